@@ -1,0 +1,236 @@
+//! What to check after STS's refusal, made from what the hop asked for.
+//!
+//! STS does not say which side refused, so each line is something to look at, most likely first.
+
+use crate::error::Refusal;
+
+/// What one hop asked for, as far as it bears on a refusal.
+pub(crate) struct Asked<'a> {
+    pub(crate) role_arn: &'a str,
+    pub(crate) account: &'a str,
+    pub(crate) region: &'a str,
+    pub(crate) external_id: bool,
+    pub(crate) tags: bool,
+    pub(crate) inherited_tags: bool,
+    pub(crate) source_identity: bool,
+    pub(crate) inherited_source_identity: bool,
+    pub(crate) duration_seconds: Option<i32>,
+    /// Signed with temporary credentials.
+    pub(crate) chained: bool,
+    /// The access key id that signed the call.
+    pub(crate) caller: &'a str,
+}
+
+pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
+    let message = refusal.message.as_deref().unwrap_or_default();
+    let says = |part: &str| message.contains(part);
+    match refusal.code.as_str() {
+        "AccessDenied" if says("by root accounts") => vec![
+            "the account's root user cannot assume roles: use an IAM user or a role".to_owned(),
+        ],
+        "AccessDenied" => access_denied(message, asked),
+        "ValidationError" if says("MaxSessionDuration") || says("role chaining") => too_long(asked),
+        "ValidationError" if says("source identity is already set") => vec![
+            "the calling session already has a source identity, which nobody can change: leave \
+             source_identity out here, or repeat the same one"
+                .to_owned(),
+        ],
+        "InvalidParameterValue" if says("transitive tag") => vec![
+            "the calling session has inherited a transitive tag with one of these keys (EKS Pod \
+             Identity sets some by itself): leave that key out"
+                .to_owned(),
+        ],
+        "PackedPolicyTooLarge" => vec![
+            "shorten the session policy, or name managed policies with policy_arn instead"
+                .to_owned(),
+            "pass fewer or shorter session tags; inherited ones (EKS Pod Identity sets some) count \
+             too"
+                .to_owned(),
+        ],
+        "MalformedPolicyDocument" => vec![
+            "the session policy is JSON but no IAM policy: it needs Version, and Statements with \
+             Effect, Action and Resource, and no Principal"
+                .to_owned(),
+        ],
+        "RegionDisabledException" => vec![format!(
+            "activate STS for {} in account {}, the role's own, or set another region on this role",
+            asked.region, asked.account
+        )],
+        "ExpiredToken" => vec![format!(
+            "the calling credentials ({}) have expired: see to it that their source renews them, \
+             and that this machine's clock is right",
+            asked.caller
+        )],
+        "InvalidClientTokenId" => vec![
+            format!(
+                "the calling credentials ({}) are unknown, inactive or incomplete: check the key id \
+                 and that its session token, if it has one, came with it",
+                asked.caller
+            ),
+            "a session of a role that was deleted is dead even if the role was made again"
+                .to_owned(),
+            format!(
+                "for a region that must be enabled ({} may be one), enable it in the caller's \
+                 account too; tokens of the global STS endpoint are not valid there",
+                asked.region
+            ),
+        ],
+        "SignatureDoesNotMatch" if says("scoped") => vec![format!(
+            "the endpoint is not that of region {}: set the region that belongs to it",
+            asked.region
+        )],
+        "SignatureDoesNotMatch" => vec![
+            format!(
+                "check the secret access key that goes with {}",
+                asked.caller
+            ),
+            "check this machine's clock".to_owned(),
+        ],
+        "Throttling" | "ThrottlingException" => vec![
+            "STS allows 600 requests a second to an account and region: share one chain (clones \
+             share their credentials) instead of building one for each use"
+                .to_owned(),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+fn too_long(asked: &Asked<'_>) -> Vec<String> {
+    let asked_for = asked.duration_seconds.unwrap_or(3600);
+    let mut lines = vec![format!(
+        "ask for less than {asked_for} s, or raise the role's limit: aws iam update-role \
+         --role-name {} --max-session-duration {asked_for}",
+        name_of(asked.role_arn)
+    )];
+    if asked.chained {
+        lines.push(
+            "the call is signed with temporary credentials: then 3600 s is the most that any role \
+             gives (role chaining), whatever its limit"
+                .to_owned(),
+        );
+    }
+    lines
+}
+
+fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
+    let role = asked.role_arn;
+    let action = ["sts:TagSession", "sts:SetSourceIdentity"]
+        .into_iter()
+        .find(|action| message.contains(action))
+        .unwrap_or("sts:AssumeRole");
+    let caller = caller_arn(message);
+    let named = caller.unwrap_or("the caller");
+    let mut lines = Vec::new();
+    lines.push(match caller {
+        Some(arn) => format!("is {arn} who should be calling? If not, the source credentials are others than you think"),
+        None => format!("is {} the access key that should be calling?", asked.caller),
+    });
+    if let Some(side) = refusing_side(message) {
+        lines.push(format!("AWS says which side: look at the {side}"));
+    }
+    let trusted = match caller.and_then(role_of_session) {
+        Some(role) => format!("role {role} (or its account; not the session's ARN)"),
+        None => format!("{named} (or its account)"),
+    };
+    lines.push(format!(
+        "the trust policy of {role} must allow {action} to {trusted}; a user or role that was \
+         deleted and made again must be written into it anew"
+    ));
+    match action {
+        "sts:TagSession" if !asked.tags => lines.push(
+            "this hop passes no tags itself: they are inherited, transitive ones (EKS Pod Identity \
+             sets some by itself), and sts:TagSession is needed at every hop that inherits them"
+                .to_owned(),
+        ),
+        "sts:TagSession" => lines.push(
+            "give sts:TagSession a statement of its own: a condition meant for sts:AssumeRole, such \
+             as sts:ExternalId, denies it"
+                .to_owned(),
+        ),
+        "sts:SetSourceIdentity" => lines.push(format!(
+            "a source identity is {} here, and sts:SetSourceIdentity must be allowed in a statement \
+             of its own, on both sides when the accounts differ",
+            if asked.source_identity { "set" } else { "inherited" }
+        )),
+        _ => {
+            lines.push(if asked.external_id {
+                "the external ID must be, to the letter, the one in the trust policy's \
+                 sts:ExternalId condition"
+                    .to_owned()
+            } else {
+                "no external ID was sent: if the trust policy has an sts:ExternalId condition, set \
+                 external_id"
+                    .to_owned()
+            });
+            if asked.tags || asked.inherited_tags {
+                lines.push("session tags need sts:TagSession as well, on both sides".to_owned());
+            }
+            if asked.source_identity || asked.inherited_source_identity {
+                lines.push(
+                    "a source identity needs sts:SetSourceIdentity as well, on both sides"
+                        .to_owned(),
+                );
+            }
+            lines.push(
+                "no MFA code was sent: a trust policy that asks for aws:MultiFactorAuthPresent \
+                 refuses this call"
+                    .to_owned(),
+            );
+        }
+    }
+    lines.push(format!(
+        "a policy of {named} must allow {action} on {role}, path and all; needed whenever the \
+         accounts differ, and in one account when the trust policy names only the account"
+    ));
+    lines.push(format!(
+        "the role must exist, spelled so (case counts), in account {}",
+        asked.account
+    ));
+    lines.push(
+        "permissions boundaries, session policies, SCPs, RCPs and VPC endpoint policies can refuse \
+         too; and a change in IAM takes up to a minute"
+            .to_owned(),
+    );
+    lines
+}
+
+/// The caller, where the message says it: `User: <arn> is not authorized to perform: …`.
+fn caller_arn(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix("User: ")?;
+    rest.split(' ').next().filter(|arn| arn.starts_with("arn:"))
+}
+
+/// A role session's role, as trust policies name it (the session's ARN leaves out the path).
+fn role_of_session(arn: &str) -> Option<String> {
+    let (front, session) = arn.split_once(":assumed-role/")?;
+    let account = front.rsplit(':').next()?;
+    let partition = front.split(':').nth(1)?;
+    let name = session.split('/').next()?;
+    Some(format!("arn:{partition}:iam::{account}:role/{name}"))
+}
+
+/// AWS has begun to name the kind of policy that refused; for STS not yet, so only where it does.
+fn refusing_side(message: &str) -> Option<&'static str> {
+    [
+        ("identity-based policy", "caller's identity-based policy"),
+        ("resource-based policy", "role's trust policy"),
+        ("role trust policy", "role's trust policy"),
+        ("session policy", "caller's session policy"),
+        ("permissions boundary", "caller's permissions boundary"),
+        (
+            "service control policy",
+            "service control policies (SCP) of the caller's account",
+        ),
+        (
+            "resource control policy",
+            "resource control policies (RCP) of the role's account",
+        ),
+        ("VPC endpoint policy", "VPC endpoint's policy"),
+    ]
+    .into_iter()
+    .find_map(|(said, side)| message.contains(said).then_some(side))
+}
+
+fn name_of(role_arn: &str) -> &str {
+    role_arn.rsplit('/').next().unwrap_or(role_arn)
+}

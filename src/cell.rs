@@ -1,0 +1,492 @@
+//! The cell: cached credentials, and the only place with refresh numbers.
+//!
+//! [`decide`] says, from what is in hand and the time, what a caller gets; everything else here
+//! carries that out. The rules are AWS's cross-SDK refresh behaviour of 2026, with three changes:
+//! nobody waits for an early refresh, a cell in use refreshes by itself, and the wait after a
+//! failed refresh shrinks as expiry nears.
+//!
+//! Loads run in tasks of their own, one at a time a cell; waiters share the result. No lock is
+//! held across an await.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::task::Poll;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
+use aws_smithy_async::time::SharedTimeSource;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use crate::error::{Error, Kind, timestamp};
+
+/// How long before expiry credentials that live this long are due for a refresh.
+fn advisory_window(lifetime: Duration) -> Duration {
+    match lifetime {
+        _ if lifetime <= minutes(20) => minutes(5),
+        _ if lifetime < minutes(90) => minutes(15),
+        _ => minutes(60),
+    }
+}
+
+/// How long before expiry callers wait for that refresh.
+const MANDATORY_WINDOW: Duration = minutes(1);
+/// The wait after a failed refresh: a quarter of the time left, within these.
+const SHORTEST_RETRY: Duration = Duration::from_secs(10);
+const LONGEST_RETRY: Duration = minutes(5);
+/// How long an answer that a retry cannot cure stands in for the next one.
+const REMEMBERED: Duration = Duration::from_secs(5);
+
+const fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(60 * minutes)
+}
+
+/// What a cell keeps fresh.
+pub(crate) trait Load: Send + Sync + 'static {
+    /// Fetches credentials anew. Runs in a task of its own, one at a time.
+    fn load(&self) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send + '_>>;
+
+    /// What went wrong, said of this loader.
+    fn error(&self, kind: Kind) -> Error;
+}
+
+/// Fetched credentials.
+#[derive(Clone)]
+pub(crate) struct Session {
+    pub(crate) credentials: Credentials,
+    pub(crate) expiry: SystemTime,
+    /// The session's own ARN, as STS gave it.
+    pub(crate) arn: Option<Arc<str>>,
+}
+
+/// What is known of a cell from outside.
+pub(crate) struct Snapshot {
+    pub(crate) session: Option<Session>,
+    pub(crate) next_refresh: Option<SystemTime>,
+    pub(crate) last_error: Option<Error>,
+}
+
+/// A cheap-clone handle; the last one to go takes the timer with it.
+pub(crate) struct Cell<L>(Arc<Inner<L>>);
+
+struct Inner<L> {
+    loader: L,
+    time: SharedTimeSource,
+    sleep: Option<SharedAsyncSleep>,
+    state: RwLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    entry: Option<Entry>,
+    /// The last load, if it failed.
+    failure: Option<Failure>,
+    /// The load under way; closed without a result where its task was dropped with its runtime.
+    flight: Option<Flight>,
+}
+
+impl State {
+    fn is_in_flight(&self) -> bool {
+        // An error means that the sender is gone: the load's task was dropped with its runtime.
+        self.flight
+            .as_ref()
+            .is_some_and(|flight| flight.has_changed().is_ok())
+    }
+}
+
+type Outcome = Result<(), Error>;
+type Flight = watch::Receiver<Option<Outcome>>;
+
+/// Credentials in hand.
+struct Entry {
+    session: Session,
+    window: Window,
+    /// Refreshes these credentials in their advisory window; set when they are first handed out,
+    /// so that a cell nobody uses stops calling STS.
+    timer: Option<AbortHandle>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let Some(timer) = &self.timer {
+            timer.abort();
+        }
+    }
+}
+
+impl Entry {
+    fn is_timed(&self) -> bool {
+        // A timer that was dropped with its runtime counts as finished.
+        self.timer
+            .as_ref()
+            .is_some_and(|timer| !timer.is_finished())
+    }
+}
+
+#[derive(Clone)]
+struct Failure {
+    error: Error,
+    at: SystemTime,
+    retry_at: SystemTime,
+}
+
+/// When to refresh one set of credentials.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Window {
+    advisory: SystemTime,
+    mandatory: SystemTime,
+    expiry: SystemTime,
+}
+
+impl Window {
+    /// `jitter` in 0..1 spreads the start over the first half of the advisory window, so that a
+    /// fleet, or the tenants of one hub, do not refresh together.
+    fn new(now: SystemTime, expiry: SystemTime, jitter: f64) -> Self {
+        let lifetime = expiry.duration_since(now).unwrap_or_default();
+        // STS gives 900 s or more; other servers give seconds. Never refresh at once.
+        let advisory = advisory_window(lifetime).min(lifetime / 2);
+        let mandatory = MANDATORY_WINDOW.min(lifetime / 4);
+        Self {
+            advisory: expiry - advisory.mul_f64(1.0 - jitter / 2.0),
+            mandatory: expiry - mandatory,
+            expiry,
+        }
+    }
+}
+
+/// What a caller gets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Decision {
+    /// The credentials in hand.
+    Serve,
+    /// The credentials in hand; one refresh runs meanwhile.
+    ServeAndRefresh,
+    /// The result of the load under way, or of a new one.
+    Wait,
+    /// The remembered failure.
+    Fail,
+}
+
+fn decide(window: Option<&Window>, failure: Option<&Failure>, now: SystemTime) -> Decision {
+    // A failure from the future is one from before the clock was set back.
+    let resting = failure.is_some_and(|failure| (failure.at..failure.retry_at).contains(&now));
+    match window {
+        None if resting => Decision::Fail,
+        None => Decision::Wait,
+        Some(window) if now < window.advisory => Decision::Serve,
+        Some(window) if now < window.expiry => {
+            if resting {
+                Decision::Serve
+            } else if now < window.mandatory || failure.is_some() {
+                // With a refresh that failed already, waiting for the next is likely in vain.
+                Decision::ServeAndRefresh
+            } else {
+                Decision::Wait
+            }
+        }
+        // Expired by this clock. The service decides, unless STS itself has said no.
+        Some(_) if !resting => Decision::Wait,
+        Some(_) if failure.is_some_and(|failure| !failure.error.is_transient()) => Decision::Fail,
+        Some(_) => Decision::Serve,
+    }
+}
+
+/// `jitter` in 0..1 spreads retries over the last fifth of the wait.
+fn retry_in(window: Option<&Window>, transient: bool, now: SystemTime, jitter: f64) -> Duration {
+    let left = window.and_then(|window| window.expiry.duration_since(now).ok());
+    let wait = match left {
+        Some(left) => (left / 4).clamp(SHORTEST_RETRY, LONGEST_RETRY),
+        None if !transient => REMEMBERED,
+        None if window.is_some() => SHORTEST_RETRY,
+        // Nothing to serve: the next caller tries again.
+        None => return Duration::ZERO,
+    };
+    wait.mul_f64(1.0 - jitter / 5.0)
+}
+
+/// What [`Cell::take`] found.
+pub(crate) enum Taken {
+    Ready(Result<Credentials, Error>),
+    /// Call [`Cell::wait`].
+    Wait,
+}
+
+impl<L: Load> Cell<L> {
+    pub(crate) fn new(loader: L, time: SharedTimeSource, sleep: Option<SharedAsyncSleep>) -> Self {
+        Self(Arc::new(Inner {
+            loader,
+            time,
+            sleep,
+            state: RwLock::default(),
+        }))
+    }
+
+    pub(crate) fn loader(&self) -> &L {
+        &self.0.loader
+    }
+
+    /// The path of nearly every call: a lock, a look at the clock, a clone.
+    pub(crate) fn take(&self) -> Taken {
+        let now = self.0.time.now();
+        let state = self.0.read();
+        let window = state.entry.as_ref().map(|entry| &entry.window);
+        match (decide(window, state.failure.as_ref(), now), &state.entry) {
+            (Decision::Serve, Some(entry)) => {
+                let credentials = entry.session.credentials.clone();
+                if !entry.is_timed() && now < entry.window.expiry {
+                    drop(state);
+                    self.start_timer();
+                }
+                Taken::Ready(Ok(credentials))
+            }
+            (Decision::ServeAndRefresh, Some(entry)) => {
+                let credentials = entry.session.credentials.clone();
+                let in_flight = state.is_in_flight();
+                drop(state);
+                self.start_timer();
+                if in_flight {
+                    return Taken::Ready(Ok(credentials));
+                }
+                let Ok(runtime) = Handle::try_current() else {
+                    // Nothing to spawn on: one caller refreshes inline.
+                    return Taken::Wait;
+                };
+                if let (_, Some(pilot)) = self.join_or_start() {
+                    runtime.spawn(pilot);
+                }
+                Taken::Ready(Ok(credentials))
+            }
+            (Decision::Fail, _) => {
+                // `decide` says so only of a failure.
+                match &state.failure {
+                    Some(failure) => Taken::Ready(Err(failure.error.clone())),
+                    None => Taken::Wait,
+                }
+            }
+            _ => Taken::Wait,
+        }
+    }
+
+    /// Waits for the load under way, or for a new one; gives what is in hand where that fails and
+    /// the credentials may still be good.
+    pub(crate) async fn wait(&self) -> Result<Credentials, Error> {
+        let credentials = loop {
+            let outcome = self.refresh().await;
+            let now = self.0.time.now();
+            match (outcome, &self.0.read().entry) {
+                (Ok(()), Some(entry)) => break entry.session.credentials.clone(),
+                (Err(error), Some(entry)) if now < entry.window.expiry || error.is_transient() => {
+                    break entry.session.credentials.clone();
+                }
+                (Err(error), _) => return Err(error),
+                // Rejected between the load and here.
+                (Ok(()), None) => {}
+            }
+        };
+        self.start_timer();
+        Ok(credentials)
+    }
+
+    /// Loads now, whatever is in hand; joins the load under way if there is one.
+    pub(crate) async fn refresh(&self) -> Outcome {
+        let mut dropped = false;
+        loop {
+            let (mut flight, pilot) = self.join_or_start();
+            if let Some(pilot) = pilot {
+                match Handle::try_current() {
+                    // A caller that gives up must not take the load with it.
+                    Ok(runtime) if !dropped => drop(runtime.spawn(pilot)),
+                    // No runtime, or one that drops its tasks: load in the caller's own time.
+                    _ => pilot.await,
+                }
+            }
+            match flight.wait_for(Option::is_some).await {
+                Ok(outcome) => match &*outcome {
+                    Some(outcome) => return outcome.clone(),
+                    None => dropped = true,
+                },
+                Err(_) => dropped = true,
+            };
+        }
+    }
+
+    /// What is in hand, valid or not.
+    pub(crate) fn in_hand(&self) -> Option<Credentials> {
+        let state = self.0.read();
+        Some(state.entry.as_ref()?.session.credentials.clone())
+    }
+
+    /// STS refused these credentials: don't hand them out again.
+    pub(crate) fn reject(&self, access_key_id: &str) {
+        let mut state = self.0.write();
+        if state
+            .entry
+            .as_ref()
+            .is_some_and(|entry| entry.session.credentials.access_key_id() == access_key_id)
+        {
+            state.entry = None;
+            state.failure = None;
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let state = self.0.read();
+        let due = state.entry.as_ref().map(|entry| entry.window.advisory);
+        let retry = state.failure.as_ref().map(|failure| failure.retry_at);
+        Snapshot {
+            session: state.entry.as_ref().map(|entry| entry.session.clone()),
+            next_refresh: due.max(retry),
+            last_error: state.failure.as_ref().map(|failure| failure.error.clone()),
+        }
+    }
+
+    /// The load under way; or a new one, with the future that must be run to fly it.
+    fn join_or_start(&self) -> (Flight, Option<impl Future<Output = ()> + Send + use<L>>) {
+        let mut state = self.0.write();
+        if let Some(flight) = state.flight.as_ref().filter(|_| state.is_in_flight()) {
+            return (flight.clone(), None);
+        }
+        let (done, flight) = watch::channel(None);
+        state.flight = Some(flight.clone());
+        let inner = self.0.clone();
+        let pilot = async move {
+            let loaded = catch_unwind(inner.loader.load()).await;
+            let loaded = loaded.unwrap_or_else(|Panicked| Err(inner.loader.error(Kind::Panicked)));
+            let outcome = inner.land(loaded);
+            done.send_replace(Some(outcome));
+        };
+        (flight, Some(pilot))
+    }
+
+    /// Sees to it that the credentials in hand are refreshed in their window, asked for or not.
+    fn start_timer(&self) {
+        let (Ok(runtime), Some(sleep)) = (Handle::try_current(), &self.0.sleep) else {
+            return;
+        };
+        let now = self.0.time.now();
+        let mut state = self.0.write();
+        if let Some(entry) = &mut state.entry {
+            if !entry.is_timed() && now < entry.window.expiry {
+                let timer = runtime.spawn(keep_fresh(Arc::downgrade(&self.0), sleep.clone()));
+                entry.timer = Some(timer.abort_handle());
+            }
+        }
+    }
+}
+
+impl<L> Clone for Cell<L> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<L: Load> Inner<L> {
+    /// Puts a load's result where callers find it.
+    fn land(&self, loaded: Result<Session, Error>) -> Outcome {
+        let now = self.time.now();
+        let loaded = loaded.and_then(|session| match session.expiry > now {
+            true => Ok(session),
+            false => Err(self
+                .loader
+                .error(Kind::already_expired(session.expiry, now))),
+        });
+        let mut state = self.write();
+        state.flight = None;
+        match loaded {
+            Ok(session) => {
+                let replaced = state.entry.replace(Entry {
+                    window: Window::new(now, session.expiry, fastrand::f64()),
+                    session,
+                    timer: None,
+                });
+                state.failure = None;
+                drop(state);
+                drop(replaced);
+                Ok(())
+            }
+            Err(error) => {
+                let window = state.entry.as_ref().map(|entry| entry.window);
+                let wait = retry_in(window.as_ref(), error.is_transient(), now, fastrand::f64());
+                state.failure = Some(Failure {
+                    error: error.clone(),
+                    at: now,
+                    retry_at: now + wait,
+                });
+                drop(state);
+                if let Some(window) = window {
+                    tracing::warn!(
+                        error = %error.headline(),
+                        expiry = %timestamp(window.expiry),
+                        expired = now >= window.expiry,
+                        retry_in_seconds = wait.as_secs(),
+                        "refresh failed, the credentials in hand go on being served"
+                    );
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// How long until these credentials are due; none when that is no business of a timer's.
+    fn due_in(&self) -> Option<Duration> {
+        let now = self.time.now();
+        let state = self.read();
+        let window = state.entry.as_ref()?.window;
+        if now >= window.expiry {
+            // From here on, callers ask.
+            return None;
+        }
+        let retry_at = state.failure.as_ref().map(|failure| failure.retry_at);
+        let due = retry_at.map_or(window.advisory, |at| at.max(window.advisory));
+        Some(due.duration_since(now).unwrap_or_default())
+    }
+
+    // Nothing under these locks can panic half-way, so a poisoned one still holds good state.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Refreshes what is in hand in its window. Ends with success (the new credentials get a timer
+/// when they are handed out), with expiry, or with the cell.
+async fn keep_fresh<L: Load>(cell: Weak<Inner<L>>, sleep: SharedAsyncSleep) {
+    loop {
+        let Some(inner) = cell.upgrade() else { return };
+        match inner.due_in() {
+            None => return,
+            Some(Duration::ZERO) => {
+                // A success replaces the entry, and with it ends this task.
+                if Cell(inner).refresh().await.is_ok() {
+                    return;
+                }
+            }
+            Some(wait) => {
+                drop(inner);
+                sleep.sleep(wait).await;
+            }
+        }
+    }
+}
+
+struct Panicked;
+
+/// A panic in somebody else's provider must reach its waiters as an error, not as a hang.
+async fn catch_unwind<F: Future>(future: F) -> Result<F::Output, Panicked> {
+    let mut future = pin!(future);
+    std::future::poll_fn(move |context| {
+        // The future is never polled again after a panic, so what it leaves broken is not seen.
+        match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(_) => Poll::Ready(Err(Panicked)),
+        }
+    })
+    .await
+}

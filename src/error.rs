@@ -1,0 +1,375 @@
+//! [`Error`]: what failed, for which role, at which hop, and what to do next.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+
+/// Why a chain could not be built, or could not get credentials.
+///
+/// `Display` is one line that says what failed, for which role and at which hop, with STS's own
+/// code, message and request id; then, where there is something to be done about it, one line of
+/// advice a thing to check. `Debug` says the same in one line. Neither ever holds a secret key, a
+/// session token, an MFA code or an external ID; ARNs and access key ids are there, because people
+/// debug with them.
+///
+/// The error is cheap to clone: every caller who waited for the same load gets the same one.
+///
+/// ```text
+/// assuming arn:aws:iam::222222222222:role/FirehoseWriter (hop 2 of 2): AccessDenied: User: … is
+/// not authorized to perform: sts:AssumeRole on resource: … (request id 5e3d…)
+/// ```
+#[derive(Clone)]
+pub struct Error {
+    what: Arc<What>,
+    /// Roles in the chain that was asked. The failing hop may be shared by chains of any length,
+    /// so the length belongs to the answer, not to the failure.
+    hops: usize,
+}
+
+struct What {
+    kind: Kind,
+    /// The role being assumed; none when the base config itself is at fault.
+    role_arn: Option<Arc<str>>,
+    /// Place of that role in its chain, from 1; 0 where there is none.
+    hop: usize,
+    advice: Vec<String>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+pub(crate) enum Kind {
+    /// A value that no call could make good; found before the network.
+    Invalid {
+        field: &'static str,
+        rule: String,
+        value: Option<String>,
+    },
+    /// The base config's provider gave no credentials.
+    Source(SourceFailure),
+    /// STS answered, and said no.
+    Refused(Refusal),
+    /// STS was not reached, or did not answer in time.
+    NoAnswer { what: &'static str },
+    /// STS answered with something that cannot be used.
+    Unusable { what: String },
+    /// Code of the caller's that runs inside a load panicked.
+    Panicked,
+}
+
+/// What kind of failure the source's `CredentialsError` was: kept because errors are cloned and
+/// `CredentialsError` is not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SourceFailure {
+    NotLoaded,
+    TimedOut(Duration),
+    InvalidConfiguration,
+    Provider,
+    Unhandled,
+}
+
+/// STS's answer, in its own words.
+pub(crate) struct Refusal {
+    pub(crate) code: String,
+    pub(crate) message: Option<String>,
+    pub(crate) request_id: Option<String>,
+    pub(crate) status: u16,
+}
+
+impl Error {
+    /// Whether the request was refused before any call: a value breaks one of STS's rules, or the
+    /// base config lacks something. [`field`](Self::field) names it.
+    pub fn is_invalid(&self) -> bool {
+        matches!(self.what.kind, Kind::Invalid { .. })
+    }
+
+    /// Whether STS answered `AccessDenied`. STS does not say which side refused;
+    /// [`advice`](Self::advice) lists what to check.
+    pub fn is_access_denied(&self) -> bool {
+        self.code() == Some("AccessDenied")
+    }
+
+    /// Whether the credentials to start from could not be had: the failure is the base config's
+    /// provider's, and [`source`](StdError::source) is its error.
+    pub fn is_source(&self) -> bool {
+        matches!(self.what.kind, Kind::Source(_))
+    }
+
+    /// Whether the same request may succeed later unchanged: STS was not reached or was busy, or
+    /// the source failed for now. Requests that STS refused for what they are (`AccessDenied`,
+    /// a malformed policy, a disabled region) are not.
+    pub fn is_transient(&self) -> bool {
+        match &self.what.kind {
+            Kind::Invalid { .. } => false,
+            Kind::Source(failure) => !matches!(
+                failure,
+                SourceFailure::NotLoaded | SourceFailure::InvalidConfiguration
+            ),
+            Kind::Refused(refusal) => refusal.is_transient(),
+            Kind::NoAnswer { .. } | Kind::Unusable { .. } | Kind::Panicked => true,
+        }
+    }
+
+    /// STS's error code, such as `AccessDenied`, `ExpiredToken` or `PackedPolicyTooLarge`
+    /// ([common](https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html),
+    /// [AssumeRole](https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html#API_AssumeRole_Errors)).
+    pub fn code(&self) -> Option<&str> {
+        self.refusal().map(|refusal| refusal.code.as_str())
+    }
+
+    /// STS's message, word for word. AWS changes its wording: branch on [`code`](Self::code).
+    pub fn message(&self) -> Option<&str> {
+        self.refusal()?.message.as_deref()
+    }
+
+    /// The id AWS gave the refused request; AWS support and CloudTrail know it.
+    pub fn request_id(&self) -> Option<&str> {
+        self.refusal()?.request_id.as_deref()
+    }
+
+    /// The role that was being assumed, or would have been.
+    pub fn role_arn(&self) -> Option<&str> {
+        self.what.role_arn.as_deref()
+    }
+
+    /// The place of [`role_arn`](Self::role_arn) in the chain, from 1; `None` when the base config
+    /// itself is at fault.
+    pub fn hop(&self) -> Option<usize> {
+        (self.what.hop > 0).then_some(self.what.hop)
+    }
+
+    /// How many roles the chain has that was asked.
+    pub fn hops(&self) -> usize {
+        self.hops
+    }
+
+    /// The offending setting, named as its setter is (`external_id`, `duration`, …), where
+    /// [`is_invalid`](Self::is_invalid).
+    pub fn field(&self) -> Option<&'static str> {
+        match self.what.kind {
+            Kind::Invalid { field, .. } => Some(field),
+            _ => None,
+        }
+    }
+
+    /// What to check, most likely first, made from what this hop asked for.
+    pub fn advice(&self) -> &[String] {
+        &self.what.advice
+    }
+
+    pub(crate) fn new(
+        kind: Kind,
+        role_arn: Option<Arc<str>>,
+        hop: usize,
+        advice: Vec<String>,
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        let what = What {
+            kind,
+            role_arn,
+            hop,
+            advice,
+            source,
+        };
+        Self {
+            what: Arc::new(what),
+            hops: hop,
+        }
+    }
+
+    /// The base config lacks something.
+    pub(crate) fn invalid_base(field: &'static str, rule: &str) -> Self {
+        let kind = Kind::Invalid {
+            field,
+            rule: rule.to_owned(),
+            value: None,
+        };
+        Self::new(kind, None, 0, Vec::new(), None)
+    }
+
+    /// The same failure, seen from a chain of `hops` roles.
+    pub(crate) fn seen_from(&self, hops: usize) -> Self {
+        Self {
+            what: self.what.clone(),
+            hops,
+        }
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        match &self.what.kind {
+            Kind::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// `Display` without the advice: what a log line holds.
+    pub(crate) fn headline(&self) -> impl fmt::Display + '_ {
+        Headline(self)
+    }
+
+    fn write_headline(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let doing = match &self.what.kind {
+            Kind::Invalid { .. } => "invalid role",
+            Kind::Source(_) => "loading the source credentials for",
+            _ => "assuming",
+        };
+        match (&self.what.role_arn, self.what.hop) {
+            (None, _) => f.write_str("invalid base config")?,
+            (Some(role), 0) => write!(f, "{doing} {role}")?,
+            (Some(role), hop) => write!(f, "{doing} {role} (hop {hop} of {})", self.hops)?,
+        }
+        match &self.what.kind {
+            Kind::Invalid { field, rule, value } => {
+                write!(f, ": {field}: {rule}")?;
+                if let Some(value) = value {
+                    write!(f, ", but it is {value:?}")?;
+                }
+                Ok(())
+            }
+            Kind::Source(_) => f.write_str(" failed"),
+            Kind::Refused(refusal) => {
+                write!(f, ": {}", refusal.code)?;
+                if let Some(message) = &refusal.message {
+                    write!(f, ": {}", message.trim_end())?;
+                }
+                match &refusal.request_id {
+                    Some(id) => write!(f, " (request id {id})"),
+                    None => Ok(()),
+                }
+            }
+            Kind::NoAnswer { what } => write!(f, ": {what}"),
+            Kind::Unusable { what } => write!(f, ": {what}"),
+            Kind::Panicked => {
+                f.write_str(": a credentials provider, or the HTTP client, panicked while loading")
+            }
+        }
+    }
+}
+
+struct Headline<'a>(&'a Error);
+
+impl fmt::Display for Headline<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write_headline(f)
+    }
+}
+
+impl Kind {
+    pub(crate) fn already_expired(expiry: SystemTime, now: SystemTime) -> Self {
+        let what = format!(
+            "the credentials that came back expired at {}, and it is {} by this machine's clock",
+            timestamp(expiry),
+            timestamp(now)
+        );
+        Self::Unusable { what }
+    }
+}
+
+impl Refusal {
+    /// Whether the service may answer the same request better later.
+    fn is_transient(&self) -> bool {
+        // The caller's credentials are renewed by whoever gave them, and the SDK's signer learns
+        // the server's clock: neither is this request's fault.
+        const RENEWED: [&str; 3] = ["ExpiredToken", "RequestExpired", "RequestTimeTooSkewed"];
+        const BUSY: [&str; 7] = [
+            "Throttling",
+            "ThrottlingException",
+            "RequestLimitExceeded",
+            "TooManyRequestsException",
+            "ServiceUnavailable",
+            "InternalFailure",
+            "RequestTimeout",
+        ];
+        self.status >= 500
+            || RENEWED.contains(&self.code.as_str())
+            || BUSY.contains(&self.code.as_str())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_headline(f)?;
+        for line in &self.what.advice {
+            write!(f, "\n  - {line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Printed beside `Display` by `DisplayErrorContext`: short, so that nothing is said twice.
+        f.write_str("aws_role_chain::Error(")?;
+        match &self.what.kind {
+            Kind::Invalid { field, .. } => write!(f, "invalid {field}")?,
+            Kind::Source(failure) => write!(f, "source: {failure:?}")?,
+            Kind::Refused(refusal) => write!(f, "{} {}", refusal.status, refusal.code)?,
+            Kind::NoAnswer { .. } => f.write_str("no answer")?,
+            Kind::Unusable { .. } => f.write_str("unusable answer")?,
+            Kind::Panicked => f.write_str("panicked")?,
+        }
+        if self.what.hop > 0 {
+            write!(f, ", hop {} of {}", self.what.hop, self.hops)?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.what
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// By meaning: what the SDK does with an error (try the next provider of a chain, for one) depends
+/// on which of these it is.
+impl From<Error> for CredentialsError {
+    fn from(error: Error) -> Self {
+        match &error.what.kind {
+            Kind::Invalid { .. } => Self::invalid_configuration(error),
+            Kind::Source(SourceFailure::NotLoaded) => Self::not_loaded(error),
+            Kind::Source(SourceFailure::InvalidConfiguration) => Self::invalid_configuration(error),
+            Kind::Refused(refusal)
+                if matches!(
+                    refusal.code.as_str(),
+                    "MalformedPolicyDocument" | "PackedPolicyTooLarge" | "RegionDisabledException"
+                ) =>
+            {
+                Self::invalid_configuration(error)
+            }
+            Kind::Unusable { .. } | Kind::Panicked | Kind::Source(SourceFailure::Unhandled) => {
+                Self::unhandled(error)
+            }
+            Kind::Source(_) | Kind::Refused(_) | Kind::NoAnswer { .. } => {
+                Self::provider_error(error)
+            }
+        }
+    }
+}
+
+impl From<&CredentialsError> for SourceFailure {
+    fn from(error: &CredentialsError) -> Self {
+        match error {
+            CredentialsError::CredentialsNotLoaded(_) => Self::NotLoaded,
+            CredentialsError::ProviderTimedOut(details) => {
+                Self::TimedOut(details.timeout_duration())
+            }
+            CredentialsError::InvalidConfiguration(_) => Self::InvalidConfiguration,
+            CredentialsError::Unhandled(_) => Self::Unhandled,
+            _ => Self::Provider,
+        }
+    }
+}
+
+/// As AWS prints times, to the second.
+pub(crate) fn timestamp(time: SystemTime) -> String {
+    DateTime::from_secs(DateTime::from(time).secs())
+        .fmt(Format::DateTime)
+        .unwrap_or_else(|_| format!("{time:?}"))
+}

@@ -1,0 +1,82 @@
+//! Accounts for the tests: a user in one, a hub role in another, tenants in a third.
+
+// Each test binary uses its own part.
+#![allow(dead_code)]
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_role_chain::test_util::Simulator;
+use aws_role_chain::{Role, RoleChain};
+use aws_types::SdkConfig;
+
+pub const USER: &str = "arn:aws:iam::111111111111:user/orders";
+pub const HUB: &str = "arn:aws:iam::222222222222:role/Hub";
+pub const MIDDLE: &str = "arn:aws:iam::222222222222:role/Middle";
+pub const TENANT: &str = "arn:aws:iam::333333333333:role/FirehoseWriter";
+pub const EXTERNAL_ID: &str = "c0ffee-external-id";
+
+pub const HOUR: Duration = Duration::from_secs(3600);
+
+/// Waits in one poll's time, without letting the clock move.
+pub const MINUTE: Duration = Duration::from_secs(60);
+
+/// `Allow` of one action on any resource.
+pub fn allow(action: &str) -> String {
+    format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "{action}", "Resource": "*"}}}}"#
+    )
+}
+
+/// A trust policy for one principal.
+pub fn trusts(principal: &str) -> String {
+    format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{
+            "Effect": "Allow", "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
+            "Principal": {{"AWS": "{principal}"}}}}}}"#
+    )
+}
+
+/// A trust policy that asks for the external ID.
+pub fn trusts_with_external_id(principal: &str) -> String {
+    format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{
+            "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {{"AWS": "{principal}"}},
+            "Condition": {{"StringEquals": {{"sts:ExternalId": "{EXTERNAL_ID}"}}}}}}}}"#
+    )
+}
+
+/// The user may assume the hub, the hub the middle and the tenant, the middle the tenant.
+pub fn aws() -> (Simulator, SdkConfig) {
+    let aws = Simulator::new();
+    let keys = user(&aws);
+    let role = |arn: &str, trust: String| {
+        aws.role(arn)
+            .trust(trust)
+            .policy(allow("sts:*"))
+            .create()
+            .unwrap();
+    };
+    role(HUB, trusts(USER));
+    role(MIDDLE, trusts("222222222222"));
+    role(TENANT, trusts("222222222222"));
+    let base = aws.sdk_config(keys);
+    (aws, base)
+}
+
+pub fn user(aws: &Simulator) -> Credentials {
+    aws.user(USER).policy(allow("sts:*")).create().unwrap()
+}
+
+/// User → hub → tenant.
+pub fn two_hops(base: &SdkConfig) -> RoleChain {
+    let hub = RoleChain::new(base, Role::new(HUB)).unwrap();
+    hub.assume(Role::new(TENANT)).unwrap()
+}
+
+/// Lets every task run until it waits for something; the clock stands still.
+pub async fn settle() {
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+}
