@@ -38,6 +38,8 @@ const MANDATORY_WINDOW: Duration = minutes(1);
 /// The wait after a failed refresh: a quarter of the time left, within these.
 const SHORTEST_RETRY: Duration = Duration::from_secs(10);
 const LONGEST_RETRY: Duration = minutes(5);
+/// However short the time, one try is made this long before expiry.
+const LAST_RETRY: Duration = Duration::from_secs(1);
 /// How long an answer that a retry cannot cure stands in for the next one.
 const REMEMBERED: Duration = Duration::from_secs(5);
 
@@ -148,7 +150,7 @@ impl Window {
     fn new(now: SystemTime, expiry: SystemTime, jitter: f64) -> Self {
         let lifetime = expiry.duration_since(now).unwrap_or_default();
         // STS gives 900 s or more; other servers give seconds. Never refresh at once.
-        let advisory = advisory_window(lifetime).min(lifetime / 2);
+        let advisory = advisory_window(lifetime).min(lifetime * 3 / 4);
         let mandatory = MANDATORY_WINDOW.min(lifetime / 4);
         Self {
             advisory: expiry - advisory.mul_f64(1.0 - jitter / 2.0),
@@ -199,7 +201,14 @@ fn decide(window: Option<&Window>, failure: Option<&Failure>, now: SystemTime) -
 fn retry_in(window: Option<&Window>, transient: bool, now: SystemTime, jitter: f64) -> Duration {
     let left = window.and_then(|window| window.expiry.duration_since(now).ok());
     let wait = match left {
-        Some(left) => (left / 4).clamp(SHORTEST_RETRY, LONGEST_RETRY),
+        Some(left) => {
+            let wait = (left / 4).clamp(SHORTEST_RETRY, LONGEST_RETRY);
+            // A last try while the credentials are good: STS may have come back.
+            match left.checked_sub(LAST_RETRY) {
+                Some(last) if wait > last && last > Duration::ZERO => return last,
+                _ => wait,
+            }
+        }
         None if !transient => REMEMBERED,
         None if window.is_some() => SHORTEST_RETRY,
         // Nothing to serve: the next caller tries again.

@@ -13,7 +13,8 @@ use aws_smithy_types::date_time::Format;
 ///
 /// `Display` is one line that says what failed, for which role and at which hop, with STS's own
 /// code, message and request id; then, where there is something to be done about it, one line of
-/// advice a thing to check. `Debug` says the same in one line. Neither ever holds a secret key, a
+/// advice a thing to check. `Debug` is only the kind of failure, because the SDK's
+/// `DisplayErrorContext` prints both: show people `Display`. Neither ever holds a secret key, a
 /// session token, an MFA code or an external ID; ARNs and access key ids are there, because people
 /// debug with them.
 ///
@@ -301,7 +302,8 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Printed beside `Display` by `DisplayErrorContext`: short, so that nothing is said twice.
+        // `DisplayErrorContext` prints every source's `Display` and then the `Debug` of it all: what
+        // the one has said, the other leaves out.
         f.write_str("aws_role_chain::Error(")?;
         match &self.what.kind {
             Kind::Invalid { field, .. } => write!(f, "invalid {field}")?,
@@ -310,9 +312,6 @@ impl fmt::Debug for Error {
             Kind::NoAnswer { .. } => f.write_str("no answer")?,
             Kind::Unusable { .. } => f.write_str("unusable answer")?,
             Kind::Panicked => f.write_str("panicked")?,
-        }
-        if self.what.hop > 0 {
-            write!(f, ", hop {} of {}", self.what.hop, self.hops)?;
         }
         f.write_str(")")
     }

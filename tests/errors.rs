@@ -1,14 +1,454 @@
-//! Errors.
+//! What an error says, that it says it once, and that nothing secret is ever in it or in a log.
 
 mod common;
+
+use std::error::Error as StdError;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_role_chain::test_util::{Fault, Simulator};
+use aws_role_chain::{Error, Role, RoleChain};
+use aws_sdk_sts::error::DisplayErrorContext;
+use aws_types::SdkConfig;
 use common::*;
+
+async fn refusal(chain: &RoleChain) -> Error {
+    chain.refresh().await.unwrap_err()
+}
+
+#[track_caller]
+fn assert_advises(error: &Error, parts: &[&str]) {
+    let advice = error.advice().join("\n");
+    for part in parts {
+        assert!(advice.contains(part), "{part:?} is not advised:\n{error}");
+    }
+}
+
 #[tokio::test]
-async fn x() {
-    let (_aws, base) = aws();
-    let e = two_hops(&base).refresh().await.unwrap_err();
-    let mut s: Option<&dyn std::error::Error> = Some(&e);
-    while let Some(x) = s {
-        println!("{x} / {x:?}");
-        s = x.source();
+async fn a_refusal_names_hop_role_code_request_id_and_what_to_check() {
+    let (aws, base) = aws();
+    aws.role(TENANT)
+        .trust(trusts_with_external_id("222222222222"))
+        .create()
+        .unwrap();
+    let hub = RoleChain::new(&base, Role::new(HUB).session_name("orders")).unwrap();
+    let tenant = hub
+        .assume(Role::new(TENANT).external_id("wrong-one"))
+        .unwrap();
+
+    let error = refusal(&tenant).await;
+
+    assert!(error.is_access_denied() && !error.is_transient() && !error.is_source());
+    assert_eq!(error.code(), Some("AccessDenied"));
+    assert_eq!(error.role_arn(), Some(TENANT));
+    assert_eq!((error.hop(), error.hops()), (Some(2), 2));
+    assert!(error.source().is_none(), "all of it is in the text");
+    let text = error.to_string();
+    let first = text.lines().next().unwrap();
+    let id = error.request_id().unwrap();
+    assert_eq!(
+        first,
+        format!(
+            "assuming {TENANT} (hop 2 of 2): AccessDenied: User: \
+             arn:aws:sts::222222222222:assumed-role/Hub/orders is not authorized to perform: \
+             sts:AssumeRole on resource: {TENANT} (request id {id})"
+        )
+    );
+    assert_eq!(text.lines().count(), 1 + error.advice().len());
+    assert_advises(
+        &error,
+        &[
+            "assumed-role/Hub/orders who should be calling",
+            "role arn:aws:iam::222222222222:role/Hub (or its account; not the session's ARN)",
+            "the external ID must be, to the letter",
+            "must allow sts:AssumeRole on arn:aws:iam::333333333333:role/FirehoseWriter",
+            "in account 333333333333",
+        ],
+    );
+    let no_id = refusal(&hub.assume(Role::new(TENANT)).unwrap()).await;
+    assert_advises(&no_id, &["no external ID was sent"]);
+}
+
+#[tokio::test]
+async fn a_refusal_of_an_earlier_hop_is_told_by_that_hop_in_the_chain_that_was_asked() {
+    let (aws, base) = aws();
+    aws.role(HUB)
+        .trust(trusts("444444444444"))
+        .create()
+        .unwrap();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    let tenant = hub.assume(Role::new(TENANT)).unwrap();
+
+    let error = refusal(&tenant).await;
+    assert_eq!(
+        (error.role_arn(), error.hop(), error.hops()),
+        (Some(HUB), Some(1), 2)
+    );
+    let error = refusal(&hub).await;
+    assert_eq!(
+        (error.role_arn(), error.hop(), error.hops()),
+        (Some(HUB), Some(1), 1)
+    );
+}
+
+#[tokio::test]
+async fn the_refused_action_decides_the_advice() {
+    let (aws, base) = aws();
+    let only_assume = |principal: &str| {
+        trusts(principal).replace(r#", "sts:TagSession", "sts:SetSourceIdentity""#, "")
+    };
+    aws.role(TENANT)
+        .trust(only_assume("222222222222"))
+        .create()
+        .unwrap();
+    let chain =
+        |hub: Role, tenant: Role| RoleChain::new(&base, hub).unwrap().assume(tenant).unwrap();
+
+    let tagged = chain(Role::new(HUB), Role::new(TENANT).tag("team", "x"));
+    assert_advises(
+        &refusal(&tagged).await,
+        &["must allow sts:TagSession", "a statement of its own"],
+    );
+    let inherits = chain(
+        Role::new(HUB).transitive_tag("team", "x"),
+        Role::new(TENANT),
+    );
+    assert_advises(
+        &refusal(&inherits).await,
+        &["sts:TagSession", "passes no tags itself", "inherited"],
+    );
+    let identity = chain(Role::new(HUB).source_identity("ada"), Role::new(TENANT));
+    assert_advises(
+        &refusal(&identity).await,
+        &["sts:SetSourceIdentity", "inherited here"],
+    );
+}
+
+#[tokio::test]
+async fn each_of_stss_codes_has_its_own_advice() {
+    let (aws, base) = aws();
+    let cases = [
+        (
+            "ValidationError",
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+            vec!["--role-name Hub --max-session-duration 7200"],
+        ),
+        (
+            "ValidationError",
+            "The source identity is already set for this assume role session",
+            vec!["nobody can change"],
+        ),
+        (
+            "InvalidParameterValue",
+            "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.",
+            vec!["Pod Identity"],
+        ),
+        (
+            "PackedPolicyTooLarge",
+            "Packed policy consumes 157% of allotted space, please use smaller policy.",
+            vec![
+                "shorten the session policy",
+                "fewer or shorter session tags",
+            ],
+        ),
+        (
+            "MalformedPolicyDocument",
+            "This policy contains invalid Json",
+            vec!["no Principal"],
+        ),
+        (
+            "RegionDisabledException",
+            "STS is not activated in this region for account:222222222222. Your account administrator can activate STS in this region using the IAM Console.",
+            vec!["eu-west-1", "account 222222222222, the role's own"],
+        ),
+        (
+            "ExpiredToken",
+            "The security token included in the request is expired",
+            vec!["AKIA", "clock"],
+        ),
+        (
+            "InvalidClientTokenId",
+            "The security token included in the request is invalid.",
+            vec!["AKIA", "deleted", "eu-west-1"],
+        ),
+        (
+            "SignatureDoesNotMatch",
+            "Credential should be scoped to a valid region. ",
+            vec!["region eu-west-1"],
+        ),
+        (
+            "SignatureDoesNotMatch",
+            "The request signature we calculated does not match",
+            vec!["secret access key that goes with AKIA"],
+        ),
+        (
+            "AccessDenied",
+            "Roles may not be assumed by root accounts.",
+            vec!["use an IAM user or a role"],
+        ),
+        (
+            "AccessDenied",
+            "User: arn:aws:iam::111111111111:user/orders is not authorized to perform: sts:AssumeRole on resource: x because no session policy allows the sts:AssumeRole action",
+            vec!["AWS says which side: look at the caller's session policy"],
+        ),
+        ("Throttling", "Rate exceeded", vec!["600 requests a second"]),
+    ];
+    let chain = RoleChain::new(&base, Role::new(HUB).duration(2 * HOUR)).unwrap();
+    for (code, message, parts) in cases {
+        aws.fail(Fault::error(
+            if code == "AccessDenied" { 403 } else { 400 },
+            code,
+            message,
+        ));
+        let error = refusal(&chain).await;
+        assert_eq!(error.code(), Some(code));
+        assert_eq!(error.message(), Some(message));
+        assert_advises(&error, &parts);
+        assert_eq!(
+            error.is_transient(),
+            ["ExpiredToken", "Throttling"].contains(&code),
+            "{code}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_duration_too_long_for_a_chained_role_is_told_both_limits() {
+    let (aws, base) = aws();
+    let session = RoleChain::new(&base, Role::new(HUB))
+        .unwrap()
+        .provide_credentials()
+        .await
+        .unwrap();
+    let on_instance = with_source(&base, session);
+    // The role's own limit is checked first, so the chaining limit does not show.
+    let chain = RoleChain::new(&on_instance, Role::new(TENANT).duration(2 * HOUR)).unwrap();
+    let error = refusal(&chain).await;
+    assert_advises(
+        &error,
+        &["update-role", "3600 s is the most", "role chaining"],
+    );
+    assert_eq!(aws.requests(), 2);
+}
+
+#[derive(Debug)]
+struct Fails(fn() -> CredentialsError);
+
+impl ProvideCredentials for Fails {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::ready(Err((self.0)()))
+    }
+}
+
+#[tokio::test]
+async fn a_source_s_failure_is_another_error_than_stss_and_keeps_its_meaning() {
+    let (aws, base) = aws();
+    type Kind = fn(&CredentialsError) -> bool;
+    let cases: [(fn() -> CredentialsError, Kind, bool); 5] = [
+        (
+            || CredentialsError::not_loaded("no keys"),
+            |e| matches!(e, CredentialsError::CredentialsNotLoaded(_)),
+            false,
+        ),
+        (
+            || CredentialsError::invalid_configuration("bad file"),
+            |e| matches!(e, CredentialsError::InvalidConfiguration(_)),
+            false,
+        ),
+        (
+            || CredentialsError::provider_error("IMDS is away"),
+            |e| matches!(e, CredentialsError::ProviderError(_)),
+            true,
+        ),
+        (
+            || CredentialsError::provider_timed_out(HOUR),
+            |e| matches!(e, CredentialsError::ProviderError(_)),
+            true,
+        ),
+        (
+            || CredentialsError::unhandled("what?"),
+            |e| matches!(e, CredentialsError::Unhandled(_)),
+            true,
+        ),
+    ];
+    for (fails, is_kind, transient) in cases {
+        let chain = RoleChain::new(&with_source(&base, Fails(fails)), Role::new(HUB)).unwrap();
+        let error = refusal(&chain).await;
+        assert!(error.is_source() && error.code().is_none());
+        assert_eq!(error.is_transient(), transient, "{error:?}");
+        assert_eq!(
+            error.to_string(),
+            format!("loading the source credentials for {HUB} (hop 1 of 1) failed")
+        );
+        assert!(error.source().unwrap().is::<CredentialsError>());
+        assert!(is_kind(&CredentialsError::from(error.clone())), "{error:?}");
+    }
+    assert_eq!(aws.requests(), 0);
+}
+
+#[tokio::test]
+async fn an_sdk_client_s_error_shows_everything_once() {
+    let (aws, base) = aws();
+    aws.role(TENANT)
+        .trust(trusts("444444444444"))
+        .create()
+        .unwrap();
+    let tenant = two_hops(&base);
+    for config in [
+        tenant.sdk_config(),
+        base.to_builder()
+            .credentials_provider(SharedCredentialsProvider::new(tenant.clone()))
+            .build(),
+    ] {
+        let client = aws_sdk_sts::Client::new(&config);
+        let error = client.get_caller_identity().send().await.unwrap_err();
+        let text = DisplayErrorContext(&error).to_string();
+        for once in [
+            "hop 2 of 2)",
+            "not authorized to perform",
+            "request id",
+            "no external ID was sent",
+        ] {
+            assert_eq!(text.matches(once).count(), 1, "{once:?} in {text}");
+        }
+        let ours = find::<Error>(&error).expect("ours is among the sources");
+        assert!(ours.is_access_denied());
+    }
+
+    aws.fail(Fault::ConnectionClosed);
+    let error = refusal(&RoleChain::new(&base, Role::new(MIDDLE)).unwrap()).await;
+    let text = DisplayErrorContext(&error).to_string();
+    assert_eq!(text.matches("STS could not be called").count(), 1, "{text}");
+    assert!(text.contains("connection closed"), "{text}");
+}
+
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    match error.downcast_ref() {
+        Some(found) => Some(found),
+        None => find(error.source()?),
+    }
+}
+
+fn with_source(base: &SdkConfig, source: impl ProvideCredentials + 'static) -> SdkConfig {
+    base.to_builder()
+        .credentials_provider(SharedCredentialsProvider::new(source))
+        .build()
+}
+
+/// Everything that tracing is told, at any level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_secret_is_in_any_debug_display_or_trace_log_of_a_full_run() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let aws = Simulator::new();
+    let keys = user(&aws);
+    aws.role(HUB)
+        .trust(trusts_with_external_id(USER))
+        .policy(allow("sts:*"))
+        .create()
+        .unwrap();
+    aws.role(TENANT)
+        .trust(trusts("222222222222"))
+        .create()
+        .unwrap();
+    let base = aws.sdk_config(keys.clone());
+    let right = Role::new(HUB).external_id(EXTERNAL_ID);
+    let hub = RoleChain::new(&base, right.clone()).unwrap();
+    let tenant = hub
+        .assume(Role::new(TENANT).external_id("another-secret-id"))
+        .unwrap();
+    let wrong = RoleChain::new(&base, Role::new(HUB).external_id("wrong-secret-id")).unwrap();
+    let away = RoleChain::new(
+        &with_source(&base, Fails(|| CredentialsError::provider_error("away"))),
+        right.clone(),
+    )
+    .unwrap();
+    let mut shown = String::new();
+    let mut secrets = vec![
+        EXTERNAL_ID.to_owned(),
+        "another-secret-id".to_owned(),
+        "wrong-secret-id".to_owned(),
+    ];
+    let mut keep = |credentials: &Credentials| {
+        secrets.push(credentials.secret_access_key().to_owned());
+        secrets.extend(credentials.session_token().map(str::to_owned));
+    };
+    keep(&keys);
+
+    // A run with successes, a refusal, a failing source, an outage and a recovery.
+    keep(&hub.provide_credentials().await.unwrap());
+    keep(&tenant.provide_credentials().await.unwrap());
+    for chain in [&wrong, &away] {
+        let error = chain.provide_credentials().await.unwrap_err();
+        shown += &format!("{error} {error:?} {}", DisplayErrorContext(&error));
+        let error = refusal(chain).await;
+        shown += &format!("{error} {error:?} {:?}", error.advice());
+    }
+    aws.fail(Fault::NoAnswer);
+    aws.clock().advance(HOUR + MINUTE).await;
+    keep(&tenant.provide_credentials().await.unwrap());
+    aws.fail(Fault::error(
+        400,
+        "ExpiredToken",
+        "The security token included in the request is expired",
+    ));
+    let error = refusal(&tenant).await;
+    shown += &format!("{error} {error:?} {:?}", tenant.status());
+    aws.recover();
+    aws.clock().advance(MINUTE).await;
+    for chain in [&tenant, &hub] {
+        keep(&chain.provide_credentials().await.unwrap());
+        shown += &format!("{chain:?} {:?}", chain.sdk_config());
+        for hop in chain.status() {
+            shown += &format!("{hop} {hop:?}");
+        }
+    }
+    shown += &format!(
+        "{right:?} {aws:?} {:?}",
+        Role::new(HUB)
+            .external_id("se cret")
+            .external_id(EXTERNAL_ID)
+    );
+
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(
+        logged.contains("assumed role"),
+        "our own events are in the log"
+    );
+    assert!(logged.contains("refresh failed"), "{logged}");
+    assert!(secrets.len() > 10, "{}", secrets.len());
+    for secret in &secrets {
+        assert!(!shown.contains(secret.as_str()), "{secret} is shown");
+        if let Some(at) = logged.find(secret.as_str()) {
+            let line = logged[..at].lines().last().unwrap_or_default();
+            panic!("{secret} is logged: {line}");
+        }
     }
 }

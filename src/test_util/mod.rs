@@ -70,6 +70,8 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use tokio::sync::watch;
@@ -385,7 +387,15 @@ impl HttpClient for Simulator {
 impl HttpConnector for Simulator {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let this = self.clone();
-        HttpConnectorFuture::new(async move { this.answer(request).await })
+        HttpConnectorFuture::new(async move {
+            let mut response = this.answer(request).await?;
+            // The SDK corrects its signatures by it.
+            let now = DateTime::from(this.0.clock.now());
+            if let Ok(date) = now.fmt(Format::HttpDate) {
+                response.headers_mut().insert("date", date);
+            }
+            Ok(response)
+        })
     }
 }
 
