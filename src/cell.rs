@@ -378,11 +378,12 @@ impl<L: Load> Cell<L> {
         };
         let now = self.0.time.now();
         let mut state = self.0.write();
-        if let Some(entry) = &mut state.entry {
-            if !entry.is_timed() && now < entry.window.expiry {
-                let timer = runtime.spawn(keep_fresh(Arc::downgrade(&self.0), sleep.clone()));
-                entry.timer = Some(timer.abort_handle());
-            }
+        if let Some(entry) = &mut state.entry
+            && !entry.is_timed()
+            && now < entry.window.expiry
+        {
+            let timer = runtime.spawn(keep_fresh(Arc::downgrade(&self.0), sleep.clone()));
+            entry.timer = Some(timer.abort_handle());
         }
     }
 }

@@ -348,14 +348,14 @@ impl Hop {
     async fn assume(&self) -> Result<Session, Error> {
         let mut caller = self.caller().await?;
         let mut answer = self.call_sts(&caller).await;
-        if let (Err(failure), Parent::Chain(parent)) = (&answer, &self.parent) {
-            if sts::is_bad_caller(failure) {
-                // The hop before holds a session that died early: its role was deleted and made
-                // again, say.
-                parent.0.reject(caller.access_key_id());
-                caller = self.caller().await?;
-                answer = self.call_sts(&caller).await;
-            }
+        if let (Err(failure), Parent::Chain(parent)) = (&answer, &self.parent)
+            && sts::is_bad_caller(failure)
+        {
+            // The hop before holds a session that died early: its role was deleted and made
+            // again, say.
+            parent.0.reject(caller.access_key_id());
+            caller = self.caller().await?;
+            answer = self.call_sts(&caller).await;
         }
         let session = answer.map_err(|failure| self.refused(failure, &caller))?;
         tracing::debug!(

@@ -314,7 +314,7 @@ async fn a_refresh_joins_the_load_under_way() {
 
 #[test]
 fn a_runtime_dropped_with_a_load_in_flight_leaves_nothing_stuck() {
-    let (aws, base) = in_runtime(|| aws());
+    let (aws, base) = in_runtime(aws);
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
     aws.fail(Fault::NoAnswer);
 
@@ -343,7 +343,7 @@ fn a_runtime_dropped_with_a_load_in_flight_leaves_nothing_stuck() {
 
 #[test]
 fn a_waiter_in_another_runtime_takes_over_a_load_whose_runtime_is_dropped() {
-    let (aws, base) = in_runtime(|| aws());
+    let (aws, base) = in_runtime(aws);
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
     aws.fail(Fault::NoAnswer);
 
@@ -367,7 +367,7 @@ fn a_waiter_in_another_runtime_takes_over_a_load_whose_runtime_is_dropped() {
 
 #[test]
 fn a_timer_that_died_with_its_runtime_is_set_again_by_the_next() {
-    let (aws, base) = in_runtime(|| aws());
+    let (aws, base) = in_runtime(aws);
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
     runtime()
         .block_on(async { chain.provide_credentials().await.map(drop) })
@@ -394,7 +394,7 @@ fn a_timer_that_died_with_its_runtime_is_set_again_by_the_next() {
 
 #[test]
 fn without_a_runtime_a_caller_loads_inline() {
-    let (aws, base) = in_runtime(|| aws());
+    let (aws, base) = in_runtime(aws);
     // A timeout needs a sleep, and tokio's needs a runtime.
     let mut base = base.into_builder();
     base.set_sleep_impl(Some(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
@@ -411,7 +411,7 @@ fn without_a_runtime_a_caller_loads_inline() {
 
 #[test]
 fn without_a_runtime_a_caller_that_gives_up_leaves_the_load_to_the_next() {
-    let (aws, base) = in_runtime(|| aws());
+    let (aws, base) = in_runtime(aws);
     let mut base = base.into_builder();
     base.set_sleep_impl(Some(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
         NoSleep,

@@ -249,8 +249,9 @@ impl ProvideCredentials for Fails {
 #[tokio::test]
 async fn a_source_s_failure_is_another_error_than_stss_and_keeps_its_meaning() {
     let (aws, base) = aws();
+    type Fail = fn() -> CredentialsError;
     type Kind = fn(&CredentialsError) -> bool;
-    let cases: [(fn() -> CredentialsError, Kind, bool); 5] = [
+    let cases: [(Fail, Kind, bool); 5] = [
         (
             || CredentialsError::not_loaded("no keys"),
             |e| matches!(e, CredentialsError::CredentialsNotLoaded(_)),

@@ -608,11 +608,11 @@ async fn a_source_identity_is_inherited_needs_permission_and_cannot_be_changed()
     );
 
     // A condition on a key that the action does not have denies every call.
-    let one_statement_for_all = format!(
-        r#"{{"Statement": {{"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:SetSourceIdentity"],
-            "Principal": {{"AWS": "222222222222"}},
-            "Condition": {{"StringEquals": {{"sts:RoleSessionName": "session"}}}}}}}}"#
-    );
+    let one_statement_for_all =
+        r#"{"Statement": {"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:SetSourceIdentity"],
+            "Principal": {"AWS": "222222222222"},
+            "Condition": {"StringEquals": {"sts:RoleSessionName": "session"}}}}"#
+            .to_string();
     aws.role(TENANT)
         .trust(one_statement_for_all)
         .create()

@@ -53,6 +53,9 @@ pub(super) enum Principal {
     Other(String),
 }
 
+/// Turns a user's or role's ARN into its unique id, if it is there.
+type Resolve<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// What the policy decides, before it is set against other policies.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Verdict {
@@ -93,21 +96,19 @@ impl Policy {
     }
 
     /// Reads a trust policy; `resolve` turns a user's or role's ARN into its unique id.
-    pub(super) fn trust(
-        json: &str,
-        resolve: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, String> {
+    pub(super) fn trust(json: &str, resolve: Resolve<'_>) -> Result<Self, String> {
         Self::read(json, Some(resolve))
     }
 
-    fn read(json: &str, resolve: Option<&dyn Fn(&str) -> Option<String>>) -> Result<Self, String> {
+    fn read(json: &str, resolve: Option<Resolve<'_>>) -> Result<Self, String> {
         let document: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
         let document = document.as_object().ok_or("the policy must be an object")?;
         known(document, &["Version", "Id", "Statement"])?;
-        if let Some(version) = document.get("Version") {
-            if version != "2012-10-17" && version != "2008-10-17" {
-                return Err(format!("unknown Version {version}"));
-            }
+        if let Some(version) = document.get("Version")
+            && version != "2012-10-17"
+            && version != "2008-10-17"
+        {
+            return Err(format!("unknown Version {version}"));
         }
         let statements = match document.get("Statement") {
             Some(Value::Array(statements)) => statements.iter().collect(),
@@ -206,10 +207,7 @@ impl Verdict {
 }
 
 impl Statement {
-    fn read(
-        statement: &Value,
-        resolve: Option<&dyn Fn(&str) -> Option<String>>,
-    ) -> Result<Self, String> {
+    fn read(statement: &Value, resolve: Option<Resolve<'_>>) -> Result<Self, String> {
         let statement = statement
             .as_object()
             .ok_or("a Statement must be an object")?;
@@ -312,10 +310,7 @@ fn strings(value: &Value) -> Result<Vec<String>, String> {
         .collect()
 }
 
-fn read_principals(
-    value: &Value,
-    resolve: &dyn Fn(&str) -> Option<String>,
-) -> Result<Vec<Principal>, String> {
+fn read_principals(value: &Value, resolve: Resolve<'_>) -> Result<Vec<Principal>, String> {
     if value == "*" {
         return Ok(vec![Principal::Any]);
     }
@@ -335,10 +330,7 @@ fn read_principals(
     Ok(principals)
 }
 
-fn read_aws_principal(
-    name: &str,
-    resolve: &dyn Fn(&str) -> Option<String>,
-) -> Result<Principal, String> {
+fn read_aws_principal(name: &str, resolve: Resolve<'_>) -> Result<Principal, String> {
     let is_account = |id: &str| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit());
     if name == "*" {
         return Ok(Principal::Any);

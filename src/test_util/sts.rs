@@ -357,11 +357,11 @@ fn violations(
         let rule = format!("Member must have length less than or equal to {most}");
         broken.push(violation(Some(value), parameter, &rule));
     }
-    if let Some((pattern, allowed)) = pattern {
-        if !value.chars().all(allowed) {
-            let rule = format!("Member must satisfy regular expression pattern: {pattern}");
-            broken.push(violation(Some(value), parameter, &rule));
-        }
+    if let Some((pattern, allowed)) = pattern
+        && !value.chars().all(allowed)
+    {
+        let rule = format!("Member must satisfy regular expression pattern: {pattern}");
+        broken.push(violation(Some(value), parameter, &rule));
     }
     broken
 }

@@ -1,0 +1,136 @@
+//! Reads records line by line, in bounded memory.
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+
+use tokio::fs::File;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
+
+/// Firehose's limit on a record, before base64: 1,000 KiB.
+pub const MOST_BYTES_IN_RECORD: usize = 1000 * 1024;
+
+pub enum Line {
+    Record {
+        number: u64,
+        data: Vec<u8>,
+    },
+    /// The beginning of a line that is longer than a record may be…
+    TooLong {
+        number: u64,
+        data: Vec<u8>,
+    },
+    /// …and what follows of it.
+    RestOfTooLong {
+        data: Vec<u8>,
+        last: bool,
+    },
+}
+
+pub struct Input {
+    reader: Pin<Box<dyn AsyncBufRead>>,
+    size: Option<u64>,
+    position: u64,
+    lines: u64,
+    /// The part of a line that is read already.
+    part: Vec<u8>,
+    in_long_line: bool,
+}
+
+impl Input {
+    pub fn stdin() -> Self {
+        Self::new(BufReader::new(tokio::io::stdin()), None)
+    }
+
+    /// The sample that comes with the example.
+    pub fn sample() -> Self {
+        let records = include_bytes!("records.ndjson");
+        Self::new(&records[..], Some(records.len() as u64))
+    }
+
+    pub async fn file(path: &Path) -> io::Result<Self> {
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let file = File::open(path).await.map_err(named)?;
+        let size = file.metadata().await.map_err(named)?.len();
+        Ok(Self::new(BufReader::new(file), Some(size)))
+    }
+
+    fn new(reader: impl AsyncBufRead + 'static, size: Option<u64>) -> Self {
+        Self {
+            reader: Box::pin(reader),
+            size,
+            position: 0,
+            lines: 0,
+            part: Vec::new(),
+            in_long_line: false,
+        }
+    }
+
+    pub fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Lines given so far, empty ones too.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// The next line that is not empty; every record ends in one line feed. May be dropped and
+    /// called again: nothing that was read is lost.
+    pub async fn next_line(&mut self) -> io::Result<Option<Line>> {
+        loop {
+            let complete = self.read_part().await?;
+            let mut data = std::mem::take(&mut self.part);
+            if self.in_long_line {
+                self.in_long_line = !complete;
+                return Ok(Some(Line::RestOfTooLong {
+                    data,
+                    last: complete,
+                }));
+            }
+            if data.is_empty() {
+                return Ok(None);
+            }
+            self.lines += 1;
+            let number = self.lines;
+            if complete && data.last() != Some(&b'\n') {
+                data.push(b'\n');
+            }
+            if !complete || data.len() > MOST_BYTES_IN_RECORD {
+                self.in_long_line = !complete;
+                return Ok(Some(Line::TooLong { number, data }));
+            }
+            if data != b"\n" && data != b"\r\n" {
+                return Ok(Some(Line::Record { number, data }));
+            }
+        }
+    }
+
+    /// Up to a line feed, the end, or one byte more than a record may have; whether the line is
+    /// complete.
+    async fn read_part(&mut self) -> io::Result<bool> {
+        loop {
+            let buffer = self.reader.fill_buf().await?;
+            if buffer.is_empty() {
+                return Ok(true);
+            }
+            let room = MOST_BYTES_IN_RECORD + 1 - self.part.len();
+            let available = &buffer[..buffer.len().min(room)];
+            let (taken, complete) = match available.iter().position(|byte| *byte == b'\n') {
+                Some(at) => (at + 1, true),
+                None => (available.len(), false),
+            };
+            self.part.extend_from_slice(&available[..taken]);
+            self.reader.as_mut().consume(taken);
+            self.position += taken as u64;
+            if complete || self.part.len() > MOST_BYTES_IN_RECORD {
+                return Ok(complete);
+            }
+        }
+    }
+}
