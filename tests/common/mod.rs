@@ -3,6 +3,9 @@
 // Each test binary uses its own part.
 #![allow(dead_code)]
 
+pub mod example;
+pub mod ministack;
+
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -18,7 +21,6 @@ pub const EXTERNAL_ID: &str = "c0ffee-external-id";
 
 pub const HOUR: Duration = Duration::from_secs(3600);
 
-/// Waits in one poll's time, without letting the clock move.
 pub const MINUTE: Duration = Duration::from_secs(60);
 
 /// `Allow` of one action on any resource.

@@ -1,0 +1,56 @@
+//! Runs an example as a person would.
+
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use super::ministack::target_dir;
+
+/// The built `put_records`, in an empty environment but for what the tests set.
+pub fn put_records() -> Command {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let built = Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--quiet",
+                "--all-features",
+                "--example",
+                "put_records",
+            ])
+            .arg("--target-dir")
+            .arg(target_dir())
+            .status()
+            .unwrap();
+        assert!(built.success());
+    });
+    let name = format!("debug/examples/put_records{}", std::env::consts::EXE_SUFFIX);
+    let mut command = Command::new(target_dir().join(name));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_CONFIG_FILE", "/nonexistent")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent");
+    command
+}
+
+/// What the program said.
+#[derive(Debug)]
+pub struct Said {
+    pub ok: bool,
+    pub out: String,
+    pub err: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            ok: output.status.success(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The example, run as a person would on the simulator.
+
+mod common;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use common::example::{Said, put_records};
+
+/// Runs `put_records --local` with `input` on stdin, in a folder of its own.
+fn run(name: &str, arguments: &[&str], input: Option<&[u8]>) -> (Said, PathBuf) {
+    let folder = std::env::temp_dir().join(format!("put-records-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut program = put_records()
+        .arg("--local")
+        .args(arguments)
+        .args(input.map(|_| "-"))
+        .current_dir(&folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = program.stdin.take().unwrap();
+    // It may stop before it has read everything.
+    let _ = stdin.write_all(input.unwrap_or_default());
+    drop(stdin);
+    (program.wait_with_output().unwrap().into(), folder)
+}
+
+#[test]
+fn the_sample_goes_through_with_one_retry() {
+    let (said, folder) = run("sample", &[], None);
+    assert!(said.ok, "{said:?}");
+    let sample = include_str!("../examples/put_records/records.ndjson");
+    let kept = format!("the local stream has 200 records, {} bytes\n", sample.len());
+    assert!(said.out.starts_with(&kept), "{said:?}");
+    assert!(
+        said.out
+            .contains("\nrecords: 200, batches: 1, retries: 1, failures: 0, seconds: ")
+    );
+    assert!(
+        said.out
+            .contains("caller: arn:aws:sts::222222222222:assumed-role/FirehoseWriter/put_records-")
+    );
+    assert_eq!(said.err, "");
+    assert_eq!(
+        std::fs::read_dir(folder).unwrap().count(),
+        0,
+        "no file is left behind"
+    );
+}
+
+#[test]
+fn roles_on_the_way_are_assumed_first() {
+    let hub = "arn:aws:iam::333333333333:role/Hub";
+    let (said, _) = run("via", &["--via", hub, "--session-name", "me"], None);
+    assert!(
+        said.ok && said.out.ends_with("FirehoseWriter/me\n"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_refused_role_says_what_to_check_and_reads_nothing() {
+    let (said, folder) = run("refused", &["--external-id", "wrong"], Some(b"one\n"));
+    assert!(!said.ok && said.out.is_empty(), "{said:?}");
+    assert!(
+        said.err.contains("(hop 1 of 1): AccessDenied: User: "),
+        "{said:?}"
+    );
+    assert!(
+        said.err.contains("the external ID must be, to the letter"),
+        "{said:?}"
+    );
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
+}
+
+#[test]
+fn batches_hold_500_records_and_4_mib() {
+    let lines: String = (0..1201).map(|i| format!("{i}\n")).collect();
+    let (said, _) = run("many", &[], Some(lines.as_bytes()));
+    assert!(
+        said.ok && said.out.contains("records: 1201, batches: 3, "),
+        "{said:?}"
+    );
+
+    let big = [vec![b'x'; 1000 * 1024 - 1], b"\n".to_vec()].concat();
+    let (said, _) = run("big", &[], Some(&big.repeat(9)));
+    assert!(
+        said.ok && said.out.contains("records: 9, batches: 3, "),
+        "4 MiB hold four: {said:?}"
+    );
+}
+
+#[test]
+fn a_record_over_1000_kib_is_refused_by_line_number_and_kept() {
+    let long = [vec![b'x'; 1000 * 1024], b"\n".to_vec()].concat();
+    let very_long = vec![b'y'; 3_000_000];
+    let input = [b"one\n\n", &*long, b"two\r\n", &*very_long].concat();
+    let (said, folder) = run("long", &[], Some(&input));
+    assert!(!said.ok, "{said:?}");
+    assert!(
+        said.err.contains("line 3: over 1,000 KiB") && said.err.contains("line 5: over"),
+        "{said:?}"
+    );
+    assert!(
+        said.out
+            .contains("records: 2, batches: 1, retries: 0, failures: 2,"),
+        "{said:?}"
+    );
+    let kept = std::fs::read(folder.join("put_records.dead-letter")).unwrap();
+    assert_eq!(kept, [&*long, &*very_long, b"\n"].concat());
+}
+
+#[test]
+fn records_that_cannot_be_kept_either_are_named() {
+    let long = vec![b'x'; 1000 * 1024 + 1];
+    let (said, _) = run("nowhere", &["--dead-letter", "no/such/folder"], Some(&long));
+    assert!(
+        !said.ok && said.err.contains("dead-letter file no/such/folder"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn the_last_line_needs_no_line_feed_and_a_missing_file_is_named() {
+    let (said, _) = run("last", &[], Some(b"one\ntwo"));
+    assert!(
+        said.ok && said.out.contains("2 records, 8 bytes"),
+        "{said:?}"
+    );
+    let (said, _) = run("missing", &["no-such-file"], None);
+    assert!(!said.ok && said.err.contains("no-such-file: "), "{said:?}");
+}
