@@ -500,3 +500,131 @@ async fn catch_unwind<F: Future>(future: F) -> Result<F::Output, Panicked> {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
+    }
+
+    /// Failed at `at` seconds, to be tried again at `retry_at`.
+    fn failure(transient: bool, failed: u64, retry_at: u64) -> Option<Failure> {
+        let kind = match transient {
+            true => Kind::NoAnswer { what: "down" },
+            false => Kind::Invalid {
+                field: "arn",
+                rule: String::new(),
+                value: None,
+            },
+        };
+        Some(Failure {
+            error: Error::new(kind, None, 0, Vec::new(), None),
+            at: at(failed),
+            retry_at: at(retry_at),
+        })
+    }
+
+    #[test]
+    fn what_a_caller_gets_depends_on_the_window_the_last_failure_and_the_time() {
+        use Decision::*;
+        let window = Some(Window {
+            advisory: at(2700),
+            mandatory: at(3540),
+            expiry: at(3600),
+        });
+        let (down, denied) = (true, false);
+        let cases = [
+            // Nothing in hand.
+            (None, None, 0, Wait),
+            (None, failure(denied, 0, 5), 4, Fail),
+            (None, failure(denied, 0, 5), 5, Wait),
+            (None, failure(down, 0, 0), 0, Wait),
+            // Fresh.
+            (window, None, 2699, Serve),
+            (window, failure(denied, 100, 400), 500, Serve),
+            // Advisory.
+            (window, None, 2700, ServeAndRefresh),
+            (window, failure(down, 2700, 2925), 2924, Serve),
+            (window, failure(denied, 2700, 2925), 2924, Serve),
+            (window, failure(down, 2700, 2925), 2925, ServeAndRefresh),
+            // Mandatory: wait, unless that was tried in vain.
+            (window, None, 3540, Wait),
+            (window, None, 3599, Wait),
+            (window, failure(down, 3530, 3545), 3540, Serve),
+            (window, failure(down, 3530, 3545), 3545, ServeAndRefresh),
+            (window, failure(denied, 3530, 3545), 3545, ServeAndRefresh),
+            // Expired.
+            (window, None, 3600, Wait),
+            (window, failure(down, 3600, 3610), 3609, Serve),
+            (window, failure(down, 3600, 3610), 3610, Wait),
+            (window, failure(denied, 3600, 3605), 3604, Fail),
+            (window, failure(denied, 3600, 3605), 3605, Wait),
+            // The clock was set back past the failure.
+            (window, failure(down, 3590, 3605), 2800, ServeAndRefresh),
+            (None, failure(denied, 3590, 3605), 2800, Wait),
+        ];
+        for (i, (window, failure, now, expected)) in cases.into_iter().enumerate() {
+            let decision = decide(window.as_ref(), failure.as_ref(), at(now));
+            assert_eq!(decision, expected, "case {i}, at {now}");
+        }
+    }
+
+    #[test]
+    fn a_window_opens_by_lifetime_and_jitter() {
+        // Lifetime; jitter; seconds before expiry of the advisory and the mandatory window.
+        let cases = [
+            (900, 0.0, 300, 60),
+            (900, 1.0, 150, 60),
+            (1200, 0.0, 300, 60),
+            (1201, 0.0, 900, 60),
+            (3600, 0.0, 900, 60),
+            (3600, 0.5, 675, 60),
+            (5399, 0.0, 900, 60),
+            (5400, 0.0, 3600, 60),
+            (43_200, 1.0, 1800, 60),
+            // No service's, but never due at once.
+            (100, 0.0, 75, 25),
+            (4, 0.0, 3, 1),
+        ];
+        for (lifetime, jitter, advisory, mandatory) in cases {
+            let expiry = at(lifetime);
+            let expected = Window {
+                advisory: expiry - advisory * SECOND,
+                mandatory: expiry - mandatory * SECOND,
+                expiry,
+            };
+            assert_eq!(Window::new(at(0), expiry, jitter), expected, "{lifetime}");
+        }
+    }
+
+    #[test]
+    fn the_wait_after_a_failure_shrinks_as_expiry_nears() {
+        let window = Window::new(at(0), at(3600), 0.0);
+        let wait = |left: u64, jitter| retry_in(Some(&window), true, at(3600 - left), jitter);
+        for (left, seconds) in [
+            (3600, 300),
+            (900, 225),
+            (100, 25),
+            (40, 10),
+            (12, 10),
+            // The last try, a second before expiry.
+            (11, 10),
+            (10, 9),
+            (2, 1),
+            (1, 10),
+            (0, 10),
+        ] {
+            assert_eq!(wait(left, 0.0), seconds * SECOND, "{left} s left");
+        }
+        assert_eq!(wait(100, 1.0), 20 * SECOND);
+        let expired = at(4000);
+        assert_eq!(retry_in(Some(&window), true, expired, 0.0), SHORTEST_RETRY);
+        assert_eq!(retry_in(Some(&window), false, expired, 0.0), REMEMBERED);
+        assert_eq!(retry_in(None, false, expired, 0.0), REMEMBERED);
+        assert_eq!(retry_in(None, true, expired, 0.0), Duration::ZERO);
+    }
+}
