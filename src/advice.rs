@@ -4,12 +4,22 @@
 
 use crate::error::Refusal;
 
+/// The operation that was refused.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Call {
+    AssumeRole,
+    AssumeRoleWithWebIdentity,
+    GetSessionToken,
+}
+
 /// What one hop asked for, as far as it bears on a refusal.
 pub(crate) struct Asked<'a> {
+    pub(crate) call: Call,
     pub(crate) role_arn: &'a str,
     pub(crate) account: &'a str,
     pub(crate) region: &'a str,
     pub(crate) external_id: bool,
+    pub(crate) mfa: bool,
     pub(crate) tags: bool,
     pub(crate) inherited_tags: bool,
     pub(crate) source_identity: bool,
@@ -28,7 +38,53 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
         "AccessDenied" if says("by root accounts") => vec![
             "the account's root user cannot assume roles: use an IAM user or a role".to_owned(),
         ],
+        "AccessDenied" if says("invalid MFA one time pass code") => vec![
+            "a code is good once, and for half a minute: give the one that the device shows after \
+             its next change"
+                .to_owned(),
+            "check this machine's clock, and the device's".to_owned(),
+        ],
+        "AccessDenied" if says("validate MFA code") => vec![
+            "the serial must be the device's own, arn:<partition>:iam::<account>:mfa/<device name>, \
+             not the user's ARN"
+                .to_owned(),
+            format!(
+                "the device must belong to the user whose key signs ({}), and be enabled",
+                asked.caller
+            ),
+        ],
+        "AccessDenied" if says("with session credentials") => vec![format!(
+            "session tokens are for an IAM user's long-term keys: {} is temporary",
+            asked.caller
+        )],
+        "AccessDenied" if asked.call == Call::AssumeRoleWithWebIdentity => {
+            web_identity_denied(asked)
+        }
         "AccessDenied" => access_denied(message, asked),
+        "ExpiredTokenException" => vec![
+            "the token must be renewed by whoever writes the file or gives it: it was read twice, \
+             and expired both times"
+                .to_owned(),
+        ],
+        "InvalidIdentityToken" if says("No OpenIDConnect provider") => vec![format!(
+            "account {}, the role's own, needs an OIDC identity provider for the token's issuer",
+            asked.account
+        )],
+        "InvalidIdentityToken" if says("audience") => vec![
+            "the token's aud must be among the client ids of the OIDC identity provider \
+             (sts.amazonaws.com, as a rule)"
+                .to_owned(),
+        ],
+        "InvalidIdentityToken" if says("retrieve verification key") => vec![
+            "STS must reach the issuer's keys (its jwks_uri) over the internet; it often passes"
+                .to_owned(),
+        ],
+        "InvalidIdentityToken" if says("thumbprint") => vec![
+            "update the thumbprint of the OIDC identity provider".to_owned(),
+        ],
+        "IDPRejectedClaim" => vec![
+            "the issuer has revoked or let expire what the token claims: get a new one".to_owned(),
+        ],
         "ValidationError" if says("MaxSessionDuration") || says("role chaining") => too_long(asked),
         "ValidationError" if says("source identity is already set") => vec![
             "the calling session already has a source identity, which nobody can change: leave \
@@ -171,11 +227,17 @@ fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
                         .to_owned(),
                 );
             }
-            lines.push(
-                "no MFA code was sent: a trust policy that asks for aws:MultiFactorAuthPresent \
-                 refuses this call"
-                    .to_owned(),
-            );
+            if !asked.mfa {
+                lines.push(if asked.chained {
+                    "a trust policy that asks for aws:MultiFactorAuthPresent refuses role sessions, \
+                     however their role was assumed"
+                        .to_owned()
+                } else {
+                    "no MFA code was sent: a trust policy that asks for aws:MultiFactorAuthPresent \
+                     needs one (mfa)"
+                        .to_owned()
+                });
+            }
         }
     }
     lines.push(format!(
@@ -233,4 +295,20 @@ fn refusing_side(message: &str) -> Option<&'static str> {
 
 fn name_of(role_arn: &str) -> &str {
     role_arn.rsplit('/').next().unwrap_or(role_arn)
+}
+
+fn web_identity_denied(asked: &Asked<'_>) -> Vec<String> {
+    let role = asked.role_arn;
+    vec![
+        format!(
+            "the trust policy of {role} must allow sts:AssumeRoleWithWebIdentity to the OIDC \
+             identity provider of the token's issuer, in account {}",
+            asked.account
+        ),
+        "its conditions on <issuer>:sub and <issuer>:aud must match the token's claims to the letter: \
+         decode the token and compare (GitHub's sub changes with branch, tag and environment)"
+            .to_owned(),
+        "a token that carries tags needs sts:TagSession as well".to_owned(),
+        format!("the role must exist, spelled so (case counts), in account {}", asked.account),
+    ]
 }

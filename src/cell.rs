@@ -50,10 +50,23 @@ const fn minutes(minutes: u64) -> Duration {
 /// What a cell keeps fresh.
 pub(crate) trait Load: Send + Sync + 'static {
     /// Fetches credentials anew. Runs in a task of its own, one at a time.
-    fn load(&self) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send + '_>>;
+    fn load(&self, why: Why) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send + '_>>;
+
+    /// Whether a load now would ask a person something. The cell never does that by itself: it
+    /// keeps what is in hand until somebody waits for credentials.
+    fn asks_a_person(&self) -> bool;
 
     /// What went wrong, said of this loader.
     fn error(&self, kind: Kind) -> Error;
+}
+
+/// What a load is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Why {
+    /// There are credentials in hand, or were.
+    pub(crate) renewal: bool,
+    /// Somebody waits for it: a person may be asked.
+    pub(crate) attended: bool,
 }
 
 /// Fetched credentials.
@@ -243,7 +256,16 @@ impl<L: Load> Cell<L> {
         let now = self.0.time.now();
         let state = self.0.read();
         let window = state.entry.as_ref().map(|entry| &entry.window);
-        match (decide(window, state.failure.as_ref(), now), &state.entry) {
+        let decision = match (decide(window, state.failure.as_ref(), now), window) {
+            (Decision::ServeAndRefresh, Some(window)) if self.0.loader.asks_a_person() => {
+                match now < window.mandatory {
+                    true => Decision::Serve,
+                    false => Decision::Wait,
+                }
+            }
+            (decision, _) => decision,
+        };
+        match (decision, &state.entry) {
             (Decision::Serve, Some(entry)) => {
                 let credentials = entry.session.credentials.clone();
                 if !entry.is_timed() && now < entry.window.expiry {
@@ -264,7 +286,7 @@ impl<L: Load> Cell<L> {
                     // Nothing to spawn on: one caller refreshes inline.
                     return Taken::Wait;
                 };
-                if let (_, Some(pilot)) = self.join_or_start() {
+                if let (_, Some(pilot)) = self.join_or_start(false) {
                     runtime.spawn(pilot);
                 }
                 Taken::Ready(Ok(credentials))
@@ -284,7 +306,7 @@ impl<L: Load> Cell<L> {
     /// the credentials may still be good.
     pub(crate) async fn wait(&self) -> Result<Credentials, Error> {
         let credentials = loop {
-            let outcome = self.refresh().await;
+            let outcome = self.refresh(true).await;
             let now = self.0.time.now();
             match (outcome, &self.0.read().entry) {
                 (Ok(()), Some(entry)) => break entry.session.credentials.clone(),
@@ -301,10 +323,10 @@ impl<L: Load> Cell<L> {
     }
 
     /// Loads now, whatever is in hand; joins the load under way if there is one.
-    pub(crate) async fn refresh(&self) -> Outcome {
+    pub(crate) async fn refresh(&self, attended: bool) -> Outcome {
         let mut dropped = false;
         loop {
-            let (mut flight, pilot) = self.join_or_start();
+            let (mut flight, pilot) = self.join_or_start(attended);
             if let Some(pilot) = pilot {
                 match Handle::try_current() {
                     // A caller that gives up must not take the load with it.
@@ -321,6 +343,14 @@ impl<L: Load> Cell<L> {
                 Err(_) => dropped = true,
             };
         }
+    }
+
+    /// Whether what is in hand will do for a call that is made now.
+    pub(crate) fn is_good(&self) -> bool {
+        let now = self.0.time.now();
+        let state = self.0.read();
+        let entry = state.entry.as_ref();
+        entry.is_some_and(|entry| now < entry.window.mandatory)
     }
 
     /// What is in hand, valid or not.
@@ -354,16 +384,23 @@ impl<L: Load> Cell<L> {
     }
 
     /// The load under way; or a new one, with the future that must be run to fly it.
-    fn join_or_start(&self) -> (Flight, Option<impl Future<Output = ()> + Send + use<L>>) {
+    fn join_or_start(
+        &self,
+        attended: bool,
+    ) -> (Flight, Option<impl Future<Output = ()> + Send + use<L>>) {
         let mut state = self.0.write();
         if let Some(flight) = state.flight.as_ref().filter(|_| state.is_in_flight()) {
             return (flight.clone(), None);
         }
         let (done, flight) = watch::channel(None);
         state.flight = Some(flight.clone());
+        let why = Why {
+            renewal: state.entry.is_some(),
+            attended,
+        };
         let inner = self.0.clone();
         let pilot = async move {
-            let loaded = catch_unwind(inner.loader.load()).await;
+            let loaded = catch_unwind(inner.loader.load(why)).await;
             let loaded = loaded.unwrap_or_else(|Panicked| Err(inner.loader.error(Kind::Panicked)));
             let outcome = inner.land(loaded);
             done.send_replace(Some(outcome));
@@ -376,6 +413,9 @@ impl<L: Load> Cell<L> {
         let (Ok(runtime), Some(sleep)) = (Handle::try_current(), &self.0.sleep) else {
             return;
         };
+        if self.0.loader.asks_a_person() {
+            return;
+        }
         let now = self.0.time.now();
         let mut state = self.0.write();
         if let Some(entry) = &mut state.entry
@@ -472,9 +512,10 @@ async fn keep_fresh<L: Load>(cell: Weak<Inner<L>>, sleep: SharedAsyncSleep) {
         let Some(inner) = cell.upgrade() else { return };
         match inner.due_in() {
             None => return,
+            Some(_) if inner.loader.asks_a_person() => return,
             Some(Duration::ZERO) => {
                 // A success replaces the entry, and with it ends this task.
-                if Cell(inner).refresh().await.is_ok() {
+                if Cell(inner).refresh(false).await.is_ok() {
                     return;
                 }
             }

@@ -13,16 +13,23 @@ use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, default_async_sleep};
 use aws_smithy_async::time::SharedTimeSource;
 use aws_types::SdkConfig;
+use aws_types::region::Region;
 
-use crate::advice::{Asked, advice};
-use crate::cell::{Cell, Load, Session, Taken};
+use crate::advice::{Asked, Call, advice};
+use crate::cell::{Cell, Load, Session, Taken, Why};
 use crate::error::{Error, Kind, SourceFailure, timestamp};
+use crate::mfa::{Clock, Mfa};
 use crate::role::{Before, CHAINED_LIMIT, Request, Role};
+use crate::start::{GetSessionToken, SessionToken, WebIdentityToken};
 use crate::sts::{self, Sts};
 
 /// How long the base config's provider may take. The SDK's own cache gives a provider some twenty
 /// seconds; a sign-in in a browser takes longer, and a provider that hangs must not hang for ever.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How often a token is tried whose issuer STS cannot ask for its keys, and the first wait between.
+const TOKEN_ATTEMPTS: u32 = 3;
+const TOKEN_RETRY: Duration = Duration::from_secs(1);
 
 /// Credentials of a role in another account, or of one reached through several.
 ///
@@ -84,8 +91,75 @@ impl RoleChain {
     /// An [invalid](Error::is_invalid) role, or a base config without a credentials provider or
     /// (where the role sets none either) a region.
     pub fn new(base: &SdkConfig, role: Role) -> Result<Self, Error> {
-        let base = Arc::new(Base::new(base)?);
-        Self::add(Parent::Source, base, role)
+        let base = Arc::new(Base::new(base, true)?);
+        Self::assume_from(Parent::Source, base, role)
+    }
+
+    /// A chain that starts with a session token for the base config's user: with MFA, one code
+    /// serves every role behind it. No call is made yet.
+    ///
+    /// The base config must provide an IAM user's long-term keys; STS gives no session tokens to
+    /// roles. Roles behind it get sessions of an hour at most.
+    ///
+    /// ```no_run
+    /// # async fn example(base: aws_types::SdkConfig) -> Result<(), aws_role_chain::Error> {
+    /// use aws_role_chain::{GetSessionToken, Role, RoleChain, TerminalPrompt};
+    ///
+    /// let me = RoleChain::from_session_token(
+    ///     &base,
+    ///     GetSessionToken::new().mfa("arn:aws:iam::111111111111:mfa/ada", TerminalPrompt::new()),
+    /// )?;
+    /// let reader = me.assume(Role::new("arn:aws:iam::222222222222:role/Reader"))?;
+    /// let writer = me.assume(Role::new("arn:aws:iam::333333333333:role/Writer"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An [invalid](Error::is_invalid) request, or a base config without a credentials provider or
+    /// a region.
+    pub fn from_session_token(base: &SdkConfig, request: GetSessionToken) -> Result<Self, Error> {
+        let base = Arc::new(Base::new(base, true)?);
+        let request = request
+            .check()
+            .map_err(|broken| broken.into_error(None, 1))?;
+        Self::add(Parent::Source, base, Ask::SessionToken(request), 1)
+    }
+
+    /// A chain that starts with a role assumed by a web identity: on EKS (IRSA), in GitHub Actions,
+    /// anywhere with an OpenID Connect token. The base config needs no credentials: the token takes
+    /// their place. No call is made yet.
+    ///
+    /// Of the role's settings, AssumeRoleWithWebIdentity takes session name, duration (up to 12
+    /// hours; it is not role chaining), session policies and region. An identity provider that
+    /// cannot be asked for its keys just then is tried three times; an expired token is read once
+    /// more.
+    ///
+    /// ```no_run
+    /// # fn example(base: aws_types::SdkConfig) -> Result<(), aws_role_chain::Error> {
+    /// use aws_role_chain::{Role, RoleChain, WebIdentityToken};
+    ///
+    /// let pod = RoleChain::from_web_identity(
+    ///     &base,
+    ///     Role::new("arn:aws:iam::111111111111:role/Pod"),
+    ///     WebIdentityToken::from_file("/var/run/secrets/eks.amazonaws.com/serviceaccount/token"),
+    /// )?;
+    /// let writer = pod.assume(Role::new("arn:aws:iam::222222222222:role/FirehoseWriter"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An [invalid](Error::is_invalid) role, or a base config without a region.
+    pub fn from_web_identity(
+        base: &SdkConfig,
+        role: Role,
+        token: WebIdentityToken,
+    ) -> Result<Self, Error> {
+        let base = Arc::new(Base::new(base, false)?);
+        Self::assume_from(Parent::WebIdentity(token), base, role)
     }
 
     /// A chain that goes on from this one: `role` is assumed with this chain's credentials. Chains
@@ -96,12 +170,13 @@ impl RoleChain {
     /// An [invalid](Error::is_invalid) role, also for what only a chain can know: a duration over one
     /// hour, an inherited transitive tag set again, a source identity changed.
     pub fn assume(&self, role: Role) -> Result<Self, Error> {
-        Self::add(Parent::Chain(self.clone()), self.hop().base.clone(), role)
+        let base = self.hop().base.clone();
+        Self::assume_from(Parent::Chain(self.clone()), base, role)
     }
 
-    /// The role whose credentials this chain provides.
-    pub fn role_arn(&self) -> &str {
-        &self.hop().request.role_arn
+    /// The role whose credentials this chain provides; `None` for a session token's user.
+    pub fn role_arn(&self) -> Option<&str> {
+        self.hop().role().map(|role| &*role.role_arn)
     }
 
     /// The base config with this chain as its credentials provider: the shortest way to a client.
@@ -126,7 +201,7 @@ impl RoleChain {
     ///
     /// Why the role, or one before it, could not be assumed.
     pub async fn refresh(&self) -> Result<(), Error> {
-        let refreshed = self.0.refresh().await;
+        let refreshed = self.0.refresh(true).await;
         refreshed.map_err(|error| error.seen_from(self.hop().number))
     }
 
@@ -137,19 +212,23 @@ impl RoleChain {
         hops
     }
 
-    fn add(parent: Parent, base: Arc<Base>, role: Role) -> Result<Self, Error> {
+    fn assume_from(parent: Parent, base: Arc<Base>, role: Role) -> Result<Self, Error> {
         let before = match &parent {
-            Parent::Source => Before {
-                hop: 1,
-                session_name: None,
-                source_identity: None,
-                transitive_keys: Vec::new(),
-            },
             Parent::Chain(parent) => parent.inherited(),
+            Parent::Source | Parent::WebIdentity(_) => Before::default(),
         };
         let number = before.hop;
         let request = role.check(&before)?;
-        if request.region.is_none() && base.config.region().is_none() {
+        if let Parent::WebIdentity(_) = parent {
+            request
+                .check_for_web_identity()
+                .map_err(|broken| broken.into_error(Some(&request.role_arn), number))?;
+        }
+        Self::add(parent, base, Ask::Role(request), number)
+    }
+
+    fn add(parent: Parent, base: Arc<Base>, ask: Ask, number: usize) -> Result<Self, Error> {
+        if ask.region().or(base.config.region()).is_none() {
             return Err(Error::invalid_base(
                 "region",
                 "must be set, on the base config or on the role: it says which STS to call",
@@ -159,7 +238,7 @@ impl RoleChain {
         let hop = Hop {
             parent,
             base,
-            request,
+            ask,
             number,
             limited_to_one_hour: AtomicBool::new(false),
         };
@@ -174,21 +253,25 @@ impl RoleChain {
     fn upwards(&self) -> impl Iterator<Item = &RoleChain> {
         std::iter::successors(Some(self), |chain| match &chain.hop().parent {
             Parent::Chain(parent) => Some(parent),
-            Parent::Source => None,
+            Parent::Source | Parent::WebIdentity(_) => None,
         })
+    }
+
+    fn roles_upwards(&self) -> impl Iterator<Item = &Request> {
+        self.upwards().filter_map(|chain| chain.hop().role())
     }
 
     /// What a role added to this chain inherits.
     fn inherited(&self) -> Before<'_> {
         Before {
             hop: self.hop().number + 1,
-            session_name: Some(&self.hop().request.session_name),
+            session_name: self.hop().role().map(|role| &*role.session_name),
             source_identity: self
-                .upwards()
-                .find_map(|chain| chain.hop().request.source_identity.as_deref()),
+                .roles_upwards()
+                .find_map(|role| role.source_identity.as_deref()),
             transitive_keys: self
-                .upwards()
-                .flat_map(|chain| &chain.hop().request.tags)
+                .roles_upwards()
+                .flat_map(|role| &role.tags)
                 .filter(|tag| tag.transitive)
                 .map(|tag| tag.key.as_str())
                 .collect(),
@@ -196,10 +279,9 @@ impl RoleChain {
     }
 
     fn hop_status(&self) -> HopStatus {
-        let hop = self.hop();
         let known = self.0.snapshot();
         HopStatus {
-            role_arn: hop.request.role_arn.to_string(),
+            role_arn: self.role_arn().map(str::to_owned),
             session_arn: known
                 .session
                 .as_ref()
@@ -214,9 +296,13 @@ impl RoleChain {
         }
     }
 
-    async fn credentials(&self) -> Result<Credentials, Error> {
+    /// For a role behind this chain.
+    async fn credentials(&self, attended: bool) -> Result<Credentials, Error> {
         match self.0.take() {
             Taken::Ready(result) => result,
+            Taken::Wait if !attended && self.hop().asks_a_person() => {
+                Err(self.hop().error(Kind::Unattended))
+            }
             Taken::Wait => self.0.wait().await,
         }
     }
@@ -257,8 +343,8 @@ impl fmt::Debug for RoleChain {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HopStatus {
-    /// The role.
-    pub role_arn: String,
+    /// The role; `None` for a session token.
+    pub role_arn: Option<String>,
     /// The session in hand, as CloudTrail and trust policies name it:
     /// `arn:aws:sts::<account>:assumed-role/<role>/<session name>`.
     pub session_arn: Option<String>,
@@ -274,7 +360,7 @@ pub struct HopStatus {
 
 impl fmt::Display for HopStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.role_arn)?;
+        f.write_str(self.role_arn.as_deref().unwrap_or("session token"))?;
         match self.expiry {
             Some(expiry) => write!(f, ": until {}", timestamp(expiry))?,
             None => f.write_str(": no credentials yet")?,
@@ -292,20 +378,22 @@ impl fmt::Display for HopStatus {
 /// What all hops and forks of a chain share.
 struct Base {
     config: SdkConfig,
-    source: SharedCredentialsProvider,
+    /// None only where a chain starts without credentials.
+    source: Option<SharedCredentialsProvider>,
     time: SharedTimeSource,
     sleep: Option<SharedAsyncSleep>,
     sts: Sts,
 }
 
 impl Base {
-    fn new(config: &SdkConfig) -> Result<Self, Error> {
-        let source = config.credentials_provider().ok_or_else(|| {
-            Error::invalid_base(
+    fn new(config: &SdkConfig, needs_source: bool) -> Result<Self, Error> {
+        let source = config.credentials_provider();
+        if needs_source && source.is_none() {
+            return Err(Error::invalid_base(
                 "credentials_provider",
                 "must be set: its credentials assume the first role",
-            )
-        })?;
+            ));
+        }
         let sleep = config.sleep_impl().or_else(default_async_sleep);
         Ok(Self {
             source,
@@ -317,16 +405,41 @@ impl Base {
     }
 }
 
+/// Who asks STS.
 enum Parent {
     /// The base config's provider.
     Source,
     Chain(RoleChain),
+    /// Nobody signs: the token says who asks.
+    WebIdentity(WebIdentityToken),
+}
+
+/// What STS is asked for.
+enum Ask {
+    Role(Request),
+    SessionToken(SessionToken),
+}
+
+impl Ask {
+    fn region(&self) -> Option<&Region> {
+        match self {
+            Self::Role(role) => role.region.as_ref(),
+            Self::SessionToken(token) => token.region.as_ref(),
+        }
+    }
+
+    fn mfa(&self) -> Option<&Mfa> {
+        match self {
+            Self::Role(role) => role.mfa.as_ref(),
+            Self::SessionToken(token) => token.mfa.as_ref(),
+        }
+    }
 }
 
 struct Hop {
     parent: Parent,
     base: Arc<Base>,
-    request: Request,
+    ask: Ask,
     /// Place in the chain, from 1.
     number: usize,
     /// STS has said that the source's credentials are a role's, so that one hour is the most.
@@ -334,8 +447,24 @@ struct Hop {
 }
 
 impl Load for Hop {
-    fn load(&self) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send + '_>> {
-        Box::pin(self.assume())
+    fn load(&self, why: Why) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send + '_>> {
+        Box::pin(async move {
+            match &self.parent {
+                Parent::WebIdentity(token) => self.assume_with_token(token).await,
+                Parent::Source | Parent::Chain(_) => self.assume(why).await,
+            }
+        })
+    }
+
+    fn asks_a_person(&self) -> bool {
+        if self.ask.mfa().is_some_and(|mfa| mfa.codes.is_interactive()) {
+            return true;
+        }
+        match &self.parent {
+            // With credentials in hand it needs to ask nobody.
+            Parent::Chain(parent) => parent.hop().asks_a_person() && !parent.0.is_good(),
+            Parent::Source | Parent::WebIdentity(_) => false,
+        }
     }
 
     fn error(&self, kind: Kind) -> Error {
@@ -345,40 +474,44 @@ impl Load for Hop {
 
 impl Hop {
     /// The parent is asked first, then the call is signed with what it gave.
-    async fn assume(&self) -> Result<Session, Error> {
-        let mut caller = self.caller().await?;
-        let mut answer = self.call_sts(&caller).await;
+    async fn assume(&self, why: Why) -> Result<Session, Error> {
+        let mut caller = self.caller(why).await?;
+        let mut answer = self.call_sts(&caller, why).await;
         if let (Err(failure), Parent::Chain(parent)) = (&answer, &self.parent)
             && sts::is_bad_caller(failure)
         {
             // The hop before holds a session that died early: its role was deleted and made
             // again, say.
             parent.0.reject(caller.access_key_id());
-            caller = self.caller().await?;
-            answer = self.call_sts(&caller).await;
+            caller = self.caller(why).await?;
+            answer = self.call_sts(&caller, why).await;
         }
-        let session = answer.map_err(|failure| self.refused(failure, &caller))?;
-        tracing::debug!(
-            role = %self.request.role_arn,
-            hop = self.number,
-            session = session.arn.as_deref(),
-            caller = caller.access_key_id(),
-            access_key_id = session.credentials.access_key_id(),
-            expiry = %timestamp(session.expiry),
-            "assumed role"
-        );
+        let session = answer.map_err(|failure| self.refused(failure, Some(&caller)))?;
+        self.log(&session, Some(&caller));
         Ok(session)
     }
 
-    async fn caller(&self) -> Result<Credentials, Error> {
-        match &self.parent {
-            Parent::Chain(parent) => parent.credentials().await,
-            Parent::Source => self.source_credentials().await,
+    async fn caller(&self, why: Why) -> Result<Credentials, Error> {
+        let caller = match (&self.parent, &self.base.source) {
+            (Parent::Chain(parent), _) => parent.credentials(why.attended).await?,
+            (_, Some(source)) => self.source_credentials(source).await?,
+            // A chain without a source has no hop that asks for one.
+            (_, None) => return Err(self.error(Kind::Source(SourceFailure::NotLoaded))),
+        };
+        match &self.ask {
+            Ask::SessionToken(_) if caller.session_token().is_some() => {
+                let access_key_id = caller.access_key_id().to_owned();
+                Err(self.error(Kind::TemporarySource { access_key_id }))
+            }
+            _ => Ok(caller),
         }
     }
 
-    async fn source_credentials(&self) -> Result<Credentials, Error> {
-        let loading = self.base.source.provide_credentials();
+    async fn source_credentials(
+        &self,
+        source: &SharedCredentialsProvider,
+    ) -> Result<Credentials, Error> {
+        let loading = source.provide_credentials();
         let loaded = match &self.base.sleep {
             Some(sleep) => Timeout::new(loading, sleep.sleep(SOURCE_TIMEOUT))
                 .await
@@ -394,38 +527,123 @@ impl Hop {
         })
     }
 
-    async fn call_sts(&self, caller: &Credentials) -> Result<Session, sts::Failure> {
+    async fn call_sts(&self, caller: &Credentials, why: Why) -> Result<Session, sts::Failure> {
+        let Some(mfa) = self.ask.mfa() else {
+            return self.call_sts_with(caller, None).await;
+        };
+        let clock = Clock {
+            time: self.base.time.clone(),
+            sleep: self.base.sleep.clone(),
+        };
+        let role_arn = self.role().map(|role| &*role.role_arn);
+        let send = |code: String| async move {
+            self.call_sts_with(caller, Some((&mfa.serial, &code))).await
+        };
+        mfa.with_code(role_arn, self.number, why.renewal, clock, send)
+            .await
+    }
+
+    async fn call_sts_with(
+        &self,
+        caller: &Credentials,
+        mfa: Option<(&str, &str)>,
+    ) -> Result<Session, sts::Failure> {
+        let sts = &self.base.sts;
+        let role = match &self.ask {
+            Ask::Role(role) => role,
+            Ask::SessionToken(request) => {
+                return sts.get_session_token(request, mfa, caller.clone()).await;
+            }
+        };
         let one_hour = CHAINED_LIMIT.as_secs() as i32;
-        let asked = self.request.duration_seconds;
+        let asked = role.duration_seconds;
         // Long-term credentials are under no such limit; a source may change from one to the other.
         let temporary = caller.session_token().is_some();
         let too_long = temporary && asked.is_some_and(|seconds| seconds > one_hour);
         let limited = too_long && self.limited_to_one_hour.load(Ordering::Relaxed);
         let duration = if limited { Some(one_hour) } else { asked };
-        let answer = self
-            .base
-            .sts
-            .assume_role(&self.request, duration, caller.clone())
-            .await;
+        let answer = sts.assume_role(role, duration, mfa, caller.clone()).await;
         match answer {
+            // Not with a code, which is good once: the next load asks for an hour.
             Err(failure) if too_long && !limited && sts::is_chaining_limit(&failure) => {
                 self.limited_to_one_hour.store(true, Ordering::Relaxed);
                 tracing::warn!(
-                    role = %self.request.role_arn,
+                    role = %role.role_arn,
                     asked_seconds = asked,
                     "the source credentials are a role's own, so sessions last one hour (role \
                      chaining), not as long as asked"
                 );
-                self.base
-                    .sts
-                    .assume_role(&self.request, Some(one_hour), caller.clone())
-                    .await
+                match mfa {
+                    Some(_) => Err(failure),
+                    None => {
+                        sts.assume_role(role, Some(one_hour), None, caller.clone())
+                            .await
+                    }
+                }
             }
             answer => answer,
         }
     }
 
-    fn refused(&self, failure: sts::Failure, caller: &Credentials) -> Error {
+    /// The token takes the place of a caller.
+    async fn assume_with_token(&self, token: &WebIdentityToken) -> Result<Session, Error> {
+        let Ask::Role(role) = &self.ask else {
+            // A session token has a user's keys behind it, never a web identity.
+            return Err(self.error(Kind::NoToken));
+        };
+        let mut read_again = false;
+        let mut attempt = 1;
+        loop {
+            let token = token
+                .get()
+                .await
+                .map_err(|error| self.failed(Kind::NoToken, Vec::new(), Some(error)))?;
+            let answer = self
+                .base
+                .sts
+                .assume_role_with_web_identity(role, token)
+                .await;
+            match answer {
+                Ok(session) => {
+                    self.log(&session, None);
+                    return Ok(session);
+                }
+                Err(failure) if sts::is_expired_token(&failure) && !read_again => {
+                    read_again = true;
+                }
+                Err(failure)
+                    if sts::is_provider_unreachable(&failure) && attempt < TOKEN_ATTEMPTS =>
+                {
+                    if let Some(sleep) = &self.base.sleep {
+                        sleep.sleep(TOKEN_RETRY * attempt).await;
+                    }
+                    attempt += 1;
+                }
+                Err(failure) => return Err(self.refused(failure, None)),
+            }
+        }
+    }
+
+    fn role(&self) -> Option<&Request> {
+        match &self.ask {
+            Ask::Role(role) => Some(role),
+            Ask::SessionToken(_) => None,
+        }
+    }
+
+    fn log(&self, session: &Session, caller: Option<&Credentials>) {
+        tracing::debug!(
+            role = self.role().map(|role| &*role.role_arn),
+            hop = self.number,
+            session = session.arn.as_deref(),
+            caller = caller.map(Credentials::access_key_id),
+            access_key_id = session.credentials.access_key_id(),
+            expiry = %timestamp(session.expiry),
+            "assumed role"
+        );
+    }
+
+    fn refused(&self, failure: sts::Failure, caller: Option<&Credentials>) -> Error {
         let advice = match &failure.kind {
             Kind::Refused(refusal) => advice(refusal, &self.asked(caller)),
             _ => Vec::new(),
@@ -433,30 +651,32 @@ impl Hop {
         self.failed(failure.kind, advice, failure.source)
     }
 
-    fn asked<'a>(&'a self, caller: &'a Credentials) -> Asked<'a> {
-        let request = &self.request;
+    fn asked<'a>(&'a self, caller: Option<&'a Credentials>) -> Asked<'a> {
+        let role = self.role();
         let inherited = match &self.parent {
-            Parent::Chain(parent) => Some(parent.inherited()),
-            Parent::Source => None,
+            Parent::Chain(parent) => parent.inherited(),
+            Parent::Source | Parent::WebIdentity(_) => Before::default(),
         };
-        let region = request.region.as_ref().or(self.base.config.region());
+        let region = self.ask.region().or(self.base.config.region());
         Asked {
-            role_arn: &request.role_arn,
-            account: &request.account,
+            call: match (&self.ask, &self.parent) {
+                (Ask::SessionToken(_), _) => Call::GetSessionToken,
+                (Ask::Role(_), Parent::WebIdentity(_)) => Call::AssumeRoleWithWebIdentity,
+                (Ask::Role(_), _) => Call::AssumeRole,
+            },
+            role_arn: role.map_or("", |role| &role.role_arn),
+            account: role.map_or("", |role| &role.account),
             // Checked when the hop was added.
             region: region.map_or("", |region| region.as_ref()),
-            external_id: request.external_id.is_some(),
-            tags: !request.tags.is_empty(),
-            inherited_tags: inherited
-                .as_ref()
-                .is_some_and(|inherited| !inherited.transitive_keys.is_empty()),
-            source_identity: request.source_identity.is_some(),
-            inherited_source_identity: inherited
-                .as_ref()
-                .is_some_and(|inherited| inherited.source_identity.is_some()),
-            duration_seconds: request.duration_seconds,
-            chained: caller.session_token().is_some(),
-            caller: caller.access_key_id(),
+            external_id: role.is_some_and(|role| role.external_id.is_some()),
+            mfa: self.ask.mfa().is_some(),
+            tags: role.is_some_and(|role| !role.tags.is_empty()),
+            inherited_tags: !inherited.transitive_keys.is_empty(),
+            source_identity: role.is_some_and(|role| role.source_identity.is_some()),
+            inherited_source_identity: inherited.source_identity.is_some(),
+            duration_seconds: role.and_then(|role| role.duration_seconds),
+            chained: caller.is_some_and(|caller| caller.session_token().is_some()),
+            caller: caller.map_or("", Credentials::access_key_id),
         }
     }
 
@@ -466,7 +686,7 @@ impl Hop {
         advice: Vec<String>,
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Error {
-        let role_arn = Some(self.request.role_arn.clone());
+        let role_arn = self.role().map(|role| role.role_arn.clone());
         Error::new(kind, role_arn, self.number, advice, source)
     }
 }

@@ -51,6 +51,14 @@ pub(crate) enum Kind {
     },
     /// The base config's provider gave no credentials.
     Source(SourceFailure),
+    /// GetSessionToken needs long-term keys, and the source gave others.
+    TemporarySource { access_key_id: String },
+    /// The code provider gave no MFA code.
+    NoMfaCode { serial: String },
+    /// The token provider gave no web identity token.
+    NoToken,
+    /// A person would have to be asked, and nobody waits for the answer.
+    Unattended,
     /// STS answered, and said no.
     Refused(Refusal),
     /// STS was not reached, or did not answer in time.
@@ -104,7 +112,8 @@ impl Error {
     /// a malformed policy, a disabled region) are not.
     pub fn is_transient(&self) -> bool {
         match &self.what.kind {
-            Kind::Invalid { .. } => false,
+            Kind::Invalid { .. } | Kind::TemporarySource { .. } | Kind::NoMfaCode { .. } => false,
+            Kind::NoToken | Kind::Unattended => true,
             Kind::Source(failure) => !matches!(
                 failure,
                 SourceFailure::NotLoaded | SourceFailure::InvalidConfiguration
@@ -218,7 +227,8 @@ impl Error {
             _ => "assuming",
         };
         match (&self.what.role_arn, self.what.hop) {
-            (None, _) => f.write_str("invalid base config")?,
+            (None, 0) => f.write_str("invalid base config")?,
+            (None, hop) => write!(f, "getting a session token (hop {hop} of {})", self.hops)?,
             (Some(role), 0) => write!(f, "{doing} {role}")?,
             (Some(role), hop) => write!(f, "{doing} {role} (hop {hop} of {})", self.hops)?,
         }
@@ -240,6 +250,16 @@ impl Error {
                     Some(id) => write!(f, " (request id {id})"),
                     None => Ok(()),
                 }
+            }
+            Kind::TemporarySource { access_key_id } => write!(
+                f,
+                ": needs an IAM user's long-term keys, and the source gave temporary credentials \
+                 ({access_key_id})"
+            ),
+            Kind::NoMfaCode { serial } => write!(f, ": no MFA code of {serial}"),
+            Kind::NoToken => f.write_str(": no web identity token"),
+            Kind::Unattended => {
+                f.write_str(": a person would have to be asked, and nobody waits for the answer")
             }
             Kind::NoAnswer { what } => write!(f, ": {what}"),
             Kind::Unusable { what } => write!(f, ": {what}"),
@@ -309,6 +329,10 @@ impl fmt::Debug for Error {
             Kind::Invalid { field, .. } => write!(f, "invalid {field}")?,
             Kind::Source(failure) => write!(f, "source: {failure:?}")?,
             Kind::Refused(refusal) => write!(f, "{} {}", refusal.status, refusal.code)?,
+            Kind::TemporarySource { .. } => f.write_str("temporary source credentials")?,
+            Kind::NoMfaCode { .. } => f.write_str("no MFA code")?,
+            Kind::NoToken => f.write_str("no web identity token")?,
+            Kind::Unattended => f.write_str("unattended")?,
             Kind::NoAnswer { .. } => f.write_str("no answer")?,
             Kind::Unusable { .. } => f.write_str("unusable answer")?,
             Kind::Panicked => f.write_str("panicked")?,
@@ -345,9 +369,13 @@ impl From<Error> for CredentialsError {
             Kind::Unusable { .. } | Kind::Panicked | Kind::Source(SourceFailure::Unhandled) => {
                 Self::unhandled(error)
             }
-            Kind::Source(_) | Kind::Refused(_) | Kind::NoAnswer { .. } => {
-                Self::provider_error(error)
-            }
+            Kind::TemporarySource { .. } => Self::invalid_configuration(error),
+            Kind::Source(_)
+            | Kind::NoMfaCode { .. }
+            | Kind::NoToken
+            | Kind::Unattended
+            | Kind::Refused(_)
+            | Kind::NoAnswer { .. } => Self::provider_error(error),
         }
     }
 }

@@ -42,11 +42,17 @@ mod advice;
 mod cell;
 mod chain;
 mod error;
+mod mfa;
 mod role;
+mod start;
 mod sts;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 
 pub use chain::{HopStatus, RoleChain};
 pub use error::Error;
+pub use mfa::{BoxError, MfaReason, MfaRequest, ProvideMfaCode, TerminalPrompt};
+#[cfg(feature = "totp")]
+pub use mfa::{Totp, TotpError};
 pub use role::Role;
+pub use start::{GetSessionToken, WebIdentityToken};

@@ -8,6 +8,7 @@ use aws_smithy_json::deserialize::{Token, json_token_iter};
 use aws_types::region::Region;
 
 use crate::error::{Error, Kind};
+use crate::mfa::{Mfa, ProvideMfaCode};
 
 /// The longest session a chained role can have: one hour
 /// ([role chaining](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-role-chaining)).
@@ -30,8 +31,8 @@ pub(crate) const CHAINED_LIMIT: Duration = Duration::from_secs(3600);
 ///     .tag("team", "payments");
 /// ```
 ///
-/// Not here, because AssumeRole has no such thing for a role that another role assumes, or because
-/// it starts a chain rather than going on with one: MFA, web identity and SAML.
+/// A role that a web identity assumes takes fewer of them; see
+/// [`RoleChain::from_web_identity`](crate::RoleChain::from_web_identity).
 #[derive(Clone)]
 #[must_use = "a role does nothing until a chain assumes it"]
 pub struct Role {
@@ -43,6 +44,7 @@ pub struct Role {
     policy_arns: Vec<String>,
     tags: Vec<Tag>,
     source_identity: Option<String>,
+    mfa: Option<Mfa>,
     region: Option<String>,
 }
 
@@ -66,6 +68,7 @@ impl Role {
             policy_arns: Vec::new(),
             tags: Vec::new(),
             source_identity: None,
+            mfa: None,
             region: None,
         }
     }
@@ -143,6 +146,19 @@ impl Role {
         self
     }
 
+    /// The MFA device of the IAM user whose keys the chain starts from, and who gives its codes: for
+    /// roles whose trust policy asks for `aws:MultiFactorAuthPresent`.
+    ///
+    /// `serial` is the ARN of a virtual device (`arn:aws:iam::<account>:mfa/<name>`) or the serial
+    /// number of a hardware one, 9 to 256 characters; passkeys and security keys have no codes. On the
+    /// first hop only: roles have no devices. The code proves MFA to this role alone; for one
+    /// code that serves several, start with
+    /// [a session token](crate::RoleChain::from_session_token).
+    pub fn mfa(mut self, serial: impl Into<String>, codes: impl ProvideMfaCode + 'static) -> Self {
+        self.mfa = Some(Mfa::new(serial.into(), codes));
+        self
+    }
+
     /// The region of the STS endpoint for this hop. Default: the base config's.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(region.into());
@@ -161,7 +177,7 @@ impl Role {
     pub(crate) fn check(self, before: &Before<'_>) -> Result<Request, Error> {
         let role_arn = self.arn.clone();
         self.checked(before)
-            .map_err(|broken| broken.into_error(&role_arn, before.hop))
+            .map_err(|broken| broken.into_error(Some(&role_arn), before.hop))
     }
 
     fn checked(self, before: &Before<'_>) -> Result<Request, Broken> {
@@ -183,8 +199,17 @@ impl Role {
         check_policies(self.policy.as_deref(), &self.policy_arns, &account)?;
         check_tags(&self.tags, before)?;
         check_source_identity(self.source_identity.as_deref(), before)?;
-        if let Some(region) = &self.region {
-            check_chars("region", region, 2..=63, REGION, Show::Value)?;
+        if let Some(mfa) = &self.mfa {
+            check_mfa(mfa)?;
+            if before.hop > 1 {
+                return Err(Broken::new(
+                    "mfa",
+                    "is for the first hop only: a device belongs to an IAM user, and this role is \
+                     assumed by a session. Give it to the first role, or start the chain with \
+                     RoleChain::from_session_token, which proves MFA to every role behind it",
+                    None,
+                ));
+            }
         }
         Ok(Request {
             role_arn: self.arn.into(),
@@ -196,7 +221,8 @@ impl Role {
             policy_arns: self.policy_arns,
             tags: self.tags,
             source_identity: self.source_identity,
-            region: self.region.map(Region::new),
+            mfa: self.mfa,
+            region: self.region.map(check_region).transpose()?,
         })
     }
 }
@@ -216,6 +242,7 @@ impl fmt::Debug for Role {
             .field("policy_arns", &self.policy_arns)
             .field("tags", &tags)
             .field("source_identity", &self.source_identity)
+            .field("mfa", &self.mfa.as_ref().map(|mfa| &mfa.serial))
             .field("region", &self.region)
             .finish()
     }
@@ -232,7 +259,29 @@ pub(crate) struct Request {
     pub(crate) policy_arns: Vec<String>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) source_identity: Option<String>,
+    pub(crate) mfa: Option<Mfa>,
     pub(crate) region: Option<Region>,
+}
+
+impl Request {
+    /// What AssumeRoleWithWebIdentity has no parameter for.
+    pub(crate) fn check_for_web_identity(&self) -> Result<(), Broken> {
+        let given = [
+            ("external_id", self.external_id.is_some()),
+            ("tag", !self.tags.is_empty()),
+            ("source_identity", self.source_identity.is_some()),
+            ("mfa", self.mfa.is_some()),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((field, _)) => Err(Broken::new(
+                field,
+                "is nothing that a web identity's role can be asked for: tags and source identity \
+                 come in the token, if its issuer puts them there",
+                None,
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What a role inherits from the hops before it: the rules that only a chain can know.
@@ -244,15 +293,27 @@ pub(crate) struct Before<'a> {
     pub(crate) transitive_keys: Vec<&'a str>,
 }
 
+impl Default for Before<'_> {
+    /// What the first role inherits: nothing.
+    fn default() -> Self {
+        Self {
+            hop: 1,
+            session_name: None,
+            source_identity: None,
+            transitive_keys: Vec::new(),
+        }
+    }
+}
+
 /// A rule that a value breaks, before it is known whose.
-struct Broken {
+pub(crate) struct Broken {
     field: &'static str,
     rule: String,
     value: Option<String>,
 }
 
 impl Broken {
-    fn new(field: &'static str, rule: impl Into<String>, value: Option<&str>) -> Self {
+    pub(crate) fn new(field: &'static str, rule: impl Into<String>, value: Option<&str>) -> Self {
         Self {
             field,
             rule: rule.into(),
@@ -260,7 +321,7 @@ impl Broken {
         }
     }
 
-    fn into_error(self, role_arn: &str, hop: usize) -> Error {
+    pub(crate) fn into_error(self, role_arn: Option<&str>, hop: usize) -> Error {
         let kind = Kind::Invalid {
             field: self.field,
             rule: self.rule,
@@ -268,7 +329,7 @@ impl Broken {
         };
         Error::new(
             kind,
-            Some(shortened(role_arn).into()),
+            role_arn.map(|arn| shortened(arn).into()),
             hop,
             Vec::new(),
             None,
@@ -286,6 +347,10 @@ const NAME: Chars = (
 const EXTERNAL_ID: Chars = (
     |c| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c),
     "ASCII letters, digits and _+=,.@:/-",
+);
+const SERIAL: Chars = (
+    |c| c.is_ascii_alphanumeric() || "_+=/:,.@-".contains(c),
+    "ASCII letters, digits and _+=/:,.@-",
 );
 const TAG: Chars = (
     // \p{L}\p{Z}\p{N} and the signs: `char` has no class for exactly these, and the few marks that
@@ -327,6 +392,31 @@ fn check_chars(
         }
         None => Ok(()),
     }
+}
+
+pub(crate) fn check_region(region: String) -> Result<Region, Broken> {
+    check_chars("region", &region, 2..=63, REGION, Show::Value)?;
+    Ok(Region::new(region))
+}
+
+pub(crate) fn check_mfa(mfa: &Mfa) -> Result<(), Broken> {
+    let serial = &mfa.serial;
+    check_chars("mfa", serial, 9..=256, SERIAL, Show::Value)?;
+    let broken = |rule| Err(Broken::new("mfa", rule, Some(serial)));
+    let Some(arn) = ArnParts::parse(serial) else {
+        return Ok(());
+    };
+    if arn.resource.starts_with("u2f/") {
+        return broken(
+            "must be a device with codes: a passkey or security key cannot be used here",
+        );
+    }
+    if !arn.resource.starts_with("mfa/") {
+        return broken(
+            "must be the device's serial number or ARN, arn:<partition>:iam::<account>:mfa/<name>",
+        );
+    }
+    Ok(())
 }
 
 /// Returns the account id.

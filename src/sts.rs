@@ -12,10 +12,10 @@ use aws_sdk_sts::config::timeout::TimeoutConfig;
 use aws_sdk_sts::config::{BehaviorVersion, Builder, IdentityCache};
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::RequestId;
-use aws_sdk_sts::operation::assume_role::{AssumeRoleError, AssumeRoleOutput};
 use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
 use aws_smithy_async::rt::sleep::SharedAsyncSleep;
 use aws_types::SdkConfig;
+use aws_types::region::Region;
 use tokio::sync::Semaphore;
 use tracing::instrument::WithSubscriber;
 use tracing::level_filters::LevelFilter;
@@ -24,6 +24,7 @@ use tracing::subscriber::NoSubscriber;
 use crate::cell::Session;
 use crate::error::{Kind, Refusal};
 use crate::role::Request;
+use crate::start::SessionToken;
 
 /// The name the credentials carry, in logs and in the SDK's own messages.
 const PROVIDER_NAME: &str = "RoleChain";
@@ -53,6 +54,24 @@ pub(crate) struct Failure {
     pub(crate) source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
+impl Failure {
+    /// STS's message, if it answered with one.
+    pub(crate) fn message(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Refused(refusal) => refusal.message.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn is(&self, code: &str) -> bool {
+        matches!(&self.kind, Kind::Refused(refusal) if refusal.code == code)
+    }
+
+    fn says(&self, part: &str) -> bool {
+        self.message().is_some_and(|message| message.contains(part))
+    }
+}
+
 impl Sts {
     pub(crate) fn new(config: SdkConfig, sleep: Option<SharedAsyncSleep>) -> Self {
         Self {
@@ -68,16 +87,9 @@ impl Sts {
         &self,
         request: &Request,
         duration_seconds: Option<i32>,
+        mfa: Option<(&str, &str)>,
         caller: Credentials,
     ) -> Result<Session, Failure> {
-        let mut this_call = Builder::new()
-            .credentials_provider(caller)
-            // The credentials are in hand: nothing to cache.
-            .identity_cache(IdentityCache::no_cache());
-        if let Some(region) = &request.region {
-            this_call = this_call.region(region.clone());
-        }
-
         let call = self
             .client()
             .assume_role()
@@ -90,17 +102,75 @@ impl Sts {
             .set_tags(tags(request))
             .set_transitive_tag_keys(transitive_tag_keys(request))
             .set_source_identity(request.source_identity.clone())
+            .set_serial_number(mfa.map(|(serial, _)| serial.to_owned()))
+            .set_token_code(mfa.map(|(_, code)| code.to_owned()))
             .customize()
-            .config_override(this_call)
+            .config_override(this_call(
+                request.region.as_ref(),
+                Some(caller),
+                mfa.is_some(),
+            ))
             .send();
+        let answer = self.send(call).await?;
+        let arn = answer.assumed_role_user.map(|user| user.arn);
+        session(answer.credentials, Some(&request.account), arn)
+    }
 
+    /// Gets a session token for the user whose keys sign.
+    pub(crate) async fn get_session_token(
+        &self,
+        request: &SessionToken,
+        mfa: Option<(&str, &str)>,
+        caller: Credentials,
+    ) -> Result<Session, Failure> {
+        let account = caller.account_id().map(|id| id.as_str().to_owned());
+        let call = self
+            .client()
+            .get_session_token()
+            .set_duration_seconds(request.duration_seconds)
+            .set_serial_number(mfa.map(|(serial, _)| serial.to_owned()))
+            .set_token_code(mfa.map(|(_, code)| code.to_owned()))
+            .customize()
+            .config_override(this_call(
+                request.region.as_ref(),
+                Some(caller),
+                mfa.is_some(),
+            ))
+            .send();
+        let answer = self.send(call).await?;
+        session(answer.credentials, account.as_deref(), None)
+    }
+
+    /// Assumes a role with a token in place of a signature.
+    pub(crate) async fn assume_role_with_web_identity(
+        &self,
+        request: &Request,
+        token: String,
+    ) -> Result<Session, Failure> {
+        let call = self
+            .client()
+            .assume_role_with_web_identity()
+            .role_arn(&*request.role_arn)
+            .role_session_name(&*request.session_name)
+            .web_identity_token(token)
+            .set_duration_seconds(request.duration_seconds)
+            .set_policy(request.policy.clone())
+            .set_policy_arns(policy_arns(request))
+            .customize()
+            .config_override(this_call(request.region.as_ref(), None, false))
+            .send();
+        let answer = self.send(call).await?;
+        let arn = answer.assumed_role_user.map(|user| user.arn);
+        session(answer.credentials, Some(&request.account), arn)
+    }
+
+    async fn send<T, E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, SdkError<E>>>,
+    ) -> Result<T, Failure> {
         // Never closed, so it always gives a permit.
         let _permit = self.calls.acquire().await.ok();
-        let answer = unlogged(call).await;
-        match answer {
-            Ok(output) => session(output, &request.account),
-            Err(error) => Err(failure(error)),
-        }
+        unlogged(call).await.map_err(failure)
     }
 
     fn client(&self) -> &Client {
@@ -139,27 +209,48 @@ impl Sts {
     }
 }
 
+/// What is different for one call.
+fn this_call(region: Option<&Region>, caller: Option<Credentials>, with_code: bool) -> Builder {
+    // The credentials are in hand: nothing to cache.
+    let mut this_call = Builder::new().identity_cache(IdentityCache::no_cache());
+    if let Some(caller) = caller {
+        this_call = this_call.credentials_provider(caller);
+    }
+    if let Some(region) = region {
+        this_call = this_call.region(region.clone());
+    }
+    if with_code {
+        // A code is good once: the SDK must not send it again by itself.
+        this_call = this_call.retry_config(RetryConfig::disabled());
+    }
+    this_call
+}
+
 /// Whether STS says that temporary credentials cannot get a session this long. Only a hint: AWS
 /// may change the wording, and then the refusal reaches the caller with advice.
 pub(crate) fn is_chaining_limit(failure: &Failure) -> bool {
-    let Kind::Refused(refusal) = &failure.kind else {
-        return false;
-    };
-    let message = refusal.message.as_deref().unwrap_or_default();
-    refusal.code == "ValidationError" && message.contains("role chaining")
+    failure.is("ValidationError") && failure.says("role chaining")
+}
+
+/// Whether STS says that the MFA code is wrong, or was used before.
+pub(crate) fn is_wrong_code(failure: &Failure) -> bool {
+    failure.is("AccessDenied") && failure.says("invalid MFA one time pass code")
+}
+
+/// Whether the identity provider could not be asked, which often passes.
+pub(crate) fn is_provider_unreachable(failure: &Failure) -> bool {
+    failure.is("IDPCommunicationError")
+        || failure.is("InvalidIdentityToken") && failure.says("retrieve verification key")
+}
+
+/// Whether STS says that the web identity token has expired.
+pub(crate) fn is_expired_token(failure: &Failure) -> bool {
+    failure.is("ExpiredTokenException")
 }
 
 /// Whether STS says that the credentials that signed the call are no good.
 pub(crate) fn is_bad_caller(failure: &Failure) -> bool {
-    match &failure.kind {
-        Kind::Refused(refusal) => {
-            matches!(
-                refusal.code.as_str(),
-                "ExpiredToken" | "InvalidClientTokenId"
-            )
-        }
-        _ => false,
-    }
+    failure.is("ExpiredToken") || failure.is("InvalidClientTokenId")
 }
 
 /// At TRACE the SDK logs whole requests, session tokens and external IDs with them. This crate logs
@@ -199,34 +290,38 @@ fn transitive_tag_keys(request: &Request) -> Option<Vec<String>> {
     (!keys.is_empty()).then_some(keys)
 }
 
-fn session(output: AssumeRoleOutput, account: &str) -> Result<Session, Failure> {
+fn session(
+    given: Option<aws_sdk_sts::types::Credentials>,
+    account: Option<&str>,
+    arn: Option<String>,
+) -> Result<Session, Failure> {
     let unusable = |what: &str| Failure {
         kind: Kind::Unusable {
             what: what.to_owned(),
         },
         source: None,
     };
-    let Some(given) = output.credentials else {
-        return Err(unusable("STS answered without credentials"));
-    };
+    let given = given.ok_or_else(|| unusable("STS answered without credentials"))?;
     let expiry = SystemTime::try_from(given.expiration)
         .map_err(|_| unusable("STS answered with an expiry that is no time"))?;
-    let credentials = Credentials::builder()
+    let mut credentials = Credentials::builder()
         .access_key_id(given.access_key_id)
         .secret_access_key(given.secret_access_key)
         .session_token(given.session_token)
         .expiry(expiry)
-        .account_id(account)
-        .provider_name(PROVIDER_NAME)
-        .build();
+        .provider_name(PROVIDER_NAME);
+    credentials.set_account_id(account.map(Into::into));
     Ok(Session {
-        credentials,
+        credentials: credentials.build(),
         expiry,
-        arn: output.assumed_role_user.map(|user| Arc::from(user.arn)),
+        arn: arn.map(Arc::from),
     })
 }
 
-fn failure(error: SdkError<AssumeRoleError>) -> Failure {
+fn failure<E>(error: SdkError<E>) -> Failure
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
     let kind = match &error {
         SdkError::ServiceError(answer) => {
             let status = answer.raw().status().as_u16();
@@ -236,7 +331,7 @@ fn failure(error: SdkError<AssumeRoleError>) -> Failure {
                     .code()
                     .map_or_else(|| format!("HTTP {status}"), str::to_owned),
                 message: said.message().map(str::to_owned),
-                request_id: said.request_id().map(str::to_owned),
+                request_id: said.meta().request_id().map(str::to_owned),
                 status,
             };
             // All that the SDK's error says is in there.

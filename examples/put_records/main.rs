@@ -183,11 +183,11 @@ async fn send_all(
             }
         };
         progress.set_position(input.position());
-        progress.set_message(format!("{} sent", sender.sent));
         match line {
             Ok(Some(Line::Record { number, data })) => {
                 if !batch.has_room_for(&data) {
                     sender.send(std::mem::take(&mut batch)).await?;
+                    progress.set_message(format!("{} sent", sender.sent));
                 }
                 batch.push(number, data);
             }

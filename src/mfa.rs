@@ -1,0 +1,406 @@
+//! MFA codes: who gives them, and that none is sent twice.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock, PoisonError};
+
+use aws_smithy_async::rt::sleep::SharedAsyncSleep;
+use aws_smithy_async::time::SharedTimeSource;
+use tokio::sync::Mutex;
+
+use crate::error::Kind;
+use crate::sts::{self, Failure};
+
+pub use terminal::TerminalPrompt;
+#[cfg(feature = "totp")]
+pub use totp::{Totp, TotpError};
+
+/// How often one load asks for a code before STS's refusal is the answer.
+const ATTEMPTS: usize = 3;
+
+/// Any error of a code provider's; it is the [`source`](std::error::Error::source) of the
+/// [`Error`](crate::Error) that callers get.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Gives MFA codes: a person, a device, a program; see [`Role::mfa`](crate::Role::mfa).
+///
+/// A closure is one: `async |request: MfaRequest| -> Result<String, MyError> { … }`, or any
+/// `Fn(MfaRequest)` that returns such a future. For a person at a terminal there is
+/// [`TerminalPrompt`], for a secret on this machine `Totp` (feature `totp`).
+pub trait ProvideMfaCode: Send + Sync {
+    /// The device's code of the moment: six digits. White space around them does not matter.
+    fn provide_mfa_code(
+        &self,
+        request: MfaRequest,
+    ) -> Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send + '_>>;
+
+    /// Whether a person is asked. Then a chain asks only while somebody waits for credentials, and
+    /// never refreshes them by itself. Default: yes.
+    fn is_interactive(&self) -> bool {
+        true
+    }
+}
+
+impl<F, Answer, E> ProvideMfaCode for F
+where
+    F: Fn(MfaRequest) -> Answer + Send + Sync,
+    Answer: Future<Output = Result<String, E>> + Send + 'static,
+    E: Into<BoxError>,
+{
+    fn provide_mfa_code(
+        &self,
+        request: MfaRequest,
+    ) -> Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send + '_>> {
+        let answer = self(request);
+        Box::pin(async { answer.await.map_err(Into::into) })
+    }
+}
+
+/// What a code is asked for. `Display` is a line for a person.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MfaRequest {
+    /// The device's serial number, or a virtual one's ARN.
+    pub serial: String,
+    /// The role to be assumed; `None` for a session token.
+    pub role_arn: Option<String>,
+    /// Its place in the chain, from 1.
+    pub hop: usize,
+    /// Why a code is asked for.
+    pub reason: MfaReason,
+    clock: Clock,
+}
+
+/// The base config's time, for providers that wait for the next code.
+#[derive(Clone, Debug)]
+// Only `Totp` looks at it.
+#[cfg_attr(not(feature = "totp"), allow(dead_code))]
+pub(crate) struct Clock {
+    pub(crate) time: SharedTimeSource,
+    pub(crate) sleep: Option<SharedAsyncSleep>,
+}
+
+/// Why a code is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MfaReason {
+    /// There are no credentials yet.
+    First,
+    /// Those in hand expire, or were asked to be renewed.
+    Renewal,
+    /// The last code was refused, with this message: STS's, or this crate's where it was no code.
+    Refused(String),
+    /// The last code has been sent before, by any chain of this program, and a code is good once.
+    AlreadyUsed,
+}
+
+impl fmt::Display for MfaRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reason {
+            MfaReason::First => {}
+            MfaReason::Renewal => f.write_str("The credentials expire. ")?,
+            MfaReason::Refused(message) => write!(f, "{} ", message.trim())?,
+            MfaReason::AlreadyUsed => {
+                f.write_str("That code was used already; wait for the next one. ")?;
+            }
+        }
+        write!(f, "MFA code of {}", self.serial)?;
+        match &self.role_arn {
+            Some(role) => write!(f, ", to assume {role}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A device, and who gives its codes.
+#[derive(Clone)]
+pub(crate) struct Mfa {
+    pub(crate) serial: String,
+    pub(crate) codes: Arc<dyn ProvideMfaCode>,
+}
+
+/// The last code sent, of each device, for the whole process. Locked by whoever uses the device, from
+/// asking for a code to STS's answer: codes are sent one at a time.
+type Devices = std::sync::Mutex<HashMap<String, Arc<Mutex<Option<String>>>>>;
+
+static DEVICES: LazyLock<Devices> = LazyLock::new(Devices::default);
+
+impl Mfa {
+    pub(crate) fn new(serial: String, codes: impl ProvideMfaCode + 'static) -> Self {
+        Self {
+            serial,
+            codes: Arc::new(codes),
+        }
+    }
+
+    /// Sends a code that was not sent before, and another when STS refuses it.
+    pub(crate) async fn with_code<T, Answer>(
+        &self,
+        role_arn: Option<&str>,
+        hop: usize,
+        renewal: bool,
+        clock: Clock,
+        send: impl Fn(String) -> Answer,
+    ) -> Result<T, Failure>
+    where
+        Answer: Future<Output = Result<T, Failure>>,
+    {
+        let device = {
+            let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
+            devices.entry(self.serial.clone()).or_default().clone()
+        };
+        let mut last = device.lock().await;
+        let mut reason = if renewal {
+            MfaReason::Renewal
+        } else {
+            MfaReason::First
+        };
+        let mut asked = 0;
+        loop {
+            asked += 1;
+            let request = MfaRequest {
+                serial: self.serial.clone(),
+                role_arn: role_arn.map(str::to_owned),
+                hop,
+                reason,
+                clock: clock.clone(),
+            };
+            let code = self.codes.provide_mfa_code(request).await;
+            let code = code.map_err(|error| self.no_code(Some(error)))?;
+            let code = code.trim();
+            if code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()) {
+                if asked == ATTEMPTS {
+                    return Err(self.no_code(Some("what was given is not six digits".into())));
+                }
+                reason = MfaReason::Refused("A code has six digits.".to_owned());
+                continue;
+            }
+            if last.as_deref() == Some(code) {
+                if asked == ATTEMPTS {
+                    return Err(self.no_code(Some("the code given was used already".into())));
+                }
+                reason = MfaReason::AlreadyUsed;
+                continue;
+            }
+            *last = Some(code.to_owned());
+            match send(code.to_owned()).await {
+                Err(failure) if sts::is_wrong_code(&failure) && asked < ATTEMPTS => {
+                    reason = MfaReason::Refused(failure.message().unwrap_or_default().to_owned());
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    fn no_code(&self, source: Option<BoxError>) -> Failure {
+        Failure {
+            kind: Kind::NoMfaCode {
+                serial: self.serial.clone(),
+            },
+            source,
+        }
+    }
+}
+
+mod terminal {
+    //! A person at the controlling terminal.
+
+    use std::fs::{File, OpenOptions};
+    use std::io::{self, BufRead, BufReader, Write};
+
+    use super::*;
+
+    #[cfg(windows)]
+    const TERMINAL: (&str, &str) = ("CONIN$", "CONOUT$");
+    #[cfg(not(windows))]
+    const TERMINAL: (&str, &str) = ("/dev/tty", "/dev/tty");
+
+    /// Asks on the controlling terminal, never on stdin or stdout, which belong to the program: a
+    /// command whose output is piped can still ask. Where there is no terminal it fails at once.
+    ///
+    /// A code that STS refuses is asked for again, twice, with STS's message. The question goes on
+    /// when the caller that caused it gives up, as SDK clients do after some 20 seconds: the next
+    /// caller gets the answer. [`RoleChain::refresh`](crate::RoleChain::refresh) before the first
+    /// call asks when it suits.
+    #[derive(Clone, Copy, Debug, Default)]
+    #[non_exhaustive]
+    pub struct TerminalPrompt;
+
+    impl TerminalPrompt {
+        /// The terminal is opened when a code is needed.
+        pub fn new() -> Self {
+            Self
+        }
+    }
+
+    impl ProvideMfaCode for TerminalPrompt {
+        fn provide_mfa_code(
+            &self,
+            request: MfaRequest,
+        ) -> Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send + '_>> {
+            Box::pin(async move {
+                let (answered, answer) = tokio::sync::oneshot::channel();
+                // A thread of its own, not one of the runtime's, which would keep a program that
+                // is done from ending while nobody types.
+                std::thread::Builder::new()
+                    .name("mfa-prompt".to_owned())
+                    .spawn(move || drop(answered.send(ask(&request))))?;
+                Ok(answer.await??)
+            })
+        }
+    }
+
+    fn ask(request: &MfaRequest) -> io::Result<String> {
+        let (reads, writes) = TERMINAL;
+        let open = |path, options: &OpenOptions| -> io::Result<File> {
+            options.open(path).map_err(|error| {
+                let text =
+                    format!("there is no terminal to ask for the MFA code on ({path}: {error})");
+                io::Error::new(error.kind(), text)
+            })
+        };
+        // Before the question is asked: it must not stand there with nobody listening.
+        let input = open(reads, OpenOptions::new().read(true))?;
+        let mut output = open(writes, OpenOptions::new().write(true))?;
+        write!(output, "{request}: ")?;
+        output.flush()?;
+        let mut line = String::new();
+        if BufReader::new(input).read_line(&mut line)? == 0 {
+            let text = "the terminal was closed before an MFA code was given";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+        }
+        Ok(line)
+    }
+}
+
+#[cfg(feature = "totp")]
+mod totp {
+    //! Codes from the secret of a virtual device.
+
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use aws_smithy_async::rt::sleep::AsyncSleep;
+
+    use super::*;
+
+    /// Codes made on this machine from the secret of a virtual MFA device (RFC 6238 with SHA-1, six
+    /// digits and 30 seconds, as AWS has it), for programs that nobody sits at.
+    ///
+    /// A code is good once: if the one of the moment was sent already, by any chain of this program,
+    /// or STS refuses it, the next 30-second step is awaited, on the base config's clock. Roles that
+    /// need a code each thus wait for one another;
+    /// [a session token](crate::RoleChain::from_session_token) needs one code for all.
+    ///
+    /// Whoever has the secret has the second factor: it is wiped from memory when dropped, and
+    /// never shown.
+    #[derive(Clone)]
+    pub struct Totp(Arc<totp_rs::Totp>);
+
+    /// Why a secret was not taken. Says nothing of the secret.
+    #[derive(Clone, Debug)]
+    pub struct TotpError(String);
+
+    impl fmt::Display for TotpError {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "no TOTP secret: {}", self.0)
+        }
+    }
+
+    impl std::error::Error for TotpError {}
+
+    impl Totp {
+        /// From the secret that AWS shows as base32 text when a virtual device is made. Spaces,
+        /// dashes and case do not matter.
+        ///
+        /// # Errors
+        ///
+        /// Text that is not base32, or less than 10 bytes of it.
+        pub fn from_secret(base32: &str) -> Result<Self, TotpError> {
+            let signs: String = base32
+                .chars()
+                .filter(|c| !c.is_whitespace() && !"-=".contains(*c))
+                .map(|c| c.to_ascii_uppercase())
+                .collect();
+            let signs = zeroize::Zeroizing::new(signs);
+            let secret = totp_rs::Secret::try_from_base32(&*signs).map_err(|_| {
+                TotpError("it must be base32: letters and the digits 2 to 7".into())
+            })?;
+            if secret.as_bytes().len() < 10 {
+                return Err(TotpError(
+                    "it must have at least 16 base32 characters".into(),
+                ));
+            }
+            // AWS's are longer than the RFC asks for, but other makers' may be shorter.
+            let totp = totp_rs::Builder::new()
+                .with_secret(secret)
+                .build_noncompliant();
+            Ok(Self(Arc::new(totp)))
+        }
+
+        /// From an `otpauth://totp/…` URL, as QR codes have it.
+        ///
+        /// # Errors
+        ///
+        /// A URL of another kind, or one whose codes are not AWS's: SHA-1, six digits, 30 seconds.
+        pub fn from_url(url: &str) -> Result<Self, TotpError> {
+            let totp = totp_rs::Totp::from_url_unchecked(url).map_err(|_| {
+                TotpError("it must be an otpauth://totp/ URL with a base32 secret".into())
+            })?;
+            let aws_s = totp.digits() == 6
+                && totp.step() == 30
+                && totp.algorithm() == totp_rs::Algorithm::SHA1;
+            if !aws_s {
+                return Err(TotpError(
+                    "AWS's codes have six digits, 30 seconds and SHA-1".into(),
+                ));
+            }
+            Ok(Self(Arc::new(totp)))
+        }
+
+        /// The code at a moment.
+        pub(crate) fn code_at(&self, time: SystemTime) -> String {
+            self.0.generate(seconds(time)).to_string()
+        }
+    }
+
+    impl fmt::Debug for Totp {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_tuple("Totp").field(&"** redacted **").finish()
+        }
+    }
+
+    impl ProvideMfaCode for Totp {
+        fn provide_mfa_code(
+            &self,
+            request: MfaRequest,
+        ) -> Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send + '_>> {
+            Box::pin(async move {
+                let Clock { time, sleep } = &request.clock;
+                let now = time.now();
+                if let MfaReason::Refused(_) | MfaReason::AlreadyUsed = request.reason {
+                    let next = UNIX_EPOCH + Duration::from_secs(self.0.next_step(seconds(now)));
+                    let wait = next.duration_since(now).unwrap_or_default();
+                    let sleep = sleep.as_ref().ok_or(
+                        "the code of the moment was used, and the base config has no sleep to wait \
+                         for the next one with",
+                    )?;
+                    sleep.sleep(wait).await;
+                    return Ok(self.code_at(next));
+                }
+                Ok(self.code_at(now))
+            })
+        }
+
+        fn is_interactive(&self) -> bool {
+            false
+        }
+    }
+
+    fn seconds(time: SystemTime) -> u64 {
+        time.duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs()
+    }
+}
