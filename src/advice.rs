@@ -153,19 +153,18 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
 
 fn too_long(asked: &Asked<'_>) -> Vec<String> {
     let asked_for = asked.duration_seconds.unwrap_or(3600);
-    let mut lines = vec![format!(
+    if asked.chained && asked_for > 3600 {
+        return vec![
+            "ask for 3600 s or less: the call is signed with temporary credentials, and then that is \
+             the most that any role gives (role chaining), whatever its own limit"
+                .to_owned(),
+        ];
+    }
+    vec![format!(
         "ask for less than {asked_for} s, or raise the role's limit: aws iam update-role \
          --role-name {} --max-session-duration {asked_for}",
         name_of(asked.role_arn)
-    )];
-    if asked.chained {
-        lines.push(
-            "the call is signed with temporary credentials: then 3600 s is the most that any role \
-             gives (role chaining), whatever its limit"
-                .to_owned(),
-        );
-    }
-    lines
+    )]
 }
 
 fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
@@ -227,17 +226,6 @@ fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
                         .to_owned(),
                 );
             }
-            if !asked.mfa {
-                lines.push(if asked.chained {
-                    "a trust policy that asks for aws:MultiFactorAuthPresent refuses role sessions, \
-                     however their role was assumed"
-                        .to_owned()
-                } else {
-                    "no MFA code was sent: a trust policy that asks for aws:MultiFactorAuthPresent \
-                     needs one (mfa)"
-                        .to_owned()
-                });
-            }
         }
     }
     lines.push(format!(
@@ -248,6 +236,17 @@ fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
         "the role must exist, spelled so (case counts), in account {}",
         asked.account
     ));
+    if action == "sts:AssumeRole" && !asked.mfa {
+        lines.push(if asked.chained {
+            "a trust policy that asks for aws:MultiFactorAuthPresent refuses role sessions, however \
+             their role was assumed"
+                .to_owned()
+        } else {
+            "no MFA code was sent: a trust policy that asks for aws:MultiFactorAuthPresent needs one \
+             (mfa)"
+                .to_owned()
+        });
+    }
     lines.push(
         "permissions boundaries, session policies, SCPs, RCPs and VPC endpoint policies can refuse \
          too; and a change in IAM takes up to a minute"

@@ -16,9 +16,10 @@ use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
+use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
 use aws_smithy_async::time::SharedTimeSource;
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -40,8 +41,15 @@ const SHORTEST_RETRY: Duration = Duration::from_secs(10);
 const LONGEST_RETRY: Duration = minutes(5);
 /// However short the time, one try is made this long before expiry.
 const LAST_RETRY: Duration = Duration::from_secs(1);
+/// The wait with nothing in hand: callers that loop must not hammer STS.
+const COLD_RETRY: Duration = Duration::from_secs(1);
 /// How long an answer that a retry cannot cure stands in for the next one.
 const REMEMBERED: Duration = Duration::from_secs(5);
+
+/// How long a caller waits for new credentials while there are others in hand.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a load may take that runs on another runtime, which may be driven no more.
+const STUCK: Duration = Duration::from_secs(30);
 
 const fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(60 * minutes)
@@ -58,6 +66,9 @@ pub(crate) trait Load: Send + Sync + 'static {
 
     /// What went wrong, said of this loader.
     fn error(&self, kind: Kind) -> Error;
+
+    /// Whether an error is this loader's, and not that of another that it asked.
+    fn is_own(&self, error: &Error) -> bool;
 }
 
 /// What a load is for.
@@ -67,6 +78,27 @@ pub(crate) struct Why {
     pub(crate) renewal: bool,
     /// Somebody waits for it: a person may be asked.
     pub(crate) attended: bool,
+    /// Somebody asked for a refresh: remembered failures do not count.
+    pub(crate) insists: bool,
+}
+
+impl Why {
+    /// A caller needs credentials.
+    pub(crate) const NEEDED: Self = Self {
+        renewal: false,
+        attended: true,
+        insists: false,
+    };
+    /// They are due, and nobody waits.
+    const DUE: Self = Self {
+        attended: false,
+        ..Self::NEEDED
+    };
+    /// A caller asks for new ones.
+    pub(crate) const ASKED: Self = Self {
+        insists: true,
+        ..Self::NEEDED
+    };
 }
 
 /// Fetched credentials.
@@ -82,6 +114,7 @@ pub(crate) struct Session {
 pub(crate) struct Snapshot {
     pub(crate) session: Option<Session>,
     pub(crate) next_refresh: Option<SystemTime>,
+    pub(crate) is_expired: bool,
     pub(crate) last_error: Option<Error>,
 }
 
@@ -100,26 +133,49 @@ struct State {
     entry: Option<Entry>,
     /// The last load, if it failed.
     failure: Option<Failure>,
-    /// The load under way; closed without a result where its task was dropped with its runtime.
+    /// The load under way.
     flight: Option<Flight>,
+    /// Loads begun so far, and the last of them that landed: a load that was given up for stuck, and
+    /// lands after all, must not replace a later one's result.
+    flights: u64,
+    landed: u64,
 }
 
 impl State {
-    fn is_in_flight(&self) -> bool {
+    fn under_way(&self) -> Option<&Flight> {
         // An error means that the sender is gone: the load's task was dropped with its runtime.
         self.flight
             .as_ref()
-            .is_some_and(|flight| flight.has_changed().is_ok())
+            .filter(|flight| flight.landed.has_changed().is_ok())
     }
 }
 
 type Outcome = Result<(), Error>;
-type Flight = watch::Receiver<Option<Outcome>>;
+
+/// A load under way.
+#[derive(Clone)]
+struct Flight {
+    number: u64,
+    landed: watch::Receiver<Option<Outcome>>,
+    /// The runtime that drives it; none where a caller does.
+    runtime: Option<runtime::Id>,
+}
+
+/// Whoever started a flight runs this.
+type Pilot = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+enum Boarding {
+    /// No flight is needed (any more).
+    Ready(Result<Credentials, Error>),
+    On(Flight, Option<Pilot>),
+}
 
 /// Credentials in hand.
 struct Entry {
     session: Session,
     window: Window,
+    /// STS refused them once; load anew.
+    suspect: bool,
     /// Refreshes these credentials in their advisory window; set when they are first handed out,
     /// so that a cell nobody uses stops calling STS.
     timer: Option<AbortHandle>,
@@ -186,12 +242,18 @@ enum Decision {
     Fail,
 }
 
-fn decide(window: Option<&Window>, failure: Option<&Failure>, now: SystemTime) -> Decision {
+fn decide(
+    window: Option<&Window>,
+    suspect: bool,
+    failure: Option<&Failure>,
+    now: SystemTime,
+) -> Decision {
     // A failure from the future is one from before the clock was set back.
     let resting = failure.is_some_and(|failure| (failure.at..failure.retry_at).contains(&now));
     match window {
         None if resting => Decision::Fail,
         None => Decision::Wait,
+        Some(_) if suspect && !resting => Decision::Wait,
         Some(window) if now < window.advisory => Decision::Serve,
         Some(window) if now < window.expiry => {
             if resting {
@@ -224,8 +286,7 @@ fn retry_in(window: Option<&Window>, transient: bool, now: SystemTime, jitter: f
         }
         None if !transient => REMEMBERED,
         None if window.is_some() => SHORTEST_RETRY,
-        // Nothing to serve: the next caller tries again.
-        None => return Duration::ZERO,
+        None => COLD_RETRY,
     };
     wait.mul_f64(1.0 - jitter / 5.0)
 }
@@ -255,17 +316,7 @@ impl<L: Load> Cell<L> {
     pub(crate) fn take(&self) -> Taken {
         let now = self.0.time.now();
         let state = self.0.read();
-        let window = state.entry.as_ref().map(|entry| &entry.window);
-        let decision = match (decide(window, state.failure.as_ref(), now), window) {
-            (Decision::ServeAndRefresh, Some(window)) if self.0.loader.asks_a_person() => {
-                match now < window.mandatory {
-                    true => Decision::Serve,
-                    false => Decision::Wait,
-                }
-            }
-            (decision, _) => decision,
-        };
-        match (decision, &state.entry) {
+        match (self.0.decision(&state, now), &state.entry) {
             (Decision::Serve, Some(entry)) => {
                 let credentials = entry.session.credentials.clone();
                 if !entry.is_timed() && now < entry.window.expiry {
@@ -276,73 +327,134 @@ impl<L: Load> Cell<L> {
             }
             (Decision::ServeAndRefresh, Some(entry)) => {
                 let credentials = entry.session.credentials.clone();
-                let in_flight = state.is_in_flight();
+                let under_way = state.under_way().is_some();
                 drop(state);
                 self.start_timer();
-                if in_flight {
-                    return Taken::Ready(Ok(credentials));
-                }
-                let Ok(runtime) = Handle::try_current() else {
-                    // Nothing to spawn on: one caller refreshes inline.
-                    return Taken::Wait;
-                };
-                if let (_, Some(pilot)) = self.join_or_start(false) {
-                    runtime.spawn(pilot);
+                if !under_way {
+                    let Ok(runtime) = Handle::try_current() else {
+                        // Nothing to spawn on: this caller refreshes inline.
+                        return Taken::Wait;
+                    };
+                    if let Boarding::On(_, Some(pilot)) = self.board(Why::DUE) {
+                        runtime.spawn(pilot);
+                    }
                 }
                 Taken::Ready(Ok(credentials))
             }
-            (Decision::Fail, _) => {
+            (Decision::Fail, _) => match &state.failure {
+                Some(failure) => Taken::Ready(Err(failure.error.clone())),
                 // `decide` says so only of a failure.
-                match &state.failure {
-                    Some(failure) => Taken::Ready(Err(failure.error.clone())),
-                    None => Taken::Wait,
-                }
-            }
+                None => Taken::Wait,
+            },
             _ => Taken::Wait,
         }
     }
 
-    /// Waits for the load under way, or for a new one; gives what is in hand where that fails and
-    /// the credentials may still be good.
-    pub(crate) async fn wait(&self) -> Result<Credentials, Error> {
-        let credentials = loop {
-            let outcome = self.refresh(true).await;
-            let now = self.0.time.now();
-            match (outcome, &self.0.read().entry) {
-                (Ok(()), Some(entry)) => break entry.session.credentials.clone(),
-                (Err(error), Some(entry)) if now < entry.window.expiry || error.is_transient() => {
-                    break entry.session.credentials.clone();
+    /// Waits for the load under way, or for a new one. What is in hand is given where that fails or
+    /// takes long, if it may still be good.
+    pub(crate) async fn wait(&self, why: Why) -> Result<Credentials, Error> {
+        let mut inline = Handle::try_current().is_err();
+        loop {
+            let (flight, pilot) = match self.board(why) {
+                Boarding::Ready(result) => return self.hand_out(result),
+                Boarding::On(flight, pilot) => (flight, pilot),
+            };
+            // A load that this caller drives, or that a person is asked for, is waited for.
+            let waits = inline || self.0.loader.asks_a_person();
+            let ride = self.ride(flight, pilot, &mut inline);
+            let outcome = match (self.in_hand(), &self.0.sleep) {
+                (Some(credentials), Some(sleep)) if !waits => {
+                    match Timeout::new(ride, sleep.sleep(PATIENCE)).await {
+                        Ok(outcome) => outcome,
+                        Err(_) => return self.hand_out(Ok(credentials)),
+                    }
                 }
-                (Err(error), _) => return Err(error),
-                // Rejected between the load and here.
-                (Ok(()), None) => {}
+                _ => ride.await,
+            };
+            let in_hand = self.in_hand();
+            match (outcome, in_hand) {
+                (Some(Ok(())), Some(credentials)) => return self.hand_out(Ok(credentials)),
+                (Some(Err(error)), Some(credentials))
+                    if error.is_transient() || self.is_unexpired() =>
+                {
+                    return self.hand_out(Ok(credentials));
+                }
+                (Some(Err(error)), _) => return Err(error),
+                // The load was lost with its runtime: again.
+                _ => {}
             }
-        };
-        self.start_timer();
-        Ok(credentials)
+        }
     }
 
     /// Loads now, whatever is in hand; joins the load under way if there is one.
-    pub(crate) async fn refresh(&self, attended: bool) -> Outcome {
-        let mut dropped = false;
+    pub(crate) async fn refresh(&self) -> Outcome {
+        let mut inline = Handle::try_current().is_err();
         loop {
-            let (mut flight, pilot) = self.join_or_start(attended);
-            if let Some(pilot) = pilot {
-                match Handle::try_current() {
-                    // A caller that gives up must not take the load with it.
-                    Ok(runtime) if !dropped => drop(runtime.spawn(pilot)),
-                    // No runtime, or one that drops its tasks: load in the caller's own time.
-                    _ => pilot.await,
+            // One who insists is never told that nothing is to be done.
+            if let Boarding::On(flight, pilot) = self.board(Why::ASKED)
+                && let Some(outcome) = self.ride(flight, pilot, &mut inline).await
+            {
+                return outcome;
+            }
+        }
+    }
+
+    /// A refresh that nobody asked for; whether there is no more to do for a timer.
+    async fn renew(&self) -> bool {
+        let mut inline = false;
+        match self.board(Why::DUE) {
+            Boarding::Ready(_) => false,
+            Boarding::On(flight, pilot) => {
+                matches!(self.ride(flight, pilot, &mut inline).await, Some(Ok(())))
+            }
+        }
+    }
+
+    /// The load's outcome; none where it was lost with its runtime. Then the next is driven `inline`,
+    /// by the caller.
+    async fn ride(
+        &self,
+        mut flight: Flight,
+        pilot: Option<Pilot>,
+        inline: &mut bool,
+    ) -> Option<Outcome> {
+        let here = Handle::try_current().ok();
+        match (pilot, &here) {
+            // A caller that gives up must not take the load with it.
+            (Some(pilot), Some(runtime)) if !*inline => drop(runtime.spawn(pilot)),
+            // No runtime, or one that drops its tasks.
+            (Some(pilot), _) => pilot.await,
+            (None, _) => {}
+        }
+        let elsewhere = flight.runtime != here.as_ref().map(Handle::id);
+        let landed = flight.landed.wait_for(Option::is_some);
+        let landed = match &self.0.sleep {
+            Some(sleep) if elsewhere && here.is_some() && !self.0.loader.asks_a_person() => {
+                match Timeout::new(landed, sleep.sleep(STUCK)).await {
+                    Ok(landed) => landed,
+                    Err(_) => {
+                        self.0.give_up(flight.number);
+                        return None;
+                    }
                 }
             }
-            match flight.wait_for(Option::is_some).await {
-                Ok(outcome) => match &*outcome {
-                    Some(outcome) => return outcome.clone(),
-                    None => dropped = true,
-                },
-                Err(_) => dropped = true,
-            };
+            _ => landed.await,
+        };
+        match landed {
+            Ok(outcome) => (*outcome).clone(),
+            Err(_) => {
+                *inline = true;
+                None
+            }
         }
+    }
+
+    /// What was waited for goes out like anything else.
+    fn hand_out(&self, result: Result<Credentials, Error>) -> Result<Credentials, Error> {
+        if result.is_ok() {
+            self.start_timer();
+        }
+        result
     }
 
     /// Whether what is in hand will do for a call that is made now.
@@ -350,7 +462,7 @@ impl<L: Load> Cell<L> {
         let now = self.0.time.now();
         let state = self.0.read();
         let entry = state.entry.as_ref();
-        entry.is_some_and(|entry| now < entry.window.mandatory)
+        entry.is_some_and(|entry| now < entry.window.mandatory && !entry.suspect)
     }
 
     /// What is in hand, valid or not.
@@ -359,53 +471,82 @@ impl<L: Load> Cell<L> {
         Some(state.entry.as_ref()?.session.credentials.clone())
     }
 
-    /// STS refused these credentials: don't hand them out again.
+    fn is_unexpired(&self) -> bool {
+        let now = self.0.time.now();
+        let state = self.0.read();
+        let entry = state.entry.as_ref();
+        entry.is_some_and(|entry| now < entry.window.expiry)
+    }
+
+    /// STS refused these credentials: the next who needs some waits for others. They stay in hand
+    /// until those are there.
     pub(crate) fn reject(&self, access_key_id: &str) {
         let mut state = self.0.write();
-        if state
-            .entry
-            .as_ref()
-            .is_some_and(|entry| entry.session.credentials.access_key_id() == access_key_id)
+        let state = &mut *state;
+        if let Some(entry) = &mut state.entry
+            && entry.session.credentials.access_key_id() == access_key_id
         {
-            state.entry = None;
+            entry.suspect = true;
             state.failure = None;
         }
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let state = self.0.read();
-        let due = state.entry.as_ref().map(|entry| entry.window.advisory);
-        let retry = state.failure.as_ref().map(|failure| failure.retry_at);
+        let due = |entry: &Entry| {
+            let retry_at = state.failure.as_ref().map(|failure| failure.retry_at);
+            retry_at.map_or(entry.window.advisory, |at| at.max(entry.window.advisory))
+        };
         Snapshot {
             session: state.entry.as_ref().map(|entry| entry.session.clone()),
-            next_refresh: due.max(retry),
+            next_refresh: state.entry.as_ref().map(due),
+            is_expired: !self.is_unexpired(),
             last_error: state.failure.as_ref().map(|failure| failure.error.clone()),
         }
     }
 
-    /// The load under way; or a new one, with the future that must be run to fly it.
-    fn join_or_start(
-        &self,
-        attended: bool,
-    ) -> (Flight, Option<impl Future<Output = ()> + Send + use<L>>) {
+    /// The load under way, or a new one; unless, seen under the lock, none is needed any more.
+    fn board(&self, why: Why) -> Boarding {
+        let now = self.0.time.now();
         let mut state = self.0.write();
-        if let Some(flight) = state.flight.as_ref().filter(|_| state.is_in_flight()) {
-            return (flight.clone(), None);
+        if !why.insists {
+            let decision = self.0.decision(&state, now);
+            // Callers wait only when told to; a renewal takes any reason.
+            let needed = decision == Decision::Wait
+                || decision == Decision::ServeAndRefresh
+                    && (!why.attended || Handle::try_current().is_err());
+            if let (false, Some(entry)) = (needed, &state.entry)
+                && decision != Decision::Fail
+            {
+                return Boarding::Ready(Ok(entry.session.credentials.clone()));
+            }
+            if let (Decision::Fail, Some(failure)) = (decision, &state.failure) {
+                return Boarding::Ready(Err(failure.error.clone()));
+            }
         }
-        let (done, flight) = watch::channel(None);
+        if let Some(flight) = state.under_way() {
+            return Boarding::On(flight.clone(), None);
+        }
+        state.flights += 1;
+        let (done, landed) = watch::channel(None);
+        let flight = Flight {
+            number: state.flights,
+            landed,
+            runtime: Handle::try_current().ok().map(|runtime| runtime.id()),
+        };
         state.flight = Some(flight.clone());
         let why = Why {
             renewal: state.entry.is_some(),
-            attended,
+            ..why
         };
-        let inner = self.0.clone();
-        let pilot = async move {
+        let (inner, number) = (self.0.clone(), flight.number);
+        let pilot = Box::pin(async move {
             let loaded = catch_unwind(inner.loader.load(why)).await;
             let loaded = loaded.unwrap_or_else(|Panicked| Err(inner.loader.error(Kind::Panicked)));
-            let outcome = inner.land(loaded);
+            let outcome = inner.land(number, loaded);
             done.send_replace(Some(outcome));
-        };
-        (flight, Some(pilot))
+        });
+        Boarding::On(flight, Some(pilot))
     }
 
     /// Sees to it that the credentials in hand are refreshed in their window, asked for or not.
@@ -435,8 +576,35 @@ impl<L> Clone for Cell<L> {
 }
 
 impl<L: Load> Inner<L> {
+    fn decision(&self, state: &State, now: SystemTime) -> Decision {
+        let window = state.entry.as_ref().map(|entry| &entry.window);
+        let suspect = state.entry.as_ref().is_some_and(|entry| entry.suspect);
+        match (decide(window, suspect, state.failure.as_ref(), now), window) {
+            // Nobody may be asked in the background.
+            (Decision::ServeAndRefresh, Some(window)) if self.loader.asks_a_person() => {
+                match now < window.mandatory {
+                    true => Decision::Serve,
+                    false => Decision::Wait,
+                }
+            }
+            (decision, _) => decision,
+        }
+    }
+
+    /// Takes a load for stuck; the next caller starts another.
+    fn give_up(&self, number: u64) {
+        let mut state = self.write();
+        if state
+            .flight
+            .as_ref()
+            .is_some_and(|flight| flight.number == number)
+        {
+            state.flight = None;
+        }
+    }
+
     /// Puts a load's result where callers find it.
-    fn land(&self, loaded: Result<Session, Error>) -> Outcome {
+    fn land(&self, number: u64, loaded: Result<Session, Error>) -> Outcome {
         let now = self.time.now();
         let loaded = loaded.and_then(|session| match session.expiry > now {
             true => Ok(session),
@@ -445,12 +613,23 @@ impl<L: Load> Inner<L> {
                 .error(Kind::already_expired(session.expiry, now))),
         });
         let mut state = self.write();
-        state.flight = None;
+        if state
+            .flight
+            .as_ref()
+            .is_some_and(|flight| flight.number == number)
+        {
+            state.flight = None;
+        }
+        if number < state.landed {
+            return loaded.map(drop);
+        }
+        state.landed = number;
         match loaded {
             Ok(session) => {
                 let replaced = state.entry.replace(Entry {
                     window: Window::new(now, session.expiry, fastrand::f64()),
                     session,
+                    suspect: false,
                     timer: None,
                 });
                 state.failure = None;
@@ -460,21 +639,31 @@ impl<L: Load> Inner<L> {
             }
             Err(error) => {
                 let window = state.entry.as_ref().map(|entry| entry.window);
-                let wait = retry_in(window.as_ref(), error.is_transient(), now, fastrand::f64());
+                let wait = match window {
+                    // Whoever's error it is remembers it.
+                    None if !self.loader.is_own(&error) => Duration::ZERO,
+                    _ => retry_in(window.as_ref(), error.is_transient(), now, fastrand::f64()),
+                };
                 state.failure = Some(Failure {
                     error: error.clone(),
                     at: now,
                     retry_at: now + wait,
                 });
                 drop(state);
-                if let Some(window) = window {
-                    tracing::warn!(
-                        error = %error.headline(),
+                match window {
+                    Some(window) => tracing::warn!(
+                        target: "aws_role_chain",
+                        error = %error.with_causes(),
                         expiry = %timestamp(window.expiry),
                         expired = now >= window.expiry,
                         retry_in_seconds = wait.as_secs(),
                         "refresh failed, the credentials in hand go on being served"
-                    );
+                    ),
+                    None => tracing::debug!(
+                        target: "aws_role_chain",
+                        error = %error.with_causes(),
+                        "no credentials"
+                    ),
                 }
                 Err(error)
             }
@@ -515,7 +704,7 @@ async fn keep_fresh<L: Load>(cell: Weak<Inner<L>>, sleep: SharedAsyncSleep) {
             Some(_) if inner.loader.asks_a_person() => return,
             Some(Duration::ZERO) => {
                 // A success replaces the entry, and with it ends this task.
-                if Cell(inner).refresh(false).await.is_ok() {
+                if Cell(inner).renew().await {
                     return;
                 }
             }
@@ -609,9 +798,18 @@ mod tests {
             (None, failure(denied, 3590, 3605), 2800, Wait),
         ];
         for (i, (window, failure, now, expected)) in cases.into_iter().enumerate() {
-            let decision = decide(window.as_ref(), failure.as_ref(), at(now));
+            let decision = decide(window.as_ref(), false, failure.as_ref(), at(now));
             assert_eq!(decision, expected, "case {i}, at {now}");
         }
+    }
+
+    #[test]
+    fn what_sts_refused_is_loaded_anew_and_served_while_that_fails() {
+        let window = Window::new(at(0), at(3600), 0.0);
+        let of = |failure: Option<Failure>| decide(Some(&window), true, failure.as_ref(), at(10));
+        assert_eq!(of(None), Decision::Wait);
+        assert_eq!(of(failure(true, 5, 20)), Decision::Serve);
+        assert_eq!(of(failure(true, 5, 10)), Decision::Wait);
     }
 
     #[test]
@@ -666,6 +864,6 @@ mod tests {
         assert_eq!(retry_in(Some(&window), true, expired, 0.0), SHORTEST_RETRY);
         assert_eq!(retry_in(Some(&window), false, expired, 0.0), REMEMBERED);
         assert_eq!(retry_in(None, false, expired, 0.0), REMEMBERED);
-        assert_eq!(retry_in(None, true, expired, 0.0), Duration::ZERO);
+        assert_eq!(retry_in(None, true, expired, 0.0), COLD_RETRY);
     }
 }

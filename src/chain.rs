@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -14,18 +14,23 @@ use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, default_async_sl
 use aws_smithy_async::time::SharedTimeSource;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+use tokio::runtime::Handle;
 
 use crate::advice::{Asked, Call, advice};
 use crate::cell::{Cell, Load, Session, Taken, Why};
 use crate::error::{Error, Kind, SourceFailure, timestamp};
 use crate::mfa::{Clock, Mfa};
-use crate::role::{Before, CHAINED_LIMIT, Request, Role};
+use crate::role::{Before, CHAINED_LIMIT, Request, Role, check_region};
 use crate::start::{GetSessionToken, SessionToken, WebIdentityToken};
 use crate::sts::{self, Sts};
 
 /// How long the base config's provider may take. The SDK's own cache gives a provider some twenty
 /// seconds; a sign-in in a browser takes longer, and a provider that hangs must not hang for ever.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What STS gives where no duration is asked for.
+const DEFAULT_DURATION: Duration = Duration::from_secs(3600);
+const DEFAULT_TOKEN_DURATION: Duration = Duration::from_secs(43_200);
 
 /// How often a token is tried whose issuer STS cannot ask for its keys, and the first wait between.
 const TOKEN_ATTEMPTS: u32 = 3;
@@ -201,13 +206,14 @@ impl RoleChain {
     ///
     /// Why the role, or one before it, could not be assumed.
     pub async fn refresh(&self) -> Result<(), Error> {
-        let refreshed = self.0.refresh(true).await;
+        let refreshed = self.0.refresh().await;
         refreshed.map_err(|error| error.seen_from(self.hop().number))
     }
 
     /// What is known of each hop, the first one first. Makes no call.
     pub fn status(&self) -> Vec<HopStatus> {
-        let mut hops: Vec<_> = self.upwards().map(Self::hop_status).collect();
+        let length = self.hop().number;
+        let mut hops: Vec<_> = self.upwards().map(|hop| hop.hop_status(length)).collect();
         hops.reverse();
         hops
     }
@@ -228,11 +234,17 @@ impl RoleChain {
     }
 
     fn add(parent: Parent, base: Arc<Base>, ask: Ask, number: usize) -> Result<Self, Error> {
-        if ask.region().or(base.config.region()).is_none() {
-            return Err(Error::invalid_base(
-                "region",
-                "must be set, on the base config or on the role: it says which STS to call",
-            ));
+        match (ask.region(), base.config.region()) {
+            (Some(_), _) => {}
+            (None, Some(region)) => {
+                check_region(region.to_string()).map_err(|broken| broken.into_error(None, 0))?;
+            }
+            (None, None) => {
+                return Err(Error::invalid_base(
+                    "region",
+                    "must be set, on the base config or on the role: it says which STS to call",
+                ));
+            }
         }
         let (time, sleep) = (base.time.clone(), base.sleep.clone());
         let hop = Hop {
@@ -241,6 +253,7 @@ impl RoleChain {
             ask,
             number,
             limited_to_one_hour: AtomicBool::new(false),
+            refused_here: Mutex::new(None),
         };
         Ok(Self(Cell::new(hop, time, sleep)))
     }
@@ -278,9 +291,10 @@ impl RoleChain {
         }
     }
 
-    fn hop_status(&self) -> HopStatus {
+    fn hop_status(&self, length: usize) -> HopStatus {
         let known = self.0.snapshot();
         HopStatus {
+            hop: self.hop().number,
             role_arn: self.role_arn().map(str::to_owned),
             session_arn: known
                 .session
@@ -291,19 +305,21 @@ impl RoleChain {
                 .as_ref()
                 .map(|session| session.credentials.access_key_id().to_owned()),
             expiry: known.session.map(|session| session.expiry),
+            is_expired: known.is_expired,
             next_refresh: known.next_refresh,
-            last_error: known.last_error,
+            last_error: known.last_error.map(|error| error.seen_from(length)),
         }
     }
 
     /// For a role behind this chain.
-    async fn credentials(&self, attended: bool) -> Result<Credentials, Error> {
+    async fn credentials(&self, why: Why) -> Result<Credentials, Error> {
         match self.0.take() {
+            Taken::Ready(Err(_)) if why.insists => self.0.wait(why).await,
             Taken::Ready(result) => result,
-            Taken::Wait if !attended && self.hop().asks_a_person() => {
+            Taken::Wait if !why.attended && self.hop().asks_a_person() => {
                 Err(self.hop().error(Kind::Unattended))
             }
-            Taken::Wait => self.0.wait().await,
+            Taken::Wait => self.0.wait(Why::NEEDED).await,
         }
     }
 }
@@ -319,7 +335,7 @@ impl ProvideCredentials for RoleChain {
                 future::ProvideCredentials::ready(result.map_err(seen_from_here))
             }
             Taken::Wait => future::ProvideCredentials::new(async move {
-                self.0.wait().await.map_err(seen_from_here)
+                self.0.wait(Why::NEEDED).await.map_err(seen_from_here)
             }),
         }
     }
@@ -343,6 +359,8 @@ impl fmt::Debug for RoleChain {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HopStatus {
+    /// Place in the chain, from 1.
+    pub hop: usize,
     /// The role; `None` for a session token.
     pub role_arn: Option<String>,
     /// The session in hand, as CloudTrail and trust policies name it:
@@ -352,7 +370,9 @@ pub struct HopStatus {
     pub access_key_id: Option<String>,
     /// When the credentials in hand expire; `None` before the first load.
     pub expiry: Option<SystemTime>,
-    /// When the next refresh is due, if the chain is still used then.
+    /// Whether there are no credentials in hand that are good by the base config's clock.
+    pub is_expired: bool,
+    /// When the next refresh is due, if the chain is still used then; `None` before the first load.
     pub next_refresh: Option<SystemTime>,
     /// Why the last load failed; `None` after a success.
     pub last_error: Option<Error>,
@@ -362,6 +382,9 @@ impl fmt::Display for HopStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.role_arn.as_deref().unwrap_or("session token"))?;
         match self.expiry {
+            Some(expiry) if self.is_expired => {
+                write!(f, ": expired at {}, and still served", timestamp(expiry))?;
+            }
             Some(expiry) => write!(f, ": until {}", timestamp(expiry))?,
             None => f.write_str(": no credentials yet")?,
         }
@@ -369,7 +392,7 @@ impl fmt::Display for HopStatus {
             write!(f, ", next refresh at {}", timestamp(next))?;
         }
         match &self.last_error {
-            Some(error) => write!(f, ", last load failed: {}", error.headline()),
+            Some(error) => write!(f, ", last load failed: {}", error.with_causes()),
             None => Ok(()),
         }
     }
@@ -394,7 +417,13 @@ impl Base {
                 "must be set: its credentials assume the first role",
             ));
         }
-        let sleep = config.sleep_impl().or_else(default_async_sleep);
+        // Tokio's needs tokio.
+        let in_tokio = || {
+            Handle::try_current()
+                .ok()
+                .and_then(|_| default_async_sleep())
+        };
+        let sleep = config.sleep_impl().or_else(in_tokio);
         Ok(Self {
             source,
             time: config.time_source().unwrap_or_default(),
@@ -428,6 +457,18 @@ impl Ask {
         }
     }
 
+    /// How long the session lasts at the most.
+    fn longest(&self) -> Duration {
+        let (asked, default) = match self {
+            Self::Role(role) => (role.duration_seconds, DEFAULT_DURATION),
+            Self::SessionToken(token) => (token.duration_seconds, DEFAULT_TOKEN_DURATION),
+        };
+        // Checked to be 900 and more.
+        asked.map_or(default, |seconds| {
+            Duration::from_secs(seconds.unsigned_abs().into())
+        })
+    }
+
     fn mfa(&self) -> Option<&Mfa> {
         match self {
             Self::Role(role) => role.mfa.as_ref(),
@@ -444,6 +485,8 @@ struct Hop {
     number: usize,
     /// STS has said that the source's credentials are a role's, so that one hour is the most.
     limited_to_one_hour: AtomicBool,
+    /// A new session of the parent's that STS refused here all the same.
+    refused_here: Mutex<Option<String>>,
 }
 
 impl Load for Hop {
@@ -470,6 +513,10 @@ impl Load for Hop {
     fn error(&self, kind: Kind) -> Error {
         self.failed(kind, Vec::new(), None)
     }
+
+    fn is_own(&self, error: &Error) -> bool {
+        error.hop() == Some(self.number)
+    }
 }
 
 impl Hop {
@@ -479,21 +526,48 @@ impl Hop {
         let mut answer = self.call_sts(&caller, why).await;
         if let (Err(failure), Parent::Chain(parent)) = (&answer, &self.parent)
             && sts::is_bad_caller(failure)
+            && !self.is_refused_here(caller.access_key_id())
         {
-            // The hop before holds a session that died early: its role was deleted and made
+            // The hop before may hold a session that died early: its role was deleted and made
             // again, say.
             parent.0.reject(caller.access_key_id());
             caller = self.caller(why).await?;
             answer = self.call_sts(&caller, why).await;
+            // If a new session does no better, it is not the session: its siblings need it.
+            if answer.as_ref().is_err_and(sts::is_bad_caller) {
+                *self.refused_here() = Some(caller.access_key_id().to_owned());
+            }
         }
         let session = answer.map_err(|failure| self.refused(failure, Some(&caller)))?;
-        self.log(&session, Some(&caller));
-        Ok(session)
+        Ok(self.taken(session, Some(&caller)))
+    }
+
+    /// A new session lasts as long as was asked for, by this machine's clock too: where that is
+    /// behind STS's, the expiry that STS gives would come too late.
+    fn taken(&self, mut session: Session, caller: Option<&Credentials>) -> Session {
+        let longest = self.base.time.now() + self.ask.longest();
+        if session.expiry > longest {
+            session.expiry = longest;
+            *session.credentials.expiry_mut() = Some(longest);
+        }
+        self.log(&session, caller);
+        session
+    }
+
+    fn refused_here(&self) -> MutexGuard<'_, Option<String>> {
+        // Nothing can panic under it.
+        self.refused_here
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_refused_here(&self, access_key_id: &str) -> bool {
+        self.refused_here().as_deref() == Some(access_key_id)
     }
 
     async fn caller(&self, why: Why) -> Result<Credentials, Error> {
         let caller = match (&self.parent, &self.base.source) {
-            (Parent::Chain(parent), _) => parent.credentials(why.attended).await?,
+            (Parent::Chain(parent), _) => parent.credentials(why).await?,
             (_, Some(source)) => self.source_credentials(source).await?,
             // A chain without a source has no hop that asks for one.
             (_, None) => return Err(self.error(Kind::Source(SourceFailure::NotLoaded))),
@@ -568,6 +642,7 @@ impl Hop {
             Err(failure) if too_long && !limited && sts::is_chaining_limit(&failure) => {
                 self.limited_to_one_hour.store(true, Ordering::Relaxed);
                 tracing::warn!(
+                    target: "aws_role_chain",
                     role = %role.role_arn,
                     asked_seconds = asked,
                     "the source credentials are a role's own, so sessions last one hour (role \
@@ -604,10 +679,7 @@ impl Hop {
                 .assume_role_with_web_identity(role, token)
                 .await;
             match answer {
-                Ok(session) => {
-                    self.log(&session, None);
-                    return Ok(session);
-                }
+                Ok(session) => return Ok(self.taken(session, None)),
                 Err(failure) if sts::is_expired_token(&failure) && !read_again => {
                     read_again = true;
                 }
@@ -633,6 +705,7 @@ impl Hop {
 
     fn log(&self, session: &Session, caller: Option<&Credentials>) {
         tracing::debug!(
+            target: "aws_role_chain",
             role = self.role().map(|role| &*role.role_arn),
             hop = self.number,
             session = session.arn.as_deref(),
@@ -643,7 +716,13 @@ impl Hop {
         );
     }
 
-    fn refused(&self, failure: sts::Failure, caller: Option<&Credentials>) -> Error {
+    fn refused(&self, mut failure: sts::Failure, caller: Option<&Credentials>) -> Error {
+        // STS repeats a value that breaks a rule.
+        if let (Kind::Refused(refusal), Some(role)) = (&mut failure.kind, self.role())
+            && let (Some(message), Some(id)) = (&mut refusal.message, &role.external_id)
+        {
+            *message = message.replace(id.as_str(), "** redacted **");
+        }
         let advice = match &failure.kind {
             Kind::Refused(refusal) => advice(refusal, &self.asked(caller)),
             _ => Vec::new(),

@@ -13,10 +13,24 @@ use aws_smithy_types::date_time::Format;
 ///
 /// `Display` is one line that says what failed, for which role and at which hop, with STS's own
 /// code, message and request id; then, where there is something to be done about it, one line of
-/// advice a thing to check. `Debug` is only the kind of failure, because the SDK's
-/// `DisplayErrorContext` prints both: show people `Display`. Neither ever holds a secret key, a
+/// advice for each thing to check. `Debug` is the first line. Neither ever holds a secret key, a
 /// session token, an MFA code or an external ID; ARNs and access key ids are there, because people
-/// debug with them.
+/// debug with them. As everywhere, the cause of a failed source or connection is the
+/// [`source`](StdError::source).
+///
+/// An SDK client wraps it in errors of its own; [`Error::find`] takes it out again:
+///
+/// ```
+/// # fn example(failed: &(dyn std::error::Error + 'static)) {
+/// if let Some(error) = aws_role_chain::Error::find(failed) {
+///     if error.is_access_denied() {
+///         eprintln!("{error}"); // with what to check
+///     } else if error.is_transient() {
+///         eprintln!("try again: {error:?}");
+///     }
+/// }
+/// # }
+/// ```
 ///
 /// The error is cheap to clone: every caller who waited for the same load gets the same one.
 ///
@@ -63,6 +77,8 @@ pub(crate) enum Kind {
     Refused(Refusal),
     /// STS was not reached, or did not answer in time.
     NoAnswer { what: &'static str },
+    /// The SDK could not make the request: an endpoint that is no URL, say.
+    NotSent,
     /// STS answered with something that cannot be used.
     Unusable { what: String },
     /// Code of the caller's that runs inside a load panicked.
@@ -89,6 +105,14 @@ pub(crate) struct Refusal {
 }
 
 impl Error {
+    /// This crate's error among an error's sources, such as those of a failed call of an SDK client.
+    pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+        match error.downcast_ref() {
+            Some(found) => Some(found),
+            None => Self::find(error.source()?),
+        }
+    }
+
     /// Whether the request was refused before any call: a value breaks one of STS's rules, or the
     /// base config lacks something. [`field`](Self::field) names it.
     pub fn is_invalid(&self) -> bool {
@@ -112,12 +136,18 @@ impl Error {
     /// a malformed policy, a disabled region) are not.
     pub fn is_transient(&self) -> bool {
         match &self.what.kind {
-            Kind::Invalid { .. } | Kind::TemporarySource { .. } | Kind::NoMfaCode { .. } => false,
+            Kind::Invalid { .. }
+            | Kind::TemporarySource { .. }
+            | Kind::NoMfaCode { .. }
+            | Kind::NotSent => false,
             Kind::NoToken | Kind::Unattended => true,
-            Kind::Source(failure) => !matches!(
-                failure,
-                SourceFailure::NotLoaded | SourceFailure::InvalidConfiguration
-            ),
+            Kind::Source(failure) => match self.inner() {
+                Some(inner) => inner.is_transient(),
+                None => !matches!(
+                    failure,
+                    SourceFailure::NotLoaded | SourceFailure::InvalidConfiguration
+                ),
+            },
             Kind::Refused(refusal) => refusal.is_transient(),
             Kind::NoAnswer { .. } | Kind::Unusable { .. } | Kind::Panicked => true,
         }
@@ -151,7 +181,7 @@ impl Error {
         (self.what.hop > 0).then_some(self.what.hop)
     }
 
-    /// How many roles the chain has that was asked.
+    /// The length of the chain that was asked for credentials; 0 when the base config is at fault.
     pub fn hops(&self) -> usize {
         self.hops
     }
@@ -167,7 +197,10 @@ impl Error {
 
     /// What to check, most likely first, made from what this hop asked for.
     pub fn advice(&self) -> &[String] {
-        &self.what.advice
+        match self.inner() {
+            Some(inner) => inner.advice(),
+            None => &self.what.advice,
+        }
     }
 
     pub(crate) fn new(
@@ -211,13 +244,23 @@ impl Error {
     fn refusal(&self) -> Option<&Refusal> {
         match &self.what.kind {
             Kind::Refused(refusal) => Some(refusal),
-            _ => None,
+            _ => self.inner()?.refusal(),
         }
+    }
+
+    /// Where the source is a chain itself, its error: that one knows better.
+    fn inner(&self) -> Option<&Error> {
+        Self::find(self.source()?)
     }
 
     /// `Display` without the advice: what a log line holds.
     pub(crate) fn headline(&self) -> impl fmt::Display + '_ {
         Headline(self)
+    }
+
+    /// The same, with what caused it.
+    pub(crate) fn with_causes(&self) -> impl fmt::Display + '_ {
+        WithCauses(self)
     }
 
     fn write_headline(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -262,6 +305,7 @@ impl Error {
                 f.write_str(": a person would have to be asked, and nobody waits for the answer")
             }
             Kind::NoAnswer { what } => write!(f, ": {what}"),
+            Kind::NotSent => f.write_str(": the call to STS could not be made"),
             Kind::Unusable { what } => write!(f, ": {what}"),
             Kind::Panicked => {
                 f.write_str(": a credentials provider, or the HTTP client, panicked while loading")
@@ -271,6 +315,20 @@ impl Error {
 }
 
 struct Headline<'a>(&'a Error);
+
+struct WithCauses<'a>(&'a Error);
+
+impl fmt::Display for WithCauses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write_headline(f)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
 
 impl fmt::Display for Headline<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -305,6 +363,7 @@ impl Refusal {
             "RequestTimeout",
         ];
         self.status >= 500
+            || matches!(self.status, 408 | 429)
             || RENEWED.contains(&self.code.as_str())
             || BUSY.contains(&self.code.as_str())
     }
@@ -322,22 +381,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `DisplayErrorContext` prints every source's `Display` and then the `Debug` of it all: what
-        // the one has said, the other leaves out.
-        f.write_str("aws_role_chain::Error(")?;
-        match &self.what.kind {
-            Kind::Invalid { field, .. } => write!(f, "invalid {field}")?,
-            Kind::Source(failure) => write!(f, "source: {failure:?}")?,
-            Kind::Refused(refusal) => write!(f, "{} {}", refusal.status, refusal.code)?,
-            Kind::TemporarySource { .. } => f.write_str("temporary source credentials")?,
-            Kind::NoMfaCode { .. } => f.write_str("no MFA code")?,
-            Kind::NoToken => f.write_str("no web identity token")?,
-            Kind::Unattended => f.write_str("unattended")?,
-            Kind::NoAnswer { .. } => f.write_str("no answer")?,
-            Kind::Unusable { .. } => f.write_str("unusable answer")?,
-            Kind::Panicked => f.write_str("panicked")?,
-        }
-        f.write_str(")")
+        write!(f, "aws_role_chain::Error({})", self.headline())
     }
 }
 
@@ -354,29 +398,54 @@ impl StdError for Error {
 /// on which of these it is.
 impl From<Error> for CredentialsError {
     fn from(error: Error) -> Self {
-        match &error.what.kind {
-            Kind::Invalid { .. } => Self::invalid_configuration(error),
-            Kind::Source(SourceFailure::NotLoaded) => Self::not_loaded(error),
-            Kind::Source(SourceFailure::InvalidConfiguration) => Self::invalid_configuration(error),
+        let make: fn(Failed) -> Self = match &error.what.kind {
+            Kind::Invalid { .. } | Kind::TemporarySource { .. } => Self::invalid_configuration,
+            Kind::Source(SourceFailure::NotLoaded) => Self::not_loaded,
+            Kind::Source(SourceFailure::InvalidConfiguration) | Kind::NotSent => {
+                Self::invalid_configuration
+            }
             Kind::Refused(refusal)
                 if matches!(
                     refusal.code.as_str(),
                     "MalformedPolicyDocument" | "PackedPolicyTooLarge" | "RegionDisabledException"
                 ) =>
             {
-                Self::invalid_configuration(error)
+                Self::invalid_configuration
             }
             Kind::Unusable { .. } | Kind::Panicked | Kind::Source(SourceFailure::Unhandled) => {
-                Self::unhandled(error)
+                Self::unhandled
             }
-            Kind::TemporarySource { .. } => Self::invalid_configuration(error),
             Kind::Source(_)
             | Kind::NoMfaCode { .. }
             | Kind::NoToken
             | Kind::Unattended
             | Kind::Refused(_)
-            | Kind::NoAnswer { .. } => Self::provider_error(error),
-        }
+            | Kind::NoAnswer { .. } => Self::provider_error,
+        };
+        make(Failed(error))
+    }
+}
+
+/// What the SDK carries: the error is its source. `DisplayErrorContext` prints every source's
+/// `Display`, and then the `Debug` of the outermost, which holds this one's: with an empty one,
+/// nothing is said twice.
+struct Failed(Error);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the role chain has none")
+    }
+}
+
+impl fmt::Debug for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RoleChain")
+    }
+}
+
+impl StdError for Failed {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0)
     }
 }
 

@@ -321,6 +321,12 @@ impl Broken {
         }
     }
 
+    /// A rule for a part of the field.
+    fn of(mut self, part: &str) -> Self {
+        self.rule = format!("the {part} {}", self.rule);
+        self
+    }
+
     pub(crate) fn into_error(self, role_arn: Option<&str>, hop: usize) -> Error {
         let kind = Kind::Invalid {
             field: self.field,
@@ -329,7 +335,7 @@ impl Broken {
         };
         Error::new(
             kind,
-            role_arn.map(|arn| shortened(arn).into()),
+            role_arn.map(|arn| shortened(arn).escape_debug().to_string().into()),
             hop,
             Vec::new(),
             None,
@@ -494,7 +500,7 @@ fn is_account_id(text: &str) -> bool {
 
 fn check_duration(duration: Duration, before: &Before<'_>) -> Result<i32, Broken> {
     let seconds = duration.as_secs();
-    let shown = format!("{duration:?}");
+    let shown = format!("{} s", duration.as_secs_f64());
     let broken = |rule: &str| Broken::new("duration", rule, Some(&shown));
     if !(900..=43_200).contains(&seconds) || duration.subsec_nanos() != 0 {
         return Err(broken("must be 900 to 43200 whole seconds"));
@@ -521,25 +527,22 @@ fn check_policies(
     for arn in policy_arns {
         check_policy_arn(arn, account)?;
     }
-    let Some(policy) = policy else {
-        return Ok(());
-    };
-    let of_stss = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}');
-    if let Some(at) = policy.chars().position(|c| !of_stss(c)) {
-        let rule = format!(
-            "may have only characters up to U+00FF (character {} is another; write it as \\u….)",
-            at + 1
-        );
-        return Err(Broken::new("policy", rule, Some(policy)));
+    if let Some(policy) = policy {
+        let of_stss = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}');
+        if let Some(at) = policy.chars().position(|c| !of_stss(c)) {
+            let rule = format!(
+                "may have only characters up to U+00FF (character {} is another; write it as \\u….)",
+                at + 1
+            );
+            return Err(Broken::new("policy", rule, Some(policy)));
+        }
+        check_json_object(policy).map_err(|why| {
+            let rule = format!("must be a JSON object: {why}");
+            Broken::new("policy", rule, Some(policy))
+        })?;
     }
-    check_json_object(policy).map_err(|why| {
-        Broken::new(
-            "policy",
-            format!("must be a JSON object: {why}"),
-            Some(policy),
-        )
-    })?;
-    let plaintext = policy.chars().count() + policy_arns.iter().map(String::len).sum::<usize>();
+    let plaintext = policy.map_or(0, |policy| policy.chars().count())
+        + policy_arns.iter().map(String::len).sum::<usize>();
     if plaintext > 2048 {
         let rule = format!(
             "must have at most 2048 characters together with the policy ARNs, not {plaintext}"
@@ -581,22 +584,22 @@ fn check_json_object(json: &str) -> Result<(), String> {
             return Err("there is something after it".to_owned());
         }
         match token {
-            Token::StartObject { .. } | Token::StartArray { .. } => {
-                if depth == 0 && matches!(token, Token::StartArray { .. }) {
-                    return Err("it is an array".to_owned());
-                }
-                depth += 1;
-            }
+            Token::StartArray { .. } if depth == 0 => return Err("it is an array".to_owned()),
+            Token::StartObject { .. } | Token::StartArray { .. } => depth += 1,
             Token::EndObject { .. } | Token::EndArray { .. } => depth -= 1,
             _ if depth == 0 => return Err("it is a single value".to_owned()),
+            // The reader leaves escapes to whoever wants the text.
+            Token::ObjectKey { key: text, .. } | Token::ValueString { value: text, .. } => {
+                text.to_unescaped().map_err(|error| error.to_string())?;
+            }
             _ => {}
         }
         done = depth == 0;
     }
-    if done {
-        Ok(())
-    } else {
-        Err("it is empty".to_owned())
+    match (done, depth) {
+        (true, _) => Ok(()),
+        (false, 0) => Err("it is empty".to_owned()),
+        (false, _) => Err("it ends too early".to_owned()),
     }
 }
 
@@ -607,9 +610,10 @@ fn check_tags(tags: &[Tag], before: &Before<'_>) -> Result<(), Broken> {
     }
     let same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
     for (i, Tag { key, value, .. }) in tags.iter().enumerate() {
-        check_chars("tag key", key, 1..=128, TAG, Show::Value)?;
-        check_chars("tag value", value, 0..=256, TAG, Show::Value)?;
-        let broken = |rule: &str| Err(Broken::new("tag key", rule, Some(key)));
+        check_chars("tag", key, 1..=128, TAG, Show::Value).map_err(|broken| broken.of("key"))?;
+        check_chars("tag", value, 0..=256, TAG, Show::Value)
+            .map_err(|broken| broken.of("value"))?;
+        let broken = |rule: &str| Err(Broken::new("tag", rule, Some(key)).of("key"));
         if key
             .get(..4)
             .is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:"))

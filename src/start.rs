@@ -75,7 +75,7 @@ impl fmt::Debug for GetSessionToken {
 fn check_duration(duration: Duration) -> Result<i32, Broken> {
     let seconds = duration.as_secs();
     if !(900..=129_600).contains(&seconds) || duration.subsec_nanos() != 0 {
-        let shown = format!("{duration:?}");
+        let shown = format!("{} s", duration.as_secs_f64());
         return Err(Broken::new(
             "duration",
             "must be 900 to 129600 whole seconds",

@@ -1,8 +1,9 @@
 //! The only place that calls STS: the caller's credentials and a checked request in, a session or
 //! a classified failure out.
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -29,7 +30,7 @@ use crate::start::SessionToken;
 /// The name the credentials carry, in logs and in the SDK's own messages.
 const PROVIDER_NAME: &str = "RoleChain";
 
-/// Calls under way at once, of all the chains that share a base: a thousand tenants used at once
+/// Calls under way at once to one region, of all the chains that share a base: a thousand tenants used at once
 /// need a thousand calls, not a thousand sockets, and STS allows an account 600 requests a second.
 const CONCURRENT_CALLS: usize = 32;
 
@@ -45,7 +46,8 @@ pub(crate) struct Sts {
     sleep: Option<SharedAsyncSleep>,
     // Not made until it is needed: a client may load the machine's root certificates.
     client: OnceLock<Client>,
-    calls: Semaphore,
+    /// By region: one that hangs must not hold up the others.
+    calls: Mutex<HashMap<Option<Region>, Arc<Semaphore>>>,
 }
 
 /// Why there is no session.
@@ -78,7 +80,7 @@ impl Sts {
             config,
             sleep,
             client: OnceLock::new(),
-            calls: Semaphore::new(CONCURRENT_CALLS),
+            calls: Mutex::default(),
         }
     }
 
@@ -111,7 +113,7 @@ impl Sts {
                 mfa.is_some(),
             ))
             .send();
-        let answer = self.send(call).await?;
+        let answer = self.send(request.region.as_ref(), call).await?;
         let arn = answer.assumed_role_user.map(|user| user.arn);
         session(answer.credentials, Some(&request.account), arn)
     }
@@ -137,7 +139,7 @@ impl Sts {
                 mfa.is_some(),
             ))
             .send();
-        let answer = self.send(call).await?;
+        let answer = self.send(request.region.as_ref(), call).await?;
         session(answer.credentials, account.as_deref(), None)
     }
 
@@ -159,17 +161,25 @@ impl Sts {
             .customize()
             .config_override(this_call(request.region.as_ref(), None, false))
             .send();
-        let answer = self.send(call).await?;
+        let answer = self.send(request.region.as_ref(), call).await?;
         let arn = answer.assumed_role_user.map(|user| user.arn);
         session(answer.credentials, Some(&request.account), arn)
     }
 
     async fn send<T, E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(
         &self,
+        region: Option<&Region>,
         call: impl Future<Output = Result<T, SdkError<E>>>,
     ) -> Result<T, Failure> {
+        let calls = {
+            let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            let calls = calls.entry(region.cloned());
+            calls
+                .or_insert_with(|| Arc::new(Semaphore::new(CONCURRENT_CALLS)))
+                .clone()
+        };
         // Never closed, so it always gives a permit.
-        let _permit = self.calls.acquire().await.ok();
+        let _permit = calls.acquire().await.ok();
         unlogged(call).await.map_err(failure)
     }
 
@@ -302,6 +312,12 @@ fn session(
         source: None,
     };
     let given = given.ok_or_else(|| unusable("STS answered without credentials"))?;
+    if given.access_key_id.is_empty()
+        || given.secret_access_key.is_empty()
+        || given.session_token.is_empty()
+    {
+        return Err(unusable("STS answered with incomplete credentials"));
+    }
     let expiry = SystemTime::try_from(given.expiration)
         .map_err(|_| unusable("STS answered with an expiry that is no time"))?;
     let mut credentials = Credentials::builder()
@@ -323,6 +339,10 @@ where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
     let kind = match &error {
+        // Another server's, such as the login page of a network.
+        SdkError::ServiceError(answer) if answer.raw().status().is_success() => Kind::Unusable {
+            what: "what answered does not speak STS".to_owned(),
+        },
         SdkError::ServiceError(answer) => {
             let status = answer.raw().status().as_u16();
             let said = answer.err();
@@ -352,9 +372,7 @@ where
         SdkError::ResponseError(_) => Kind::NoAnswer {
             what: "STS's answer could not be read",
         },
-        _ => Kind::NoAnswer {
-            what: "the call to STS could not be made",
-        },
+        _ => Kind::NotSent,
     };
     Failure {
         kind,

@@ -84,6 +84,8 @@ fn what_is_not_a_role_s_arn_is_refused_with_what_it_should_be() {
     ] {
         assert_says(&refused(Role::new(arn)), "arn", &[rule]);
     }
+    let two_lines = refused(Role::new("arn:aws:iam::222222222222:role/Writer\n"));
+    assert_eq!(two_lines.to_string().lines().count(), 1);
     let endless = "x".repeat(10_000);
     let error = refused(Role::new(endless));
     assert!(error.to_string().len() < 1000, "the value is cut short");
@@ -139,11 +141,11 @@ fn a_duration_is_900_to_43200_whole_seconds() {
         add(role().duration(Duration::from_secs(good))).unwrap();
     }
     for (bad, value) in [
-        (Duration::ZERO, "0ns"),
-        (Duration::from_secs(899), "899s"),
-        (Duration::from_secs(43_201), "43201s"),
-        (Duration::from_millis(1_000_500), "1000.5s"),
-        (Duration::MAX, "18446744073709551615"),
+        (Duration::ZERO, "0 s"),
+        (Duration::from_secs(899), "899 s"),
+        (Duration::from_secs(43_201), "43201 s"),
+        (Duration::from_millis(1_000_500), "1000.5 s"),
+        (Duration::MAX, "18446744073709552000 s"),
     ] {
         let rule = "must be 900 to 43200 whole seconds";
         assert_says(&refused(role().duration(bad)), "duration", &[rule, value]);
@@ -181,6 +183,10 @@ fn a_session_policy_is_a_json_object_of_2048_characters_at_most() {
     let arn = "arn:aws:iam::222222222222:policy/ReadOnly";
     add(role().policy(of_size(2048 - arn.len())).policy_arn(arn)).unwrap();
     let together = refused(role().policy(of_size(2049 - arn.len())).policy_arn(arn));
+    let only_arns = (0..10).fold(role(), |role, i| {
+        role.policy_arn(format!("{arn}{}{i}", "x".repeat(200)))
+    });
+    assert_says(&refused(only_arns), "policy", &["2048 characters"]);
     assert_says(
         &together,
         "policy",
@@ -192,7 +198,8 @@ fn a_session_policy_is_a_json_object_of_2048_characters_at_most() {
         ("[]", "it is an array"),
         ("\"s3:*\"", "it is a single value"),
         ("{\"Statement\": }", "must be a JSON object"),
-        ("{\"Statement\": []", "must be a JSON object"),
+        ("{\"Statement\": []", "it ends too early"),
+        ("{\"Sid\": \"\\x\"}", "must be a JSON object"),
         ("{} {}", "something after it"),
         ("{\"Sid\": \"ĸ\"}", "up to U+00FF (character 10"),
     ] {
@@ -239,29 +246,29 @@ fn session_tags_keep_to_stss_limits() {
     add(role().tag("Größe / cm", "")).unwrap();
     add(role().tag("k".repeat(128), "v".repeat(256))).unwrap();
     for (key, value, field, rule) in [
-        ("", "v", "tag key", "1 to 128 characters, not 0"),
+        ("", "v", "tag", "key must have 1 to 128 characters, not 0"),
         (
             &*"k".repeat(129),
             "v",
-            "tag key",
-            "1 to 128 characters, not 129",
+            "tag",
+            "key must have 1 to 128 characters, not 129",
         ),
         (
             "k",
             &*"v".repeat(257),
-            "tag value",
-            "0 to 256 characters, not 257",
+            "tag",
+            "value must have 0 to 256 characters, not 257",
         ),
-        ("a;b", "v", "tag key", "character 2 is another"),
-        ("k", "a\nb", "tag value", "character 2 is another"),
-        ("aws:team", "v", "tag key", "must not begin with aws:"),
-        ("AWS:team", "v", "tag key", "must not begin with aws:"),
+        ("a;b", "v", "tag", "character 2 is another"),
+        ("k", "a\nb", "tag", "character 2 is another"),
+        ("aws:team", "v", "tag", "must not begin with aws:"),
+        ("AWS:team", "v", "tag", "must not begin with aws:"),
     ] {
         assert_says(&refused(role().tag(key, value)), field, &[rule]);
         assert_says(&refused(role().transitive_tag(key, value)), field, &[rule]);
     }
     let twice = refused(role().tag("Team", "a").transitive_tag("team", "b"));
-    assert_says(&twice, "tag key", &["once", "\"team\""]);
+    assert_says(&twice, "tag", &["once", "\"team\""]);
 }
 
 #[test]
@@ -274,7 +281,7 @@ fn an_inherited_transitive_tag_is_not_set_again_however_far_down() {
             Role::new(TENANT).transitive_tag(key, "b"),
         ] {
             let error = middle.assume(tenant).unwrap_err();
-            assert_says(&error, "tag key", &["earlier hop", key, "hop 3 of 3"]);
+            assert_says(&error, "tag", &["earlier hop", key, "hop 3 of 3"]);
         }
     }
     middle.assume(Role::new(TENANT).tag("Cost", "3")).unwrap();
@@ -336,6 +343,12 @@ fn a_base_config_needs_credentials_and_a_region() {
     );
 
     let (_, base) = aws();
+    for wrong in ["", "not a region!"] {
+        let region = aws_types::region::Region::new(wrong);
+        let base = base.to_builder().region(region).build();
+        let error = RoleChain::new(&base, role()).unwrap_err();
+        assert_says(&error, "region", &["invalid base config", wrong]);
+    }
     let mut no_region = base.into_builder();
     no_region.set_region(None);
     let no_region = no_region.build();
@@ -395,11 +408,11 @@ async fn credentials_carry_expiry_account_and_who_provided_them() {
     assert_eq!(credentials.account_id().unwrap().as_str(), "333333333333");
     assert_eq!(credentials.expiry(), tenant.status()[1].expiry);
     assert!(format!("{credentials:?}").contains("RoleChain"));
-    assert_eq!(tenant.role_arn(), TENANT);
+    assert_eq!(tenant.role_arn(), Some(TENANT));
 
     let status = tenant.status();
     assert_eq!(status.len(), 2);
-    assert_eq!(status[0].role_arn, HUB);
+    assert_eq!(status[0].role_arn.as_deref(), Some(HUB));
     let session = status[1].session_arn.as_deref().unwrap();
     assert!(session.starts_with("arn:aws:sts::333333333333:assumed-role/FirehoseWriter/checks-"));
     assert_eq!(

@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::error::Error as _;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -153,15 +152,200 @@ async fn tenants_beyond_the_sdk_s_identity_cache_cost_no_request() {
 #[tokio::test(start_paused = true)]
 async fn a_stale_herd_makes_one_request_and_nobody_waits() {
     let (aws, base) = aws();
-    let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    // Without a sleep there are no timers: the herd itself finds the window open.
+    let mut base = base.into_builder();
+    base.set_sleep_impl(None);
+    let chain = in_thread(move || RoleChain::new(&base.build(), Role::new(HUB)).unwrap());
     chain.provide_credentials().await.unwrap();
-    // The timer sleeps in this runtime; take it by surprise at the end of the window's spread.
-    aws.fail(Fault::NoAnswer);
     aws.clock().advance(HOUR - 2 * MINUTE).await;
+    assert_eq!(aws.requests(), 1);
 
+    aws.set_latency(Duration::from_millis(20));
     let now = aws.clock().elapsed();
     assert_eq!(herd(std::iter::repeat_n(chain.clone(), 1000)).await, 1000);
     assert_eq!(aws.clock().elapsed(), now, "nobody waits");
+    aws.clock().advance(MINUTE / 2).await;
+    herd(std::iter::repeat_n(chain.clone(), 1000)).await;
+    assert_eq!(aws.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_the_last_minute_a_herd_waits_for_one_refresh_and_is_served_if_that_fails() {
+    for fault in [
+        None,
+        Some(Fault::service_unavailable()),
+        Some(Fault::NoAnswer),
+    ] {
+        let (aws, base) = aws();
+        let mut base = base.into_builder();
+        base.set_sleep_impl(None);
+        let chain = in_thread(move || RoleChain::new(&base.build(), Role::new(HUB)).unwrap());
+        let first = chain.provide_credentials().await.unwrap();
+        aws.clock().advance(HOUR - Duration::from_secs(30)).await;
+        aws.set_latency(Duration::from_millis(20));
+        let hangs = matches!(fault, Some(Fault::NoAnswer));
+        if let Some(fault) = &fault {
+            aws.fail(fault.clone());
+        }
+
+        let mut callers = JoinSet::new();
+        for _ in 0..1000 {
+            let chain = chain.clone();
+            callers.spawn(async move { chain.provide_credentials().await.unwrap() });
+        }
+        if hangs {
+            settle().await;
+            aws.recover();
+        }
+        for credentials in callers.join_all().await {
+            let renewed = credentials != first;
+            assert_eq!(renewed, fault.is_none() || hangs, "{fault:?}");
+        }
+        assert_eq!(aws.requests(), 2, "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_credentials_in_hand_nobody_waits_longer_than_five_seconds() {
+    let (aws, base) = aws();
+    let tenant = two_hops(&base);
+    tenant.refresh().await.unwrap();
+    aws.fail(Fault::NoAnswer);
+    // Never handed out, so no timer has tried: before expiry, and long after it.
+    for wait in [HOUR - Duration::from_secs(30), 10 * MINUTE, 10 * MINUTE] {
+        aws.clock().advance(wait).await;
+        let asked = aws.clock().elapsed();
+        tenant.provide_credentials().await.unwrap();
+        let waited = aws.clock().elapsed() - asked;
+        assert!(waited <= Duration::from_secs(5), "{waited:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_begun_before_a_load_and_awaited_after_it_share_it() {
+    let (aws, base) = aws();
+    let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    let calls: Vec<_> = (0..20).map(|_| chain.provide_credentials()).collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert_eq!(aws.requests(), 1);
+
+    aws.role(MIDDLE)
+        .trust(trusts("444444444444"))
+        .create()
+        .unwrap();
+    let denied = RoleChain::new(&base, Role::new(MIDDLE)).unwrap();
+    let calls: Vec<_> = (0..20).map(|_| denied.provide_credentials()).collect();
+    for call in calls {
+        call.await.unwrap_err();
+    }
+    assert_eq!(aws.assumed(MIDDLE), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn herds_on_many_threads_make_one_request_a_hop() {
+    for _ in 0..20 {
+        let (aws, base) = aws();
+        let tenant = two_hops(&base);
+        assert_eq!(herd(std::iter::repeat_n(tenant, 1000)).await, 1000);
+        assert_eq!(aws.requests(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_loop_while_sts_is_down_do_not_hammer_it() {
+    for fault in [
+        Fault::throttling(),
+        Fault::error(
+            403,
+            "ExpiredToken",
+            "The security token included in the request is expired",
+        ),
+        Fault::error(403, "AccessDenied", "no"),
+    ] {
+        let (aws, base) = aws();
+        let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+        aws.fail(fault.clone());
+        for _ in 0..600 {
+            chain.provide_credentials().await.unwrap_err();
+            aws.clock().advance(Duration::from_millis(100)).await;
+        }
+        // Three attempts a load at the most, a load a second.
+        assert!(aws.requests() <= 200, "{fault:?}: {}", aws.requests());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_whose_calls_are_refused_for_their_credentials_leaves_its_hub_alone() {
+    let (aws, base) = aws();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    let good = hub.assume(Role::new(MIDDLE)).unwrap();
+    let bad = hub.assume(Role::new(TENANT).region("ap-east-1")).unwrap();
+    good.provide_credentials().await.unwrap();
+    // As where a region is not enabled in the caller's account.
+    let invalid = "The security token included in the request is invalid.";
+    aws.fail_role(TENANT, Fault::error(403, "InvalidClientTokenId", invalid));
+    for _ in 0..30 {
+        bad.provide_credentials().await.unwrap_err();
+        aws.clock().advance(Duration::from_secs(10)).await;
+    }
+    assert_eq!(aws.assumed(HUB), 2, "it is tried once with a new session");
+    aws.fail_role(HUB, Fault::service_unavailable());
+    bad.provide_credentials().await.unwrap_err();
+    hub.provide_credentials().await.unwrap();
+    good.provide_credentials().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_region_that_hangs_does_not_hold_up_another() {
+    let (aws, base) = aws();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    hub.refresh().await.unwrap();
+    let mut hanging = JoinSet::new();
+    for i in 0..100 {
+        let arn = format!("arn:aws:iam::333333333333:role/Tenant{i}");
+        aws.fail_role(&arn, Fault::NoAnswer);
+        let tenant = hub.assume(Role::new(arn).region("ap-east-1")).unwrap();
+        hanging.spawn(async move { tenant.refresh().await });
+    }
+    settle().await;
+    let now = aws.clock().elapsed();
+    hub.assume(Role::new(TENANT))
+        .unwrap()
+        .refresh()
+        .await
+        .unwrap();
+    assert_eq!(aws.clock().elapsed(), now);
+}
+
+#[test]
+fn a_runtime_that_is_driven_no_more_does_not_hold_up_another() {
+    let paused = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().unwrap()
+    };
+    let (aws, base) = in_runtime(aws);
+    let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    aws.fail(Fault::NoAnswer);
+    // It lives on, with the load in it, and nobody polls it again.
+    let first = paused();
+    first.block_on(async {
+        let mut call = Box::pin(chain.provide_credentials());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(call.as_mut().poll(&mut context).is_pending());
+        settle().await;
+    });
+    aws.recover();
+
+    paused()
+        .block_on(async { chain.provide_credentials().await.map(drop) })
+        .unwrap();
+    assert_eq!(aws.requests(), 2);
+    // The first load lands after all, and is not taken for the newer.
+    let newer = chain.status()[0].access_key_id.clone();
+    first.block_on(settle());
+    assert_eq!(chain.status()[0].access_key_id, newer);
 }
 
 #[tokio::test(start_paused = true)]
@@ -182,7 +366,8 @@ async fn a_failing_herd_makes_one_request_and_all_fail_alike() {
         }
         let started = aws.clock().elapsed();
         for result in callers.join_all().await {
-            let text = result.unwrap_err().source().unwrap().to_string();
+            let error = result.unwrap_err();
+            let text = aws_role_chain::Error::find(&error).unwrap().to_string();
             for part in [
                 "(hop 2 of 2): AccessDenied",
                 TENANT,
@@ -452,7 +637,7 @@ impl ProvideCredentials for Source {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_panic_in_a_source_provider_is_an_error_for_its_waiters() {
     let (aws, base) = aws();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -472,6 +657,7 @@ async fn a_panic_in_a_source_provider_is_an_error_for_its_waiters() {
     );
     assert_eq!(asked.load(Ordering::Relaxed), 1);
 
+    aws.clock().advance(Duration::from_secs(1)).await;
     tenant.provide_credentials().await.unwrap();
     assert_eq!(
         asked.load(Ordering::Relaxed),
@@ -520,6 +706,11 @@ async fn a_source_is_asked_once_a_load_and_its_new_keys_are_used() {
 fn with_source(base: &SdkConfig, source: impl ProvideCredentials + 'static) -> SdkConfig {
     let source = SharedCredentialsProvider::new(source);
     base.to_builder().credentials_provider(source).build()
+}
+
+/// Outside any runtime.
+fn in_thread<T: Send>(make: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| scope.spawn(make).join().unwrap())
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -227,11 +227,89 @@ async fn a_duration_too_long_for_a_chained_role_is_told_both_limits() {
     // The role's own limit is checked first, so the chaining limit does not show.
     let chain = RoleChain::new(&on_instance, Role::new(TENANT).duration(2 * HOUR)).unwrap();
     let error = refusal(&chain).await;
+    assert!(
+        error.message().unwrap().contains("MaxSessionDuration"),
+        "{error}"
+    );
     assert_advises(
         &error,
-        &["update-role", "3600 s is the most", "role chaining"],
+        &[
+            "ask for 3600 s or less",
+            "role chaining",
+            "whatever its own limit",
+        ],
+    );
+    assert!(
+        !error.to_string().contains("update-role"),
+        "that would not help: {error}"
     );
     assert_eq!(aws.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chain_that_is_the_source_of_another_is_asked_what_went_wrong() {
+    let (aws, base) = aws();
+    aws.role(HUB)
+        .trust(trusts("444444444444"))
+        .create()
+        .unwrap();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    let tenant = RoleChain::new(&hub.sdk_config(), Role::new(TENANT)).unwrap();
+
+    let error = refusal(&tenant).await;
+    assert!(
+        error.is_source() && error.is_access_denied() && !error.is_transient(),
+        "{error}"
+    );
+    assert_advises(
+        &error,
+        &["the trust policy of arn:aws:iam::222222222222:role/Hub"],
+    );
+
+    aws.fail(Fault::service_unavailable());
+    aws.clock().advance(MINUTE).await;
+    let error = refusal(&tenant).await;
+    assert!(error.is_transient() && !error.is_access_denied(), "{error}");
+}
+
+#[tokio::test]
+async fn debug_is_the_first_line_because_unwrap_and_main_print_it() {
+    let (aws, base) = aws();
+    aws.role(TENANT)
+        .trust(trusts("444444444444"))
+        .create()
+        .unwrap();
+    let error = refusal(&two_hops(&base)).await;
+    let first = error.to_string().lines().next().unwrap().to_owned();
+    assert_eq!(
+        format!("{error:?}"),
+        format!("aws_role_chain::Error({first})")
+    );
+}
+
+#[tokio::test]
+async fn an_external_id_that_sts_repeats_is_not_shown() {
+    let (aws, base) = aws();
+    let message = format!("Value '{EXTERNAL_ID}' at 'externalId' failed to satisfy constraint");
+    aws.fail(Fault::error(400, "ValidationError", message));
+    let chain = RoleChain::new(&base, Role::new(HUB).external_id(EXTERNAL_ID)).unwrap();
+    let error = refusal(&chain).await;
+    assert!(!format!("{error} {error:?} {:?}", error.message()).contains(EXTERNAL_ID));
+    assert!(error.message().unwrap().contains("at 'externalId'"));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_stss_says_so() {
+    let (aws, base) = aws();
+    let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    aws.fail(Fault::error(
+        200,
+        "Welcome",
+        "please log in to this network",
+    ));
+    let error = refusal(&chain).await;
+    assert!(error.to_string().contains("does not speak STS"), "{error}");
+    assert!(error.is_transient() && error.source().is_some());
 }
 
 #[derive(Debug)]
@@ -318,21 +396,17 @@ async fn an_sdk_client_s_error_shows_everything_once() {
         ] {
             assert_eq!(text.matches(once).count(), 1, "{once:?} in {text}");
         }
-        let ours = find::<Error>(&error).expect("ours is among the sources");
+        let ours = Error::find(&error).expect("ours is among the sources");
         assert!(ours.is_access_denied());
     }
 
     aws.fail(Fault::ConnectionClosed);
-    let error = refusal(&RoleChain::new(&base, Role::new(MIDDLE)).unwrap()).await;
+    let away = RoleChain::new(&base, Role::new(MIDDLE)).unwrap();
+    let client = aws_sdk_sts::Client::new(&away.sdk_config());
+    let error = client.get_caller_identity().send().await.unwrap_err();
     let text = DisplayErrorContext(&error).to_string();
-    assert_eq!(text.matches("STS could not be called").count(), 1, "{text}");
-    assert!(text.contains("connection closed"), "{text}");
-}
-
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    match error.downcast_ref() {
-        Some(found) => Some(found),
-        None => find(error.source()?),
+    for once in ["STS could not be called", "connection closed", "hop 1 of 1"] {
+        assert_eq!(text.matches(once).count(), 1, "{once:?} in {text}");
     }
 }
 

@@ -35,7 +35,10 @@ fn the_sample_goes_through_with_one_retry() {
     let (said, folder) = run("sample", &[], None);
     assert!(said.ok, "{said:?}");
     let sample = include_str!("../examples/put_records/records.ndjson");
-    let kept = format!("the local stream has 200 records, {} bytes\n", sample.len());
+    let kept = format!(
+        "the local stream has 200 records, {} bytes (it refuses",
+        sample.len()
+    );
     assert!(said.out.starts_with(&kept), "{said:?}");
     assert!(
         said.out
@@ -108,11 +111,48 @@ fn a_record_over_1000_kib_is_refused_by_line_number_and_kept() {
     );
     assert!(
         said.out
-            .contains("records: 2, batches: 1, retries: 0, failures: 2,"),
+            .contains("records: 2, batches: 2, retries: 0, failures: 2,"),
         "{said:?}"
     );
     let kept = std::fs::read(folder.join("put_records.dead-letter")).unwrap();
     assert_eq!(kept, [&*long, &*very_long, b"\n"].concat());
+}
+
+#[test]
+fn what_was_read_before_a_record_that_cannot_be_kept_is_sent() {
+    let long = [vec![b'x'; 1000 * 1024], b"\n".to_vec()].concat();
+    let input = [b"one\ntwo\nthree\n", &*long, b"four\n"].concat();
+    let (said, _) = run("unkept", &["--dead-letter", "no/such/folder"], Some(&input));
+    assert!(
+        !said.ok
+            && said
+                .out
+                .contains("records: 4, batches: 2, retries: 0, failures: 1,"),
+        "{said:?}"
+    );
+    assert!(
+        said.err
+            .contains("line 4 was neither sent nor kept: dead-letter file no/such/folder")
+    );
+    assert!(!said.err.contains("kept in"), "{said:?}");
+}
+
+#[test]
+fn a_dead_letter_file_is_not_read_and_written_at_once() {
+    let folder = std::env::temp_dir().join(format!("put-records-same-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("put_records.dead-letter"), "one\n").unwrap();
+    let output = put_records()
+        .args(["--local", "./put_records.dead-letter"])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    let said = Said::from(output);
+    assert!(
+        !said.ok && said.err.contains("is the dead-letter file too"),
+        "{said:?}"
+    );
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -89,7 +89,9 @@ async fn in_a_day_behind_the_sdk_s_own_cache_nobody_waits_after_the_first_load()
     for _ in 0..24 * 60 * 6 {
         let before = aws.clock().elapsed();
         put().await.unwrap();
-        assert_eq!(aws.clock().elapsed(), before, "a call waited at {before:?}");
+        // Firehose's own answer, and nothing else.
+        let took = aws.clock().elapsed() - before;
+        assert_eq!(took, LATENCY, "a call waited at {before:?}");
         aws.clock().advance(10 * SECOND).await;
     }
 
@@ -336,6 +338,87 @@ async fn an_answer_that_is_already_expired_is_a_failure() {
         "{error}"
     );
     assert_eq!(error.code(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_behind_does_not_make_sessions_longer() {
+    #[derive(Debug)]
+    struct Behind(aws_role_chain::test_util::Clock);
+    impl TimeSource for Behind {
+        fn now(&self) -> std::time::SystemTime {
+            self.0.now() - 30 * MINUTE
+        }
+    }
+    let (aws, base) = aws();
+    let behind = Behind(aws.clock());
+    let base = base.into_builder().time_source(Behind(aws.clock())).build();
+    let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    let credentials = chain.provide_credentials().await.unwrap();
+    let left = credentials
+        .expiry()
+        .unwrap()
+        .duration_since(behind.now())
+        .unwrap();
+    assert!(left <= HOUR, "{left:?}");
+    assert_eq!(chain.status()[0].expiry, credentials.expiry());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_asked_for_does_not_take_a_remembered_refusal_for_an_answer() {
+    let (aws, base) = aws();
+    let tenant = two_hops(&base);
+    aws.fail(Fault::error(403, "AccessDenied", "not yet"));
+    tenant.refresh().await.unwrap_err();
+    aws.recover();
+    tenant.provide_credentials().await.unwrap_err();
+    tenant.refresh().await.unwrap();
+    tenant.provide_credentials().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_tells_each_hop_as_the_chain_sees_it() {
+    let (aws, base) = aws();
+    let tenant = two_hops(&base);
+    let lines = || -> Vec<String> { tenant.status().iter().map(|hop| hop.to_string()).collect() };
+    assert_eq!(
+        lines(),
+        [
+            format!("{HUB}: no credentials yet"),
+            format!("{TENANT}: no credentials yet")
+        ]
+    );
+
+    aws.fail(Fault::ConnectionClosed);
+    tenant.refresh().await.unwrap_err();
+    let status = tenant.status();
+    assert!(
+        status
+            .iter()
+            .all(|hop| hop.is_expired && hop.next_refresh.is_none())
+    );
+    for line in lines() {
+        assert!(line.contains("last load failed: assuming"), "{line}");
+        assert!(
+            line.contains("(hop 1 of 2): STS could not be called"),
+            "{line}"
+        );
+        assert!(
+            line.contains("connection closed"),
+            "the cause is told: {line}"
+        );
+    }
+
+    aws.recover();
+    tenant.refresh().await.unwrap();
+    assert!(
+        tenant
+            .status()
+            .iter()
+            .all(|hop| !hop.is_expired && hop.last_error.is_none())
+    );
+    aws.clock().advance(2 * HOUR).await;
+    assert!(lines()[1].contains(": expired at 20"), "{:?}", lines());
+    assert!(tenant.status()[1].is_expired);
 }
 
 #[tokio::test(start_paused = true)]

@@ -146,6 +146,24 @@ async fn parameters_outside_the_limits_get_stss_own_texts() {
     for (call, code, message) in cases {
         assert_refused(answer(call).await, 400, code, &message);
     }
+    let too_many = (0..11).fold(assume(), |call, i| {
+        let arn = format!("arn:aws:iam::222222222222:policy/P{i}");
+        call.policy_arns(PolicyDescriptorType::builder().arn(arn).build())
+    });
+    for (call, at) in [
+        (assume().tags(tag(&"k".repeat(129))), "'tags.1.member.key'"),
+        (assume().tags(tag("a;b")), "'tags.1.member.key'"),
+        (too_many, "'policyArns'"),
+        (assume().policy("{\"Sid\": \"\u{1F600}\"}"), "'policy'"),
+        (
+            assume().policy(format!("{{\"a\": \"{}\"}}", "x".repeat(2048))),
+            "'policy'",
+        ),
+    ] {
+        let (status, code, message) = answer(call).await.unwrap_err();
+        assert_eq!((status, &*code), (400, "ValidationError"));
+        assert!(message.contains(at), "{message}");
+    }
     let malformed = answer(assume().policy(r#"{"Statement": {"Effect": "Allow"}}"#)).await;
     assert_eq!(malformed.unwrap_err().1, "MalformedPolicyDocument");
     answer(assume().duration_seconds(900)).await.unwrap();
@@ -281,7 +299,7 @@ async fn a_principal_made_again_is_another_and_one_that_is_not_there_is_refused(
         .trust(trusts("arn:aws:iam::111111111111:role/Missing"));
     assert_eq!(
         unknown.create().unwrap_err().to_string(),
-        r#"MalformedPolicyDocument: Invalid principal in policy: "AWS":"arn:aws:iam::111111111111:role/Missing""#
+        r#"arn:aws:iam::333333333333:role/FirehoseWriter: MalformedPolicyDocument: Invalid principal in policy: "AWS":"arn:aws:iam::111111111111:role/Missing""#
     );
     aws.role(TENANT).trust(trusts(HUB)).create().unwrap();
     let sts = client(&aws, &user(&aws));
@@ -312,7 +330,7 @@ async fn a_condition_on_the_external_id_and_others_is_evaluated() {
     let trust = |condition: &str| {
         aws.role(HUB)
             .trust(format!(
-                r#"{{"Statement": {{"Effect": "Allow", "Action": "sts:AssumeRole",
+                r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "sts:AssumeRole",
                     "Principal": {{"AWS": "111111111111"}}, "Condition": {condition}}}}}"#
             ))
             .create()
@@ -655,14 +673,15 @@ async fn other_operations_and_services_that_are_not_plugged_in_say_so() {
     let (aws, _) = aws();
     let keys = user(&aws);
     let error = client(&aws, &keys)
-        .get_session_token()
+        .get_access_key_info()
+        .access_key_id("AKIAIOSFODNN7EXAMPLE")
         .send()
         .await
         .unwrap_err();
     assert_eq!(error.code(), Some("InvalidAction"));
     assert_eq!(
         error.message(),
-        Some("Could not find operation GetSessionToken for version 2011-06-15")
+        Some("Could not find operation GetAccessKeyInfo for version 2011-06-15")
     );
     let config = aws.sdk_config(keys);
     let firehose = aws_sdk_firehose::Client::new(&config);
@@ -678,9 +697,47 @@ async fn other_operations_and_services_that_are_not_plugged_in_say_so() {
         .unwrap_err();
     assert_eq!(
         error.code(),
-        Some("InvalidClientTokenId"),
+        Some("UnrecognizedClientException"),
         "services see no strangers"
     );
+}
+
+#[test]
+fn what_is_no_user_or_role_is_not_made() {
+    let aws = Simulator::new();
+    for wrong in [
+        "",
+        "orders",
+        "arn:aws:iam::111111111111:role/x",
+        "arn:aws:iam::1:user/x",
+    ] {
+        let error = aws.user(wrong).create().unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("{wrong:?}: ValidationError")),
+            "{error}"
+        );
+    }
+    assert!(
+        aws.role("arn:aws:iam::111111111111:user/x")
+            .create()
+            .is_err()
+    );
+    let error = aws
+        .user(USER)
+        .policy("{}")
+        .create()
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        format!("{USER}: MalformedPolicyDocument: Statement is missing")
+    );
+}
+
+#[tokio::test]
+#[should_panic(expected = "time is not frozen")]
+async fn the_clock_is_moved_by_hand_only_where_time_is_paused() {
+    Simulator::new().clock().advance(HOUR).await;
 }
 
 #[tokio::test(start_paused = true)]

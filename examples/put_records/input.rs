@@ -15,15 +15,11 @@ pub enum Line {
         number: u64,
         data: Vec<u8>,
     },
-    /// The beginning of a line that is longer than a record may be…
+    /// A part of a line that is longer than a record may be; all parts end in a line feed together.
     TooLong {
         number: u64,
         data: Vec<u8>,
-    },
-    /// …and what follows of it.
-    RestOfTooLong {
-        data: Vec<u8>,
-        last: bool,
+        first: bool,
     },
 }
 
@@ -52,8 +48,12 @@ impl Input {
         let named =
             |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         let file = File::open(path).await.map_err(named)?;
-        let size = file.metadata().await.map_err(named)?.len();
-        Ok(Self::new(BufReader::new(file), Some(size)))
+        let about = file.metadata().await.map_err(named)?;
+        if about.is_dir() {
+            return Err(named(io::ErrorKind::IsADirectory.into()));
+        }
+        let size = about.is_file().then_some(about.len());
+        Ok(Self::new(BufReader::new(file), size))
     }
 
     fn new(reader: impl AsyncBufRead + 'static, size: Option<u64>) -> Self {
@@ -75,9 +75,14 @@ impl Input {
         self.position
     }
 
-    /// Lines given so far, empty ones too.
-    pub fn lines(&self) -> u64 {
-        self.lines
+    /// The first line that was not given whole.
+    pub fn next_number(&self) -> u64 {
+        self.lines + u64::from(!self.in_long_line)
+    }
+
+    /// Whether the rest of a line is still to come that was begun.
+    pub fn is_in_long_line(&self) -> bool {
+        self.in_long_line
     }
 
     /// The next line that is not empty; every record ends in one line feed. May be dropped and
@@ -86,24 +91,22 @@ impl Input {
         loop {
             let complete = self.read_part().await?;
             let mut data = std::mem::take(&mut self.part);
-            if self.in_long_line {
-                self.in_long_line = !complete;
-                return Ok(Some(Line::RestOfTooLong {
-                    data,
-                    last: complete,
-                }));
-            }
-            if data.is_empty() {
+            let first = !self.in_long_line;
+            if first && data.is_empty() {
                 return Ok(None);
             }
-            self.lines += 1;
+            self.lines += u64::from(first);
             let number = self.lines;
             if complete && data.last() != Some(&b'\n') {
                 data.push(b'\n');
             }
-            if !complete || data.len() > MOST_BYTES_IN_RECORD {
+            if self.in_long_line || !complete || data.len() > MOST_BYTES_IN_RECORD {
                 self.in_long_line = !complete;
-                return Ok(Some(Line::TooLong { number, data }));
+                return Ok(Some(Line::TooLong {
+                    number,
+                    data,
+                    first,
+                }));
             }
             if data != b"\n" && data != b"\r\n" {
                 return Ok(Some(Line::Record { number, data }));

@@ -9,7 +9,7 @@ pub const ROLE_ARN: &str = "arn:aws:iam::222222222222:role/FirehoseWriter";
 pub const EXTERNAL_ID: &str = "c0ffee";
 
 #[cfg(not(feature = "test-util"))]
-pub fn start(_: &[String]) -> Result<(SdkConfig, String), Box<dyn Error>> {
+pub fn start(_: &str, _: &[String]) -> Result<(SdkConfig, String), Box<dyn Error>> {
     Err("--local needs the simulator: build with --features test-util".into())
 }
 
@@ -30,9 +30,9 @@ mod simulated {
 
     const USER_ARN: &str = "arn:aws:iam::111111111111:user/orders";
 
-    /// A user in account 111111111111, the roles on the way, and `FirehoseWriter` with a stream in
-    /// account 222222222222: the set-up of the README.
-    pub fn start(via: &[String]) -> Result<(SdkConfig, Stream), Box<dyn Error>> {
+    /// A user in account 111111111111, the roles on the way, and the last one with a stream in its
+    /// account: the set-up of the README.
+    pub fn start(role_arn: &str, via: &[String]) -> Result<(SdkConfig, Stream), Box<dyn Error>> {
         let aws = Simulator::new();
         let may_assume = r#"{"Version": "2012-10-17", "Statement": {
             "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}"#;
@@ -42,18 +42,20 @@ mod simulated {
             aws.role(role)
                 .trust(trust(caller, "{}"))
                 .policy(may_assume)
-                .create()?;
+                .create()
+                .map_err(|error| format!("--via {role}: {error}"))?;
             caller = role;
         }
         let external_id = format!(r#"{{"StringEquals": {{"sts:ExternalId": "{EXTERNAL_ID}"}}}}"#);
-        aws.role(ROLE_ARN)
+        aws.role(role_arn)
             .trust(trust(caller, &external_id))
             .policy(
                 r#"{"Version": "2012-10-17", "Statement": {
                     "Effect": "Allow", "Action": ["firehose:PutRecord", "firehose:PutRecordBatch"],
-                    "Resource": "arn:aws:firehose:*:222222222222:deliverystream/*"}}"#,
+                    "Resource": "arn:aws:firehose:*:*:deliverystream/*"}}"#,
             )
-            .create()?;
+            .create()
+            .map_err(|error| format!("--role-arn {role_arn}: {error}"))?;
         let stream = Stream::default();
         let taking = stream.clone();
         aws.service("firehose", move |caller, request| {
@@ -69,8 +71,8 @@ mod simulated {
         )
     }
 
-    /// Keeps what it is sent. Refuses every hundredth record once, as a busy stream does, so that
-    /// sending again can be seen.
+    /// Keeps what it is sent. Refuses every hundredth record it is offered, as a busy stream does some,
+    /// so that sending again can be seen.
     #[derive(Clone, Default)]
     pub struct Stream(Arc<Mutex<Taken>>);
 
@@ -134,7 +136,7 @@ mod simulated {
                 .sum();
             write!(
                 f,
-                "the local stream has {} records, {bytes} bytes",
+                "the local stream has {} records, {bytes} bytes (it refuses every hundredth it is offered)",
                 taken.records.len()
             )
         }

@@ -17,7 +17,8 @@ mod local;
 mod sender;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -29,7 +30,7 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use input::{Input, Line};
-use sender::{Batch, DeadLetters, Sender};
+use sender::{Batch, DeadLetters, Interrupt, Sender, Stop};
 
 /// Put newline-delimited records on a Firehose stream in another account.
 #[derive(Parser)]
@@ -63,26 +64,27 @@ struct Options {
     via: Vec<String>,
 
     /// Profile to start from, instead of the default one
-    #[arg(long)]
+    #[arg(long, conflicts_with = "local")]
     profile: Option<String>,
 
     /// AWS region, instead of the profile's
-    #[arg(long)]
+    #[arg(long, conflicts_with = "local")]
     region: Option<String>,
 
     /// One endpoint for all services, such as a local server
-    #[arg(long)]
+    #[arg(long, conflicts_with = "local")]
     endpoint_url: Option<String>,
 
     /// File that records that could not be sent are added to
     #[arg(long, value_name = "FILE", default_value = "put_records.dead-letter")]
     dead_letter: PathBuf,
 
-    /// Run on the built-in simulator, without AWS; with no FILE, on sample records
+    /// Run on the built-in simulator, without AWS; with no FILE, on sample records. Roles are made as
+    /// named; the last one asks for external ID c0ffee, as sent by default
     #[arg(long)]
     local: bool,
 
-    /// Records, one a line; - or none for stdin
+    /// Records, one a line, empty lines left out; - or none for stdin
     file: Option<PathBuf>,
 }
 
@@ -111,104 +113,137 @@ fn main() -> ExitCode {
 /// Whether every record was sent.
 async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let started = Instant::now();
+    // clap gives both, or stops.
+    let role_arn = options.role_arn.as_deref().unwrap_or_default();
+    let stream = options.stream.clone().unwrap_or_default();
     let (base, local_stream) = if options.local {
-        let (base, stream) = local::start(&options.via)?;
+        let (base, stream) = local::start(role_arn, &options.via)?;
         (base, Some(stream))
     } else {
         (base_config(options).await, None)
     };
-    let chain = chain(&base, options)?;
-    // Before anything is read: no record is taken that there is no way to send.
-    chain.refresh().await?;
-    let firehose = aws_sdk_firehose::Client::new(&chain.sdk_config());
-
+    let chain = chain(&base, role_arn, options)?;
     let mut input = match &options.file {
         None if options.local => Input::sample(),
         None => Input::stdin(),
         Some(path) if path.as_os_str() == "-" => Input::stdin(),
+        Some(path) if is_same_file(path, &options.dead_letter) => {
+            let path = path.display();
+            let why =
+                format!("{path} is the dead-letter file too: rename it, or set --dead-letter");
+            return Err(why.into());
+        }
         Some(path) => Input::file(path).await?,
     };
-    // clap gives it, or stops.
-    let stream = options.stream.clone().unwrap_or_default();
+    // Before anything is read: no record is taken that there is no way to send.
+    chain.refresh().await?;
+
+    let firehose = aws_sdk_firehose::Client::new(&chain.sdk_config());
     let progress = progress(input.size());
     let mut sender = Sender::new(firehose, stream, DeadLetters::new(&options.dead_letter));
     let read = send_all(&mut input, &mut sender, &progress).await;
     progress.finish_and_clear();
 
-    if let Some(error) = &sender.stopped_by {
-        eprintln!("error: {}", explained(error));
+    match &sender.stop {
+        Some(Stop::Refused(error)) => eprintln!("error: {}", explained(error)),
+        Some(Stop::Interrupted) => eprintln!("error: interrupted"),
+        None => {}
     }
-    if sender.failed > 0 {
-        eprintln!(
-            "{} records were not sent: they are in {}",
-            sender.failed,
-            options.dead_letter.display()
-        );
+    if sender.kept > 0 {
+        let (kept, file) = (sender.kept, options.dead_letter.display());
+        eprintln!("records not sent, and kept in {file}: {kept}");
     }
-    if let Some(stream) = local_stream {
-        println!("{stream}");
-    }
+    let failures = sender.kept + sender.lost;
     let session = chain.status().pop().and_then(|hop| hop.session_arn);
-    println!(
-        "records: {}, batches: {}, retries: {}, failures: {}, seconds: {:.1}, caller: {}",
+    let mut out = std::io::stdout().lock();
+    if let Some(stream) = local_stream {
+        writeln!(out, "{stream}")?;
+    }
+    writeln!(
+        out,
+        "records: {}, batches: {}, retries: {}, failures: {failures}, seconds: {:.1}, caller: {}",
         sender.sent,
         sender.batches,
         sender.retries,
-        sender.failed,
         started.elapsed().as_secs_f64(),
         session.as_deref().unwrap_or("nobody"),
-    );
+    )?;
     read?;
-    Ok(sender.failed == 0)
+    Ok(failures == 0)
 }
 
-/// Sends until the input ends or Ctrl-C. Whatever happens, what was read is sent or kept.
+/// Sends until the input ends, or somebody ends it. Whatever was read is sent, kept or named.
 async fn send_all(
     input: &mut Input,
     sender: &mut Sender,
     progress: &ProgressBar,
 ) -> Result<(), Box<dyn Error>> {
-    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut interrupt = Interrupt::new()?;
     let mut batch = Batch::default();
-    let end = loop {
+    let end: Result<(), Box<dyn Error>> = loop {
         let line = tokio::select! {
             line = input.next_line() => line,
-            () = batch.is_due() => {
-                sender.send(std::mem::take(&mut batch)).await?;
+            // The parts of a long line stay together in the dead-letter file.
+            () = batch.is_due(), if !input.is_in_long_line() => {
+                sender.send(std::mem::take(&mut batch), &mut interrupt).await;
                 continue;
             }
-            _ = &mut interrupt => {
-                let next = input.lines() + 1;
-                break Err(format!("interrupted: line {next} and what follows was not read").into());
+            () = interrupt.wait() => {
+                let next = input.next_number();
+                break Err(format!("interrupted: line {next} and what follows was not sent").into());
             }
         };
         progress.set_position(input.position());
         match line {
             Ok(Some(Line::Record { number, data })) => {
                 if !batch.has_room_for(&data) {
-                    sender.send(std::mem::take(&mut batch)).await?;
+                    sender
+                        .send(std::mem::take(&mut batch), &mut interrupt)
+                        .await;
                     progress.set_message(format!("{} sent", sender.sent));
                 }
                 batch.push(number, data);
             }
-            Ok(Some(Line::TooLong { number, data })) => {
-                progress.suspend(|| {
-                    eprintln!(
-                        "line {number}: over 1,000 KiB, the most that Firehose takes in a record"
-                    );
-                });
-                sender.give_up_part(&data)?;
+            Ok(Some(Line::TooLong {
+                number,
+                data,
+                first,
+            })) => {
+                if first {
+                    sender
+                        .send(std::mem::take(&mut batch), &mut interrupt)
+                        .await;
+                    progress.suspend(|| {
+                        eprintln!(
+                            "line {number}: over 1,000 KiB with its line feed, the most that \
+                             Firehose takes in a record"
+                        );
+                    });
+                }
+                sender.give_up_part(number, &data, first);
             }
-            Ok(Some(Line::RestOfTooLong { data, last })) => sender.give_up_rest(&data, last)?,
             Ok(None) => break Ok(()),
             Err(error) => {
-                let next = input.lines() + 1;
+                let next = input.next_number();
                 break Err(format!("line {next} could not be read: {error}").into());
             }
         }
     };
-    sender.send(batch).await?;
+    if input.is_in_long_line() {
+        sender.give_up_part(input.next_number(), b"\n", false);
+    }
+    // What was read before an interrupt is still sent, unless a second one comes.
+    let mut interrupt = Interrupt::new()?;
+    sender.send(batch, &mut interrupt).await;
     end
+}
+
+/// Whether both are there and the same.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
 }
 
 async fn base_config(options: &Options) -> SdkConfig {
@@ -226,12 +261,16 @@ async fn base_config(options: &Options) -> SdkConfig {
 }
 
 /// The roles on the way, then the one that may put records.
-fn chain(base: &SdkConfig, options: &Options) -> Result<RoleChain, aws_role_chain::Error> {
+fn chain(
+    base: &SdkConfig,
+    role_arn: &str,
+    options: &Options,
+) -> Result<RoleChain, aws_role_chain::Error> {
     let named = |arn: &str| match &options.session_name {
         Some(name) => Role::new(arn).session_name(name),
         None => Role::new(arn),
     };
-    let mut last = named(options.role_arn.as_deref().unwrap_or_default());
+    let mut last = named(role_arn);
     if let Some(id) = &options.external_id {
         last = last.external_id(id);
     }

@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aws_sdk_firehose::Client;
+use aws_sdk_firehose::config::timeout::TimeoutConfig;
 use aws_sdk_firehose::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_firehose::operation::put_record_batch::PutRecordBatchError;
 use aws_sdk_firehose::primitives::Blob;
 use aws_sdk_firehose::types::Record;
+use aws_sdk_firehose::{Client, Config};
 use tokio::time::Instant;
 
 /// Firehose's limits on a batch.
@@ -25,6 +26,9 @@ type PutError = SdkError<PutRecordBatchError>;
 
 /// How long a record waits for others to fill its batch.
 const LONGEST_LINGER: Duration = Duration::from_secs(1);
+
+/// How long one attempt may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Records with their line numbers.
 #[derive(Default)]
@@ -55,16 +59,25 @@ impl Batch {
     }
 }
 
+/// Why nothing more is sent.
+pub enum Stop {
+    /// Firehose, or the way to it, says no.
+    Refused(Box<PutError>),
+    /// Somebody wants the program to end.
+    Interrupted,
+}
+
 pub struct Sender {
     firehose: Client,
     stream: String,
     dead_letters: DeadLetters,
-    /// The error after which nothing more is sent.
-    pub stopped_by: Option<PutError>,
+    pub stop: Option<Stop>,
     pub sent: u64,
     pub batches: u64,
     pub retries: u64,
-    pub failed: u64,
+    /// Records not sent: those in the dead-letter file, and those that could not be written to it.
+    pub kept: u64,
+    pub lost: u64,
 }
 
 impl Sender {
@@ -73,34 +86,39 @@ impl Sender {
             firehose,
             stream,
             dead_letters,
-            stopped_by: None,
+            stop: None,
             sent: 0,
             batches: 0,
             retries: 0,
-            failed: 0,
+            kept: 0,
+            lost: 0,
         }
     }
 
-    /// Sends a batch; what cannot be sent goes to the dead letters, and is counted. An error is one
-    /// of the dead-letter file's.
-    pub async fn send(&mut self, batch: Batch) -> io::Result<()> {
+    /// Sends a batch. What cannot be sent is kept, or at least named.
+    pub async fn send(&mut self, batch: Batch, interrupt: &mut Interrupt) {
         let mut left = batch.records;
         if left.is_empty() {
-            return Ok(());
+            return;
         }
-        if self.stopped_by.is_some() {
+        if self.stop.is_some() {
             return self.give_up(left);
         }
         self.batches += 1;
         for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                self.retries += 1;
-                tokio::time::sleep(wait_before(attempt)).await;
-            }
-            match self.put(&left).await {
+            let answer = tokio::select! {
+                answer = self.attempt(attempt, &left) => answer,
+                () = interrupt.wait() => {
+                    // Some of it may have arrived: Firehose delivers at least once.
+                    self.stop = Some(Stop::Interrupted);
+                    break;
+                }
+            };
+            self.retries += u64::from(attempt > 0);
+            match answer {
                 Ok(failed) => {
                     self.sent += (left.len() - failed.len()) as u64;
-                    // A batch is answered entry by entry, in order: keep those that failed.
+                    // Entries are answered in order: keep those that failed.
                     let mut failed = failed.into_iter().peekable();
                     let mut at = 0;
                     left.retain(|_| {
@@ -108,69 +126,78 @@ impl Sender {
                         failed.next_if(|failed| *failed == at - 1).is_some()
                     });
                 }
-                // Some of it may have arrived all the same: Firehose delivers at least once.
                 Err(error) if may_pass(&error) => {}
                 Err(error) => {
-                    self.stopped_by = Some(error);
+                    self.stop = Some(Stop::Refused(Box::new(error)));
                     break;
                 }
             }
             if left.is_empty() {
-                return Ok(());
+                return;
             }
         }
-        self.give_up(left)
+        self.give_up(left);
     }
 
-    /// The first part of a line that is too long.
-    pub fn give_up_part(&mut self, data: &[u8]) -> io::Result<()> {
-        self.failed += 1;
-        self.dead_letters.write(data)
+    /// A part of a line that is too long; the first one counts.
+    pub fn give_up_part(&mut self, line: u64, data: &[u8], first: bool) {
+        match self.dead_letters.write(data) {
+            Ok(()) => self.kept += u64::from(first),
+            Err(error) => {
+                self.lost += u64::from(first);
+                eprintln!("line {line} was neither sent nor kept: {error}");
+            }
+        }
     }
 
-    /// The following parts of it.
-    pub fn give_up_rest(&mut self, data: &[u8], last: bool) -> io::Result<()> {
-        self.dead_letters.write(data)?;
-        if last && !data.ends_with(b"\n") {
-            self.dead_letters.write(b"\n")?;
+    fn give_up(&mut self, records: Vec<(u64, Vec<u8>)>) {
+        if let (None, Some((first, _)), Some((last, _))) =
+            (&self.stop, records.first(), records.last())
+        {
+            eprintln!(
+                "lines {first} to {last}: {} not taken in {ATTEMPTS} attempts",
+                records.len()
+            );
         }
-        Ok(())
+        for (line, data) in records {
+            self.give_up_part(line, &data, true);
+        }
     }
 
-    fn give_up(&mut self, records: Vec<(u64, Vec<u8>)>) -> io::Result<()> {
-        self.failed += records.len() as u64;
-        let (Some((first, _)), Some((last, _))) = (records.first(), records.last()) else {
-            return Ok(());
-        };
-        if self.stopped_by.is_none() {
-            let n = records.len();
-            eprintln!("lines {first} to {last}: {n} records given up after {ATTEMPTS} attempts");
+    async fn attempt(
+        &self,
+        attempt: u32,
+        records: &[(u64, Vec<u8>)],
+    ) -> Result<Vec<usize>, PutError> {
+        if attempt > 0 {
+            tokio::time::sleep(wait_before(attempt)).await;
         }
-        for (line, data) in &records {
-            self.dead_letters.write(data).map_err(|error| {
-                let lost = format!("lines {line} to {last} were neither sent nor kept: {error}");
-                io::Error::new(error.kind(), lost)
-            })?;
-        }
-        Ok(())
+        self.put(records).await
     }
 
     /// The places in the batch that failed.
     async fn put(&self, records: &[(u64, Vec<u8>)]) -> Result<Vec<usize>, PutError> {
-        let records = records.iter().map(|(_, data)| {
+        let batch = records.iter().map(|(_, data)| {
             let record = Record::builder().data(Blob::new(data.as_slice()));
             record.build().expect("data is all that a record needs")
         });
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(PATIENCE);
         let answer = self
             .firehose
             .put_record_batch()
             .delivery_stream_name(&self.stream)
-            .set_records(Some(records.collect()))
+            .set_records(Some(batch.collect()))
+            .customize()
+            .config_override(Config::builder().timeout_config(timeouts.build()))
             .send()
             .await?;
-        let entries = answer.request_responses().iter().enumerate();
-        let failed = entries.filter(|(_, entry)| entry.error_code().is_some());
-        Ok(failed.map(|(place, _)| place).collect())
+        // Sent is what has a record id; an answer that says nothing of a record says no.
+        let entries = answer.request_responses();
+        let is_sent = |place: &usize| {
+            let entry = entries.get(*place);
+            entry.is_some_and(|entry| entry.error_code().is_none() && entry.record_id().is_some())
+        };
+        Ok((0..records.len()).filter(|place| !is_sent(place)).collect())
     }
 }
 
@@ -185,11 +212,17 @@ fn may_pass(error: &PutError) -> bool {
                         "ServiceUnavailableException"
                             | "ThrottlingException"
                             | "ExpiredTokenException"
+                            | "ExpiredToken"
                     )
                 )
         }
         SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
-        SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
+        // No connection; or no credentials, and then the chain knows.
+        SdkError::DispatchFailure(failure) => {
+            failure.is_io()
+                || failure.is_timeout()
+                || aws_role_chain::Error::find(error).is_some_and(|error| error.is_transient())
+        }
         _ => false,
     }
 }
@@ -200,6 +233,38 @@ fn wait_before(attempt: u32) -> Duration {
         .saturating_mul(1 << attempt.min(16))
         .min(LONGEST_WAIT);
     longest.mul_f64(fastrand::f64() / 2.0 + 0.5)
+}
+
+/// Ctrl-C, or a container's end.
+pub struct Interrupt {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    seen: bool,
+}
+
+impl Interrupt {
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
+            seen: false,
+        })
+    }
+
+    /// Waits for it; at once if it has come.
+    pub async fn wait(&mut self) {
+        if self.seen {
+            return;
+        }
+        #[cfg(unix)]
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+        self.seen = true;
+    }
 }
 
 /// A file that is made when it is first needed; one that is there already is added to.

@@ -40,18 +40,50 @@
 //! # }
 //! ```
 //!
+//! # Time
+//!
+//! The config of [`sdk_config`](Simulator::sdk_config) has the simulator's [`Clock`]. Under tokio's paused
+//! time (`#[tokio::test(start_paused = true)]`, tokio's feature `test-util`) an hour passes at once:
+//!
+//! ```
+//! # use aws_role_chain::test_util::{Fault, Simulator};
+//! # use aws_role_chain::{Role, RoleChain};
+//! # use aws_credential_types::provider::ProvideCredentials;
+//! # use std::time::Duration;
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let aws = Simulator::new();
+//! # let role = "arn:aws:iam::111111111111:role/Local";
+//! # let keys = aws.user("arn:aws:iam::111111111111:user/orders").policy(r#"{"Statement": {
+//! #     "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}"#).create()?;
+//! # aws.role(role).create()?;
+//! # let chain = RoleChain::new(&aws.sdk_config(keys), Role::new(role))?;
+//! chain.provide_credentials().await?;
+//! aws.clock().advance(Duration::from_secs(59 * 60)).await;
+//! assert_eq!(aws.assumed(role), 2); // refreshed in its window
+//!
+//! aws.fail(Fault::service_unavailable());
+//! aws.clock().advance(Duration::from_secs(40 * 60)).await;
+//! chain.provide_credentials().await?; // nobody notices
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What it knows
 //!
-//! AssumeRole and GetCallerIdentity: signatures, clock skew, session tokens, expiry; the parameters'
-//! limits; trust, identity and session policies within and across accounts; external IDs, session
-//! tags with inheritance, source identity; MaxSessionDuration and the one-hour limit of role
-//! chaining (for any temporary credentials); role deletion. Other services are
-//! [plugged in](Simulator::service). Not yet: MFA, GetSessionToken, web identity, SAML, permissions
-//! boundaries, organisations' policies, the packed size of policies and tags.
+//! AssumeRole, AssumeRoleWithWebIdentity, GetSessionToken and GetCallerIdentity: signatures, clock
+//! skew, session tokens, expiry; the parameters' limits; trust, identity and session policies within
+//! and across accounts; external IDs, session tags with inheritance, source identity; MFA devices
+//! whose codes are good once; OpenID Connect tokens; MaxSessionDuration and the one-hour limit of
+//! role chaining (for any temporary credentials); role deletion. Other services are
+//! [plugged in](Simulator::service). Not yet: SAML, permissions boundaries, organisations' policies,
+//! the packed size of policies and tags.
 
 mod clock;
 mod policy;
+mod signature;
 mod sts;
+mod web_identity;
 mod world;
 
 use std::collections::HashMap;
@@ -67,7 +99,6 @@ use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::DateTime;
@@ -76,10 +107,12 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use tokio::sync::watch;
 
+pub use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 pub use clock::Clock;
-pub use world::{Caller, MalformedPolicy, RoleBuilder, UserBuilder};
+pub use world::{Caller, IamError, RoleBuilder, UserBuilder};
 
-use world::World;
+use signature::{Signed, authenticate};
+use world::{OidcProvider, World};
 
 /// What a plugged-in service does with a request whose signature holds.
 type Handler = Arc<dyn Fn(&Caller, &HttpRequest) -> HttpResponse + Send + Sync>;
@@ -165,6 +198,14 @@ pub struct Call {
     pub access_key_id: Option<String>,
     /// How long after the simulator's start it arrived.
     pub at: Duration,
+    parameters: sts::Parameters,
+}
+
+impl Call {
+    /// A parameter by the name it has on the wire: `ExternalId`, `Tags.member.1.Key`, ….
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.first(name)
+    }
 }
 
 impl Default for Simulator {
@@ -224,6 +265,38 @@ impl Simulator {
     /// Deletes a role, and with it all its sessions; a role made again under the same ARN is another.
     pub fn delete_role(&self, arn: &str) {
         self.state().world.delete_role(arn);
+    }
+
+    /// The code that an MFA device shows now; none for an unknown serial number.
+    pub fn mfa_code(&self, serial: &str) -> Option<String> {
+        self.state().world.code(serial, self.0.clock.now())
+    }
+
+    /// Whether role sessions made with the credentials of an MFA-proved session token count as
+    /// proved themselves. AWS's guide says that they do not, users report that they do. Default: no.
+    pub fn set_mfa_travels(&self, travels: bool) {
+        self.state().world.mfa_travels = travels;
+    }
+
+    /// An OpenID Connect identity provider, `arn:aws:iam::<account>:oidc-provider/<issuer>`, whose
+    /// tokens the holder of the private key signs with ES256.
+    ///
+    /// # Errors
+    ///
+    /// What is no public key in PEM form.
+    pub fn oidc_provider(
+        &self,
+        arn: impl Into<String>,
+        client_ids: &[&str],
+        public_key_pem: &str,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let provider = OidcProvider {
+            client_ids: client_ids.iter().map(|id| (*id).to_owned()).collect(),
+            key: jsonwebtoken::DecodingKey::from_ec_pem(public_key_pem.as_bytes())?,
+            algorithm: jsonwebtoken::Algorithm::ES256,
+        };
+        self.state().world.add_oidc_provider(arn.into(), provider);
+        Ok(())
     }
 
     /// Answers the requests signed for `name` (`firehose`, `s3`, …) with `handler`, once the
@@ -288,11 +361,15 @@ impl Simulator {
     }
 
     async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let signed = sts::Signed::read(&request);
+        let signed = Signed::read(&request);
         let service = signed
             .as_ref()
             .map_or("sts", |signed| signed.service.as_str());
         if service != "sts" {
+            let latency = self.state().latency;
+            if !latency.is_zero() {
+                tokio::time::sleep(latency).await;
+            }
             return Ok(self.serve(service, &request));
         }
         let parameters = sts::Parameters::read(&request);
@@ -307,6 +384,7 @@ impl Simulator {
                 region: signed.as_ref().map(|signed| signed.region.clone()),
                 access_key_id: signed.as_ref().map(|signed| signed.access_key_id.clone()),
                 at: self.0.clock.elapsed(),
+                parameters: parameters.clone(),
             });
             state.in_flight += 1;
             state.most_in_flight = state.most_in_flight.max(state.in_flight);
@@ -350,7 +428,7 @@ impl Simulator {
         let now = self.0.clock.now();
         let (caller, handler) = {
             let state = self.state();
-            let caller = sts::authenticate(&state.world, request, now);
+            let caller = authenticate(&state.world, request, now);
             (caller, state.services.get(service).cloned())
         };
         match (caller, handler) {

@@ -25,6 +25,8 @@ struct Statement {
     /// None in a trust policy: the role is the resource.
     resources: Option<Matching<String>>,
     conditions: Vec<Condition>,
+    /// Versions before 2012-10-17, and none, know no `${…}`.
+    variables: bool,
 }
 
 /// A list, or in its `Not…` form all but the list.
@@ -104,12 +106,11 @@ impl Policy {
         let document: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
         let document = document.as_object().ok_or("the policy must be an object")?;
         known(document, &["Version", "Id", "Statement"])?;
-        if let Some(version) = document.get("Version")
-            && version != "2012-10-17"
-            && version != "2008-10-17"
-        {
-            return Err(format!("unknown Version {version}"));
-        }
+        let variables = match document.get("Version").map(|version| version.as_str()) {
+            Some(Some("2012-10-17")) => true,
+            None | Some(Some("2008-10-17")) => false,
+            Some(_) => return Err("unknown Version".to_owned()),
+        };
         let statements = match document.get("Statement") {
             Some(Value::Array(statements)) => statements.iter().collect(),
             Some(statement) => vec![statement],
@@ -117,7 +118,7 @@ impl Policy {
         };
         let statements = statements
             .into_iter()
-            .map(|statement| Statement::read(statement, resolve))
+            .map(|statement| Statement::read(statement, resolve, variables))
             .collect::<Result<_, _>>()?;
         Ok(Self { statements })
     }
@@ -127,7 +128,10 @@ impl Policy {
         self.evaluate(context, |statement| {
             let resources = statement.resources.as_ref()?;
             let applies = statement.covers(action)
-                && resources.matches(|pattern| Pattern::new(pattern, context).matches(resource));
+                && resources.matches(|pattern| {
+                    let context = statement.variables.then_some(context);
+                    Pattern::parse(pattern, context, true).matches(resource)
+                });
             applies.then_some(Verdict::Allowed)
         })
     }
@@ -171,7 +175,7 @@ impl Policy {
             if !statement
                 .conditions
                 .iter()
-                .all(|condition| condition.holds(context))
+                .all(|condition| condition.holds(context, statement.variables))
             {
                 continue;
             }
@@ -207,7 +211,11 @@ impl Verdict {
 }
 
 impl Statement {
-    fn read(statement: &Value, resolve: Option<Resolve<'_>>) -> Result<Self, String> {
+    fn read(
+        statement: &Value,
+        resolve: Option<Resolve<'_>>,
+        variables: bool,
+    ) -> Result<Self, String> {
         let statement = statement
             .as_object()
             .ok_or("a Statement must be an object")?;
@@ -259,13 +267,15 @@ impl Statement {
             actions,
             resources,
             conditions,
+            variables,
         })
     }
 
     fn covers(&self, action: &str) -> bool {
         let action = action.to_ascii_lowercase();
-        self.actions
-            .matches(|pattern| Pattern::literal(&pattern.to_ascii_lowercase()).matches(&action))
+        self.actions.matches(|pattern| {
+            Pattern::parse(&pattern.to_ascii_lowercase(), None, true).matches(&action)
+        })
     }
 }
 
@@ -477,8 +487,9 @@ fn read_test(name: &str) -> Option<(Test, bool)> {
 }
 
 impl Condition {
-    fn holds(&self, context: &Context) -> bool {
+    fn holds(&self, context: &Context, variables: bool) -> bool {
         let found = context.get(&self.key);
+        let variables = variables.then_some(context);
         if self.test == Test::Null {
             let absent = found.is_none().to_string();
             return self
@@ -502,7 +513,7 @@ impl Condition {
             let matched = self
                 .values
                 .iter()
-                .any(|wanted| self.test.matches(value, wanted, context));
+                .any(|wanted| self.test.matches(value, wanted, variables));
             matched != self.negated
         };
         match self.set {
@@ -513,23 +524,21 @@ impl Condition {
 }
 
 impl Test {
-    fn matches(self, value: &str, wanted: &str, context: &Context) -> bool {
+    fn matches(self, value: &str, wanted: &str, variables: Option<&Context>) -> bool {
         match self {
-            Self::String => Pattern::exact(wanted, context).matches(value),
-            Self::StringIgnoreCase => {
-                Pattern::exact(&wanted.to_lowercase(), context).matches(&value.to_lowercase())
-            }
-            Self::StringLike => Pattern::new(wanted, context).matches(value),
+            Self::String => Pattern::parse(wanted, variables, false).matches(value),
+            Self::StringIgnoreCase => Pattern::parse(&wanted.to_lowercase(), variables, false)
+                .matches(&value.to_lowercase()),
+            Self::StringLike => Pattern::parse(wanted, variables, true).matches(value),
             Self::Arn => {
                 let (values, wanted): (Vec<_>, Vec<_>) = (
                     value.splitn(6, ':').collect(),
                     wanted.splitn(6, ':').collect(),
                 );
                 values.len() == wanted.len()
-                    && values
-                        .iter()
-                        .zip(&wanted)
-                        .all(|(value, wanted)| Pattern::new(wanted, context).matches(value))
+                    && values.iter().zip(&wanted).all(|(value, wanted)| {
+                        Pattern::parse(wanted, variables, true).matches(value)
+                    })
             }
             Self::Bool => value.eq_ignore_ascii_case(wanted),
             Self::Binary => value == wanted,
@@ -585,19 +594,6 @@ enum Glob {
 }
 
 impl Pattern {
-    fn new(text: &str, context: &Context) -> Self {
-        Self::parse(text, Some(context), true)
-    }
-
-    fn exact(text: &str, context: &Context) -> Self {
-        Self::parse(text, Some(context), false)
-    }
-
-    /// Wildcards, but no variables.
-    fn literal(text: &str) -> Self {
-        Self::parse(text, None, true)
-    }
-
     fn parse(text: &str, context: Option<&Context>, wildcards: bool) -> Self {
         let mut globs = Vec::new();
         let mut rest = text;
@@ -825,7 +821,7 @@ mod tests {
     #[test]
     fn an_action_and_a_resource_match_by_wildcard_and_a_deny_outweighs() {
         let policy = Policy::permission(
-            r#"{"Statement": [
+            r#"{"Version": "2012-10-17", "Statement": [
                 {"Effect": "Allow", "Action": ["firehose:Put*"], "Resource": "arn:aws:firehose:*:2:deliverystream/events"},
                 {"Effect": "Allow", "NotAction": "iam:*", "Resource": "arn:aws:s3:::${aws:username}/*"},
                 {"Effect": "Deny", "Action": "FIREHOSE:putrecord", "Resource": "*"}]}"#,
@@ -851,6 +847,25 @@ mod tests {
             verdict("iam:GetUser", "arn:aws:s3:::ada*/x"),
             Verdict::Silent
         );
+    }
+
+    #[test]
+    fn variables_are_text_before_version_2012() {
+        for (version, expected) in [
+            (r#""Version": "2012-10-17","#, Verdict::Allowed),
+            (r#""Version": "2008-10-17","#, Verdict::Silent),
+            ("", Verdict::Silent),
+        ] {
+            let json = format!(
+                r#"{{{version} "Statement": {{"Effect": "Allow", "Action": "*", "Resource": "${{aws:username}}"}}}}"#
+            );
+            let policy = Policy::permission(&json).unwrap();
+            assert_eq!(
+                policy.permits("a:b", "ada*", &context()),
+                expected,
+                "{json}"
+            );
+        }
     }
 
     #[test]

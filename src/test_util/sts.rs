@@ -1,29 +1,18 @@
-//! AssumeRole and GetCallerIdentity, as STS does them: who signs, which limits hold, who allows it.
+//! STS's operations, as STS does them: which limits hold, who allows it.
 //!
 //! Codes and texts are AWS's own, recorded from live answers where there were any.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-    UriPathNormalizationMode, sign,
-};
-use aws_sigv4::sign::v4;
-use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::http::StatusCode;
-use aws_smithy_types::DateTime;
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::date_time::Format;
 
 use super::policy::{Context, Policy, Principal, Verdict};
-use super::world::{Caller, Owner, Role, Session, SessionTag, World, account_of, random};
-use crate::error::timestamp;
-
-/// How far a signature's time may be off.
-const CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
+use super::signature::authenticate;
+use super::web_identity;
+use super::world::{Caller, Holder, Role, Session, SessionTag, World, account_of, random};
 
 /// The limit on sessions that temporary credentials ask for.
 const CHAINED_LIMIT: i64 = 3600;
@@ -45,7 +34,7 @@ impl Refusal {
         }
     }
 
-    fn invalid(message: impl Into<String>) -> Self {
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::new(400, "ValidationError", message)
     }
 
@@ -71,7 +60,13 @@ impl Refusal {
 
     /// As the JSON services say it.
     pub(super) fn into_json_response(self) -> HttpResponse {
-        let body = serde_json::json!({"__type": self.code, "message": self.message});
+        let code = match self.code.as_str() {
+            "ExpiredToken" => "ExpiredTokenException",
+            "InvalidClientTokenId" => "UnrecognizedClientException",
+            "SignatureDoesNotMatch" => "InvalidSignatureException",
+            code => code,
+        };
+        let body = serde_json::json!({"__type": code, "message": self.message});
         response(
             self.status,
             "application/x-amz-json-1.1",
@@ -93,6 +88,11 @@ pub(super) fn answer(
     let answered = match (action, parameters.first("Version")) {
         ("AssumeRole", Some("2011-06-15")) => authenticate(world, request, now)
             .and_then(|caller| assume_role(world, &caller, parameters, now)),
+        ("AssumeRoleWithWebIdentity", Some("2011-06-15")) => {
+            web_identity::assume_role(world, parameters, now)
+        }
+        ("GetSessionToken", Some("2011-06-15")) => authenticate(world, request, now)
+            .and_then(|caller| get_session_token(world, &caller, parameters, now)),
         ("GetCallerIdentity", Some("2011-06-15")) => {
             authenticate(world, request, now).map(|caller| get_caller_identity(&caller))
         }
@@ -132,6 +132,8 @@ fn assume_role(
     now: SystemTime,
 ) -> Result<String, Refusal> {
     let asked = Asked::read(parameters)?;
+    // A code that is right shows in this call's conditions.
+    let proved = check_mfa(world, caller, parameters, now)?;
     let inherited = Inherited::of(caller);
     check_tags(&asked, &inherited)?;
     let source_identity = match (&asked.source_identity, &inherited.source_identity) {
@@ -142,7 +144,7 @@ fn assume_role(
         }
         (asked, inherited) => asked.clone().or_else(|| inherited.clone()),
     };
-    let policies = session_policies(world, &asked)?;
+    let policies = session_policies(world, asked.policy.as_deref(), &asked.policy_arns)?;
 
     let role = world.role(&asked.role_arn).cloned();
     let mut actions = Vec::new();
@@ -154,7 +156,11 @@ fn assume_role(
     }
     actions.push("sts:AssumeRole");
     for action in actions {
-        let context = context(caller, &asked, source_identity.as_deref(), action, now);
+        let mut context = context(caller, &asked, source_identity.as_deref(), action);
+        if proved {
+            context.set("aws:MultiFactorAuthPresent", "true");
+            context.set("aws:MultiFactorAuthAge", "0");
+        }
         let allowed = role
             .as_ref()
             .is_some_and(|role| is_allowed(caller, role, &asked.role_arn, action, &context));
@@ -167,58 +173,142 @@ fn assume_role(
         return Err(Refusal::denied(caller, "sts:AssumeRole", &asked.role_arn));
     };
 
-    // STS looks at the role's own limit first.
-    if asked.duration > role.max_session_duration {
+    check_duration(asked.duration, &role, caller.session.is_some())?;
+    // What is inherited cannot be replaced, so it comes first.
+    let mut tags = inherited.tags;
+    tags.extend(asked.tags);
+    let session = Session {
+        holder: Holder::Role {
+            arn: asked.role_arn,
+            id: role.id,
+            session_name: asked.session_name,
+        },
+        token: random(640),
+        issued: now,
+        expiry: expiry(now, asked.duration),
+        policies,
+        tags,
+        source_identity,
+        mfa: match &caller.session {
+            Some(session) if world.mfa_travels => session.mfa,
+            _ => None,
+        },
+    };
+    let identity = session.source_identity.clone();
+    let mut result = assumed(&session) + &world.issue(session);
+    if let Some(identity) = identity {
+        // Writing to a string does not fail.
+        let _ = writeln!(result, "    <SourceIdentity>{identity}</SourceIdentity>");
+    }
+    Ok(result)
+}
+
+fn get_session_token(
+    world: &mut World,
+    caller: &Caller,
+    parameters: &Parameters,
+    now: SystemTime,
+) -> Result<String, Refusal> {
+    if caller.session.is_some() {
+        let message = "Cannot call GetSessionToken with session credentials";
+        return Err(Refusal::new(403, "AccessDenied", message));
+    }
+    let (duration, broken) = read_duration(parameters, 43_200, 129_600)?;
+    all_within_limits(&broken)?;
+    let proved = check_mfa(world, caller, parameters, now)?;
+    let session = Session {
+        holder: Holder::User {
+            arn: caller.arn().to_owned(),
+        },
+        token: random(640),
+        issued: now,
+        expiry: expiry(now, duration),
+        policies: Vec::new(),
+        tags: Vec::new(),
+        source_identity: None,
+        mfa: proved.then_some(now),
+    };
+    Ok(world.issue(session))
+}
+
+/// Whether the request proves MFA: with a code of a device of the caller's own, good once.
+fn check_mfa(
+    world: &mut World,
+    caller: &Caller,
+    parameters: &Parameters,
+    now: SystemTime,
+) -> Result<bool, Refusal> {
+    let denied = |message| Err(Refusal::new(403, "AccessDenied", message));
+    let (serial, code) = match (
+        parameters.first("SerialNumber"),
+        parameters.first("TokenCode"),
+    ) {
+        (None, None) => return Ok(false),
+        (Some(serial), Some(code)) => (serial, code),
+        _ => {
+            return denied(
+                "MultiFactorAuthentication failed, must provide both MFA serial number and one \
+                 time pass code",
+            );
+        }
+    };
+    let digits = |c: char| c.is_ascii_digit();
+    let serials = |c: char| c.is_ascii_alphanumeric() || "_+=/:,.@-".contains(c);
+    let mut broken = violations("TokenCode", code, 6, 6, Some((r"[\d]*", &digits)));
+    let serial_pattern: Pattern<'_> = (r"[\w+=/:,.@-]*", &serials);
+    broken.extend(violations(
+        "SerialNumber",
+        serial,
+        9,
+        256,
+        Some(serial_pattern),
+    ));
+    all_within_limits(&broken)?;
+    let own = |device: &&mut super::world::Device| {
+        caller.session.is_none() && device.user_arn == caller.arn()
+    };
+    let Some(device) = world.device(serial).filter(own) else {
+        return denied(
+            "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA \
+             serial number is valid and associated with this user.",
+        );
+    };
+    match device.takes(code, now) {
+        true => Ok(true),
+        false => denied("MultiFactorAuthentication failed with invalid MFA one time pass code. "),
+    }
+}
+
+/// STS looks at the role's own limit first.
+pub(super) fn check_duration(duration: i64, role: &Role, chained: bool) -> Result<(), Refusal> {
+    if duration > role.max_session_duration {
         return Err(Refusal::invalid(
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
         ));
     }
-    if caller.session.is_some() && asked.duration > CHAINED_LIMIT {
+    if chained && duration > CHAINED_LIMIT {
         return Err(Refusal::invalid(
             "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by \
              role chaining.",
         ));
     }
+    Ok(())
+}
 
-    // What is inherited cannot be replaced, so it comes first.
-    let mut tags = inherited.tags;
-    tags.extend(asked.tags);
-    // STS's times have no fractions.
-    let expiry = whole_seconds(now) + Duration::from_secs(asked.duration.unsigned_abs());
-    let session = Session {
-        role_arn: asked.role_arn,
-        role_id: role.id,
-        name: asked.session_name,
-        token: random(640),
-        issued: now,
-        expiry,
-        policies,
-        tags,
-        source_identity,
-    };
-    let mut result = format!(
-        "    <AssumedRoleUser>\n      <AssumedRoleId>{}:{}</AssumedRoleId>\n      \
+/// The answer's part on a role session.
+pub(super) fn assumed(session: &Session) -> String {
+    format!(
+        "    <AssumedRoleUser>\n      <AssumedRoleId>{}</AssumedRoleId>\n      \
          <Arn>{}</Arn>\n    </AssumedRoleUser>\n",
-        session.role_id,
-        session.name,
+        session.user_id(),
         session.arn()
-    );
-    let token = session.token.clone();
-    let identity = session.source_identity.clone();
-    let (access_key_id, secret) = world.issue(session);
-    // Writing to a string does not fail.
-    let _ = write!(
-        result,
-        "    <Credentials>\n      <AccessKeyId>{access_key_id}</AccessKeyId>\n      \
-         <SecretAccessKey>{secret}</SecretAccessKey>\n      \
-         <SessionToken>{token}</SessionToken>\n      <Expiration>{}</Expiration>\n    \
-         </Credentials>\n",
-        timestamp(expiry)
-    );
-    if let Some(identity) = identity {
-        let _ = writeln!(result, "    <SourceIdentity>{identity}</SourceIdentity>");
-    }
-    Ok(result)
+    )
+}
+
+/// STS's times have no fractions.
+pub(super) fn expiry(now: SystemTime, duration: i64) -> SystemTime {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    UNIX_EPOCH + Duration::from_secs(since.as_secs() + duration.unsigned_abs())
 }
 
 /// The parameters of AssumeRole, within STS's limits.
@@ -262,43 +352,35 @@ impl Asked {
         let source_identity = text("SourceIdentity", 2, 256, Some((NAME, &name)), false);
         let policy = text("Policy", 1, 2048, None, false);
 
-        let duration = match parameters.first("DurationSeconds") {
-            None => 3600,
-            Some(text) => text
-                .parse::<i32>()
-                .map_err(|_| Refusal::new(400, "MalformedInput", ""))?,
-        };
-        for (wrong, rule) in [
-            (duration < 900, "greater than or equal to 900"),
-            (duration > 43_200, "less than or equal to 43200"),
-        ] {
-            if wrong {
-                let rule = format!("Member must have value {rule}");
-                let value = duration.to_string();
-                broken.push(violation(Some(&value), "DurationSeconds", &rule));
-            }
-        }
+        let (duration, too_long) = read_duration(parameters, 3600, 43_200)?;
+        broken.extend(too_long);
         let transitive = parameters.list("TransitiveTagKeys.member");
         let tags: Vec<_> = parameters.pairs("Tags.member", "Key", "Value");
-        if tags.len() > 50 {
-            let rule = "Member must have length less than or equal to 50";
-            broken.push(violation(Some("[…]"), "Tags", rule));
-        }
-        match broken.len() {
-            0 => {}
-            1 => {
-                return Err(Refusal::invalid(format!(
-                    "1 validation error detected: {}",
-                    broken[0]
-                )));
-            }
-            n => {
-                return Err(Refusal::invalid(format!(
-                    "{n} validation errors detected: {}",
-                    broken.join("; ")
-                )));
+        let policy_arns = parameters.list("PolicyArns.member");
+        for (list, most, parameter) in [
+            (tags.len(), 50, "Tags"),
+            (policy_arns.len(), 10, "PolicyArns"),
+        ] {
+            if list > most {
+                let rule = format!("Member must have length less than or equal to {most}");
+                broken.push(violation(Some("[…]"), parameter, &rule));
             }
         }
+        let signs = |c: char| {
+            c.is_alphanumeric() || c.is_whitespace() && !c.is_control() || "_.:/=+-@".contains(c)
+        };
+        let tag: Pattern<'_> = (r"[\p{L}\p{Z}\p{N}_.:/=+\-@]+", &signs);
+        for (n, (key, value)) in (1..).zip(&tags) {
+            let member = |part| format!("Tags.{n}.member.{part}");
+            broken.extend(violations(&member("key"), key, 1, 128, Some(tag)));
+            broken.extend(violations(&member("value"), value, 0, 256, Some(tag)));
+        }
+        if let Some(policy) = &policy {
+            let signs = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}');
+            let pattern: Pattern<'_> = (r"[\u0009\u000A\u000D\u0020-\u00FF]+", &signs);
+            broken.extend(violations("Policy", policy, 1, usize::MAX, Some(pattern)));
+        }
+        all_within_limits(&broken)?;
         // Given, or the violation above was returned.
         let role_arn = role_arn.unwrap_or_default();
         if !is_role_arn(&role_arn) {
@@ -321,9 +403,9 @@ impl Asked {
             role_arn,
             session_name: session_name.unwrap_or_default(),
             external_id,
-            duration: duration.into(),
+            duration,
             policy,
-            policy_arns: parameters.list("PolicyArns.member"),
+            policy_arns,
             tags: tags
                 .into_iter()
                 .map(|(key, value)| SessionTag {
@@ -337,10 +419,52 @@ impl Asked {
     }
 }
 
-/// A regular expression of the API model's, and what it allows.
-type Pattern<'a> = (&'a str, &'a dyn Fn(char) -> bool);
+/// The duration, with what is wrong with it.
+pub(super) fn read_duration(
+    parameters: &Parameters,
+    default: i64,
+    most: i64,
+) -> Result<(i64, Vec<String>), Refusal> {
+    let Some(text) = parameters.first("DurationSeconds") else {
+        return Ok((default, Vec::new()));
+    };
+    let duration: i64 = text
+        .parse::<i32>()
+        .map_err(|_| Refusal::new(400, "MalformedInput", ""))?
+        .into();
+    let broken = [
+        (duration < 900, "greater than or equal to 900".to_owned()),
+        (duration > most, format!("less than or equal to {most}")),
+    ];
+    let broken = broken
+        .into_iter()
+        .filter(|(wrong, _)| *wrong)
+        .map(|(_, rule)| {
+            let rule = format!("Member must have value {rule}");
+            violation(Some(&duration.to_string()), "DurationSeconds", &rule)
+        });
+    Ok((duration, broken.collect()))
+}
 
-fn violations(
+/// STS tells all violations at once.
+pub(super) fn all_within_limits(broken: &[String]) -> Result<(), Refusal> {
+    match broken {
+        [] => Ok(()),
+        [one] => Err(Refusal::invalid(format!(
+            "1 validation error detected: {one}"
+        ))),
+        all => Err(Refusal::invalid(format!(
+            "{} validation errors detected: {}",
+            all.len(),
+            all.join("; ")
+        ))),
+    }
+}
+
+/// A regular expression of the API model's, and what it allows.
+pub(super) type Pattern<'a> = (&'a str, &'a dyn Fn(char) -> bool);
+
+pub(super) fn violations(
     parameter: &str,
     value: &str,
     least: usize,
@@ -366,14 +490,14 @@ fn violations(
     broken
 }
 
-fn violation(value: Option<&str>, parameter: &str, rule: &str) -> String {
+pub(super) fn violation(value: Option<&str>, parameter: &str, rule: &str) -> String {
     let value = value.map_or("null".to_owned(), |value| format!("'{value}'"));
     let (first, rest) = parameter.split_at(1);
     let member = first.to_ascii_lowercase() + rest;
     format!("Value {value} at '{member}' failed to satisfy constraint: {rule}")
 }
 
-fn is_role_arn(arn: &str) -> bool {
+pub(super) fn is_role_arn(arn: &str) -> bool {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     let ["arn", partition, "iam", "", account, resource] = parts[..] else {
         return false;
@@ -412,6 +536,14 @@ fn check_tags(asked: &Asked, inherited: &Inherited) -> Result<(), Refusal> {
     let invalid = |message| Err(Refusal::new(400, "InvalidParameterValue", message));
     let same = |a: &SessionTag, b: &SessionTag| a.key.eq_ignore_ascii_case(&b.key);
     for (i, tag) in asked.tags.iter().enumerate() {
+        if tag
+            .key
+            .get(..4)
+            .is_some_and(|start| start.eq_ignore_ascii_case("aws:"))
+        {
+            // STS's own text is not known.
+            return invalid("aws: prefixed tag key names are not allowed for external use.");
+        }
         if asked.tags[..i].iter().any(|earlier| same(earlier, tag)) {
             return invalid(
                 "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
@@ -427,13 +559,24 @@ fn check_tags(asked: &Asked, inherited: &Inherited) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn session_policies(world: &World, asked: &Asked) -> Result<Vec<Policy>, Refusal> {
+pub(super) fn session_policies(
+    world: &World,
+    policy: Option<&str>,
+    arns: &[String],
+) -> Result<Vec<Policy>, Refusal> {
+    let characters = policy.map_or(0, |policy| policy.chars().count())
+        + arns.iter().map(String::len).sum::<usize>();
+    if policy.is_some() && characters > 2048 {
+        let rule = "Member must have length less than or equal to 2048";
+        let broken = violation(policy, "Policy", rule);
+        return all_within_limits(&[broken]).map(|()| Vec::new());
+    }
     let malformed = |why: String| Refusal::new(400, "MalformedPolicyDocument", why);
     let mut policies = Vec::new();
-    if let Some(json) = &asked.policy {
+    if let Some(json) = policy {
         policies.push(Policy::permission(json).map_err(malformed)?);
     }
-    for arn in &asked.policy_arns {
+    for arn in arns {
         let policy = world.managed_policy(arn).cloned();
         policies.push(policy.ok_or_else(|| {
             Refusal::invalid(format!("Requested Policy ARN {arn} is not a known policy"))
@@ -443,17 +586,8 @@ fn session_policies(world: &World, asked: &Asked) -> Result<Vec<Policy>, Refusal
 }
 
 /// Keys belong to actions, not to requests: a condition on a key that its action lacks is not met.
-fn context(
-    caller: &Caller,
-    asked: &Asked,
-    source_identity: Option<&str>,
-    action: &str,
-    now: SystemTime,
-) -> Context {
+fn context(caller: &Caller, asked: &Asked, source_identity: Option<&str>, action: &str) -> Context {
     let mut context = caller.context();
-    context.set("aws:CurrentTime", timestamp(now));
-    let epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    context.set("aws:EpochTime", epoch.as_secs().to_string());
     context.set("aws:ResourceAccount", account_of(&asked.role_arn));
     if let Some(identity) = source_identity.filter(|_| action != "sts:TagSession") {
         context.set("sts:SourceIdentity", identity);
@@ -501,12 +635,12 @@ fn is_allowed(
         ),
     ];
     match &caller.session {
-        Some(_) => {
+        Some(session) if session.is_of_role() => {
             principals.push((own_id, Verdict::AllowedRole));
             let session = Principal::Session(caller.arn().to_owned());
             principals.push((session, Verdict::Allowed));
         }
-        None => principals.push((own_id, Verdict::Allowed)),
+        _ => principals.push((own_id, Verdict::Allowed)),
     }
     let trust = role.trust.trusts(action, &principals, context);
     let identity = caller.permitted(action, role_arn, context);
@@ -528,223 +662,8 @@ fn is_allowed(
     }
 }
 
-/// Who signed: scope, key, token, expiry, role and signature, in STS's order.
-pub(super) fn authenticate(
-    world: &World,
-    request: &HttpRequest,
-    now: SystemTime,
-) -> Result<Caller, Refusal> {
-    let signed = Signed::read(request).ok_or_else(|| {
-        Refusal::new(
-            403,
-            "MissingAuthenticationToken",
-            "Request is missing Authentication Token",
-        )
-    })?;
-    if !signed.is_for(request) {
-        return Err(Refusal::new(
-            403,
-            "SignatureDoesNotMatch",
-            "Credential should be scoped to a valid region. ",
-        ));
-    }
-    let invalid = || {
-        Refusal::new(
-            403,
-            "InvalidClientTokenId",
-            "The security token included in the request is invalid.",
-        )
-    };
-    let key = world.key(&signed.access_key_id).ok_or_else(invalid)?;
-    let token = request.headers().get("x-amz-security-token");
-    let wanted = match &key.owner {
-        Owner::User(_) => None,
-        Owner::Session(session) => Some(session),
-    };
-    if token != wanted.map(|session| session.token.as_str()) {
-        return Err(invalid());
-    }
-    if wanted.is_some_and(|session| session.expiry <= now) {
-        return Err(Refusal::new(
-            403,
-            "ExpiredToken",
-            "The security token included in the request is expired",
-        ));
-    }
-    let caller = world.caller(&key.owner).ok_or_else(invalid)?;
-    signed.check(request, &key.secret, token, now)?;
-    Ok(caller)
-}
-
-/// What the `Authorization` header says.
-pub(super) struct Signed {
-    pub(super) access_key_id: String,
-    pub(super) region: String,
-    pub(super) service: String,
-    headers: Vec<String>,
-    signature: String,
-}
-
-impl Signed {
-    /// None where the request is not signed with SigV4.
-    pub(super) fn read(request: &HttpRequest) -> Option<Self> {
-        let header = request.headers().get("authorization")?;
-        let fields = header.strip_prefix("AWS4-HMAC-SHA256 ")?;
-        let field = |name: &str| {
-            let mut fields = fields.split(',').map(str::trim);
-            fields.find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
-        };
-        let mut scope = field("Credential")?.split('/');
-        Some(Self {
-            access_key_id: scope.next()?.to_owned(),
-            // After the date.
-            region: scope.nth(1)?.to_owned(),
-            service: scope.next()?.to_owned(),
-            headers: field("SignedHeaders")?
-                .split(';')
-                .map(str::to_owned)
-                .collect(),
-            signature: field("Signature")?.to_owned(),
-        })
-    }
-
-    /// Whether the scope's region is that of the endpoint, as far as its name tells one.
-    fn is_for(&self, request: &HttpRequest) -> bool {
-        let host = request.uri().split('/').nth(2).unwrap_or_default();
-        let Some(rest) = host
-            .strip_prefix("sts.")
-            .or_else(|| host.strip_prefix("sts-fips."))
-        else {
-            return true;
-        };
-        match rest.split('.').next() {
-            Some("amazonaws") => self.region == "us-east-1",
-            Some(region) => self.region == region,
-            None => true,
-        }
-    }
-
-    fn check(
-        &self,
-        request: &HttpRequest,
-        secret: &str,
-        token: Option<&str>,
-        now: SystemTime,
-    ) -> Result<(), Refusal> {
-        let wrong = |message: String| Refusal::new(403, "SignatureDoesNotMatch", message);
-        let unsigned = || {
-            wrong(
-                "The request signature we calculated does not match the signature you provided. \
-                 Check your AWS Secret Access Key and signing method. Consult the service \
-                 documentation for details."
-                    .to_owned(),
-            )
-        };
-        let date = request.headers().get("x-amz-date").unwrap_or_default();
-        let signed_at = amz_date(date).ok_or_else(unsigned)?;
-        if now
-            .duration_since(signed_at)
-            .is_ok_and(|late| late > CLOCK_SKEW)
-        {
-            let (earliest, now) = (to_amz_date(now - CLOCK_SKEW), to_amz_date(now));
-            return Err(wrong(format!(
-                "Signature expired: {date} is now earlier than {earliest} ({now} - 15 min.)"
-            )));
-        }
-        if signed_at
-            .duration_since(now)
-            .is_ok_and(|early| early > CLOCK_SKEW)
-        {
-            let (latest, now) = (to_amz_date(now + CLOCK_SKEW), to_amz_date(now));
-            return Err(wrong(format!(
-                "Signature not yet current: {date} is still later than {latest} ({now} + 15 min.)"
-            )));
-        }
-        match self.calculated(request, secret, token, signed_at) {
-            Some(signature) if signature == self.signature => Ok(()),
-            _ => Err(unsigned()),
-        }
-    }
-
-    /// The signature that the holder of `secret` makes; none where the request cannot be signed.
-    fn calculated(
-        &self,
-        request: &HttpRequest,
-        secret: &str,
-        token: Option<&str>,
-        signed_at: SystemTime,
-    ) -> Option<String> {
-        let mut settings = SigningSettings::default();
-        if self.service == "s3" {
-            settings.percent_encoding_mode = PercentEncodingMode::Single;
-            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        }
-        let hashed = request.headers().get("x-amz-content-sha256");
-        let body = match hashed {
-            None => SignableBody::Bytes(request.body().bytes()?),
-            Some("UNSIGNED-PAYLOAD") => SignableBody::UnsignedPayload,
-            Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER") => {
-                SignableBody::StreamingUnsignedPayloadTrailer
-            }
-            Some(_) => SignableBody::Bytes(request.body().bytes()?),
-        };
-        if hashed.is_some() {
-            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        }
-        let identity: Identity = Credentials::new(
-            &*self.access_key_id,
-            secret,
-            token.map(str::to_owned),
-            None,
-            "Simulator",
-        )
-        .into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name(&self.service)
-            .time(signed_at)
-            .settings(settings)
-            .build()
-            .ok()?
-            .into();
-        // Those that the signer adds itself are not given to it again.
-        const ADDED: [&str; 3] = ["x-amz-date", "x-amz-security-token", "x-amz-content-sha256"];
-        let headers = request.headers().iter().filter(|(name, _)| {
-            self.headers.iter().any(|signed| signed == name) && !ADDED.contains(name)
-        });
-        let signable = SignableRequest::new(request.method(), request.uri(), headers, body).ok()?;
-        let (_, signature) = sign(signable, &parameters).ok()?.into_parts();
-        Some(signature)
-    }
-}
-
-/// `20261122T120000Z`.
-fn amz_date(text: &str) -> Option<SystemTime> {
-    let part = |range| text.get(range);
-    let iso = format!(
-        "{}-{}-{}T{}:{}:{}Z",
-        part(0..4)?,
-        part(4..6)?,
-        part(6..8)?,
-        part(9..11)?,
-        part(11..13)?,
-        part(13..15)?
-    );
-    let date = DateTime::from_str(&iso, Format::DateTime).ok()?;
-    SystemTime::try_from(date).ok()
-}
-
-fn to_amz_date(time: SystemTime) -> String {
-    timestamp(time).replace(['-', ':'], "")
-}
-
-fn whole_seconds(time: SystemTime) -> SystemTime {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    UNIX_EPOCH + Duration::from_secs(since.as_secs())
-}
-
 /// A form's parameters. Of a scalar that is given twice, the first counts.
+#[derive(Clone, Debug)]
 pub(super) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
@@ -759,7 +678,7 @@ impl Parameters {
     }
 
     /// `<prefix>.1` or `<prefix>.1.arn`, and so on.
-    fn list(&self, prefix: &str) -> Vec<String> {
+    pub(super) fn list(&self, prefix: &str) -> Vec<String> {
         let item = |n: usize| {
             let name = format!("{prefix}.{n}");
             self.first(&name)

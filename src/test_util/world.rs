@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 
 use super::Simulator;
 use super::policy::{Context, Policy, Verdict};
+use crate::Totp;
+use crate::error::timestamp;
 
 #[derive(Default)]
 pub(super) struct World {
@@ -16,6 +18,13 @@ pub(super) struct World {
     /// By access key id.
     keys: HashMap<String, Key>,
     managed: HashMap<String, Policy>,
+    /// By serial number.
+    devices: HashMap<String, Device>,
+    /// By ARN.
+    oidc_providers: HashMap<String, OidcProvider>,
+    /// Whether a role session made with MFA-proved credentials counts as proved: AWS's guide says
+    /// no, users say yes.
+    pub(super) mfa_travels: bool,
 }
 
 pub(super) struct User {
@@ -41,13 +50,10 @@ pub(super) enum Owner {
     Session(Session),
 }
 
-/// A role session.
+/// Temporary credentials.
 #[derive(Clone)]
 pub(super) struct Session {
-    pub(super) role_arn: String,
-    /// The role as it was: one made again under the same ARN is another.
-    pub(super) role_id: String,
-    pub(super) name: String,
+    pub(super) holder: Holder,
     pub(super) token: String,
     pub(super) issued: SystemTime,
     pub(super) expiry: SystemTime,
@@ -55,6 +61,58 @@ pub(super) struct Session {
     pub(super) policies: Vec<Policy>,
     pub(super) tags: Vec<SessionTag>,
     pub(super) source_identity: Option<String>,
+    /// When MFA was proved.
+    pub(super) mfa: Option<SystemTime>,
+}
+
+/// Whose a session is.
+#[derive(Clone)]
+pub(super) enum Holder {
+    /// The role as it was: one made again under the same ARN has another id.
+    Role {
+        arn: String,
+        id: String,
+        session_name: String,
+    },
+    /// A user, by GetSessionToken.
+    User { arn: String },
+}
+
+/// An MFA device.
+pub(super) struct Device {
+    pub(super) user_arn: String,
+    totp: Totp,
+    /// The 30-second step whose code was taken last.
+    last: u64,
+}
+
+impl Device {
+    /// Takes a code of now, or of a step before or after; none twice, and none older than the last.
+    pub(super) fn takes(&mut self, code: &str, now: SystemTime) -> bool {
+        let step = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / STEP;
+        let of = |step: u64| {
+            self.totp
+                .code_at(UNIX_EPOCH + Duration::from_secs(step * STEP))
+        };
+        let matching = (step - 1..=step + 1).find(|step| *step > self.last && of(*step) == code);
+        match matching {
+            Some(step) => {
+                self.last = step;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// Seconds that a code is good for.
+const STEP: u64 = 30;
+
+/// An OpenID Connect identity provider of an account.
+pub(super) struct OidcProvider {
+    pub(super) client_ids: Vec<String>,
+    pub(super) key: jsonwebtoken::DecodingKey,
+    pub(super) algorithm: jsonwebtoken::Algorithm,
 }
 
 #[derive(Clone)]
@@ -76,6 +134,7 @@ pub struct Caller {
     pub(super) principal_id: String,
     pub(super) session: Option<Session>,
     policies: Vec<Policy>,
+    now: SystemTime,
 }
 
 impl Caller {
@@ -137,29 +196,38 @@ impl Caller {
     /// The condition keys that any request of this caller's has.
     pub(super) fn context(&self) -> Context {
         let mut context = Context::default();
+        context.set("aws:CurrentTime", timestamp(self.now));
+        let epoch = self.now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        context.set("aws:EpochTime", epoch.as_secs().to_string());
         context.set("aws:PrincipalArn", &*self.principal_arn);
         context.set("aws:PrincipalAccount", &*self.account);
         context.set("aws:userid", &*self.user_id);
         context.set("aws:SecureTransport", "true");
         match &self.session {
-            Some(session) => {
+            Some(session) if session.is_of_role() => {
                 context.set("aws:PrincipalType", "AssumedRole");
-                context.set("aws:MultiFactorAuthPresent", "false");
-                context.set(
-                    "aws:TokenIssueTime",
-                    crate::error::timestamp(session.issued),
-                );
-                if let Some(identity) = &session.source_identity {
-                    context.set("aws:SourceIdentity", identity);
-                }
-                for tag in &session.tags {
-                    context.set(&format!("aws:PrincipalTag/{}", tag.key), &*tag.value);
-                }
             }
-            None => {
+            _ => {
                 context.set("aws:PrincipalType", "User");
                 context.set("aws:username", last_part(&self.arn));
             }
+        }
+        // Long-term keys have none of the following.
+        let Some(session) = &self.session else {
+            return context;
+        };
+        context.set("aws:TokenIssueTime", timestamp(session.issued));
+        let mfa = session.mfa.is_some().to_string();
+        context.set("aws:MultiFactorAuthPresent", mfa);
+        if let Some(at) = session.mfa {
+            let age = self.now.duration_since(at).unwrap_or_default();
+            context.set("aws:MultiFactorAuthAge", age.as_secs().to_string());
+        }
+        if let Some(identity) = &session.source_identity {
+            context.set("aws:SourceIdentity", identity);
+        }
+        for tag in &session.tags {
+            context.set(&format!("aws:PrincipalTag/{}", tag.key), &*tag.value);
         }
         context
     }
@@ -190,10 +258,31 @@ impl World {
         self.roles.remove(arn);
     }
 
-    /// The owner of a key; none where its role is gone.
-    pub(super) fn caller(&self, owner: &Owner) -> Option<Caller> {
-        match owner {
-            Owner::User(arn) => {
+    pub(super) fn device(&mut self, serial: &str) -> Option<&mut Device> {
+        self.devices.get_mut(serial)
+    }
+
+    pub(super) fn oidc_provider(&self, arn: &str) -> Option<&OidcProvider> {
+        self.oidc_providers.get(arn)
+    }
+
+    pub(super) fn add_oidc_provider(&mut self, arn: String, provider: OidcProvider) {
+        self.oidc_providers.insert(arn, provider);
+    }
+
+    /// The code that a device shows.
+    pub(super) fn code(&self, serial: &str, now: SystemTime) -> Option<String> {
+        Some(self.devices.get(serial)?.totp.code_at(now))
+    }
+
+    /// The owner of a key; none where its user or role is gone.
+    pub(super) fn caller(&self, owner: &Owner, now: SystemTime) -> Option<Caller> {
+        let session = match owner {
+            Owner::User(_) => None,
+            Owner::Session(session) => Some(session),
+        };
+        match (owner, session.map(|session| &session.holder)) {
+            (Owner::User(arn), _) | (_, Some(Holder::User { arn })) => {
                 let user = self.users.get(arn)?;
                 Some(Caller {
                     account: account_of(arn),
@@ -201,35 +290,43 @@ impl World {
                     principal_arn: arn.clone(),
                     user_id: user.id.clone(),
                     principal_id: user.id.clone(),
-                    session: None,
+                    session: session.cloned(),
                     policies: user.policies.clone(),
+                    now,
                 })
             }
-            Owner::Session(session) => {
-                let role = self.roles.get(&session.role_arn)?;
-                (role.id == session.role_id).then(|| Caller {
-                    account: account_of(&session.role_arn),
+            (Owner::Session(session), Some(Holder::Role { arn, id, .. })) => {
+                let role = self.roles.get(arn)?;
+                (role.id == *id).then(|| Caller {
+                    account: account_of(arn),
                     arn: session.arn(),
-                    principal_arn: session.role_arn.clone(),
-                    user_id: format!("{}:{}", role.id, session.name),
+                    principal_arn: arn.clone(),
+                    user_id: session.user_id(),
                     principal_id: role.id.clone(),
                     session: Some(session.clone()),
                     policies: role.policies.clone(),
+                    now,
                 })
             }
+            (Owner::Session(_), None) => None,
         }
     }
 
-    /// Gives out a session's keys: id and secret.
-    pub(super) fn issue(&mut self, session: Session) -> (String, String) {
+    /// Gives out a session's keys, as an answer's `Credentials`.
+    pub(super) fn issue(&mut self, session: Session) -> String {
         let id = unique("ASIA", 16);
         let secret = random(40);
-        let key = Key {
-            secret: secret.clone(),
-            owner: Owner::Session(session),
-        };
-        self.keys.insert(id.clone(), key);
-        (id, secret)
+        let answer = format!(
+            "    <Credentials>\n      <AccessKeyId>{id}</AccessKeyId>\n      \
+             <SecretAccessKey>{secret}</SecretAccessKey>\n      \
+             <SessionToken>{}</SessionToken>\n      <Expiration>{}</Expiration>\n    \
+             </Credentials>\n",
+            session.token,
+            timestamp(session.expiry)
+        );
+        let owner = Owner::Session(session);
+        self.keys.insert(id, Key { secret, owner });
+        answer
     }
 
     fn unique_id(&self, arn: &str) -> Option<String> {
@@ -240,29 +337,87 @@ impl World {
 }
 
 impl Session {
-    /// The session's own ARN, which leaves out the role's path.
+    pub(super) fn is_of_role(&self) -> bool {
+        matches!(self.holder, Holder::Role { .. })
+    }
+
+    /// The session's own ARN: a role session's leaves out the role's path, a user's is the user's.
     pub(super) fn arn(&self) -> String {
-        let partition = self.role_arn.split(':').nth(1).unwrap_or_default();
-        let account = account_of(&self.role_arn);
-        let role = last_part(&self.role_arn);
-        format!(
-            "arn:{partition}:sts::{account}:assumed-role/{role}/{}",
-            self.name
-        )
+        match &self.holder {
+            Holder::User { arn } => arn.clone(),
+            Holder::Role {
+                arn, session_name, ..
+            } => {
+                let partition = arn.split(':').nth(1).unwrap_or_default();
+                let account = account_of(arn);
+                let role = last_part(arn);
+                format!("arn:{partition}:sts::{account}:assumed-role/{role}/{session_name}")
+            }
+        }
+    }
+
+    /// `<role's unique id>:<session name>`.
+    pub(super) fn user_id(&self) -> String {
+        match &self.holder {
+            Holder::User { arn } => arn.clone(),
+            Holder::Role {
+                id, session_name, ..
+            } => format!("{id}:{session_name}"),
+        }
     }
 }
 
-/// A document that IAM does not take, with IAM's code.
+/// What IAM does not take: its code, and what is wrong, with the user or role that it is about.
 #[derive(Clone, Debug)]
-pub struct MalformedPolicy(String);
+pub struct IamError {
+    arn: String,
+    code: &'static str,
+    message: String,
+}
 
-impl fmt::Display for MalformedPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MalformedPolicyDocument: {}", self.0)
+impl IamError {
+    fn malformed_policy(arn: &str, message: String) -> Self {
+        Self {
+            arn: arn.to_owned(),
+            code: "MalformedPolicyDocument",
+            message,
+        }
     }
 }
 
-impl std::error::Error for MalformedPolicy {}
+impl fmt::Display for IamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.arn, self.code, self.message)
+    }
+}
+
+impl std::error::Error for IamError {}
+
+/// `arn:<partition>:iam::<account>:<kind>/<path><name>`.
+fn check_arn(arn: &str, kind: &str) -> Result<(), IamError> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let named = |resource: &str| {
+        let name = resource
+            .strip_prefix(kind)
+            .and_then(|rest| rest.strip_prefix('/'));
+        name.is_some_and(|name| !name.is_empty() && !name.ends_with('/'))
+    };
+    let is_account = |id: &str| id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit());
+    match parts[..] {
+        ["arn", partition, "iam", "", account, resource]
+            if !partition.is_empty() && is_account(account) && named(resource) =>
+        {
+            Ok(())
+        }
+        _ => Err(IamError {
+            arn: format!("{arn:?}"),
+            code: "ValidationError",
+            message: format!(
+                "must be arn:<partition>:iam::<12-digit account id>:{kind}/<path><name>"
+            ),
+        }),
+    }
+}
 
 /// Makes an IAM user; see [`Simulator::user`].
 #[must_use = "nothing is made before create()"]
@@ -270,6 +425,7 @@ pub struct UserBuilder {
     simulator: Simulator,
     arn: String,
     policies: Vec<String>,
+    devices: Vec<(String, Totp)>,
 }
 
 impl UserBuilder {
@@ -278,6 +434,7 @@ impl UserBuilder {
             simulator,
             arn,
             policies: Vec::new(),
+            devices: Vec::new(),
         }
     }
 
@@ -287,13 +444,20 @@ impl UserBuilder {
         self
     }
 
+    /// Adds a virtual MFA device, whose codes are this secret's. It takes each code once.
+    pub fn mfa_device(mut self, serial: impl Into<String>, secret: Totp) -> Self {
+        self.devices.push((serial.into(), secret));
+        self
+    }
+
     /// Makes the user, or changes the policies of the one there is, and gives a new access key.
     ///
     /// # Errors
     ///
-    /// A document that IAM does not take.
-    pub fn create(self) -> Result<Credentials, MalformedPolicy> {
-        let policies = read_all(&self.policies)?;
+    /// What is no user's ARN, or no policy.
+    pub fn create(self) -> Result<Credentials, IamError> {
+        check_arn(&self.arn, "user")?;
+        let policies = read_all(&self.arn, &self.policies)?;
         let mut state = self.simulator.state();
         let world = &mut state.world;
         let id = match world.users.get(&self.arn) {
@@ -301,6 +465,14 @@ impl UserBuilder {
             None => unique("AIDA", 17),
         };
         world.users.insert(self.arn.clone(), User { id, policies });
+        for (serial, totp) in self.devices {
+            let device = Device {
+                user_arn: self.arn.clone(),
+                totp,
+                last: 0,
+            };
+            world.devices.insert(serial, device);
+        }
         let (access_key_id, secret) = (unique("AKIA", 16), random(40));
         let key = Key {
             secret: secret.clone(),
@@ -361,8 +533,9 @@ impl RoleBuilder {
         self
     }
 
-    /// `MaxSessionDuration`, 3,600 to 43,200 s. Default: 3,600 s.
-    pub fn max_session_duration(mut self, duration: std::time::Duration) -> Self {
+    /// `MaxSessionDuration`; less than 3,600 s is 3,600 s, more than 43,200 s is that. Default:
+    /// 3,600 s.
+    pub fn max_session_duration(mut self, duration: Duration) -> Self {
         self.max_session_duration = duration.as_secs().clamp(3600, 43_200) as i64;
         self
     }
@@ -372,9 +545,10 @@ impl RoleBuilder {
     ///
     /// # Errors
     ///
-    /// A document that IAM does not take, or a principal that is not there.
-    pub fn create(self) -> Result<(), MalformedPolicy> {
-        let policies = read_all(&self.policies)?;
+    /// What is no role's ARN or no policy, or a principal that is not there.
+    pub fn create(self) -> Result<(), IamError> {
+        check_arn(&self.arn, "role")?;
+        let policies = read_all(&self.arn, &self.policies)?;
         let mut state = self.simulator.state();
         let world = &mut state.world;
         let trust = self.trust.unwrap_or_else(|| {
@@ -392,9 +566,11 @@ impl RoleBuilder {
             true => Some(own_id.clone()),
             false => world.unique_id(arn),
         };
-        let trust = Policy::trust(&trust, &resolve).map_err(MalformedPolicy)?;
+        let trust = Policy::trust(&trust, &resolve)
+            .map_err(|error| IamError::malformed_policy(&self.arn, error))?;
         for (arn, json) in &self.managed {
-            let policy = Policy::permission(json).map_err(MalformedPolicy)?;
+            let policy =
+                Policy::permission(json).map_err(|error| IamError::malformed_policy(arn, error))?;
             world.managed.insert(arn.clone(), policy);
         }
         let role = Role {
@@ -408,9 +584,10 @@ impl RoleBuilder {
     }
 }
 
-fn read_all(policies: &[String]) -> Result<Vec<Policy>, MalformedPolicy> {
+fn read_all(arn: &str, policies: &[String]) -> Result<Vec<Policy>, IamError> {
     let read = policies.iter().map(|json| Policy::permission(json));
-    read.collect::<Result<_, _>>().map_err(MalformedPolicy)
+    read.collect::<Result<_, _>>()
+        .map_err(|error| IamError::malformed_policy(arn, error))
 }
 
 pub(super) fn account_of(arn: &str) -> String {
