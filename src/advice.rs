@@ -169,7 +169,7 @@ fn too_long(asked: &Asked<'_>) -> Vec<String> {
 
 fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
     let role = asked.role_arn;
-    let action = ["sts:TagSession", "sts:SetSourceIdentity"]
+    let action = ["sts:TagSession", "sts:SetSourceIdentity", "sts:SetContext"]
         .into_iter()
         .find(|action| message.contains(action))
         .unwrap_or("sts:AssumeRole");
@@ -200,6 +200,11 @@ fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
         "sts:TagSession" => lines.push(
             "give sts:TagSession a statement of its own: a condition meant for sts:AssumeRole, such \
              as sts:ExternalId, denies it"
+                .to_owned(),
+        ),
+        "sts:SetContext" => lines.push(
+            "give sts:SetContext a statement of its own, whose condition on \
+             sts:RequestContextProviders, if it has one, names the provider"
                 .to_owned(),
         ),
         "sts:SetSourceIdentity" => lines.push(format!(

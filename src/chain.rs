@@ -1,5 +1,6 @@
 //! [`RoleChain`]: a node is its parent, what to ask STS for, and its own cached credentials.
 
+use std::env::VarError;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -165,6 +166,35 @@ impl RoleChain {
     ) -> Result<Self, Error> {
         let base = Arc::new(Base::new(base, false)?);
         Self::assume_from(Parent::WebIdentity(token), base, role)
+    }
+
+    /// As [`from_web_identity`](Self::from_web_identity), from the environment variables that EKS and
+    /// other platforms set: `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_ROLE_ARN` and, if it is there,
+    /// `AWS_ROLE_SESSION_NAME`.
+    ///
+    /// # Errors
+    ///
+    /// A variable that is not there or not Unicode, or holds an [invalid](Error::is_invalid) role.
+    pub fn from_web_identity_env(base: &SdkConfig) -> Result<Self, Error> {
+        Self::from_web_identity_vars(base, |name| std::env::var(name))
+    }
+
+    fn from_web_identity_vars(
+        base: &SdkConfig,
+        var: impl Fn(&'static str) -> Result<String, VarError>,
+    ) -> Result<Self, Error> {
+        let needed = |name: &'static str| {
+            var(name).map_err(|error| {
+                let rule = format!("{error}: it says which role a web identity assumes");
+                Error::invalid_base(name, &rule)
+            })
+        };
+        let file = needed("AWS_WEB_IDENTITY_TOKEN_FILE")?;
+        let mut role = Role::new(needed("AWS_ROLE_ARN")?);
+        if let Ok(name) = var("AWS_ROLE_SESSION_NAME") {
+            role = role.session_name(name);
+        }
+        Self::from_web_identity(base, role, WebIdentityToken::from_file(file))
     }
 
     /// A chain that goes on from this one: `role` is assumed with this chain's credentials. Chains
@@ -767,5 +797,38 @@ impl Hop {
     ) -> Error {
         let role_arn = self.role().map(|role| role.role_arn.clone());
         Error::new(kind, role_arn, self.number, advice, source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_web_identity_s_role_is_read_from_the_environment() {
+        let base = SdkConfig::builder()
+            .region(Region::new("eu-west-1"))
+            .build();
+        let arn = "arn:aws:iam::111111111111:role/Pod";
+        let with = |names: &'static [&'static str]| {
+            RoleChain::from_web_identity_vars(&base, move |name| match names.contains(&name) {
+                true if name == "AWS_ROLE_ARN" => Ok(arn.to_owned()),
+                true => Ok("/token-or-name".replace('/', "")),
+                false => Err(VarError::NotPresent),
+            })
+        };
+        const FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
+        let chain = with(&[FILE, "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME"]).unwrap();
+        assert_eq!(chain.role_arn(), Some(arn));
+        assert_eq!(&*chain.hop().role().unwrap().session_name, "token-or-name");
+        with(&[FILE, "AWS_ROLE_ARN"]).unwrap();
+        for (given, missing) in [(&[FILE][..], "AWS_ROLE_ARN"), (&["AWS_ROLE_ARN"][..], FILE)] {
+            let error = with(given).unwrap_err();
+            assert_eq!(error.field(), Some(missing), "{error}");
+            assert!(
+                error.to_string().contains("environment variable not found"),
+                "{error}"
+            );
+        }
     }
 }

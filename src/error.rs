@@ -348,11 +348,23 @@ impl Kind {
 }
 
 impl Refusal {
+    /// Whether STS could not ask the identity provider for its keys, which often passes.
+    pub(crate) fn is_provider_unreachable(&self) -> bool {
+        let message = self.message.as_deref().unwrap_or_default();
+        self.code == "IDPCommunicationError"
+            || self.code == "InvalidIdentityToken" && message.contains("retrieve verification key")
+    }
+
     /// Whether the service may answer the same request better later.
     fn is_transient(&self) -> bool {
         // The caller's credentials are renewed by whoever gave them, and the SDK's signer learns
         // the server's clock: neither is this request's fault.
-        const RENEWED: [&str; 3] = ["ExpiredToken", "RequestExpired", "RequestTimeTooSkewed"];
+        const RENEWED: [&str; 4] = [
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "RequestExpired",
+            "RequestTimeTooSkewed",
+        ];
         const BUSY: [&str; 7] = [
             "Throttling",
             "ThrottlingException",
@@ -364,6 +376,7 @@ impl Refusal {
         ];
         self.status >= 500
             || matches!(self.status, 408 | 429)
+            || self.is_provider_unreachable()
             || RENEWED.contains(&self.code.as_str())
             || BUSY.contains(&self.code.as_str())
     }

@@ -404,3 +404,55 @@ mod totp {
             .as_secs()
     }
 }
+
+#[cfg(all(test, feature = "totp"))]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::Totp;
+
+    /// RFC 6238's secret, `12345678901234567890`.
+    const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+    #[test]
+    fn codes_are_the_last_six_digits_of_rfc_6238_s_test_vectors() {
+        let totp = Totp::from_secret(SECRET).unwrap();
+        for (time, code) in [
+            (59, "287082"),
+            (1_111_111_109, "081804"),
+            (1_111_111_111, "050471"),
+            (1_234_567_890, "005924"),
+            (2_000_000_000, "279037"),
+            (20_000_000_000, "353130"),
+        ] {
+            assert_eq!(totp.code_at(UNIX_EPOCH + Duration::from_secs(time)), code);
+        }
+    }
+
+    #[test]
+    fn a_secret_is_taken_as_people_have_it_and_never_shown() {
+        let at = UNIX_EPOCH + Duration::from_secs(59);
+        let url = format!("otpauth://totp/AWS:ada@111111111111?secret={SECRET}&issuer=AWS");
+        let spaced = "gezd gnbv gy3t qojq-gezd gnbv gy3t qojq====";
+        for totp in [Totp::from_secret(spaced), Totp::from_url(&url)] {
+            let totp = totp.unwrap();
+            assert_eq!(totp.code_at(at), "287082");
+            assert_eq!(format!("{totp:?}"), "Totp(\"** redacted **\")");
+        }
+        for wrong in ["", "GEZDGNB1", "GEZDGNBVGY3T", "ключ"] {
+            let error = Totp::from_secret(wrong).unwrap_err();
+            assert!(wrong.is_empty() || !format!("{error} {error:?}").contains(wrong));
+        }
+        for wrong in [
+            "https://example.com",
+            "otpauth://hotp/x?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+            "otpauth://totp/x",
+            &format!("{url}&digits=8"),
+            &format!("{url}&period=60"),
+            &format!("{url}&algorithm=SHA256"),
+        ] {
+            let error = Totp::from_url(wrong).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains(SECRET));
+        }
+    }
+}

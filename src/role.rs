@@ -44,6 +44,7 @@ pub struct Role {
     policy_arns: Vec<String>,
     tags: Vec<Tag>,
     source_identity: Option<String>,
+    provided_contexts: Vec<(String, String)>,
     mfa: Option<Mfa>,
     region: Option<String>,
 }
@@ -68,6 +69,7 @@ impl Role {
             policy_arns: Vec::new(),
             tags: Vec::new(),
             source_identity: None,
+            provided_contexts: Vec::new(),
             mfa: None,
             region: None,
         }
@@ -146,6 +148,20 @@ impl Role {
         self
     }
 
+    /// Adds a trusted context assertion, such as IAM Identity Center's
+    /// ([ProvidedContext](https://docs.aws.amazon.com/STS/latest/APIReference/API_ProvidedContext.html)):
+    /// the provider's ARN, and its signed assertion of 4 to 2,048 characters, which is a secret and
+    /// never shown. At most 5. The role's trust policy must allow `sts:SetContext`.
+    pub fn provided_context(
+        mut self,
+        provider_arn: impl Into<String>,
+        assertion: impl Into<String>,
+    ) -> Self {
+        self.provided_contexts
+            .push((provider_arn.into(), assertion.into()));
+        self
+    }
+
     /// The MFA device of the IAM user whose keys the chain starts from, and who gives its codes: for
     /// roles whose trust policy asks for `aws:MultiFactorAuthPresent`.
     ///
@@ -199,6 +215,7 @@ impl Role {
         check_policies(self.policy.as_deref(), &self.policy_arns, &account)?;
         check_tags(&self.tags, before)?;
         check_source_identity(self.source_identity.as_deref(), before)?;
+        check_provided_contexts(&self.provided_contexts)?;
         if let Some(mfa) = &self.mfa {
             check_mfa(mfa)?;
             if before.hop > 1 {
@@ -221,6 +238,7 @@ impl Role {
             policy_arns: self.policy_arns,
             tags: self.tags,
             source_identity: self.source_identity,
+            provided_contexts: self.provided_contexts,
             mfa: self.mfa,
             region: self.region.map(check_region).transpose()?,
         })
@@ -242,6 +260,7 @@ impl fmt::Debug for Role {
             .field("policy_arns", &self.policy_arns)
             .field("tags", &tags)
             .field("source_identity", &self.source_identity)
+            .field("provided_contexts", &self.provided_contexts.len())
             .field("mfa", &self.mfa.as_ref().map(|mfa| &mfa.serial))
             .field("region", &self.region)
             .finish()
@@ -259,6 +278,7 @@ pub(crate) struct Request {
     pub(crate) policy_arns: Vec<String>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) source_identity: Option<String>,
+    pub(crate) provided_contexts: Vec<(String, String)>,
     pub(crate) mfa: Option<Mfa>,
     pub(crate) region: Option<Region>,
 }
@@ -270,6 +290,7 @@ impl Request {
             ("external_id", self.external_id.is_some()),
             ("tag", !self.tags.is_empty()),
             ("source_identity", self.source_identity.is_some()),
+            ("provided_context", !self.provided_contexts.is_empty()),
             ("mfa", self.mfa.is_some()),
         ];
         match given.into_iter().find(|(_, given)| *given) {
@@ -421,6 +442,28 @@ pub(crate) fn check_mfa(mfa: &Mfa) -> Result<(), Broken> {
         return broken(
             "must be the device's serial number or ARN, arn:<partition>:iam::<account>:mfa/<name>",
         );
+    }
+    Ok(())
+}
+
+fn check_provided_contexts(contexts: &[(String, String)]) -> Result<(), Broken> {
+    if contexts.len() > 5 {
+        let rule = format!("at most 5 context assertions, not {}", contexts.len());
+        return Err(Broken::new("provided_context", rule, None));
+    }
+    for (provider_arn, assertion) in contexts {
+        let broken = |rule: &str, shown| Err(Broken::new("provided_context", rule, shown));
+        if !(20..=2048).contains(&provider_arn.chars().count())
+            || ArnParts::parse(provider_arn).is_none()
+        {
+            return broken(
+                "the provider must be an ARN of 20 to 2048 characters",
+                Some(provider_arn),
+            );
+        }
+        if !(4..=2048).contains(&assertion.chars().count()) {
+            return broken("the assertion must have 4 to 2048 characters", None);
+        }
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use aws_sdk_sts::config::timeout::TimeoutConfig;
 use aws_sdk_sts::config::{BehaviorVersion, Builder, IdentityCache};
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::RequestId;
-use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
+use aws_sdk_sts::types::{PolicyDescriptorType, ProvidedContext, Tag};
 use aws_smithy_async::rt::sleep::SharedAsyncSleep;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
@@ -104,6 +104,7 @@ impl Sts {
             .set_tags(tags(request))
             .set_transitive_tag_keys(transitive_tag_keys(request))
             .set_source_identity(request.source_identity.clone())
+            .set_provided_contexts(provided_contexts(request))
             .set_serial_number(mfa.map(|(serial, _)| serial.to_owned()))
             .set_token_code(mfa.map(|(_, code)| code.to_owned()))
             .customize()
@@ -247,10 +248,9 @@ pub(crate) fn is_wrong_code(failure: &Failure) -> bool {
     failure.is("AccessDenied") && failure.says("invalid MFA one time pass code")
 }
 
-/// Whether the identity provider could not be asked, which often passes.
+/// Whether the identity provider could not be asked.
 pub(crate) fn is_provider_unreachable(failure: &Failure) -> bool {
-    failure.is("IDPCommunicationError")
-        || failure.is("InvalidIdentityToken") && failure.says("retrieve verification key")
+    matches!(&failure.kind, Kind::Refused(refusal) if refusal.is_provider_unreachable())
 }
 
 /// Whether STS says that the web identity token has expired.
@@ -292,6 +292,17 @@ fn tags(request: &Request) -> Option<Vec<Tag>> {
         .filter_map(|tag| Tag::builder().key(&tag.key).value(&tag.value).build().ok())
         .collect();
     (!tags.is_empty()).then_some(tags)
+}
+
+fn provided_contexts(request: &Request) -> Option<Vec<ProvidedContext>> {
+    let contexts = request.provided_contexts.iter();
+    let contexts: Vec<_> = contexts
+        .map(|(provider_arn, assertion)| {
+            let context = ProvidedContext::builder().provider_arn(provider_arn);
+            context.context_assertion(assertion).build()
+        })
+        .collect();
+    (!contexts.is_empty()).then_some(contexts)
 }
 
 fn transitive_tag_keys(request: &Request) -> Option<Vec<String>> {

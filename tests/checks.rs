@@ -322,6 +322,28 @@ fn a_source_identity_is_well_formed_and_never_changed_down_the_chain() {
 }
 
 #[test]
+fn context_assertions_are_at_most_5_and_never_shown() {
+    let provider = "arn:aws:iam::aws:contextProvider/IdentityCenter";
+    let five = (0..5).fold(role(), |role, _| {
+        role.provided_context(provider, "assertion")
+    });
+    assert!(!format!("{five:?}").contains("assertion\""));
+    add(five.clone()).unwrap();
+    let six = five.provided_context(provider, "assertion");
+    assert_says(&refused(six), "provided_context", &["at most 5", "not 6"]);
+    let secret = "s".repeat(2049);
+    for (arn, assertion, rule) in [
+        ("IdentityCenter", "assertion", "the provider must be an ARN"),
+        (provider, "abc", "4 to 2048 characters"),
+        (provider, &*secret, "4 to 2048 characters"),
+    ] {
+        let error = refused(role().provided_context(arn, assertion));
+        assert_says(&error, "provided_context", &[rule]);
+        assert!(!error.to_string().contains("sss"));
+    }
+}
+
+#[test]
 fn a_region_is_a_host_name_s_part() {
     add(role().region("eu-central-2")).unwrap();
     for bad in ["", "eu-west-1.evil.example", "EU-WEST-1", "eu west"] {

@@ -120,6 +120,15 @@ async fn the_refused_action_decides_the_advice() {
         &refusal(&inherits).await,
         &["sts:TagSession", "passes no tags itself", "inherited"],
     );
+    let provider = "arn:aws:iam::aws:contextProvider/IdentityCenter";
+    let context = chain(
+        Role::new(HUB),
+        Role::new(TENANT).provided_context(provider, "assertion"),
+    );
+    assert_advises(
+        &refusal(&context).await,
+        &["must allow sts:SetContext", "RequestContextProviders"],
+    );
     let identity = chain(Role::new(HUB).source_identity("ada"), Role::new(TENANT));
     assert_advises(
         &refusal(&identity).await,

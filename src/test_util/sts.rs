@@ -154,6 +154,9 @@ fn assume_role(
     if !asked.tags.is_empty() || !inherited.tags.is_empty() {
         actions.push("sts:TagSession");
     }
+    if asked.contexts {
+        actions.push("sts:SetContext");
+    }
     actions.push("sts:AssumeRole");
     for action in actions {
         let mut context = context(caller, &asked, source_identity.as_deref(), action);
@@ -321,6 +324,7 @@ struct Asked {
     policy_arns: Vec<String>,
     tags: Vec<SessionTag>,
     source_identity: Option<String>,
+    contexts: bool,
 }
 
 impl Asked {
@@ -415,6 +419,9 @@ impl Asked {
                 })
                 .collect(),
             source_identity,
+            contexts: parameters
+                .first("ProvidedContexts.member.1.ProviderArn")
+                .is_some(),
         })
     }
 }

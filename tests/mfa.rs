@@ -1,0 +1,509 @@
+//! MFA: codes that are asked for, made, refused, and never sent twice.
+
+mod common;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_role_chain::test_util::{Fault, Simulator};
+use aws_role_chain::{
+    Error, GetSessionToken, MfaReason, MfaRequest, ProvideMfaCode, Role, RoleChain, Totp,
+};
+use aws_types::SdkConfig;
+use common::*;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A device of the user's; each test has its own, because codes are good once in a process.
+struct World {
+    aws: Simulator,
+    base: SdkConfig,
+    serial: String,
+}
+
+impl World {
+    fn new(device: &str) -> Self {
+        let aws = Simulator::new();
+        let serial = format!("arn:aws:iam::111111111111:mfa/{device}");
+        let keys = aws
+            .user(USER)
+            .policy(allow("sts:*"))
+            .mfa_device(&*serial, Totp::from_secret(SECRET).unwrap())
+            .create()
+            .unwrap();
+        let with_mfa = trusts("111111111111").replace(
+            r#""Principal""#,
+            r#""Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}, "Principal""#,
+        );
+        aws.role(HUB)
+            .trust(with_mfa)
+            .policy(allow("sts:*"))
+            .create()
+            .unwrap();
+        aws.role(TENANT)
+            .trust(trusts("222222222222"))
+            .create()
+            .unwrap();
+        let base = aws.sdk_config(keys);
+        Self { aws, base, serial }
+    }
+
+    fn hub(&self, codes: impl ProvideMfaCode + 'static) -> RoleChain {
+        RoleChain::new(&self.base, Role::new(HUB).mfa(&*self.serial, codes)).unwrap()
+    }
+
+    fn session(&self, codes: impl ProvideMfaCode + 'static) -> RoleChain {
+        let request = GetSessionToken::new().mfa(&*self.serial, codes);
+        RoleChain::from_session_token(&self.base, request).unwrap()
+    }
+
+    fn totp(&self) -> Totp {
+        Totp::from_secret(SECRET).unwrap()
+    }
+
+    /// Every code that STS was sent.
+    fn codes(&self) -> Vec<String> {
+        let calls = self.aws.calls();
+        let codes = calls.iter().filter_map(|call| call.parameter("TokenCode"));
+        codes.map(str::to_owned).collect()
+    }
+}
+
+/// Answers with what the device shows, and remembers what was asked.
+#[derive(Clone)]
+struct Person {
+    aws: Simulator,
+    asked: Arc<Mutex<Vec<MfaRequest>>>,
+}
+
+impl Person {
+    fn of(world: &World) -> Self {
+        Self {
+            aws: world.aws.clone(),
+            asked: Arc::default(),
+        }
+    }
+
+    fn reasons(&self) -> Vec<MfaReason> {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().map(|request| request.reason.clone()).collect()
+    }
+
+    fn codes(&self) -> impl ProvideMfaCode + 'static {
+        let this = self.clone();
+        move |request: MfaRequest| {
+            let code = this.aws.mfa_code(&request.serial).unwrap();
+            this.asked.lock().unwrap().push(request);
+            async move { Ok::<_, Error>(code) }
+        }
+    }
+}
+
+/// Gives these codes, one after the other.
+fn gives(codes: &[&str]) -> (impl ProvideMfaCode + 'static, Arc<Mutex<Vec<MfaReason>>>) {
+    let left = Mutex::new(
+        codes
+            .iter()
+            .rev()
+            .map(|code| (*code).to_owned())
+            .collect::<Vec<_>>(),
+    );
+    let reasons = Arc::new(Mutex::new(Vec::new()));
+    let seen = reasons.clone();
+    let provider = move |request: MfaRequest| {
+        seen.lock().unwrap().push(request.reason);
+        let code = left.lock().unwrap().pop().ok_or("no more codes");
+        async move { code }
+    };
+    (provider, reasons)
+}
+
+#[tokio::test]
+async fn a_role_behind_mfa_is_assumed_with_a_code_and_not_without() {
+    let world = World::new("plain");
+    let person = Person::of(&world);
+    world.hub(person.codes()).refresh().await.unwrap();
+
+    let asked = person.asked.lock().unwrap()[0].clone();
+    assert_eq!(
+        (&*asked.serial, asked.role_arn.as_deref(), asked.hop),
+        (&*world.serial, Some(HUB), 1)
+    );
+    assert_eq!(asked.reason, MfaReason::First);
+    let question = asked.to_string();
+    assert_eq!(
+        question,
+        format!("MFA code of {}, to assume {HUB}", world.serial)
+    );
+
+    let without = RoleChain::new(&world.base, Role::new(HUB)).unwrap();
+    let error = without.refresh().await.unwrap_err();
+    assert!(
+        error.is_access_denied() && error.to_string().contains("no MFA code was sent"),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_code_is_asked_for_again_with_stss_message_three_times_in_all() {
+    let world = World::new("wrong");
+    let (codes, reasons) = gives(&["000000", "000001", "000002", "000003"]);
+    let hub = world.hub(codes);
+
+    let error = hub.refresh().await.unwrap_err();
+
+    let message = "MultiFactorAuthentication failed with invalid MFA one time pass code. ";
+    let refused = MfaReason::Refused(message.to_owned());
+    assert_eq!(
+        *reasons.lock().unwrap(),
+        [MfaReason::First, refused.clone(), refused]
+    );
+    assert_eq!(world.codes(), ["000000", "000001", "000002"]);
+    assert_eq!(error.message(), Some(message));
+    assert!(error.to_string().contains("a code is good once"), "{error}");
+    for code in world.codes() {
+        assert!(!format!("{error} {error:?}").contains(&code));
+    }
+    // Callers that loop do not make it ask again at once.
+    hub.provide_credentials().await.unwrap_err();
+    assert_eq!(reasons.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_no_code_or_was_used_is_not_sent() {
+    let world = World::new("unsent");
+    let good = world.aws.mfa_code(&world.serial).unwrap();
+    world.hub(gives(&[&good]).0).refresh().await.unwrap();
+
+    let (codes, reasons) = gives(&["12345", &good, "abcdef"]);
+    let error = world.hub(codes).refresh().await.unwrap_err();
+
+    assert_eq!(world.codes(), [&*good], "nothing more was sent");
+    let reasons = reasons.lock().unwrap();
+    assert!(matches!(&reasons[1], MfaReason::Refused(why) if why == "A code has six digits."));
+    assert_eq!(reasons[2], MfaReason::AlreadyUsed);
+    assert!(
+        error
+            .to_string()
+            .contains("no MFA code of arn:aws:iam::111111111111:mfa/unsent"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_provider_s_error_reaches_the_caller_whole() {
+    let world = World::new("fails");
+    let hub = world.hub(gives(&[]).0);
+    let error = hub.refresh().await.unwrap_err();
+    assert!(!error.is_transient() && error.code().is_none());
+    assert_eq!(
+        std::error::Error::source(&error).unwrap().to_string(),
+        "no more codes"
+    );
+    assert_eq!(world.aws.requests(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn totp_waits_for_the_next_step_rather_than_send_a_code_twice() {
+    let world = World::new("steps");
+    let first = world.hub(world.totp());
+    let second = world.hub(world.totp());
+    first.refresh().await.unwrap();
+    let start = world.aws.clock().elapsed();
+    second.refresh().await.unwrap();
+    first.refresh().await.unwrap();
+
+    let waited = world.aws.clock().elapsed() - start;
+    assert!(waited > 30 * SECOND && waited <= 60 * SECOND, "{waited:?}");
+    let mut codes = world.codes();
+    assert_eq!(codes.len(), 3);
+    codes.dedup();
+    assert_eq!(codes.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_chains_with_one_device_send_no_code_twice() {
+    let world = World::new("hundred");
+    let mut callers = JoinSet::new();
+    for _ in 0..100 {
+        let chain = world.hub(world.totp());
+        callers.spawn(async move { chain.refresh().await });
+    }
+    for result in callers.join_all().await {
+        result.unwrap();
+    }
+    let codes = world.codes();
+    assert_eq!(codes.len(), 100);
+    // STS refuses a code that it has taken before, so each was another.
+    let took = world.aws.clock().elapsed();
+    assert!(
+        took >= 98 * 30 * SECOND && took <= 100 * 30 * SECOND,
+        "{took:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn totp_chains_refresh_themselves_like_any_other() {
+    let world = World::new("self");
+    let tenant = world.hub(world.totp()).assume(Role::new(TENANT)).unwrap();
+    tenant.provide_credentials().await.unwrap();
+    world.aws.set_latency(Duration::from_millis(50));
+    for _ in 0..24 * 60 {
+        let before = world.aws.clock().elapsed();
+        tenant.provide_credentials().await.unwrap();
+        assert_eq!(world.aws.clock().elapsed(), before, "a caller waited");
+        world.aws.clock().advance(MINUTE).await;
+    }
+    assert!(
+        (27..=33).contains(&world.codes().len()),
+        "{}",
+        world.codes().len()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_is_asked_only_while_somebody_waits_and_as_late_as_can_be() {
+    let world = World::new("late");
+    let person = Person::of(&world);
+    let hub = world.hub(person.codes());
+    let tenant = hub.assume(Role::new(TENANT)).unwrap();
+    tenant.provide_credentials().await.unwrap();
+    assert_eq!(person.reasons(), [MfaReason::First]);
+
+    // The tenant renews itself with what the hub has, as long as that is good; nobody is asked.
+    for _ in 0..58 {
+        tenant.provide_credentials().await.unwrap();
+        hub.provide_credentials().await.unwrap();
+        world.aws.clock().advance(MINUTE).await;
+    }
+    assert_eq!(person.reasons().len(), 1);
+    assert_eq!(world.aws.assumed(TENANT), 2);
+    // Left alone, it asks nobody either.
+    world.aws.clock().advance(24 * HOUR).await;
+    assert_eq!(person.reasons().len(), 1);
+    assert_eq!(world.aws.assumed(HUB), 1);
+
+    tenant.provide_credentials().await.unwrap();
+    assert_eq!(person.reasons(), [MfaReason::First, MfaReason::Renewal]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_the_last_minute_a_caller_asks() {
+    let world = World::new("minute");
+    let person = Person::of(&world);
+    let hub = world.hub(person.codes());
+    let first = hub.provide_credentials().await.unwrap();
+    world.aws.clock().advance(HOUR - 30 * SECOND).await;
+    let second = hub.provide_credentials().await.unwrap();
+    assert_ne!(first, second);
+    assert_eq!(person.reasons(), [MfaReason::First, MfaReason::Renewal]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_typed_after_the_sdk_gave_up_serves_the_next_call_and_is_asked_once() {
+    let world = World::new("slow");
+    let (typed, asked) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+    let (waits, counts, aws) = (typed.clone(), asked.clone(), world.aws.clone());
+    let hub = world.hub(move |request: MfaRequest| {
+        let (waits, counts, aws) = (waits.clone(), counts.clone(), aws.clone());
+        async move {
+            counts.fetch_add(1, Ordering::Relaxed);
+            waits.notified().await;
+            aws.mfa_code(&request.serial).ok_or("no such device")
+        }
+    });
+    // With the SDK's default cache, which gives a provider some twenty seconds.
+    let provider = SharedCredentialsProvider::new(hub);
+    let config = world
+        .base
+        .to_builder()
+        .credentials_provider(provider)
+        .build();
+    let client = aws_sdk_sts::Client::new(&config);
+
+    let started = world.aws.clock().elapsed();
+    client.get_caller_identity().send().await.unwrap_err();
+    let gave_up = world.aws.clock().elapsed() - started;
+    assert!(gave_up < 40 * SECOND, "{gave_up:?}");
+    world.aws.clock().advance(40 * SECOND - gave_up).await;
+    typed.notify_one();
+    let me = client.get_caller_identity().send().await.unwrap();
+
+    assert!(me.arn().unwrap().contains(":assumed-role/Hub/"), "{me:?}");
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_is_not_sent_again_when_sts_does_not_answer() {
+    let world = World::new("once");
+    let person = Person::of(&world);
+    let hub = world.hub(person.codes());
+    world.aws.fail(Fault::service_unavailable());
+    assert!(hub.refresh().await.unwrap_err().is_transient());
+    assert_eq!(world.codes().len(), 1, "the SDK does not retry it");
+    world.aws.recover();
+    world.aws.clock().advance(30 * SECOND).await;
+    hub.provide_credentials().await.unwrap();
+    assert_eq!(person.reasons(), [MfaReason::First, MfaReason::First]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_code_of_a_session_token_serves_every_role_behind_it() {
+    let world = World::new("session");
+    let person = Person::of(&world);
+    let me = world.session(person.codes());
+    let roles: Vec<RoleChain> = (0..20)
+        .map(|i| {
+            let arn = format!("arn:aws:iam::222222222222:role/R{i}");
+            let with_mfa = trusts("111111111111").replace(
+                r#""Principal""#,
+                r#""Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"},
+                    "NumericLessThan": {"aws:MultiFactorAuthAge": "43200"}}, "Principal""#,
+            );
+            world.aws.role(&arn).trust(with_mfa).create().unwrap();
+            me.assume(Role::new(arn)).unwrap()
+        })
+        .collect();
+    for role in &roles {
+        role.provide_credentials().await.unwrap();
+    }
+    assert_eq!(world.codes().len(), 1);
+    assert_eq!(me.role_arn(), None);
+    let asked = person.asked.lock().unwrap()[0].to_string();
+    assert_eq!(asked, format!("MFA code of {}", world.serial));
+    // Twelve hours on one code, each role renewing itself.
+    for _ in 0..11 * 60 {
+        roles[0].provide_credentials().await.unwrap();
+        world.aws.clock().advance(MINUTE).await;
+    }
+    assert_eq!(world.codes().len(), 1);
+    assert_eq!(
+        me.status()[0].to_string().split(':').next(),
+        Some("session token")
+    );
+
+    let error = me.assume(Role::new(HUB).duration(2 * HOUR)).unwrap_err();
+    assert_eq!(error.field(), Some("duration"), "{error}");
+}
+
+#[tokio::test]
+async fn a_session_token_needs_long_term_keys_and_says_so_before_the_call() {
+    let world = World::new("long-term");
+    let session = world.hub(Person::of(&world).codes());
+    let requests = world.aws.requests();
+    let source = SharedCredentialsProvider::new(session.provide_credentials().await.unwrap());
+    let base = world.base.to_builder().credentials_provider(source).build();
+    let me = RoleChain::from_session_token(&base, GetSessionToken::new()).unwrap();
+
+    let error = me.refresh().await.unwrap_err();
+
+    assert_eq!(world.aws.requests(), requests + 1, "only the role's own");
+    let text = error.to_string();
+    assert!(
+        text.starts_with(
+            "getting a session token (hop 1 of 1): needs an IAM user's long-term keys"
+        ),
+        "{text}"
+    );
+    assert!(text.contains("ASIA") && !error.is_transient(), "{text}");
+}
+
+#[tokio::test]
+async fn what_breaks_a_rule_is_refused_before_any_question() {
+    let world = World::new("rules");
+    let nobody = || gives(&[]).0;
+    let hub = world.hub(nobody());
+    let later = hub
+        .assume(Role::new(TENANT).mfa(&*world.serial, nobody()))
+        .unwrap_err();
+    assert_eq!(later.field(), Some("mfa"));
+    assert!(
+        later.to_string().contains("first hop only")
+            && later.to_string().contains("from_session_token")
+    );
+    for (serial, rule) in [
+        ("short", "9 to 256 characters"),
+        (
+            "arn:aws:iam::111111111111:user/ada",
+            "the device's serial number or ARN",
+        ),
+        ("arn:aws:iam::111111111111:u2f/user/ada/key-1", "passkey"),
+        ("GAHT 12345678", "character 5 is another"),
+    ] {
+        let error = RoleChain::new(&world.base, Role::new(HUB).mfa(serial, nobody())).unwrap_err();
+        assert_eq!(error.field(), Some("mfa"));
+        assert!(
+            error.to_string().contains(rule) && error.to_string().contains(serial),
+            "{error}"
+        );
+    }
+    for (seconds, good) in [(899, false), (900, true), (129_600, true), (129_601, false)] {
+        let request = GetSessionToken::new().duration(seconds * SECOND);
+        let made = RoleChain::from_session_token(&world.base, request);
+        assert_eq!(made.is_ok(), good, "{seconds}");
+        if let Err(error) = made {
+            assert!(
+                error
+                    .to_string()
+                    .contains("duration: must be 900 to 129600 whole seconds"),
+                "{error}"
+            );
+        }
+    }
+    let shown = format!(
+        "{:?} {:?}",
+        Role::new(HUB).mfa("GAHT12345678", nobody()),
+        GetSessionToken::new()
+    );
+    assert!(shown.contains("GAHT12345678"));
+}
+
+#[tokio::test]
+async fn sts_refuses_devices_of_others_with_its_own_texts_and_advice() {
+    let world = World::new("others");
+    let other = world
+        .aws
+        .user("arn:aws:iam::111111111111:user/other")
+        .policy(allow("sts:*"));
+    let base = world.aws.sdk_config(other.create().unwrap());
+    let role = Role::new(HUB).mfa(&*world.serial, gives(&["123456"]).0);
+    let error = RoleChain::new(&base, role)
+        .unwrap()
+        .refresh()
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.message(),
+        Some(
+            "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA serial number is valid and associated with this user."
+        )
+    );
+    assert!(
+        error
+            .to_string()
+            .contains("the device must belong to the user"),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn mfa_context_goes_with_a_session_token_and_into_role_sessions_only_by_the_switch() {
+    for travels in [false, true] {
+        let world = World::new(if travels { "travels" } else { "stays" });
+        world.aws.set_mfa_travels(travels);
+        let with_mfa = trusts("222222222222").replace(
+            r#""Principal""#,
+            r#""Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}, "Principal""#,
+        );
+        world.aws.role(TENANT).trust(with_mfa).create().unwrap();
+        let hub = world.session(world.totp()).assume(Role::new(HUB)).unwrap();
+        hub.refresh().await.unwrap();
+        let tenant = hub.assume(Role::new(TENANT)).unwrap();
+        assert_eq!(tenant.refresh().await.is_ok(), travels);
+    }
+}

@@ -1,0 +1,355 @@
+//! Chains that start with a web identity: tokens from files and callbacks, renewed, refused, retried.
+
+mod common;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use aws_credential_types::provider::ProvideCredentials;
+use aws_role_chain::test_util::{Fault, Simulator};
+use aws_role_chain::{Error, Role, RoleChain, WebIdentityToken};
+use aws_smithy_async::time::TimeSource;
+use aws_types::SdkConfig;
+use common::*;
+use serde_json::{Value, json};
+
+const ISSUER: &str = "https://token.example.com/pool";
+const PROVIDER: &str = "arn:aws:iam::222222222222:oidc-provider/token.example.com/pool";
+const SUBJECT: &str = "repo:octo-org/octo-repo:ref:refs/heads/main";
+
+struct World {
+    aws: Simulator,
+    /// Without credentials: the token takes their place.
+    base: SdkConfig,
+}
+
+impl World {
+    fn new() -> Self {
+        let aws = Simulator::new();
+        let key = include_str!("keys/oidc-public.pem");
+        aws.oidc_provider(PROVIDER, &["sts.amazonaws.com"], key)
+            .unwrap();
+        aws.role(HUB)
+            .trust(trust("sts:AssumeRoleWithWebIdentity", SUBJECT))
+            .policy(allow("sts:*"))
+            .max_session_duration(12 * HOUR)
+            .create()
+            .unwrap();
+        aws.role(TENANT)
+            .trust(trusts("222222222222"))
+            .create()
+            .unwrap();
+        let mut base = aws.sdk_config(user(&aws)).into_builder();
+        base.set_credentials_provider(None);
+        Self {
+            base: base.build(),
+            aws,
+        }
+    }
+
+    fn chain(&self, token: WebIdentityToken) -> RoleChain {
+        RoleChain::from_web_identity(&self.base, Role::new(HUB), token).unwrap()
+    }
+
+    /// A token that is good for ten minutes, with these claims changed.
+    fn token(&self, changed: Value) -> String {
+        sign(&self.aws, changed)
+    }
+
+    /// Tokens made when they are asked for, counted.
+    fn tokens(&self) -> (WebIdentityToken, Arc<AtomicUsize>) {
+        let (aws, asked) = (self.aws.clone(), Arc::new(AtomicUsize::new(0)));
+        let counted = asked.clone();
+        let tokens = WebIdentityToken::from_provider(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let token = sign(&aws, json!({}));
+            async { Ok::<_, Error>(token) }
+        });
+        (tokens, asked)
+    }
+}
+
+fn sign(aws: &Simulator, changed: Value) -> String {
+    let now = aws
+        .clock()
+        .now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let mut claims = json!({
+        "iss": ISSUER, "sub": SUBJECT, "aud": "sts.amazonaws.com", "iat": now, "exp": now + 600,
+    });
+    for (name, value) in changed.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    let key = jsonwebtoken::EncodingKey::from_ec_pem(include_bytes!("keys/oidc-private.pem"));
+    let header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::ES256);
+    jsonwebtoken::encode(&header, &claims, &key.unwrap()).unwrap()
+}
+
+fn trust(action: &str, subject: &str) -> String {
+    format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "{action}",
+            "Principal": {{"Federated": "{PROVIDER}"}}, "Condition": {{"StringEquals": {{
+                "token.example.com/pool:aud": "sts.amazonaws.com",
+                "token.example.com/pool:sub": "{subject}"}}}}}}}}"#
+    )
+}
+
+/// Always this token.
+fn fixed(token: String) -> WebIdentityToken {
+    WebIdentityToken::from_provider(move || {
+        let token = token.clone();
+        async { Ok::<_, Error>(token) }
+    })
+}
+
+fn file(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("role-chain-{name}-{}", std::process::id()))
+}
+
+#[tokio::test]
+async fn a_token_takes_the_place_of_credentials_and_roles_chain_on_from_it() {
+    let world = World::new();
+    let (tokens, _) = world.tokens();
+    let pod = world.chain(tokens);
+    let tenant = pod.assume(Role::new(TENANT)).unwrap();
+
+    let credentials = tenant.provide_credentials().await.unwrap();
+
+    assert_eq!(credentials.account_id().unwrap().as_str(), "333333333333");
+    let session = pod.status()[0].session_arn.clone().unwrap();
+    assert!(
+        session.starts_with("arn:aws:sts::222222222222:assumed-role/Hub/web_identity-"),
+        "{session}"
+    );
+    let calls = world.aws.calls();
+    assert_eq!(calls[0].action, "AssumeRoleWithWebIdentity");
+    assert_eq!(calls[0].access_key_id, None, "nobody signs");
+    assert_eq!(calls.len(), 2);
+}
+
+#[tokio::test]
+async fn twelve_hours_are_no_chaining_but_what_comes_after_is() {
+    let world = World::new();
+    let (tokens, _) = world.tokens();
+    let role = Role::new(HUB).duration(12 * HOUR);
+    let pod = RoleChain::from_web_identity(&world.base, role, tokens).unwrap();
+    pod.refresh().await.unwrap();
+    assert!(pod.status()[0].expiry.unwrap() > world.aws.clock().now() + 11 * HOUR);
+    let error = pod
+        .assume(Role::new(TENANT).duration(2 * HOUR))
+        .unwrap_err();
+    assert_eq!(error.field(), Some("duration"));
+}
+
+#[tokio::test]
+async fn what_a_web_identity_s_role_cannot_be_asked_for_is_refused() {
+    let world = World::new();
+    let role = || Role::new(HUB);
+    for (role, field) in [
+        (role().external_id("c0ffee"), "external_id"),
+        (role().tag("a", "b"), "tag"),
+        (role().source_identity("ada"), "source_identity"),
+        (
+            role().mfa("GAHT12345678", aws_role_chain::TerminalPrompt::new()),
+            "mfa",
+        ),
+        (role().session_name("a b"), "session_name"),
+    ] {
+        let token = WebIdentityToken::from_file("/nowhere");
+        let error = RoleChain::from_web_identity(&world.base, role, token).unwrap_err();
+        assert_eq!(error.field(), Some(field), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_is_read_again_at_each_load() {
+    let world = World::new();
+    let path = file("rotated");
+    std::fs::write(&path, world.token(json!({})) + "\n").unwrap();
+    let pod = world.chain(WebIdentityToken::from_file(&path));
+    pod.provide_credentials().await.unwrap();
+
+    // The old token is long dead when the window opens.
+    world.aws.clock().advance(40 * MINUTE).await;
+    std::fs::write(&path, world.token(json!({"exp": u32::MAX}))).unwrap();
+    world.aws.clock().advance(19 * MINUTE).await;
+    assert_eq!(world.aws.requests(), 2, "it refreshed itself");
+    assert!(pod.status()[0].last_error.is_none());
+    std::fs::remove_file(path).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_or_holds_no_token_is_named() {
+    let world = World::new();
+    let path = file("empty");
+    for (written, why) in [
+        (None, "No such file"),
+        (Some(""), "4 to 20000 characters, this one has 0"),
+    ] {
+        match written {
+            Some(text) => std::fs::write(&path, text).unwrap(),
+            None => drop(std::fs::remove_file(&path)),
+        }
+        let pod = world.chain(WebIdentityToken::from_file(&path));
+        let error = pod.refresh().await.unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("(hop 1 of 1): no web identity token"),
+            "{error}"
+        );
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        if cfg!(unix) {
+            assert!(cause.contains(why), "{cause}");
+        }
+    }
+    assert_eq!(world.aws.requests(), 0);
+    let _ = std::fs::remove_file(path);
+}
+
+#[tokio::test]
+async fn an_expired_token_is_read_once_more() {
+    let world = World::new();
+    let (aws, asked) = (world.aws.clone(), Arc::new(AtomicUsize::new(0)));
+    let counted = asked.clone();
+    let pod = world.chain(WebIdentityToken::from_provider(move || {
+        let expired = counted.fetch_add(1, Ordering::Relaxed) == 0;
+        let token = sign(
+            &aws,
+            if expired {
+                json!({"exp": 1})
+            } else {
+                json!({})
+            },
+        );
+        async { Ok::<_, Error>(token) }
+    }));
+    pod.refresh().await.unwrap();
+    assert_eq!(
+        (asked.load(Ordering::Relaxed), world.aws.requests()),
+        (2, 2)
+    );
+
+    let dead = world.chain(fixed(world.token(json!({"exp": 1}))));
+    let error = dead.refresh().await.unwrap_err();
+    assert_eq!(error.code(), Some("ExpiredTokenException"));
+    assert!(error.to_string().contains("it was read twice"), "{error}");
+    assert_eq!(world.aws.requests(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_sts_cannot_ask_is_tried_three_times() {
+    let message = "Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements";
+    let world = World::new();
+    world
+        .aws
+        .fail(Fault::error(400, "InvalidIdentityToken", message));
+    let (tokens, _) = world.tokens();
+    let pod = world.chain(tokens);
+    let error = pod.refresh().await.unwrap_err();
+    assert_eq!(world.aws.requests(), 3);
+    assert_eq!(world.aws.clock().elapsed(), Duration::from_secs(3));
+    assert!(error.to_string().contains("jwks_uri"), "{error}");
+    assert!(error.is_transient(), "it often passes");
+}
+
+#[tokio::test]
+async fn sts_s_refusals_are_its_own_and_come_with_advice() {
+    let world = World::new();
+    let cases = [
+        (
+            json!({"sub": "repo:other"}),
+            "AccessDenied",
+            "Not authorized to perform sts:AssumeRoleWithWebIdentity",
+            "decode the token and compare",
+        ),
+        (
+            json!({"aud": "other"}),
+            "InvalidIdentityToken",
+            "Incorrect token audience",
+            "client ids",
+        ),
+        (
+            json!({"iss": "https://other.example.com"}),
+            "InvalidIdentityToken",
+            "No OpenIDConnect provider found in your account for https://other.example.com",
+            "account 222222222222",
+        ),
+        (
+            json!({"https://aws.amazon.com/tags": {"principal_tags": {"team": ["x"]}}}),
+            "AccessDenied",
+            "Not authorized to perform sts:AssumeRoleWithWebIdentity",
+            "sts:TagSession",
+        ),
+    ];
+    for (claims, code, message, advice) in cases {
+        let error = world
+            .chain(fixed(world.token(claims)))
+            .refresh()
+            .await
+            .unwrap_err();
+        assert_eq!((error.code(), error.message()), (Some(code), Some(message)));
+        assert!(error.advice().join("\n").contains(advice), "{error}");
+    }
+    let mut forged = world.token(json!({}));
+    forged.replace_range(forged.len() - 4.., "AAAA");
+    let error = world
+        .chain(fixed(forged.clone()))
+        .refresh()
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Some("InvalidIdentityToken"));
+    assert!(
+        !format!("{error} {error:?}").contains(&forged),
+        "a token is a secret"
+    );
+}
+
+#[tokio::test]
+async fn tags_of_a_token_are_inherited_and_need_permission_at_the_next_hop() {
+    let world = World::new();
+    let with_tags = trust(r#"sts:*"#, SUBJECT);
+    world
+        .aws
+        .role(HUB)
+        .trust(with_tags)
+        .policy(allow("sts:*"))
+        .create()
+        .unwrap();
+    let claims = json!({"https://aws.amazon.com/tags": {
+        "principal_tags": {"team": ["payments"]}, "transitive_tag_keys": ["team"]}});
+    let pod = world.chain(fixed(world.token(claims)));
+    pod.assume(Role::new(TENANT))
+        .unwrap()
+        .refresh()
+        .await
+        .unwrap();
+
+    let error = pod
+        .assume(Role::new(TENANT).tag("Team", "x"))
+        .unwrap()
+        .refresh()
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Some("InvalidParameterValue"));
+    assert!(error.to_string().contains("leave that key out"), "{error}");
+
+    let no_tags = trusts("222222222222").replace(r#", "sts:TagSession""#, "");
+    world.aws.role(TENANT).trust(no_tags).create().unwrap();
+    let error = pod
+        .assume(Role::new(TENANT))
+        .unwrap()
+        .refresh()
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("passes no tags itself: they are inherited"),
+        "{error}"
+    );
+}
