@@ -9,6 +9,7 @@ use crate::error::Refusal;
 pub(crate) enum Call {
     AssumeRole,
     AssumeRoleWithWebIdentity,
+    AssumeRoleWithSaml,
     GetSessionToken,
 }
 
@@ -57,10 +58,17 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
             "session tokens are for an IAM user's long-term keys: {} is temporary",
             asked.caller
         )],
+        "AccessDenied" if asked.call == Call::AssumeRoleWithSaml => saml_denied(asked),
         "AccessDenied" if asked.call == Call::AssumeRoleWithWebIdentity => {
             web_identity_denied(asked)
         }
         "AccessDenied" => access_denied(message, asked),
+        "ExpiredTokenException" if asked.call == Call::AssumeRoleWithSaml => vec![
+            "STS takes an assertion only for minutes after it was issued: the provider must sign in \
+             anew each time it is called, and give what it gets at once"
+                .to_owned(),
+        ],
+        "InvalidIdentityToken" if asked.call == Call::AssumeRoleWithSaml => saml_invalid(message),
         "ExpiredTokenException" => vec![
             "the token must be renewed by whoever writes the file or gives it: it was read twice, \
              and expired both times"
@@ -315,4 +323,40 @@ fn web_identity_denied(asked: &Asked<'_>) -> Vec<String> {
         "a token that carries tags needs sts:TagSession as well".to_owned(),
         format!("the role must exist, spelled so (case counts), in account {}", asked.account),
     ]
+}
+
+fn saml_denied(asked: &Asked<'_>) -> Vec<String> {
+    let role = asked.role_arn;
+    vec![
+        format!(
+            "the trust policy of {role} must allow sts:AssumeRoleWithSAML to the SAML provider, with a \
+             condition on SAML:aud that is the assertion's Recipient \
+             (https://signin.aws.amazon.com/saml, as a rule)"
+        ),
+        "the assertion's Role attribute must hold this pair of role ARN and provider ARN: it lists the \
+         roles that the identity provider lets this person assume"
+            .to_owned(),
+        "PrincipalTag attributes need sts:TagSession as well, a SourceIdentity attribute \
+         sts:SetSourceIdentity"
+            .to_owned(),
+        format!("the role must exist, spelled so (case counts), in account {}", asked.account),
+    ]
+}
+
+fn saml_invalid(message: &str) -> Vec<String> {
+    let says = |part: &str| message.contains(part);
+    vec![if says("RoleSessionName") || says("Source Identity") {
+        "the identity provider must send the attribute named, in the form named: it decides the \
+         session's name, not the caller"
+            .to_owned()
+    } else if says("signature") {
+        "the SAML provider in IAM has another certificate than the identity provider signs with: \
+         update its metadata"
+            .to_owned()
+    } else if says("provider") {
+        "principal_arn must be a SAML provider that is there, in the role's own account".to_owned()
+    } else {
+        "decode the assertion and compare audience, recipient and times with AWS's requirements"
+            .to_owned()
+    }]
 }

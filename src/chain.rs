@@ -21,8 +21,8 @@ use crate::advice::{Asked, Call, advice};
 use crate::cell::{Cell, Load, Session, Taken, Why};
 use crate::error::{Error, Kind, SourceFailure, timestamp};
 use crate::mfa::{Clock, Mfa};
-use crate::role::{Before, CHAINED_LIMIT, Request, Role, check_region};
-use crate::start::{GetSessionToken, SessionToken, WebIdentityToken};
+use crate::role::{Before, CHAINED_LIMIT, Request, Role, check_region, check_saml_provider};
+use crate::start::{GetSessionToken, SamlAssertion, SessionToken, WebIdentityToken};
 use crate::sts::{self, Sts};
 
 /// How long the base config's provider may take. The SDK's own cache gives a provider some twenty
@@ -164,8 +164,53 @@ impl RoleChain {
         role: Role,
         token: WebIdentityToken,
     ) -> Result<Self, Error> {
+        role.check_for_token(false)?;
         let base = Arc::new(Base::new(base, false)?);
         Self::assume_from(Parent::WebIdentity(token), base, role)
+    }
+
+    /// A chain that starts with a role assumed by a SAML assertion, after a sign-in with a company's
+    /// identity provider. The base config needs no credentials. No call is made yet.
+    ///
+    /// `principal_arn` is the SAML provider in the role's account,
+    /// `arn:<partition>:iam::<account>:saml-provider/<name>`. Of the role's settings,
+    /// AssumeRoleWithSAML takes duration (up to 12 hours; the assertion may end the session earlier),
+    /// session policies and region; session name and tags come in the assertion. Not for the roles
+    /// that IAM Identity Center makes (`AWSReservedSSO_…`).
+    ///
+    /// ```no_run
+    /// # async fn sign_in() -> std::io::Result<String> { unimplemented!() }
+    /// # fn example(base: aws_types::SdkConfig) -> Result<(), aws_role_chain::Error> {
+    /// use aws_role_chain::{Role, RoleChain, SamlAssertion};
+    ///
+    /// let me = RoleChain::from_saml(
+    ///     &base,
+    ///     Role::new("arn:aws:iam::111111111111:role/Developer"),
+    ///     "arn:aws:iam::111111111111:saml-provider/Company",
+    ///     SamlAssertion::from_provider(sign_in), // asks the person, gives base64
+    /// )?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An [invalid](Error::is_invalid) role or principal, or a base config without a region.
+    pub fn from_saml(
+        base: &SdkConfig,
+        role: Role,
+        principal_arn: impl Into<String>,
+        assertion: SamlAssertion,
+    ) -> Result<Self, Error> {
+        role.check_for_token(true)?;
+        let principal_arn = principal_arn.into();
+        check_saml_provider(&principal_arn).map_err(|broken| broken.into_error(None, 1))?;
+        let base = Arc::new(Base::new(base, false)?);
+        let parent = Parent::Saml {
+            principal_arn,
+            assertion,
+        };
+        Self::assume_from(parent, base, role)
     }
 
     /// As [`from_web_identity`](Self::from_web_identity), from the environment variables that EKS and
@@ -176,7 +221,7 @@ impl RoleChain {
     ///
     /// A variable that is not there or not Unicode, or holds an [invalid](Error::is_invalid) role.
     pub fn from_web_identity_env(base: &SdkConfig) -> Result<Self, Error> {
-        Self::from_web_identity_vars(base, |name| std::env::var(name))
+        Self::from_web_identity_vars(base, std::env::var)
     }
 
     fn from_web_identity_vars(
@@ -251,15 +296,10 @@ impl RoleChain {
     fn assume_from(parent: Parent, base: Arc<Base>, role: Role) -> Result<Self, Error> {
         let before = match &parent {
             Parent::Chain(parent) => parent.inherited(),
-            Parent::Source | Parent::WebIdentity(_) => Before::default(),
+            _ => Before::default(),
         };
         let number = before.hop;
         let request = role.check(&before)?;
-        if let Parent::WebIdentity(_) = parent {
-            request
-                .check_for_web_identity()
-                .map_err(|broken| broken.into_error(Some(&request.role_arn), number))?;
-        }
         Self::add(parent, base, Ask::Role(request), number)
     }
 
@@ -296,7 +336,7 @@ impl RoleChain {
     fn upwards(&self) -> impl Iterator<Item = &RoleChain> {
         std::iter::successors(Some(self), |chain| match &chain.hop().parent {
             Parent::Chain(parent) => Some(parent),
-            Parent::Source | Parent::WebIdentity(_) => None,
+            _ => None,
         })
     }
 
@@ -471,6 +511,11 @@ enum Parent {
     Chain(RoleChain),
     /// Nobody signs: the token says who asks.
     WebIdentity(WebIdentityToken),
+    /// Nor here.
+    Saml {
+        principal_arn: String,
+        assertion: SamlAssertion,
+    },
 }
 
 /// What STS is asked for.
@@ -522,9 +567,11 @@ struct Hop {
 impl Load for Hop {
     fn load(&self, why: Why) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send + '_>> {
         Box::pin(async move {
-            match &self.parent {
-                Parent::WebIdentity(token) => self.assume_with_token(token).await,
-                Parent::Source | Parent::Chain(_) => self.assume(why).await,
+            match (&self.parent, &self.ask) {
+                (Parent::Source | Parent::Chain(_), _) | (_, Ask::SessionToken(_)) => {
+                    self.assume(why).await
+                }
+                (_, Ask::Role(role)) => self.assume_with_token(role).await,
             }
         })
     }
@@ -536,6 +583,7 @@ impl Load for Hop {
         match &self.parent {
             // With credentials in hand it needs to ask nobody.
             Parent::Chain(parent) => parent.hop().asks_a_person() && !parent.0.is_good(),
+            Parent::Saml { assertion, .. } => assertion.is_interactive(),
             Parent::Source | Parent::WebIdentity(_) => false,
         }
     }
@@ -690,25 +738,12 @@ impl Hop {
         }
     }
 
-    /// The token takes the place of a caller.
-    async fn assume_with_token(&self, token: &WebIdentityToken) -> Result<Session, Error> {
-        let Ask::Role(role) = &self.ask else {
-            // A session token has a user's keys behind it, never a web identity.
-            return Err(self.error(Kind::NoToken));
-        };
+    /// A token takes the place of a caller.
+    async fn assume_with_token(&self, role: &Request) -> Result<Session, Error> {
         let mut read_again = false;
         let mut attempt = 1;
         loop {
-            let token = token
-                .get()
-                .await
-                .map_err(|error| self.failed(Kind::NoToken, Vec::new(), Some(error)))?;
-            let answer = self
-                .base
-                .sts
-                .assume_role_with_web_identity(role, token)
-                .await;
-            match answer {
+            match self.call_sts_with_token(role).await? {
                 Ok(session) => return Ok(self.taken(session, None)),
                 Err(failure) if sts::is_expired_token(&failure) && !read_again => {
                     read_again = true;
@@ -723,6 +758,32 @@ impl Hop {
                 }
                 Err(failure) => return Err(self.refused(failure, None)),
             }
+        }
+    }
+
+    /// The outer error: there is no token.
+    async fn call_sts_with_token(
+        &self,
+        role: &Request,
+    ) -> Result<Result<Session, sts::Failure>, Error> {
+        let none = |what| move |error| self.failed(Kind::NoToken { what }, Vec::new(), Some(error));
+        let sts = &self.base.sts;
+        match &self.parent {
+            Parent::Saml {
+                principal_arn,
+                assertion,
+            } => {
+                let assertion = assertion.get().await.map_err(none("SAML assertion"))?;
+                Ok(sts
+                    .assume_role_with_saml(role, principal_arn, assertion)
+                    .await)
+            }
+            Parent::WebIdentity(token) => {
+                let token = token.get().await.map_err(none("web identity token"))?;
+                Ok(sts.assume_role_with_web_identity(role, token).await)
+            }
+            // These have a caller.
+            Parent::Source | Parent::Chain(_) => Err(self.error(Kind::NoToken { what: "token" })),
         }
     }
 
@@ -764,13 +825,14 @@ impl Hop {
         let role = self.role();
         let inherited = match &self.parent {
             Parent::Chain(parent) => parent.inherited(),
-            Parent::Source | Parent::WebIdentity(_) => Before::default(),
+            _ => Before::default(),
         };
         let region = self.ask.region().or(self.base.config.region());
         Asked {
             call: match (&self.ask, &self.parent) {
                 (Ask::SessionToken(_), _) => Call::GetSessionToken,
                 (Ask::Role(_), Parent::WebIdentity(_)) => Call::AssumeRoleWithWebIdentity,
+                (Ask::Role(_), Parent::Saml { .. }) => Call::AssumeRoleWithSaml,
                 (Ask::Role(_), _) => Call::AssumeRole,
             },
             role_arn: role.map_or("", |role| &role.role_arn),

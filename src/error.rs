@@ -69,8 +69,8 @@ pub(crate) enum Kind {
     TemporarySource { access_key_id: String },
     /// The code provider gave no MFA code.
     NoMfaCode { serial: String },
-    /// The token provider gave no web identity token.
-    NoToken,
+    /// The token provider gave none.
+    NoToken { what: &'static str },
     /// A person would have to be asked, and nobody waits for the answer.
     Unattended,
     /// STS answered, and said no.
@@ -140,7 +140,7 @@ impl Error {
             | Kind::TemporarySource { .. }
             | Kind::NoMfaCode { .. }
             | Kind::NotSent => false,
-            Kind::NoToken | Kind::Unattended => true,
+            Kind::NoToken { .. } | Kind::Unattended => true,
             Kind::Source(failure) => match self.inner() {
                 Some(inner) => inner.is_transient(),
                 None => !matches!(
@@ -300,7 +300,7 @@ impl Error {
                  ({access_key_id})"
             ),
             Kind::NoMfaCode { serial } => write!(f, ": no MFA code of {serial}"),
-            Kind::NoToken => f.write_str(": no web identity token"),
+            Kind::NoToken { what } => write!(f, ": no {what}"),
             Kind::Unattended => {
                 f.write_str(": a person would have to be asked, and nobody waits for the answer")
             }
@@ -430,7 +430,7 @@ impl From<Error> for CredentialsError {
             }
             Kind::Source(_)
             | Kind::NoMfaCode { .. }
-            | Kind::NoToken
+            | Kind::NoToken { .. }
             | Kind::Unattended
             | Kind::Refused(_)
             | Kind::NoAnswer { .. } => Self::provider_error,

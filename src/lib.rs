@@ -55,4 +55,4 @@ pub use mfa::{BoxError, MfaReason, MfaRequest, ProvideMfaCode, TerminalPrompt};
 #[cfg(feature = "totp")]
 pub use mfa::{Totp, TotpError};
 pub use role::Role;
-pub use start::{GetSessionToken, WebIdentityToken};
+pub use start::{GetSessionToken, SamlAssertion, WebIdentityToken};

@@ -189,6 +189,34 @@ impl Role {
         });
     }
 
+    /// What a token's role cannot be asked for, be it a web identity's or (`saml`) a SAML assertion's.
+    pub(crate) fn check_for_token(&self, saml: bool) -> Result<(), Error> {
+        let given = [
+            ("external_id", self.external_id.is_some()),
+            ("tag", !self.tags.is_empty()),
+            ("source_identity", self.source_identity.is_some()),
+            ("provided_context", !self.provided_contexts.is_empty()),
+            ("mfa", self.mfa.is_some()),
+            ("session_name", saml && self.session_name.is_some()),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((field, _)) => {
+                let rule = match saml {
+                    true => {
+                        "is nothing that AssumeRoleWithSAML can be asked for: session name, tags and \
+                         source identity are attributes of the assertion"
+                    }
+                    false => {
+                        "is nothing that AssumeRoleWithWebIdentity can be asked for: tags and source \
+                         identity are claims of the token"
+                    }
+                };
+                Err(Broken::new(field, rule, None).into_error(Some(&self.arn), 1))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Every rule that can be known before the network; the only place that knows them.
     pub(crate) fn check(self, before: &Before<'_>) -> Result<Request, Error> {
         let role_arn = self.arn.clone();
@@ -281,28 +309,6 @@ pub(crate) struct Request {
     pub(crate) provided_contexts: Vec<(String, String)>,
     pub(crate) mfa: Option<Mfa>,
     pub(crate) region: Option<Region>,
-}
-
-impl Request {
-    /// What AssumeRoleWithWebIdentity has no parameter for.
-    pub(crate) fn check_for_web_identity(&self) -> Result<(), Broken> {
-        let given = [
-            ("external_id", self.external_id.is_some()),
-            ("tag", !self.tags.is_empty()),
-            ("source_identity", self.source_identity.is_some()),
-            ("provided_context", !self.provided_contexts.is_empty()),
-            ("mfa", self.mfa.is_some()),
-        ];
-        match given.into_iter().find(|(_, given)| *given) {
-            Some((field, _)) => Err(Broken::new(
-                field,
-                "is nothing that a web identity's role can be asked for: tags and source identity \
-                 come in the token, if its issuer puts them there",
-                None,
-            )),
-            None => Ok(()),
-        }
-    }
 }
 
 /// What a role inherits from the hops before it: the rules that only a chain can know.
@@ -424,6 +430,26 @@ fn check_chars(
 pub(crate) fn check_region(region: String) -> Result<Region, Broken> {
     check_chars("region", &region, 2..=63, REGION, Show::Value)?;
     Ok(Region::new(region))
+}
+
+pub(crate) fn check_saml_provider(arn: &str) -> Result<(), Broken> {
+    let parts = ArnParts::parse(arn).filter(|_| (20..=2048).contains(&arn.chars().count()));
+    let named = parts.is_some_and(|parts| {
+        parts.service == "iam"
+            && is_account_id(parts.account)
+            && parts
+                .resource
+                .strip_prefix("saml-provider/")
+                .is_some_and(|name| !name.is_empty())
+    });
+    match named {
+        true => Ok(()),
+        false => Err(Broken::new(
+            "principal_arn",
+            "must be the SAML provider's ARN, arn:<partition>:iam::<account>:saml-provider/<name>",
+            Some(arn),
+        )),
+    }
 }
 
 pub(crate) fn check_mfa(mfa: &Mfa) -> Result<(), Broken> {

@@ -1,5 +1,5 @@
 //! Where a chain can start, other than at the base config's own credentials: a session token, a web
-//! identity.
+//! identity, a SAML assertion.
 
 use std::fmt;
 use std::future::Future;
@@ -149,14 +149,15 @@ impl WebIdentityToken {
             })?,
             Token::Provider(provider) => provider.provide().await?,
         };
-        let token = token.trim();
-        match token.len() {
-            4..=20_000 => Ok(token.to_owned()),
-            length => Err(format!(
-                "a web identity token has 4 to 20000 characters, this one has {length}"
-            )
-            .into()),
-        }
+        of_length(&token, "web identity token", 20_000)
+    }
+}
+
+fn of_length(token: &str, what: &str, most: usize) -> Result<String, BoxError> {
+    let token = token.trim();
+    match token.len() {
+        length if (4..=most).contains(&length) => Ok(token.to_owned()),
+        length => Err(format!("a {what} has 4 to {most} characters, this one has {length}").into()),
     }
 }
 
@@ -166,5 +167,55 @@ impl fmt::Debug for WebIdentityToken {
             Token::File(path) => f.debug_tuple("WebIdentityToken").field(path).finish(),
             Token::Provider(_) => f.write_str("WebIdentityToken(..)"),
         }
+    }
+}
+
+/// Where a SAML assertion comes from: see [`RoleChain::from_saml`](crate::RoleChain::from_saml).
+#[derive(Clone)]
+pub struct SamlAssertion {
+    provider: Arc<dyn ProvideToken>,
+    interactive: bool,
+}
+
+impl SamlAssertion {
+    /// A function that gives an assertion, in base64 as identity providers post it, called at each
+    /// load: STS takes one only for minutes after it was issued.
+    ///
+    /// It is taken to ask a person to sign in: the chain never refreshes by itself, and calls it only
+    /// while somebody waits for credentials. If it asks nobody, say so with
+    /// [`unattended`](Self::unattended).
+    pub fn from_provider<F, Answer, E>(provider: F) -> Self
+    where
+        F: Fn() -> Answer + Send + Sync + 'static,
+        Answer: Future<Output = Result<String, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        Self {
+            provider: Arc::new(provider),
+            interactive: true,
+        }
+    }
+
+    /// The function asks nobody, so that it may be called at any time.
+    pub fn unattended(mut self) -> Self {
+        self.interactive = false;
+        self
+    }
+
+    pub(crate) fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// The assertion of the moment.
+    pub(crate) async fn get(&self) -> Result<String, BoxError> {
+        of_length(&self.provider.provide().await?, "SAML assertion", 100_000)
+    }
+}
+
+impl fmt::Debug for SamlAssertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SamlAssertion")
+            .field("interactive", &self.interactive)
+            .finish_non_exhaustive()
     }
 }

@@ -167,6 +167,30 @@ impl Sts {
         session(answer.credentials, Some(&request.account), arn)
     }
 
+    /// Assumes a role with a SAML assertion in place of a signature.
+    pub(crate) async fn assume_role_with_saml(
+        &self,
+        request: &Request,
+        principal_arn: &str,
+        assertion: String,
+    ) -> Result<Session, Failure> {
+        let call = self
+            .client()
+            .assume_role_with_saml()
+            .role_arn(&*request.role_arn)
+            .principal_arn(principal_arn)
+            .saml_assertion(assertion)
+            .set_duration_seconds(request.duration_seconds)
+            .set_policy(request.policy.clone())
+            .set_policy_arns(policy_arns(request))
+            .customize()
+            .config_override(this_call(request.region.as_ref(), None, false))
+            .send();
+        let answer = self.send(request.region.as_ref(), call).await?;
+        let arn = answer.assumed_role_user.map(|user| user.arn);
+        session(answer.credentials, Some(&request.account), arn)
+    }
+
     async fn send<T, E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(
         &self,
         region: Option<&Region>,
@@ -253,7 +277,7 @@ pub(crate) fn is_provider_unreachable(failure: &Failure) -> bool {
     matches!(&failure.kind, Kind::Refused(refusal) if refusal.is_provider_unreachable())
 }
 
-/// Whether STS says that the web identity token has expired.
+/// Whether STS says that the web identity token, or the assertion, has expired.
 pub(crate) fn is_expired_token(failure: &Failure) -> bool {
     failure.is("ExpiredTokenException")
 }

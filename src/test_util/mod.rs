@@ -71,16 +71,17 @@
 //!
 //! # What it knows
 //!
-//! AssumeRole, AssumeRoleWithWebIdentity, GetSessionToken and GetCallerIdentity: signatures, clock
-//! skew, session tokens, expiry; the parameters' limits; trust, identity and session policies within
+//! AssumeRole, AssumeRoleWithWebIdentity, AssumeRoleWithSAML, GetSessionToken and GetCallerIdentity:
+//! signatures, clock skew, session tokens, expiry; the parameters' limits; trust, identity and session policies within
 //! and across accounts; external IDs, session tags with inheritance, source identity; MFA devices
 //! whose codes are good once; OpenID Connect tokens; MaxSessionDuration and the one-hour limit of
 //! role chaining (for any temporary credentials); role deletion. Other services are
-//! [plugged in](Simulator::service). Not yet: SAML, permissions boundaries, organisations' policies,
-//! the packed size of policies and tags.
+//! [plugged in](Simulator::service). Not: the signatures of SAML assertions, permissions boundaries,
+//! organisations' policies, the packed size of policies and tags.
 
 mod clock;
 mod policy;
+mod saml;
 mod signature;
 mod sts;
 mod web_identity;
@@ -297,6 +298,12 @@ impl Simulator {
         };
         self.state().world.add_oidc_provider(arn.into(), provider);
         Ok(())
+    }
+
+    /// A SAML identity provider, `arn:<partition>:iam::<account>:saml-provider/<name>`. Assertions' signatures
+    /// are not checked; their audience, times and attributes are.
+    pub fn saml_provider(&self, arn: impl Into<String>) {
+        self.state().world.add_saml_provider(arn.into());
     }
 
     /// Answers the requests signed for `name` (`firehose`, `s3`, …) with `handler`, once the

@@ -11,8 +11,8 @@ use aws_smithy_types::body::SdkBody;
 
 use super::policy::{Context, Policy, Principal, Verdict};
 use super::signature::authenticate;
-use super::web_identity;
 use super::world::{Caller, Holder, Role, Session, SessionTag, World, account_of, random};
+use super::{saml, web_identity};
 
 /// The limit on sessions that temporary credentials ask for.
 const CHAINED_LIMIT: i64 = 3600;
@@ -91,6 +91,7 @@ pub(super) fn answer(
         ("AssumeRoleWithWebIdentity", Some("2011-06-15")) => {
             web_identity::assume_role(world, parameters, now)
         }
+        ("AssumeRoleWithSAML", Some("2011-06-15")) => saml::assume_role(world, parameters, now),
         ("GetSessionToken", Some("2011-06-15")) => authenticate(world, request, now)
             .and_then(|caller| get_session_token(world, &caller, parameters, now)),
         ("GetCallerIdentity", Some("2011-06-15")) => {

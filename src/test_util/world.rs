@@ -1,6 +1,6 @@
 //! What IAM holds: users, roles and the sessions that STS gave out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +22,7 @@ pub(super) struct World {
     devices: HashMap<String, Device>,
     /// By ARN.
     oidc_providers: HashMap<String, OidcProvider>,
+    saml_providers: HashSet<String>,
     /// Whether a role session made with MFA-proved credentials counts as proved: AWS's guide says
     /// no, users say yes.
     pub(super) mfa_travels: bool,
@@ -268,6 +269,14 @@ impl World {
 
     pub(super) fn add_oidc_provider(&mut self, arn: String, provider: OidcProvider) {
         self.oidc_providers.insert(arn, provider);
+    }
+
+    pub(super) fn has_saml_provider(&self, arn: &str) -> bool {
+        self.saml_providers.contains(arn)
+    }
+
+    pub(super) fn add_saml_provider(&mut self, arn: String) {
+        self.saml_providers.insert(arn);
     }
 
     /// The code that a device shows.

@@ -1,0 +1,319 @@
+//! Chains that start with a SAML assertion.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use aws_credential_types::provider::ProvideCredentials;
+use aws_role_chain::test_util::Simulator;
+use aws_role_chain::{Error, Role, RoleChain, SamlAssertion};
+use aws_smithy_async::time::TimeSource;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use aws_types::SdkConfig;
+use common::*;
+
+const PROVIDER: &str = "arn:aws:iam::222222222222:saml-provider/Company";
+
+struct World {
+    aws: Simulator,
+    base: SdkConfig,
+}
+
+/// What differs between assertions.
+#[derive(Clone)]
+struct Claims {
+    audience: &'static str,
+    recipient: &'static str,
+    session_name: &'static str,
+    role: &'static str,
+    good_for: i64,
+    more: &'static str,
+}
+
+const GOOD: Claims = Claims {
+    audience: "urn:amazon:webservices",
+    recipient: "https://signin.aws.amazon.com/saml",
+    session_name: "ada@example.com",
+    role: HUB,
+    good_for: 300,
+    more: "",
+};
+
+impl World {
+    fn new() -> Self {
+        let aws = Simulator::new();
+        aws.saml_provider(PROVIDER);
+        aws.role(HUB)
+            .trust(trust("sts:AssumeRoleWithSAML"))
+            .policy(allow("sts:*"))
+            .create()
+            .unwrap();
+        aws.role(TENANT)
+            .trust(trusts("222222222222"))
+            .create()
+            .unwrap();
+        let mut base = aws.sdk_config(user(&aws)).into_builder();
+        base.set_credentials_provider(None);
+        Self {
+            base: base.build(),
+            aws,
+        }
+    }
+
+    fn chain(&self, assertion: SamlAssertion) -> RoleChain {
+        RoleChain::from_saml(&self.base, Role::new(HUB), PROVIDER, assertion).unwrap()
+    }
+
+    /// Assertions made when they are asked for, counted.
+    fn signs_in(&self, claims: Claims) -> (SamlAssertion, Arc<AtomicUsize>) {
+        let (aws, asked) = (self.aws.clone(), Arc::new(AtomicUsize::new(0)));
+        let counted = asked.clone();
+        let assertion = SamlAssertion::from_provider(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let assertion = assertion(&aws, &claims);
+            async { Ok::<_, Error>(assertion) }
+        });
+        (assertion, asked)
+    }
+
+    async fn refused(&self, claims: Claims) -> Error {
+        self.chain(self.signs_in(claims).0)
+            .refresh()
+            .await
+            .unwrap_err()
+    }
+}
+
+fn trust(action: &str) -> String {
+    format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "{action}",
+            "Principal": {{"Federated": "{PROVIDER}"}},
+            "Condition": {{"StringEquals": {{"SAML:aud": "https://signin.aws.amazon.com/saml"}}}}}}}}"#
+    )
+}
+
+fn assertion(aws: &Simulator, claims: &Claims) -> String {
+    let until = DateTime::from_secs(DateTime::from(aws.clock().now()).secs() + claims.good_for);
+    let until = until.fmt(Format::DateTime).unwrap();
+    let Claims {
+        audience,
+        recipient,
+        session_name,
+        role,
+        more,
+        ..
+    } = claims;
+    let attribute = |name: &str, value: &str| {
+        format!(
+            r#"<saml:Attribute Name="https://aws.amazon.com/SAML/Attributes/{name}"><saml:AttributeValue>{value}</saml:AttributeValue></saml:Attribute>"#
+        )
+    };
+    let attributes = attribute("Role", &format!("{role},{PROVIDER}"))
+        + &attribute("RoleSessionName", session_name)
+        + more;
+    let xml = format!(
+        r#"<samlp:Response xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion">
+          <saml:Assertion><saml:Issuer>https://idp.example.com</saml:Issuer>
+            <saml:Subject><saml:NameID>ada</saml:NameID><saml:SubjectConfirmation>
+              <saml:SubjectConfirmationData Recipient="{recipient}"/></saml:SubjectConfirmation></saml:Subject>
+            <saml:Conditions NotOnOrAfter="{until}"><saml:AudienceRestriction>
+              <saml:Audience>{audience}</saml:Audience></saml:AudienceRestriction></saml:Conditions>
+            <saml:AuthnStatement/>
+            <saml:AttributeStatement>{attributes}</saml:AttributeStatement>
+          </saml:Assertion></samlp:Response>"#
+    );
+    aws_smithy_types::base64::encode(xml)
+}
+
+#[tokio::test]
+async fn an_assertion_takes_the_place_of_credentials_and_names_the_session() {
+    let world = World::new();
+    let me = world.chain(world.signs_in(GOOD).0);
+    let tenant = me.assume(Role::new(TENANT)).unwrap();
+    let credentials = tenant.provide_credentials().await.unwrap();
+    assert_eq!(credentials.account_id().unwrap().as_str(), "333333333333");
+    let session = me.status()[0].session_arn.clone().unwrap();
+    assert_eq!(
+        session,
+        "arn:aws:sts::222222222222:assumed-role/Hub/ada@example.com"
+    );
+    assert_eq!(world.aws.calls()[0].access_key_id, None, "nobody signs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_must_sign_in_is_asked_only_while_somebody_waits() {
+    let world = World::new();
+    let (assertion, asked) = world.signs_in(GOOD);
+    let me = world.chain(assertion);
+    me.provide_credentials().await.unwrap();
+    world.aws.clock().advance(24 * HOUR).await;
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    me.provide_credentials().await.unwrap();
+    assert_eq!(asked.load(Ordering::Relaxed), 2, "a fresh assertion");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_assertion_that_asks_nobody_is_renewed_like_any_credentials() {
+    let world = World::new();
+    let (assertion, asked) = world.signs_in(GOOD);
+    let me = world.chain(assertion.unattended());
+    me.provide_credentials().await.unwrap();
+    world.aws.clock().advance(HOUR - MINUTE).await;
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn an_assertion_ends_the_session_where_it_says_so() {
+    let world = World::new();
+    let end = DateTime::from_secs(DateTime::from(world.aws.clock().now()).secs() + 1200);
+    let plain = assertion(&world.aws, &GOOD);
+    let xml = String::from_utf8(aws_smithy_types::base64::decode(plain).unwrap()).unwrap();
+    let statement = format!(
+        r#"<saml:AuthnStatement SessionNotOnOrAfter="{}"/>"#,
+        end.fmt(Format::DateTime).unwrap()
+    );
+    let shorter =
+        aws_smithy_types::base64::encode(xml.replace("<saml:AuthnStatement/>", &statement));
+    let me = world.chain(SamlAssertion::from_provider(move || {
+        let assertion = shorter.clone();
+        async { Ok::<_, Error>(assertion) }
+    }));
+    me.refresh().await.unwrap();
+    let left = me.status()[0]
+        .expiry
+        .unwrap()
+        .duration_since(world.aws.clock().now())
+        .unwrap();
+    assert!(left <= Duration::from_secs(1200), "{left:?}");
+}
+
+#[tokio::test]
+async fn what_saml_cannot_be_asked_for_is_refused() {
+    let world = World::new();
+    let role = || Role::new(HUB);
+    for (role, field) in [
+        (role().session_name("ada"), "session_name"),
+        (role().external_id("c0ffee"), "external_id"),
+        (role().transitive_tag("a", "b"), "tag"),
+        (role().source_identity("ada"), "source_identity"),
+        (role().duration(Duration::from_secs(1)), "duration"),
+    ] {
+        let (assertion, _) = world.signs_in(GOOD);
+        let error = RoleChain::from_saml(&world.base, role, PROVIDER, assertion).unwrap_err();
+        assert_eq!(error.field(), Some(field), "{error}");
+    }
+    for wrong in [
+        "",
+        "Company",
+        "arn:aws:iam::222222222222:oidc-provider/x",
+        "arn:aws:iam::2:saml-provider/Company",
+    ] {
+        let (assertion, _) = world.signs_in(GOOD);
+        let error = RoleChain::from_saml(&world.base, role(), wrong, assertion).unwrap_err();
+        assert_eq!(error.field(), Some("principal_arn"), "{error}");
+    }
+    assert_eq!(world.aws.requests(), 0);
+}
+
+#[tokio::test]
+async fn sts_s_refusals_are_its_own_and_come_with_advice() {
+    let world = World::new();
+    let denied = "Not authorized to perform sts:AssumeRoleWithSAML";
+    let cases = [
+        (
+            Claims {
+                role: TENANT,
+                ..GOOD
+            },
+            "AccessDenied",
+            denied,
+            "Role attribute",
+        ),
+        (
+            Claims {
+                recipient: "https://elsewhere",
+                ..GOOD
+            },
+            "AccessDenied",
+            denied,
+            "SAML:aud",
+        ),
+        (
+            Claims {
+                audience: "urn:other",
+                ..GOOD
+            },
+            "InvalidIdentityToken",
+            "Response does not contain the required audience.",
+            "audience",
+        ),
+        (
+            Claims {
+                session_name: "a b",
+                ..GOOD
+            },
+            "InvalidIdentityToken",
+            "RoleSessionName in AuthnResponse must match [a-zA-Z_0-9+=,.@-]{2,64}",
+            "attribute named",
+        ),
+        (
+            Claims {
+                more: r#"<saml:Attribute Name="https://aws.amazon.com/SAML/Attributes/PrincipalTag:team"><saml:AttributeValue>x</saml:AttributeValue></saml:Attribute>"#,
+                ..GOOD
+            },
+            "AccessDenied",
+            denied,
+            "sts:TagSession",
+        ),
+    ];
+    for (claims, code, message, advice) in cases {
+        let error = world.refused(claims).await;
+        assert_eq!((error.code(), error.message()), (Some(code), Some(message)));
+        assert!(error.advice().join("\n").contains(advice), "{error}");
+    }
+    let old = world
+        .refused(Claims {
+            good_for: -1,
+            ..GOOD
+        })
+        .await;
+    assert_eq!(old.code(), Some("ExpiredTokenException"));
+    assert!(old.to_string().contains("sign in anew"), "{old}");
+
+    let unknown = "arn:aws:iam::222222222222:saml-provider/Unknown";
+    let (assertion, _) = world.signs_in(GOOD);
+    let chain = RoleChain::from_saml(&world.base, Role::new(HUB), unknown, assertion).unwrap();
+    let error = chain.refresh().await.unwrap_err();
+    assert_eq!(error.message(), Some("Specified provider doesn't exist."));
+}
+
+#[tokio::test]
+async fn an_expired_assertion_is_asked_for_once_more_and_a_failing_sign_in_reaches_the_caller() {
+    let world = World::new();
+    let (assertion, asked) = world.signs_in(Claims {
+        good_for: -1,
+        ..GOOD
+    });
+    world.chain(assertion).refresh().await.unwrap_err();
+    assert_eq!(
+        (asked.load(Ordering::Relaxed), world.aws.requests()),
+        (2, 2)
+    );
+
+    let fails =
+        SamlAssertion::from_provider(|| async { Err::<String, _>("the browser was closed") });
+    let error = world.chain(fails).refresh().await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("(hop 1 of 1): no SAML assertion"),
+        "{error}"
+    );
+    assert_eq!(
+        std::error::Error::source(&error).unwrap().to_string(),
+        "the browser was closed"
+    );
+}
