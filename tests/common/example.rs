@@ -1,30 +1,14 @@
 //! Runs an example as a person would.
 
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use super::ministack::target_dir;
 
-/// The built `put_records`, in an empty environment but for what the tests set.
+/// The built `put_records`, without the AWS settings of whoever runs the tests.
 pub fn put_records() -> Command {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let built = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--quiet",
-                "--all-features",
-                "--example",
-                "put_records",
-            ])
-            .arg("--target-dir")
-            .arg(target_dir())
-            .status()
-            .unwrap();
-        assert!(built.success());
-    });
-    let name = format!("debug/examples/put_records{}", std::env::consts::EXE_SUFFIX);
-    let mut command = Command::new(target_dir().join(name));
+    let mut command = Command::new(built("put_records"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("AWS_") {
             command.env_remove(name);
@@ -35,6 +19,27 @@ pub fn put_records() -> Command {
         .env("AWS_CONFIG_FILE", "/nonexistent")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent");
     command
+}
+
+/// An example's program, with all features.
+pub fn built(name: &str) -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let built = Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--quiet",
+                "--all-features",
+                "--examples",
+                "--target-dir",
+            ])
+            .arg(target_dir())
+            .status()
+            .unwrap();
+        assert!(built.success());
+    });
+    let name = format!("debug/examples/{name}{}", std::env::consts::EXE_SUFFIX);
+    target_dir().join(name)
 }
 
 /// What the program said.

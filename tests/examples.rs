@@ -1,12 +1,12 @@
-//! The example, run as a person would on the simulator.
+//! The examples, run as a person would on the simulator.
 
 mod common;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use common::example::{Said, put_records};
+use common::example::{Said, built, put_records};
 
 /// Runs `put_records --local` with `input` on stdin, in a folder of its own.
 fn run(name: &str, arguments: &[&str], input: Option<&[u8]>) -> (Said, PathBuf) {
@@ -174,4 +174,152 @@ fn the_last_line_needs_no_line_feed_and_a_missing_file_is_named() {
     );
     let (said, _) = run("missing", &["no-such-file"], None);
     assert!(!said.ok && said.err.contains("no-such-file: "), "{said:?}");
+}
+
+#[test]
+fn a_web_identity_and_a_saml_assertion_say_who_they_are() {
+    for (name, session) in [
+        ("web_identity", "assumed-role/Pod/web_identity-"),
+        ("saml", "assumed-role/Developer/ada@example.com"),
+    ] {
+        let said = Said::from(Command::new(built(name)).arg("--local").output().unwrap());
+        assert!(said.ok && said.out.contains(session), "{said:?}");
+        assert!(said.out.contains(": until 20"), "{said:?}");
+    }
+}
+
+/// `script` gives a program a terminal of its own, which it feeds from its stdin.
+#[cfg(target_os = "linux")]
+mod terminal {
+    use std::io::Read;
+    use std::process::{Child, ChildStdin, ChildStdout};
+
+    use super::*;
+
+    struct Terminal {
+        program: Child,
+        types: ChildStdin,
+        shows: ChildStdout,
+        shown: String,
+    }
+
+    impl Terminal {
+        fn run(arguments: &str) -> Self {
+            let command = format!("{} --local {arguments}", built("mfa").display());
+            let mut program = Command::new("script")
+                .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            Self {
+                types: program.stdin.take().unwrap(),
+                shows: program.stdout.take().unwrap(),
+                program,
+                shown: String::new(),
+            }
+        }
+
+        /// Reads until this is shown, and gives what came before.
+        fn sees(&mut self, text: &str) -> String {
+            let mut byte = [0];
+            loop {
+                if let Some(at) = self.shown.find(text) {
+                    let before = self.shown[..at].to_owned();
+                    self.shown.drain(..at + text.len());
+                    return before;
+                }
+                let read = self.shows.read(&mut byte).unwrap();
+                assert_eq!(read, 1, "{text:?} is not shown: {}", self.shown);
+                self.shown.push(char::from(byte[0]));
+            }
+        }
+
+        fn types(&mut self, line: &str) {
+            writeln!(self.types, "{line}").unwrap();
+        }
+
+        fn ends(mut self) -> bool {
+            self.shows.read_to_string(&mut self.shown).unwrap();
+            self.program.wait().unwrap().success()
+        }
+    }
+
+    #[test]
+    fn a_code_is_asked_for_on_the_terminal_until_it_is_right() {
+        let mut terminal = Terminal::run("");
+        terminal.sees("the simulated device shows ");
+        let code = terminal.sees("\r\n");
+        let question = "MFA code of arn:aws:iam::111111111111:mfa/ada, to assume arn:aws:iam::222222222222:role/Reader: ";
+        assert_eq!(terminal.sees(question), "");
+        terminal.types("12345");
+        terminal.sees("A code has six digits. MFA code of");
+        terminal.sees(": ");
+        terminal.types(if code == "000000" { "000001" } else { "000000" });
+        let refused =
+            "MultiFactorAuthentication failed with invalid MFA one time pass code. MFA code of";
+        terminal.sees(refused);
+        terminal.sees(": ");
+        terminal.types(&code);
+        terminal.sees("19496  2026/11/orders.ndjson");
+        assert!(terminal.ends());
+    }
+
+    #[test]
+    fn a_session_token_asks_for_no_role() {
+        let mut terminal = Terminal::run("--session-token");
+        terminal.sees("the simulated device shows ");
+        let code = terminal.sees("\r\n");
+        terminal.sees("MFA code of arn:aws:iam::111111111111:mfa/ada: ");
+        terminal.types(&code);
+        terminal.sees("2026/11/refunds.ndjson");
+        assert!(terminal.ends());
+    }
+
+    #[test]
+    fn stdin_and_stdout_stay_the_program_s() {
+        let command = format!(
+            "{} --local < /dev/null | cat > /dev/null",
+            built("mfa").display()
+        );
+        let mut program = Command::new("script")
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (types, shows) = (
+            program.stdin.take().unwrap(),
+            program.stdout.take().unwrap(),
+        );
+        let mut terminal = Terminal {
+            types,
+            shows,
+            program,
+            shown: String::new(),
+        };
+        terminal.sees("to assume arn:aws:iam::222222222222:role/Reader: ");
+        for _ in 0..3 {
+            terminal.types("x");
+        }
+        terminal.sees("no MFA code of");
+        terminal.ends();
+    }
+
+    #[test]
+    fn without_a_terminal_it_says_so_at_once() {
+        let output = Command::new("setsid")
+            .arg("--wait")
+            .arg(built("mfa"))
+            .arg("--local")
+            .output();
+        let said = Said::from(output.unwrap());
+        assert!(
+            !said.ok
+                && said
+                    .err
+                    .contains("there is no terminal to ask for the MFA code on"),
+            "{said:?}"
+        );
+    }
 }
