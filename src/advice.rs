@@ -45,6 +45,9 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
                 .to_owned(),
             "check this machine's clock, and the device's".to_owned(),
         ],
+        "AccessDenied" if says("provide both MFA serial number") => vec![
+            "a serial number and a code go together: set mfa with both".to_owned(),
+        ],
         "AccessDenied" if says("validate MFA code") => vec![
             "the serial must be the device's own, arn:<partition>:iam::<account>:mfa/<device name>, \
              not the user's ARN"
@@ -83,10 +86,10 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
              (sts.amazonaws.com, as a rule)"
                 .to_owned(),
         ],
-        "InvalidIdentityToken" if says("retrieve verification key") => vec![
-            "STS must reach the issuer's keys (its jwks_uri) over the internet; it often passes"
-                .to_owned(),
-        ],
+        "IDPCommunicationError" => vec![UNREACHABLE.to_owned()],
+        "InvalidIdentityToken" if says("retrieve verification key") => {
+            vec![UNREACHABLE.to_owned()]
+        }
         "InvalidIdentityToken" if says("thumbprint") => vec![
             "update the thumbprint of the OIDC identity provider".to_owned(),
         ],
@@ -98,6 +101,15 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
             "the calling session already has a source identity, which nobody can change: leave \
              source_identity out here, or repeat the same one"
                 .to_owned(),
+        ],
+        "InvalidParameterValue" if says("must be included in the requested tags") => vec![
+            "a transitive key must be one of the tags of the same request".to_owned(),
+        ],
+        "InvalidParameterValue" if says("Duplicate tag keys") => vec![
+            "give each tag key once; STS takes no account of case".to_owned(),
+        ],
+        "InvalidParameterValue" if says("aws:") => vec![
+            "tag keys that begin with aws: are AWS's own: rename them".to_owned(),
         ],
         "InvalidParameterValue" if says("transitive tag") => vec![
             "the calling session has inherited a transitive tag with one of these keys (EKS Pod \
@@ -158,6 +170,9 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
         _ => Vec::new(),
     }
 }
+
+const UNREACHABLE: &str =
+    "STS must reach the issuer's keys (its jwks_uri) over the internet; it often passes";
 
 fn too_long(asked: &Asked<'_>) -> Vec<String> {
     let asked_for = asked.duration_seconds.unwrap_or(3600);
@@ -359,4 +374,316 @@ fn saml_invalid(message: &str) -> Vec<String> {
         "decode the assertion and compare audience, recipient and times with AWS's requirements"
             .to_owned()
     }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// AWS's answers, as recorded or documented, and what the advice on each must say.
+    #[test]
+    fn every_refusal_of_stss_has_advice() {
+        use Call::*;
+        let user = "User: arn:aws:iam::111111111111:user/ada is not authorized to perform: ";
+        let session =
+            "User: arn:aws:sts::111111111111:assumed-role/Hub/s is not authorized to perform: ";
+        let cases: &[(Call, &str, &str, &str)] = &[
+            (
+                AssumeRole,
+                "AccessDenied",
+                &format!("{user}sts:AssumeRole on resource: R"),
+                "trust policy",
+            ),
+            (
+                AssumeRole,
+                "AccessDenied",
+                &format!("{session}sts:AssumeRole on resource: R"),
+                "role arn:aws:iam::111111111111:role/Hub",
+            ),
+            (
+                AssumeRole,
+                "AccessDenied",
+                "Not authorized to perform sts:AssumeRole",
+                "trust policy",
+            ),
+            (
+                AssumeRole,
+                "AccessDenied",
+                &format!(
+                    "{user}sts:AssumeRole because no role trust policy allows the sts:AssumeRole action"
+                ),
+                "look at the role's trust policy",
+            ),
+            (
+                AssumeRole,
+                "AccessDenied",
+                &format!("{user}sts:AssumeRole with an explicit deny in a service control policy"),
+                "SCP",
+            ),
+            (
+                AssumeRole,
+                "AccessDenied",
+                &format!("{user}sts:TagSession on resource: R"),
+                "must allow sts:TagSession",
+            ),
+            (
+                AssumeRole,
+                "AccessDenied",
+                &format!("{user}sts:SetSourceIdentity on resource: R"),
+                "must allow sts:SetSourceIdentity",
+            ),
+            (
+                AssumeRole,
+                "AccessDenied",
+                &format!("{user}sts:SetContext on resource: R"),
+                "must allow sts:SetContext",
+            ),
+            (
+                AssumeRole,
+                "AccessDenied",
+                "Roles may not be assumed by root accounts.",
+                "IAM user or a role",
+            ),
+            (
+                AssumeRole,
+                "AccessDenied",
+                "MultiFactorAuthentication failed with invalid MFA one time pass code. ",
+                "good once",
+            ),
+            (
+                GetSessionToken,
+                "AccessDenied",
+                "MultiFactorAuthentication failed with invalid MFA one time pass code. ",
+                "good once",
+            ),
+            (
+                AssumeRole,
+                "AccessDenied",
+                "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA serial number is valid and associated with this user.",
+                "the device's own",
+            ),
+            (
+                AssumeRole,
+                "AccessDenied",
+                "MultiFactorAuthentication failed, must provide both MFA serial number and one time pass code",
+                "go together",
+            ),
+            (
+                GetSessionToken,
+                "AccessDenied",
+                "Cannot call GetSessionToken with session credentials",
+                "long-term keys",
+            ),
+            (
+                AssumeRole,
+                "ValidationError",
+                "The source identity is already set for this assume role session",
+                "nobody can change",
+            ),
+            (
+                AssumeRole,
+                "ValidationError",
+                "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+                "3600 s or less",
+            ),
+            (
+                AssumeRole,
+                "ValidationError",
+                "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
+                "3600 s or less",
+            ),
+            (
+                AssumeRole,
+                "InvalidParameterValue",
+                "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.",
+                "leave that key out",
+            ),
+            (
+                AssumeRole,
+                "InvalidParameterValue",
+                "The specified transitive tag key must be included in the requested tags.",
+                "one of the tags",
+            ),
+            (
+                AssumeRole,
+                "InvalidParameterValue",
+                "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+                "once",
+            ),
+            (
+                AssumeRole,
+                "InvalidParameterValue",
+                "aws: prefixed tag key names are not allowed for external use.",
+                "rename",
+            ),
+            (
+                AssumeRole,
+                "PackedPolicyTooLarge",
+                "Packed size of session tags consumes 112% of allotted space.",
+                "Pod Identity",
+            ),
+            (
+                AssumeRole,
+                "MalformedPolicyDocument",
+                "This policy contains invalid Json",
+                "no Principal",
+            ),
+            (
+                AssumeRole,
+                "RegionDisabledException",
+                "STS is not activated in this region for account:222222222222.",
+                "eu-west-1",
+            ),
+            (
+                AssumeRole,
+                "ExpiredToken",
+                "The security token included in the request is expired",
+                "renews",
+            ),
+            (
+                AssumeRole,
+                "InvalidClientTokenId",
+                "The security token included in the request is invalid.",
+                "deleted",
+            ),
+            (
+                AssumeRole,
+                "SignatureDoesNotMatch",
+                "Credential should be scoped to a valid region. ",
+                "region",
+            ),
+            (
+                AssumeRole,
+                "SignatureDoesNotMatch",
+                "Signature expired: A is now earlier than B (C - 15 min.)",
+                "clock",
+            ),
+            (AssumeRole, "Throttling", "Rate exceeded", "600 requests"),
+            (
+                AssumeRoleWithWebIdentity,
+                "AccessDenied",
+                "Not authorized to perform sts:AssumeRoleWithWebIdentity",
+                "decode the token",
+            ),
+            (
+                AssumeRoleWithWebIdentity,
+                "ExpiredTokenException",
+                "Token expired: current date/time 1740387458 must be before the expiration date/time 1740319004",
+                "renewed",
+            ),
+            (
+                AssumeRoleWithWebIdentity,
+                "InvalidIdentityToken",
+                "No OpenIDConnect provider found in your account for https://x",
+                "identity provider",
+            ),
+            (
+                AssumeRoleWithWebIdentity,
+                "InvalidIdentityToken",
+                "Incorrect token audience",
+                "client ids",
+            ),
+            (
+                AssumeRoleWithWebIdentity,
+                "InvalidIdentityToken",
+                "Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements",
+                "jwks_uri",
+            ),
+            (
+                AssumeRoleWithWebIdentity,
+                "InvalidIdentityToken",
+                "OpenIDConnect provider's HTTPS certificate doesn't match configured thumbprint",
+                "thumbprint",
+            ),
+            (
+                AssumeRoleWithWebIdentity,
+                "IDPCommunicationError",
+                "",
+                "jwks_uri",
+            ),
+            (
+                AssumeRoleWithWebIdentity,
+                "IDPRejectedClaim",
+                "",
+                "get a new one",
+            ),
+            (
+                AssumeRoleWithSaml,
+                "AccessDenied",
+                "Not authorized to perform sts:AssumeRoleWithSAML",
+                "SAML:aud",
+            ),
+            (
+                AssumeRoleWithSaml,
+                "ExpiredTokenException",
+                "Token must be redeemed within 5 minutes of issuance",
+                "sign in anew",
+            ),
+            (
+                AssumeRoleWithSaml,
+                "InvalidIdentityToken",
+                "RoleSessionName is required in AuthnResponse",
+                "attribute",
+            ),
+            (
+                AssumeRoleWithSaml,
+                "InvalidIdentityToken",
+                "RoleSessionName in AuthnResponse must match [a-zA-Z_0-9+=,.@-]{2,64}",
+                "attribute",
+            ),
+            (
+                AssumeRoleWithSaml,
+                "InvalidIdentityToken",
+                "Source Identity must match [a-zA-Z_0-9+=,.@-]{2,64} and not begin with \"aws:\"",
+                "attribute",
+            ),
+            (
+                AssumeRoleWithSaml,
+                "InvalidIdentityToken",
+                "Response signature invalid",
+                "certificate",
+            ),
+            (
+                AssumeRoleWithSaml,
+                "InvalidIdentityToken",
+                "Specified provider doesn't exist.",
+                "principal_arn",
+            ),
+            (
+                AssumeRoleWithSaml,
+                "InvalidIdentityToken",
+                "Response does not contain the required audience.",
+                "audience",
+            ),
+            (AssumeRoleWithSaml, "IDPRejectedClaim", "", "get a new one"),
+        ];
+        for (call, code, message, part) in cases {
+            let refusal = Refusal {
+                code: (*code).to_owned(),
+                message: Some((*message).to_owned()),
+                request_id: None,
+                status: 400,
+            };
+            let asked = Asked {
+                call: *call,
+                role_arn: "arn:aws:iam::222222222222:role/R",
+                account: "222222222222",
+                region: "eu-west-1",
+                external_id: true,
+                mfa: false,
+                tags: true,
+                inherited_tags: false,
+                source_identity: true,
+                inherited_source_identity: false,
+                duration_seconds: Some(7200),
+                chained: true,
+                caller: "ASIAEXAMPLE",
+            };
+            let lines = advice(&refusal, &asked).join("\n");
+            assert!(
+                lines.contains(part),
+                "{code}: {message}: {part:?} is not in {lines:?}"
+            );
+        }
+    }
 }

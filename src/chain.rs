@@ -69,19 +69,28 @@ const TOKEN_RETRY: Duration = Duration::from_secs(1);
 ///
 /// # When credentials are refreshed
 ///
-/// In a window before expiry, while callers go on with the credentials in hand: 5 minutes for
-/// sessions of up to 20 minutes, 15 below 90 minutes, else 60; its start is spread over the first
-/// half. In the last minute callers wait for the refresh, and still get the credentials in hand
-/// when it fails. A chain whose credentials were handed out refreshes itself in the window, asked or
-/// not; one that nobody asks any more stops. One load runs at a time, in a task of its own, for all
-/// who wait; a caller that gives up cancels nothing.
+/// | session | refreshed in the last | the start is spread over |
+/// |---|---|---|
+/// | up to 20 minutes | 5 minutes | 2½ minutes |
+/// | below 90 minutes | 15 minutes | 7½ minutes |
+/// | longer | 60 minutes | 30 minutes |
 ///
-/// A failed refresh is retried after a quarter of the time left (10 s to 5 min, spread). After expiry
-/// the last credentials are still served while STS cannot be reached or is busy. A refusal that a
-/// retry cannot cure is an error then, remembered for 5 s.
+/// - In that window callers go on with the credentials in hand. A chain whose credentials were handed
+///   out refreshes itself, asked or not; one that nobody asks any more stops.
+/// - In the last minute callers wait for the refresh, 5 s at the most, and get the credentials in hand
+///   when it fails or takes longer.
+/// - One load runs at a time, in a task of its own, for all who wait; a caller that gives up cancels
+///   nothing.
+/// - A failed refresh is tried again after a quarter of the time left (10 s to 5 min, spread), and a second
+///   before expiry.
+/// - After expiry the last credentials are still served while STS cannot be reached or is busy: services
+///   will refuse them, but a clock may be wrong. Once every 10 s callers wait, 5 s at the most, for
+///   another try. A refusal that a retry cannot cure is an error then, remembered for 5 s.
+/// - Without credentials in hand callers wait for the load (20 s a hop, at the most). A failure is
+///   remembered for a second, a refusal for 5.
 ///
 /// Tasks run on the tokio runtime of the caller. Without one, the caller loads inline, and nothing
-/// refreshes by itself.
+/// refreshes by itself; the base config needs a sleep that works there, or none.
 ///
 /// # Errors
 ///
@@ -749,7 +758,7 @@ impl Hop {
                     read_again = true;
                 }
                 Err(failure)
-                    if sts::is_provider_unreachable(&failure) && attempt < TOKEN_ATTEMPTS =>
+                    if sts::lacks_verification_key(&failure) && attempt < TOKEN_ATTEMPTS =>
                 {
                     if let Some(sleep) = &self.base.sleep {
                         sleep.sleep(TOKEN_RETRY * attempt).await;

@@ -348,11 +348,10 @@ impl Kind {
 }
 
 impl Refusal {
-    /// Whether STS could not ask the identity provider for its keys, which often passes.
-    pub(crate) fn is_provider_unreachable(&self) -> bool {
+    /// Whether STS could not get the identity provider's keys, which often passes.
+    pub(crate) fn lacks_verification_key(&self) -> bool {
         let message = self.message.as_deref().unwrap_or_default();
-        self.code == "IDPCommunicationError"
-            || self.code == "InvalidIdentityToken" && message.contains("retrieve verification key")
+        self.code == "InvalidIdentityToken" && message.contains("retrieve verification key")
     }
 
     /// Whether the service may answer the same request better later.
@@ -365,7 +364,8 @@ impl Refusal {
             "RequestExpired",
             "RequestTimeTooSkewed",
         ];
-        const BUSY: [&str; 7] = [
+        const BUSY: [&str; 8] = [
+            "IDPCommunicationError",
             "Throttling",
             "ThrottlingException",
             "RequestLimitExceeded",
@@ -376,7 +376,7 @@ impl Refusal {
         ];
         self.status >= 500
             || matches!(self.status, 408 | 429)
-            || self.is_provider_unreachable()
+            || self.lacks_verification_key()
             || RENEWED.contains(&self.code.as_str())
             || BUSY.contains(&self.code.as_str())
     }

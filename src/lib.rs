@@ -21,6 +21,10 @@
 //!   source identity. It is checked against STS's rules when a chain takes it.
 //! - [`RoleChain`] is the provider: from a base config with [`RoleChain::new`], on to further roles with
 //!   [`RoleChain::assume`]. It says when credentials are refreshed and what callers get meanwhile.
+//! - Chains start elsewhere too: with a session token ([`RoleChain::from_session_token`]), a web identity
+//!   ([`RoleChain::from_web_identity`]) or a SAML assertion ([`RoleChain::from_saml`]).
+//! - [`Role::mfa`] takes whoever gives the codes: a person ([`TerminalPrompt`]), a closure, or a secret
+//!   (`Totp`, feature `totp`).
 //! - [`Error`] names the hop, the role, STS's own code, message and request id, and what to check.
 #![cfg_attr(
     feature = "test-util",
@@ -33,10 +37,20 @@
 //!
 //! # Logs
 //!
-//! Through [`tracing`](https://docs.rs/tracing): a debug event for each role assumed, a warning for each
-//! refresh that failed while its old credentials go on being served. Nothing per request, and no secret
-//! key, session token or external ID. The SDK's own log of a call has all of these at TRACE, so at that
-//! level it is left out for this crate's calls to STS.
+//! Through [`tracing`](https://docs.rs/tracing), under the target `aws_role_chain`: a debug event for each role
+//! assumed or refused, a warning for each refresh that failed while its old credentials go on being
+//! served. Nothing per request, and no secret key, session token or external ID.
+//!
+//! The SDK's own log of a call has all of these at TRACE. Where that level is on, its log of this crate's
+//! calls to STS is left out, at all levels; at DEBUG it is there.
+//!
+//! # Where this crate differs from AWS's own refresh rules
+//!
+//! AWS's SDKs are about to agree on when credentials are refreshed; the windows here are theirs. Four
+//! things are not: nobody waits for an early refresh, a chain in use refreshes without being asked (the
+//! SDK asks a provider only seconds before expiry), a failed refresh is tried again after a quarter of the
+//! time left, with a last try a second before expiry, and no caller waits longer than five seconds while
+//! there are credentials in hand, even expired ones.
 
 mod advice;
 mod cell;

@@ -272,9 +272,10 @@ pub(crate) fn is_wrong_code(failure: &Failure) -> bool {
     failure.is("AccessDenied") && failure.says("invalid MFA one time pass code")
 }
 
-/// Whether the identity provider could not be asked.
-pub(crate) fn is_provider_unreachable(failure: &Failure) -> bool {
-    matches!(&failure.kind, Kind::Refused(refusal) if refusal.is_provider_unreachable())
+/// Whether STS could not get the identity provider's keys, and the SDK does not try again by itself,
+/// as it does for `IDPCommunicationError`.
+pub(crate) fn lacks_verification_key(failure: &Failure) -> bool {
+    matches!(&failure.kind, Kind::Refused(refusal) if refusal.lacks_verification_key())
 }
 
 /// Whether STS says that the web identity token, or the assertion, has expired.

@@ -255,6 +255,21 @@ async fn an_issuer_that_sts_cannot_ask_is_tried_three_times() {
     assert_eq!(world.aws.clock().elapsed(), Duration::from_secs(3));
     assert!(error.to_string().contains("jwks_uri"), "{error}");
     assert!(error.is_transient(), "it often passes");
+
+    // This one the SDK retries by itself.
+    let world = World::new();
+    let message =
+        "Your request cannot be completed because the identity provider could not be reached";
+    world
+        .aws
+        .fail(Fault::error(400, "IDPCommunicationError", message));
+    let (tokens, _) = world.tokens();
+    let error = world.chain(tokens).refresh().await.unwrap_err();
+    assert_eq!(world.aws.requests(), 3);
+    assert!(
+        error.is_transient() && error.to_string().contains("over the internet"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
