@@ -70,12 +70,13 @@ pub struct MfaRequest {
     pub hop: usize,
     /// Why a code is asked for.
     pub reason: MfaReason,
+    // Only `Totp` looks at it.
+    #[cfg_attr(not(feature = "totp"), allow(dead_code))]
     clock: Clock,
 }
 
 /// The base config's time, for providers that wait for the next code.
 #[derive(Clone, Debug)]
-// Only `Totp` looks at it.
 #[cfg_attr(not(feature = "totp"), allow(dead_code))]
 pub(crate) struct Clock {
     pub(crate) time: SharedTimeSource,
