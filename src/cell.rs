@@ -359,8 +359,9 @@ impl<L: Load> Cell<L> {
                 Boarding::Ready(result) => return self.hand_out(result),
                 Boarding::On(flight, pilot) => (flight, pilot),
             };
-            // A load that this caller drives, or that a person is asked for, is waited for.
-            let waits = inline || self.0.loader.asks_a_person();
+            // A load that this caller drives is waited for; so is a person's answer, once there is
+            // nothing good in hand.
+            let waits = inline || self.0.loader.asks_a_person() && !self.is_unexpired();
             let ride = self.ride(flight, pilot, &mut inline);
             let outcome = match (self.in_hand(), &self.0.sleep) {
                 (Some(credentials), Some(sleep)) if !waits => {

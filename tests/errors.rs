@@ -3,8 +3,6 @@
 mod common;
 
 use std::error::Error as StdError;
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
@@ -13,7 +11,9 @@ use aws_role_chain::test_util::{Fault, Simulator};
 use aws_role_chain::{Error, Role, RoleChain};
 use aws_sdk_sts::error::DisplayErrorContext;
 use aws_types::SdkConfig;
+use common::log::Log;
 use common::*;
+use tracing_subscriber::filter::LevelFilter;
 
 async fn refusal(chain: &RoleChain) -> Error {
     chain.refresh().await.unwrap_err()
@@ -425,31 +425,9 @@ fn with_source(base: &SdkConfig, source: impl ProvideCredentials + 'static) -> S
         .build()
 }
 
-/// Everything that tracing is told, at any level.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn no_secret_is_in_any_debug_display_or_trace_log_of_a_full_run() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::at(LevelFilter::TRACE);
 
     let aws = Simulator::new();
     let keys = user(&aws);
@@ -521,7 +499,7 @@ async fn no_secret_is_in_any_debug_display_or_trace_log_of_a_full_run() {
             .external_id(EXTERNAL_ID)
     );
 
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let logged = log.text();
     assert!(
         logged.contains("assumed role"),
         "our own events are in the log"

@@ -305,6 +305,45 @@ async fn in_the_last_minute_a_caller_asks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_there_are_good_credentials_nobody_waits_long_for_a_person() {
+    let world = World::new("away");
+    let (person, away) = (Person::of(&world), Arc::new(AtomicUsize::new(0)));
+    let (first, asked) = (person.codes(), away.clone());
+    let hub = world.hub(Sleepy { first, asked });
+    let in_hand = hub.provide_credentials().await.unwrap();
+    world.aws.clock().advance(HOUR - 30 * SECOND).await;
+    for _ in 0..3 {
+        let before = world.aws.clock().elapsed();
+        assert_eq!(hub.provide_credentials().await.unwrap(), in_hand);
+        assert!(world.aws.clock().elapsed() - before <= 5 * SECOND);
+    }
+    assert_eq!(
+        away.load(Ordering::Relaxed),
+        2,
+        "asked once for the renewal"
+    );
+}
+
+/// Answers the first time, and never again.
+struct Sleepy<P> {
+    first: P,
+    asked: Arc<AtomicUsize>,
+}
+
+impl<P: ProvideMfaCode> ProvideMfaCode for Sleepy<P> {
+    fn provide_mfa_code(
+        &self,
+        request: MfaRequest,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<String, aws_role_chain::BoxError>> + Send + '_>>
+    {
+        match self.asked.fetch_add(1, Ordering::Relaxed) {
+            0 => self.first.provide_mfa_code(request),
+            _ => Box::pin(std::future::pending()),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_code_typed_after_the_sdk_gave_up_serves_the_next_call_and_is_asked_once() {
     let world = World::new("slow");
     let (typed, asked) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));

@@ -11,7 +11,9 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_role_chain::test_util::{Fault, Simulator};
 use aws_role_chain::{Role, RoleChain};
 use aws_smithy_async::time::TimeSource;
+use common::log::Log;
 use common::*;
+use tracing_subscriber::filter::LevelFilter;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// What every answer of STS's takes, so that a caller that waits can be told from one that does not.
@@ -171,6 +173,32 @@ async fn while_sts_is_down_past_expiry_the_last_credentials_are_served_until_it_
     assert!(took <= 30 * SECOND, "recovered after {took:?}");
     assert!(aws.requests() - down_at <= 4, "and gently");
     assert!(tenant.status().iter().all(|hop| hop.last_error.is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_refresh_that_fails_is_warned_of_once_whoever_calls_meanwhile() {
+    let (aws, base) = aws();
+    let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    chain.provide_credentials().await.unwrap();
+    aws.clock().advance(44 * MINUTE).await;
+    aws.fail(Fault::error(403, "AccessDenied", "not today"));
+    let (log, _guard) = Log::at(LevelFilter::WARN);
+    for _ in 0..15 * 60 {
+        call_at_once(&aws, &chain).await;
+        aws.clock().advance(SECOND).await;
+    }
+    let warnings = log.text();
+    assert_eq!(warnings.lines().count(), aws.requests() - 1);
+    assert!((2..40).contains(&warnings.lines().count()), "{warnings}");
+    for line in warnings.lines() {
+        let parts = [
+            "aws_role_chain",
+            HUB,
+            "AccessDenied: not today",
+            "go on being served",
+        ];
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -471,10 +499,17 @@ async fn a_long_session_from_a_role_s_own_credentials_becomes_one_hour_and_that_
     let on_instance = base.to_builder().credentials_provider(source).build();
     let chain = RoleChain::new(&on_instance, Role::new(TENANT).duration(2 * HOUR)).unwrap();
 
+    let (log, _guard) = Log::at(LevelFilter::WARN);
     chain.refresh().await.unwrap();
     chain.refresh().await.unwrap();
 
     assert_eq!(asked(&aws)[1..], ["7200", "3600", "3600"]);
+    let warnings = log.text();
+    assert_eq!(warnings.lines().count(), 1, "{warnings}");
+    assert!(
+        warnings.contains("role chaining") && warnings.contains(TENANT),
+        "{warnings}"
+    );
 }
 
 fn asked(aws: &Simulator) -> Vec<String> {

@@ -7,10 +7,10 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use roxmltree::{Document, Node};
 
-use super::policy::{Context, Principal, Verdict};
+use super::policy::Context;
 use super::sts::{
-    Parameters, Refusal, all_within_limits, assumed, check_duration, expiry, is_role_arn,
-    read_duration, session_policies, violations,
+    Parameters, Refusal, all_within_limits, assumed, check_duration, expiry, federated_role,
+    is_role_arn, read_duration, session_policies, violations,
 };
 use super::world::{Holder, Session, SessionTag, World, random};
 
@@ -54,25 +54,12 @@ pub(super) fn assume_role(
     if assertion.source_identity.is_some() {
         actions.push("sts:SetSourceIdentity");
     }
-    let principals = [
-        (Principal::Any, Verdict::Allowed),
-        (Principal::Other(provider.to_owned()), Verdict::Allowed),
-    ];
     let context = assertion.context();
-    let trusted = |action: &&str| {
-        world.role(role_arn).is_some_and(|role| {
-            role.trust.trusts(action, &principals, &context) == Verdict::Allowed
-        })
-    };
-    let role = match world.role(role_arn) {
-        Some(role) if assertion.offers(role_arn, provider) && actions.iter().all(trusted) => {
-            role.clone()
-        }
-        _ => {
-            let message = "Not authorized to perform sts:AssumeRoleWithSAML";
-            return Err(Refusal::new(403, "AccessDenied", message));
-        }
-    };
+    let role = federated_role(world, role_arn, provider, &actions, &context)?;
+    if !assertion.offers(role_arn, provider) {
+        let message = "Not authorized to perform sts:AssumeRoleWithSAML";
+        return Err(Refusal::new(403, "AccessDenied", message));
+    }
     check_duration(duration, &role, false)?;
 
     let mut until = expiry(now, duration);

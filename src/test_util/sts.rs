@@ -670,6 +670,31 @@ fn is_allowed(
     }
 }
 
+/// The role, if its trust policy allows a federated caller all of the actions. No caller to name: one
+/// text for all that is not allowed, an unknown role too.
+pub(super) fn federated_role(
+    world: &World,
+    role_arn: &str,
+    provider: &str,
+    actions: &[&str],
+    context: &Context,
+) -> Result<Role, Refusal> {
+    let principals = [
+        (Principal::Any, Verdict::Allowed),
+        (Principal::Other(provider.to_owned()), Verdict::Allowed),
+    ];
+    let trusts = |role: &&Role| {
+        let mut verdicts = actions
+            .iter()
+            .map(|action| role.trust.trusts(action, &principals, context));
+        verdicts.all(|verdict| verdict == Verdict::Allowed)
+    };
+    world.role(role_arn).filter(trusts).cloned().ok_or_else(|| {
+        let message = format!("Not authorized to perform {}", actions[0]);
+        Refusal::new(403, "AccessDenied", message)
+    })
+}
+
 /// A form's parameters. Of a scalar that is given twice, the first counts.
 #[derive(Clone, Debug)]
 pub(super) struct Parameters(Vec<(String, String)>);

@@ -5,10 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jsonwebtoken::{Validation, decode, decode_header};
 use serde_json::Value;
 
-use super::policy::{Context, Principal, Verdict};
+use super::policy::Context;
 use super::sts::{
-    Parameters, Refusal, all_within_limits, assumed, check_duration, expiry, is_role_arn,
-    read_duration, session_policies, violations,
+    Parameters, Refusal, all_within_limits, assumed, check_duration, expiry, federated_role,
+    is_role_arn, read_duration, session_policies, violations,
 };
 use super::world::{Holder, OidcProvider, Session, SessionTag, World, account_of, random};
 
@@ -46,24 +46,8 @@ pub(super) fn assume_role(
     if !claims.tags.is_empty() {
         actions.push("sts:TagSession");
     }
-    let principals = [
-        (Principal::Any, Verdict::Allowed),
-        (Principal::Other(claims.provider.clone()), Verdict::Allowed),
-    ];
     let context = claims.context(name);
-    let trusted = |action: &&str| {
-        world.role(role_arn).is_some_and(|role| {
-            role.trust.trusts(action, &principals, &context) == Verdict::Allowed
-        })
-    };
-    // No principal to name: one text for all that is not allowed, an unknown role too.
-    let role = match world.role(role_arn) {
-        Some(role) if actions.iter().all(trusted) => role.clone(),
-        _ => {
-            let message = "Not authorized to perform sts:AssumeRoleWithWebIdentity";
-            return Err(Refusal::new(403, "AccessDenied", message));
-        }
-    };
+    let role = federated_role(world, role_arn, &claims.provider, &actions, &context)?;
     check_duration(duration, &role, false)?;
 
     let session = Session {

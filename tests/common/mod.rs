@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod example;
+pub mod log;
 pub mod ministack;
 
 use std::time::Duration;
