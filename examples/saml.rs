@@ -92,11 +92,11 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 /// The program may ask on its terminal; what it prints is the assertion.
 async fn sign_in(program: PathBuf) -> io::Result<String> {
     let named = |why: String| io::Error::other(format!("{}: {why}", program.display()));
-    let ran = tokio::process::Command::new(&program)
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .await
+    let running = tokio::process::Command::new(&program)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
         .map_err(|error| named(error.to_string()))?;
+    let ran = running.wait_with_output().await?;
     if !ran.status.success() {
         return Err(named(ran.status.to_string()));
     }

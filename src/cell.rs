@@ -11,6 +11,7 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
@@ -48,8 +49,13 @@ const REMEMBERED: Duration = Duration::from_secs(5);
 
 /// How long a caller waits for new credentials while there are others in hand.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a load may take that runs on another runtime, which may be driven no more.
-const STUCK: Duration = Duration::from_secs(30);
+/// How long a load may take that runs on another runtime, which may be driven no more: longer than a
+/// source and STS may take, and than a person does.
+const STUCK: Duration = Duration::from_secs(150);
+const STUCK_WITH_A_PERSON: Duration = minutes(10);
+/// Credentials this new are not refused for their age: whatever STS holds against them, it would hold
+/// against others.
+const YOUNG: Duration = minutes(1);
 
 const fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(60 * minutes)
@@ -135,10 +141,10 @@ struct State {
     failure: Option<Failure>,
     /// The load under way.
     flight: Option<Flight>,
-    /// Loads begun so far, and the last of them that landed: a load that was given up for stuck, and
-    /// lands after all, must not replace a later one's result.
+    /// Loads begun so far, and the last of them that brought credentials: a load that was given up for
+    /// stuck, and lands after all, must not replace a later one's.
     flights: u64,
-    landed: u64,
+    brought: u64,
 }
 
 impl State {
@@ -159,6 +165,8 @@ struct Flight {
     landed: watch::Receiver<Option<Outcome>>,
     /// The runtime that drives it; none where a caller does.
     runtime: Option<runtime::Id>,
+    /// It has outlasted a caller's patience: with credentials in hand, nobody waits for it any more.
+    outlasted: Arc<AtomicBool>,
 }
 
 /// Whoever started a flight runs this.
@@ -174,6 +182,7 @@ enum Boarding {
 struct Entry {
     session: Session,
     window: Window,
+    landed: SystemTime,
     /// STS refused them once; load anew.
     suspect: bool,
     /// Refreshes these credentials in their advisory window; set when they are first handed out,
@@ -362,19 +371,28 @@ impl<L: Load> Cell<L> {
             // A load that this caller drives is waited for; so is a person's answer, once there is
             // nothing good in hand.
             let waits = inline || self.0.loader.asks_a_person() && !self.is_unexpired();
+            let outlasted = flight.outlasted.clone();
+            let in_hand = self.in_hand().filter(|_| !waits);
+            if let (Some(credentials), true) = (&in_hand, outlasted.load(Ordering::Relaxed)) {
+                return self.hand_out(Ok(credentials.clone()));
+            }
             let ride = self.ride(flight, pilot, &mut inline);
-            let outcome = match (self.in_hand(), &self.0.sleep) {
-                (Some(credentials), Some(sleep)) if !waits => {
+            let outcome = match (in_hand, &self.0.sleep) {
+                (Some(credentials), Some(sleep)) => {
                     match Timeout::new(ride, sleep.sleep(PATIENCE)).await {
                         Ok(outcome) => outcome,
-                        Err(_) => return self.hand_out(Ok(credentials)),
+                        Err(_) => {
+                            outlasted.store(true, Ordering::Relaxed);
+                            return self.hand_out(Ok(credentials));
+                        }
                     }
                 }
                 _ => ride.await,
             };
-            let in_hand = self.in_hand();
-            match (outcome, in_hand) {
+            match (outcome, self.in_hand()) {
                 (Some(Ok(())), Some(credentials)) => return self.hand_out(Ok(credentials)),
+                // Here is somebody who waits.
+                (Some(Err(error)), _) if error.is_unattended() && why.attended => {}
                 (Some(Err(error)), Some(credentials))
                     if error.is_transient() || self.is_unexpired() =>
                 {
@@ -394,6 +412,7 @@ impl<L: Load> Cell<L> {
             // One who insists is never told that nothing is to be done.
             if let Boarding::On(flight, pilot) = self.board(Why::ASKED)
                 && let Some(outcome) = self.ride(flight, pilot, &mut inline).await
+                && !outcome.as_ref().is_err_and(Error::is_unattended)
             {
                 return outcome;
             }
@@ -405,9 +424,11 @@ impl<L: Load> Cell<L> {
         let mut inline = false;
         match self.board(Why::DUE) {
             Boarding::Ready(_) => false,
-            Boarding::On(flight, pilot) => {
-                matches!(self.ride(flight, pilot, &mut inline).await, Some(Ok(())))
-            }
+            Boarding::On(flight, pilot) => match self.ride(flight, pilot, &mut inline).await {
+                Some(Ok(())) => true,
+                Some(Err(error)) => error.is_unattended(),
+                None => false,
+            },
         }
     }
 
@@ -430,8 +451,13 @@ impl<L: Load> Cell<L> {
         let elsewhere = flight.runtime != here.as_ref().map(Handle::id);
         let landed = flight.landed.wait_for(Option::is_some);
         let landed = match &self.0.sleep {
-            Some(sleep) if elsewhere && here.is_some() && !self.0.loader.asks_a_person() => {
-                match Timeout::new(landed, sleep.sleep(STUCK)).await {
+            // Without a runtime here there may be no sleep either.
+            Some(sleep) if elsewhere && here.is_some() => {
+                let stuck = match self.0.loader.asks_a_person() {
+                    true => STUCK_WITH_A_PERSON,
+                    false => STUCK,
+                };
+                match Timeout::new(landed, sleep.sleep(stuck)).await {
                     Ok(landed) => landed,
                     Err(_) => {
                         self.0.give_up(flight.number);
@@ -479,20 +505,27 @@ impl<L: Load> Cell<L> {
         entry.is_some_and(|entry| now < entry.window.expiry)
     }
 
-    /// STS refused these credentials: the next who needs some waits for others. They stay in hand
-    /// until those are there.
-    pub(crate) fn reject(&self, access_key_id: &str) {
+    /// STS refused these credentials: whether they are old enough to blame. Then the next who needs
+    /// some waits for others; they stay in hand until those are there.
+    pub(crate) fn reject(&self, access_key_id: &str) -> bool {
+        let now = self.0.time.now();
         let mut state = self.0.write();
         let state = &mut *state;
-        if let Some(entry) = &mut state.entry
-            && entry.session.credentials.access_key_id() == access_key_id
-        {
-            entry.suspect = true;
-            state.failure = None;
+        match &mut state.entry {
+            Some(entry) if entry.session.credentials.access_key_id() != access_key_id => true,
+            Some(entry) if now < entry.landed + YOUNG => false,
+            Some(entry) => {
+                entry.suspect = true;
+                state.failure = None;
+                true
+            }
+            None => true,
         }
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
+        let now = self.0.time.now();
+        // Read once: a second read while a writer waits would never come back.
         let state = self.0.read();
         let due = |entry: &Entry| {
             let retry_at = state.failure.as_ref().map(|failure| failure.retry_at);
@@ -501,7 +534,10 @@ impl<L: Load> Cell<L> {
         Snapshot {
             session: state.entry.as_ref().map(|entry| entry.session.clone()),
             next_refresh: state.entry.as_ref().map(due),
-            is_expired: !self.is_unexpired(),
+            is_expired: state
+                .entry
+                .as_ref()
+                .is_none_or(|entry| now >= entry.window.expiry),
             last_error: state.failure.as_ref().map(|failure| failure.error.clone()),
         }
     }
@@ -534,6 +570,7 @@ impl<L: Load> Cell<L> {
             number: state.flights,
             landed,
             runtime: Handle::try_current().ok().map(|runtime| runtime.id()),
+            outlasted: Arc::default(),
         };
         state.flight = Some(flight.clone());
         let why = Why {
@@ -621,15 +658,16 @@ impl<L: Load> Inner<L> {
         {
             state.flight = None;
         }
-        if number < state.landed {
+        if number < state.brought {
             return loaded.map(drop);
         }
-        state.landed = number;
         match loaded {
             Ok(session) => {
+                state.brought = number;
                 let replaced = state.entry.replace(Entry {
                     window: Window::new(now, session.expiry, fastrand::f64()),
                     session,
+                    landed: now,
                     suspect: false,
                     timer: None,
                 });
@@ -638,6 +676,8 @@ impl<L: Load> Inner<L> {
                 drop(replaced);
                 Ok(())
             }
+            // Nothing was tried: whoever waits tries.
+            Err(error) if error.is_unattended() => Err(error),
             Err(error) => {
                 let window = state.entry.as_ref().map(|entry| entry.window);
                 let wait = match window {

@@ -3,8 +3,8 @@
 use std::env::VarError;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -78,16 +78,17 @@ const TOKEN_RETRY: Duration = Duration::from_secs(1);
 /// - In that window callers go on with the credentials in hand. A chain whose credentials were handed
 ///   out refreshes itself, asked or not; one that nobody asks any more stops.
 /// - In the last minute callers wait for the refresh, 5 s at the most, and get the credentials in hand
-///   when it fails or takes longer.
+///   when it fails or takes longer. Once one has waited so long, the others do not wait for that load.
 /// - One load runs at a time, in a task of its own, for all who wait; a caller that gives up cancels
 ///   nothing.
 /// - A failed refresh is tried again after a quarter of the time left (10 s to 5 min, spread), and a second
 ///   before expiry.
 /// - After expiry the last credentials are still served while STS cannot be reached or is busy: services
-///   will refuse them, but a clock may be wrong. Once every 10 s callers wait, 5 s at the most, for
-///   another try. A refusal that a retry cannot cure is an error then, remembered for 5 s.
-/// - Without credentials in hand callers wait for the load (20 s a hop, at the most). A failure is
-///   remembered for a second, a refusal for 5.
+///   will refuse them, but a clock may be wrong. Every 10 s there is another try, for which callers wait
+///   as in the last minute. A refusal that a retry cannot cure is an error then, remembered for 5 s.
+/// - Without credentials in hand callers wait for the load: 20 s a hop at the most, and up to 60 s for a
+///   place among the 32 calls that one region gets at once; as long as it takes where a person is
+///   asked. A failure is remembered for a second, a refusal for 5.
 ///
 /// Tasks run on the tokio runtime of the caller. Without one, the caller loads inline, and nothing
 /// refreshes by itself; the base config needs a sleep that works there, or none.
@@ -332,7 +333,7 @@ impl RoleChain {
             ask,
             number,
             limited_to_one_hour: AtomicBool::new(false),
-            refused_here: Mutex::new(None),
+            parent_is_innocent: AtomicBool::new(false),
         };
         Ok(Self(Cell::new(hop, time, sleep)))
     }
@@ -398,7 +399,13 @@ impl RoleChain {
             Taken::Wait if !why.attended && self.hop().asks_a_person() => {
                 Err(self.hop().error(Kind::Unattended))
             }
-            Taken::Wait => self.0.wait(Why::NEEDED).await,
+            Taken::Wait => {
+                let why = Why {
+                    insists: false,
+                    ..why
+                };
+                self.0.wait(why).await
+            }
         }
     }
 }
@@ -569,8 +576,8 @@ struct Hop {
     number: usize,
     /// STS has said that the source's credentials are a role's, so that one hour is the most.
     limited_to_one_hour: AtomicBool,
-    /// A new session of the parent's that STS refused here all the same.
-    refused_here: Mutex<Option<String>>,
+    /// STS refuses here even a new session of the parent's.
+    parent_is_innocent: AtomicBool,
 }
 
 impl Load for Hop {
@@ -613,17 +620,20 @@ impl Hop {
         let mut answer = self.call_sts(&caller, why).await;
         if let (Err(failure), Parent::Chain(parent)) = (&answer, &self.parent)
             && sts::is_bad_caller(failure)
-            && !self.is_refused_here(caller.access_key_id())
+            && !self.parent_is_innocent.load(Ordering::Relaxed)
         {
             // The hop before may hold a session that died early: its role was deleted and made
             // again, say.
-            parent.0.reject(caller.access_key_id());
-            caller = self.caller(why).await?;
-            answer = self.call_sts(&caller, why).await;
-            // If a new session does no better, it is not the session: its siblings need it.
-            if answer.as_ref().is_err_and(sts::is_bad_caller) {
-                *self.refused_here() = Some(caller.access_key_id().to_owned());
+            if parent.0.reject(caller.access_key_id()) {
+                caller = self.caller(why).await?;
+                answer = self.call_sts(&caller, why).await;
             }
+            // If a new session does no better, it is not the session: its siblings need it.
+            let refused = answer.as_ref().is_err_and(sts::is_bad_caller);
+            self.parent_is_innocent.store(refused, Ordering::Relaxed);
+        }
+        if answer.is_ok() {
+            self.parent_is_innocent.store(false, Ordering::Relaxed);
         }
         let session = answer.map_err(|failure| self.refused(failure, Some(&caller)))?;
         Ok(self.taken(session, Some(&caller)))
@@ -639,17 +649,6 @@ impl Hop {
         }
         self.log(&session, caller);
         session
-    }
-
-    fn refused_here(&self) -> MutexGuard<'_, Option<String>> {
-        // Nothing can panic under it.
-        self.refused_here
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_refused_here(&self, access_key_id: &str) -> bool {
-        self.refused_here().as_deref() == Some(access_key_id)
     }
 
     async fn caller(&self, why: Why) -> Result<Credentials, Error> {
@@ -754,6 +753,8 @@ impl Hop {
         loop {
             match self.call_sts_with_token(role).await? {
                 Ok(session) => return Ok(self.taken(session, None)),
+                // A person is not asked twice for one load.
+                Err(failure) if self.asks_a_person() => return Err(self.refused(failure, None)),
                 Err(failure) if sts::is_expired_token(&failure) && !read_again => {
                     read_again = true;
                 }
@@ -816,13 +817,7 @@ impl Hop {
         );
     }
 
-    fn refused(&self, mut failure: sts::Failure, caller: Option<&Credentials>) -> Error {
-        // STS repeats a value that breaks a rule.
-        if let (Kind::Refused(refusal), Some(role)) = (&mut failure.kind, self.role())
-            && let (Some(message), Some(id)) = (&mut refusal.message, &role.external_id)
-        {
-            *message = message.replace(id.as_str(), "** redacted **");
-        }
+    fn refused(&self, failure: sts::Failure, caller: Option<&Credentials>) -> Error {
         let advice = match &failure.kind {
             Kind::Refused(refusal) => advice(refusal, &self.asked(caller)),
             _ => Vec::new(),

@@ -233,6 +233,11 @@ impl Error {
         Self::new(kind, None, 0, Vec::new(), None)
     }
 
+    /// Whether a person would have had to be asked, in the background.
+    pub(crate) fn is_unattended(&self) -> bool {
+        matches!(self.what.kind, Kind::Unattended)
+    }
+
     /// The same failure, seen from a chain of `hops` roles.
     pub(crate) fn seen_from(&self, hops: usize) -> Self {
         Self {
@@ -358,12 +363,7 @@ impl Refusal {
     fn is_transient(&self) -> bool {
         // The caller's credentials are renewed by whoever gave them, and the SDK's signer learns
         // the server's clock: neither is this request's fault.
-        const RENEWED: [&str; 4] = [
-            "ExpiredToken",
-            "ExpiredTokenException",
-            "RequestExpired",
-            "RequestTimeTooSkewed",
-        ];
+        const RENEWED: [&str; 3] = ["ExpiredToken", "RequestExpired", "RequestTimeTooSkewed"];
         const BUSY: [&str; 8] = [
             "IDPCommunicationError",
             "Throttling",

@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use aws_smithy_async::rt::sleep::SharedAsyncSleep;
+use aws_smithy_async::future::timeout::Timeout;
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
 use aws_smithy_async::time::SharedTimeSource;
 use tokio::sync::Mutex;
 
@@ -77,7 +80,6 @@ pub struct MfaRequest {
 
 /// The base config's time, for providers that wait for the next code.
 #[derive(Clone, Debug)]
-#[cfg_attr(not(feature = "totp"), allow(dead_code))]
 pub(crate) struct Clock {
     pub(crate) time: SharedTimeSource,
     pub(crate) sleep: Option<SharedAsyncSleep>,
@@ -122,11 +124,59 @@ pub(crate) struct Mfa {
     pub(crate) codes: Arc<dyn ProvideMfaCode>,
 }
 
-/// The last code sent, of each device, for the whole process. Locked by whoever uses the device, from
-/// asking for a code to STS's answer: codes are sent one at a time.
-type Devices = std::sync::Mutex<HashMap<String, Arc<Mutex<Option<String>>>>>;
+/// Every device that this process has used. Whoever uses one holds its turn, from asking for a code to
+/// STS's answer: codes are sent one at a time.
+static DEVICES: LazyLock<std::sync::Mutex<HashMap<String, Arc<Device>>>> =
+    LazyLock::new(Default::default);
 
-static DEVICES: LazyLock<Devices> = LazyLock::new(Devices::default);
+/// How long somebody may hold a device's turn. After that they are taken for gone: their task may be on a
+/// runtime that is driven no more.
+const LONGEST_TURN: Duration = Duration::from_secs(10 * 60);
+
+/// How long a code is remembered: far longer than STS takes it.
+const REMEMBERED: Duration = Duration::from_secs(10 * 60);
+
+#[derive(Default)]
+struct Device {
+    turn: Mutex<()>,
+    /// Turns begun.
+    turns: AtomicU64,
+    sent: Arc<std::sync::Mutex<Vec<(String, SystemTime)>>>,
+}
+
+impl Device {
+    fn of(serial: &str) -> Arc<Self> {
+        let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
+        devices.entry(serial.to_owned()).or_default().clone()
+    }
+
+    /// Takes another in the place of this one, with the codes that were sent.
+    fn replace(self: &Arc<Self>, serial: &str) {
+        let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
+        if devices
+            .get(serial)
+            .is_some_and(|current| Arc::ptr_eq(current, self))
+        {
+            let next = Self {
+                sent: self.sent.clone(),
+                ..Self::default()
+            };
+            devices.insert(serial.to_owned(), Arc::new(next));
+        }
+    }
+
+    /// Whether the code is new; then it counts as sent.
+    fn sends(&self, code: &str, now: SystemTime) -> bool {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |at: SystemTime| now < at + REMEMBERED;
+        sent.retain(|(_, at)| is_recent(*at));
+        let new = sent.iter().all(|(earlier, _)| earlier != code);
+        if new {
+            sent.push((code.to_owned(), now));
+        }
+        new
+    }
+}
 
 impl Mfa {
     pub(crate) fn new(serial: String, codes: impl ProvideMfaCode + 'static) -> Self {
@@ -148,11 +198,41 @@ impl Mfa {
     where
         Answer: Future<Output = Result<T, Failure>>,
     {
-        let device = {
-            let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
-            devices.entry(self.serial.clone()).or_default().clone()
-        };
-        let mut last = device.lock().await;
+        loop {
+            let device = Device::of(&self.serial);
+            let turns = device.turns.load(Ordering::Relaxed);
+            let turn = match &clock.sleep {
+                Some(sleep) => Timeout::new(device.turn.lock(), sleep.sleep(LONGEST_TURN)).await,
+                None => Ok(device.turn.lock().await),
+            };
+            match turn {
+                Ok(_turn) => {
+                    device.turns.fetch_add(1, Ordering::Relaxed);
+                    return self
+                        .take_turn(&device, role_arn, hop, renewal, &clock, send)
+                        .await;
+                }
+                // A long queue moves; one that does not has somebody at its head who is gone.
+                Err(_) if device.turns.load(Ordering::Relaxed) == turns => {
+                    device.replace(&self.serial);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn take_turn<T, Answer>(
+        &self,
+        device: &Device,
+        role_arn: Option<&str>,
+        hop: usize,
+        renewal: bool,
+        clock: &Clock,
+        send: impl Fn(String) -> Answer,
+    ) -> Result<T, Failure>
+    where
+        Answer: Future<Output = Result<T, Failure>>,
+    {
         let mut reason = if renewal {
             MfaReason::Renewal
         } else {
@@ -178,14 +258,13 @@ impl Mfa {
                 reason = MfaReason::Refused("A code has six digits.".to_owned());
                 continue;
             }
-            if last.as_deref() == Some(code) {
+            if !device.sends(code, clock.time.now()) {
                 if asked == ATTEMPTS {
                     return Err(self.no_code(Some("the code given was used already".into())));
                 }
                 reason = MfaReason::AlreadyUsed;
                 continue;
             }
-            *last = Some(code.to_owned());
             match send(code.to_owned()).await {
                 Err(failure) if sts::is_wrong_code(&failure) && asked < ATTEMPTS => {
                     reason = MfaReason::Refused(failure.message().unwrap_or_default().to_owned());
@@ -211,6 +290,8 @@ mod terminal {
     use std::fs::{File, OpenOptions};
     use std::io::{self, BufRead, BufReader, Write};
 
+    use tokio::sync::oneshot;
+
     use super::*;
 
     #[cfg(windows)]
@@ -222,8 +303,8 @@ mod terminal {
     /// command whose output is piped can still ask. Where there is no terminal it fails at once.
     ///
     /// A code that STS refuses is asked for again, twice, with STS's message. The question goes on
-    /// when the caller that caused it gives up, as SDK clients do after some 20 seconds: the next
-    /// caller gets the answer. [`RoleChain::refresh`](crate::RoleChain::refresh) before the first
+    /// when the caller that caused it gives up, as a client with the SDK's own identity cache does
+    /// after some 20 seconds: the next caller gets the answer. [`RoleChain::refresh`](crate::RoleChain::refresh) before the first
     /// call asks when it suits.
     #[derive(Clone, Copy, Debug, Default)]
     #[non_exhaustive]
@@ -242,37 +323,75 @@ mod terminal {
             request: MfaRequest,
         ) -> Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send + '_>> {
             Box::pin(async move {
-                let (answered, answer) = tokio::sync::oneshot::channel();
-                // A thread of its own, not one of the runtime's, which would keep a program that
-                // is done from ending while nobody types.
-                std::thread::Builder::new()
-                    .name("mfa-prompt".to_owned())
-                    .spawn(move || drop(answered.send(ask(&request))))?;
+                // One question at a time, whatever the device.
+                let _turn = ASKING.lock().await;
+                let answer = ask(&request)?;
                 Ok(answer.await??)
             })
         }
     }
 
-    fn ask(request: &MfaRequest) -> io::Result<String> {
+    static ASKING: Mutex<()> = Mutex::const_new(());
+    static READER: std::sync::Mutex<Reader> = std::sync::Mutex::new(Reader {
+        reads: false,
+        answers: None,
+    });
+
+    /// The one thread that reads the terminal. Reading cannot be broken off: when whoever asked is gone,
+    /// the line is for whoever asks next.
+    struct Reader {
+        reads: bool,
+        answers: Option<oneshot::Sender<io::Result<String>>>,
+    }
+
+    fn reader() -> std::sync::MutexGuard<'static, Reader> {
+        READER.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(request: &MfaRequest) -> io::Result<oneshot::Receiver<io::Result<String>>> {
         let (reads, writes) = TERMINAL;
-        let open = |path, options: &OpenOptions| -> io::Result<File> {
-            options.open(path).map_err(|error| {
-                let text =
-                    format!("there is no terminal to ask for the MFA code on ({path}: {error})");
-                io::Error::new(error.kind(), text)
-            })
-        };
-        // Before the question is asked: it must not stand there with nobody listening.
+        // Both, before the question is asked: it must not stand there with nobody listening.
         let input = open(reads, OpenOptions::new().read(true))?;
         let mut output = open(writes, OpenOptions::new().write(true))?;
         write!(output, "{request}: ")?;
         output.flush()?;
-        let mut line = String::new();
-        if BufReader::new(input).read_line(&mut line)? == 0 {
-            let text = "the terminal was closed before an MFA code was given";
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+
+        let (answers, answer) = oneshot::channel();
+        let mut reader = reader();
+        reader.answers = Some(answers);
+        if !reader.reads {
+            // Not one of the runtime's threads, which would keep a program that is done from ending
+            // while nobody types.
+            std::thread::Builder::new()
+                .name("mfa-prompt".to_owned())
+                .spawn(move || read_line(input))?;
+            reader.reads = true;
         }
-        Ok(line)
+        Ok(answer)
+    }
+
+    fn read_line(input: File) {
+        let mut line = String::new();
+        let line = match BufReader::new(input).read_line(&mut line) {
+            Ok(0) => {
+                let text = "the terminal was closed before an MFA code was given";
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, text))
+            }
+            read => read.map(|_| line),
+        };
+        let mut reader = reader();
+        reader.reads = false;
+        if let Some(answers) = reader.answers.take() {
+            // Whoever asked may be gone.
+            let _ = answers.send(line);
+        }
+    }
+
+    fn open(path: &str, options: &OpenOptions) -> io::Result<File> {
+        options.open(path).map_err(|error| {
+            let text = format!("there is no terminal to ask for the MFA code on ({path}: {error})");
+            io::Error::new(error.kind(), text)
+        })
     }
 }
 
@@ -280,9 +399,7 @@ mod terminal {
 mod totp {
     //! Codes from the secret of a virtual device.
 
-    use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-    use aws_smithy_async::rt::sleep::AsyncSleep;
+    use std::time::UNIX_EPOCH;
 
     use super::*;
 
@@ -319,12 +436,12 @@ mod totp {
         ///
         /// Text that is not base32, or less than 10 bytes of it.
         pub fn from_secret(base32: &str) -> Result<Self, TotpError> {
-            let signs: String = base32
+            // Never grows, so that nothing is left behind where it was.
+            let mut signs = zeroize::Zeroizing::new(String::with_capacity(base32.len()));
+            let kept = base32
                 .chars()
-                .filter(|c| !c.is_whitespace() && !"-=".contains(*c))
-                .map(|c| c.to_ascii_uppercase())
-                .collect();
-            let signs = zeroize::Zeroizing::new(signs);
+                .filter(|c| !c.is_whitespace() && !"-=".contains(*c));
+            signs.extend(kept.map(|c| c.to_ascii_uppercase()));
             let secret = totp_rs::Secret::try_from_base32(&*signs).map_err(|_| {
                 TotpError("it must be base32: letters and the digits 2 to 7".into())
             })?;

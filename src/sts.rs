@@ -14,7 +14,8 @@ use aws_sdk_sts::config::{BehaviorVersion, Builder, IdentityCache};
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::RequestId;
 use aws_sdk_sts::types::{PolicyDescriptorType, ProvidedContext, Tag};
-use aws_smithy_async::rt::sleep::SharedAsyncSleep;
+use aws_smithy_async::future::timeout::Timeout;
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use tokio::sync::Semaphore;
@@ -38,6 +39,9 @@ const CONCURRENT_CALLS: usize = 32;
 /// hangs would hang all its waiters.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a call waits for one of those places.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One STS client for all the chains built on one base: hops, tenants and regions share its
 /// connections.
@@ -63,6 +67,18 @@ impl Failure {
             Kind::Refused(refusal) => refusal.message.as_deref(),
             _ => None,
         }
+    }
+
+    /// STS repeats a value that breaks a rule: a secret must not come back in its message.
+    fn without<'a>(mut self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        if let Kind::Refused(refusal) = &mut self.kind
+            && let Some(message) = &mut refusal.message
+        {
+            for secret in secrets {
+                *message = message.replace(secret, "** redacted **");
+            }
+        }
+        self
     }
 
     fn is(&self, code: &str) -> bool {
@@ -114,7 +130,16 @@ impl Sts {
                 mfa.is_some(),
             ))
             .send();
-        let answer = self.send(request.region.as_ref(), call).await?;
+        let secrets = request.external_id.as_deref().into_iter();
+        let secrets = secrets.chain(
+            request
+                .provided_contexts
+                .iter()
+                .map(|(_, secret)| &**secret),
+        );
+        let secrets = secrets.chain(mfa.map(|(_, code)| code));
+        let answer = self.send(request.region.as_ref(), call).await;
+        let answer = answer.map_err(|failure| failure.without(secrets))?;
         let arn = answer.assumed_role_user.map(|user| user.arn);
         session(answer.credentials, Some(&request.account), arn)
     }
@@ -140,7 +165,8 @@ impl Sts {
                 mfa.is_some(),
             ))
             .send();
-        let answer = self.send(request.region.as_ref(), call).await?;
+        let answer = self.send(request.region.as_ref(), call).await;
+        let answer = answer.map_err(|failure| failure.without(mfa.map(|(_, code)| code)))?;
         session(answer.credentials, account.as_deref(), None)
     }
 
@@ -155,14 +181,15 @@ impl Sts {
             .assume_role_with_web_identity()
             .role_arn(&*request.role_arn)
             .role_session_name(&*request.session_name)
-            .web_identity_token(token)
+            .web_identity_token(&*token)
             .set_duration_seconds(request.duration_seconds)
             .set_policy(request.policy.clone())
             .set_policy_arns(policy_arns(request))
             .customize()
             .config_override(this_call(request.region.as_ref(), None, false))
             .send();
-        let answer = self.send(request.region.as_ref(), call).await?;
+        let answer = self.send(request.region.as_ref(), call).await;
+        let answer = answer.map_err(|failure| failure.without([&*token]))?;
         let arn = answer.assumed_role_user.map(|user| user.arn);
         session(answer.credentials, Some(&request.account), arn)
     }
@@ -179,14 +206,15 @@ impl Sts {
             .assume_role_with_saml()
             .role_arn(&*request.role_arn)
             .principal_arn(principal_arn)
-            .saml_assertion(assertion)
+            .saml_assertion(&*assertion)
             .set_duration_seconds(request.duration_seconds)
             .set_policy(request.policy.clone())
             .set_policy_arns(policy_arns(request))
             .customize()
             .config_override(this_call(request.region.as_ref(), None, false))
             .send();
-        let answer = self.send(request.region.as_ref(), call).await?;
+        let answer = self.send(request.region.as_ref(), call).await;
+        let answer = answer.map_err(|failure| failure.without([&*assertion]))?;
         let arn = answer.assumed_role_user.map(|user| user.arn);
         session(answer.credentials, Some(&request.account), arn)
     }
@@ -204,7 +232,18 @@ impl Sts {
                 .clone()
         };
         // Never closed, so it always gives a permit.
-        let _permit = calls.acquire().await.ok();
+        let permit = calls.acquire();
+        let _permit = match &self.sleep {
+            Some(sleep) => Timeout::new(permit, sleep.sleep(QUEUE_TIMEOUT))
+                .await
+                .map_err(|_| Failure {
+                    kind: Kind::NoAnswer {
+                        what: "too many calls to STS were waiting",
+                    },
+                    source: None,
+                })?,
+            None => permit.await,
+        };
         unlogged(call).await.map_err(failure)
     }
 

@@ -283,6 +283,7 @@ async fn a_tenant_whose_calls_are_refused_for_their_credentials_leaves_its_hub_a
     let good = hub.assume(Role::new(MIDDLE)).unwrap();
     let bad = hub.assume(Role::new(TENANT).region("ap-east-1")).unwrap();
     good.provide_credentials().await.unwrap();
+    aws.clock().advance(2 * MINUTE).await;
     // As where a region is not enabled in the caller's account.
     let invalid = "The security token included in the request is invalid.";
     aws.fail_role(TENANT, Fault::error(403, "InvalidClientTokenId", invalid));
@@ -295,6 +296,68 @@ async fn a_tenant_whose_calls_are_refused_for_their_credentials_leaves_its_hub_a
     bad.provide_credentials().await.unwrap_err();
     hub.provide_credentials().await.unwrap();
     good.provide_credentials().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_tenants_whose_calls_are_refused_leave_their_hub_alone_too() {
+    let (aws, base) = aws();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    hub.provide_credentials().await.unwrap();
+    let bad: Vec<RoleChain> = (0..20)
+        .map(|i| {
+            let arn = format!("arn:aws:iam::333333333333:role/Bad{i}");
+            aws.fail_role(&arn, Fault::error(403, "InvalidClientTokenId", "invalid"));
+            hub.assume(Role::new(arn)).unwrap()
+        })
+        .collect();
+    for _ in 0..20 {
+        for chain in &bad {
+            chain.provide_credentials().await.unwrap_err();
+        }
+        aws.clock().advance(Duration::from_secs(10)).await;
+    }
+    assert!(aws.assumed(HUB) <= 3, "{}", aws.assumed(HUB));
+}
+
+#[test]
+fn asking_for_the_status_never_gets_in_the_way_of_a_refresh() {
+    let (aws, base) = in_runtime(aws);
+    let tenant = two_hops(&base);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let shown = format!("{:?} {:?}", tenant.status(), tenant);
+                    assert!(shown.contains(TENANT));
+                }
+            });
+        }
+        runtime().block_on(async {
+            for _ in 0..300 {
+                tenant.refresh().await.unwrap();
+            }
+        });
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(aws.assumed(TENANT), 300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_a_caller_has_waited_in_vain_the_others_do_not_wait_for_that_load() {
+    let (aws, base) = aws();
+    let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    chain.refresh().await.unwrap();
+    aws.clock().advance(2 * HOUR).await;
+    aws.fail(Fault::NoAnswer);
+    let mut waited = Duration::ZERO;
+    for _ in 0..18 {
+        let before = aws.clock().elapsed();
+        chain.provide_credentials().await.unwrap();
+        waited += aws.clock().elapsed() - before;
+        aws.clock().advance(Duration::from_secs(1)).await;
+    }
+    assert!(waited <= Duration::from_secs(10), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -152,6 +152,17 @@ fn a_dead_letter_file_is_not_read_and_written_at_once() {
         !said.ok && said.err.contains("is the dead-letter file too"),
         "{said:?}"
     );
+    let piped = put_records()
+        .args(["--local", "-"])
+        .current_dir(&folder)
+        .stdin(std::fs::File::open(folder.join("put_records.dead-letter")).unwrap())
+        .output()
+        .unwrap();
+    let said = Said::from(piped);
+    assert!(
+        !said.ok && said.err.contains("is the dead-letter file too"),
+        "{said:?}"
+    );
     std::fs::remove_dir_all(folder).unwrap();
 }
 
@@ -186,6 +197,43 @@ fn a_web_identity_and_a_saml_assertion_say_who_they_are() {
         assert!(said.ok && said.out.contains(session), "{said:?}");
         assert!(said.out.contains(": until 20"), "{said:?}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_sign_in_program_says_reaches_the_person() {
+    use std::os::unix::fs::PermissionsExt;
+    let program = std::env::temp_dir().join(format!("sign-in-{}", std::process::id()));
+    std::fs::write(
+        &program,
+        "#!/bin/sh\necho 'the account is locked' >&2\nexit 3\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let output = Command::new(built("saml"))
+        .args([
+            "--role-arn",
+            "arn:aws:iam::222222222222:role/Developer",
+            "--region",
+            "eu-west-1",
+        ])
+        .args([
+            "--principal-arn",
+            "arn:aws:iam::222222222222:saml-provider/Company",
+        ])
+        .arg("--sign-in")
+        .arg(&program)
+        .output();
+    let said = Said::from(output.unwrap());
+    assert!(
+        !said.ok && said.err.contains("the account is locked"),
+        "{said:?}"
+    );
+    assert!(
+        said.err.contains("no SAML assertion") && said.err.contains("exit status: 3"),
+        "{said:?}"
+    );
+    std::fs::remove_file(program).unwrap();
 }
 
 /// `script` gives a program a terminal of its own, which it feeds from its stdin.

@@ -12,9 +12,11 @@ use aws_role_chain::{
     Error, GetSessionToken, MfaReason, MfaRequest, ProvideMfaCode, Role, RoleChain, Totp,
 };
 use aws_types::SdkConfig;
+use common::log::Log;
 use common::*;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tracing_subscriber::filter::LevelFilter;
 
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 const SECOND: Duration = Duration::from_secs(1);
@@ -193,6 +195,116 @@ async fn what_is_no_code_or_was_used_is_not_sent() {
             .contains("no MFA code of arn:aws:iam::111111111111:mfa/unsent"),
         "{error}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_is_not_sent_twice_however_many_lie_between() {
+    let world = World::new("between");
+    let (codes, reasons) = gives(&["111111", "222222", "111111"]);
+    world.hub(codes).refresh().await.unwrap_err();
+    assert_eq!(world.codes(), ["111111", "222222"]);
+    assert_eq!(reasons.lock().unwrap().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_tenant_asks_a_person_once() {
+    let world = World::new("tenant");
+    let person = Person::of(&world);
+    let hub = world.hub(person.codes());
+    world
+        .aws
+        .fail_role(TENANT, Fault::error(403, "InvalidClientTokenId", "invalid"));
+    let tenant = hub.assume(Role::new(TENANT)).unwrap();
+    for _ in 0..5 {
+        tenant.provide_credentials().await.unwrap_err();
+        world.aws.clock().advance(10 * SECOND).await;
+    }
+    assert_eq!(person.reasons(), [MfaReason::First]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_made_again_asks_nobody_in_the_background_and_the_next_caller_is_asked() {
+    let world = World::new("again");
+    let person = Person::of(&world);
+    let hub = world.hub(person.codes());
+    world
+        .aws
+        .role(MIDDLE)
+        .trust(trusts("222222222222"))
+        .policy(allow("sts:*"))
+        .create()
+        .unwrap();
+    let tenant = hub
+        .assume(Role::new(MIDDLE))
+        .unwrap()
+        .assume(Role::new(TENANT))
+        .unwrap();
+    tenant.provide_credentials().await.unwrap();
+    world.aws.clock().advance(30 * MINUTE).await;
+    for role in [HUB, MIDDLE] {
+        world.aws.delete_role(role);
+        world
+            .aws
+            .role(role)
+            .trust(trusts("*"))
+            .policy(allow("sts:*"))
+            .create()
+            .unwrap();
+    }
+    world.aws.clock().advance(29 * MINUTE).await;
+    assert_eq!(person.reasons().len(), 1, "nobody waited");
+    tenant.refresh().await.unwrap();
+    assert_eq!(person.reasons().len(), 2);
+}
+
+#[test]
+fn a_load_whose_runtime_is_driven_no_more_does_not_keep_its_device_for_ever() {
+    let paused = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().unwrap()
+    };
+    let first = paused();
+    let (world, stuck) = first.block_on(async {
+        let world = World::new("undriven");
+        let stuck = world.hub(world.totp());
+        world.aws.fail(Fault::NoAnswer);
+        let mut call = Box::pin(stuck.provide_credentials());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(call.as_mut().poll(&mut context).is_pending());
+        settle().await;
+        world.aws.recover();
+        drop(call);
+        (world, stuck)
+    });
+    paused().block_on(async {
+        world.hub(world.totp()).provide_credentials().await.unwrap();
+        stuck.provide_credentials().await.unwrap();
+    });
+    drop(first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_code_is_in_a_log_or_an_error_even_if_sts_repeats_it() {
+    let (log, _guard) = Log::at(LevelFilter::TRACE);
+    let world = World::new("logged");
+    world.hub(world.totp()).refresh().await.unwrap();
+    world.session(world.totp()).refresh().await.unwrap();
+    let (codes, _) = gives(&["424242"]);
+    world.aws.fail(Fault::error(
+        400,
+        "ValidationError",
+        "Value '424242' at 'tokenCode' is wrong",
+    ));
+    let error = world.hub(codes).refresh().await.unwrap_err();
+    assert!(
+        error.message().unwrap().contains("** redacted **"),
+        "{error}"
+    );
+    let logged = log.text();
+    assert!(logged.contains("assumed role"));
+    for code in world.codes() {
+        assert!(!logged.contains(&code) && !format!("{error} {error:?}").contains(&code));
+    }
 }
 
 #[tokio::test]

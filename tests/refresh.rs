@@ -454,6 +454,7 @@ async fn a_role_made_again_kills_the_hub_s_session_and_the_next_load_renews_it()
     let (aws, base) = aws();
     let tenant = two_hops(&base);
     tenant.provide_credentials().await.unwrap();
+    aws.clock().advance(2 * MINUTE).await;
 
     aws.delete_role(HUB);
     aws.role(HUB)

@@ -291,16 +291,58 @@ async fn sts_s_refusals_are_its_own_and_come_with_advice() {
 }
 
 #[tokio::test]
+async fn conditions_on_tags_and_their_keys_are_evaluated() {
+    let world = World::new();
+    let tagged = r#"<saml:Attribute Name="https://aws.amazon.com/SAML/Attributes/PrincipalTag:team"><saml:AttributeValue>x</saml:AttributeValue></saml:Attribute><saml:Attribute Name="https://aws.amazon.com/SAML/Attributes/TransitiveTagKeys"><saml:AttributeValue>team</saml:AttributeValue></saml:Attribute>"#;
+    for (key, allowed) in [("team", true), ("cost", false)] {
+        let statement = format!(
+            r#"{{"Effect": "Allow", "Principal": {{"Federated": "{PROVIDER}"}}, "Action": "sts:TagSession",
+                "Condition": {{"ForAllValues:StringEquals": {{
+                    "aws:TagKeys": ["{key}"], "sts:TransitiveTagKeys": ["{key}"]}}}}}}"#
+        );
+        let first = format!(r#""Statement": [{statement}, "#);
+        let both = trust("sts:AssumeRoleWithSAML").replace(r#""Statement": "#, &first);
+        let both = format!("{}]}}", both.strip_suffix('}').unwrap());
+        world.aws.role(HUB).trust(both).create().unwrap();
+        let claims = Claims {
+            more: tagged,
+            ..GOOD
+        };
+        let (assertion, _) = world.signs_in(claims);
+        assert_eq!(
+            world.chain(assertion).refresh().await.is_ok(),
+            allowed,
+            "{key}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_expired_assertion_is_asked_for_once_more_and_a_failing_sign_in_reaches_the_caller() {
     let world = World::new();
-    let (assertion, asked) = world.signs_in(Claims {
+    let old = Claims {
         good_for: -1,
         ..GOOD
-    });
-    world.chain(assertion).refresh().await.unwrap_err();
+    };
+    let (assertion, asked) = world.signs_in(old.clone());
+    world
+        .chain(assertion.unattended())
+        .refresh()
+        .await
+        .unwrap_err();
     assert_eq!(
         (asked.load(Ordering::Relaxed), world.aws.requests()),
         (2, 2)
+    );
+
+    // A person is not asked twice for one load, nor at once for the next.
+    let (assertion, asked) = world.signs_in(old);
+    let me = world.chain(assertion);
+    me.provide_credentials().await.unwrap_err();
+    me.provide_credentials().await.unwrap_err();
+    assert_eq!(
+        (asked.load(Ordering::Relaxed), world.aws.requests()),
+        (1, 3)
     );
 
     let fails =

@@ -12,8 +12,10 @@ use aws_role_chain::test_util::{Fault, Simulator};
 use aws_role_chain::{Error, Role, RoleChain, WebIdentityToken};
 use aws_smithy_async::time::TimeSource;
 use aws_types::SdkConfig;
+use common::log::Log;
 use common::*;
 use serde_json::{Value, json};
+use tracing_subscriber::filter::LevelFilter;
 
 const ISSUER: &str = "https://token.example.com/pool";
 const PROVIDER: &str = "arn:aws:iam::222222222222:oidc-provider/token.example.com/pool";
@@ -274,6 +276,7 @@ async fn an_issuer_that_sts_cannot_ask_is_tried_three_times() {
 
 #[tokio::test]
 async fn sts_s_refusals_are_its_own_and_come_with_advice() {
+    let (log, _guard) = Log::at(LevelFilter::TRACE);
     let world = World::new();
     let cases = [
         (
@@ -318,10 +321,44 @@ async fn sts_s_refusals_are_its_own_and_come_with_advice() {
         .await
         .unwrap_err();
     assert_eq!(error.code(), Some("InvalidIdentityToken"));
-    assert!(
-        !format!("{error} {error:?}").contains(&forged),
-        "a token is a secret"
-    );
+    let repeats = format!("Value '{forged}' at 'webIdentityToken' is wrong");
+    world
+        .aws
+        .fail(Fault::error(400, "ValidationError", repeats));
+    let error = world
+        .chain(fixed(forged.clone()))
+        .refresh()
+        .await
+        .unwrap_err();
+    assert!(error.message().unwrap().contains("** redacted **"));
+    let shown = format!("{error} {error:?} {:?} {}", world.aws.calls(), log.text());
+    assert!(!shown.contains(&forged), "a token is a secret");
+}
+
+#[tokio::test]
+async fn a_source_identity_of_a_token_needs_permission_and_is_kept() {
+    let world = World::new();
+    let claims = json!({"https://aws.amazon.com/source_identity": "ada", "sub": SUBJECT});
+    let refused = world
+        .chain(fixed(world.token(claims.clone())))
+        .refresh()
+        .await;
+    assert!(refused.unwrap_err().is_access_denied());
+    world
+        .aws
+        .role(HUB)
+        .trust(trust("sts:*", SUBJECT))
+        .policy(allow("sts:*"))
+        .create()
+        .unwrap();
+    let pod = world.chain(fixed(world.token(claims)));
+    pod.refresh().await.unwrap();
+    let changed = pod
+        .assume(Role::new(TENANT).source_identity("bob"))
+        .unwrap();
+    let error = changed.refresh().await.unwrap_err();
+    let text = "The source identity is already set for this assume role session";
+    assert_eq!(error.message(), Some(text));
 }
 
 #[tokio::test]

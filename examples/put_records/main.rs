@@ -28,6 +28,7 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use same_file::Handle;
 
 use input::{Input, Line};
 use sender::{Batch, DeadLetters, Interrupt, Sender, Stop};
@@ -123,16 +124,20 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         (base_config(options).await, None)
     };
     let chain = chain(&base, role_arn, options)?;
-    let mut input = match &options.file {
-        None if options.local => Input::sample(),
+    let file = options
+        .file
+        .as_deref()
+        .filter(|path| path.as_os_str() != "-");
+    let sample = options.local && options.file.is_none();
+    if !sample && is_dead_letter_file(file, &options.dead_letter) {
+        let path = options.dead_letter.display();
+        let why =
+            format!("the input is the dead-letter file too: rename {path}, or set --dead-letter");
+        return Err(why.into());
+    }
+    let mut input = match file {
+        _ if sample => Input::sample(),
         None => Input::stdin(),
-        Some(path) if path.as_os_str() == "-" => Input::stdin(),
-        Some(path) if is_same_file(path, &options.dead_letter) => {
-            let path = path.display();
-            let why =
-                format!("{path} is the dead-letter file too: rename it, or set --dead-letter");
-            return Err(why.into());
-        }
         Some(path) => Input::file(path).await?,
     };
     // Before anything is read: no record is taken that there is no way to send.
@@ -238,10 +243,15 @@ async fn send_all(
     end
 }
 
-/// Whether both are there and the same.
-fn is_same_file(a: &Path, b: &Path) -> bool {
-    match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
+/// Whether what is read (stdin, if no file) is what is written to: it would never end.
+fn is_dead_letter_file(input: Option<&Path>, dead_letters: &Path) -> bool {
+    let input = match input {
+        Some(path) => Handle::from_path(path),
+        None => Handle::stdin(),
+    };
+    match (input, Handle::from_path(dead_letters)) {
+        (Ok(input), Ok(dead_letters)) => input == dead_letters,
+        // One of them is not there.
         _ => false,
     }
 }

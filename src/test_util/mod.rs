@@ -182,7 +182,7 @@ impl Fault {
 }
 
 /// One request that STS received.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Call {
     /// `AssumeRole`, `GetCallerIdentity`, …
@@ -206,6 +206,21 @@ impl Call {
     /// A parameter by the name it has on the wire: `ExternalId`, `Tags.member.1.Key`, ….
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.first(name)
+    }
+}
+
+// The other parameters may be secrets.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("action", &self.action)
+            .field("role_arn", &self.role_arn)
+            .field("session_name", &self.session_name)
+            .field("duration_seconds", &self.duration_seconds)
+            .field("region", &self.region)
+            .field("access_key_id", &self.access_key_id)
+            .field("at", &self.at)
+            .finish_non_exhaustive()
     }
 }
 

@@ -9,8 +9,9 @@ use roxmltree::{Document, Node};
 
 use super::policy::Context;
 use super::sts::{
-    Parameters, Refusal, all_within_limits, assumed, check_duration, expiry, federated_role,
-    is_role_arn, read_duration, session_policies, violations,
+    Parameters, Refusal, all_within_limits, assumed, check_duration, escaped, expiry,
+    federated_role, is_role_arn, read_duration, session_policies, set_federated_keys,
+    source_identity, violations,
 };
 use super::world::{Holder, Session, SessionTag, World, random};
 
@@ -54,7 +55,7 @@ pub(super) fn assume_role(
     if assertion.source_identity.is_some() {
         actions.push("sts:SetSourceIdentity");
     }
-    let context = assertion.context();
+    let context = |action: &str| assertion.context(action);
     let role = federated_role(world, role_arn, provider, &actions, &context)?;
     if !assertion.offers(role_arn, provider) {
         let message = "Not authorized to perform sts:AssumeRoleWithSAML";
@@ -82,9 +83,12 @@ pub(super) fn assume_role(
     };
     let subject = format!(
         "    <Subject>{}</Subject>\n    <Issuer>{}</Issuer>\n    <Audience>{}</Audience>\n",
-        assertion.subject, assertion.issuer, assertion.recipient
+        escaped(&assertion.subject),
+        escaped(&assertion.issuer),
+        escaped(&assertion.recipient)
     );
-    Ok(assumed(&session) + &subject + &world.issue(session))
+    let identity = source_identity(&session);
+    Ok(assumed(&session) + &subject + &world.issue(session) + &identity)
 }
 
 fn invalid(message: &str) -> Refusal {
@@ -183,18 +187,18 @@ impl Assertion {
         })
     }
 
-    fn context(&self) -> Context {
+    fn context(&self, action: &str) -> Context {
         let mut context = Context::default();
         context.set("saml:aud", &*self.recipient);
         context.set("saml:iss", &*self.issuer);
         context.set("saml:sub", &*self.subject);
-        context.set("sts:RoleSessionName", &*self.session_name);
-        if let Some(identity) = &self.source_identity {
-            context.set("sts:SourceIdentity", &**identity);
-        }
-        for tag in &self.tags {
-            context.set(&format!("aws:RequestTag/{}", tag.key), &*tag.value);
-        }
+        set_federated_keys(
+            &mut context,
+            action,
+            &self.session_name,
+            &self.tags,
+            self.source_identity.as_deref(),
+        );
         context
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Codes and texts are AWS's own, recorded from live answers where there were any.
 
-use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
@@ -198,13 +197,19 @@ fn assume_role(
             _ => None,
         },
     };
-    let identity = session.source_identity.clone();
-    let mut result = assumed(&session) + &world.issue(session);
-    if let Some(identity) = identity {
-        // Writing to a string does not fail.
-        let _ = writeln!(result, "    <SourceIdentity>{identity}</SourceIdentity>");
-    }
-    Ok(result)
+    let identity = self::source_identity(&session);
+    Ok(assumed(&session) + &world.issue(session) + &identity)
+}
+
+/// The answer's part on the source identity, if there is one.
+pub(super) fn source_identity(session: &Session) -> String {
+    let identity = session.source_identity.as_deref();
+    identity.map_or_else(String::new, |identity| {
+        format!(
+            "    <SourceIdentity>{}</SourceIdentity>\n",
+            escaped(identity)
+        )
+    })
 }
 
 fn get_session_token(
@@ -603,20 +608,7 @@ fn context(caller: &Caller, asked: &Asked, source_identity: Option<&str>, action
     if action == "sts:SetSourceIdentity" {
         return context;
     }
-    for tag in &asked.tags {
-        context.set(&format!("aws:RequestTag/{}", tag.key), &*tag.value);
-    }
-    let keys = |tags: &mut dyn Iterator<Item = &SessionTag>| -> Vec<String> {
-        tags.map(|tag| tag.key.clone()).collect()
-    };
-    let all = keys(&mut asked.tags.iter());
-    if !all.is_empty() {
-        context.set_all("aws:TagKeys", all);
-    }
-    let transitive = keys(&mut asked.tags.iter().filter(|tag| tag.transitive));
-    if !transitive.is_empty() {
-        context.set_all("sts:TransitiveTagKeys", transitive);
-    }
+    set_tag_keys(&mut context, &asked.tags);
     if action == "sts:AssumeRole" {
         context.set("sts:RoleSessionName", &*asked.session_name);
         if let Some(id) = &asked.external_id {
@@ -670,6 +662,43 @@ fn is_allowed(
     }
 }
 
+/// The keys that a federated caller's request has for an action.
+pub(super) fn set_federated_keys(
+    context: &mut Context,
+    action: &str,
+    session_name: &str,
+    tags: &[SessionTag],
+    source_identity: Option<&str>,
+) {
+    if let Some(identity) = source_identity.filter(|_| action != "sts:TagSession") {
+        context.set("sts:SourceIdentity", identity);
+    }
+    if action == "sts:SetSourceIdentity" {
+        return;
+    }
+    set_tag_keys(context, tags);
+    if action != "sts:TagSession" {
+        context.set("sts:RoleSessionName", session_name);
+    }
+}
+
+fn set_tag_keys(context: &mut Context, tags: &[SessionTag]) {
+    for tag in tags {
+        context.set(&format!("aws:RequestTag/{}", tag.key), &*tag.value);
+    }
+    let keys = |tags: &mut dyn Iterator<Item = &SessionTag>| -> Vec<String> {
+        tags.map(|tag| tag.key.clone()).collect()
+    };
+    let all = keys(&mut tags.iter());
+    if !all.is_empty() {
+        context.set_all("aws:TagKeys", all);
+    }
+    let transitive = keys(&mut tags.iter().filter(|tag| tag.transitive));
+    if !transitive.is_empty() {
+        context.set_all("sts:TransitiveTagKeys", transitive);
+    }
+}
+
 /// The role, if its trust policy allows a federated caller all of the actions. No caller to name: one
 /// text for all that is not allowed, an unknown role too.
 pub(super) fn federated_role(
@@ -677,7 +706,7 @@ pub(super) fn federated_role(
     role_arn: &str,
     provider: &str,
     actions: &[&str],
-    context: &Context,
+    context: &dyn Fn(&str) -> Context,
 ) -> Result<Role, Refusal> {
     let principals = [
         (Principal::Any, Verdict::Allowed),
@@ -686,7 +715,7 @@ pub(super) fn federated_role(
     let trusts = |role: &&Role| {
         let mut verdicts = actions
             .iter()
-            .map(|action| role.trust.trusts(action, &principals, context));
+            .map(|action| role.trust.trusts(action, &principals, &context(action)));
         verdicts.all(|verdict| verdict == Verdict::Allowed)
     };
     world.role(role_arn).filter(trusts).cloned().ok_or_else(|| {
@@ -733,7 +762,7 @@ impl Parameters {
     }
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::policy::Context;
 use super::sts::{
-    Parameters, Refusal, all_within_limits, assumed, check_duration, expiry, federated_role,
-    is_role_arn, read_duration, session_policies, violations,
+    Parameters, Refusal, all_within_limits, assumed, check_duration, escaped, expiry,
+    federated_role, is_role_arn, read_duration, session_policies, set_federated_keys,
+    source_identity, violations,
 };
 use super::world::{Holder, OidcProvider, Session, SessionTag, World, account_of, random};
 
@@ -46,7 +47,18 @@ pub(super) fn assume_role(
     if !claims.tags.is_empty() {
         actions.push("sts:TagSession");
     }
-    let context = claims.context(name);
+    if let Some(identity) = &claims.source_identity {
+        actions.push("sts:SetSourceIdentity");
+        let broken = violations(
+            "SourceIdentity",
+            identity,
+            2,
+            256,
+            Some((r"[\w+=,.@-]*", &names)),
+        );
+        all_within_limits(&broken)?;
+    }
+    let context = |action: &str| claims.context(name, action);
     let role = federated_role(world, role_arn, &claims.provider, &actions, &context)?;
     check_duration(duration, &role, false)?;
 
@@ -67,9 +79,12 @@ pub(super) fn assume_role(
     let subject = format!(
         "    <SubjectFromWebIdentityToken>{}</SubjectFromWebIdentityToken>\n    \
          <Provider>{}</Provider>\n    <Audience>{}</Audience>\n",
-        claims.subject, claims.provider, claims.audience
+        escaped(&claims.subject),
+        escaped(&claims.provider),
+        escaped(&claims.audience)
     );
-    Ok(assumed(&session) + &subject + &world.issue(session))
+    let identity = source_identity(&session);
+    Ok(assumed(&session) + &subject + &world.issue(session) + &identity)
 }
 
 /// What a token says, once its signature, audience and time are found good.
@@ -144,19 +159,18 @@ impl Claims {
         })
     }
 
-    fn context(&self, session_name: &str) -> Context {
+    fn context(&self, session_name: &str, action: &str) -> Context {
         let mut context = Context::default();
         context.set(&format!("{}:sub", self.issuer), &*self.subject);
         context.set(&format!("{}:aud", self.issuer), &*self.audience);
         context.set("aws:FederatedProvider", &*self.provider);
-        context.set("sts:RoleSessionName", session_name);
-        for tag in &self.tags {
-            context.set(&format!("aws:RequestTag/{}", tag.key), &*tag.value);
-        }
-        if !self.tags.is_empty() {
-            let keys = self.tags.iter().map(|tag| tag.key.clone());
-            context.set_all("aws:TagKeys", keys.collect());
-        }
+        set_federated_keys(
+            &mut context,
+            action,
+            session_name,
+            &self.tags,
+            self.source_identity.as_deref(),
+        );
         context
     }
 }
