@@ -82,12 +82,13 @@ fn now<F: Future>(future: F) -> F::Output {
     }
 }
 
-#[divan::bench(threads = [1, 2])]
+#[divan::bench(threads = [1, 2], sample_size = 10_000)]
 fn floor(bencher: Bencher) {
-    bencher.bench(|| ask(&**FLOOR));
+    let provider = &**FLOOR;
+    bencher.bench(|| ask(provider));
 }
 
-#[divan::bench(threads = [1, 2])]
+#[divan::bench(threads = [1, 2], sample_size = 10_000)]
 fn role_chain(bencher: Bencher) {
     let provider = &**OURS;
     let _runtime = RUNTIME.enter();
@@ -131,8 +132,10 @@ impl SdkCache {
     }
 }
 
-#[divan::bench(threads = [1, 2])]
+// On one thread: the cache makes a timeout, which needs a runtime, and that is entered for this one.
+#[divan::bench(sample_size = 10_000)]
 fn sdk_identity_cache(bencher: Bencher) {
     let sdk = &*SDK;
+    let _runtime = RUNTIME.enter();
     bencher.bench(|| now(sdk.resolve()).expect("an identity"));
 }
