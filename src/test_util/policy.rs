@@ -1,8 +1,9 @@
 //! IAM policies: read as IAM reads them, and evaluated statement by statement.
 //!
-//! Written here because the evaluators on crates.io (iam-rs 0.8, scratchstack-aspen 0.3) fail cases
-//! that this simulator exists for: principals of more than one kind in a statement, `ArnEquals` with
-//! wildcards, a federated principal that is another's prefix, an account that only delegates.
+//! Written here because the evaluators on crates.io, read for the cases that this simulator exists for,
+//! lack some: iam-rs 0.8 takes one kind of principal a statement, `ArnEquals` without wildcards, and a
+//! federated principal whose name merely begins like the one named; scratchstack-aspen 0.3 has no
+//! `ForAllValues` and `ForAnyValue`; neither tells an account, which only delegates, from its users.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
