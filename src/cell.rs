@@ -1,9 +1,8 @@
 //! The cell: cached credentials, and the only place with refresh numbers.
 //!
 //! [`decide`] says, from what is in hand and the time, what a caller gets; everything else here
-//! carries that out. The rules are AWS's cross-SDK refresh behaviour of 2026, with three changes:
-//! nobody waits for an early refresh, a cell in use refreshes by itself, and the wait after a
-//! failed refresh shrinks as expiry nears.
+//! carries that out. The rules are AWS's cross-SDK refresh behaviour of 2026; the crate's front page
+//! says where they differ.
 //!
 //! Loads run in tasks of their own, one at a time a cell; waiters share the result. No lock is
 //! held across an await.
@@ -153,6 +152,18 @@ impl State {
         self.flight
             .as_ref()
             .filter(|flight| flight.landed.has_changed().is_ok())
+    }
+
+    /// No caller joins this flight any more.
+    fn forget(&mut self, number: u64) {
+        self.flight.take_if(|flight| flight.number == number);
+    }
+
+    /// When the credentials in hand are to be refreshed.
+    fn due(&self) -> Option<SystemTime> {
+        let advisory = self.entry.as_ref()?.window.advisory;
+        let retry_at = self.failure.as_ref().map(|failure| failure.retry_at);
+        Some(retry_at.map_or(advisory, |at| at.max(advisory)))
     }
 }
 
@@ -527,13 +538,9 @@ impl<L: Load> Cell<L> {
         let now = self.0.time.now();
         // Read once: a second read while a writer waits would never come back.
         let state = self.0.read();
-        let due = |entry: &Entry| {
-            let retry_at = state.failure.as_ref().map(|failure| failure.retry_at);
-            retry_at.map_or(entry.window.advisory, |at| at.max(entry.window.advisory))
-        };
         Snapshot {
             session: state.entry.as_ref().map(|entry| entry.session.clone()),
-            next_refresh: state.entry.as_ref().map(due),
+            next_refresh: state.due(),
             is_expired: state
                 .entry
                 .as_ref()
@@ -547,18 +554,20 @@ impl<L: Load> Cell<L> {
         let now = self.0.time.now();
         let mut state = self.0.write();
         if !why.insists {
-            let decision = self.0.decision(&state, now);
-            // Callers wait only when told to; a renewal takes any reason.
-            let needed = decision == Decision::Wait
-                || decision == Decision::ServeAndRefresh
-                    && (!why.attended || Handle::try_current().is_err());
-            if let (false, Some(entry)) = (needed, &state.entry)
-                && decision != Decision::Fail
-            {
-                return Boarding::Ready(Ok(entry.session.credentials.clone()));
-            }
-            if let (Decision::Fail, Some(failure)) = (decision, &state.failure) {
-                return Boarding::Ready(Err(failure.error.clone()));
+            match (self.0.decision(&state, now), &state.entry, &state.failure) {
+                (Decision::Fail, _, Some(failure)) => {
+                    return Boarding::Ready(Err(failure.error.clone()));
+                }
+                (Decision::Serve, Some(entry), _) => {
+                    return Boarding::Ready(Ok(entry.session.credentials.clone()));
+                }
+                // The refresh is somebody else's: a task's, where there is a runtime for one.
+                (Decision::ServeAndRefresh, Some(entry), _)
+                    if why.attended && Handle::try_current().is_ok() =>
+                {
+                    return Boarding::Ready(Ok(entry.session.credentials.clone()));
+                }
+                _ => {}
             }
         }
         if let Some(flight) = state.under_way() {
@@ -631,14 +640,7 @@ impl<L: Load> Inner<L> {
 
     /// Takes a load for stuck; the next caller starts another.
     fn give_up(&self, number: u64) {
-        let mut state = self.write();
-        if state
-            .flight
-            .as_ref()
-            .is_some_and(|flight| flight.number == number)
-        {
-            state.flight = None;
-        }
+        self.write().forget(number);
     }
 
     /// Puts a load's result where callers find it.
@@ -651,13 +653,7 @@ impl<L: Load> Inner<L> {
                 .error(Kind::already_expired(session.expiry, now))),
         });
         let mut state = self.write();
-        if state
-            .flight
-            .as_ref()
-            .is_some_and(|flight| flight.number == number)
-        {
-            state.flight = None;
-        }
+        state.forget(number);
         if number < state.brought {
             return loaded.map(drop);
         }
@@ -715,14 +711,11 @@ impl<L: Load> Inner<L> {
     fn due_in(&self) -> Option<Duration> {
         let now = self.time.now();
         let state = self.read();
-        let window = state.entry.as_ref()?.window;
-        if now >= window.expiry {
+        if now >= state.entry.as_ref()?.window.expiry {
             // From here on, callers ask.
             return None;
         }
-        let retry_at = state.failure.as_ref().map(|failure| failure.retry_at);
-        let due = retry_at.map_or(window.advisory, |at| at.max(window.advisory));
-        Some(due.duration_since(now).unwrap_or_default())
+        Some(state.due()?.duration_since(now).unwrap_or_default())
     }
 
     // Nothing under these locks can panic half-way, so a poisoned one still holds good state.

@@ -130,16 +130,16 @@ impl Sts {
                 mfa.is_some(),
             ))
             .send();
-        let secrets = request.external_id.as_deref().into_iter();
-        let secrets = secrets.chain(
-            request
-                .provided_contexts
-                .iter()
-                .map(|(_, secret)| &**secret),
-        );
-        let secrets = secrets.chain(mfa.map(|(_, code)| code));
-        let answer = self.send(request.region.as_ref(), call).await;
-        let answer = answer.map_err(|failure| failure.without(secrets))?;
+        let contexts = request.provided_contexts.iter();
+        let contexts = contexts.map(|(_, assertion)| &**assertion);
+        let code = mfa.map(|(_, code)| code);
+        let secrets = request
+            .external_id
+            .as_deref()
+            .into_iter()
+            .chain(contexts)
+            .chain(code);
+        let answer = self.send(request.region.as_ref(), secrets, call).await?;
         let arn = answer.assumed_role_user.map(|user| user.arn);
         session(answer.credentials, Some(&request.account), arn)
     }
@@ -165,8 +165,8 @@ impl Sts {
                 mfa.is_some(),
             ))
             .send();
-        let answer = self.send(request.region.as_ref(), call).await;
-        let answer = answer.map_err(|failure| failure.without(mfa.map(|(_, code)| code)))?;
+        let code = mfa.map(|(_, code)| code);
+        let answer = self.send(request.region.as_ref(), code, call).await?;
         session(answer.credentials, account.as_deref(), None)
     }
 
@@ -188,8 +188,7 @@ impl Sts {
             .customize()
             .config_override(this_call(request.region.as_ref(), None, false))
             .send();
-        let answer = self.send(request.region.as_ref(), call).await;
-        let answer = answer.map_err(|failure| failure.without([&*token]))?;
+        let answer = self.send(request.region.as_ref(), [&*token], call).await?;
         let arn = answer.assumed_role_user.map(|user| user.arn);
         session(answer.credentials, Some(&request.account), arn)
     }
@@ -213,15 +212,18 @@ impl Sts {
             .customize()
             .config_override(this_call(request.region.as_ref(), None, false))
             .send();
-        let answer = self.send(request.region.as_ref(), call).await;
-        let answer = answer.map_err(|failure| failure.without([&*assertion]))?;
+        let answer = self
+            .send(request.region.as_ref(), [&*assertion], call)
+            .await?;
         let arn = answer.assumed_role_user.map(|user| user.arn);
         session(answer.credentials, Some(&request.account), arn)
     }
 
-    async fn send<T, E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(
+    /// Makes the call in its turn. None of its `secrets` comes back in a failure.
+    async fn send<'a, T, E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(
         &self,
         region: Option<&Region>,
+        secrets: impl IntoIterator<Item = &'a str>,
         call: impl Future<Output = Result<T, SdkError<E>>>,
     ) -> Result<T, Failure> {
         let calls = {
@@ -244,7 +246,8 @@ impl Sts {
                 })?,
             None => permit.await,
         };
-        unlogged(call).await.map_err(failure)
+        let answer = unlogged(call).await;
+        answer.map_err(|error| failure(error).without(secrets))
     }
 
     fn client(&self) -> &Client {
