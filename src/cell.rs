@@ -783,6 +783,7 @@ mod tests {
                 field: "arn",
                 rule: String::new(),
                 value: None,
+                profile: None,
             },
         };
         Some(Failure {

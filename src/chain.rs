@@ -136,11 +136,7 @@ impl RoleChain {
     /// An [invalid](Error::is_invalid) request, or a base config without a credentials provider or
     /// a region.
     pub fn from_session_token(base: &SdkConfig, request: GetSessionToken) -> Result<Self, Error> {
-        let base = Arc::new(Base::new(base, true)?);
-        let request = request
-            .check()
-            .map_err(|broken| broken.into_error(None, 1))?;
-        Self::add(Parent::Source, base, Ask::SessionToken(request), 1)
+        Self::session_token(Arc::new(Base::new(base, true)?), request)
     }
 
     /// A chain that starts with a role assumed by a web identity: on EKS (IRSA), in GitHub Actions,
@@ -303,7 +299,14 @@ impl RoleChain {
         hops
     }
 
-    fn assume_from(parent: Parent, base: Arc<Base>, role: Role) -> Result<Self, Error> {
+    pub(crate) fn session_token(base: Arc<Base>, request: GetSessionToken) -> Result<Self, Error> {
+        let request = request
+            .check()
+            .map_err(|broken| broken.into_error(None, 1))?;
+        Self::add(Parent::Source, base, Ask::SessionToken(request), 1)
+    }
+
+    pub(crate) fn assume_from(parent: Parent, base: Arc<Base>, role: Role) -> Result<Self, Error> {
         let before = match &parent {
             Parent::Chain(parent) => parent.inherited(),
             _ => Before::default(),
@@ -485,7 +488,7 @@ impl fmt::Display for HopStatus {
 }
 
 /// What all hops and forks of a chain share.
-struct Base {
+pub(crate) struct Base {
     config: SdkConfig,
     /// None only where a chain starts without credentials.
     source: Option<SharedCredentialsProvider>,
@@ -495,7 +498,7 @@ struct Base {
 }
 
 impl Base {
-    fn new(config: &SdkConfig, needs_source: bool) -> Result<Self, Error> {
+    pub(crate) fn new(config: &SdkConfig, needs_source: bool) -> Result<Self, Error> {
         let source = config.credentials_provider();
         if needs_source && source.is_none() {
             return Err(Error::invalid_base(
@@ -521,7 +524,7 @@ impl Base {
 }
 
 /// Who asks STS.
-enum Parent {
+pub(crate) enum Parent {
     /// The base config's provider.
     Source,
     Chain(RoleChain),

@@ -62,6 +62,8 @@ pub(crate) enum Kind {
         field: &'static str,
         rule: String,
         value: Option<String>,
+        /// The profile that says so, and its file, where one does.
+        profile: Option<String>,
     },
     /// The base config's provider gave no credentials.
     Source(SourceFailure),
@@ -114,7 +116,7 @@ impl Error {
     }
 
     /// Whether the request was refused before any call: a value breaks one of STS's rules, or the
-    /// base config lacks something. [`field`](Self::field) names it.
+    /// base config or a profile lacks something. [`field`](Self::field) names it.
     pub fn is_invalid(&self) -> bool {
         matches!(self.what.kind, Kind::Invalid { .. })
     }
@@ -186,8 +188,8 @@ impl Error {
         self.hops
     }
 
-    /// The offending setting, named as its setter is (`external_id`, `duration`, …), where
-    /// [`is_invalid`](Self::is_invalid).
+    /// The offending setting, named as its setter is (`external_id`, `duration`, …) or, in a profile, as
+    /// its key is (`role_arn`, `duration_seconds`, …), where [`is_invalid`](Self::is_invalid).
     pub fn field(&self) -> Option<&'static str> {
         match self.what.kind {
             Kind::Invalid { field, .. } => Some(field),
@@ -229,8 +231,18 @@ impl Error {
             field,
             rule: rule.to_owned(),
             value: None,
+            profile: None,
         };
         Self::new(kind, None, 0, Vec::new(), None)
+    }
+
+    /// What rule was broken, by which value.
+    #[cfg(feature = "profile")]
+    pub(crate) fn into_rule(self) -> (String, Option<String>) {
+        match &self.what.kind {
+            Kind::Invalid { rule, value, .. } => (rule.clone(), value.clone()),
+            _ => (self.headline().to_string(), None),
+        }
     }
 
     /// Whether a person would have had to be asked, in the background.
@@ -274,19 +286,28 @@ impl Error {
             Kind::Source(_) => "loading the source credentials for",
             _ => "assuming",
         };
+        let profile = match &self.what.kind {
+            Kind::Invalid { profile, .. } => profile.as_deref(),
+            _ => None,
+        };
         match (&self.what.role_arn, self.what.hop) {
-            (None, 0) => f.write_str("invalid base config")?,
+            (None, 0) => match profile {
+                Some(profile) => write!(f, "invalid {profile}")?,
+                None => f.write_str("invalid base config")?,
+            },
             (None, hop) => write!(f, "getting a session token (hop {hop} of {})", self.hops)?,
             (Some(role), 0) => write!(f, "{doing} {role}")?,
             (Some(role), hop) => write!(f, "{doing} {role} (hop {hop} of {})", self.hops)?,
         }
         match &self.what.kind {
-            Kind::Invalid { field, rule, value } => {
+            Kind::Invalid {
+                field, rule, value, ..
+            } => {
                 write!(f, ": {field}: {rule}")?;
-                if let Some(value) = value {
-                    write!(f, ", but it is {value:?}")?;
+                match value {
+                    Some(value) => write!(f, ", but it is {value:?}"),
+                    None => Ok(()),
                 }
-                Ok(())
             }
             Kind::Source(_) => f.write_str(" failed"),
             Kind::Refused(refusal) => {

@@ -23,6 +23,14 @@
 //!   [`RoleChain::assume`]. It says when credentials are refreshed and what callers get meanwhile.
 //! - Chains start elsewhere too: with a session token ([`RoleChain::from_session_token`]), a web identity
 //!   ([`RoleChain::from_web_identity`]) or a SAML assertion ([`RoleChain::from_saml`]).
+#![cfg_attr(
+    feature = "profile",
+    doc = "- [`RoleChain::from_profile`] builds the chain that a profile of `~/.aws/config` describes."
+)]
+#![cfg_attr(
+    not(feature = "profile"),
+    doc = "- With the feature `profile`, a chain is built as a profile of `~/.aws/config` describes it."
+)]
 //! - [`Role::mfa`] takes whoever gives the codes: a person ([`TerminalPrompt`]), a closure, or a secret
 //!   (`Totp`, feature `totp`).
 //! - [`Error`] names the hop, the role, STS's own code, message and request id, and what to check.
@@ -57,6 +65,8 @@ mod cell;
 mod chain;
 mod error;
 mod mfa;
+#[cfg(feature = "profile")]
+mod profile;
 mod role;
 mod start;
 mod sts;
@@ -68,5 +78,7 @@ pub use error::Error;
 pub use mfa::{BoxError, MfaReason, MfaRequest, ProvideMfaCode, TerminalPrompt};
 #[cfg(feature = "totp")]
 pub use mfa::{Totp, TotpError};
+#[cfg(feature = "profile")]
+pub use profile::ProfileLoader;
 pub use role::Role;
 pub use start::{GetSessionToken, SamlAssertion, WebIdentityToken};

@@ -175,6 +175,12 @@ impl Role {
         self
     }
 
+    #[cfg(feature = "profile")]
+    pub(crate) fn with_mfa(mut self, mfa: Mfa) -> Self {
+        self.mfa = Some(mfa);
+        self
+    }
+
     /// The region of the STS endpoint for this hop. Default: the base config's.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(region.into());
@@ -359,6 +365,7 @@ impl Broken {
             field: self.field,
             rule: self.rule,
             value: self.value,
+            profile: None,
         };
         Error::new(
             kind,

@@ -37,6 +37,12 @@ impl GetSessionToken {
         self
     }
 
+    #[cfg(feature = "profile")]
+    pub(crate) fn with_mfa(mut self, mfa: Mfa) -> Self {
+        self.mfa = Some(mfa);
+        self
+    }
+
     /// How long the token lasts: 900 to 129,600 whole seconds (36 hours). Default: STS's, 12 hours.
     pub fn duration(mut self, duration: Duration) -> Self {
         self.duration = Some(duration);

@@ -193,6 +193,8 @@ pub struct Call {
     pub session_name: Option<String>,
     /// AssumeRole's `DurationSeconds`, if sent.
     pub duration_seconds: Option<String>,
+    /// The host it was sent to, such as `sts.eu-west-1.amazonaws.com`.
+    pub host: String,
     /// The region of the signature.
     pub region: Option<String>,
     /// The access key id that signed.
@@ -209,6 +211,12 @@ impl Call {
     }
 }
 
+/// Of a URL.
+fn host(url: &str) -> &str {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    authority.split('/').next().unwrap_or_default()
+}
+
 // The other parameters may be secrets.
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -217,6 +225,7 @@ impl fmt::Debug for Call {
             .field("role_arn", &self.role_arn)
             .field("session_name", &self.session_name)
             .field("duration_seconds", &self.duration_seconds)
+            .field("host", &self.host)
             .field("region", &self.region)
             .field("access_key_id", &self.access_key_id)
             .field("at", &self.at)
@@ -403,6 +412,7 @@ impl Simulator {
                 role_arn: role_arn.clone(),
                 session_name: parameters.first("RoleSessionName").map(str::to_owned),
                 duration_seconds: parameters.first("DurationSeconds").map(str::to_owned),
+                host: host(request.uri()).to_owned(),
                 region: signed.as_ref().map(|signed| signed.region.clone()),
                 access_key_id: signed.as_ref().map(|signed| signed.access_key_id.clone()),
                 at: self.0.clock.elapsed(),

@@ -1,0 +1,358 @@
+//! Chains from profiles: what reaches STS, and what is said of profiles that describe none.
+
+mod common;
+
+use std::path::PathBuf;
+
+use aws_role_chain::test_util::{Call, Simulator};
+use aws_role_chain::{Error, GetSessionToken, ProfileLoader, Role, RoleChain, Totp};
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use common::*;
+
+const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+/// The accounts of [`aws`], and files that describe ways through them.
+struct World {
+    aws: Simulator,
+    base: SdkConfig,
+    folder: PathBuf,
+}
+
+impl World {
+    /// `{keys}` in the files is the user's key pair, as two lines.
+    fn new(name: &str, config: &str, credentials: &str) -> Self {
+        let aws = Simulator::new();
+        let keys = aws
+            .user(USER)
+            .policy(allow("sts:*"))
+            .mfa_device(serial(name), Totp::from_secret(SECRET).unwrap())
+            .create()
+            .unwrap();
+        for (role, trusted) in [
+            (HUB, USER),
+            (MIDDLE, "222222222222"),
+            (TENANT, "222222222222"),
+        ] {
+            let role = aws.role(role).trust(trusts(trusted)).policy(allow("sts:*"));
+            role.max_session_duration(2 * HOUR).create().unwrap();
+        }
+        let pair = format!(
+            "aws_access_key_id = {}\naws_secret_access_key = {}\n",
+            keys.access_key_id(),
+            keys.secret_access_key()
+        );
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("profile-{name}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("config"), config.replace("{keys}", &pair)).unwrap();
+        let credentials = credentials.replace("{keys}", &pair);
+        std::fs::write(folder.join("credentials"), credentials).unwrap();
+        // What the chain is built on gives no credentials: those of the profiles count.
+        let nobody = aws_credential_types::Credentials::new("AKIANOBODY", "x", None, None, "test");
+        let base = aws.sdk_config(nobody);
+        Self { aws, base, folder }
+    }
+
+    fn profile(&self, name: &str) -> ProfileLoader {
+        RoleChain::from_profile(name)
+            .base(&self.base)
+            .config_file(self.folder.join("config"))
+            .credentials_file(self.folder.join("credentials"))
+    }
+
+    /// The calls that a profile's chain makes.
+    async fn calls_of(&self, loader: ProfileLoader) -> Vec<Call> {
+        let before = self.aws.requests();
+        loader.load().await.unwrap().refresh().await.unwrap();
+        self.aws.calls().split_off(before)
+    }
+
+    async fn refused(&self, name: &str) -> Error {
+        let refused = self.profile(name).load().await;
+        assert_eq!(self.aws.requests(), 0);
+        refused.unwrap_err()
+    }
+}
+
+fn serial(device: &str) -> String {
+    format!("arn:aws:iam::111111111111:mfa/{device}")
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_key_of_a_role_reaches_sts() {
+    let world = World::new(
+        "keys",
+        &format!(
+            "[profile app]\n\
+             role_arn = {HUB}\n\
+             source_profile = b\n\
+             external_id = {EXTERNAL_ID}\n\
+             role_session_name = orders\n\
+             duration_seconds = 7200\n\
+             session_tags = team=payments, cost = 42\n\
+             transitive_session_tags = team\n\
+             source_identity = ada\n"
+        ),
+        "[b]\n{keys}",
+    );
+    let calls = world.calls_of(world.profile("app")).await;
+    let sent = |name| calls[0].parameter(name);
+    for (name, value) in [
+        ("RoleArn", HUB),
+        ("ExternalId", EXTERNAL_ID),
+        ("RoleSessionName", "orders"),
+        ("DurationSeconds", "7200"),
+        ("Tags.member.1.Key", "team"),
+        ("Tags.member.1.Value", "payments"),
+        ("Tags.member.2.Key", "cost"),
+        ("Tags.member.2.Value", "42"),
+        ("TransitiveTagKeys.member.1", "team"),
+        ("SourceIdentity", "ada"),
+    ] {
+        assert_eq!(sent(name), Some(value), "{name}");
+    }
+    assert_eq!(sent("Tags.member.3.Key"), None);
+    assert_eq!(sent("TransitiveTagKeys.member.2"), None);
+    assert_eq!(calls.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn roles_are_assumed_one_through_another_each_in_its_profile_s_region() {
+    let world = World::new(
+        "regions",
+        &format!(
+            "[profile app]\nrole_arn = {TENANT}\nsource_profile = middle\nregion = us-east-2\n\
+             [profile middle]\nrole_arn = {MIDDLE}\nsource_profile = hub\nregion = ap-south-1\n\
+             [profile hub]\nrole_arn = {HUB}\nsource_profile = b\n\
+             [profile plain]\nrole_arn = {HUB}\nsource_profile = b\n"
+        ),
+        "[b]\n{keys}",
+    );
+    let calls = world.calls_of(world.profile("app")).await;
+    let seen: Vec<_> = calls
+        .iter()
+        .map(|call| {
+            let (role, region) = (call.role_arn.as_deref(), call.region.as_deref());
+            (role.unwrap(), region.unwrap())
+        })
+        .collect();
+    let expected = [
+        (HUB, "ap-south-1"), // says nothing itself
+        (MIDDLE, "ap-south-1"),
+        (TENANT, "us-east-2"),
+    ];
+    assert_eq!(seen, expected);
+    assert!(
+        calls
+            .iter()
+            .all(|call| call.host
+                == format!("sts.{}.amazonaws.com", call.region.as_deref().unwrap()))
+    );
+
+    let region = |chain: RoleChain| chain.sdk_config().region().map(Region::to_string);
+    let app = world.profile("app").load().await.unwrap();
+    assert_eq!(region(app), Some("us-east-2".to_owned()));
+    let plain = world.profile("plain").load().await.unwrap();
+    assert_eq!(region(plain), Some("eu-west-1".to_owned()), "the base's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_s_endpoint_is_its_own_and_that_of_sources_that_name_none() {
+    let world = World::new(
+        "endpoints",
+        &format!(
+            "[profile app]\nrole_arn = {TENANT}\nsource_profile = middle\nendpoint_url = https://app.example\n\
+             [profile middle]\nrole_arn = {MIDDLE}\nsource_profile = hub\nservices = own\nregion = us-east-2\n\
+             [profile hub]\nrole_arn = {HUB}\nsource_profile = b\n\
+             [services own]\nsts =\n  endpoint_url = https://own.example\n\
+             [profile fips]\nrole_arn = {HUB}\nsource_profile = b\nuse_fips_endpoint = true\nregion = us-east-2\n"
+        ),
+        "[b]\n{keys}",
+    );
+    let calls = world.calls_of(world.profile("app")).await;
+    let hosts: Vec<_> = calls.iter().map(|call| &*call.host).collect();
+    assert_eq!(hosts, ["own.example", "own.example", "app.example"]);
+    let calls = world.calls_of(world.profile("fips")).await;
+    assert_eq!(calls[0].host, "sts-fips.us-east-2.amazonaws.com");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_code_serves_all_roles_that_ask_for_the_same_device() {
+    let serial = serial("several");
+    let world = World::new(
+        "several",
+        &format!(
+            "[profile app]\nrole_arn = {TENANT}\nsource_profile = hub\nmfa_serial = {serial}\n\
+             [profile hub]\nrole_arn = {HUB}\nsource_profile = b\nmfa_serial = {serial}\n"
+        ),
+        "[b]\n{keys}",
+    );
+    let totp = Totp::from_secret(SECRET).unwrap();
+    let calls = world.calls_of(world.profile("app").mfa(totp)).await;
+    let seen: Vec<_> = calls
+        .iter()
+        .map(|call| (&*call.action, call.parameter("SerialNumber")))
+        .collect();
+    let expected = [
+        ("GetSessionToken", Some(&*serial)),
+        ("AssumeRole", None),
+        ("AssumeRole", None),
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_of_the_first_role_alone_goes_with_its_call() {
+    let serial = serial("first");
+    let world = World::new(
+        "first",
+        &format!(
+            "[profile app]\nrole_arn = {TENANT}\nsource_profile = hub\n\
+             [profile hub]\nrole_arn = {HUB}\nsource_profile = b\nmfa_serial = {serial}\nduration_seconds = 7200\n"
+        ),
+        "[b]\n{keys}",
+    );
+    let totp = Totp::from_secret(SECRET).unwrap();
+    let calls = world.calls_of(world.profile("app").mfa(totp)).await;
+    assert_eq!(calls.len(), 2);
+    assert_eq!(calls[0].parameter("SerialNumber"), Some(&*serial));
+    assert_eq!(calls[0].duration_seconds.as_deref(), Some("7200"));
+
+    let error = world.profile("app").load().await.unwrap_err();
+    assert_eq!(error.field(), Some("mfa_serial"));
+    let text = error.to_string();
+    assert!(text.contains("profile hub in "), "{text}");
+    assert!(text.contains(".mfa(TerminalPrompt::new())"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn roles_go_on_from_a_profile_s_chain() {
+    let world = World::new(
+        "further",
+        &format!("[profile app]\nrole_arn = {HUB}\nsource_profile = app\n{{keys}}"),
+        "",
+    );
+    let hub = world.profile("app").load().await.unwrap();
+    let tenant = hub.assume(Role::new(TENANT)).unwrap();
+    tenant.refresh().await.unwrap();
+    assert_eq!(world.aws.requests(), 2);
+    // The base's own credentials stay out of it.
+    let other = RoleChain::from_session_token(&world.base, GetSessionToken::new()).unwrap();
+    assert!(other.refresh().await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_by_profile_file_and_key() {
+    let world = World::new(
+        "wrong",
+        &format!(
+            "[profile lost]\nrole_arn = {HUB}\nsource_profile = nowhere\n\
+             [profile half]\nrole_arn = {HUB}\nsource_profile = pair\n\
+             [profile role]\nrole_arn = arn:aws:iam::1:role/R\nsource_profile = keys\n\
+             [profile seconds]\nrole_arn = {HUB}\nsource_profile = keys\nduration_seconds = 1h\n\
+             [profile short]\nrole_arn = {HUB}\nsource_profile = keys\nduration_seconds = 60\n\
+             [profile name]\nrole_arn = {HUB}\nsource_profile = keys\nrole_session_name = a b\n\
+             [profile chained]\nrole_arn = {TENANT}\nsource_profile = long\nduration_seconds = 7200\n\
+             [profile long]\nrole_arn = {HUB}\nsource_profile = keys\nduration_seconds = 7200\n\
+             [profile id]\nrole_arn = {HUB}\nsource_profile = keys\nexternal_id = secret id\n\
+             [profile tags]\nrole_arn = {HUB}\nsource_profile = keys\nsession_tags = team\n\
+             [profile transitive]\nrole_arn = {HUB}\nsource_profile = keys\ntransitive_session_tags = team\n"
+        ),
+        "[pair]\naws_access_key_id = AKIA\n[keys]\n{keys}",
+    );
+    let (config, credentials) = (
+        world.folder.join("config"),
+        world.folder.join("credentials"),
+    );
+    let config = config.display().to_string();
+    let cases = [
+        (
+            "lost",
+            "lost",
+            "source_profile",
+            "which is nowhere, neither in",
+        ),
+        (
+            "role",
+            "role",
+            "role_arn",
+            "must name the account by its 12 digits, but it is",
+        ),
+        (
+            "seconds",
+            "seconds",
+            "duration_seconds",
+            r#"but it is "1h""#,
+        ),
+        (
+            "short",
+            "short",
+            "duration_seconds",
+            "must be 900 to 43200 whole seconds",
+        ),
+        (
+            "name",
+            "name",
+            "role_session_name",
+            "may have only ASCII letters",
+        ),
+        (
+            "chained",
+            "chained",
+            "duration_seconds",
+            "can be at most 3600 s",
+        ),
+        ("id", "id", "external_id", "may have only ASCII letters"),
+        ("tags", "tags", "session_tags", r#""team" has no ="#),
+        (
+            "transitive",
+            "transitive",
+            "transitive_session_tags",
+            "is not among the session_tags",
+        ),
+    ];
+    for (name, at, key, says) in cases {
+        let error = world.refused(name).await;
+        let text = error.to_string();
+        assert!(
+            error.is_invalid() && error.field() == Some(key),
+            "{name}: {text}"
+        );
+        let begin = format!("invalid profile {at} in {config}: {key}: ");
+        assert!(
+            text.starts_with(&begin) && text.contains(says),
+            "{name}: {text}"
+        );
+        assert!(!text.contains("secret id"), "{text}");
+    }
+    let text = world.refused("half").await.to_string();
+    let credentials = credentials.display();
+    let begin = format!("invalid profile pair in {credentials}: aws_secret_access_key: is missing");
+    assert!(text.starts_with(&begin), "{text}");
+    let text = world.refused("unknown").await.to_string();
+    let expected = format!(
+        "invalid profile unknown: profile: there is no such profile, neither in {config} nor in {credentials}"
+    );
+    assert_eq!(text, expected);
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_read_are_named() {
+    let missing = RoleChain::from_profile("app")
+        .config_file("/nowhere/config")
+        .load();
+    let error = missing.await.unwrap_err();
+    assert!(error.is_invalid());
+    assert!(with_causes(&error).contains("/nowhere/config"), "{error}");
+
+    let world = World::new("broken", "[profile app\nrole_arn = x\n", "");
+    let error = world.refused("app").await;
+    let text = with_causes(&error);
+    let at = format!("{} on line 1", world.folder.join("config").display());
+    assert!(text.contains(&at), "{text}");
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let cause = error.source().map(with_causes).unwrap_or_default();
+    format!("{error}: {cause}")
+}
