@@ -85,6 +85,9 @@ pub(crate) struct Why {
     pub(crate) attended: bool,
     /// Somebody asked for a refresh: remembered failures do not count.
     pub(crate) insists: bool,
+    /// What is in hand is to be replaced: by a session that STS makes now, not by one kept somewhere.
+    #[cfg_attr(not(feature = "cli-cache"), allow(dead_code))] // nothing else is kept
+    pub(crate) anew: bool,
 }
 
 impl Why {
@@ -93,6 +96,7 @@ impl Why {
         renewal: false,
         attended: true,
         insists: false,
+        anew: false,
     };
     /// They are due, and nobody waits.
     const DUE: Self = Self {
@@ -113,6 +117,8 @@ pub(crate) struct Session {
     pub(crate) expiry: SystemTime,
     /// The session's own ARN, as STS gave it.
     pub(crate) arn: Option<Arc<str>>,
+    /// It was kept somewhere, for who knows how long.
+    pub(crate) kept: bool,
 }
 
 /// What is known of a cell from outside.
@@ -524,7 +530,7 @@ impl<L: Load> Cell<L> {
         let state = &mut *state;
         match &mut state.entry {
             Some(entry) if entry.session.credentials.access_key_id() != access_key_id => true,
-            Some(entry) if now < entry.landed + YOUNG => false,
+            Some(entry) if now < entry.landed + YOUNG && !entry.session.kept => false,
             Some(entry) => {
                 entry.suspect = true;
                 state.failure = None;
@@ -584,6 +590,7 @@ impl<L: Load> Cell<L> {
         state.flight = Some(flight.clone());
         let why = Why {
             renewal: state.entry.is_some(),
+            anew: (state.entry.as_ref()).is_some_and(|entry| entry.suspect || why.insists),
             ..why
         };
         let (inner, number) = (self.0.clone(), flight.number);

@@ -586,12 +586,11 @@ struct Hop {
 impl Load for Hop {
     fn load(&self, why: Why) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send + '_>> {
         Box::pin(async move {
-            match (&self.parent, &self.ask) {
-                (Parent::Source | Parent::Chain(_), _) | (_, Ask::SessionToken(_)) => {
-                    self.assume(why).await
-                }
-                (_, Ask::Role(role)) => self.assume_with_token(role).await,
+            #[cfg(feature = "cli-cache")]
+            if let Some(entry) = self.role().and_then(|role| role.cli_cache.as_ref()) {
+                return self.load_through(entry, why).await;
             }
+            self.load_from_sts(why).await
         })
     }
 
@@ -617,6 +616,35 @@ impl Load for Hop {
 }
 
 impl Hop {
+    async fn load_from_sts(&self, why: Why) -> Result<Session, Error> {
+        match (&self.parent, &self.ask) {
+            (Parent::Source | Parent::Chain(_), _) | (_, Ask::SessionToken(_)) => {
+                self.assume(why).await
+            }
+            (_, Ask::Role(role)) => self.assume_with_token(role).await,
+        }
+    }
+
+    /// From the CLI's cache or, one process at a time, from STS.
+    #[cfg(feature = "cli-cache")]
+    async fn load_through(
+        &self,
+        entry: &crate::cli_cache::Entry,
+        why: Why,
+    ) -> Result<Session, Error> {
+        let kept = || entry.read(self.base.time.now()).filter(|_| !why.anew);
+        if let Some(session) = kept() {
+            return Ok(session);
+        }
+        let _lock = entry.lock(self.base.sleep.as_ref()).await;
+        if let Some(session) = kept() {
+            return Ok(session);
+        }
+        let session = self.load_from_sts(why).await?;
+        entry.write(&session);
+        Ok(session)
+    }
+
     /// The parent is asked first, then the call is signed with what it gave.
     async fn assume(&self, why: Why) -> Result<Session, Error> {
         let mut caller = self.caller(why).await?;

@@ -63,6 +63,8 @@
 mod advice;
 mod cell;
 mod chain;
+#[cfg(feature = "cli-cache")]
+mod cli_cache;
 mod error;
 mod mfa;
 #[cfg(feature = "profile")]

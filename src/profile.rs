@@ -47,6 +47,8 @@ pub struct ProfileLoader {
     codes: Option<Arc<dyn ProvideMfaCode>>,
     config_file: Option<PathBuf>,
     credentials_file: Option<PathBuf>,
+    #[cfg(feature = "cli-cache")]
+    cli_cache: Option<PathBuf>,
 }
 
 impl RoleChain {
@@ -112,6 +114,8 @@ impl RoleChain {
             codes: None,
             config_file: None,
             credentials_file: None,
+            #[cfg(feature = "cli-cache")]
+            cli_cache: None,
         }
     }
 }
@@ -140,6 +144,34 @@ impl ProfileLoader {
     /// there.
     pub fn credentials_file(mut self, path: impl AsRef<Path>) -> Self {
         self.credentials_file = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Shares the roles' sessions with the AWS CLI, in its own cache `~/.aws/cli/cache`: one MFA code serves
+    /// the CLI and the program. Without a home there is no cache.
+    ///
+    /// A session kept there is used while it has more than 15 minutes left, as by the CLI, and only if it is
+    /// the role's (and has its `role_session_name`); otherwise STS is asked and the file replaced, readable
+    /// by its owner alone. Processes take turns for one entry, so that a person is asked for one code. What
+    /// cannot be read or written is passed over, with one warning.
+    ///
+    /// **The CLI's key leaves out who asks**: two profiles that reach the same role from different sources,
+    /// with all other keys alike, share one entry. The session is the role's in either case, but the one who
+    /// asked may not be who CloudTrail names, and somebody who may no longer assume the role goes on with
+    /// the kept session until it ends. [`refresh`](RoleChain::refresh) on a chain with credentials in hand
+    /// replaces the entry. Roles with session tags or a source identity, or behind one with these, are left
+    /// out: the CLI's sessions lack them. So are session tokens and web identities.
+    #[cfg(feature = "cli-cache")]
+    pub fn cli_cache(mut self) -> Self {
+        self.cli_cache = crate::cli_cache::default_folder();
+        self
+    }
+
+    /// As [`cli_cache`](Self::cli_cache), in another folder: boto3, for one, can be told to keep its
+    /// sessions in `~/.aws/boto/cache`.
+    #[cfg(feature = "cli-cache")]
+    pub fn cli_cache_in(mut self, folder: impl AsRef<Path>) -> Self {
+        self.cli_cache = Some(folder.as_ref().to_owned());
         self
     }
 
@@ -192,15 +224,22 @@ impl ProfileLoader {
             parent = Parent::Chain(token);
         }
         for (profile, (base, region)) in roles.into_iter().zip(hops) {
-            let mut role = match parent {
-                Parent::WebIdentity(_) => web_identity_role(profile)?,
-                _ => role(profile)?,
+            let by_token = matches!(parent, Parent::WebIdentity(_));
+            let mut role = match by_token {
+                true => web_identity_role(profile)?,
+                false => role(profile)?,
             };
             if let Some(region) = region {
                 role = role.region(region.to_string());
             }
             if let Some(mfa) = mfa.take() {
                 role = role.with_mfa(mfa);
+            }
+            #[cfg(feature = "cli-cache")]
+            if let (Some(folder), false) = (&self.cli_cache, by_token)
+                && let Some(entry) = crate::cli_cache::Entry::new(folder, &asked(profile))
+            {
+                role = role.with_cli_cache(entry);
             }
             let chain = RoleChain::assume_from(parent, base, role);
             parent = Parent::Chain(chain.map_err(|error| Broken::of_role(profile.name(), error))?);
@@ -766,6 +805,20 @@ fn web_identity_role(profile: &Profile) -> Result<Role, Broken> {
         role = role.duration(Duration::from_secs(seconds));
     }
     Ok(role)
+}
+
+/// The same, as the CLI sends it: the device goes with each role that names it.
+#[cfg(feature = "cli-cache")]
+fn asked(profile: &Profile) -> crate::cli_cache::Asked<'_> {
+    crate::cli_cache::Asked {
+        role_arn: profile.get("role_arn").unwrap_or_default(),
+        session_name: profile.get("role_session_name"),
+        external_id: profile.get("external_id"),
+        serial: profile.get("mfa_serial"),
+        duration_seconds: profile
+            .get("duration_seconds")
+            .and_then(|seconds| seconds.parse().ok()),
+    }
 }
 
 fn with_tags(mut role: Role, profile: &Profile) -> Result<Role, Broken> {

@@ -47,6 +47,8 @@ pub struct Role {
     provided_contexts: Vec<(String, String)>,
     mfa: Option<Mfa>,
     region: Option<String>,
+    #[cfg(feature = "cli-cache")]
+    cli_cache: Option<Arc<crate::cli_cache::Entry>>,
 }
 
 #[derive(Clone)]
@@ -72,6 +74,8 @@ impl Role {
             provided_contexts: Vec::new(),
             mfa: None,
             region: None,
+            #[cfg(feature = "cli-cache")]
+            cli_cache: None,
         }
     }
 
@@ -91,6 +95,13 @@ impl Role {
     /// 2 to 1224 ASCII letters, digits and `_+=,.@:/-`. Never logged or shown by this crate.
     pub fn external_id(mut self, id: impl Into<String>) -> Self {
         self.external_id = Some(id.into());
+        self
+    }
+
+    /// Sessions are shared with the CLI here.
+    #[cfg(feature = "cli-cache")]
+    pub(crate) fn with_cli_cache(mut self, entry: crate::cli_cache::Entry) -> Self {
+        self.cli_cache = Some(Arc::new(entry));
         self
     }
 
@@ -262,7 +273,17 @@ impl Role {
                 ));
             }
         }
+        #[cfg(feature = "cli-cache")]
+        // The CLI knows nothing of these, nor does its key: its session would lack them.
+        let cli_cache = self.cli_cache.filter(|_| {
+            self.tags.is_empty()
+                && self.source_identity.is_none()
+                && before.transitive_keys.is_empty()
+                && before.source_identity.is_none()
+        });
         Ok(Request {
+            #[cfg(feature = "cli-cache")]
+            cli_cache,
             role_arn: self.arn.into(),
             account: account.into(),
             session_name,
@@ -315,6 +336,8 @@ pub(crate) struct Request {
     pub(crate) provided_contexts: Vec<(String, String)>,
     pub(crate) mfa: Option<Mfa>,
     pub(crate) region: Option<Region>,
+    #[cfg(feature = "cli-cache")]
+    pub(crate) cli_cache: Option<Arc<crate::cli_cache::Entry>>,
 }
 
 /// What a role inherits from the hops before it: the rules that only a chain can know.
@@ -542,16 +565,16 @@ fn check_role_arn(arn: &str) -> Result<String, Broken> {
     Ok(parts.account.to_owned())
 }
 
-struct ArnParts<'a> {
+pub(crate) struct ArnParts<'a> {
     service: &'a str,
     region: &'a str,
-    account: &'a str,
-    resource: &'a str,
+    pub(crate) account: &'a str,
+    pub(crate) resource: &'a str,
 }
 
 impl<'a> ArnParts<'a> {
     /// `arn:<partition>:<service>:<region>:<account>:<resource>`, any partition.
-    fn parse(arn: &'a str) -> Option<Self> {
+    pub(crate) fn parse(arn: &'a str) -> Option<Self> {
         let mut parts = arn.splitn(6, ':');
         let ("arn", partition) = (parts.next()?, parts.next()?) else {
             return None;

@@ -398,18 +398,37 @@ fn session(
     }
     let expiry = SystemTime::try_from(given.expiration)
         .map_err(|_| unusable("STS answered with an expiry that is no time"))?;
+    Ok(session_of(
+        given.access_key_id,
+        given.secret_access_key,
+        given.session_token,
+        expiry,
+        account,
+        arn.map(Arc::from),
+    ))
+}
+
+pub(crate) fn session_of(
+    access_key_id: impl Into<String>,
+    secret_access_key: impl Into<String>,
+    session_token: impl Into<String>,
+    expiry: SystemTime,
+    account: Option<&str>,
+    arn: Option<Arc<str>>,
+) -> Session {
     let mut credentials = Credentials::builder()
-        .access_key_id(given.access_key_id)
-        .secret_access_key(given.secret_access_key)
-        .session_token(given.session_token)
+        .access_key_id(access_key_id)
+        .secret_access_key(secret_access_key)
+        .session_token(session_token)
         .expiry(expiry)
         .provider_name(PROVIDER_NAME);
     credentials.set_account_id(account.map(Into::into));
-    Ok(Session {
+    Session {
         credentials: credentials.build(),
         expiry,
-        arn: arn.map(Arc::from),
-    })
+        arn,
+        kept: false,
+    }
 }
 
 fn failure<E>(error: SdkError<E>) -> Failure

@@ -1,0 +1,419 @@
+//! The AWS CLI's cache: what is kept there, what is taken from there, and what is not.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_role_chain::test_util::Simulator;
+use aws_role_chain::{BoxError, MfaRequest, ProfileLoader, RoleChain, Totp};
+use aws_types::SdkConfig;
+use common::log::Log;
+use common::*;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tracing_subscriber::filter::LevelFilter;
+
+const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+const NOW: &str = "Expiration";
+
+/// The user, a hub and a tenant, profiles for both roles, and an empty cache.
+struct World {
+    aws: Simulator,
+    base: SdkConfig,
+    config: PathBuf,
+    cache: PathBuf,
+    serial: String,
+}
+
+impl World {
+    fn new(name: &str) -> Self {
+        let aws = Simulator::new();
+        let serial = format!("arn:aws:iam::111111111111:mfa/cache-{name}");
+        let keys = aws
+            .user(USER)
+            .policy(allow("sts:*"))
+            .mfa_device(&*serial, Totp::from_secret(SECRET).unwrap())
+            .create()
+            .unwrap();
+        aws.role(HUB)
+            .trust(trusts(USER))
+            .policy(allow("sts:*"))
+            .max_session_duration(2 * HOUR)
+            .create()
+            .unwrap();
+        aws.role(TENANT)
+            .trust(trusts("222222222222"))
+            .create()
+            .unwrap();
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-cache-{name}"));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let config = folder.join("config");
+        let profiles = format!(
+            "[profile hub]\nrole_arn = {HUB}\nsource_profile = b\n\
+             [profile named]\nrole_arn = {HUB}\nsource_profile = b\nrole_session_name = orders\n\
+             [profile mfa]\nrole_arn = {HUB}\nsource_profile = b\nmfa_serial = {serial}\n\
+             [profile tenant]\nrole_arn = {TENANT}\nsource_profile = hub\n\
+             [profile tagged]\nrole_arn = {HUB}\nsource_profile = b\ntransitive_session_tags = team\nsession_tags = team=payments\n\
+             [profile behind]\nrole_arn = {TENANT}\nsource_profile = tagged\n\
+             [profile b]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+            keys.access_key_id(),
+            keys.secret_access_key()
+        );
+        fs::write(&config, profiles).unwrap();
+        let base = aws.sdk_config(keys);
+        let cache = folder.join("new").join("cache");
+        Self {
+            aws,
+            base,
+            config,
+            cache,
+            serial,
+        }
+    }
+
+    fn loader(&self, profile: &str) -> ProfileLoader {
+        RoleChain::from_profile(profile)
+            .base(&self.base)
+            .config_file(&self.config)
+            .cli_cache_in(&self.cache)
+    }
+
+    /// As another process would have it.
+    async fn chain(&self, profile: &str) -> RoleChain {
+        self.loader(profile).load().await.unwrap()
+    }
+
+    async fn credentials(&self, profile: &str) -> Credentials {
+        let chain = self.chain(profile).await;
+        chain.provide_credentials().await.unwrap()
+    }
+
+    /// The entries, by name.
+    fn entries(&self) -> Vec<PathBuf> {
+        let Ok(files) = fs::read_dir(&self.cache) else {
+            return Vec::new();
+        };
+        let files = files.map(|file| file.unwrap().path());
+        files
+            .filter(|file| file.extension().unwrap() != "lock")
+            .collect()
+    }
+
+    fn entry(&self) -> PathBuf {
+        let mut entries = self.entries();
+        assert_eq!(entries.len(), 1, "{entries:?}");
+        entries.remove(0)
+    }
+
+    /// Changes the one entry.
+    fn edit(&self, change: impl FnOnce(&mut Value)) {
+        let entry = self.entry();
+        let mut value = serde_json::from_slice(&fs::read(&entry).unwrap()).unwrap();
+        change(&mut value);
+        fs::write(entry, value.to_string()).unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_process_fetched_serves_the_next() {
+    let world = World::new("serves");
+    let first = world.credentials("tenant").await;
+    assert_eq!(world.aws.requests(), 2);
+    assert_eq!(world.entries().len(), 2);
+    let second = world.credentials("tenant").await;
+    assert_eq!(second.access_key_id(), first.access_key_id());
+    assert_eq!(second.session_token(), first.session_token());
+    assert_eq!(second.account_id(), first.account_id());
+    assert_eq!(second.expiry(), first.expiry());
+    // The hub's was kept, too.
+    world.credentials("hub").await;
+    assert_eq!(world.aws.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_is_the_cli_s_and_its_owner_s_alone() {
+    let world = World::new("format");
+    let session = world.credentials("hub").await;
+    // SHA-1 of {"RoleArn": "arn:aws:iam::222222222222:role/Hub"}
+    let name = "3015d5772cdff37422cfbe0d6d0a006f5592c799.json";
+    let entry = world.entry();
+    let written: Value = serde_json::from_slice(&fs::read(&entry).unwrap()).unwrap();
+    let text = |pointer: &str| written.pointer(pointer).and_then(Value::as_str);
+    assert_eq!(
+        text("/Credentials/AccessKeyId"),
+        Some(session.access_key_id())
+    );
+    assert_eq!(
+        text("/Credentials/SecretAccessKey"),
+        Some(session.secret_access_key())
+    );
+    assert_eq!(text("/Credentials/SessionToken"), session.session_token());
+    assert_eq!(text("/Credentials/AccountId"), Some("222222222222"));
+    let expiration = text("/Credentials/Expiration").unwrap();
+    assert!(
+        expiration.len() == 22 && expiration.ends_with("UTC"),
+        "{expiration}"
+    );
+    let arn = text("/AssumedRoleUser/Arn").unwrap();
+    assert!(
+        arn.starts_with("arn:aws:sts::222222222222:assumed-role/Hub/"),
+        "{arn}"
+    );
+    assert_eq!(entry.file_name().unwrap(), name);
+
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&entry), 0o600);
+        assert_eq!(mode(&entry.with_extension("lock")), 0o600);
+        assert_eq!(mode(&world.cache), 0o700);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_with_fifteen_minutes_left_or_less_is_fetched_anew() {
+    let world = World::new("late");
+    let first = world.credentials("hub").await;
+    world
+        .aws
+        .clock()
+        .advance(HOUR - 15 * MINUTE - MINUTE / 60)
+        .await;
+    assert_eq!(
+        world.credentials("hub").await.access_key_id(),
+        first.access_key_id()
+    );
+    world.aws.clock().advance(MINUTE / 60).await;
+    let second = world.credentials("hub").await;
+    assert_ne!(second.access_key_id(), first.access_key_id());
+    assert_eq!(
+        world.credentials("hub").await.access_key_id(),
+        second.access_key_id()
+    );
+    assert_eq!(world.aws.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chain_in_use_keeps_the_entry_fresh() {
+    let world = World::new("fresh");
+    let chain = world.chain("hub").await;
+    chain.provide_credentials().await.unwrap();
+    world.aws.clock().advance(HOUR - MINUTE).await;
+    let refreshed = chain.provide_credentials().await.unwrap();
+    assert_eq!(world.aws.requests(), 2);
+    let next = world.credentials("hub").await;
+    assert_eq!(next.access_key_id(), refreshed.access_key_id());
+    assert_eq!(world.aws.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_are_read_as_any_of_the_clis_wrote_them() {
+    let world = World::new("times");
+    let session = world.credentials("hub").await;
+    let utc = aws_smithy_types::DateTime::from(session.expiry().unwrap());
+    let utc = utc
+        .fmt(aws_smithy_types::date_time::Format::DateTime)
+        .unwrap();
+    let utc = utc[..19].to_owned();
+    for time in [
+        format!("{utc}Z"),
+        format!("{utc}UTC"),
+        format!("{utc}+00:00"),
+    ] {
+        world.edit(|entry| entry["Credentials"][NOW] = time.clone().into());
+        world.credentials("hub").await;
+        assert_eq!(world.aws.requests(), 1, "{time}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_broken_or_another_s_is_passed_over_and_replaced_with_one_warning() {
+    let breaks: [(&str, &str, fn(&World)); 9] = [
+        ("empty", "ends too early", |world| {
+            fs::write(world.entry(), "").unwrap()
+        }),
+        ("no JSON", "no JSON at line 1", |world| {
+            fs::write(world.entry(), "secret!").unwrap()
+        }),
+        ("cut off", "ends too early", |world| {
+            let whole = fs::read_to_string(world.entry()).unwrap();
+            fs::write(world.entry(), &whole[..whole.len() / 2]).unwrap();
+        }),
+        ("another role's", "not one of", |world| {
+            let arn = "arn:aws:sts::222222222222:assumed-role/Hub2/orders";
+            world.edit(|entry| entry["AssumedRoleUser"]["Arn"] = arn.into());
+        }),
+        ("another account's", "not one of", |world| {
+            let arn = "arn:aws:sts::333333333333:assumed-role/Hub/orders";
+            world.edit(|entry| entry["AssumedRoleUser"]["Arn"] = arn.into());
+        }),
+        ("nobody's", "there is no AssumedRoleUser/Arn", |world| {
+            world.edit(|entry| entry["AssumedRoleUser"] = Value::Null);
+        }),
+        (
+            "without a secret",
+            "there is no Credentials/SecretAccessKey",
+            |world| {
+                world.edit(|entry| entry["Credentials"]["SecretAccessKey"] = "".into());
+            },
+        ),
+        ("of no time", "Expiration is no time", |world| {
+            world.edit(|entry| entry["Credentials"][NOW] = "tomorrow".into());
+        }),
+        ("no text", "cannot be read", |world| {
+            fs::write(world.entry(), [0xff, 0xfe]).unwrap()
+        }),
+    ];
+    for (i, (what, says, break_it)) in breaks.into_iter().enumerate() {
+        let world = World::new(&format!("broken-{i}"));
+        let first = world.credentials("hub").await;
+        break_it(&world);
+        let (log, guard) = Log::at(LevelFilter::WARN);
+        let second = world.credentials("hub").await;
+        drop(guard);
+        assert_ne!(first.access_key_id(), second.access_key_id(), "{what}");
+        let log = log.text();
+        assert_eq!(log.matches("WARN").count(), 1, "{what}: {log}");
+        assert!(log.contains(says), "{what}: {log}");
+        for secret in [
+            first.secret_access_key(),
+            first.session_token().unwrap(),
+            "secret!",
+        ] {
+            assert!(!log.contains(secret), "{what}: {log}");
+        }
+        assert_eq!(
+            world.credentials("hub").await.access_key_id(),
+            second.access_key_id()
+        );
+        assert_eq!(world.aws.requests(), 2, "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_by_another_name_is_not_taken_where_a_name_is_asked_for() {
+    let world = World::new("named");
+    let first = world.credentials("named").await;
+    world.edit(|entry| {
+        let arn = "arn:aws:sts::222222222222:assumed-role/Hub/refunds";
+        entry["AssumedRoleUser"]["Arn"] = arn.into();
+    });
+    assert_ne!(
+        world.credentials("named").await.access_key_id(),
+        first.access_key_id()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_with_tags_or_behind_them_are_not_shared() {
+    let world = World::new("tagged");
+    world.credentials("behind").await;
+    world.credentials("behind").await;
+    assert_eq!(world.aws.requests(), 4);
+    assert_eq!(world.entries(), [PathBuf::new(); 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refresh_takes_what_is_kept_at_first_and_then_asks_sts() {
+    let world = World::new("refresh");
+    let kept = world.credentials("hub").await;
+    let chain = world.chain("hub").await;
+    chain.refresh().await.unwrap();
+    let session = async || chain.provide_credentials().await.unwrap();
+    assert_eq!(session().await.access_key_id(), kept.access_key_id());
+    chain.refresh().await.unwrap();
+    assert_ne!(session().await.access_key_id(), kept.access_key_id());
+    let next = world.credentials("hub").await;
+    assert_eq!(next.access_key_id(), session().await.access_key_id());
+    assert_eq!(world.aws.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_session_that_died_is_replaced_when_sts_refuses_it() {
+    let world = World::new("died");
+    world.credentials("hub").await;
+    world.aws.delete_role(HUB);
+    let hub = world.aws.role(HUB).trust(trusts(USER));
+    hub.policy(allow("sts:*")).create().unwrap();
+    world.credentials("tenant").await;
+    assert_eq!(world.aws.assumed(HUB), 2);
+    world.credentials("hub").await;
+    assert_eq!(world.aws.assumed(HUB), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_at_once_ask_for_one_code() {
+    let world = World::new("two");
+    let (asked, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let mut loads = Vec::new();
+    for _ in 0..2 {
+        let (asked, answer) = (asked.clone(), answer.clone());
+        let (aws, serial) = (world.aws.clone(), world.serial.clone());
+        let codes = move |_: MfaRequest| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            let (answer, aws, serial) = (answer.clone(), aws.clone(), serial.clone());
+            async move {
+                answer.notified().await;
+                Ok::<_, BoxError>(aws.mfa_code(&serial).unwrap())
+            }
+        };
+        let chain = world.loader("mfa").mfa(codes).load().await.unwrap();
+        loads.push(tokio::spawn(async move {
+            chain.provide_credentials().await.unwrap()
+        }));
+    }
+    settle().await;
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    answer.notify_one();
+    let mut keys = Vec::new();
+    for load in loads {
+        keys.push(load.await.unwrap().access_key_id().to_owned());
+    }
+    assert_eq!(keys[0], keys[1]);
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(world.aws.requests(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_is_waited_for_as_long_as_its_owner_lives() {
+    let world = World::new("lock");
+    world.credentials("hub").await;
+    let lock = world.entry().with_extension("lock");
+    fs::remove_file(world.entry()).unwrap();
+    // What a process left that is gone is no obstacle.
+    assert!(lock.exists());
+    world.credentials("hub").await;
+    fs::remove_file(world.entry()).unwrap();
+
+    let held = fs::File::open(&lock).unwrap();
+    held.lock().unwrap();
+    let chain = world.chain("hub").await;
+    let load = tokio::spawn(async move { chain.provide_credentials().await.unwrap() });
+    settle().await;
+    world.aws.clock().advance(MINUTE).await;
+    assert!(!load.is_finished());
+    assert_eq!(world.aws.requests(), 2);
+    drop(held);
+    load.await.unwrap();
+    assert_eq!(world.aws.requests(), 3);
+}
+
+#[cfg(unix)]
+#[tokio::test(start_paused = true)]
+async fn without_a_place_to_keep_it_a_session_is_fetched_all_the_same() {
+    let mut world = World::new("unwritable");
+    fs::write(&world.cache.parent().unwrap(), "a file, no folder").unwrap();
+    let (log, _guard) = Log::at(LevelFilter::WARN);
+    world.credentials("hub").await;
+    assert_eq!(log.text().matches("WARN").count(), 1, "{}", log.text());
+    world.cache = PathBuf::from("/dev/null/cache");
+    world.credentials("hub").await;
+    assert_eq!(world.aws.requests(), 2);
+}
