@@ -13,7 +13,7 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_role_chain::{Role, RoleChain};
 use aws_sdk_firehose::error::ProvideErrorMetadata;
 use aws_sdk_firehose::primitives::Blob;
-use aws_sdk_firehose::types::{ExtendedS3DestinationConfiguration, Record};
+use aws_sdk_firehose::types::Record;
 use aws_types::SdkConfig;
 use common::example::{Said, put_records};
 use common::ministack::{Ministack, REGION};
@@ -37,61 +37,21 @@ struct World {
 impl World {
     async fn new() -> Option<Self> {
         let server = Ministack::start()?;
-        let keys = make_user(&server, B, "orders", &allow("sts:*")).await;
+        let keys = server.make_user(B, "orders", &allow("sts:*")).await;
         let base = server.config(keys.clone()).await;
         let world = Self { server, keys, base };
-        world.make_stream().await;
+        world.server.make_stream(A, STREAM, BUCKET).await;
         let may_put = allow("firehose:PutRecordBatch");
         world
+            .server
             .make_role(A, "FirehoseWriter", &trusts_with_external_id(B), &may_put)
             .await;
         Some(world)
     }
 
-    async fn make_stream(&self) {
-        let administrator = self.server.administrator(A).await;
-        let s3 = self.s3().await;
-        s3.create_bucket().bucket(BUCKET).send().await.unwrap();
-        let destination = ExtendedS3DestinationConfiguration::builder()
-            .role_arn(format!("arn:aws:iam::{A}:role/Delivery"))
-            .bucket_arn(format!("arn:aws:s3:::{BUCKET}"))
-            .build()
-            .unwrap();
-        aws_sdk_firehose::Client::new(&administrator)
-            .create_delivery_stream()
-            .delivery_stream_name(STREAM)
-            .extended_s3_destination_configuration(destination)
-            .send()
-            .await
-            .unwrap();
-    }
-
-    async fn make_role(&self, account: &str, name: &str, trust: &str, policy: &str) {
-        let iam = iam(&self.server.administrator(account).await);
-        iam.create_role()
-            .role_name(name)
-            .assume_role_policy_document(trust)
-            .send()
-            .await
-            .unwrap();
-        iam.put_role_policy()
-            .role_name(name)
-            .policy_name("permissions")
-            .policy_document(policy)
-            .send()
-            .await
-            .unwrap();
-    }
-
-    async fn s3(&self) -> aws_sdk_s3::Client {
-        let config = self.server.administrator(A).await;
-        let config = aws_sdk_s3::config::Builder::from(&config).force_path_style(true);
-        aws_sdk_s3::Client::from_conf(config.build())
-    }
-
     /// What is in A's bucket, object by object.
     async fn delivered(&self) -> BTreeSet<Vec<u8>> {
-        let s3 = self.s3().await;
+        let s3 = self.server.s3(A).await;
         let mut objects = BTreeSet::new();
         let mut pages = s3.list_objects_v2().bucket(BUCKET).into_paginator().send();
         while let Some(page) = pages.next().await {
@@ -114,31 +74,6 @@ impl World {
     fn chain(&self, role: Role) -> RoleChain {
         RoleChain::new(&self.base, role).unwrap()
     }
-}
-
-async fn make_user(server: &Ministack, account: &str, name: &str, policy: &str) -> Credentials {
-    let iam = iam(&server.administrator(account).await);
-    iam.create_user().user_name(name).send().await.unwrap();
-    iam.put_user_policy()
-        .user_name(name)
-        .policy_name("permissions")
-        .policy_document(policy)
-        .send()
-        .await
-        .unwrap();
-    let key = iam
-        .create_access_key()
-        .user_name(name)
-        .send()
-        .await
-        .unwrap()
-        .access_key
-        .unwrap();
-    Credentials::new(key.access_key_id, key.secret_access_key, None, None, "user")
-}
-
-fn iam(config: &SdkConfig) -> aws_sdk_iam::Client {
-    aws_sdk_iam::Client::new(config)
 }
 
 /// Puts records; the error is the service's code.
@@ -219,7 +154,7 @@ async fn b_s_own_credentials_do_not_see_the_stream() {
         "{refused}"
     );
     // Nor with every permission in B.
-    let all = make_user(&world.server, B, "powerful", &allow("*")).await;
+    let all = world.server.make_user(B, "powerful", &allow("*")).await;
     let refused = put(&world.server.config(all).await, &[b"x"])
         .await
         .unwrap_err();
@@ -233,9 +168,11 @@ async fn a_chain_through_a_third_account_works_and_skipping_it_does_not() {
         return;
     };
     world
+        .server
         .make_role(C, "Gate", &trusts(B), &allow("sts:AssumeRole"))
         .await;
     world
+        .server
         .make_role(A, "BehindGate", &trusts(C), &allow("firehose:*"))
         .await;
     let behind = || Role::new("arn:aws:iam::222222222222:role/BehindGate");
@@ -281,6 +218,7 @@ async fn a_session_tag_opens_what_a_condition_asks_for() {
         r#""Condition": {"StringEquals": {"aws:PrincipalTag/team": "payments"}}, "Resource""#,
     );
     world
+        .server
         .make_role(A, "ByTag", &trusts(B), &only_payments)
         .await;
     let role = || Role::new("arn:aws:iam::222222222222:role/ByTag");
@@ -303,7 +241,10 @@ async fn expired_source_credentials_are_an_expired_token() {
     let Some(world) = World::new().await else {
         return;
     };
-    world.make_role(C, "Gate", &trusts(B), &allow("*")).await;
+    world
+        .server
+        .make_role(C, "Gate", &trusts(B), &allow("*"))
+        .await;
     // This server gives sessions of a second, to a client that asks.
     let sts = aws_sdk_sts::Client::new(&world.base);
     let gate = sts
@@ -321,6 +262,7 @@ async fn expired_source_credentials_are_an_expired_token() {
     let short = Credentials::new(id, secret, Some(given.session_token), None, "short");
     let base = world.server.config(short).await;
     world
+        .server
         .make_role(A, "Open", &trusts(C), &allow("firehose:*"))
         .await;
     let chain = RoleChain::new(&base, Role::new("arn:aws:iam::222222222222:role/Open")).unwrap();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use super::ministack::target_dir;
+use super::pypi::target_dir;
 
 /// The built `put_records`, without the AWS settings of whoever runs the tests.
 pub fn put_records() -> Command {

@@ -11,8 +11,11 @@ use std::time::{Duration, Instant};
 use aws_config::BehaviorVersion;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_firehose::types::ExtendedS3DestinationConfiguration;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+
+use super::pypi;
 
 const VERSION: &str = "1.5.33";
 pub const REGION: &str = "us-east-1";
@@ -26,15 +29,8 @@ impl Ministack {
     /// None, with a word on stderr, where there is no python3; in CI that is a failure.
     pub fn start() -> Option<Self> {
         static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-        let program = PROGRAM.get_or_init(install).as_deref();
-        if program.is_none() {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "these tests need python3 with venv"
-            );
-            eprintln!("skipped: this test needs python3 with venv, to run ministack");
-        }
-        Some(Self::run(program?))
+        let program = PROGRAM.get_or_init(|| pypi::program("ministack", VERSION));
+        Some(Self::run(program.as_deref()?))
     }
 
     fn run(program: &Path) -> Self {
@@ -73,6 +69,10 @@ impl Ministack {
         panic!("ministack does not start: {}", program.display());
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -97,6 +97,72 @@ impl Ministack {
         ))
         .await
     }
+
+    pub async fn iam(&self, account: &str) -> aws_sdk_iam::Client {
+        aws_sdk_iam::Client::new(&self.administrator(account).await)
+    }
+
+    pub async fn s3(&self, account: &str) -> aws_sdk_s3::Client {
+        let config = self.administrator(account).await;
+        let config = aws_sdk_s3::config::Builder::from(&config).force_path_style(true);
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
+    pub async fn make_user(&self, account: &str, name: &str, policy: &str) -> Credentials {
+        let iam = self.iam(account).await;
+        iam.create_user().user_name(name).send().await.unwrap();
+        iam.put_user_policy()
+            .user_name(name)
+            .policy_name("permissions")
+            .policy_document(policy)
+            .send()
+            .await
+            .unwrap();
+        let key = iam
+            .create_access_key()
+            .user_name(name)
+            .send()
+            .await
+            .unwrap()
+            .access_key
+            .unwrap();
+        Credentials::new(key.access_key_id, key.secret_access_key, None, None, "user")
+    }
+
+    pub async fn make_role(&self, account: &str, name: &str, trust: &str, policy: &str) {
+        let iam = self.iam(account).await;
+        iam.create_role()
+            .role_name(name)
+            .assume_role_policy_document(trust)
+            .send()
+            .await
+            .unwrap();
+        iam.put_role_policy()
+            .role_name(name)
+            .policy_name("permissions")
+            .policy_document(policy)
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// A delivery stream into a bucket of its own.
+    pub async fn make_stream(&self, account: &str, stream: &str, bucket: &str) {
+        let s3 = self.s3(account).await;
+        s3.create_bucket().bucket(bucket).send().await.unwrap();
+        let destination = ExtendedS3DestinationConfiguration::builder()
+            .role_arn(format!("arn:aws:iam::{account}:role/Delivery"))
+            .bucket_arn(format!("arn:aws:s3:::{bucket}"))
+            .build()
+            .unwrap();
+        aws_sdk_firehose::Client::new(&self.administrator(account).await)
+            .create_delivery_stream()
+            .delivery_stream_name(stream)
+            .extended_s3_destination_configuration(destination)
+            .send()
+            .await
+            .unwrap();
+    }
 }
 
 impl Drop for Ministack {
@@ -105,47 +171,4 @@ impl Drop for Ministack {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
-}
-
-/// Installs the server, once; an install that was broken off is made again.
-fn install() -> Option<PathBuf> {
-    let target = target_dir();
-    let venv = target.join(format!("ministack-{VERSION}"));
-    let program = venv.join(if cfg!(windows) {
-        "Scripts/ministack.exe"
-    } else {
-        "bin/ministack"
-    });
-    if program.exists() {
-        return Some(program);
-    }
-    let python = ["python3", "python"].into_iter().find(|python| {
-        let tried = Command::new(python)
-            .args(["-c", "import venv, ensurepip"])
-            .output();
-        tried.is_ok_and(|output| output.status.success())
-    })?;
-    // pip writes the folder's name into the programs: it must be made where it stays.
-    let _ = std::fs::remove_dir_all(&venv);
-    let run = |command: &mut Command| {
-        let output = command.output().unwrap();
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{command:?}: {text}");
-    };
-    run(Command::new(python).args(["-m", "venv"]).arg(&venv));
-    let pip = venv.join(if cfg!(windows) {
-        "Scripts/python.exe"
-    } else {
-        "bin/python"
-    });
-    let package = format!("ministack=={VERSION}");
-    run(Command::new(pip).args(["-m", "pip", "install", "--quiet", &package]));
-    assert!(program.exists(), "pip installed no {}", program.display());
-    Some(program)
-}
-
-/// The folder that cargo builds into: this test's own program is two folders down.
-pub fn target_dir() -> PathBuf {
-    let program = std::env::current_exe().unwrap();
-    program.ancestors().nth(3).unwrap().to_owned()
 }

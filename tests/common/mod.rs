@@ -6,6 +6,8 @@
 pub mod example;
 pub mod log;
 pub mod ministack;
+pub mod proxy;
+pub mod pypi;
 
 use std::time::Duration;
 

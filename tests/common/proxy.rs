@@ -1,0 +1,70 @@
+//! Stands between programs and a server, and counts their calls to STS.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// Forwards what comes to a port of its own; as long as the process lives.
+pub struct Proxy {
+    port: u16,
+    sent: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Proxy {
+    pub fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let own_port = listener.local_addr().unwrap().port();
+        let sent: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
+        let all = sent.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.unwrap();
+                let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+                let number = {
+                    let mut all = all.lock().unwrap();
+                    all.push(Vec::new());
+                    all.len() - 1
+                };
+                let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let all = all.clone();
+                std::thread::spawn(move || {
+                    forward(from, to, |bytes| all.lock().unwrap()[number].extend(bytes));
+                });
+                std::thread::spawn(move || forward(server, client, |_| {}));
+            }
+        });
+        Self {
+            port: own_port,
+            sent,
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// How many calls of an action STS has been sent.
+    pub fn calls(&self, action: &str) -> usize {
+        let asked = format!("Action={action}&");
+        let sent = self.sent.lock().unwrap();
+        sent.iter()
+            .map(|sent| {
+                sent.windows(asked.len())
+                    .filter(|part| *part == asked.as_bytes())
+                    .count()
+            })
+            .sum()
+    }
+}
+
+fn forward(mut from: TcpStream, mut to: TcpStream, see: impl Fn(&[u8])) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        // Seen before it arrives: what was answered was counted.
+        see(&buffer[..read]);
+        if to.write_all(&buffer[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}

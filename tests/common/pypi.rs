@@ -1,0 +1,60 @@
+//! Programs from PyPI, each in a virtual environment of its own in `target/`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The program that a package of the same name brings; see [`program_of`].
+pub fn program(package: &str, version: &str) -> Option<PathBuf> {
+    program_of(package, &[(package, version)])
+}
+
+/// A program of the first of these packages, installed once; an install that was broken off is made again.
+/// None, with a word on stderr, where there is no python3; in CI that is a failure.
+pub fn program_of(name: &str, packages: &[(&str, &str)]) -> Option<PathBuf> {
+    let (package, version) = packages[0];
+    let venv = target_dir().join(format!("{package}-{version}"));
+    let in_venv = |name: &str| match cfg!(windows) {
+        true => venv.join(format!("Scripts/{name}.exe")),
+        false => venv.join("bin").join(name),
+    };
+    let program = in_venv(name);
+    if program.exists() {
+        return Some(program);
+    }
+    let python = ["python3", "python"].into_iter().find(|python| {
+        let tried = Command::new(python)
+            .args(["-c", "import venv, ensurepip"])
+            .output();
+        tried.is_ok_and(|output| output.status.success())
+    });
+    let Some(python) = python else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "these tests need python3 with venv"
+        );
+        eprintln!("skipped: this test needs python3 with venv, to run {package}");
+        return None;
+    };
+    // pip writes the folder's name into the programs: it must be made where it stays.
+    let _ = std::fs::remove_dir_all(&venv);
+    let run = |command: &mut Command| {
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{command:?}: {text}");
+    };
+    run(Command::new(python).args(["-m", "venv"]).arg(&venv));
+    let pinned = packages
+        .iter()
+        .map(|(package, version)| format!("{package}=={version}"));
+    run(Command::new(in_venv("python"))
+        .args(["-m", "pip", "install", "--quiet"])
+        .args(pinned));
+    assert!(program.exists(), "pip installed no {}", program.display());
+    Some(program)
+}
+
+/// The folder that cargo builds into: this test's own program is two folders down.
+pub fn target_dir() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    program.ancestors().nth(3).unwrap().to_owned()
+}
