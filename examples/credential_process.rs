@@ -21,6 +21,9 @@
 //! credential_process --profile writer-chain --export --shell powershell | Invoke-Expression
 //! ```
 //!
+//! Without a profile the source credentials are the environment's, the container's or the instance's. No other
+//! profile is looked at, since it may be the one that runs this program.
+//!
 //! An MFA code is asked for on the terminal. Errors go to stderr, with exit code 1.
 
 use std::error::Error;
@@ -31,6 +34,7 @@ use aws_config::BehaviorVersion;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_role_chain::{Role, RoleChain, TerminalPrompt};
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use aws_types::region::Region;
@@ -49,11 +53,11 @@ struct Options {
     #[arg(long, conflicts_with = "role_arn")]
     cli_cache: bool,
 
-    /// Role to assume; repeatable, in order. The other options are the last one's
+    /// Role to assume; repeatable, in order. External ID and duration are the last one's
     #[arg(long)]
     role_arn: Vec<String>,
 
-    /// Profile whose credentials assume the first role, instead of the default chain's
+    /// Profile whose credentials assume the first role, instead of the environment's or the instance's
     #[arg(long, value_name = "PROFILE", conflicts_with = "profile")]
     source_profile: Option<String>,
 
@@ -136,9 +140,13 @@ async fn credentials(options: &Options) -> Result<Credentials, Box<dyn Error>> {
 
 async fn chain_of_arguments(options: &Options) -> Result<RoleChain, Box<dyn Error>> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest());
-    if let Some(profile) = &options.source_profile {
-        loader = loader.profile_name(profile);
-    }
+    loader = match &options.source_profile {
+        Some(profile) => loader.profile_name(profile),
+        None => {
+            let none = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, "");
+            loader.profile_files(none.build())
+        }
+    };
     if let Some(region) = &options.region {
         loader = loader.region(Region::new(region.clone()));
     }

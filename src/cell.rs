@@ -85,9 +85,9 @@ pub(crate) struct Why {
     pub(crate) attended: bool,
     /// Somebody asked for a refresh: remembered failures do not count.
     pub(crate) insists: bool,
-    /// What is in hand is to be replaced: by a session that STS makes now, not by one kept somewhere.
-    #[cfg_attr(not(feature = "cli-cache"), allow(dead_code))] // nothing else is kept
-    pub(crate) anew: bool,
+    /// When what is in hand expires.
+    #[cfg_attr(not(feature = "cli-cache"), allow(dead_code))] // for sessions kept elsewhere
+    pub(crate) in_hand_until: Option<SystemTime>,
 }
 
 impl Why {
@@ -96,7 +96,7 @@ impl Why {
         renewal: false,
         attended: true,
         insists: false,
-        anew: false,
+        in_hand_until: None,
     };
     /// They are due, and nobody waits.
     const DUE: Self = Self {
@@ -590,7 +590,7 @@ impl<L: Load> Cell<L> {
         state.flight = Some(flight.clone());
         let why = Why {
             renewal: state.entry.is_some(),
-            anew: (state.entry.as_ref()).is_some_and(|entry| entry.suspect || why.insists),
+            in_hand_until: state.entry.as_ref().map(|entry| entry.window.expiry),
             ..why
         };
         let (inner, number) = (self.0.clone(), flight.number);

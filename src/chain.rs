@@ -276,7 +276,8 @@ impl RoleChain {
             .build()
     }
 
-    /// Assumes the role now, whatever is in hand: to warm up, or after its sessions were revoked.
+    /// Assumes the role now, whatever is in hand: to warm up, or after its sessions were revoked. (With
+    /// nothing in hand yet, a session kept in the AWS CLI's cache will do, where a profile's chain has that.)
     /// Joins a load that is under way. The hops before it are asked as for any load: to renew
     /// them too, refresh them first. When it fails, the credentials in hand stay.
     ///
@@ -632,11 +633,35 @@ impl Hop {
         entry: &crate::cli_cache::Entry,
         why: Why,
     ) -> Result<Session, Error> {
-        let kept = || entry.read(self.base.time.now()).filter(|_| !why.anew);
+        let kept = || {
+            let session = entry.read(self.base.time.now(), self.ask.longest())?;
+            // Who insists wants one of STS's, and what is in hand needs no second look.
+            let is_newer = why.in_hand_until.is_none_or(|until| session.expiry > until);
+            let taken = is_newer && !(why.insists && why.renewal);
+            taken.then(|| {
+                tracing::debug!(
+                    target: "aws_role_chain",
+                    role = self.role().map(|role| &*role.role_arn),
+                    hop = self.number,
+                    session = session.arn.as_deref(),
+                    access_key_id = session.credentials.access_key_id(),
+                    expiry = %timestamp(session.expiry),
+                    "took a session from the AWS CLI's cache"
+                );
+                session
+            })
+        };
         if let Some(session) = kept() {
             return Ok(session);
         }
-        let _lock = entry.lock(self.base.sleep.as_ref()).await;
+        // No lock is held while another is waited for: two chains may meet each other's.
+        if let Parent::Chain(parent) = &self.parent
+            && parent.roles_upwards().any(|role| role.cli_cache.is_some())
+        {
+            parent.credentials(why).await?;
+        }
+        let asks_a_person = self.asks_a_person();
+        let _lock = entry.lock(asks_a_person, self.base.sleep.as_ref()).await;
         if let Some(session) = kept() {
             return Ok(session);
         }

@@ -22,9 +22,13 @@ use crate::sts;
 /// The CLI takes no entry that has less left.
 const LEAST_LEFT: Duration = Duration::from_secs(15 * 60);
 
-/// How often a lock is tried that another process holds, and for how long: that process may ask a person.
+/// How much longer than asked for a session may seem to last: clocks differ.
+const SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// How often a lock is tried that another process holds, and for how long: it asks STS, or a person first.
 const LOCK_RETRY: Duration = Duration::from_millis(100);
-const LOCK_PATIENCE: Duration = Duration::from_secs(10 * 60);
+const LOCK_PATIENCE: Duration = Duration::from_secs(20);
+const LOCK_PATIENCE_WITH_A_PERSON: Duration = Duration::from_secs(10 * 60);
 
 /// Where the CLI keeps its cache; none without a home.
 pub(crate) fn default_folder() -> Option<PathBuf> {
@@ -103,8 +107,9 @@ impl Entry {
         })
     }
 
-    /// The session kept here, if it is the role's and has more than 15 minutes left.
-    pub(crate) fn read(&self, now: SystemTime) -> Option<Session> {
+    /// The session kept here, if it is the role's and has more than 15 minutes left, but no more than a
+    /// session lasts.
+    pub(crate) fn read(&self, now: SystemTime, longest: Duration) -> Option<Session> {
         let text = match std::fs::read_to_string(&self.file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -114,8 +119,11 @@ impl Entry {
             }
         };
         match self.parse(&text) {
-            Ok(session) if session.expiry > now + LEAST_LEFT => Some(session),
-            Ok(_) => None,
+            Ok(session) if session.expiry > now + longest + SKEW => {
+                self.warn("cannot be used", "its Expiration is too far in the future");
+                None
+            }
+            Ok(session) => Some(session).filter(|session| session.expiry > now + LEAST_LEFT),
             Err(why) => {
                 self.warn("cannot be used", &why);
                 None
@@ -123,7 +131,7 @@ impl Entry {
         }
     }
 
-    /// Never repeats what is in the file.
+    /// Says no more of what is in the file than whose session it is.
     fn parse(&self, text: &str) -> Result<Session, String> {
         let entry: Value = serde_json::from_str(text).map_err(|error| match error.is_eof() {
             true => "it is empty, or ends too early".to_owned(),
@@ -195,7 +203,11 @@ impl Entry {
     /// Waits until no other process fetches this entry, so that a person is asked for one code. The lock is
     /// the operating system's: it goes with the process that holds it. Without one the session is fetched
     /// all the same.
-    pub(crate) async fn lock(&self, sleep: Option<&SharedAsyncSleep>) -> Option<File> {
+    pub(crate) async fn lock(
+        &self,
+        asks_a_person: bool,
+        sleep: Option<&SharedAsyncSleep>,
+    ) -> Option<File> {
         let opened = self.folder().and_then(|_| {
             let mut options = OpenOptions::new();
             options.create(true).truncate(false).write(true);
@@ -210,11 +222,15 @@ impl Entry {
                 return None;
             }
         };
+        let patience = match asks_a_person {
+            true => LOCK_PATIENCE_WITH_A_PERSON,
+            false => LOCK_PATIENCE,
+        };
         let mut waited = Duration::ZERO;
         loop {
             match (file.try_lock(), sleep) {
                 (Ok(()), _) => return Some(file),
-                (Err(TryLockError::WouldBlock), Some(sleep)) if waited < LOCK_PATIENCE => {
+                (Err(TryLockError::WouldBlock), Some(sleep)) if waited < patience => {
                     sleep.sleep(LOCK_RETRY).await;
                     waited += LOCK_RETRY;
                 }

@@ -309,6 +309,9 @@ impl Error {
                     None => Ok(()),
                 }
             }
+            Kind::Source(SourceFailure::TimedOut(after)) if self.what.source.is_none() => {
+                write!(f, " took longer than {} s", after.as_secs())
+            }
             Kind::Source(_) => f.write_str(" failed"),
             Kind::Refused(refusal) => {
                 write!(f, ": {}", refusal.code)?;

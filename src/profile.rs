@@ -7,37 +7,50 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::environment::{
     EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider,
 };
+use aws_config::imds;
+use aws_config::imds::client::{EndpointMode, error::InvalidEndpointMode};
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::meta::region::ProvideRegion;
 use aws_config::profile::{Profile, ProfileFileCredentialsProvider, ProfileSet};
 use aws_config::provider_config::ProviderConfig;
+use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_types::SdkConfig;
+use aws_types::origin::Origin;
 use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::region::Region;
+use aws_types::sdk_config::Builder as SdkConfigBuilder;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::chain::{Base, Parent, RoleChain};
 use crate::error::{Error, Kind};
-use crate::mfa::{Mfa, ProvideMfaCode};
+use crate::mfa::{BoxError, Mfa, ProvideMfaCode};
 use crate::role::{CHAINED_LIMIT, Role};
 use crate::start::{GetSessionToken, WebIdentityToken};
 
-/// The keys that say which STS to call. A source profile without any has those of the profile that
+/// The keys that say which STS to call. What a source profile leaves open is as in the profile that
 /// names it.
-const ENDPOINT: [&str; 5] = [
+const ENDPOINT: &[&str] = &[
     "endpoint_url",
     "services",
     "ignore_configured_endpoint_urls",
-    "use_fips_endpoint",
-    "use_dualstack_endpoint",
 ];
+/// The keys that give a profile credentials of a kind that aws-config knows.
+const CREDENTIALS_OF_A_PROFILE: &[&str] = &[
+    "credential_process",
+    "login_session",
+    "sso_session",
+    "sso_start_url",
+    "sso_account_id",
+];
+const FIPS: &[&str] = &["use_fips_endpoint"];
+const DUAL_STACK: &[&str] = &["use_dualstack_endpoint"];
 
 /// What to load a profile's chain with; see [`RoleChain::from_profile`].
 #[must_use = "nothing is read before load()"]
@@ -95,8 +108,7 @@ impl RoleChain {
     /// | `endpoint_url`, `services`, `use_fips_endpoint`, `use_dualstack_endpoint` | of that profile's STS, and so on |
     /// | `session_tags` (`team=payments,cost=42`), `transitive_session_tags` (`team`), `source_identity` | as aws-vault has them; the AWS CLI ignores them |
     ///
-    /// A source profile without a region, or without any of the endpoint's keys, has those of the profile
-    /// that names it. The files and the environment variables (`AWS_CONFIG_FILE`, `AWS_REGION`, …) are read
+    /// What a source profile leaves open of region and endpoint is as in the profile that names it. The files and the environment variables (`AWS_CONFIG_FILE`, `AWS_REGION`, …) are read
     /// as aws-config reads them, which takes no notice of `sts_regional_endpoints`: STS is always called in
     /// the region ([keys](https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html)).
     ///
@@ -152,14 +164,15 @@ impl ProfileLoader {
     ///
     /// A session kept there is used while it has more than 15 minutes left, as by the CLI, and only if it is
     /// the role's (and has its `role_session_name`); otherwise STS is asked and the file replaced, readable
-    /// by its owner alone. Processes take turns for one entry, so that a person is asked for one code. What
-    /// cannot be read or written is passed over, with one warning.
+    /// by its owner alone. Processes take turns for one entry, so that a person is asked for one code: for up to
+    /// ten minutes where a code is needed, and else 20 s. What cannot be read or written is passed over, with
+    /// one warning.
     ///
     /// **The CLI's key leaves out who asks**: two profiles that reach the same role from different sources,
     /// with all other keys alike, share one entry. The session is the role's in either case, but the one who
     /// asked may not be who CloudTrail names, and somebody who may no longer assume the role goes on with
     /// the kept session until it ends. [`refresh`](RoleChain::refresh) on a chain with credentials in hand
-    /// replaces the entry. Roles with session tags or a source identity, or behind one with these, are left
+    /// asks STS, and replaces the entry. Roles with session tags or a source identity, or behind one with these, are left
     /// out: the CLI's sessions lack them. So are session tokens and web identities.
     #[cfg(feature = "cli-cache")]
     pub fn cli_cache(mut self) -> Self {
@@ -167,8 +180,8 @@ impl ProfileLoader {
         self
     }
 
-    /// As [`cli_cache`](Self::cli_cache), in another folder: boto3, for one, can be told to keep its
-    /// sessions in `~/.aws/boto/cache`.
+    /// As [`cli_cache`](Self::cli_cache), in another folder, such as that of botocore's `JSONFileCache`. A `~`
+    /// is a name like any other.
     #[cfg(feature = "cli-cache")]
     pub fn cli_cache_in(mut self, folder: impl AsRef<Path>) -> Self {
         self.cli_cache = Some(folder.as_ref().to_owned());
@@ -215,20 +228,23 @@ impl ProfileLoader {
             }
             _ => Parent::Source,
         };
-        if let (Some(device), Some((base, _))) = (device, hops.first())
+        if let (Some(device), Some((base, region))) = (device, hops.first())
             && let Some(mfa) = mfa.take_if(|_| !device.first_role_only)
         {
-            let token = GetSessionToken::new().with_mfa(mfa);
+            let mut token = GetSessionToken::new().with_mfa(mfa);
+            if let Some(region) = region {
+                token = token.region(region.to_string());
+            }
             let token = RoleChain::session_token(base.clone(), token);
             let token = token.map_err(|error| Broken::of_role(device.profile, error))?;
             parent = Parent::Chain(token);
         }
         for (profile, (base, region)) in roles.into_iter().zip(hops) {
             let by_token = matches!(parent, Parent::WebIdentity(_));
-            let mut role = match by_token {
-                true => web_identity_role(profile)?,
-                false => role(profile)?,
-            };
+            let mut role = role(profile)?;
+            if let (Some(id), false) = (profile.get("external_id"), by_token) {
+                role = role.external_id(id);
+            }
             if let Some(region) = region {
                 role = role.region(region.to_string());
             }
@@ -277,19 +293,20 @@ impl ProfileLoader {
                 Some(above) if !says_endpoint(profile) => above,
                 above => {
                     let outer = above.as_ref().map(|(config, _)| config);
-                    let outer = outer.or(self.base.as_ref());
-                    let config = match outer {
-                        Some(outer) if !says_endpoint(profile) => {
-                            outer.to_builder().region(region.clone()).build()
+                    let config = match outer.or(self.base.as_ref()) {
+                        Some(outer) => {
+                            let config = self.endpoint(profile, outer).await;
+                            config.region(region.clone()).build()
                         }
-                        outer => self.settings(profile, outer, region.clone()).await,
+                        None => self.settings(profile).load().await,
                     };
                     region = region.or(config.region().cloned());
                     let source_region = match start {
                         Start::Profile(profile) => region_of(profile),
                         _ => None,
                     };
-                    let source = self.source(start, &config, source_region.or(region.clone()));
+                    let source_region = source_region.or(region.clone());
+                    let source = self.source(start, &config, source_region)?;
                     let mut with_source = config.to_builder();
                     with_source.set_credentials_provider(source);
                     let needs_source = !matches!(start, Start::WebIdentity { .. });
@@ -306,56 +323,38 @@ impl ProfileLoader {
         Ok(hops)
     }
 
-    /// A profile's settings as aws-config reads them, over those of an outer config.
-    async fn settings(
-        &self,
-        profile: &Profile,
-        outer: Option<&SdkConfig>,
-        region: Option<Region>,
-    ) -> SdkConfig {
-        let version = outer.and_then(SdkConfig::behavior_version);
-        let mut loader = aws_config::defaults(version.unwrap_or_else(BehaviorVersion::latest))
+    /// What aws-config reads for a profile.
+    fn settings(&self, profile: &Profile) -> ConfigLoader {
+        aws_config::defaults(BehaviorVersion::latest())
             .profile_files(self.files(&[CONFIG, CREDENTIALS]))
             .profile_name(profile.name())
-            .no_credentials();
-        if let Some(region) = region {
-            loader = loader.region(region);
+            .no_credentials()
+    }
+
+    /// What a profile says of the endpoint, over all the settings of an outer config.
+    async fn endpoint(&self, profile: &Profile, outer: &SdkConfig) -> SdkConfigBuilder {
+        let mut config = outer.to_builder();
+        if !says_endpoint(profile) {
+            return config;
         }
-        let Some(outer) = outer else {
-            return loader.load().await;
-        };
-        if let Some(client) = outer.http_client() {
-            loader = loader.http_client(client);
+        // With a region, so that nobody is asked for one.
+        let own = self.settings(profile).region(outer.region().cloned());
+        let own = own.load().await;
+        if says(profile, FIPS) {
+            config.set_use_fips(own.use_fips());
         }
-        if let Some(time) = outer.time_source() {
-            loader = loader.time_source(time);
+        if says(profile, DUAL_STACK) {
+            config.set_use_dual_stack(own.use_dual_stack());
         }
-        if let Some(sleep) = outer.sleep_impl() {
-            loader = loader.sleep_impl(sleep);
+        if says(profile, &["endpoint_url"]) {
+            config.set_endpoint_url(own.endpoint_url().map(str::to_owned));
         }
-        if let Some(retries) = outer.retry_config() {
-            loader = loader.retry_config(retries.clone());
+        if says(profile, ENDPOINT) {
+            // A service's own endpoint comes before one for all that a file gives.
+            config.insert_origin("endpoint_url", Origin::shared_profile_file());
+            config.set_service_config(Some(ServicesOf(own)));
         }
-        if let Some(timeouts) = outer.timeout_config() {
-            loader = loader.timeout_config(timeouts.clone());
-        }
-        if let Some(name) = outer.app_name() {
-            loader = loader.app_name(name.clone());
-        }
-        let says = |key| profile.get(key).is_some();
-        if let (Some(url), false) = (
-            outer.endpoint_url(),
-            says("endpoint_url") || says("services"),
-        ) {
-            loader = loader.endpoint_url(url);
-        }
-        if let (Some(fips), false) = (outer.use_fips(), says("use_fips_endpoint")) {
-            loader = loader.use_fips(fips);
-        }
-        if let (Some(dual), false) = (outer.use_dual_stack(), says("use_dualstack_endpoint")) {
-            loader = loader.use_dual_stack(dual);
-        }
-        loader.load().await
+        config
     }
 
     /// The provider of the credentials that the first role is assumed with; none where a token takes their
@@ -365,7 +364,7 @@ impl ProfileLoader {
         start: &Start<'_>,
         config: &SdkConfig,
         region: Option<Region>,
-    ) -> Option<SharedCredentialsProvider> {
+    ) -> Result<Option<SharedCredentialsProvider>, Broken> {
         let mut provider_config = ProviderConfig::without_region().with_region(region);
         if let Some(client) = config.http_client() {
             provider_config = provider_config.with_http_client(client);
@@ -376,8 +375,8 @@ impl ProfileLoader {
         if let Some(sleep) = config.sleep_impl() {
             provider_config = provider_config.with_sleep_impl(sleep);
         }
-        Some(match start {
-            Start::WebIdentity { .. } => return None,
+        Ok(Some(match start {
+            Start::WebIdentity { .. } => return Ok(None),
             Start::Keys(keys) => SharedCredentialsProvider::new(keys.clone()),
             Start::Profile(profile) => SharedCredentialsProvider::new(
                 ProfileFileCredentialsProvider::builder()
@@ -386,20 +385,23 @@ impl ProfileLoader {
                     .profile_name(profile.name())
                     .build(),
             ),
-            Start::Source(CredentialSource::Environment) => {
+            Start::Source(CredentialSource::Environment, _) => {
                 SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new())
             }
-            Start::Source(CredentialSource::Ec2InstanceMetadata) => SharedCredentialsProvider::new(
-                ImdsCredentialsProvider::builder()
-                    .configure(&provider_config)
-                    .build(),
-            ),
-            Start::Source(CredentialSource::EcsContainer) => SharedCredentialsProvider::new(
+            Start::Source(CredentialSource::Ec2InstanceMetadata, profile) => {
+                SharedCredentialsProvider::new(
+                    ImdsCredentialsProvider::builder()
+                        .configure(&provider_config)
+                        .imds_client(imds(profile, &provider_config)?)
+                        .build(),
+                )
+            }
+            Start::Source(CredentialSource::EcsContainer, _) => SharedCredentialsProvider::new(
                 EcsCredentialsProvider::builder()
                     .configure(&provider_config)
                     .build(),
             ),
-        })
+        }))
     }
 
     async fn read(&self, which: &[File]) -> Result<ProfileSet, Error> {
@@ -479,6 +481,38 @@ impl fmt::Debug for ProfileLoader {
             .field("config_file", &self.config_file)
             .field("credentials_file", &self.credentials_file)
             .finish_non_exhaustive()
+    }
+}
+
+/// The instance's metadata, where the profile says it is. aws-config reads these keys of the profile in use,
+/// and that may be another.
+fn imds(profile: &Profile, config: &ProviderConfig) -> Result<imds::Client, Broken> {
+    const ENDPOINT: &str = "ec2_metadata_service_endpoint";
+    const MODE: &str = "ec2_metadata_service_endpoint_mode";
+    let broken =
+        |key, error: BoxError| Broken::new(profile.name(), key, format!("is wrong: {error}"));
+    let mut client = imds::Client::builder().configure(config);
+    if let Some(url) = profile.get(ENDPOINT) {
+        client = client
+            .endpoint(url)
+            .map_err(|error| broken(ENDPOINT, error))?;
+    }
+    if let Some(mode) = profile.get(MODE) {
+        let mode: EndpointMode = mode
+            .parse()
+            .map_err(|error: InvalidEndpointMode| broken(MODE, error.into()))?;
+        client = client.endpoint_mode(mode);
+    }
+    Ok(client.build())
+}
+
+/// A config's endpoints by service.
+#[derive(Debug)]
+struct ServicesOf(SdkConfig);
+
+impl LoadServiceConfig for ServicesOf {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        self.0.service_config()?.load_config(key)
     }
 }
 
@@ -576,7 +610,7 @@ struct Resolved<'a> {
 enum Start<'a> {
     Keys(Credentials),
     Profile(&'a Profile),
-    Source(CredentialSource),
+    Source(CredentialSource, &'a Profile),
     WebIdentity { token_file: &'a str },
 }
 
@@ -635,12 +669,15 @@ fn resolve<'a>(profiles: &'a ProfileSet, name: &'a str) -> Result<Resolved<'a>, 
                     "is missing: the profile has a web_identity_token_file, but no role for it";
                 return Err(Broken::new(next, "role_arn", rule));
             }
-            (None, None) if is_source => {
-                break match named_source {
-                    Some(source) => Start::Source(source),
-                    None => Start::Profile(profile),
-                };
-            }
+            (None, None) if is_source => match named_source {
+                Some(source) => break Start::Source(source, profile),
+                None if says(profile, CREDENTIALS_OF_A_PROFILE) => break Start::Profile(profile),
+                None => {
+                    let rule = "is missing, and so is all else that gives a source profile \
+                                    credentials: credential_process, sso_session, login_session, role_arn";
+                    return Err(Broken::new(next, "aws_access_key_id", rule));
+                }
+            },
             (None, None) => {
                 let rule = "is missing: there is no role to assume. For the profile's own credentials, \
                             use aws_config::defaults(..).profile_name(..)";
@@ -659,7 +696,7 @@ fn resolve<'a>(profiles: &'a ProfileSet, name: &'a str) -> Result<Resolved<'a>, 
                             credentials that assume the role";
                 return Err(Broken::new(next, "source_profile", rule));
             }
-            (None, Some(source)) => break Start::Source(source),
+            (None, Some(source)) => break Start::Source(source, profile),
             (Some(source), None) if source == next => {
                 break Start::Keys(static_keys(profile)?.ok_or_else(|| {
                     let rule = "names its own profile, which works only with aws_access_key_id and \
@@ -689,10 +726,10 @@ fn static_keys(profile: &Profile) -> Result<Option<Credentials>, Broken> {
         Err(Broken::new(profile.name(), key, rule))
     };
     match (get(ID), get(SECRET), get(TOKEN)) {
-        (None, None, None) => Ok(None),
+        // A token alone is nothing.
+        (None, None, _) => Ok(None),
         (None, Some(_), _) => missing(ID, SECRET),
         (Some(_), None, _) => missing(SECRET, ID),
-        (None, None, Some(_)) => missing(ID, TOKEN),
         (Some(id), Some(secret), token) => {
             let mut keys = Credentials::builder()
                 .access_key_id(id)
@@ -744,8 +781,8 @@ fn device<'a>(start: &Start<'_>, roles: &[&'a Profile]) -> Result<Option<Device<
     }
     let whose = match start {
         Start::WebIdentity { .. } => Some("a web identity"),
-        Start::Source(CredentialSource::Ec2InstanceMetadata) => Some("an instance's role"),
-        Start::Source(CredentialSource::EcsContainer) => Some("a container's role"),
+        Start::Source(CredentialSource::Ec2InstanceMetadata, _) => Some("an instance's role"),
+        Start::Source(CredentialSource::EcsContainer, _) => Some("a container's role"),
         _ => None,
     };
     if let Some(whose) = whose {
@@ -777,22 +814,17 @@ fn device<'a>(start: &Start<'_>, roles: &[&'a Profile]) -> Result<Option<Device<
 }
 
 fn says_endpoint(profile: &Profile) -> bool {
-    ENDPOINT.iter().any(|key| profile.get(key).is_some())
+    [ENDPOINT, FIPS, DUAL_STACK]
+        .iter()
+        .any(|keys| says(profile, keys))
 }
 
+fn says(profile: &Profile, keys: &[&str]) -> bool {
+    keys.iter().any(|key| profile.get(key).is_some())
+}
+
+/// All but the external ID, which the CLI, too, takes no notice of beside a token.
 fn role(profile: &Profile) -> Result<Role, Broken> {
-    let mut role = web_identity_role(profile)?;
-    if let Some(id) = profile.get("external_id") {
-        role = role.external_id(id);
-    }
-    if let Some(identity) = profile.get("source_identity") {
-        role = role.source_identity(identity);
-    }
-    with_tags(role, profile)
-}
-
-/// What a web identity's role can be asked for too.
-fn web_identity_role(profile: &Profile) -> Result<Role, Broken> {
     let mut role = Role::new(profile.get("role_arn").unwrap_or_default());
     if let Some(name) = profile.get("role_session_name") {
         role = role.session_name(name);
@@ -804,7 +836,10 @@ fn web_identity_role(profile: &Profile) -> Result<Role, Broken> {
         })?;
         role = role.duration(Duration::from_secs(seconds));
     }
-    Ok(role)
+    if let Some(identity) = profile.get("source_identity") {
+        role = role.source_identity(identity);
+    }
+    with_tags(role, profile)
 }
 
 /// The same, as the CLI sends it: the device goes with each role that names it.
@@ -904,7 +939,7 @@ mod tests {
                 format!("keys {}{token}", keys.access_key_id())
             }
             Start::Profile(profile) => format!("profile {}", profile.name()),
-            Start::Source(source) => format!("{source:?}"),
+            Start::Source(source, _) => format!("{source:?}"),
             Start::WebIdentity { token_file } => format!("web identity {token_file}"),
         }
     }

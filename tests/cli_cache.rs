@@ -6,11 +6,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_role_chain::test_util::Simulator;
 use aws_role_chain::{BoxError, MfaRequest, ProfileLoader, RoleChain, Totp};
+use aws_smithy_async::time::TimeSource;
 use aws_types::SdkConfig;
 use common::log::Log;
 use common::*;
@@ -19,7 +21,8 @@ use tokio::sync::Notify;
 use tracing_subscriber::filter::LevelFilter;
 
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
-const NOW: &str = "Expiration";
+const EXPIRATION: &str = "Expiration";
+const WITH_PATH: &str = "arn:aws:iam::222222222222:role/team/payments/Writer";
 
 /// The user, a hub and a tenant, profiles for both roles, and an empty cache.
 struct World {
@@ -40,16 +43,14 @@ impl World {
             .mfa_device(&*serial, Totp::from_secret(SECRET).unwrap())
             .create()
             .unwrap();
-        aws.role(HUB)
-            .trust(trusts(USER))
-            .policy(allow("sts:*"))
-            .max_session_duration(2 * HOUR)
-            .create()
-            .unwrap();
-        aws.role(TENANT)
-            .trust(trusts("222222222222"))
-            .create()
-            .unwrap();
+        for (role, longest) in [(HUB, 2 * HOUR), (TENANT, HOUR), (WITH_PATH, HOUR)] {
+            aws.role(role)
+                .trust(trusts("*"))
+                .policy(allow("sts:*"))
+                .max_session_duration(longest)
+                .create()
+                .unwrap();
+        }
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-cache-{name}"));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
@@ -61,6 +62,13 @@ impl World {
              [profile tenant]\nrole_arn = {TENANT}\nsource_profile = hub\n\
              [profile tagged]\nrole_arn = {HUB}\nsource_profile = b\ntransitive_session_tags = team\nsession_tags = team=payments\n\
              [profile behind]\nrole_arn = {TENANT}\nsource_profile = tagged\n\
+             [profile identity]\nrole_arn = {HUB}\nsource_profile = b\nsource_identity = ada\n\
+             [profile behind-identity]\nrole_arn = {TENANT}\nsource_profile = identity\n\
+             [profile path]\nrole_arn = {WITH_PATH}\nsource_profile = b\n\
+             [profile long]\nrole_arn = {HUB}\nsource_profile = b\nduration_seconds = 7200\n\
+             [profile itself]\nrole_arn = {HUB}\nsource_profile = hub\n\
+             [profile back]\nrole_arn = {HUB}\nsource_profile = tenant-first\n\
+             [profile tenant-first]\nrole_arn = {TENANT}\nsource_profile = b\n\
              [profile b]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
             keys.access_key_id(),
             keys.secret_access_key()
@@ -180,17 +188,23 @@ async fn an_entry_is_the_cli_s_and_its_owner_s_alone() {
 #[tokio::test(start_paused = true)]
 async fn an_entry_with_fifteen_minutes_left_or_less_is_fetched_anew() {
     let world = World::new("late");
+    // STS counts in whole seconds.
+    let since = world.aws.clock().now().duration_since(UNIX_EPOCH).unwrap();
+    let to_the_second = Duration::from_nanos(1_000_000_000 - u64::from(since.subsec_nanos()));
+    world.aws.clock().advance(to_the_second).await;
     let first = world.credentials("hub").await;
-    world
-        .aws
-        .clock()
-        .advance(HOUR - 15 * MINUTE - MINUTE / 60)
-        .await;
+    let left = first
+        .expiry()
+        .unwrap()
+        .duration_since(world.aws.clock().now())
+        .unwrap();
+    const SECOND: Duration = Duration::from_secs(1);
+    world.aws.clock().advance(left - 15 * MINUTE - SECOND).await;
     assert_eq!(
         world.credentials("hub").await.access_key_id(),
         first.access_key_id()
     );
-    world.aws.clock().advance(MINUTE / 60).await;
+    world.aws.clock().advance(SECOND).await;
     let second = world.credentials("hub").await;
     assert_ne!(second.access_key_id(), first.access_key_id());
     assert_eq!(
@@ -227,7 +241,7 @@ async fn times_are_read_as_any_of_the_clis_wrote_them() {
         format!("{utc}UTC"),
         format!("{utc}+00:00"),
     ] {
-        world.edit(|entry| entry["Credentials"][NOW] = time.clone().into());
+        world.edit(|entry| entry["Credentials"][EXPIRATION] = time.clone().into());
         world.credentials("hub").await;
         assert_eq!(world.aws.requests(), 1, "{time}");
     }
@@ -236,7 +250,7 @@ async fn times_are_read_as_any_of_the_clis_wrote_them() {
 #[tokio::test(start_paused = true)]
 async fn what_is_broken_or_another_s_is_passed_over_and_replaced_with_one_warning() {
     type Break = (&'static str, &'static str, fn(&World));
-    let breaks: [Break; 9] = [
+    let breaks: [Break; 10] = [
         ("empty", "ends too early", |world| {
             fs::write(world.entry(), "").unwrap()
         }),
@@ -266,7 +280,10 @@ async fn what_is_broken_or_another_s_is_passed_over_and_replaced_with_one_warnin
             },
         ),
         ("of no time", "Expiration is no time", |world| {
-            world.edit(|entry| entry["Credentials"][NOW] = "tomorrow".into());
+            world.edit(|entry| entry["Credentials"][EXPIRATION] = "tomorrow".into());
+        }),
+        ("never to end", "too far in the future", |world| {
+            world.edit(|entry| entry["Credentials"][EXPIRATION] = "9999-12-31T23:59:59Z".into());
         }),
         ("no text", "cannot be read", |world| {
             fs::write(world.entry(), [0xff, 0xfe]).unwrap()
@@ -313,12 +330,14 @@ async fn a_session_by_another_name_is_not_taken_where_a_name_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sessions_with_tags_or_behind_them_are_not_shared() {
-    let world = World::new("tagged");
-    world.credentials("behind").await;
-    world.credentials("behind").await;
-    assert_eq!(world.aws.requests(), 4);
-    assert!(world.entries().is_empty());
+async fn sessions_with_tags_or_a_source_identity_or_behind_them_are_not_shared() {
+    for profile in ["behind", "behind-identity"] {
+        let world = World::new(profile);
+        world.credentials(profile).await;
+        world.credentials(profile).await;
+        assert_eq!(world.aws.requests(), 4, "{profile}");
+        assert!(world.entries().is_empty(), "{profile}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -341,12 +360,62 @@ async fn a_kept_session_that_died_is_replaced_when_sts_refuses_it() {
     let world = World::new("died");
     world.credentials("hub").await;
     world.aws.delete_role(HUB);
-    let hub = world.aws.role(HUB).trust(trusts(USER));
+    let hub = world.aws.role(HUB).trust(trusts("*"));
     hub.policy(allow("sts:*")).create().unwrap();
     world.credentials("tenant").await;
     assert_eq!(world.aws.assumed(HUB), 2);
     world.credentials("hub").await;
     assert_eq!(world.aws.assumed(HUB), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_another_process_replaced_is_taken_when_one_s_own_died() {
+    let world = World::new("replaced");
+    let chains = [world.chain("tenant").await, world.chain("tenant").await];
+    for chain in &chains {
+        chain.provide_credentials().await.unwrap();
+    }
+    world.aws.clock().advance(2 * MINUTE).await;
+    world.aws.delete_role(HUB);
+    let hub = world.aws.role(HUB).trust(trusts("*"));
+    hub.policy(allow("sts:*")).create().unwrap();
+    for chain in &chains {
+        chain.refresh().await.unwrap();
+    }
+    assert_eq!(world.aws.assumed(HUB), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn chains_that_meet_each_other_s_entries_do_not_wait_for_each_other() {
+    let world = World::new("opposite");
+    let there = world.chain("tenant").await;
+    let back = world.chain("back").await;
+    let start = tokio::time::Instant::now();
+    let (there, back) = tokio::join!(there.provide_credentials(), back.provide_credentials());
+    assert!(there.is_ok() && back.is_ok());
+    world.credentials("itself").await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_session_is_refreshed_as_early_as_any() {
+    let world = World::new("long");
+    let chain = world.chain("long").await;
+    let first = chain.provide_credentials().await.unwrap();
+    // The window of two hours is the last one, its start spread over half of it.
+    world.aws.clock().advance(HOUR + 30 * MINUTE).await;
+    settle().await;
+    let second = chain.provide_credentials().await.unwrap();
+    assert_ne!(first.access_key_id(), second.access_key_id());
+    assert_eq!(world.aws.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_s_path_is_not_in_its_sessions_names() {
+    let world = World::new("path");
+    world.credentials("path").await;
+    world.credentials("path").await;
+    assert_eq!(world.aws.requests(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -373,6 +442,9 @@ async fn two_at_once_ask_for_one_code() {
     settle().await;
     assert_eq!(asked.load(Ordering::Relaxed), 1);
     answer.notify_one();
+    settle().await;
+    // For whoever asks nevertheless.
+    answer.notify_one();
     let mut keys = Vec::new();
     for load in loads {
         keys.push(load.await.unwrap().access_key_id().to_owned());
@@ -383,7 +455,7 @@ async fn two_at_once_ask_for_one_code() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_is_waited_for_as_long_as_its_owner_lives() {
+async fn a_lock_is_waited_for_but_longer_only_where_a_person_is_asked() {
     let world = World::new("lock");
     world.credentials("hub").await;
     let lock = world.entry().with_extension("lock");
@@ -396,14 +468,31 @@ async fn a_lock_is_waited_for_as_long_as_its_owner_lives() {
     let held = fs::File::open(&lock).unwrap();
     held.lock().unwrap();
     let chain = world.chain("hub").await;
+    let start = tokio::time::Instant::now();
     let load = tokio::spawn(async move { chain.provide_credentials().await.unwrap() });
     settle().await;
-    world.aws.clock().advance(MINUTE).await;
-    assert!(!load.is_finished());
     assert_eq!(world.aws.requests(), 2);
+    load.await.unwrap();
+    assert_eq!(start.elapsed(), Duration::from_secs(20));
+    assert_eq!(world.aws.requests(), 3);
+
+    let asks = |_: MfaRequest| async { Err::<String, BoxError>("asked".into()) };
+    let chain = world.loader("mfa").mfa(asks).load().await.unwrap();
+    assert!(chain.provide_credentials().await.is_err());
+    let entry = fs::read_dir(&world.cache)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let lock_of_mfa = entry
+        .into_iter()
+        .find(|file| *file != lock && file.extension().unwrap() == "lock");
+    let held = fs::File::open(lock_of_mfa.unwrap()).unwrap();
+    held.lock().unwrap();
+    world.aws.clock().advance(MINUTE).await;
+    let load = tokio::spawn(async move { chain.provide_credentials().await.unwrap_err() });
+    world.aws.clock().advance(9 * MINUTE).await;
+    assert!(!load.is_finished());
     drop(held);
     load.await.unwrap();
-    assert_eq!(world.aws.requests(), 3);
 }
 
 #[cfg(unix)]

@@ -83,6 +83,7 @@ impl World {
              [profile process]\ncredential_process = {process} --profile reader --cli-cache\nregion = {REGION}\n\
              [profile environment]\nrole_arn = {READER}\ncredential_source = Environment\nexternal_id = {EXTERNAL_ID}\nregion = {REGION}\n\
              [profile container]\nrole_arn = {READER}\ncredential_source = EcsContainer\nexternal_id = {EXTERNAL_ID}\nregion = {REGION}\n\
+             [profile itself]\ncredential_process = {process} --role-arn {READER} --external-id {EXTERNAL_ID}\n\
              [profile wrong]\nrole_arn = {READER}\nsource_profile = b\nregion = {REGION}\n\
              [profile by-process]\nrole_arn = {READER}\nsource_profile = keys\nexternal_id = {EXTERNAL_ID}\nregion = {REGION}\n\
              [profile keys]\ncredential_process = {keys_process}\n"
@@ -335,6 +336,44 @@ async fn chains_come_from_arguments_too() {
     assert_eq!(given["Version"], 1);
     assert_eq!(given["AccountId"], A);
     assert!(given["Expiration"].as_str().unwrap().ends_with('Z'));
+
+    // Who is run by a profile's credential_process does not look at that profile.
+    let alone = ["--role-arn", READER, "--external-id", EXTERNAL_ID];
+    let run = |keys: &[(&str, &str)]| -> Said {
+        let mut command = world.command(built("credential_process"));
+        command.env("AWS_PROFILE", "itself").args(alone);
+        let keys = keys.iter().copied();
+        command
+            .env("AWS_REGION", REGION)
+            .envs(keys)
+            .output()
+            .unwrap()
+            .into()
+    };
+    json(&run(&[
+        ("AWS_ACCESS_KEY_ID", world.keys.access_key_id()),
+        ("AWS_SECRET_ACCESS_KEY", world.keys.secret_access_key()),
+    ]));
+    let said = run(&[]);
+    assert!(
+        !said.ok && said.err.contains("no credentials found in chain"),
+        "{said:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_environment_s_region_comes_before_the_profile_s() {
+    let Some(world) = World::new("region").await else {
+        return;
+    };
+    let mut command = world.command(built("credential_process"));
+    command
+        .env("AWS_REGION", "eu-west-3")
+        .args(["--profile", "reader"]);
+    json(&Said::from(command.output().unwrap()));
+    assert_eq!(world.proxy.seen("/eu-west-3/sts/aws4_request"), 1);
+    json(&world.example("credential_process", &["--profile", "reader"]));
+    assert_eq!(world.proxy.seen(&format!("/{REGION}/sts/aws4_request")), 1);
 }
 
 #[tokio::test]

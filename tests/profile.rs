@@ -177,13 +177,93 @@ async fn a_profile_s_endpoint_is_its_own_and_that_of_sources_that_name_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_profile_does_not_say_is_the_base_s() {
+    let mut world = World::new(
+        "overlay",
+        &format!(
+            "[profile s3]\nrole_arn = {HUB}\nsource_profile = b\nservices = s3-only\n\
+             [services s3-only]\ns3 =\n  endpoint_url = https://s3.example\n\
+             [profile dual]\nrole_arn = {HUB}\nsource_profile = b\nuse_dualstack_endpoint = true\n\
+             [profile app]\nrole_arn = {TENANT}\nsource_profile = hub\nservices = sts-too\n\
+             [services sts-too]\nsts =\n  endpoint_url = https://own.example\n\
+             [profile hub]\nrole_arn = {HUB}\nsource_profile = b\nuse_fips_endpoint = false\n"
+        ),
+        "[b]\n{keys}",
+    );
+    let base = world.base.to_builder();
+    world.base = base.request_min_compression_size_bytes(77).build();
+    let chain = world.profile("dual").load().await.unwrap();
+    let config = chain.sdk_config();
+    assert_eq!(config.use_dual_stack(), Some(true));
+    assert_eq!(config.request_min_compression_size_bytes(), Some(77));
+    let calls = world.calls_of(world.profile("app")).await;
+    let hosts: Vec<_> = calls.iter().map(|call| &*call.host).collect();
+    assert_eq!(hosts, ["own.example", "own.example"]);
+
+    let base = world.base.to_builder().endpoint_url("https://base.example");
+    world.base = base.build();
+    let calls = world.calls_of(world.profile("s3")).await;
+    assert_eq!(calls[0].host, "base.example");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_s_metadata_is_where_the_profile_says() {
+    let world = World::new(
+        "imds",
+        &format!(
+            "[profile app]\nrole_arn = {HUB}\ncredential_source = Ec2InstanceMetadata\n\
+             ec2_metadata_service_endpoint = http://metadata.example\n\
+             [profile mode]\nrole_arn = {HUB}\ncredential_source = Ec2InstanceMetadata\n\
+             ec2_metadata_service_endpoint_mode = IPv5\n"
+        ),
+        "",
+    );
+    assert_eq!(
+        world.refused("mode").await.field(),
+        Some("ec2_metadata_service_endpoint_mode")
+    );
+    let chain = world.profile("app").load().await.unwrap();
+    // No instance here; where it was looked for is what counts.
+    assert!(chain.refresh().await.unwrap_err().is_source());
+    assert_eq!(world.aws.calls()[0].host, "metadata.example");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_source_profile_s_process_is_that_of_the_same_files() {
+    let world = World::new("process", "", "");
+    let keys = world.aws.user("arn:aws:iam::111111111111:user/process");
+    let keys = keys.policy(allow("sts:*")).create().unwrap();
+    let printed = format!(
+        r#"{{"Version": 1, "AccessKeyId": "{}", "SecretAccessKey": "{}"}}"#,
+        keys.access_key_id(),
+        keys.secret_access_key()
+    );
+    let file = world.folder.join("keys.json");
+    std::fs::write(&file, printed).unwrap();
+    let config = format!(
+        "[profile app]\nrole_arn = {MIDDLE}\nsource_profile = b\n\
+         [profile b]\ncredential_process = cat {}\n",
+        file.display()
+    );
+    std::fs::write(world.folder.join("config"), config).unwrap();
+    let middle = world.aws.role(MIDDLE).trust(trusts("111111111111"));
+    middle.create().unwrap();
+    let calls = world.calls_of(world.profile("app")).await;
+    assert_eq!(
+        calls[0].access_key_id.as_deref(),
+        Some(keys.access_key_id())
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_code_serves_all_roles_that_ask_for_the_same_device() {
     let serial = serial("several");
     let world = World::new(
         "several",
         &format!(
-            "[profile app]\nrole_arn = {TENANT}\nsource_profile = hub\nmfa_serial = {serial}\n\
-             [profile hub]\nrole_arn = {HUB}\nsource_profile = b\nmfa_serial = {serial}\n"
+            "[profile app]\nrole_arn = {TENANT}\nsource_profile = hub\nmfa_serial = {serial}\nregion = ap-east-1\n\
+             [profile hub]\nrole_arn = {HUB}\nsource_profile = b\nmfa_serial = {serial}\nregion = us-east-2\n"
         ),
         "[b]\n{keys}",
     );
@@ -191,12 +271,15 @@ async fn one_code_serves_all_roles_that_ask_for_the_same_device() {
     let calls = world.calls_of(world.profile("app").mfa(totp)).await;
     let seen: Vec<_> = calls
         .iter()
-        .map(|call| (&*call.action, call.parameter("SerialNumber")))
+        .map(|call| {
+            let region = call.region.as_deref().unwrap();
+            (&*call.action, region, call.parameter("SerialNumber"))
+        })
         .collect();
     let expected = [
-        ("GetSessionToken", Some(&*serial)),
-        ("AssumeRole", None),
-        ("AssumeRole", None),
+        ("GetSessionToken", "us-east-2", Some(&*serial)),
+        ("AssumeRole", "us-east-2", None),
+        ("AssumeRole", "ap-east-1", None),
     ];
     assert_eq!(seen, expected);
 }

@@ -45,7 +45,11 @@ impl Proxy {
 
     /// How many calls of an action STS has been sent.
     pub fn calls(&self, action: &str) -> usize {
-        let asked = format!("Action={action}&");
+        self.seen(&format!("Action={action}&"))
+    }
+
+    /// How often the server was sent a text.
+    pub fn seen(&self, asked: &str) -> usize {
         let sent = self.sent.lock().unwrap();
         sent.iter()
             .map(|sent| {
