@@ -21,6 +21,8 @@ use crate::advice::{Asked, Call, advice};
 use crate::cell::{Cell, Load, Session, Taken, Why};
 use crate::error::{Error, Kind, SourceFailure, timestamp};
 use crate::mfa::{Clock, Mfa};
+#[cfg(feature = "policy")]
+use crate::policy;
 use crate::role::{Before, CHAINED_LIMIT, Request, Role, check_region, check_saml_provider};
 use crate::start::{GetSessionToken, SamlAssertion, SessionToken, WebIdentityToken};
 use crate::sts::{self, Sts};
@@ -308,10 +310,7 @@ impl RoleChain {
     }
 
     pub(crate) fn assume_from(parent: Parent, base: Arc<Base>, role: Role) -> Result<Self, Error> {
-        let before = match &parent {
-            Parent::Chain(parent) => parent.inherited(),
-            _ => Before::default(),
-        };
+        let before = parent.inherited();
         let number = before.hop;
         let request = role.check(&before)?;
         Self::add(parent, base, Ask::Role(request), number)
@@ -373,6 +372,35 @@ impl RoleChain {
                 .map(|tag| tag.key.as_str())
                 .collect(),
         }
+    }
+
+    /// For each role, the first one first: what is asked for, and by whom.
+    #[cfg(feature = "policy")]
+    pub(crate) fn asked(&self) -> Vec<policy::Asked<'_>> {
+        let mut asked: Vec<_> = self
+            .upwards()
+            .filter_map(|chain| {
+                let hop = chain.hop();
+                let (by, proved) = match &hop.parent {
+                    Parent::Source => (policy::By::Source, false),
+                    Parent::WebIdentity(_) => (policy::By::WebIdentity, false),
+                    Parent::Saml { principal_arn, .. } => (policy::By::Saml(principal_arn), false),
+                    Parent::Chain(parent) => match parent.role_arn() {
+                        Some(role) => (policy::By::Role(role), false),
+                        None => (policy::By::Source, parent.hop().ask.mfa().is_some()),
+                    },
+                };
+                Some(policy::Asked {
+                    hop: hop.number,
+                    role: hop.role()?,
+                    inherited: hop.parent.inherited(),
+                    by,
+                    mfa: proved || hop.ask.mfa().is_some(),
+                })
+            })
+            .collect();
+        asked.reverse();
+        asked
     }
 
     fn hop_status(&self, length: usize) -> HopStatus {
@@ -536,6 +564,16 @@ pub(crate) enum Parent {
         principal_arn: String,
         assertion: SamlAssertion,
     },
+}
+
+impl Parent {
+    /// What a role that it assumes inherits.
+    fn inherited(&self) -> Before<'_> {
+        match self {
+            Self::Chain(parent) => parent.inherited(),
+            _ => Before::default(),
+        }
+    }
 }
 
 /// What STS is asked for.
@@ -883,10 +921,7 @@ impl Hop {
 
     fn asked<'a>(&'a self, caller: Option<&'a Credentials>) -> Asked<'a> {
         let role = self.role();
-        let inherited = match &self.parent {
-            Parent::Chain(parent) => parent.inherited(),
-            _ => Before::default(),
-        };
+        let inherited = self.parent.inherited();
         let region = self.ask.region().or(self.base.config.region());
         Asked {
             call: match (&self.ask, &self.parent) {

@@ -33,6 +33,10 @@
 )]
 //! - [`Role::mfa`] takes whoever gives the codes: a person ([`TerminalPrompt`]), a closure, or a secret
 //!   (`Totp`, feature `totp`).
+#![cfg_attr(
+    feature = "policy",
+    doc = "- [`RoleChain::policies`] gives the IAM documents that a chain needs, on both sides; see [`policy`]."
+)]
 //! - [`Error`] names the hop, the role, STS's own code, message and request id, and what to check.
 #![cfg_attr(
     feature = "test-util",
@@ -67,6 +71,8 @@ mod chain;
 mod cli_cache;
 mod error;
 mod mfa;
+#[cfg(feature = "policy")]
+pub mod policy;
 #[cfg(feature = "profile")]
 mod profile;
 mod role;

@@ -566,8 +566,8 @@ fn check_role_arn(arn: &str) -> Result<String, Broken> {
 }
 
 pub(crate) struct ArnParts<'a> {
-    service: &'a str,
-    region: &'a str,
+    pub(crate) service: &'a str,
+    pub(crate) region: &'a str,
     pub(crate) account: &'a str,
     pub(crate) resource: &'a str,
 }
@@ -593,7 +593,7 @@ impl<'a> ArnParts<'a> {
     }
 }
 
-fn is_account_id(text: &str) -> bool {
+pub(crate) fn is_account_id(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
