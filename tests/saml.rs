@@ -13,34 +13,13 @@ use aws_smithy_async::time::TimeSource;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use aws_types::SdkConfig;
+use common::tokens::{Claims, GOOD, SAML_PROVIDER as PROVIDER, assertion};
 use common::*;
-
-const PROVIDER: &str = "arn:aws:iam::222222222222:saml-provider/Company";
 
 struct World {
     aws: Simulator,
     base: SdkConfig,
 }
-
-/// What differs between assertions.
-#[derive(Clone)]
-struct Claims {
-    audience: &'static str,
-    recipient: &'static str,
-    session_name: &'static str,
-    role: &'static str,
-    good_for: i64,
-    more: &'static str,
-}
-
-const GOOD: Claims = Claims {
-    audience: "urn:amazon:webservices",
-    recipient: "https://signin.aws.amazon.com/saml",
-    session_name: "ada@example.com",
-    role: HUB,
-    good_for: 300,
-    more: "",
-};
 
 impl World {
     fn new() -> Self {
@@ -93,39 +72,6 @@ fn trust(action: &str) -> String {
             "Principal": {{"Federated": "{PROVIDER}"}},
             "Condition": {{"StringEquals": {{"SAML:aud": "https://signin.aws.amazon.com/saml"}}}}}}}}"#
     )
-}
-
-fn assertion(aws: &Simulator, claims: &Claims) -> String {
-    let until = DateTime::from_secs(DateTime::from(aws.clock().now()).secs() + claims.good_for);
-    let until = until.fmt(Format::DateTime).unwrap();
-    let Claims {
-        audience,
-        recipient,
-        session_name,
-        role,
-        more,
-        ..
-    } = claims;
-    let attribute = |name: &str, value: &str| {
-        format!(
-            r#"<saml:Attribute Name="https://aws.amazon.com/SAML/Attributes/{name}"><saml:AttributeValue>{value}</saml:AttributeValue></saml:Attribute>"#
-        )
-    };
-    let attributes = attribute("Role", &format!("{role},{PROVIDER}"))
-        + &attribute("RoleSessionName", session_name)
-        + more;
-    let xml = format!(
-        r#"<samlp:Response xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion">
-          <saml:Assertion><saml:Issuer>https://idp.example.com</saml:Issuer>
-            <saml:Subject><saml:NameID>ada</saml:NameID><saml:SubjectConfirmation>
-              <saml:SubjectConfirmationData Recipient="{recipient}"/></saml:SubjectConfirmation></saml:Subject>
-            <saml:Conditions NotOnOrAfter="{until}"><saml:AudienceRestriction>
-              <saml:Audience>{audience}</saml:Audience></saml:AudienceRestriction></saml:Conditions>
-            <saml:AuthnStatement/>
-            <saml:AttributeStatement>{attributes}</saml:AttributeStatement>
-          </saml:Assertion></samlp:Response>"#
-    );
-    aws_smithy_types::base64::encode(xml)
 }
 
 #[tokio::test]

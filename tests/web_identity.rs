@@ -13,6 +13,7 @@ use aws_role_chain::{Error, Role, RoleChain, WebIdentityToken};
 use aws_smithy_async::time::TimeSource;
 use aws_types::SdkConfig;
 use common::log::Log;
+use common::tokens::web_identity_token;
 use common::*;
 use serde_json::{Value, json};
 use tracing_subscriber::filter::LevelFilter;
@@ -74,21 +75,11 @@ impl World {
 }
 
 fn sign(aws: &Simulator, changed: Value) -> String {
-    let now = aws
-        .clock()
-        .now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    let mut claims = json!({
-        "iss": ISSUER, "sub": SUBJECT, "aud": "sts.amazonaws.com", "iat": now, "exp": now + 600,
-    });
+    let mut claims = json!({"iss": ISSUER, "sub": SUBJECT, "aud": "sts.amazonaws.com"});
     for (name, value) in changed.as_object().unwrap() {
         claims[name] = value.clone();
     }
-    let key = jsonwebtoken::EncodingKey::from_ec_pem(include_bytes!("keys/oidc-private.pem"));
-    let header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::ES256);
-    jsonwebtoken::encode(&header, &claims, &key.unwrap()).unwrap()
+    web_identity_token(aws, claims)
 }
 
 fn trust(action: &str, subject: &str) -> String {

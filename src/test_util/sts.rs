@@ -154,7 +154,7 @@ fn assume_role(
     if !asked.tags.is_empty() || !inherited.tags.is_empty() {
         actions.push("sts:TagSession");
     }
-    if asked.contexts {
+    if !asked.contexts.is_empty() {
         actions.push("sts:SetContext");
     }
     actions.push("sts:AssumeRole");
@@ -330,7 +330,8 @@ struct Asked {
     policy_arns: Vec<String>,
     tags: Vec<SessionTag>,
     source_identity: Option<String>,
-    contexts: bool,
+    /// The providers of the context assertions.
+    contexts: Vec<String>,
 }
 
 impl Asked {
@@ -426,8 +427,10 @@ impl Asked {
                 .collect(),
             source_identity,
             contexts: parameters
-                .first("ProvidedContexts.member.1.ProviderArn")
-                .is_some(),
+                .pairs("ProvidedContexts.member", "ProviderArn", "ContextAssertion")
+                .into_iter()
+                .map(|(provider, _)| provider)
+                .collect(),
         })
     }
 }
@@ -602,6 +605,10 @@ pub(super) fn session_policies(
 fn context(caller: &Caller, asked: &Asked, source_identity: Option<&str>, action: &str) -> Context {
     let mut context = caller.context();
     context.set("aws:ResourceAccount", account_of(&asked.role_arn));
+    if action == "sts:SetContext" {
+        context.set_all("sts:RequestContextProviders", asked.contexts.clone());
+        return context;
+    }
     if let Some(identity) = source_identity.filter(|_| action != "sts:TagSession") {
         context.set("sts:SourceIdentity", identity);
     }

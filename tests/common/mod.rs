@@ -8,6 +8,7 @@ pub mod log;
 pub mod ministack;
 pub mod proxy;
 pub mod pypi;
+pub mod tokens;
 
 use std::time::Duration;
 
