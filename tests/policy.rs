@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::HashSet;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_credential_types::Credentials;
@@ -14,6 +15,7 @@ use aws_role_chain::{
     Error, GetSessionToken, MfaRequest, Role, RoleChain, SamlAssertion, Totp, WebIdentityToken,
 };
 use aws_types::SdkConfig;
+use common::example::Said;
 use common::log::Log;
 use common::tokens::{Claims, GOOD, SAML_PROVIDER, assertion, web_identity_token};
 use common::*;
@@ -402,7 +404,7 @@ fn changed(asks: &Asks) -> Vec<Asks> {
             }
             let less: &[Mfa] = match mfa {
                 Mfa::Session(50) => &[Mfa::None, Mfa::Unproved, Mfa::Session(61)],
-                Mfa::Code | Mfa::Session(_) => &[Mfa::None, Mfa::Unproved],
+                Mfa::Code => &[Mfa::None, Mfa::Unproved],
                 _ => &[],
             };
             for mfa in less {
@@ -440,7 +442,9 @@ fn changed(asks: &Asks) -> Vec<Asks> {
             change(&|role| role.external_id = Some("tea"));
         }
         for n in 0..role.tags.len() {
-            change(&|role| drop(role.tags.remove(n)));
+            change(&|role| {
+                role.tags.remove(n);
+            });
             change(&|role| role.tags[n].1 = "other");
             if !role.tags[n].2 {
                 change(&|role| role.tags[n].2 = true);
@@ -478,7 +482,7 @@ async fn try_all(exact: bool) {
         tried += 1;
         let hop = documents.last().unwrap();
         let asks = match hop.hop {
-            1 | 2 if documents.len() == 1 => format!("{:?}", case.asks),
+            1 => format!("{:?}", case.asks),
             _ => String::new(),
         };
         let permission = hop.permission_policy.as_ref().map(Document::compact);
@@ -504,4 +508,422 @@ async fn documents_for_accounts_let_a_chain_through_and_nothing_else() {
 #[tokio::test(start_paused = true)]
 async fn documents_for_exact_principals_let_a_chain_through_and_nothing_else() {
     try_all(true).await;
+}
+
+#[test]
+fn the_documents_read_as_iam_s_own_examples() {
+    let role = RoleAsks {
+        external_id: Some("c0ffee"),
+        tags: vec![("team", "payments", true), ("cost centre", "7", false)],
+        source_identity: Some("ada"),
+        ..RoleAsks::new(HUB)
+    };
+    let start = Start::Caller {
+        arn: USER,
+        mfa: Mfa::Session(0),
+    };
+    let second = RoleAsks::new(TENANT);
+    let asks = Asks {
+        start,
+        roles: vec![role, second],
+    };
+    let source = Source::arn(USER).mfa_max_age(HOUR);
+    let hops = Case { asks, source }.documents();
+    let [first, second] = &hops[..] else {
+        panic!("{hops:?}")
+    };
+    assert_eq!(
+        (first.hop, &*first.role_arn, &*first.account, &*first.caller),
+        (2, HUB, "222222222222", USER),
+        "the session token is the first hop"
+    );
+    assert_eq!(
+        (
+            second.hop,
+            &*second.role_arn,
+            &*second.account,
+            &*second.caller
+        ),
+        (3, TENANT, "333333333333", HUB)
+    );
+    let user = r#"{"AWS":"arn:aws:iam::111111111111:root"}"#;
+    let hub = r#"{"AWS":"arn:aws:iam::222222222222:root"}"#;
+    let trust = |statements: &[(&str, &str, &str)]| -> String {
+        let statements: Vec<_> = statements.iter().map(|(action, principal, condition)| {
+            format!(r#"{{"Sid":"{action}","Effect":"Allow","Principal":{principal},"Action":"sts:{action}","Condition":{{{condition}}}}}"#)
+        }).collect();
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{}]}}"#,
+            statements.join(",")
+        )
+    };
+    assert_eq!(
+        first.trust_policy.compact(),
+        trust(&[
+            (
+                "AssumeRole",
+                user,
+                r#""StringEquals":{"sts:ExternalId":"c0ffee","aws:RequestTag/team":"payments","aws:RequestTag/cost centre":"7","sts:SourceIdentity":"ada"},"Bool":{"aws:MultiFactorAuthPresent":"true"},"NumericLessThan":{"aws:MultiFactorAuthAge":"3600"},"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::111111111111:user/orders"}"#
+            ),
+            (
+                "TagSession",
+                user,
+                r#""StringEquals":{"aws:RequestTag/team":"payments","aws:RequestTag/cost centre":"7"},"ForAllValues:StringEquals":{"aws:TagKeys":["team","cost centre"],"sts:TransitiveTagKeys":"team"},"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::111111111111:user/orders"}"#
+            ),
+            (
+                "SetSourceIdentity",
+                user,
+                r#""StringEquals":{"sts:SourceIdentity":"ada"},"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::111111111111:user/orders"}"#
+            ),
+        ])
+    );
+    assert_eq!(
+        second.trust_policy.compact(),
+        trust(&[
+            (
+                "AssumeRole",
+                hub,
+                r#""StringEquals":{"aws:SourceIdentity":"ada"},"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::222222222222:role/Hub"}"#
+            ),
+            (
+                "TagSession",
+                hub,
+                r#""ForAllValues:StringEquals":{"aws:TagKeys":"team","sts:TransitiveTagKeys":"team"},"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::222222222222:role/Hub"}"#
+            ),
+            (
+                "SetSourceIdentity",
+                hub,
+                r#""StringEquals":{"aws:SourceIdentity":"ada"},"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::222222222222:role/Hub"}"#
+            ),
+        ])
+    );
+    assert!(
+        second
+            .permission_policy
+            .as_ref()
+            .unwrap()
+            .to_string()
+            .starts_with(
+                r#"{
+  "Version": "2012-10-17",
+  "Statement": [
+    {
+      "Sid": "AssumeRole",
+      "Effect": "Allow",
+      "Action": "sts:AssumeRole",
+      "Resource": "arn:aws:iam::333333333333:role/FirehoseWriter"
+    },
+"#
+            )
+    );
+    let debug = format!("{hops:?}");
+    assert!(!debug.contains("c0ffee"), "{debug}");
+}
+
+fn only_trust(chain: &RoleChain, source: Source) -> Value {
+    let hops = chain.policies(source).unwrap();
+    serde_json::from_str(&hops[0].trust_policy.compact()).unwrap()
+}
+
+#[test]
+fn tokens_and_assertions_are_named_as_their_providers_have_them() {
+    let aws = Simulator::new();
+    let base = aws.sdk_config(user(&aws));
+    let token = WebIdentityToken::from_file("unread");
+    let pod = RoleChain::from_web_identity(&base, Role::new(HUB), token).unwrap();
+    let workflow = Source::github_actions("octo-org/octo-repo", "ref:refs/heads/main");
+    let trust = &only_trust(&pod, workflow)["Statement"][0];
+    assert_eq!(
+        trust["Principal"],
+        json!({"Federated": "arn:aws:iam::222222222222:oidc-provider/token.actions.githubusercontent.com"})
+    );
+    assert_eq!(
+        trust["Condition"],
+        json!({"StringEquals": {
+            "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+            "token.actions.githubusercontent.com:sub": "repo:octo-org/octo-repo:ref:refs/heads/main"}})
+    );
+    let signs_in = || SamlAssertion::from_provider(async || Ok::<_, Error>("unread".to_owned()));
+    for (partition, audience) in [
+        ("aws", "https://signin.aws.amazon.com/saml"),
+        ("aws-cn", "https://signin.amazonaws.cn/saml"),
+        ("aws-us-gov", "https://signin.amazonaws-us-gov.com/saml"),
+    ] {
+        let of = |arn: &str| arn.replace("arn:aws:", &format!("arn:{partition}:"));
+        let role = Role::new(of(HUB));
+        let chain = RoleChain::from_saml(&base, role, of(SAML_PROVIDER), signs_in()).unwrap();
+        let trust = &only_trust(&chain, Source::saml())["Statement"][0];
+        assert_eq!(trust["Principal"], json!({"Federated": of(SAML_PROVIDER)}));
+        assert_eq!(
+            trust["Condition"],
+            json!({"StringEquals": {"SAML:aud": audience}})
+        );
+        let elsewhere = only_trust(&chain, Source::saml_for("https://x/saml"));
+        assert_eq!(
+            elsewhere["Statement"][0]["Condition"]["StringEquals"]["SAML:aud"],
+            "https://x/saml"
+        );
+    }
+}
+
+#[test]
+fn a_source_is_checked() {
+    let aws = Simulator::new();
+    let base = aws.sdk_config(user(&aws));
+    let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    let caller = |source: &str| chain.policies(source).map(|hops| hops[0].caller.clone());
+    for (source, taken) in [
+        (USER, USER),
+        (
+            "arn:aws:iam::111111111111:role/a/b/C",
+            "arn:aws:iam::111111111111:role/a/b/C",
+        ),
+        (
+            "arn:aws:sts::111111111111:assumed-role/Orders/i-0abc",
+            OTHER_SERVICE,
+        ),
+        (
+            "arn:aws-cn:sts::111111111111:assumed-role/Orders/x@y",
+            "arn:aws-cn:iam::111111111111:role/Orders",
+        ),
+    ] {
+        assert_eq!(caller(source).unwrap(), taken);
+    }
+    for (source, reason) in [
+        ("", "must be the ARN of a user or role"),
+        ("111111111111", "must be the ARN of a user or role"),
+        (
+            "arn:aws:iam::1:user/orders",
+            "must be the ARN of a user or role",
+        ),
+        (
+            "arn:aws:iam::111111111111:group/orders",
+            "must be the ARN of a user or role",
+        ),
+        (
+            "arn:aws:iam::111111111111:user/",
+            "must be the ARN of a user or role",
+        ),
+        (
+            "arn:aws:sts::111111111111:federated-user/ada",
+            "must be the ARN of a user or role",
+        ),
+        ("arn:aws:iam::111111111111:root", "assumes no roles"),
+        ("arn:aws:iam::111111111111:role/*", "*, ? and $"),
+        (
+            "arn:aws:iam::111111111111:user/ada lovelace",
+            "printable ASCII",
+        ),
+        (
+            "arn:aws:sts::111111111111:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/ada",
+            "with its path",
+        ),
+    ] {
+        let error = caller(source).unwrap_err();
+        assert!(
+            error.is_invalid() && error.field() == Some("source"),
+            "{error}"
+        );
+        assert!(error.to_string().contains(reason), "{source}: {error}");
+    }
+    let session = RoleChain::from_session_token(&base, GetSessionToken::new()).unwrap();
+    let token = WebIdentityToken::from_file("unread");
+    let pod = RoleChain::from_web_identity(&base, Role::new(HUB), token).unwrap();
+    let next = pod.assume(Role::new(TENANT)).unwrap();
+    let starred = RoleChain::new(&base, Role::new("arn:aws:iam::222222222222:role/*/A")).unwrap();
+    let old = |age| Source::arn(USER).mfa_max_age(age);
+    for (chain, source, field, reason) in [
+        (&session, USER.into(), "source", "assumes no role"),
+        (
+            &chain,
+            Source::saml(),
+            "source",
+            "starts with its credentials",
+        ),
+        (&chain, old(HOUR), "mfa_max_age", "proves no MFA"),
+        (&chain, old(HOUR / 7200), "mfa_max_age", "at least a second"),
+        (&next, USER.into(), "source", "web identity"),
+        (&pod, Source::eks("", "a", "b"), "source", "issuer"),
+        (&starred, USER.into(), "arn", "pattern"),
+    ] {
+        let error = chain.policies(source).unwrap_err();
+        assert_eq!(error.field(), Some(field), "{error}");
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn a_trust_policy_near_its_limit_is_warned_of() {
+    let aws = Simulator::new();
+    let base = aws.sdk_config(user(&aws));
+    let with_id_of = |length| {
+        let id = "x".repeat(length);
+        let role = Role::new(HUB).external_id(id);
+        let chain = RoleChain::new(&base, role).unwrap();
+        let (log, _guard) = Log::at(LevelFilter::WARN);
+        let hop = chain.policies(USER).unwrap().remove(0);
+        (hop.trust_policy.size(), hop.size_warning(), log.text())
+    };
+    let (size, warning, log) = with_id_of(1000);
+    assert!(size < TRUST_POLICY_LIMIT * 9 / 10, "{size}");
+    assert_eq!((warning, &*log), (None, ""));
+    // An external ID has 1,224 characters at the most.
+    let tagged = |tags: usize| {
+        let tag = |role: Role, n| role.tag(format!("tag{n}"), "x".repeat(200));
+        let role = (0..tags).fold(Role::new(HUB), tag);
+        let chain = RoleChain::new(&base, role).unwrap();
+        let (log, _guard) = Log::at(LevelFilter::WARN);
+        let hop = chain.policies(USER).unwrap().remove(0);
+        (
+            hop.trust_policy.size(),
+            hop.size_warning().unwrap(),
+            log.text(),
+        )
+    };
+    for (tags, expected) in [(3, "near the limit"), (4, "over the limit")] {
+        let (size, warning, log) = tagged(tags);
+        assert!(
+            warning.contains(&format!("{size} characters of 2048, {expected}")),
+            "{warning}"
+        );
+        assert!(
+            log.contains(&warning) && log.matches("WARN").count() == 1,
+            "{log}"
+        );
+    }
+}
+
+#[test]
+fn a_role_s_own_permissions_are_for_one_stream_or_one_prefix() {
+    let stream = "arn:aws:firehose:eu-west-1:222222222222:deliverystream/events";
+    assert_eq!(
+        Document::firehose_put(stream).unwrap().compact(),
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"PutRecord","Effect":"Allow","Action":"firehose:PutRecord","Resource":"{stream}"}},{{"Sid":"PutRecordBatch","Effect":"Allow","Action":"firehose:PutRecordBatch","Resource":"{stream}"}}]}}"#
+        )
+    );
+    let read = |prefix: &str| -> Value {
+        let document = Document::s3_read("arn:aws:s3:::reports", prefix).unwrap();
+        serde_json::from_str(&document.compact()).unwrap()
+    };
+    let [list, get] = [0, 1].map(|n| read("2026/")["Statement"][n].clone());
+    assert_eq!(list["Resource"], "arn:aws:s3:::reports");
+    assert_eq!(
+        list["Condition"],
+        json!({"StringLike": {"s3:prefix": "2026/*"}})
+    );
+    assert_eq!(get["Resource"], "arn:aws:s3:::reports/2026/*");
+    assert_eq!(read("")["Statement"][0].get("Condition"), None);
+    for wrong in [
+        "",
+        "events",
+        "arn:aws:firehose:eu-west-1:222222222222:deliverystream/*",
+        HUB,
+    ] {
+        let error = Document::firehose_put(wrong).unwrap_err();
+        assert_eq!(error.field(), Some("stream_arn"), "{wrong}");
+    }
+    for (bucket, prefix, field) in [
+        ("reports", "", "bucket_arn"),
+        ("arn:aws:s3:::reports/2026", "", "bucket_arn"),
+        ("arn:aws:s3:::*", "", "bucket_arn"),
+        ("arn:aws:s3:::reports", "20*", "prefix"),
+    ] {
+        let error = Document::s3_read(bucket, prefix).unwrap_err();
+        assert_eq!(error.field(), Some(field), "{bucket} {prefix}");
+    }
+}
+
+/// What `parliament` finds in these documents, by their names.
+fn findings(documents: &[(String, Value)]) -> Option<Vec<Value>> {
+    let program = pypi::program("parliament", "1.6.4")?;
+    let folder = std::env::temp_dir().join(format!("policies-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, document) in documents {
+        std::fs::write(folder.join(format!("{name}.json")), document.to_string()).unwrap();
+    }
+    let mut command = Command::new(program);
+    command.args([
+        "--json",
+        "--include_policy_extension",
+        "json",
+        "--directory",
+    ]);
+    let said = Said::from(command.arg(&folder).output().unwrap());
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(!said.err.contains("Traceback"), "{said:?}");
+    let lines = said
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    Some(lines.collect())
+}
+
+#[test]
+fn parliament_finds_nothing_to_say_about_the_documents() {
+    let read = |document: &Document| serde_json::from_str(&document.compact()).unwrap();
+    let mut documents: HashSet<Value> = HashSet::new();
+    for case in [cases(false), cases(true)].concat() {
+        for hop in case.documents() {
+            let mut trust: Value = read(&hop.trust_policy);
+            for statement in trust["Statement"].as_array_mut().unwrap() {
+                // It takes no policy without a resource; a trust policy's is the role.
+                statement["Resource"] = hop.role_arn.clone().into();
+                // Here it fails: it does not know the type of its own list's key.
+                if statement["Sid"] == "SetContext" {
+                    statement["Condition"]
+                        .as_object_mut()
+                        .unwrap()
+                        .remove("ForAllValues:ArnEquals");
+                }
+            }
+            documents.insert(trust);
+            documents.extend(hop.permission_policy.as_ref().map(read));
+        }
+    }
+    let stream = "arn:aws:firehose:eu-west-1:222222222222:deliverystream/events";
+    documents.insert(read(&Document::firehose_put(stream).unwrap()));
+    documents.insert(read(
+        &Document::s3_read("arn:aws:s3:::reports", "").unwrap(),
+    ));
+    documents.insert(read(
+        &Document::s3_read("arn:aws:s3:::reports", "2026/").unwrap(),
+    ));
+    let mut named: Vec<_> = documents
+        .into_iter()
+        .enumerate()
+        .map(|(n, document)| (n.to_string(), document))
+        .collect();
+    let mut wrong = named[0].1.clone();
+    wrong["Statement"][0]["Action"] = "sts:AsumeRole".into();
+    named.push(("wrong".to_owned(), wrong));
+
+    let Some(findings) = findings(&named) else {
+        return;
+    };
+    let (wrong, others): (Vec<_>, Vec<_>) = findings.into_iter().partition(|finding| {
+        let path = finding["location"]["filepath"].as_str();
+        path.is_some_and(|path| path.ends_with("wrong.json"))
+    });
+    assert!(!wrong.is_empty(), "it finds what is wrong");
+    // Of OpenID Connect it knows the four oldest providers only.
+    let unknown: Vec<_> = others
+        .iter()
+        .filter(|finding| {
+            let detail = finding["detail"].as_str().unwrap_or_default();
+            let issuer = ISSUER.trim_start_matches("https://");
+            let provider =
+                finding["issue"] == "UNKNOWN_FEDERATION_SOURCE" && detail == OIDC_PROVIDER;
+            let key = [":aud", ":sub"].map(|key| {
+                format!("Unknown condition {issuer}{key} for action sts:AssumeRoleWithWebIdentity")
+            });
+            !provider && !key.iter().any(|key| detail == key)
+        })
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:#?}");
+    println!(
+        "{} documents, {} findings on OpenID Connect",
+        named.len() - 1,
+        others.len()
+    );
 }
