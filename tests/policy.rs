@@ -17,6 +17,7 @@ use aws_role_chain::{
 use aws_types::SdkConfig;
 use common::example::Said;
 use common::log::Log;
+use common::ministack::Ministack;
 use common::tokens::{Claims, GOOD, SAML_PROVIDER, assertion, web_identity_token};
 use common::*;
 use serde_json::{Value, json};
@@ -359,7 +360,7 @@ fn cases(exact: bool) -> Vec<Case> {
 /// everything.
 fn with_second_hop(start: Start, first: RoleAsks, source: Source, exact: bool) -> Vec<Case> {
     let source = if exact { source.exact() } else { source };
-    let near = first.arn.replace("role/", "role/near/");
+    let near = first.arn.replace("role/", "role/near/") + "Near";
     let mut roles = vec![vec![first.clone()]];
     for arn in [LAST, &near] {
         let second = RoleAsks::new(arn);
@@ -926,4 +927,167 @@ fn parliament_finds_nothing_to_say_about_the_documents() {
         named.len() - 1,
         others.len()
     );
+}
+
+/// ministack with the documents of one case put into it.
+struct Emulated {
+    server: Ministack,
+    users: Vec<(&'static str, SdkConfig)>,
+}
+
+impl Emulated {
+    async fn start() -> Option<Self> {
+        let server = Ministack::start()?;
+        let mut users = Vec::new();
+        for arn in [USER, OTHER_USER, STRANGER] {
+            let (account, name) = account_and_name(arn);
+            let iam = iam(&server, account).await;
+            iam.create_user().user_name(name).send().await.unwrap();
+            let key = iam.create_access_key().user_name(name).send().await;
+            let key = key.unwrap().access_key.unwrap();
+            let (id, secret) = (key.access_key_id, key.secret_access_key);
+            let keys = Credentials::new(id, secret, None, None, "user");
+            users.push((arn, server.config(keys).await));
+        }
+        Some(Self { server, users })
+    }
+
+    /// Of the users only the caller is bound to its document.
+    async fn put(&self, hops: &[HopPolicies]) {
+        for (arn, _) in &self.users {
+            let hop = hops.iter().find(|hop| hop.caller == *arn);
+            let permission = match hop {
+                Some(hop) => hop.permission_policy.as_ref().map(Document::to_string),
+                None => Some(allow("sts:*")),
+            };
+            let (account, name) = account_and_name(arn);
+            let iam = iam(&self.server, account).await;
+            match permission {
+                Some(document) => {
+                    let put = iam.put_user_policy().user_name(name).policy_name("p");
+                    put.policy_document(document).send().await.unwrap();
+                }
+                None => {
+                    let delete = iam.delete_user_policy().user_name(name).policy_name("p");
+                    // It may not be there.
+                    let _ = delete.send().await;
+                }
+            }
+        }
+        for hop in hops {
+            let (_, path_and_name) = hop.role_arn.split_once(":role/").unwrap();
+            let (path, name) = path_and_name
+                .rsplit_once('/')
+                .unwrap_or(("", path_and_name));
+            let iam = iam(&self.server, &hop.account).await;
+            let _ = iam
+                .delete_role_policy()
+                .role_name(name)
+                .policy_name("p")
+                .send()
+                .await;
+            let _ = iam.delete_role().role_name(name).send().await;
+            iam.create_role()
+                .role_name(name)
+                .path(format!("/{path}/").replace("//", "/"))
+                .assume_role_policy_document(hop.trust_policy.to_string())
+                .send()
+                .await
+                .unwrap();
+            let next = hops.iter().find(|next| next.caller == hop.role_arn);
+            if let Some(document) = next.and_then(|next| next.permission_policy.as_ref()) {
+                let put = iam.put_role_policy().role_name(name).policy_name("p");
+                put.policy_document(document.compact())
+                    .send()
+                    .await
+                    .unwrap();
+            }
+        }
+    }
+
+    async fn lets_through(&self, asks: &Asks) -> bool {
+        let Start::Caller { arn, .. } = asks.start else {
+            return false;
+        };
+        let (_, base) = self.users.iter().find(|(user, _)| *user == arn).unwrap();
+        let mut chain: Option<RoleChain> = None;
+        for role in &asks.roles {
+            let next = match chain {
+                None => RoleChain::new(base, role.role()),
+                Some(chain) => chain.assume(role.role()),
+            };
+            chain = match next {
+                Ok(chain) => Some(chain),
+                Err(_) => return false,
+            };
+        }
+        match chain.unwrap().refresh().await {
+            Ok(()) => true,
+            Err(error) => {
+                assert!(error.is_access_denied(), "{asks:?}: {error}");
+                false
+            }
+        }
+    }
+}
+
+fn account_and_name(arn: &str) -> (&str, &str) {
+    let account = arn.split(':').nth(4).unwrap();
+    (account, arn.rsplit('/').next().unwrap())
+}
+
+async fn iam(server: &Ministack, account: &str) -> aws_sdk_iam::Client {
+    aws_sdk_iam::Client::new(&server.administrator(account).await)
+}
+
+fn all_transitive(asks: &Asks) -> Asks {
+    let mut asks = asks.clone();
+    let tags = asks.roles.iter_mut().flat_map(|role| &mut role.tags);
+    tags.for_each(|tag| tag.2 = true);
+    asks
+}
+
+/// ministack knows no MFA, source identity, context and transitive tags. It wants a permission of the
+/// caller's even where the trust policy of its own account names it, and takes a session's ARN for
+/// `aws:PrincipalArn`.
+#[tokio::test]
+async fn an_emulator_by_others_takes_the_documents_and_enforces_them() {
+    let Some(aws) = Emulated::start().await else {
+        return;
+    };
+    let knows = |asks: &Asks| {
+        let role = |role: &RoleAsks| role.source_identity.is_none() && role.context.is_none();
+        let mfa = Mfa::None;
+        let user = |arn| asks.start == Start::Caller { arn, mfa };
+        [USER, OTHER_USER, STRANGER].into_iter().any(user) && asks.roles.iter().all(role)
+    };
+    let first_only = cases(false)
+        .into_iter()
+        .filter(|case| case.asks.roles.len() == 1);
+    let by_name = cases(true)
+        .into_iter()
+        .filter(|case| match &case.asks.roles[..] {
+            [first] => first.arn == HUB,
+            [first, second, ..] => first.arn == HUB && second.arn == LAST,
+            [] => false,
+        });
+    let (mut tried, mut refused) = (0, 0);
+    for case in first_only.chain(by_name) {
+        if !knows(&case.asks) {
+            continue;
+        }
+        aws.put(&case.documents()).await;
+        assert!(aws.lets_through(&case.asks).await, "{case:?}");
+        tried += 1;
+        for changed in changed(&case.asks) {
+            if !knows(&changed) || all_transitive(&changed) == all_transitive(&case.asks) {
+                continue;
+            }
+            let through = aws.lets_through(&changed).await;
+            assert!(!through, "{case:?} let through {changed:?}");
+            refused += 1;
+        }
+    }
+    println!("{tried} chains let through, {refused} changes refused");
+    assert!(tried > 20 && refused > 200, "{tried}, {refused}");
 }
