@@ -8,7 +8,12 @@ use super::pypi::target_dir;
 
 /// The built `put_records`, without the AWS settings of whoever runs the tests.
 pub fn put_records() -> Command {
-    let mut command = Command::new(built("put_records"));
+    without_settings(built("put_records"))
+}
+
+/// A program, without the AWS settings of whoever runs the tests.
+pub fn without_settings(program: PathBuf) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("AWS_") {
             command.env_remove(name);

@@ -1,0 +1,360 @@
+//! The example `setup_iam`, run as a person would against ministack: what it makes, works; what is made,
+//! stays as it is; and nothing is left of it.
+
+mod common;
+
+use std::path::PathBuf;
+
+use aws_credential_types::Credentials;
+use aws_sdk_iam::Client;
+use common::example::{Said, built, put_records, without_settings};
+use common::ministack::{Ministack, REGION};
+use common::{EXTERNAL_ID, USER, allow};
+
+const ROLE: &str = "arn:aws:iam::222222222222:role/streams/FirehoseWriter";
+const STREAM: &str = "arn:aws:firehose:us-east-1:222222222222:deliverystream/events";
+
+struct World {
+    server: Ministack,
+    folder: PathBuf,
+}
+
+impl World {
+    /// Profiles `a` and `b` of the accounts' administrators, `a-reads` and `b-reads` of users that may read
+    /// IAM and no more, and `orders`, the caller's own.
+    async fn new(test: &str) -> Option<Self> {
+        let server = Ministack::start()?;
+        let folder = std::env::temp_dir().join(format!("setup-iam-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let world = Self { server, folder };
+        let mut profiles = String::new();
+        let mut add = |name: &str, keys: &Credentials| {
+            let (id, secret) = (keys.access_key_id(), keys.secret_access_key());
+            profiles += &format!(
+                "[{name}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\nregion = {REGION}\n"
+            );
+        };
+        let reads = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+            "Action": ["iam:Get*", "iam:List*"], "Resource": "*"}}"#;
+        for (profile, account) in [("a", "222222222222"), ("b", "111111111111")] {
+            let administrator = Credentials::new(account, "test", None, None, "administrator");
+            add(profile, &administrator);
+            let reader = world.user(account, "reader", Some(reads)).await;
+            add(&format!("{profile}-reads"), &reader);
+        }
+        add("orders", &world.user("111111111111", "orders", None).await);
+        std::fs::write(world.folder.join("credentials"), profiles).unwrap();
+        Some(world)
+    }
+
+    async fn iam(&self, account: &str) -> Client {
+        Client::new(&self.server.administrator(account).await)
+    }
+
+    async fn user(&self, account: &str, name: &str, policy: Option<&str>) -> Credentials {
+        let iam = self.iam(account).await;
+        iam.create_user().user_name(name).send().await.unwrap();
+        if let Some(policy) = policy {
+            let put = iam.put_user_policy().user_name(name).policy_name("own");
+            put.policy_document(policy).send().await.unwrap();
+        }
+        let key = iam.create_access_key().user_name(name).send().await;
+        let key = key.unwrap().access_key.unwrap();
+        Credentials::new(key.access_key_id, key.secret_access_key, None, None, "user")
+    }
+
+    /// Runs it for `ROLE` and `USER`, with these administrators.
+    fn run(&self, (role, caller): (&str, &str), more: &[&str]) -> Said {
+        self.run_for(ROLE, role, &[&["--caller-profile", caller], more].concat())
+    }
+
+    fn run_for(&self, role_arn: &str, role_profile: &str, more: &[&str]) -> Said {
+        let output = without_settings(built("setup_iam"))
+            .env(
+                "AWS_SHARED_CREDENTIALS_FILE",
+                self.folder.join("credentials"),
+            )
+            .args(["--role-arn", role_arn, "--caller", USER, "--stream", STREAM])
+            .args(["--role-profile", role_profile, "--external-id", EXTERNAL_ID])
+            .args(["--endpoint-url", &self.server.url()])
+            .args(more)
+            .output()
+            .unwrap();
+        output.into()
+    }
+
+    /// Everything of IAM's that the program might change, in words.
+    async fn held(&self) -> Vec<String> {
+        let mut held = Vec::new();
+        for account in ["111111111111", "222222222222"] {
+            let iam = self.iam(account).await;
+            for role in iam.list_roles().send().await.unwrap().roles {
+                let trust = role.assume_role_policy_document().unwrap_or_default();
+                held.push(format!("{} {trust}", role.arn));
+                let policies = iam.list_role_policies().role_name(role.role_name());
+                for policy in policies.send().await.unwrap().policy_names {
+                    held.push(format!("{} {policy}", role.arn));
+                }
+            }
+            for user in iam.list_users().send().await.unwrap().users {
+                let policies = iam.list_user_policies().user_name(user.user_name());
+                for policy in policies.send().await.unwrap().policy_names {
+                    held.push(format!("{} {policy}", user.arn));
+                }
+            }
+        }
+        held
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // It is in a folder for what may be lost.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[tokio::test]
+async fn it_sets_up_once_changes_nothing_twice_and_leaves_nothing() {
+    let Some(world) = World::new("whole").await else {
+        return;
+    };
+    let before = world.held().await;
+
+    // Readers can't write, so that what they are told is done without a writing call.
+    let dry = world.run(("a-reads", "b-reads"), &["--dry-run"]);
+    assert!(dry.ok, "{dry:?}");
+    for part in [
+        "aws iam create-role --profile 'a-reads' --role-name 'FirehoseWriter' --path '/streams/' \
+         --assume-role-policy-document '{\"Version\":\"2012-10-17\",",
+        "aws iam put-role-policy --profile 'a-reads' --role-name 'FirehoseWriter'",
+        "aws iam put-user-policy --profile 'b-reads' --user-name 'orders'",
+        "to be changed: 3",
+        "\"sts:ExternalId\": \"c0ffee-external-id\"",
+    ] {
+        assert!(dry.out.contains(part), "{part}: {dry:?}");
+    }
+    assert_eq!(world.held().await, before);
+    let refused = world.run(("a-reads", "b-reads"), &[]);
+    assert!(
+        !refused.ok
+            && refused.err.contains("create-role for")
+            && refused.err.contains("AccessDenied"),
+        "{refused:?}"
+    );
+
+    let made = world.run(("a", "b"), &["--try-profile", "orders"]);
+    assert!(made.ok, "{made:?}");
+    assert!(
+        made.out.contains("changed: 3\n") && made.out.contains("works: assumed 3 times in a row"),
+        "{made:?}"
+    );
+    assert!(
+        made.out
+            .ends_with(&format!("role: {ROLE}\ncaller: {USER}\n")),
+        "{made:?}"
+    );
+
+    let again = world.run(("a-reads", "b-reads"), &["--try-profile", "orders"]);
+    assert!(
+        again.ok && again.out.starts_with("no change\nworks: "),
+        "{again:?}"
+    );
+
+    // Only what differs is changed.
+    let other = world.run(("a", "b"), &["--tag", "team=payments"]);
+    assert!(other.ok && other.out.contains("changed: 2\n"), "{other:?}");
+    let back = world.run(("a", "b"), &[]);
+    assert!(back.ok && back.out.contains("changed: 2\n"), "{back:?}");
+
+    put_what_it_made_to_use(&world).await;
+
+    let undone = world.run(("a", "b"), &["--undo"]);
+    assert!(
+        undone.ok && undone.out.ends_with("changed: 3\n"),
+        "{undone:?}"
+    );
+    assert_eq!(world.held().await, before);
+    let again = world.run(("a-reads", "b-reads"), &["--undo"]);
+    assert!(again.ok && again.out == "no change\n", "{again:?}");
+}
+
+/// The example `put_records`, as the caller.
+async fn put_what_it_made_to_use(world: &World) {
+    let administrator = world.server.administrator("222222222222").await;
+    let s3 = aws_sdk_s3::config::Builder::from(&administrator).force_path_style(true);
+    let s3 = aws_sdk_s3::Client::from_conf(s3.build());
+    s3.create_bucket().bucket("a-events").send().await.unwrap();
+    let destination = aws_sdk_firehose::types::ExtendedS3DestinationConfiguration::builder()
+        .role_arn("arn:aws:iam::222222222222:role/Delivery")
+        .bucket_arn("arn:aws:s3:::a-events")
+        .build()
+        .unwrap();
+    aws_sdk_firehose::Client::new(&administrator)
+        .create_delivery_stream()
+        .delivery_stream_name("events")
+        .extended_s3_destination_configuration(destination)
+        .send()
+        .await
+        .unwrap();
+    let records = world.folder.join("records");
+    std::fs::write(&records, "one\ntwo\n").unwrap();
+    let said = Said::from(
+        put_records()
+            .env(
+                "AWS_SHARED_CREDENTIALS_FILE",
+                world.folder.join("credentials"),
+            )
+            .args([
+                "--profile",
+                "orders",
+                "--stream",
+                "events",
+                "--role-arn",
+                ROLE,
+            ])
+            .args([
+                "--external-id",
+                EXTERNAL_ID,
+                "--endpoint-url",
+                &world.server.url(),
+            ])
+            .arg("--dead-letter")
+            .arg(world.folder.join("dead"))
+            .arg(records)
+            .output()
+            .unwrap(),
+    );
+    assert!(
+        said.ok && said.out.contains("records: 2, batches: 1,"),
+        "{said:?}"
+    );
+    let listed = s3
+        .list_objects_v2()
+        .bucket("a-events")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(listed.contents().len(), 2);
+}
+
+#[tokio::test]
+async fn a_role_that_it_did_not_make_is_left_alone() {
+    let Some(world) = World::new("foreign").await else {
+        return;
+    };
+    let iam = world.iam("222222222222").await;
+    let create = iam
+        .create_role()
+        .role_name("FirehoseWriter")
+        .path("/streams/");
+    create
+        .assume_role_policy_document(common::trusts("222222222222"))
+        .send()
+        .await
+        .unwrap();
+    let before = world.held().await;
+    for more in [&[][..], &["--dry-run"]] {
+        let refused = world.run(("a", "b"), more);
+        assert!(
+            !refused.ok && refused.err.contains("this program did not make it"),
+            "{refused:?}"
+        );
+        assert_eq!(world.held().await, before);
+    }
+    let taken = world.run(("a", "b"), &["--take-over", "--try-profile", "orders"]);
+    assert!(taken.ok && taken.out.contains("changed: 3\n"), "{taken:?}");
+    let again = world.run(("a-reads", "b-reads"), &[]);
+    assert!(
+        again.ok && again.out.starts_with("no change\n"),
+        "{again:?}"
+    );
+    // Its policies go, the role does not.
+    let undone = world.run(("a", "b"), &["--undo"]);
+    assert!(
+        undone.ok && undone.out.ends_with("changed: 2\n"),
+        "{undone:?}"
+    );
+    assert!(undone.err.contains("stays"), "{undone:?}");
+    iam.get_role()
+        .role_name("FirehoseWriter")
+        .send()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_role_with_more_policies_than_it_made_is_not_deleted() {
+    let Some(world) = World::new("more").await else {
+        return;
+    };
+    assert!(world.run(("a", "b"), &[]).ok);
+    let iam = world.iam("222222222222").await;
+    let put = iam
+        .put_role_policy()
+        .role_name("FirehoseWriter")
+        .policy_name("theirs");
+    put.policy_document(allow("s3:*")).send().await.unwrap();
+    let before = world.held().await;
+    let refused = world.run(("a", "b"), &["--undo"]);
+    assert!(
+        !refused.ok && refused.err.contains("did not make: theirs"),
+        "{refused:?}"
+    );
+    assert_eq!(world.held().await, before);
+}
+
+#[tokio::test]
+async fn a_switch_of_roles_within_an_account_is_set_up_too() {
+    let Some(world) = World::new("switch").await else {
+        return;
+    };
+    let role = "arn:aws:iam::111111111111:role/Elevated";
+    let made = world.run_for(role, "b", &["--try-profile", "orders"]);
+    assert!(made.ok && made.out.contains("changed: 3\n"), "{made:?}");
+    assert!(made.out.contains("works"), "{made:?}");
+    // Named by itself in its own account, the caller needs no permission: the one there goes.
+    let exact = world.run_for(role, "b", &["--exact", "--dry-run"]);
+    assert!(
+        exact.ok
+            && exact.out.contains("delete-user-policy")
+            && exact.out.contains("to be changed: 2"),
+        "{exact:?}"
+    );
+    let undone = world.run_for(role, "b", &["--undo"]);
+    assert!(
+        undone.ok && undone.out.ends_with("changed: 3\n"),
+        "{undone:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_said_before_anything_is_changed() {
+    let Some(world) = World::new("wrong").await else {
+        return;
+    };
+    let before = world.held().await;
+    for (said, reason) in [
+        (
+            world.run(("b", "a"), &[]),
+            "profile b is of account 111111111111",
+        ),
+        (
+            world.run(("a", "a"), &[]),
+            "profile a is of account 222222222222",
+        ),
+        (world.run(("a", "nobody"), &[]), "profile nobody: "),
+        (
+            world.run(("a", "b"), &["--tag", "team"]),
+            "--tag team: must be KEY=VALUE",
+        ),
+        (world.run(("a", "b"), &["--tag", "aws:team=x"]), "aws:"),
+        (
+            world.run_for("FirehoseWriter", "a", &["--caller-profile", "b"]),
+            "must be a role's ARN",
+        ),
+    ] {
+        assert!(!said.ok && said.err.contains(reason), "{reason}: {said:?}");
+    }
+    assert_eq!(world.held().await, before);
+}
