@@ -511,6 +511,37 @@ async fn documents_for_exact_principals_let_a_chain_through_and_nothing_else() {
     try_all(true).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_role_wants_the_source_identity_that_it_inherits_whatever_the_role_before_lets_in() {
+    let asks = |source_identity| {
+        let first = RoleAsks {
+            source_identity,
+            ..RoleAsks::new(HUB)
+        };
+        let start = Start::Caller {
+            arn: USER,
+            mfa: Mfa::None,
+        };
+        Asks {
+            start,
+            roles: vec![first, RoleAsks::new(LAST)],
+        }
+    };
+    let case = Case {
+        asks: asks(Some("ada")),
+        source: USER.into(),
+    };
+    let documents = case.documents();
+    let world = World::new(None, &documents);
+    let permission = documents[1].permission_policy.as_ref().unwrap();
+    let hub = world.aws.role(HUB).trust(trusts(USER));
+    hub.policy(permission.compact()).create().unwrap();
+    assert!(world.lets_through(&case.asks).await);
+    for other in [None, Some("mallory")] {
+        assert!(!world.lets_through(&asks(other)).await, "{other:?}");
+    }
+}
+
 #[test]
 fn the_documents_read_as_iam_s_own_examples() {
     let role = RoleAsks {
