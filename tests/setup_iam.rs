@@ -69,14 +69,20 @@ impl World {
     }
 
     fn run_for(&self, role_arn: &str, role_profile: &str, more: &[&str]) -> Said {
+        // What is undone needs no stream.
+        let stream: &[_] = match more.contains(&"--undo") {
+            true => &[],
+            false => &["--stream", STREAM],
+        };
         let output = without_settings(built("setup_iam"))
             .env(
                 "AWS_SHARED_CREDENTIALS_FILE",
                 self.folder.join("credentials"),
             )
-            .args(["--role-arn", role_arn, "--caller", USER, "--stream", STREAM])
+            .args(["--role-arn", role_arn, "--caller", USER])
             .args(["--role-profile", role_profile, "--external-id", EXTERNAL_ID])
             .args(["--endpoint-url", &self.server.url()])
+            .args(stream)
             .args(more)
             .output()
             .unwrap();

@@ -266,9 +266,14 @@ impl Change<'_> {
 
 /// STS's or IAM's own words, or why there are none.
 fn told(error: &(impl ProvideErrorMetadata + Error)) -> String {
-    if let Some(code) = error.code() {
-        return format!("{code}: {}", error.message().unwrap_or_default());
+    match error.code() {
+        Some(code) => format!("{code}: {}", error.message().unwrap_or_default()),
+        None => explained(error),
     }
+}
+
+/// An error with all its causes.
+pub fn explained(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

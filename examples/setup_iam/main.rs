@@ -14,7 +14,7 @@
 //! made. A role that it did not make it neither changes (but with `--take-over`) nor deletes.
 //!
 //! The profiles are those of administrators: they need, in IAM, the actions of the commands that
-//! `--dry-run` prints, and to read (`iam:GetRole`, `iam:GetRolePolicy`, `iam:GetUser`,
+//! `--dry-run` prints (with `iam:TagRole`), and to read (`iam:GetRole`, `iam:GetRolePolicy`, `iam:GetUser`,
 //! `iam:GetUserPolicy`; to undo also `iam:ListRolePolicies` and `iam:ListAttachedRolePolicies`).
 
 mod iam;
@@ -28,13 +28,12 @@ use aws_role_chain::policy::{Document, HopPolicies, Source};
 use aws_role_chain::{Role, RoleChain};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
-use clap::{ArgGroup, Parser};
+use clap::Parser;
 
 use iam::{Change, Entity};
 
 /// Set up IAM for a role, and for who assumes it.
 #[derive(Parser)]
-#[command(group = ArgGroup::new("permission").required(true).args(["stream", "bucket"]))]
 struct Options {
     /// Role to make, with its path if it is to have one
     #[arg(long)]
@@ -45,7 +44,7 @@ struct Options {
     caller: String,
 
     /// Firehose stream that the role may put records on, by its ARN
-    #[arg(long)]
+    #[arg(long, conflicts_with = "bucket", required_unless_present_any = ["bucket", "undo"])]
     stream: Option<String>,
 
     /// Bucket that the role may read, by its ARN
@@ -110,13 +109,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let mut text = format!("error: {error}");
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                text += &format!(": {error}");
-                cause = error.source();
-            }
-            eprintln!("{text}");
+            eprintln!("error: {}", iam::explained(&*error));
             ExitCode::FAILURE
         }
     }
@@ -138,8 +131,10 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     }
     let hop = chain.policies(source)?.remove(0);
     let permissions = match (&options.stream, &options.bucket) {
-        (Some(stream), _) => Document::firehose_put(stream)?,
-        (_, bucket) => Document::s3_read(bucket.as_deref().unwrap_or_default(), &options.prefix)?,
+        (Some(stream), _) => Some(Document::firehose_put(stream)?),
+        (_, Some(bucket)) => Some(Document::s3_read(bucket, &options.prefix)?),
+        // To undo, they do not matter; else clap asks for one.
+        _ => None,
     };
     if let Some(warning) = hop.size_warning() {
         eprintln!("warning: {warning}");
@@ -153,12 +148,12 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     };
     let caller = Entity::new(&caller_base, caller_profile, &hop.caller);
 
-    let changes = match options.undo {
-        true => undo(&role, &caller, &hop).await?,
-        false => set_up(&role, &caller, &hop, &permissions, options.take_over).await?,
+    let changes = match permissions.as_ref().filter(|_| !options.undo) {
+        Some(permissions) => set_up(&role, &caller, &hop, permissions, options.take_over).await?,
+        None => undo(&role, &caller, &hop).await?,
     };
     if options.dry_run {
-        if !options.undo {
+        if let (Some(permissions), false) = (&permissions, options.undo) {
             println!("trust policy of {}:\n{}\n", hop.role_arn, hop.trust_policy);
             println!("policy of {}:\n{permissions}\n", hop.role_arn);
             if let Some(permission) = &hop.permission_policy {
