@@ -19,6 +19,7 @@
 //!
 //! - [`Role`] is what to ask STS for: external ID, session name, duration, session policies and tags,
 //!   source identity. It is checked against STS's rules when a chain takes it.
+//! - [`AllowedRoles`] says which roles may come from others, such as a vendor's customers.
 //! - [`RoleChain`] is the provider: from a base config with [`RoleChain::new`], on to further roles with
 //!   [`RoleChain::assume`]. It says when credentials are refreshed and what callers get meanwhile.
 //! - Chains start elsewhere too: with a session token ([`RoleChain::from_session_token`]), a web identity
@@ -65,6 +66,7 @@
 //! there are credentials in hand, even expired ones.
 
 mod advice;
+mod allowed;
 mod cell;
 mod chain;
 #[cfg(feature = "cli-cache")]
@@ -81,6 +83,7 @@ mod sts;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 
+pub use allowed::AllowedRoles;
 pub use chain::{HopStatus, RoleChain};
 pub use error::Error;
 pub use mfa::{BoxError, MfaReason, MfaRequest, ProvideMfaCode, TerminalPrompt};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_smithy_json::deserialize::{Token, json_token_iter};
 use aws_types::region::Region;
 
+use crate::allowed::AllowedRoles;
 use crate::error::{Error, Kind};
 use crate::mfa::{Mfa, ProvideMfaCode};
 
@@ -47,6 +48,7 @@ pub struct Role {
     provided_contexts: Vec<(String, String)>,
     mfa: Option<Mfa>,
     region: Option<String>,
+    allowed: Option<Arc<AllowedRoles>>,
     #[cfg(feature = "cli-cache")]
     cli_cache: Option<Arc<crate::cli_cache::Entry>>,
 }
@@ -74,6 +76,7 @@ impl Role {
             provided_contexts: Vec::new(),
             mfa: None,
             region: None,
+            allowed: None,
             #[cfg(feature = "cli-cache")]
             cli_cache: None,
         }
@@ -198,6 +201,13 @@ impl Role {
         self
     }
 
+    /// Takes the role only if it is one of these: for an ARN that somebody else gave. Many roles can
+    /// share one `Arc<AllowedRoles>`.
+    pub fn allowed(mut self, roles: impl Into<Arc<AllowedRoles>>) -> Self {
+        self.allowed = Some(roles.into());
+        self
+    }
+
     fn push_tag(&mut self, key: String, value: String, transitive: bool) {
         self.tags.push(Tag {
             key,
@@ -242,7 +252,11 @@ impl Role {
     }
 
     fn checked(self, before: &Before<'_>) -> Result<Request, Broken> {
-        let account = check_role_arn(&self.arn)?;
+        let parts = check_role_arn(&self.arn)?;
+        if let Some(allowed) = &self.allowed {
+            allowed.check(&self.arn, &parts, self.external_id.is_some())?;
+        }
+        let account = parts.account.to_owned();
         let session_name = match self.session_name {
             Some(name) => {
                 check_chars("session_name", &name, 2..=64, NAME, Show::Value)?;
@@ -318,6 +332,7 @@ impl fmt::Debug for Role {
             .field("provided_contexts", &self.provided_contexts.len())
             .field("mfa", &self.mfa.as_ref().map(|mfa| &mfa.serial))
             .field("region", &self.region)
+            .field("allowed", &self.allowed)
             .finish()
     }
 }
@@ -403,7 +418,7 @@ impl Broken {
 /// A set of ASCII characters as STS's patterns have them, and as people read them.
 type Chars = (fn(char) -> bool, &'static str);
 
-const NAME: Chars = (
+pub(crate) const NAME: Chars = (
     |c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c),
     "ASCII letters, digits and _+=,.@-",
 );
@@ -524,8 +539,15 @@ fn check_provided_contexts(contexts: &[(String, String)]) -> Result<(), Broken> 
     Ok(())
 }
 
-/// Returns the account id.
-fn check_role_arn(arn: &str) -> Result<String, Broken> {
+/// What a role's ARN names.
+pub(crate) struct RoleParts<'a> {
+    pub(crate) account: &'a str,
+    /// With both its slashes; `/` where there is none.
+    pub(crate) path: String,
+    pub(crate) name: &'a str,
+}
+
+fn check_role_arn(arn: &str) -> Result<RoleParts<'_>, Broken> {
     let broken = |rule: &str| Broken::new("arn", rule, Some(arn));
     const SHAPE: &str =
         "must be a role's ARN, arn:<partition>:iam::<12-digit account id>:role/<path><name>";
@@ -562,7 +584,15 @@ fn check_role_arn(arn: &str) -> Result<String, Broken> {
             "must have a role path of printable ASCII characters, at most 512",
         ));
     }
-    Ok(parts.account.to_owned())
+    let path = match path {
+        "" => "/".to_owned(),
+        path => format!("/{path}/"),
+    };
+    Ok(RoleParts {
+        account: parts.account,
+        path,
+        name,
+    })
 }
 
 pub(crate) struct ArnParts<'a> {

@@ -2,10 +2,11 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_role_chain::test_util::Simulator;
-use aws_role_chain::{Error, Role, RoleChain};
+use aws_role_chain::{AllowedRoles, Error, Role, RoleChain};
 use aws_types::SdkConfig;
 use common::*;
 
@@ -464,4 +465,98 @@ async fn a_base_built_by_hand_without_version_retries_or_sleep_works() {
         .refresh()
         .await
         .unwrap();
+}
+
+#[test]
+fn a_role_from_somebody_else_is_taken_only_where_it_is_allowed() {
+    let of = AllowedRoles::new;
+    let vendors = "arn:aws:iam::222222222222:role/vendor/Writer";
+    let (a, b) = ("222222222222", "333333333333");
+    let good = [
+        (vendors, of().accounts([a])),
+        (vendors, of().accounts([b]).accounts([a])),
+        (vendors, of().names(["Reader", "Writer"])),
+        (vendors, of().paths(["/", "/vendor/"])),
+        (HUB, of().paths(["/"])),
+        (vendors, of().not_accounts([b])),
+        (
+            vendors,
+            of().accounts([a, b])
+                .not_accounts([b])
+                .names(["Writer"])
+                .paths(["/vendor/"]),
+        ),
+    ];
+    for (arn, allowed) in good {
+        let said = format!("{allowed:?}");
+        add(Role::new(arn).allowed(allowed)).unwrap_or_else(|error| panic!("{said}: {error}"));
+    }
+    let bad = [
+        (of().accounts([b]), "must have the account 333333333333"),
+        (of().accounts([b, "444444444444"]), "one of the 2 accounts"),
+        (of().not_accounts([b, a]), "not be a role of account 2222"),
+        (of().names(["writer"]), "must have the name writer"),
+        (of().names(["Write", "Writer2"]), "one of Write, Writer2"),
+        (of().paths(["/"]), "must have the path /"),
+        (of().paths(["/vendor/x/"]), "path /vendor/x/"),
+        (of().paths(["/ven/"]), "path /ven/"),
+        (of().paths(["/Vendor/"]), "path /Vendor/"),
+        (of().accounts([a]).names(["R"]), "must have the name R"),
+    ];
+    for (allowed, rule) in bad {
+        let error = refused(Role::new(vendors).allowed(allowed));
+        assert_says(&error, "arn", &[rule, vendors]);
+    }
+    let several = refused(Role::new(vendors).allowed(of().accounts([b, "444444444444"])));
+    assert!(
+        !several.to_string().contains(b),
+        "customers do not read of each other: {several}"
+    );
+    // A path's end is a slash: its name does not continue.
+    let beside = Role::new("arn:aws:iam::222222222222:role/vendor2/Writer");
+    refused(beside.allowed(of().paths(["/vendor/"])));
+}
+
+#[test]
+fn where_an_external_id_is_required_a_role_without_one_is_refused() {
+    let allowed = Arc::new(AllowedRoles::new().external_id_required());
+    let role = || role().allowed(allowed.clone());
+    add(role().external_id(EXTERNAL_ID)).unwrap();
+    assert_says(&refused(role()), "external_id", &["must be set"]);
+}
+
+#[test]
+fn what_allows_nothing_or_everything_is_refused() {
+    let of = AllowedRoles::new;
+    let none: [&str; 0] = [];
+    let long = "p".repeat(512);
+    for (allowed, rule) in [
+        (of(), "so it allows any role"),
+        (of().accounts(none), "12 digits, and at least one"),
+        (of().not_accounts(none), "12 digits, and at least one"),
+        (of().names(none), "and at least one"),
+        (of().paths(none), "and at least one"),
+        (of().accounts(["22222222222"]), "12 digits"),
+        (of().accounts(["*"]), "12 digits"),
+        (
+            of().accounts(["arn:aws:iam::222222222222:root"]),
+            "12 digits",
+        ),
+        (of().not_accounts(["2222 2222 2222"]), "12 digits"),
+        (of().names(["Writer*"]), "\"Writer*\""),
+        (of().names([""]), "1 to 64"),
+        (of().names(["vendor/Writer"]), "role names as they are"),
+        (of().paths(["vendor"]), "beginning and ending with /"),
+        (of().paths(["/vendor"]), "beginning and ending with /"),
+        (of().paths(["//"]), "beginning and ending with /"),
+        (of().paths(["/vendor/*/"]), "paths as they are"),
+        (of().paths([format!("/{long}/")]), "512"),
+        (
+            of().accounts(["222222222222"])
+                .not_accounts(["222222222222"]),
+            "must allow an account",
+        ),
+    ] {
+        assert_says(&refused(role().allowed(allowed)), "allowed", &[rule]);
+    }
 }
