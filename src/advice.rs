@@ -11,6 +11,22 @@ pub(crate) enum Call {
     AssumeRoleWithWebIdentity,
     AssumeRoleWithSaml,
     GetSessionToken,
+    #[cfg(feature = "policy")]
+    GetCallerIdentity,
+}
+
+impl Call {
+    /// As AWS names it.
+    #[cfg(feature = "policy")]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::AssumeRole => "AssumeRole",
+            Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
+            Self::AssumeRoleWithSaml => "AssumeRoleWithSAML",
+            Self::GetSessionToken => "GetSessionToken",
+            Self::GetCallerIdentity => "GetCallerIdentity",
+        }
+    }
 }
 
 /// What one hop asked for, as far as it bears on a refusal.
@@ -61,6 +77,11 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
             "session tokens are for an IAM user's long-term keys: {} is temporary",
             asked.caller
         )],
+        #[cfg(feature = "policy")]
+        "AccessDenied" if asked.call == Call::GetCallerIdentity => vec![
+            "GetCallerIdentity needs no permission: a VPC endpoint's policy is all that can refuse it"
+                .to_owned(),
+        ],
         "AccessDenied" if asked.call == Call::AssumeRoleWithSaml => saml_denied(asked),
         "AccessDenied" if asked.call == Call::AssumeRoleWithWebIdentity => {
             web_identity_denied(asked)

@@ -341,7 +341,7 @@ impl RoleChain {
         Ok(Self(Cell::new(hop, time, sleep)))
     }
 
-    fn hop(&self) -> &Hop {
+    pub(crate) fn hop(&self) -> &Hop {
         self.0.loader()
     }
 
@@ -401,6 +401,24 @@ impl RoleChain {
             .collect();
         asked.reverse();
         asked
+    }
+
+    /// This hop and those before it, the first one first.
+    #[cfg(feature = "policy")]
+    pub(crate) fn hops(&self) -> Vec<&RoleChain> {
+        let mut hops: Vec<_> = self.upwards().collect();
+        hops.reverse();
+        hops
+    }
+
+    #[cfg(feature = "policy")]
+    pub(crate) fn in_hand(&self) -> Option<Credentials> {
+        self.0.in_hand()
+    }
+
+    #[cfg(feature = "policy")]
+    pub(crate) fn now(&self) -> SystemTime {
+        self.hop().base.time.now()
     }
 
     fn hop_status(&self, length: usize) -> HopStatus {
@@ -568,7 +586,7 @@ pub(crate) enum Parent {
 
 impl Parent {
     /// What a role that it assumes inherits.
-    fn inherited(&self) -> Before<'_> {
+    pub(crate) fn inherited(&self) -> Before<'_> {
         match self {
             Self::Chain(parent) => parent.inherited(),
             _ => Before::default(),
@@ -577,7 +595,7 @@ impl Parent {
 }
 
 /// What STS is asked for.
-enum Ask {
+pub(crate) enum Ask {
     Role(Request),
     SessionToken(SessionToken),
 }
@@ -590,19 +608,25 @@ impl Ask {
         }
     }
 
-    /// How long the session lasts at the most.
-    fn longest(&self) -> Duration {
-        let (asked, default) = match self {
-            Self::Role(role) => (role.duration_seconds, DEFAULT_DURATION),
-            Self::SessionToken(token) => (token.duration_seconds, DEFAULT_TOKEN_DURATION),
+    /// How long the session is asked to last; none for STS's default.
+    pub(crate) fn duration(&self) -> Option<Duration> {
+        let seconds = match self {
+            Self::Role(role) => role.duration_seconds,
+            Self::SessionToken(token) => token.duration_seconds,
         };
         // Checked to be 900 and more.
-        asked.map_or(default, |seconds| {
-            Duration::from_secs(seconds.unsigned_abs().into())
+        seconds.map(|seconds| Duration::from_secs(seconds.unsigned_abs().into()))
+    }
+
+    /// How long the session lasts at the most.
+    fn longest(&self) -> Duration {
+        self.duration().unwrap_or(match self {
+            Self::Role(_) => DEFAULT_DURATION,
+            Self::SessionToken(_) => DEFAULT_TOKEN_DURATION,
         })
     }
 
-    fn mfa(&self) -> Option<&Mfa> {
+    pub(crate) fn mfa(&self) -> Option<&Mfa> {
         match self {
             Self::Role(role) => role.mfa.as_ref(),
             Self::SessionToken(token) => token.mfa.as_ref(),
@@ -610,12 +634,12 @@ impl Ask {
     }
 }
 
-struct Hop {
-    parent: Parent,
+pub(crate) struct Hop {
+    pub(crate) parent: Parent,
     base: Arc<Base>,
-    ask: Ask,
+    pub(crate) ask: Ask,
     /// Place in the chain, from 1.
-    number: usize,
+    pub(crate) number: usize,
     /// STS has said that the source's credentials are a role's, so that one hour is the most.
     limited_to_one_hour: AtomicBool,
     /// STS refuses here even a new session of the parent's.
@@ -761,6 +785,40 @@ impl Hop {
         }
     }
 
+    /// The base config's own credentials, where the chain starts with them.
+    #[cfg(feature = "policy")]
+    pub(crate) async fn source(&self) -> Option<Result<Credentials, Error>> {
+        match (&self.parent, &self.base.source) {
+            (Parent::Source, Some(source)) => Some(self.source_credentials(source).await),
+            _ => None,
+        }
+    }
+
+    /// Who `credentials` belong to, by ARN and account. They are this hop's, or the source's.
+    #[cfg(feature = "policy")]
+    pub(crate) async fn identity(
+        &self,
+        credentials: Credentials,
+        are_source: bool,
+    ) -> Result<(String, String), Error> {
+        let asking = self
+            .base
+            .sts
+            .get_caller_identity(self.ask.region(), credentials.clone());
+        asking.await.map_err(|failure| {
+            let advice = match &failure.kind {
+                Kind::Refused(refusal) => {
+                    let mut asked = self.asked(Some(&credentials));
+                    asked.call = Call::GetCallerIdentity;
+                    advice(refusal, &asked)
+                }
+                _ => Vec::new(),
+            };
+            let hop = if are_source { 0 } else { self.number };
+            Error::of_identity(failure.kind, hop, advice, failure.source)
+        })
+    }
+
     async fn source_credentials(
         &self,
         source: &SharedCredentialsProvider,
@@ -891,7 +949,7 @@ impl Hop {
         }
     }
 
-    fn role(&self) -> Option<&Request> {
+    pub(crate) fn role(&self) -> Option<&Request> {
         match &self.ask {
             Ask::Role(role) => Some(role),
             Ask::SessionToken(_) => None,
@@ -919,7 +977,7 @@ impl Hop {
         self.failed(failure.kind, advice, failure.source)
     }
 
-    fn asked<'a>(&'a self, caller: Option<&'a Credentials>) -> Asked<'a> {
+    pub(crate) fn asked<'a>(&'a self, caller: Option<&'a Credentials>) -> Asked<'a> {
         let role = self.role();
         let inherited = self.parent.inherited();
         let region = self.ask.region().or(self.base.config.region());

@@ -52,6 +52,8 @@ struct What {
     role_arn: Option<Arc<str>>,
     /// Place of that role in its chain, from 1; 0 where there is none.
     hop: usize,
+    /// GetCallerIdentity failed, with the credentials of that hop; 0 for the source's.
+    asked_who: bool,
     advice: Vec<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -212,16 +214,38 @@ impl Error {
         advice: Vec<String>,
         source: Option<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        let what = What {
+        Self::of(What {
             kind,
             role_arn,
             hop,
+            asked_who: false,
             advice,
             source,
-        };
+        })
+    }
+
+    /// STS does not say whose the credentials of this hop are.
+    #[cfg(feature = "policy")]
+    pub(crate) fn of_identity(
+        kind: Kind,
+        hop: usize,
+        advice: Vec<String>,
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self::of(What {
+            kind,
+            role_arn: None,
+            hop,
+            asked_who: true,
+            advice,
+            source,
+        })
+    }
+
+    fn of(what: What) -> Self {
         Self {
+            hops: what.hop,
             what: Arc::new(what),
-            hops: hop,
         }
     }
 
@@ -291,6 +315,13 @@ impl Error {
             _ => None,
         };
         match (&self.what.role_arn, self.what.hop) {
+            (_, 0) if self.what.asked_who => {
+                f.write_str("asking whose the source credentials are")?;
+            }
+            (_, hop) if self.what.asked_who => {
+                let hops = self.hops;
+                write!(f, "asking whose the credentials of hop {hop} of {hops} are")?;
+            }
             (None, 0) => match profile {
                 Some(profile) => write!(f, "invalid {profile}")?,
                 None => f.write_str("invalid base config")?,

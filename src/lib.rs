@@ -71,6 +71,8 @@ mod cell;
 mod chain;
 #[cfg(feature = "cli-cache")]
 mod cli_cache;
+#[cfg(feature = "policy")]
+mod diagnose;
 mod error;
 mod mfa;
 #[cfg(feature = "policy")]
@@ -85,6 +87,8 @@ pub mod test_util;
 
 pub use allowed::AllowedRoles;
 pub use chain::{HopStatus, RoleChain};
+#[cfg(feature = "policy")]
+pub use diagnose::{Diagnosis, DiagnosisStep};
 pub use error::Error;
 pub use mfa::{BoxError, MfaReason, MfaRequest, ProvideMfaCode, TerminalPrompt};
 #[cfg(feature = "totp")]

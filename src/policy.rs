@@ -284,7 +284,7 @@ impl Source {
         Ok(())
     }
 
-    fn policies(&self, asked: &Asked<'_>) -> Result<HopPolicies, Broken> {
+    pub(crate) fn policies(&self, asked: &Asked<'_>) -> Result<HopPolicies, Broken> {
         let role_arn = &*asked.role.role_arn;
         if role_arn.contains(['*', '?', '$']) {
             return Err(Broken::new(

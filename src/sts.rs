@@ -219,6 +219,28 @@ impl Sts {
         session(answer.credentials, Some(&request.account), arn)
     }
 
+    /// Who signs, and in which account.
+    #[cfg(feature = "policy")]
+    pub(crate) async fn get_caller_identity(
+        &self,
+        region: Option<&Region>,
+        caller: Credentials,
+    ) -> Result<(String, String), Failure> {
+        let call = self
+            .client()
+            .get_caller_identity()
+            .customize()
+            .config_override(this_call(region, Some(caller), false))
+            .send();
+        let answer = self.send(region, [], call).await?;
+        answer.arn.zip(answer.account).ok_or_else(|| Failure {
+            kind: Kind::Unusable {
+                what: "STS answered without an ARN".to_owned(),
+            },
+            source: None,
+        })
+    }
+
     /// Makes the call in its turn. None of its `secrets` comes back in a failure.
     async fn send<'a, T, E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(
         &self,

@@ -1,0 +1,432 @@
+//! [`RoleChain::diagnose`]: the chain walked hop by hop, with a report on what each one asked and got.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+
+use crate::chain::{Ask, Hop, RoleChain};
+use crate::error::{Error, timestamp};
+use crate::policy::{By, HopPolicies, Source};
+use crate::role::{CHAINED_LIMIT, Request};
+
+/// The report's lines are broken here, but for what cannot be: ARNs and documents.
+const WIDTH: usize = 96;
+
+impl RoleChain {
+    /// Walks the chain with real calls and says what came of each: whose the source credentials are
+    /// (GetCallerIdentity, which needs no permission), then each hop assumed and asked the same, up to
+    /// the first refusal. For a person who wonders why it does not work, or whether it will.
+    ///
+    /// Each hop is [refreshed](Self::refresh), so a code is asked for where one is needed, and the
+    /// credentials in hand stay where a hop is refused. What comes back is this chain's from then on.
+    ///
+    /// ```no_run
+    /// # async fn example(chain: aws_role_chain::RoleChain) {
+    /// let diagnosis = chain.diagnose().await;
+    /// println!("{diagnosis}");
+    /// if let Some(policies) = diagnosis.policies() {
+    ///     println!("allow it with:\n{}", policies.trust_policy);
+    /// }
+    /// # }
+    /// ```
+    pub async fn diagnose(&self) -> Diagnosis {
+        let hops = self.hops();
+        let mut diagnosis = Diagnosis {
+            hops: hops.len(),
+            steps: Vec::new(),
+            not_tried: Vec::new(),
+            policies: None,
+        };
+        let mut caller = None;
+        if let Some(source) = hops[0].source_step().await {
+            caller = source.in_hand;
+            diagnosis.steps.push(source.step);
+        }
+        for hop in hops {
+            if diagnosis.error().is_some() {
+                diagnosis.not_tried.push(hop.title());
+                continue;
+            }
+            let tried = hop.step(caller.as_ref(), self.hop().number).await;
+            caller = tried.in_hand;
+            diagnosis.steps.push(tried.step);
+        }
+        diagnosis.policies = self.would_allow(&diagnosis.steps);
+        diagnosis
+    }
+
+    /// None where the chain starts with a token.
+    async fn source_step(&self) -> Option<Tried> {
+        let started = self.now();
+        let loaded = self.hop().source().await?;
+        let mut step = DiagnosisStep::new("source credentials".to_owned(), 0, started, self.now());
+        let hops = self.hop().number;
+        match &loaded {
+            Err(error) => step.error = Some(error.seen_from(hops)),
+            Ok(credentials) => self.ask_who(credentials, true, hops, &mut step).await,
+        }
+        Some(Tried {
+            in_hand: loaded.ok(),
+            step,
+        })
+    }
+
+    async fn step(&self, caller: Option<&Credentials>, hops: usize) -> Tried {
+        let hop = self.hop();
+        let started = self.now();
+        let refreshed = self.refresh().await;
+        let mut step = DiagnosisStep::new(self.title(), hop.number, started, self.now());
+        step.role_arn = self.role_arn().map(str::to_owned);
+        step.asked = hop.asks(caller);
+        step.is_chained = hop.asked(caller).chained && step.role_arn.is_some();
+        step.duration = hop.ask.duration();
+        let in_hand = match refreshed {
+            Ok(()) => self.in_hand(),
+            Err(error) => {
+                step.error = Some(error.seen_from(hops));
+                None
+            }
+        };
+        if let Some(credentials) = &in_hand {
+            self.ask_who(credentials, false, hops, &mut step).await;
+        }
+        Tried { step, in_hand }
+    }
+
+    async fn ask_who(
+        &self,
+        credentials: &Credentials,
+        source: bool,
+        hops: usize,
+        step: &mut DiagnosisStep,
+    ) {
+        step.access_key_id = Some(credentials.access_key_id().to_owned());
+        step.expiry = credentials.expiry();
+        let started = self.now();
+        match self.hop().identity(credentials.clone(), source).await {
+            Ok((arn, account)) => (step.arn, step.account) = (Some(arn), Some(account)),
+            Err(error) => step.error = Some(error.seen_from(hops)),
+        }
+        step.identity_took = Some(since(started, self.now()));
+    }
+
+    fn title(&self) -> String {
+        let call = self.hop().asked(None).call.name();
+        match self.role_arn() {
+            Some(role) => format!("{call} {role}"),
+            None => call.to_owned(),
+        }
+    }
+
+    /// The policies of the hop that was denied, if policies are what it lacks.
+    fn would_allow(&self, steps: &[DiagnosisStep]) -> Option<HopPolicies> {
+        let (last, before) = steps.split_last()?;
+        let error = last.error.as_ref()?;
+        let message = error.message().unwrap_or_default();
+        // A code that is wrong is no policy's business.
+        let of_policies = error.is_access_denied()
+            && error.role_arn().is_some()
+            && !message.contains("MultiFactorAuthentication failed")
+            && !message.contains("by root accounts");
+        let asked = self
+            .asked()
+            .into_iter()
+            .find(|asked| asked.hop == last.hop)?;
+        let source = match asked.by {
+            // Whoever starts the chain, it is a role's session that is refused.
+            By::Role(_) => Source::arn(""),
+            By::Source => Source::arn(before.first()?.arn.as_deref()?),
+            By::Saml(_) => Source::saml(),
+            // The token alone says whose it is.
+            By::WebIdentity => return None,
+        };
+        source.policies(&asked).ok().filter(|_| of_policies)
+    }
+}
+
+struct Tried {
+    step: DiagnosisStep,
+    in_hand: Option<Credentials>,
+}
+
+/// What became of each hop of a chain; see [`RoleChain::diagnose`].
+///
+/// `Display` is a report for a terminal: for each hop who asked, what for, and what came back; on a
+/// refusal the error with its advice, and the two policies that would allow it. Neither it nor `Debug`
+/// holds a secret key, a session token or an MFA code; the external ID is in the trust policy, and
+/// nowhere else.
+#[derive(Clone, Debug)]
+pub struct Diagnosis {
+    hops: usize,
+    steps: Vec<DiagnosisStep>,
+    not_tried: Vec<String>,
+    policies: Option<HopPolicies>,
+}
+
+impl Diagnosis {
+    /// Whether every call was answered well.
+    pub fn is_ok(&self) -> bool {
+        self.error().is_none()
+    }
+
+    /// The first refusal or failure, with advice.
+    pub fn error(&self) -> Option<&Error> {
+        self.steps.last()?.error.as_ref()
+    }
+
+    /// What was tried, in order: the source credentials, unless the chain starts with a token, and the
+    /// hops.
+    pub fn steps(&self) -> &[DiagnosisStep] {
+        &self.steps
+    }
+
+    /// The two policies that let the refused hop through, where policies are what it may lack
+    /// (`AccessDenied`) and STS says who starts the chain. Of a source that is a role's session, the
+    /// role's path is not known: see [`Source::arn`](crate::policy::Source::arn).
+    pub fn policies(&self) -> Option<&HopPolicies> {
+        self.policies.as_ref()
+    }
+}
+
+/// One step of a [`Diagnosis`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DiagnosisStep {
+    /// The hop's place in the chain, from 1; 0 for the source credentials.
+    pub hop: usize,
+    /// The role; `None` for a session token and the source.
+    pub role_arn: Option<String>,
+    /// What was asked for, as the report has it: name and value. No secret is among them.
+    pub asked: Vec<(&'static str, String)>,
+    /// How long a session was asked for; `None` for STS's default.
+    pub duration: Option<Duration>,
+    /// Whether it is role chaining, because temporary credentials signed: then a session lasts
+    /// [an hour at most](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-role-chaining).
+    pub is_chained: bool,
+    /// The access key id that came back.
+    pub access_key_id: Option<String>,
+    /// When it expires; `None` also for long-term keys.
+    pub expiry: Option<SystemTime>,
+    /// Whose it is, as GetCallerIdentity says: `arn:aws:sts::<account>:assumed-role/<role>/<session>`
+    /// or `arn:aws:iam::<account>:user/<user>`.
+    pub arn: Option<String>,
+    /// The account of that.
+    pub account: Option<String>,
+    /// How long the credentials took, by the base config's clock, with all that the call had to wait
+    /// for: a person's code; at the first hop the source, which is asked once more.
+    pub took: Duration,
+    /// How long GetCallerIdentity took.
+    pub identity_took: Option<Duration>,
+    /// Why there are none, or why STS does not say whose they are.
+    pub error: Option<Error>,
+    title: String,
+    ended: SystemTime,
+}
+
+impl DiagnosisStep {
+    fn new(title: String, hop: usize, started: SystemTime, ended: SystemTime) -> Self {
+        Self {
+            hop,
+            role_arn: None,
+            asked: Vec::new(),
+            duration: None,
+            is_chained: false,
+            access_key_id: None,
+            expiry: None,
+            arn: None,
+            account: None,
+            took: since(started, ended),
+            identity_took: None,
+            error: None,
+            title,
+            ended,
+        }
+    }
+
+    fn duration_shown(&self) -> String {
+        let mut shown = match self.duration {
+            Some(asked) => format!("asked {} s", asked.as_secs()),
+            None => "STS's default".to_owned(),
+        };
+        if let Some(expiry) = self.expiry {
+            let left = since(self.ended, expiry);
+            // An answer takes a moment to come.
+            let near = |whole: &Duration| whole.abs_diff(left) < Duration::from_secs(60);
+            let whole = self.duration.into_iter().chain([CHAINED_LIMIT]);
+            let got = whole.into_iter().find(near).unwrap_or(left);
+            shown += &format!(", got {} s, until {}", got.as_secs(), timestamp(expiry));
+        }
+        shown
+    }
+}
+
+impl Hop {
+    fn asks(&self, caller: Option<&Credentials>) -> Vec<(&'static str, String)> {
+        let mut asks = vec![("region", self.asked(caller).region.to_owned())];
+        if let Ask::Role(role) = &self.ask {
+            self.asks_of_role(role, &mut asks);
+        }
+        if let Some(mfa) = self.ask.mfa() {
+            asks.push(("MFA device", mfa.serial.clone()));
+        }
+        asks
+    }
+
+    fn asks_of_role(&self, role: &Request, asks: &mut Vec<(&'static str, String)>) {
+        let inherited = self.parent.inherited();
+        asks.push(("session name", role.session_name.to_string()));
+        asks.push((
+            "external ID",
+            match role.external_id {
+                Some(_) => "sent: yes".to_owned(),
+                None => "sent: no".to_owned(),
+            },
+        ));
+        let tags = role.tags.iter().map(|tag| match tag.transitive {
+            true => format!("{} (transitive)", tag.key),
+            false => tag.key.clone(),
+        });
+        let identity = match (&role.source_identity, inherited.source_identity) {
+            (Some(set), _) => set.clone(),
+            (None, Some(inherited)) => format!("{inherited} (inherited)"),
+            (None, None) => String::new(),
+        };
+        let policy = role.policy.as_ref();
+        let contexts = role
+            .provided_contexts
+            .iter()
+            .map(|(provider, _)| &**provider);
+        for (name, value) in [
+            ("session tags", tags.collect::<Vec<_>>().join(", ")),
+            ("inherited tags", inherited.transitive_keys.join(", ")),
+            ("source identity", identity),
+            (
+                "session policy",
+                policy.map_or_else(String::new, |json| {
+                    format!("{} characters", json.chars().count())
+                }),
+            ),
+            ("policy ARNs", role.policy_arns.join(", ")),
+            ("contexts of", contexts.collect::<Vec<_>>().join(", ")),
+        ] {
+            if !value.is_empty() {
+                asks.push((name, value));
+            }
+        }
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hops = self.hops;
+        let mut caller = None;
+        for step in &self.steps {
+            match step.hop {
+                0 => writeln!(f, "{}", step.title)?,
+                hop => writeln!(f, "hop {hop} of {hops}: {}", step.title)?,
+            }
+            step.write(f, caller)?;
+            writeln!(f)?;
+            caller = step.arn.as_deref();
+        }
+        for (i, title) in self.not_tried.iter().enumerate() {
+            let hop = hops - self.not_tried.len() + i + 1;
+            writeln!(f, "hop {hop} of {hops}: {title}\n  not tried\n")?;
+        }
+        let Some(error) = self.error() else {
+            let is = caller.unwrap_or_default();
+            return writeln!(f, "all is well: this chain is {is}");
+        };
+        write_wrapped(f, "", &error.with_causes().to_string())?;
+        for line in error.advice() {
+            write_wrapped(f, "  - ", line)?;
+        }
+        let Some(policies) = &self.policies else {
+            return Ok(());
+        };
+        writeln!(f, "\nWhat lets it through; add it to what is there.\n")?;
+        writeln!(
+            f,
+            "Trust policy of {}:\n{}",
+            policies.role_arn, policies.trust_policy
+        )?;
+        let source = self.steps.first().and_then(|step| step.arn.as_deref());
+        if self.steps.len() == 2 && source.is_some_and(|arn| arn.contains(":assumed-role/")) {
+            write_wrapped(
+                f,
+                "",
+                "If the caller's role has a path, write it in: STS does not tell it.",
+            )?;
+        }
+        if let Some(permission) = &policies.permission_policy {
+            writeln!(
+                f,
+                "\nPermission policy of {}:\n{permission}",
+                policies.caller
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl DiagnosisStep {
+    fn write(&self, f: &mut fmt::Formatter<'_>, caller: Option<&str>) -> fmt::Result {
+        let mut row = |name: &str, value: &str| write_wrapped(f, &format!("  {name:<17}"), value);
+        if let Some(caller) = caller {
+            row("asked by", caller)?;
+        }
+        for (name, value) in &self.asked {
+            row(name, value)?;
+        }
+        if self.role_arn.is_some() {
+            row(
+                "role chaining",
+                match self.is_chained {
+                    true => "yes: an hour at most",
+                    false => "no",
+                },
+            )?;
+        }
+        if self.hop > 0 {
+            row("duration", &self.duration_shown())?;
+        }
+        if let Some(id) = &self.access_key_id {
+            row("access key", id)?;
+        }
+        if let (Some(arn), Some(account)) = (&self.arn, &self.account) {
+            row("is", arn)?;
+            row("of account", account)?;
+        }
+        let mut took = format!("{} ms", self.took.as_millis());
+        if let Some(identity) = self.identity_took {
+            took += &format!(", GetCallerIdentity {} ms", identity.as_millis());
+        }
+        row("took", &took)
+    }
+}
+
+/// Breaks a text between words; its lines stand under each other behind `first`.
+fn write_wrapped(f: &mut fmt::Formatter<'_>, first: &str, text: &str) -> fmt::Result {
+    let indent = first.chars().count();
+    f.write_str(first)?;
+    let mut column = indent;
+    for (i, word) in text.split_whitespace().enumerate() {
+        let length = word.chars().count();
+        if i > 0 && column + 1 + length > WIDTH {
+            write!(f, "\n{:indent$}", "")?;
+            column = indent;
+        } else if i > 0 {
+            f.write_str(" ")?;
+            column += 1;
+        }
+        f.write_str(word)?;
+        column += length;
+    }
+    writeln!(f)
+}
+
+/// None of the time that a clock that was set back would take away.
+fn since(earlier: SystemTime, later: SystemTime) -> Duration {
+    later.duration_since(earlier).unwrap_or_default()
+}

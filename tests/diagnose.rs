@@ -1,0 +1,405 @@
+//! What a diagnosis finds out, and what it prints.
+
+mod common;
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_role_chain::test_util::{Fault, Simulator};
+use aws_role_chain::{
+    Diagnosis, GetSessionToken, Role, RoleChain, SamlAssertion, Totp, WebIdentityToken,
+};
+use aws_types::SdkConfig;
+use common::*;
+
+const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+const DEVICE: &str = "arn:aws:iam::111111111111:mfa/orders";
+
+/// The hub with all that a hop can ask for, and the tenant behind it.
+fn asking(base: &SdkConfig) -> RoleChain {
+    let hub = Role::new(HUB)
+        .session_name("orders")
+        .transitive_tag("team", "payments")
+        .tag("shift", "late")
+        .source_identity("ada")
+        .duration(Duration::from_secs(7200))
+        .policy(allow("sts:*"));
+    let tenant = Role::new(TENANT)
+        .external_id(EXTERNAL_ID)
+        .duration(Duration::from_secs(900));
+    RoleChain::new(base, hub).unwrap().assume(tenant).unwrap()
+}
+
+#[track_caller]
+fn assert_prints(diagnosis: &Diagnosis, lines: &[&str]) {
+    let text = diagnosis.to_string();
+    for line in lines {
+        assert!(
+            text.lines().any(|printed| printed == *line),
+            "{line:?} is not a line of:\n{text}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_all_is_well_it_says_at_each_hop_who_asked_for_what_and_got_what() {
+    let (aws, base) = aws();
+    aws.role(HUB)
+        .trust(trusts(USER))
+        .policy(allow("sts:*"))
+        .max_session_duration(2 * HOUR)
+        .create()
+        .unwrap();
+    aws.set_latency(Duration::from_millis(20));
+    let chain = asking(&base);
+
+    let diagnosis = chain.diagnose().await;
+
+    assert!(diagnosis.is_ok(), "{diagnosis}");
+    assert!(diagnosis.error().is_none() && diagnosis.policies().is_none());
+    let [source, hub, tenant] = diagnosis.steps() else {
+        panic!("{diagnosis}")
+    };
+    assert_eq!((source.hop, hub.hop, tenant.hop), (0, 1, 2));
+    assert_eq!(source.arn.as_deref(), Some(USER));
+    assert_eq!(source.expiry, None);
+    assert_eq!(hub.role_arn.as_deref(), Some(HUB));
+    assert_eq!(hub.account.as_deref(), Some("222222222222"));
+    assert_eq!((hub.is_chained, tenant.is_chained), (false, true));
+    assert_eq!(tenant.took, Duration::from_millis(20));
+    assert_eq!(tenant.identity_took, Some(Duration::from_millis(20)));
+    let status = chain.status();
+    assert_eq!(status[1].session_arn, tenant.arn);
+    assert_eq!(status[1].access_key_id, tenant.access_key_id);
+    assert_eq!(status[1].expiry, tenant.expiry);
+    assert_eq!(aws.requests(), 5, "two AssumeRole, three GetCallerIdentity");
+    assert_prints(
+        &diagnosis,
+        &[
+            "source credentials",
+            "  is               arn:aws:iam::111111111111:user/orders",
+            "hop 1 of 2: AssumeRole arn:aws:iam::222222222222:role/Hub",
+            "  asked by         arn:aws:iam::111111111111:user/orders",
+            "  region           eu-west-1",
+            "  session name     orders",
+            "  external ID      sent: no",
+            "  session tags     team (transitive), shift",
+            "  source identity  ada",
+            "  session policy   95 characters",
+            "  role chaining    no",
+            "  is               arn:aws:sts::222222222222:assumed-role/Hub/orders",
+            "  took             20 ms, GetCallerIdentity 20 ms",
+            "hop 2 of 2: AssumeRole arn:aws:iam::333333333333:role/FirehoseWriter",
+            "  asked by         arn:aws:sts::222222222222:assumed-role/Hub/orders",
+            "  external ID      sent: yes",
+            "  inherited tags   team",
+            "  source identity  ada (inherited)",
+            "  role chaining    yes: an hour at most",
+            "all is well: this chain is arn:aws:sts::333333333333:assumed-role/FirehoseWriter/orders",
+        ],
+    );
+    let text = diagnosis.to_string();
+    assert!(
+        text.contains("asked 7200 s, got 7200 s, until 20"),
+        "{text}"
+    );
+    assert!(text.contains("asked 900 s, got 900 s, until 20"), "{text}");
+}
+
+/// What IAM holds: the user's policy, the hub's trust policy, the hub's own, the tenant's trust policy.
+type Documents = [Option<String>; 4];
+
+fn chain_with(documents: &Documents) -> RoleChain {
+    let aws = Simulator::new();
+    let [user_policy, hub_trust, hub_policy, tenant_trust] = documents;
+    let or_useless = |policy: &Option<String>| policy.clone().unwrap_or_else(|| allow("s3:*"));
+    let user = aws.user(USER).policy(or_useless(user_policy));
+    let keys = user.create().unwrap();
+    for (arn, trust, policy) in [(HUB, hub_trust, hub_policy), (TENANT, tenant_trust, &None)] {
+        let role = aws.role(arn).policy(or_useless(policy));
+        let role = match trust {
+            Some(trust) => role.trust(trust),
+            None => role,
+        };
+        role.max_session_duration(2 * HOUR).create().unwrap();
+    }
+    asking(&aws.sdk_config(keys))
+}
+
+/// The JSON document printed below a heading.
+#[track_caller]
+fn printed_below(heading: &str, text: &str) -> Option<String> {
+    let (_, below) = text.split_once(heading).expect(heading);
+    let json = &below[below.find('{')?..];
+    let mut documents = serde_json::Deserializer::from_str(json).into_iter::<serde_json::Value>();
+    Some(documents.next()?.unwrap().to_string())
+}
+
+#[tokio::test]
+async fn the_two_policies_that_it_prints_let_the_refused_hop_through_and_one_alone_does_not() {
+    let mut iam = Documents::default();
+    for hop in [1, 2] {
+        let diagnosis = chain_with(&iam).diagnose().await;
+        let error = diagnosis.error().expect("refused");
+        assert_eq!((error.hop(), error.hops()), (Some(hop), 2), "{diagnosis}");
+        assert_eq!(diagnosis.steps().len(), 1 + hop);
+        let text = diagnosis.to_string();
+        assert!(text.contains("  - the trust policy of arn:aws:iam::"));
+        assert_eq!(text.contains(TENANT_NOT_TRIED), hop == 1, "{text}");
+        let (permission, trust) = (2 * hop - 2, 2 * hop - 1);
+        for (place, heading) in [
+            (permission, "\nPermission policy of "),
+            (trust, "\nTrust policy of "),
+        ] {
+            let mut one = iam.clone();
+            one[place] = printed_below(heading, &text);
+            let again = chain_with(&one).diagnose().await;
+            assert_eq!(again.error().unwrap().hop(), Some(hop), "{heading}");
+        }
+        iam[permission] = printed_below("\nPermission policy of ", &text);
+        iam[trust] = printed_below("\nTrust policy of ", &text);
+    }
+    let diagnosis = chain_with(&iam).diagnose().await;
+    assert!(diagnosis.is_ok(), "{diagnosis}");
+}
+
+const TENANT_NOT_TRIED: &str =
+    "hop 2 of 2: AssumeRole arn:aws:iam::333333333333:role/FirehoseWriter\n  not tried\n";
+
+#[tokio::test]
+async fn the_lines_fit_a_terminal_but_for_what_cannot_be_broken() {
+    let text = chain_with(&Documents::default())
+        .diagnose()
+        .await
+        .to_string();
+    let (report, _) = text.split_once("\nTrust policy of ").unwrap();
+    for line in report.lines() {
+        assert!(line.chars().count() <= 96, "{line}");
+        assert_eq!(line.trim_end(), line);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_no_policy_cures_prints_none() {
+    let (aws, base) = aws();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    // More than the role's own limit.
+    let long = RoleChain::new(&base, Role::new(HUB).duration(12 * HOUR)).unwrap();
+    let diagnosis = long.diagnose().await;
+    assert_eq!(diagnosis.error().unwrap().code(), Some("ValidationError"));
+    assert!(diagnosis.policies().is_none(), "{diagnosis}");
+    assert!(
+        diagnosis
+            .to_string()
+            .contains("  - ask for less than 43200 s")
+    );
+
+    // A device that is not the user's is an AccessDenied, too.
+    let role = Role::new(HUB).mfa(DEVICE, Totp::from_secret(SECRET).unwrap());
+    let mfa = RoleChain::new(&base, role).unwrap();
+    let diagnosis = mfa.diagnose().await;
+    assert!(diagnosis.error().unwrap().is_access_denied(), "{diagnosis}");
+    assert!(diagnosis.policies().is_none(), "{diagnosis}");
+    assert_prints(&diagnosis, &[&format!("  MFA device       {DEVICE}")]);
+
+    aws.fail_role(TENANT, Fault::service_unavailable());
+    let diagnosis = hub.assume(Role::new(TENANT)).unwrap().diagnose().await;
+    assert!(diagnosis.error().unwrap().is_transient());
+    assert!(diagnosis.policies().is_none(), "{diagnosis}");
+}
+
+fn with_source(base: &SdkConfig, source: impl ProvideCredentials + 'static) -> SdkConfig {
+    base.to_builder()
+        .credentials_provider(SharedCredentialsProvider::new(source))
+        .build()
+}
+
+#[derive(Debug)]
+struct NoCredentials;
+
+impl ProvideCredentials for NoCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let why = "no keys in the environment";
+        future::ProvideCredentials::ready(Err(CredentialsError::not_loaded(why)))
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_no_good_is_told_with_advice_before_any_role_is_tried() {
+    let (aws, base) = aws();
+    let keys = user(&aws);
+    let bad_key = Credentials::new("AKIANOBODYKNOWSTHAT", "secret", None, None, "test");
+    let bad_secret = Credentials::new(keys.access_key_id(), "not-its-secret", None, None, "test");
+    for (source, code, parts) in [
+        (
+            bad_key,
+            "InvalidClientTokenId",
+            ["AKIANOBODYKNOWSTHAT", "are unknown, inactive"],
+        ),
+        (
+            bad_secret,
+            "SignatureDoesNotMatch",
+            [keys.access_key_id(), "check the secret access key"],
+        ),
+    ] {
+        let diagnosis = two_hops(&with_source(&base, source)).diagnose().await;
+        let error = diagnosis.error().unwrap();
+        assert_eq!(error.code(), Some(code), "{diagnosis}");
+        assert_eq!((error.hop(), error.role_arn()), (None, None));
+        let text = diagnosis.to_string();
+        let headline = format!("asking whose the source credentials are: {code}: ");
+        assert!(text.contains(&headline), "{text}");
+        for part in parts {
+            assert!(text.contains(part), "{part:?} is not in {text}");
+        }
+        assert_eq!(diagnosis.steps().len(), 1);
+        assert!(text.contains(TENANT_NOT_TRIED), "{text}");
+    }
+
+    let none = two_hops(&with_source(&base, NoCredentials));
+    let diagnosis = none.diagnose().await;
+    assert!(diagnosis.error().unwrap().is_source(), "{diagnosis}");
+    let text = diagnosis.to_string();
+    assert!(text.contains("no keys in the environment"), "{text}");
+    assert_eq!(aws.assumed(HUB), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_role_an_hour_is_what_comes_of_more() {
+    let (aws, base) = aws();
+    aws.role(MIDDLE)
+        .trust(trusts("222222222222"))
+        .max_session_duration(12 * HOUR)
+        .create()
+        .unwrap();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    // The hub's session is the source, as on EC2.
+    let on_a_role = with_source(&base, hub);
+    let chain = RoleChain::new(&on_a_role, Role::new(MIDDLE).duration(12 * HOUR)).unwrap();
+    let diagnosis = chain.diagnose().await;
+    assert!(diagnosis.is_ok(), "{diagnosis}");
+    assert!(diagnosis.steps()[1].is_chained);
+    let text = diagnosis.to_string();
+    assert!(text.contains("asked 43200 s, got 3600 s, until "), "{text}");
+}
+
+#[tokio::test]
+async fn other_starts_are_walked_too() {
+    let (aws, base) = aws();
+    aws.role(HUB)
+        .trust(trusts("444444444444"))
+        .create()
+        .unwrap();
+    let keys = aws
+        .user(USER)
+        .policy(allow("sts:*"))
+        .mfa_device(DEVICE, Totp::from_secret(SECRET).unwrap())
+        .create()
+        .unwrap();
+    let start = GetSessionToken::new().mfa(DEVICE, Totp::from_secret(SECRET).unwrap());
+    let base_with_device = aws.sdk_config(keys);
+    let token = RoleChain::from_session_token(&base_with_device, start).unwrap();
+    let diagnosis = token.assume(Role::new(HUB)).unwrap().diagnose().await;
+    assert_prints(
+        &diagnosis,
+        &[
+            "hop 1 of 2: GetSessionToken",
+            "hop 2 of 2: AssumeRole arn:aws:iam::222222222222:role/Hub",
+        ],
+    );
+    assert_eq!(diagnosis.steps()[1].arn.as_deref(), Some(USER));
+    assert!(diagnosis.steps()[2].is_chained);
+    let policies = diagnosis.policies().unwrap();
+    assert_eq!(policies.caller, USER);
+    let trust = policies.trust_policy.to_string();
+    assert!(trust.contains("aws:MultiFactorAuthPresent"), "{trust}");
+
+    let pod = RoleChain::from_web_identity(
+        &base,
+        Role::new(HUB),
+        WebIdentityToken::from_file("/nonexistent/token"),
+    );
+    let diagnosis = pod.unwrap().diagnose().await;
+    assert_eq!(diagnosis.steps().len(), 1, "there is no source");
+    assert_prints(
+        &diagnosis,
+        &["hop 1 of 1: AssumeRoleWithWebIdentity arn:aws:iam::222222222222:role/Hub"],
+    );
+    assert!(
+        diagnosis
+            .to_string()
+            .contains("/nonexistent/token: No such file")
+    );
+
+    let company = "arn:aws:iam::222222222222:saml-provider/Company";
+    let assertion = SamlAssertion::from_provider(async || Err::<String, _>("signed out"));
+    let saml = RoleChain::from_saml(&base, Role::new(HUB), company, assertion);
+    let diagnosis = saml.unwrap().diagnose().await;
+    assert!(
+        diagnosis
+            .to_string()
+            .contains("no SAML assertion: signed out"),
+        "{diagnosis}"
+    );
+}
+
+#[tokio::test]
+async fn a_chain_at_work_goes_on_with_what_it_has_when_a_hop_is_refused() {
+    let (aws, base) = aws();
+    let chain = two_hops(&base);
+    let before = chain.provide_credentials().await.unwrap();
+    aws.role(TENANT)
+        .trust(trusts("444444444444"))
+        .create()
+        .unwrap();
+
+    let diagnosis = chain.diagnose().await;
+
+    assert_eq!(diagnosis.error().unwrap().hop(), Some(2));
+    let after = chain.provide_credentials().await.unwrap();
+    assert_eq!(after.access_key_id(), before.access_key_id());
+    let calls = aws.requests();
+    chain.provide_credentials().await.unwrap();
+    assert_eq!(aws.requests(), calls);
+}
+
+#[tokio::test]
+async fn nothing_secret_is_in_it_but_the_external_id_in_the_trust_policy() {
+    let (aws, base) = aws();
+    aws.role(HUB)
+        .trust(trusts(USER))
+        .policy(allow("sts:*"))
+        .max_session_duration(2 * HOUR)
+        .create()
+        .unwrap();
+    let keys = base.credentials_provider().unwrap();
+    let keys = keys.provide_credentials().await.unwrap();
+    let chain = asking(&base);
+    let well = chain.diagnose().await;
+    assert!(well.is_ok(), "{well}");
+    let sessions = chain.provide_credentials().await.unwrap();
+    aws.role(TENANT)
+        .trust(trusts_with_external_id("999999999999"))
+        .create()
+        .unwrap();
+    let refused = chain.diagnose().await;
+    assert_eq!(refused.policies().unwrap().hop, 2);
+
+    let printed = refused.to_string();
+    let (report, documents) = printed.split_once("\nTrust policy of ").unwrap();
+    assert!(documents.contains(EXTERNAL_ID));
+    let shown = format!("{well} {well:?} {report} {refused:?} {:?}", refused.steps());
+    for secret in [
+        EXTERNAL_ID,
+        keys.secret_access_key(),
+        sessions.secret_access_key(),
+        sessions.session_token().unwrap(),
+    ] {
+        assert!(!shown.contains(secret), "{secret} is shown: {shown}");
+    }
+}
