@@ -197,12 +197,13 @@ async fn a_refusal_that_no_policy_cures_prints_none() {
     );
 
     // A device that is not the user's is an AccessDenied, too.
-    let role = Role::new(HUB).mfa(DEVICE, Totp::from_secret(SECRET).unwrap());
+    let device = "arn:aws:iam::111111111111:mfa/somebody-s";
+    let role = Role::new(HUB).mfa(device, Totp::from_secret(SECRET).unwrap());
     let mfa = RoleChain::new(&base, role).unwrap();
     let diagnosis = mfa.diagnose().await;
     assert!(diagnosis.error().unwrap().is_access_denied(), "{diagnosis}");
     assert!(diagnosis.policies().is_none(), "{diagnosis}");
-    assert_prints(&diagnosis, &[&format!("  MFA device       {DEVICE}")]);
+    assert_prints(&diagnosis, &[&format!("  MFA device       {device}")]);
 
     aws.fail_role(TENANT, Fault::service_unavailable());
     let diagnosis = hub.assume(Role::new(TENANT)).unwrap().diagnose().await;

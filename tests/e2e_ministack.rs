@@ -15,7 +15,7 @@ use aws_sdk_firehose::error::ProvideErrorMetadata;
 use aws_sdk_firehose::primitives::Blob;
 use aws_sdk_firehose::types::Record;
 use aws_types::SdkConfig;
-use common::example::{Said, put_records};
+use common::example::{Said, example, put_records};
 use common::ministack::{Ministack, REGION};
 use common::{EXTERNAL_ID, allow, trusts, trusts_with_external_id};
 
@@ -373,4 +373,51 @@ async fn the_example_puts_its_records_and_says_who_it_was() {
     let lines: BTreeSet<Vec<u8>> = lines.into_iter().map(String::into_bytes).collect();
     assert_eq!(world.delivered().await, lines);
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
+async fn the_doctor_s_policies_cure_what_it_found() {
+    let Some(world) = World::new().await else {
+        return;
+    };
+    let role = format!("arn:aws:iam::{C}:role/Reader");
+    let run = || -> Said {
+        let output = example("doctor")
+            .env("AWS_ACCESS_KEY_ID", world.keys.access_key_id())
+            .env("AWS_SECRET_ACCESS_KEY", world.keys.secret_access_key())
+            .args(["--region", REGION, "--endpoint-url", &world.server.url()])
+            .args(["--role-arn", &role, "--external-id", EXTERNAL_ID])
+            .output()
+            .unwrap();
+        output.into()
+    };
+    world
+        .make_role(
+            C,
+            "Reader",
+            &trusts_with_external_id("444444444444"),
+            &allow("s3:*"),
+        )
+        .await;
+    let refused = run();
+    assert!(
+        !refused.ok && refused.out.contains("AccessDenied"),
+        "{refused:?}"
+    );
+    let user = format!("  is               arn:aws:iam::{B}:user/orders\n");
+    assert!(refused.out.contains(&user), "{refused:?}");
+
+    let (_, below) = refused.out.split_once("\nTrust policy of ").unwrap();
+    let json = &below[below.find('{').unwrap()..];
+    let mut documents = serde_json::Deserializer::from_str(json).into_iter::<serde_json::Value>();
+    let trust = documents.next().unwrap().unwrap().to_string();
+    let iam = iam(&world.server.administrator(C).await);
+    iam.update_assume_role_policy()
+        .role_name("Reader")
+        .policy_document(trust)
+        .send()
+        .await
+        .unwrap();
+    let well = run();
+    assert!(well.ok && well.out.contains("\nall is well: "), "{well:?}");
 }

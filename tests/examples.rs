@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use common::example::{Said, built, put_records};
+use common::example::{Said, built, example, put_records};
 
 /// Runs `put_records --local` with `input` on stdin, in a folder of its own.
 fn run(name: &str, arguments: &[&str], input: Option<&[u8]>) -> (Said, PathBuf) {
@@ -58,8 +58,7 @@ fn the_sample_goes_through_with_one_retry() {
 
 #[test]
 fn roles_on_the_way_are_assumed_first() {
-    let hub = "arn:aws:iam::333333333333:role/Hub";
-    let (said, _) = run("via", &["--via", hub, "--session-name", "me"], None);
+    let (said, _) = run("via", &["--via", HUB, "--session-name", "me"], None);
     assert!(
         said.ok && said.out.ends_with("FirehoseWriter/me\n"),
         "{said:?}"
@@ -185,6 +184,231 @@ fn the_last_line_needs_no_line_feed_and_a_missing_file_is_named() {
     );
     let (said, _) = run("missing", &["no-such-file"], None);
     assert!(!said.ok && said.err.contains("no-such-file: "), "{said:?}");
+}
+
+/// A folder of this test's own, and empty.
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Runs `tenants --local` in a folder.
+fn tenants(folder: &PathBuf, arguments: &[&str]) -> Said {
+    let mut program = example("tenants");
+    program.arg("--local").args(arguments).current_dir(folder);
+    program.output().unwrap().into()
+}
+
+#[test]
+fn a_customer_that_refuses_stops_no_other_and_no_external_id_is_shown() {
+    let folder = folder("tenants");
+    let said = tenants(&folder, &[]);
+    assert!(!said.ok && said.err.is_empty(), "{said:?}");
+    let lines: Vec<&str> = said.out.lines().collect();
+    for (line, (customer, put, failed, why)) in [
+        ("acme", 200, 0, "-"),
+        ("birch", 0, 200, "(hop 2 of 2): AccessDenied: "),
+        ("cedar", 0, 200, "arn: must not be a role of account 1111"),
+        (
+            "dune",
+            0,
+            200,
+            "ResourceNotFoundException: Firehose missing ",
+        ),
+        ("elm", 200, 0, "-"),
+        ("fir", 0, 200, "arn: must be a role's ARN"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let line = lines[1 + line];
+        let counts = format!("{customer:8}  {put:8}  {failed:8}  ");
+        assert!(line.starts_with(&counts), "{counts:?} {line:?}");
+        assert!(line.contains(why), "{why:?} {line:?}");
+    }
+    let local = lines.last().unwrap();
+    assert!(local.contains("asked for the hub 1 time(s)"), "{local}");
+    // What was tried in vain is kept; what no role could be had for was not read.
+    let sample = include_str!("../examples/put_records/records.ndjson");
+    let kept = std::fs::read_to_string(folder.join("dune.dead-letter")).unwrap();
+    assert_eq!(kept, sample);
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+    let customers = include_str!("../examples/tenants/customers.json");
+    let ids = customers
+        .lines()
+        .filter_map(|line| line.split_once("\"external_id\": \""));
+    let ids: Vec<_> = ids.map(|(_, id)| id.trim_end_matches("\",")).collect();
+    assert_eq!(ids.len(), 6);
+    for id in ids.into_iter().chain(["birch-wrote-another"]) {
+        assert!(!said.out.contains(id), "{id} is shown");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn customers_are_served_so_many_at_once_and_success_is_zero() {
+    let folder = folder("tenants-at-once");
+    let sample = include_str!("../examples/tenants/customers.json");
+    let sample: Vec<serde_json::Value> = serde_json::from_str(sample).unwrap();
+    let names = |i: usize| format!("customer-{i}");
+    let (acme, elm) = (&sample[0], &sample[4]);
+    let customers = (0..12).map(|i| {
+        let mut customer = [acme, elm][i % 2].clone();
+        customer["name"] = names(i).into();
+        customer
+    });
+    let customers = serde_json::Value::from_iter(customers).to_string();
+    std::fs::write(folder.join("customers.json"), customers).unwrap();
+    std::fs::write(folder.join("records.ndjson"), "one\n\ntwo").unwrap();
+    let arguments = ["--customers", "customers.json", "records.ndjson"];
+    for (at_once, seen) in [("1", "had 1 calls"), ("3", "had 3 calls")] {
+        let said = tenants(
+            &folder,
+            &[&["--concurrency", at_once], &arguments[..]].concat(),
+        );
+        assert!(said.ok, "{said:?}");
+        for i in 0..12 {
+            let line = said.out.lines().nth(1 + i).unwrap();
+            let counts = format!("{:11}  {:8}  {:8}  ", names(i), 2, 0);
+            assert!(line.starts_with(&counts), "{counts:?} {line:?}");
+        }
+        assert!(said.out.contains("the hub 1 time(s)"), "{said:?}");
+        assert!(said.out.contains(seen), "{said:?}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_customer_s_row_that_is_incomplete_is_one_more_that_refuses() {
+    let folder = folder("tenants-rows");
+    std::fs::write(
+        folder.join("customers.json"),
+        r#"[{"name": "acme", "external_id": "never-shown"}, 7, {"name": "../up", "external_id": "never-shown"}]"#,
+    )
+    .unwrap();
+    let said = tenants(&folder, &["--customers", "customers.json"]);
+    assert!(!said.ok, "{said:?}");
+    for why in [
+        "role_arn is missing, or not a string",
+        "row 2",
+        "name is missing",
+        "name may have only",
+    ] {
+        assert!(said.out.contains(why), "{why:?} {said:?}");
+    }
+    assert!(!said.out.contains("never-shown"), "{said:?}");
+    std::fs::write(folder.join("customers.json"), "{}").unwrap();
+    let said = tenants(&folder, &["--customers", "customers.json"]);
+    assert!(!said.ok, "{said:?}");
+    assert!(
+        said.err.contains("customers.json: must be a JSON array"),
+        "{said:?}"
+    );
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+const HUB: &str = "arn:aws:iam::333333333333:role/Hub";
+const WRITER: &str = "arn:aws:iam::222222222222:role/FirehoseWriter";
+
+fn doctor(arguments: &[&str]) -> Said {
+    let mut program = example("doctor");
+    program.arg("--local").args(arguments);
+    program.output().unwrap().into()
+}
+
+#[test]
+fn the_doctor_s_exit_code_is_0_only_if_all_is_well() {
+    let well = doctor(&[]);
+    assert!(well.ok && well.out.contains("\nall is well: "), "{well:?}");
+    let through = [
+        "--role-arn",
+        HUB,
+        "--session-name",
+        "me",
+        "--role-arn",
+        WRITER,
+    ];
+    let refused = doctor(&through);
+    assert!(!refused.ok && refused.err.is_empty(), "{refused:?}");
+    for part in [
+        "hop 2 of 2: AssumeRole arn:aws:iam::222222222222:role/FirehoseWriter",
+        "  asked by         arn:aws:sts::333333333333:assumed-role/Hub/me",
+        "  - no external ID was sent",
+        "\nTrust policy of arn:aws:iam::222222222222:role/FirehoseWriter:\n{\n",
+        "\nPermission policy of arn:aws:iam::333333333333:role/Hub:\n{\n",
+    ] {
+        assert!(refused.out.contains(part), "{part:?} {}", refused.out);
+    }
+    let well = doctor(&[&through[..], &["--external-id", "c0ffee"]].concat());
+    assert!(
+        well.ok && well.out.ends_with("assumed-role/FirehoseWriter/me\n"),
+        "{well:?}"
+    );
+}
+
+#[test]
+fn a_doctor_s_option_belongs_to_the_role_before_it() {
+    let said = doctor(
+        &[
+            &[
+                "--role-arn",
+                HUB,
+                "--transitive-tag",
+                "team=a",
+                "--tag",
+                "b=c=d",
+            ][..],
+            &["--source-identity", "ada", "--duration", "900"],
+            &[
+                "--role-arn",
+                WRITER,
+                "--duration",
+                "1000",
+                "--external-id",
+                "c0ffee",
+            ],
+        ]
+        .concat(),
+    );
+    let (hub, writer) = said.out.split_once("hop 2 of 2").expect(&said.out);
+    for part in [
+        "b, team (transitive)",
+        "source identity  ada\n",
+        "asked 900 s",
+    ] {
+        assert!(hub.contains(part), "{part:?} {hub}");
+    }
+    assert!(
+        writer.contains("not tried"),
+        "tags need more than the hub's trust policy allows"
+    );
+    for (arguments, why) in [
+        (
+            &["--external-id", "x", "--role-arn", HUB][..],
+            "must follow the --role-arn",
+        ),
+        (
+            &["--role-arn", HUB, "--tag", "x"],
+            "a tag is KEY=VALUE, not \"x\"",
+        ),
+        (
+            &["--role-arn", HUB, "--duration", "1h"],
+            "--duration 1h: invalid digit",
+        ),
+        (
+            &["--role-arn", HUB, "--duration", "1"],
+            "must be 900 to 43200 whole seconds",
+        ),
+    ] {
+        let said = doctor(arguments);
+        assert!(!said.ok && said.out.is_empty(), "{said:?}");
+        assert!(
+            said.err.starts_with("error: ") && said.err.contains(why),
+            "{said:?}"
+        );
+    }
 }
 
 #[test]

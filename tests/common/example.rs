@@ -6,9 +6,13 @@ use std::sync::OnceLock;
 
 use super::pypi::target_dir;
 
-/// The built `put_records`, without the AWS settings of whoever runs the tests.
 pub fn put_records() -> Command {
-    without_settings(built("put_records"))
+    example("put_records")
+}
+
+/// A built example, without the AWS settings of whoever runs the tests.
+pub fn example(name: &str) -> Command {
+    without_settings(built(name))
 }
 
 /// A program, without the AWS settings of whoever runs the tests.
