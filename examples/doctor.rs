@@ -1,7 +1,9 @@
-//! Says of a chain of roles, hop by hop, who asks for what, what comes of it, and why not.
+//! Says of a chain of roles, hop by hop, who asks for what, what comes of it, and why not: of the chain
+//! that a profile describes, or of roles given by hand.
 //!
 //! ```text
-//! cargo run --example doctor --features policy -- --profile orders \
+//! cargo run --example doctor --features policy,profile -- --profile firehose-writer
+//! cargo run --example doctor --features policy,profile -- --profile orders \
 //!     --role-arn arn:aws:iam::111111111111:role/Hub --session-name orders \
 //!     --role-arn arn:aws:iam::222222222222:role/FirehoseWriter --external-id c0ffee
 //! ```
@@ -29,7 +31,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 #[derive(Parser)]
 struct Options {
     /// Role to assume; repeatable, in order. The next six belong to the role before them
-    #[arg(long, required_unless_present = "local")]
+    #[arg(long, required_unless_present_any = ["local", "profile"])]
     role_arn: Vec<String>,
 
     /// External ID that the role's trust policy asks for
@@ -57,19 +59,19 @@ struct Options {
     source_identity: Vec<String>,
 
     /// MFA device, for the first role; its code is asked for on the terminal
-    #[arg(long, value_name = "SERIAL")]
+    #[arg(long, value_name = "SERIAL", requires = "role_arn")]
     mfa: Option<String>,
 
-    /// Profile to start from, instead of the default one
+    /// Profile whose roles to assume; with --role-arn, the one to start from, instead of the default one
     #[arg(long, conflicts_with = "local")]
     profile: Option<String>,
 
     /// AWS region, instead of the profile's
-    #[arg(long, conflicts_with = "local")]
+    #[arg(long, conflicts_with = "local", requires = "role_arn")]
     region: Option<String>,
 
     /// One endpoint for all services, such as a local server
-    #[arg(long, conflicts_with = "local")]
+    #[arg(long, conflicts_with = "local", requires = "role_arn")]
     endpoint_url: Option<String>,
 
     /// Run on the built-in simulator, without AWS. Roles are made as named; the last one asks for
@@ -103,6 +105,10 @@ async fn diagnose(matches: &ArgMatches) -> Result<Diagnosis, Box<dyn Error>> {
     let options = Options::from_arg_matches(matches)?;
     let mut roles = roles(matches, &options)?;
     let mut arns = options.role_arn.clone();
+    if let (Some(profile), []) = (&options.profile, &arns[..]) {
+        let chain = RoleChain::from_profile(profile).mfa(TerminalPrompt::new());
+        return Ok(chain.load().await?.diagnose().await);
+    }
     if arns.is_empty() {
         arns.push(local::ROLE_ARN.to_owned());
         roles.push(Role::new(local::ROLE_ARN).external_id(local::EXTERNAL_ID));

@@ -412,8 +412,8 @@ impl RoleChain {
     }
 
     #[cfg(feature = "policy")]
-    pub(crate) fn in_hand(&self) -> Option<Credentials> {
-        self.0.in_hand()
+    pub(crate) fn session(&self) -> Option<Session> {
+        self.0.snapshot().session
     }
 
     #[cfg(feature = "policy")]

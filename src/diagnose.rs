@@ -75,14 +75,18 @@ impl RoleChain {
     async fn step(&self, caller: Option<&Credentials>, hops: usize) -> Tried {
         let hop = self.hop();
         let started = self.now();
-        let refreshed = self.refresh().await;
+        let mut refreshed = self.refresh().await;
+        if refreshed.is_ok() && self.session().is_some_and(|session| session.kept) {
+            // In the AWS CLI's cache: what STS says today is another matter.
+            refreshed = self.refresh().await;
+        }
         let mut step = DiagnosisStep::new(self.title(), hop.number, started, self.now());
         step.role_arn = self.role_arn().map(str::to_owned);
         step.asked = hop.asks(caller);
         step.is_chained = hop.asked(caller).chained && step.role_arn.is_some();
         step.duration = hop.ask.duration();
         let in_hand = match refreshed {
-            Ok(()) => self.in_hand(),
+            Ok(()) => self.session().map(|session| session.credentials),
             Err(error) => {
                 step.error = Some(error.seen_from(hops));
                 None
@@ -406,22 +410,24 @@ impl DiagnosisStep {
     }
 }
 
-/// Breaks a text between words; its lines stand under each other behind `first`.
+/// Breaks lines between words; all of them stand under each other behind `first`.
 fn write_wrapped(f: &mut fmt::Formatter<'_>, first: &str, text: &str) -> fmt::Result {
     let indent = first.chars().count();
     f.write_str(first)?;
-    let mut column = indent;
-    for (i, word) in text.split_whitespace().enumerate() {
-        let length = word.chars().count();
-        if i > 0 && column + 1 + length > WIDTH {
-            write!(f, "\n{:indent$}", "")?;
-            column = indent;
-        } else if i > 0 {
-            f.write_str(" ")?;
-            column += 1;
+    for (i, line) in text.lines().enumerate() {
+        let mut column = indent;
+        for (j, word) in line.split_whitespace().enumerate() {
+            let length = word.chars().count();
+            if j > 0 && column + 1 + length <= WIDTH {
+                f.write_str(" ")?;
+                column += 1;
+            } else if i + j > 0 {
+                write!(f, "\n{:indent$}", "")?;
+                column = indent;
+            }
+            f.write_str(word)?;
+            column += length;
         }
-        f.write_str(word)?;
-        column += length;
     }
     writeln!(f)
 }

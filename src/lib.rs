@@ -38,6 +38,10 @@
     feature = "policy",
     doc = "- [`RoleChain::policies`] gives the IAM documents that a chain needs, on both sides; see [`policy`]."
 )]
+#![cfg_attr(
+    feature = "policy",
+    doc = "- [`RoleChain::diagnose`] walks a chain with real calls and says what came of each hop."
+)]
 //! - [`Error`] names the hop, the role, STS's own code, message and request id, and what to check.
 #![cfg_attr(
     feature = "test-util",

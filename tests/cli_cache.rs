@@ -507,3 +507,17 @@ async fn without_a_place_to_keep_it_a_session_is_fetched_all_the_same() {
     world.credentials("hub").await;
     assert_eq!(world.aws.requests(), 2);
 }
+
+#[cfg(feature = "policy")]
+#[tokio::test]
+async fn a_diagnosis_asks_sts_whatever_is_kept() {
+    let world = World::new("diagnosis");
+    world.chain("tenant").await.refresh().await.unwrap();
+    let role = world.aws.role(HUB).trust(trusts("444444444444"));
+    role.create().unwrap();
+    world.chain("tenant").await.refresh().await.unwrap();
+
+    let diagnosis = world.chain("tenant").await.diagnose().await;
+
+    assert_eq!(diagnosis.error().unwrap().hop(), Some(1), "{diagnosis}");
+}

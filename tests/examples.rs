@@ -349,6 +349,37 @@ fn the_doctor_s_exit_code_is_0_only_if_all_is_well() {
 }
 
 #[test]
+fn the_doctor_walks_a_profile_s_chain() {
+    let folder = folder("doctor");
+    let config = folder.join("config");
+    std::fs::write(
+        &config,
+        format!(
+            "[profile writer]\nrole_arn = {WRITER}\nsource_profile = hub\nregion = eu-west-1\n\
+             endpoint_url = http://127.0.0.1:9\n\
+             [profile hub]\nrole_arn = {HUB}\nsource_profile = b\n\
+             [profile b]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = never-shown\n"
+        ),
+    )
+    .unwrap();
+    let mut program = example("doctor");
+    program
+        .env("AWS_CONFIG_FILE", &config)
+        .args(["--profile", "writer"]);
+    let said = Said::from(program.output().unwrap());
+    assert!(!said.ok && !said.out.contains("never-shown"), "{said:?}");
+    for part in [
+        "  access key       AKIAEXAMPLE\n",
+        &format!("hop 1 of 2: AssumeRole {HUB}\n  not tried\n"),
+        &format!("hop 2 of 2: AssumeRole {WRITER}\n  not tried\n"),
+        "asking whose the source credentials are: STS could not be called: ",
+    ] {
+        assert!(said.out.contains(part), "{part:?} {}", said.out);
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn a_doctor_s_option_belongs_to_the_role_before_it() {
     let said = doctor(
         &[
