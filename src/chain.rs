@@ -24,6 +24,8 @@ use crate::mfa::{Clock, Mfa};
 #[cfg(feature = "policy")]
 use crate::policy;
 use crate::role::{Before, CHAINED_LIMIT, Request, Role, check_region, check_saml_provider};
+#[cfg(feature = "policy")]
+use crate::start::Claims;
 use crate::start::{GetSessionToken, SamlAssertion, SessionToken, WebIdentityToken};
 use crate::sts::{self, Sts};
 
@@ -790,6 +792,15 @@ impl Hop {
     pub(crate) async fn source(&self) -> Option<Result<Credentials, Error>> {
         match (&self.parent, &self.base.source) {
             (Parent::Source, Some(source)) => Some(self.source_credentials(source).await),
+            _ => None,
+        }
+    }
+
+    /// What the token says of itself that the chain starts with.
+    #[cfg(feature = "policy")]
+    pub(crate) async fn claims(&self) -> Option<Claims> {
+        match &self.parent {
+            Parent::WebIdentity(token) => token.claims().await,
             _ => None,
         }
     }

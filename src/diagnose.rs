@@ -9,6 +9,7 @@ use crate::chain::{Ask, Hop, RoleChain};
 use crate::error::{Error, timestamp};
 use crate::policy::{By, HopPolicies, Source};
 use crate::role::{CHAINED_LIMIT, Request};
+use crate::start::Claims;
 
 /// The report's lines are broken here, but for what cannot be: ARNs and documents.
 const WIDTH: usize = 96;
@@ -83,6 +84,14 @@ impl RoleChain {
         let mut step = DiagnosisStep::new(self.title(), hop.number, started, self.now());
         step.role_arn = self.role_arn().map(str::to_owned);
         step.asked = hop.asks(caller);
+        step.claims = hop.claims().await;
+        if let Some(claims) = &step.claims {
+            step.asked.extend([
+                ("token's issuer", claims.issuer.clone()),
+                ("its audience", claims.audience.clone()),
+                ("its subject", claims.subject.clone()),
+            ]);
+        }
         step.is_chained = hop.asked(caller).chained && step.role_arn.is_some();
         step.duration = hop.ask.duration();
         let in_hand = match refreshed {
@@ -133,19 +142,23 @@ impl RoleChain {
             && error.role_arn().is_some()
             && !message.contains("MultiFactorAuthentication failed")
             && !message.contains("by root accounts");
-        let asked = self
-            .asked()
-            .into_iter()
-            .find(|asked| asked.hop == last.hop)?;
+        if !of_policies {
+            return None;
+        }
+        let mut asked = self.asked().into_iter();
+        let asked = asked.find(|asked| asked.hop == last.hop)?;
         let source = match asked.by {
-            // Whoever starts the chain, it is a role's session that is refused.
-            By::Role(_) => Source::arn(""),
+            // Whoever starts the chain, here it is a role that is refused.
+            By::Role(_) => return Source::arn("").policies(&asked).ok(),
             By::Source => Source::arn(before.first()?.arn.as_deref()?),
             By::Saml(_) => Source::saml(),
-            // The token alone says whose it is.
-            By::WebIdentity => return None,
+            By::WebIdentity => {
+                let claims = last.claims.as_ref()?;
+                Source::web_identity(&claims.issuer, &claims.audience, &claims.subject)
+            }
         };
-        source.policies(&asked).ok().filter(|_| of_policies)
+        let mut policies = self.policies(source).ok()?.into_iter();
+        policies.find(|hop| hop.hop == last.hop)
     }
 }
 
@@ -226,6 +239,7 @@ pub struct DiagnosisStep {
     pub error: Option<Error>,
     title: String,
     ended: SystemTime,
+    claims: Option<Claims>,
 }
 
 impl DiagnosisStep {
@@ -245,6 +259,7 @@ impl DiagnosisStep {
             error: None,
             title,
             ended,
+            claims: None,
         }
     }
 

@@ -8,6 +8,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "policy")]
+use aws_smithy_json::deserialize::{Token, json_token_iter};
+
 use crate::mfa::{BoxError, Mfa, ProvideMfaCode};
 use crate::role::{Broken, check_mfa, check_region};
 
@@ -102,10 +105,10 @@ pub(crate) struct SessionToken {
 /// Where the token of a web identity comes from: see
 /// [`RoleChain::from_web_identity`](crate::RoleChain::from_web_identity).
 #[derive(Clone)]
-pub struct WebIdentityToken(Token);
+pub struct WebIdentityToken(TokenSource);
 
 #[derive(Clone)]
-enum Token {
+enum TokenSource {
     File(PathBuf),
     Provider(Arc<dyn ProvideToken>),
 }
@@ -132,7 +135,7 @@ impl WebIdentityToken {
     /// A file that holds the token and is read again at each load: EKS and others replace it before
     /// the token expires.
     pub fn from_file(path: impl AsRef<Path>) -> Self {
-        Self(Token::File(path.as_ref().to_owned()))
+        Self(TokenSource::File(path.as_ref().to_owned()))
     }
 
     /// A function that gives a token, called at each load: GitHub Actions' tokens, for one, last
@@ -143,19 +146,73 @@ impl WebIdentityToken {
         Answer: Future<Output = Result<String, E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        Self(Token::Provider(Arc::new(provider)))
+        Self(TokenSource::Provider(Arc::new(provider)))
     }
 
     /// The token of the moment.
     pub(crate) async fn get(&self) -> Result<String, BoxError> {
         let token = match &self.0 {
-            Token::File(path) => std::fs::read_to_string(path).map_err(|error| {
+            TokenSource::File(path) => std::fs::read_to_string(path).map_err(|error| {
                 let named = format!("{}: {error}", path.display());
                 std::io::Error::new(error.kind(), named)
             })?,
-            Token::Provider(provider) => provider.provide().await?,
+            TokenSource::Provider(provider) => provider.provide().await?,
         };
         of_length(&token, "web identity token", 20_000)
+    }
+}
+
+/// What a web identity token says of itself; nobody has checked it.
+#[cfg(feature = "policy")]
+#[derive(Clone, Debug)]
+pub(crate) struct Claims {
+    pub(crate) issuer: String,
+    pub(crate) audience: String,
+    pub(crate) subject: String,
+}
+
+#[cfg(feature = "policy")]
+impl WebIdentityToken {
+    pub(crate) async fn claims(&self) -> Option<Claims> {
+        Claims::read(&self.get().await.ok()?)
+    }
+}
+
+#[cfg(feature = "policy")]
+impl Claims {
+    fn read(token: &str) -> Option<Self> {
+        let mut payload = token.split('.').nth(1)?.replace('-', "+").replace('_', "/");
+        payload += &"=".repeat(payload.len().wrapping_neg() % 4);
+        let json = aws_smithy_types::base64::decode(payload).ok()?;
+        let [mut issuer, mut audience, mut subject] = [None, None, None];
+        let (mut depth, mut name) = (0, String::new());
+        for token in json_token_iter(&json) {
+            match token.ok()? {
+                Token::StartObject { .. } | Token::StartArray { .. } => depth += 1,
+                Token::EndObject { .. } | Token::EndArray { .. } => depth -= 1,
+                Token::ObjectKey { key, .. } if depth == 1 => {
+                    name = key.to_unescaped().ok()?.into_owned();
+                }
+                Token::ValueString { value, .. } => {
+                    let claim = match &*name {
+                        "iss" => &mut issuer,
+                        // One, or a list.
+                        "aud" => &mut audience,
+                        "sub" => &mut subject,
+                        _ => continue,
+                    };
+                    if claim.is_none() {
+                        *claim = Some(value.to_unescaped().ok()?.into_owned());
+                    }
+                }
+                _ => {}
+            }
+        }
+        Some(Self {
+            issuer: issuer?,
+            audience: audience?,
+            subject: subject?,
+        })
     }
 }
 
@@ -170,8 +227,8 @@ fn of_length(token: &str, what: &str, most: usize) -> Result<String, BoxError> {
 impl fmt::Debug for WebIdentityToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Token::File(path) => f.debug_tuple("WebIdentityToken").field(path).finish(),
-            Token::Provider(_) => f.write_str("WebIdentityToken(..)"),
+            TokenSource::File(path) => f.debug_tuple("WebIdentityToken").field(path).finish(),
+            TokenSource::Provider(_) => f.write_str("WebIdentityToken(..)"),
         }
     }
 }

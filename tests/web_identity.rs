@@ -396,3 +396,36 @@ async fn tags_of_a_token_are_inherited_and_need_permission_at_the_next_hop() {
         "{error}"
     );
 }
+
+#[cfg(feature = "policy")]
+#[tokio::test]
+async fn a_diagnosis_reads_the_token_and_says_what_would_let_it_in() {
+    let world = World::new();
+    let token = || {
+        let aud = ["sts.amazonaws.com", "other"];
+        fixed(world.token(json!({"sub": "system:serviceaccount:a:b", "aud": aud})))
+    };
+    let diagnosis = world.chain(token()).diagnose().await;
+    assert!(diagnosis.error().unwrap().is_access_denied(), "{diagnosis}");
+    let text = diagnosis.to_string();
+    for line in [
+        "  token's issuer   https://token.example.com/pool\n",
+        "  its audience     sts.amazonaws.com\n",
+        "  its subject      system:serviceaccount:a:b\n",
+    ] {
+        assert!(text.contains(line), "{line:?} {text}");
+    }
+    let policies = diagnosis.policies().unwrap();
+    assert!(policies.permission_policy.is_none(), "a token needs none");
+    let role = world.aws.role(HUB).trust(policies.trust_policy.compact());
+    role.create().unwrap();
+    let well = world.chain(token()).diagnose().await;
+    assert!(well.is_ok(), "{well}");
+
+    let no_token = fixed("nonsense".to_owned());
+    let diagnosis = world.chain(no_token).diagnose().await;
+    assert!(
+        !diagnosis.is_ok() && diagnosis.policies().is_none(),
+        "{diagnosis}"
+    );
+}
