@@ -621,7 +621,7 @@ impl Ask {
     }
 
     /// How long the session lasts at the most.
-    fn longest(&self) -> Duration {
+    pub(crate) fn longest(&self) -> Duration {
         self.duration().unwrap_or(match self {
             Self::Role(_) => DEFAULT_DURATION,
             Self::SessionToken(_) => DEFAULT_TOKEN_DURATION,

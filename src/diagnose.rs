@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 
+use crate::advice::Call;
 use crate::chain::{Ask, Hop, RoleChain};
 use crate::error::{Error, timestamp};
 use crate::policy::{By, HopPolicies, Source};
@@ -20,7 +21,8 @@ impl RoleChain {
     /// the first refusal. For a person who wonders why it does not work, or whether it will.
     ///
     /// Each hop is [refreshed](Self::refresh), so a code is asked for where one is needed, and the
-    /// credentials in hand stay where a hop is refused. What comes back is this chain's from then on.
+    /// credentials in hand stay where a hop is refused. What comes back is this chain's from then on. The
+    /// source's provider, or whoever gives a web identity's token, is asked twice.
     ///
     /// ```no_run
     /// # async fn example(chain: aws_role_chain::RoleChain) {
@@ -39,19 +41,17 @@ impl RoleChain {
             not_tried: Vec::new(),
             policies: None,
         };
-        let mut caller = None;
-        if let Some(source) = hops[0].source_step().await {
-            caller = source.in_hand;
-            diagnosis.steps.push(source.step);
-        }
+        // This chain is one of its hops, so there is a first one.
+        let mut caller = match hops[0].source_step().await {
+            Some(source) => diagnosis.take(source),
+            None => None,
+        };
         for hop in hops {
-            if diagnosis.error().is_some() {
+            if diagnosis.is_ok() {
+                caller = diagnosis.take(hop.step(caller.as_ref()).await);
+            } else {
                 diagnosis.not_tried.push(hop.title());
-                continue;
             }
-            let tried = hop.step(caller.as_ref(), self.hop().number).await;
-            caller = tried.in_hand;
-            diagnosis.steps.push(tried.step);
         }
         diagnosis.policies = self.would_allow(&diagnosis.steps);
         diagnosis
@@ -62,18 +62,12 @@ impl RoleChain {
         let started = self.now();
         let loaded = self.hop().source().await?;
         let mut step = DiagnosisStep::new("source credentials".to_owned(), 0, started, self.now());
-        let hops = self.hop().number;
-        match &loaded {
-            Err(error) => step.error = Some(error.seen_from(hops)),
-            Ok(credentials) => self.ask_who(credentials, true, hops, &mut step).await,
-        }
-        Some(Tried {
-            in_hand: loaded.ok(),
-            step,
-        })
+        let in_hand = loaded.map_err(|error| step.error = Some(error)).ok();
+        self.ask_who(in_hand.as_ref(), &mut step).await;
+        Some((step, in_hand))
     }
 
-    async fn step(&self, caller: Option<&Credentials>, hops: usize) -> Tried {
+    async fn step(&self, caller: Option<&Credentials>) -> Tried {
         let hop = self.hop();
         let started = self.now();
         let mut refreshed = self.refresh().await;
@@ -94,32 +88,24 @@ impl RoleChain {
         }
         step.is_chained = hop.asked(caller).chained && step.role_arn.is_some();
         step.duration = hop.ask.duration();
-        let in_hand = match refreshed {
-            Ok(()) => self.session().map(|session| session.credentials),
-            Err(error) => {
-                step.error = Some(error.seen_from(hops));
-                None
-            }
-        };
-        if let Some(credentials) = &in_hand {
-            self.ask_who(credentials, false, hops, &mut step).await;
-        }
-        Tried { step, in_hand }
+        step.longest = hop.ask.longest();
+        let refreshed = refreshed.map_err(|error| step.error = Some(error)).ok();
+        let session = refreshed.and_then(|()| self.session());
+        let in_hand = session.map(|session| session.credentials);
+        self.ask_who(in_hand.as_ref(), &mut step).await;
+        (step, in_hand)
     }
 
-    async fn ask_who(
-        &self,
-        credentials: &Credentials,
-        source: bool,
-        hops: usize,
-        step: &mut DiagnosisStep,
-    ) {
+    /// Writes down what came back, if anything did, and whose it is.
+    async fn ask_who(&self, in_hand: Option<&Credentials>, step: &mut DiagnosisStep) {
+        let Some(credentials) = in_hand else { return };
         step.access_key_id = Some(credentials.access_key_id().to_owned());
         step.expiry = credentials.expiry();
         let started = self.now();
-        match self.hop().identity(credentials.clone(), source).await {
+        let asking = self.hop().identity(credentials.clone(), step.hop == 0);
+        match asking.await {
             Ok((arn, account)) => (step.arn, step.account) = (Some(arn), Some(account)),
-            Err(error) => step.error = Some(error.seen_from(hops)),
+            Err(error) => step.error = Some(error),
         }
         step.identity_took = Some(since(started, self.now()));
     }
@@ -162,10 +148,8 @@ impl RoleChain {
     }
 }
 
-struct Tried {
-    step: DiagnosisStep,
-    in_hand: Option<Credentials>,
-}
+/// A step, and the credentials that came of it.
+type Tried = (DiagnosisStep, Option<Credentials>);
 
 /// What became of each hop of a chain; see [`RoleChain::diagnose`].
 ///
@@ -204,6 +188,12 @@ impl Diagnosis {
     pub fn policies(&self) -> Option<&HopPolicies> {
         self.policies.as_ref()
     }
+
+    fn take(&mut self, (mut step, in_hand): Tried) -> Option<Credentials> {
+        step.error = step.error.map(|error| error.seen_from(self.hops));
+        self.steps.push(step);
+        in_hand
+    }
 }
 
 /// One step of a [`Diagnosis`].
@@ -231,7 +221,7 @@ pub struct DiagnosisStep {
     /// The account of that.
     pub account: Option<String>,
     /// How long the credentials took, by the base config's clock, with all that the call had to wait
-    /// for: a person's code; at the first hop the source, which is asked once more.
+    /// for, such as a person's code and, at the first hop, the source.
     pub took: Duration,
     /// How long GetCallerIdentity took.
     pub identity_took: Option<Duration>,
@@ -239,6 +229,7 @@ pub struct DiagnosisStep {
     pub error: Option<Error>,
     title: String,
     ended: SystemTime,
+    longest: Duration,
     claims: Option<Claims>,
 }
 
@@ -259,6 +250,7 @@ impl DiagnosisStep {
             error: None,
             title,
             ended,
+            longest: Duration::ZERO,
             claims: None,
         }
     }
@@ -272,8 +264,8 @@ impl DiagnosisStep {
             let left = since(self.ended, expiry);
             // An answer takes a moment to come.
             let near = |whole: &Duration| whole.abs_diff(left) < Duration::from_secs(60);
-            let whole = self.duration.into_iter().chain([CHAINED_LIMIT]);
-            let got = whole.into_iter().find(near).unwrap_or(left);
+            let whole = [self.longest, CHAINED_LIMIT].into_iter().find(near);
+            let got = whole.unwrap_or(left);
             shown += &format!(", got {} s, until {}", got.as_secs(), timestamp(expiry));
         }
         shown
@@ -282,8 +274,17 @@ impl DiagnosisStep {
 
 impl Hop {
     fn asks(&self, caller: Option<&Credentials>) -> Vec<(&'static str, String)> {
-        let mut asks = vec![("region", self.asked(caller).region.to_owned())];
+        let asked = self.asked(caller);
+        let mut asks = vec![("region", asked.region.to_owned())];
         if let Ask::Role(role) = &self.ask {
+            // An assertion has a name for the session itself.
+            if asked.call != Call::AssumeRoleWithSaml {
+                asks.push(("session name", role.session_name.to_string()));
+            }
+            if asked.call == Call::AssumeRole {
+                let sent = if asked.external_id { "yes" } else { "no" };
+                asks.push(("external ID", format!("sent: {sent}")));
+            }
             self.asks_of_role(role, &mut asks);
         }
         if let Some(mfa) = self.ask.mfa() {
@@ -292,16 +293,9 @@ impl Hop {
         asks
     }
 
+    /// What most roles are not asked for.
     fn asks_of_role(&self, role: &Request, asks: &mut Vec<(&'static str, String)>) {
         let inherited = self.parent.inherited();
-        asks.push(("session name", role.session_name.to_string()));
-        asks.push((
-            "external ID",
-            match role.external_id {
-                Some(_) => "sent: yes".to_owned(),
-                None => "sent: no".to_owned(),
-            },
-        ));
         let tags = role.tags.iter().map(|tag| match tag.transitive {
             true => format!("{} (transitive)", tag.key),
             false => tag.key.clone(),
@@ -311,7 +305,7 @@ impl Hop {
             (None, Some(inherited)) => format!("{inherited} (inherited)"),
             (None, None) => String::new(),
         };
-        let policy = role.policy.as_ref();
+        let policy = role.policy.as_ref().map(|json| json.chars().count());
         let contexts = role
             .provided_contexts
             .iter()
@@ -322,9 +316,7 @@ impl Hop {
             ("source identity", identity),
             (
                 "session policy",
-                policy.map_or_else(String::new, |json| {
-                    format!("{} characters", json.chars().count())
-                }),
+                policy.map_or_else(String::new, |length| format!("{length} characters")),
             ),
             ("policy ARNs", role.policy_arns.join(", ")),
             ("contexts of", contexts.collect::<Vec<_>>().join(", ")),

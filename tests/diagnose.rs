@@ -267,6 +267,7 @@ async fn a_source_that_is_no_good_is_told_with_advice_before_any_role_is_tried()
     assert!(diagnosis.error().unwrap().is_source(), "{diagnosis}");
     let text = diagnosis.to_string();
     assert!(text.contains("no keys in the environment"), "{text}");
+    assert!(text.contains("(hop 1 of 2)"), "{text}");
     assert_eq!(aws.assumed(HUB), 0);
 }
 
@@ -310,10 +311,16 @@ async fn other_starts_are_walked_too() {
         &diagnosis,
         &[
             "hop 1 of 2: GetSessionToken",
+            &format!("  MFA device       {DEVICE}"),
             "hop 2 of 2: AssumeRole arn:aws:iam::222222222222:role/Hub",
         ],
     );
     assert_eq!(diagnosis.steps()[1].arn.as_deref(), Some(USER));
+    let text = diagnosis.to_string();
+    assert!(
+        text.contains("STS's default, got 43200 s, until 20"),
+        "{text}"
+    );
     assert!(diagnosis.steps()[2].is_chained);
     let policies = diagnosis.policies().unwrap();
     assert_eq!(policies.caller, USER);
