@@ -6,6 +6,7 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
@@ -15,7 +16,7 @@ use aws_sdk_firehose::error::ProvideErrorMetadata;
 use aws_sdk_firehose::primitives::Blob;
 use aws_sdk_firehose::types::Record;
 use aws_types::SdkConfig;
-use common::example::{Said, example, put_records};
+use common::example::{Said, example};
 use common::ministack::{Ministack, REGION};
 use common::{EXTERNAL_ID, allow, trusts, trusts_with_external_id};
 
@@ -312,17 +313,8 @@ async fn the_example_puts_its_records_and_says_who_it_was() {
     std::fs::write(&file, lines.concat()).unwrap();
     let dead_letters = folder.join("dead");
     let run = |arguments: &[&str]| -> Said {
-        let output = put_records()
-            .env("AWS_ACCESS_KEY_ID", world.keys.access_key_id())
-            .env("AWS_SECRET_ACCESS_KEY", world.keys.secret_access_key())
-            .args([
-                "--role-arn",
-                WRITER,
-                "--region",
-                REGION,
-                "--endpoint-url",
-                &world.server.url(),
-            ])
+        let output = as_user(&world, "put_records")
+            .args(["--role-arn", WRITER])
             .arg("--dead-letter")
             .arg(&dead_letters)
             .args(arguments)
@@ -375,30 +367,30 @@ async fn the_example_puts_its_records_and_says_who_it_was() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// An example, with B's user's keys.
+fn as_user(world: &World, name: &str) -> Command {
+    let mut program = example(name);
+    program
+        .env("AWS_ACCESS_KEY_ID", world.keys.access_key_id())
+        .env("AWS_SECRET_ACCESS_KEY", world.keys.secret_access_key())
+        .args(["--region", REGION, "--endpoint-url", &world.server.url()]);
+    program
+}
+
 #[tokio::test]
 async fn the_doctor_s_policies_cure_what_it_found() {
     let Some(world) = World::new().await else {
         return;
     };
-    let role = format!("arn:aws:iam::{C}:role/Reader");
+    let server = &world.server;
+    let nobody = trusts_with_external_id("444444444444");
+    server.make_role(C, "Reader", &nobody, &allow("s3:*")).await;
     let run = || -> Said {
-        let output = example("doctor")
-            .env("AWS_ACCESS_KEY_ID", world.keys.access_key_id())
-            .env("AWS_SECRET_ACCESS_KEY", world.keys.secret_access_key())
-            .args(["--region", REGION, "--endpoint-url", &world.server.url()])
-            .args(["--role-arn", &role, "--external-id", EXTERNAL_ID])
-            .output()
-            .unwrap();
-        output.into()
+        let mut doctor = as_user(&world, "doctor");
+        doctor.arg(format!("--role-arn=arn:aws:iam::{C}:role/Reader"));
+        doctor.args(["--external-id", EXTERNAL_ID]);
+        doctor.output().unwrap().into()
     };
-    world
-        .make_role(
-            C,
-            "Reader",
-            &trusts_with_external_id("444444444444"),
-            &allow("s3:*"),
-        )
-        .await;
     let refused = run();
     assert!(
         !refused.ok && refused.out.contains("AccessDenied"),
@@ -411,13 +403,69 @@ async fn the_doctor_s_policies_cure_what_it_found() {
     let json = &below[below.find('{').unwrap()..];
     let mut documents = serde_json::Deserializer::from_str(json).into_iter::<serde_json::Value>();
     let trust = documents.next().unwrap().unwrap().to_string();
-    let iam = iam(&world.server.administrator(C).await);
-    iam.update_assume_role_policy()
-        .role_name("Reader")
-        .policy_document(trust)
-        .send()
-        .await
-        .unwrap();
+    let update = server.iam(C).await.update_assume_role_policy();
+    let update = update.role_name("Reader").policy_document(trust);
+    update.send().await.unwrap();
     let well = run();
     assert!(well.ok && well.out.contains("\nall is well: "), "{well:?}");
+}
+
+#[tokio::test]
+async fn each_tenant_s_records_reach_its_own_stream_or_the_summary() {
+    let Some(world) = World::new().await else {
+        return;
+    };
+    let server = &world.server;
+    server
+        .make_role(B, "Hub", &trusts(B), &allow("sts:*"))
+        .await;
+    let may_put = allow("firehose:PutRecordBatch");
+    let trust = trusts_with_external_id(B);
+    server.make_role(C, "Writer", &trust, &may_put).await;
+    let folder = std::env::temp_dir().join(format!("tenants-e2e-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("records.ndjson"), "one\ntwo\n").unwrap();
+    let customer = |name: &str, role: &str, external_id: &str| {
+        serde_json::json!({
+            "name": name, "role_arn": role, "external_id": external_id, "stream": STREAM,
+            "region": REGION,
+        })
+    };
+    let in_c = format!("arn:aws:iam::{C}:role/Writer");
+    let customers = serde_json::json!([
+        customer("good", WRITER, EXTERNAL_ID),
+        customer("streamless", &in_c, EXTERNAL_ID),
+        customer("stranger", WRITER, "wrong"),
+        customer("ours", &format!("arn:aws:iam::{B}:role/Hub"), EXTERNAL_ID),
+    ]);
+    std::fs::write(folder.join("customers.json"), customers.to_string()).unwrap();
+    let output = as_user(&world, "tenants")
+        .arg(format!("--hub-arn=arn:aws:iam::{B}:role/Hub"))
+        .args(["--customers", "customers.json", "records.ndjson"])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    let said = Said::from(output);
+    assert!(!said.ok && !said.out.contains(EXTERNAL_ID), "{said:?}");
+    for (line, (counts, why)) in said.out.lines().skip(1).zip([
+        ("good               2         0  ", "-"),
+        (
+            "streamless         0         2  ",
+            "ResourceNotFoundException: ",
+        ),
+        ("stranger           0         2  ", "AccessDenied: "),
+        (
+            "ours               0         2  ",
+            "must not be a role of account",
+        ),
+    ]) {
+        assert!(line.starts_with(counts) && line.contains(why), "{line:?}");
+    }
+    assert_eq!(said.out.lines().count(), 5, "{said:?}");
+    let delivered = world.delivered().await;
+    assert_eq!(
+        delivered,
+        BTreeSet::from([b"one\n".to_vec(), b"two\n".to_vec()])
+    );
+    std::fs::remove_dir_all(folder).unwrap();
 }
