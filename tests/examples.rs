@@ -309,6 +309,55 @@ fn a_customer_s_row_that_is_incomplete_is_one_more_that_refuses() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_in_the_summary_with_those_who_had_no_turn() {
+    // Whoever asks this STS waits.
+    let sts = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = folder("tenants-interrupt");
+    let sample = include_str!("../examples/tenants/customers.json");
+    std::fs::write(folder.join("customers.json"), sample).unwrap();
+    std::fs::write(folder.join("records.ndjson"), "one\n").unwrap();
+    let program = example("tenants")
+        .env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .args([
+            "--hub-arn",
+            HUB,
+            "--region",
+            "eu-west-1",
+            "--concurrency",
+            "1",
+        ])
+        .arg(format!(
+            "--endpoint-url=http://{}",
+            sts.local_addr().unwrap()
+        ))
+        .args(["--customers", "customers.json", "records.ndjson"])
+        .current_dir(&folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let asks = sts.accept().unwrap();
+    let pid = program.id().to_string();
+    let sent = Command::new("kill").args(["-INT", &pid]).status();
+    assert!(sent.unwrap().success());
+    drop((asks, sts));
+    let said = Said::from(program.wait_with_output().unwrap());
+    assert!(!said.ok, "{said:?}");
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert!(lines[1].contains("STS could not be called"), "{said:?}");
+    assert_eq!(lines.len(), 7, "{said:?}");
+    for line in &lines[2..] {
+        assert!(
+            line.ends_with("0         1      0.0  interrupted"),
+            "{line:?}"
+        );
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 const HUB: &str = "arn:aws:iam::333333333333:role/Hub";
 const WRITER: &str = "arn:aws:iam::222222222222:role/FirehoseWriter";
 

@@ -235,18 +235,27 @@ fn wait_before(attempt: u32) -> Duration {
     longest.mul_f64(fastrand::f64() / 2.0 + 0.5)
 }
 
-/// Ctrl-C, or a container's end.
+/// Ctrl-C, or a container's end; noticed also while nobody waits for it.
 pub struct Interrupt {
     #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
+    signals: [tokio::signal::unix::Signal; 2],
+    #[cfg(windows)]
+    ctrl_c: tokio::signal::windows::CtrlC,
     seen: bool,
 }
 
 impl Interrupt {
     pub fn new() -> io::Result<Self> {
+        #[cfg(unix)]
+        use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             #[cfg(unix)]
-            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
+            signals: [
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+            ],
+            #[cfg(windows)]
+            ctrl_c: tokio::signal::windows::ctrl_c()?,
             seen: false,
         })
     }
@@ -257,12 +266,15 @@ impl Interrupt {
             return;
         }
         #[cfg(unix)]
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = self.terminate.recv() => {}
+        {
+            let [interrupt, terminate] = &mut self.signals;
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
         }
-        #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
+        #[cfg(windows)]
+        self.ctrl_c.recv().await;
         self.seen = true;
     }
 }
