@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use aws_credential_types::Credentials;
 use aws_sdk_iam::Client;
-use common::example::{Said, built, put_records, without_settings};
+use common::example::{Said, example, put_records};
 use common::ministack::{Ministack, REGION};
 use common::{EXTERNAL_ID, USER, allow};
 
@@ -74,7 +74,7 @@ impl World {
             true => &[],
             false => &["--stream", STREAM],
         };
-        let output = without_settings(built("setup_iam"))
+        let output = example("setup_iam")
             .env(
                 "AWS_SHARED_CREDENTIALS_FILE",
                 self.folder.join("credentials"),

@@ -5,7 +5,7 @@ mod common;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use aws_credential_types::provider::ProvideCredentials;
 use aws_role_chain::test_util::{Fault, Simulator};

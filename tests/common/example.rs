@@ -12,12 +12,7 @@ pub fn put_records() -> Command {
 
 /// A built example, without the AWS settings of whoever runs the tests.
 pub fn example(name: &str) -> Command {
-    without_settings(built(name))
-}
-
-/// A program, without the AWS settings of whoever runs the tests.
-pub fn without_settings(program: PathBuf) -> Command {
-    let mut command = Command::new(program);
+    let mut command = Command::new(built(name));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("AWS_") {
             command.env_remove(name);
