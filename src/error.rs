@@ -214,14 +214,18 @@ impl Error {
         advice: Vec<String>,
         source: Option<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self::of(What {
+        let what = What {
             kind,
             role_arn,
             hop,
             asked_who: false,
             advice,
             source,
-        })
+        };
+        Self {
+            what: Arc::new(what),
+            hops: hop,
+        }
     }
 
     /// STS does not say whose the credentials of this hop are.
@@ -232,21 +236,12 @@ impl Error {
         advice: Vec<String>,
         source: Option<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self::of(What {
-            kind,
-            role_arn: None,
-            hop,
-            asked_who: true,
-            advice,
-            source,
-        })
-    }
-
-    fn of(what: What) -> Self {
-        Self {
-            hops: what.hop,
-            what: Arc::new(what),
+        let mut error = Self::new(kind, None, hop, advice, source);
+        // Nobody shares it yet.
+        if let Some(what) = Arc::get_mut(&mut error.what) {
+            what.asked_who = true;
         }
+        error
     }
 
     /// The base config lacks something.

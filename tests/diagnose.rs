@@ -32,6 +32,17 @@ fn asking(base: &SdkConfig) -> RoleChain {
     RoleChain::new(base, hub).unwrap().assume(tenant).unwrap()
 }
 
+fn aws_for_two_hours() -> (Simulator, SdkConfig) {
+    let (aws, base) = aws();
+    aws.role(HUB)
+        .trust(trusts(USER))
+        .policy(allow("sts:*"))
+        .max_session_duration(2 * HOUR)
+        .create()
+        .unwrap();
+    (aws, base)
+}
+
 #[track_caller]
 fn assert_prints(diagnosis: &Diagnosis, lines: &[&str]) {
     let text = diagnosis.to_string();
@@ -45,13 +56,7 @@ fn assert_prints(diagnosis: &Diagnosis, lines: &[&str]) {
 
 #[tokio::test(start_paused = true)]
 async fn where_all_is_well_it_says_at_each_hop_who_asked_for_what_and_got_what() {
-    let (aws, base) = aws();
-    aws.role(HUB)
-        .trust(trusts(USER))
-        .policy(allow("sts:*"))
-        .max_session_duration(2 * HOUR)
-        .create()
-        .unwrap();
+    let (aws, base) = aws_for_two_hours();
     aws.set_latency(Duration::from_millis(20));
     let chain = asking(&base);
 
@@ -378,13 +383,7 @@ async fn a_chain_at_work_goes_on_with_what_it_has_when_a_hop_is_refused() {
 
 #[tokio::test]
 async fn nothing_secret_is_in_it_but_the_external_id_in_the_trust_policy() {
-    let (aws, base) = aws();
-    aws.role(HUB)
-        .trust(trusts(USER))
-        .policy(allow("sts:*"))
-        .max_session_duration(2 * HOUR)
-        .create()
-        .unwrap();
+    let (aws, base) = aws_for_two_hours();
     let keys = base.credentials_provider().unwrap();
     let keys = keys.provide_credentials().await.unwrap();
     let chain = asking(&base);
