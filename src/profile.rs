@@ -257,7 +257,11 @@ impl ProfileLoader {
             {
                 role = role.with_cli_cache(entry);
             }
-            let chain = RoleChain::assume_from(parent, base, role);
+            let chain = match by_token {
+                true => role.check_for_token(false),
+                false => Ok(()),
+            };
+            let chain = chain.and_then(|()| RoleChain::assume_from(parent, base, role));
             parent = Parent::Chain(chain.map_err(|error| Broken::of_role(profile.name(), error))?);
         }
         match parent {

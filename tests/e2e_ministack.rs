@@ -304,7 +304,8 @@ async fn the_example_puts_its_records_and_says_who_it_was() {
     let Some(world) = World::new().await else {
         return;
     };
-    let folder = std::env::temp_dir().join(format!("put-records-{}", std::process::id()));
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("put-records-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("records.ndjson");
     let lines: Vec<String> = (0..1234)
@@ -422,7 +423,8 @@ async fn each_tenant_s_records_reach_its_own_stream_or_the_summary() {
     let may_put = allow("firehose:PutRecordBatch");
     let trust = trusts_with_external_id(B);
     server.make_role(C, "Writer", &trust, &may_put).await;
-    let folder = std::env::temp_dir().join(format!("tenants-e2e-{}", std::process::id()));
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("tenants-e2e-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("records.ndjson"), "one\ntwo\n").unwrap();
     let customer = |name: &str, role: &str, external_id: &str| {

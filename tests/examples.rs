@@ -10,7 +10,8 @@ use common::example::{Said, built, example, put_records};
 
 /// Runs `put_records --local` with `input` on stdin, in a folder of its own.
 fn run(name: &str, arguments: &[&str], input: Option<&[u8]>) -> (Said, PathBuf) {
-    let folder = std::env::temp_dir().join(format!("put-records-{name}-{}", std::process::id()));
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("put-records-{name}-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     let mut program = put_records()
@@ -138,7 +139,8 @@ fn what_was_read_before_a_record_that_cannot_be_kept_is_sent() {
 
 #[test]
 fn a_dead_letter_file_is_not_read_and_written_at_once() {
-    let folder = std::env::temp_dir().join(format!("put-records-same-{}", std::process::id()));
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("put-records-same-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("put_records.dead-letter"), "one\n").unwrap();
     let output = put_records()
@@ -188,7 +190,8 @@ fn the_last_line_needs_no_line_feed_and_a_missing_file_is_named() {
 
 /// A folder of this test's own, and empty.
 fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("{name}-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     folder
@@ -507,7 +510,8 @@ fn a_web_identity_and_a_saml_assertion_say_who_they_are() {
 #[test]
 fn what_a_sign_in_program_says_reaches_the_person() {
     use std::os::unix::fs::PermissionsExt;
-    let program = std::env::temp_dir().join(format!("sign-in-{}", std::process::id()));
+    let program = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("sign-in-{}", std::process::id()));
     std::fs::write(
         &program,
         "#!/bin/sh\necho 'the account is locked' >&2\nexit 3\n",

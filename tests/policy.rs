@@ -866,7 +866,8 @@ fn a_role_s_own_permissions_are_for_one_stream_or_one_prefix() {
 /// What `parliament` finds in these documents, by their names.
 fn findings(documents: &[(String, Value)]) -> Option<Vec<Value>> {
     let program = pypi::program("parliament", "1.6.4")?;
-    let folder = std::env::temp_dir().join(format!("policies-{}", std::process::id()));
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("policies-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     for (name, document) in documents {
         std::fs::write(folder.join(format!("{name}.json")), document.to_string()).unwrap();

@@ -24,7 +24,8 @@ impl World {
     /// IAM and no more, and `orders`, the caller's own.
     async fn new(test: &str) -> Option<Self> {
         let server = Ministack::start()?;
-        let folder = std::env::temp_dir().join(format!("setup-iam-{test}-{}", std::process::id()));
+        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("setup-iam-{test}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let world = Self { server, folder };
         let mut profiles = String::new();

@@ -100,7 +100,8 @@ fn fixed(token: String) -> WebIdentityToken {
 }
 
 fn file(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("role-chain-{name}-{}", std::process::id()))
+    std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("role-chain-{name}-{}", std::process::id()))
 }
 
 #[tokio::test]
@@ -428,4 +429,58 @@ async fn a_diagnosis_reads_the_token_and_says_what_would_let_it_in() {
         !diagnosis.is_ok() && diagnosis.policies().is_none(),
         "{diagnosis}"
     );
+}
+
+#[cfg(feature = "cli-cache")]
+#[tokio::test(start_paused = true)]
+async fn a_profile_s_web_identity_takes_what_a_token_s_role_can_be_asked_for() {
+    let world = World::new();
+    let folder = file("profile");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (config, token) = (folder.join("config"), folder.join("token"));
+    std::fs::write(&token, world.token(json!({}))).unwrap();
+    let pod = format!(
+        "role_arn = {HUB}\nweb_identity_token_file = {}\n",
+        token.display()
+    );
+    let profiles = format!(
+        "[profile app]\nrole_arn = {TENANT}\nsource_profile = pod\n\
+         [profile pod]\n{pod}role_session_name = orders\nduration_seconds = 7200\nexternal_id = ignored\nregion = us-east-2\n\
+         [profile tagged]\n{pod}session_tags = team=payments\n\
+         [profile named]\n{pod}source_identity = ada\n"
+    );
+    std::fs::write(&config, profiles).unwrap();
+    let cache = folder.join("cache");
+    let loader = |name: &str| {
+        let loader = RoleChain::from_profile(name).base(&world.base);
+        loader.config_file(&config).cli_cache_in(&cache)
+    };
+    loader("app").load().await.unwrap().refresh().await.unwrap();
+    let calls = world.aws.calls();
+    let pod = &calls[0];
+    assert_eq!(pod.action, "AssumeRoleWithWebIdentity");
+    assert_eq!(pod.session_name.as_deref(), Some("orders"));
+    assert_eq!(pod.duration_seconds.as_deref(), Some("7200"));
+    assert_eq!(pod.host, "sts.us-east-2.amazonaws.com");
+    assert_eq!(calls[1].action, "AssumeRole");
+    // The tenant's is kept, the pod's own is not.
+    loader("pod").load().await.unwrap().refresh().await.unwrap();
+    assert_eq!(world.aws.assumed(HUB), 2);
+    let entries = std::fs::read_dir(&cache).unwrap();
+    let entries = entries.filter(|file| {
+        let file = file.as_ref().unwrap().path();
+        file.extension()
+            .is_some_and(|extension| extension == "json")
+    });
+    assert_eq!(entries.count(), 1);
+
+    for (profile, key) in [("tagged", "session_tags"), ("named", "source_identity")] {
+        let error = loader(profile).load().await.unwrap_err();
+        assert_eq!(error.field(), Some(key), "{error}");
+        assert!(
+            error.to_string().contains("AssumeRoleWithWebIdentity"),
+            "{error}"
+        );
+    }
+    std::fs::remove_dir_all(folder).unwrap();
 }
