@@ -296,7 +296,6 @@ impl Source {
         // Checked when the role was added.
         let partition = role_arn.split(':').nth(1).unwrap_or("aws");
         let account = &*asked.role.account;
-        let provider = |kind, name| format!("arn:{partition}:iam::{account}:{kind}/{name}");
         let (caller, trust) = match (&asked.by, &self.start) {
             (
                 By::WebIdentity,
@@ -310,7 +309,7 @@ impl Source {
                 let mut conditions = Conditions::default();
                 conditions.one("StringEquals", &format!("{issuer}:aud"), audience);
                 conditions.one("StringEquals", &format!("{issuer}:sub"), subject);
-                let provider = provider("oidc-provider", issuer);
+                let provider = format!("arn:{partition}:iam::{account}:oidc-provider/{issuer}");
                 let trust = federated("AssumeRoleWithWebIdentity", &provider, conditions);
                 (provider, trust)
             }
