@@ -8,13 +8,15 @@
 //! held across an await.
 
 use std::future::Future;
+use std::ops::{Deref, DerefMut};
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::{ArcSwap, Guard};
 use aws_credential_types::Credentials;
 use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
@@ -136,10 +138,13 @@ struct Inner<L> {
     loader: L,
     time: SharedTimeSource,
     sleep: Option<SharedAsyncSleep>,
-    state: RwLock<State>,
+    /// Replaced as a whole, so that callers on many threads read it without a lock.
+    state: ArcSwap<State>,
+    /// Held by whoever replaces it.
+    turn: Mutex<()>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     entry: Option<Entry>,
     /// The last load, if it failed.
@@ -173,6 +178,34 @@ impl State {
     }
 }
 
+/// A change of the state: made to a copy, and seen by all when this is dropped.
+struct Change<'a> {
+    // Dropped first, and so never held while what was replaced is dropped.
+    _turn: MutexGuard<'a, ()>,
+    current: &'a ArcSwap<State>,
+    state: Arc<State>,
+}
+
+impl Deref for Change<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Change<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        Arc::make_mut(&mut self.state)
+    }
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        self.state = self.current.swap(self.state.clone());
+    }
+}
+
 type Outcome = Result<(), Error>;
 
 /// A load under way.
@@ -196,6 +229,7 @@ enum Boarding {
 }
 
 /// Credentials in hand.
+#[derive(Clone)]
 struct Entry {
     session: Session,
     window: Window,
@@ -204,15 +238,7 @@ struct Entry {
     suspect: bool,
     /// Refreshes these credentials in their advisory window; set when they are first handed out,
     /// so that a cell nobody uses stops calling STS.
-    timer: Option<AbortHandle>,
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        if let Some(timer) = &self.timer {
-            timer.abort();
-        }
-    }
+    timer: Option<Arc<Timer>>,
 }
 
 impl Entry {
@@ -220,7 +246,16 @@ impl Entry {
         // A timer that was dropped with its runtime counts as finished.
         self.timer
             .as_ref()
-            .is_some_and(|timer| !timer.is_finished())
+            .is_some_and(|timer| !timer.0.is_finished())
+    }
+}
+
+/// Ends with the credentials that it refreshes.
+struct Timer(AbortHandle);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -330,7 +365,8 @@ impl<L: Load> Cell<L> {
             loader,
             time,
             sleep,
-            state: RwLock::default(),
+            state: ArcSwap::default(),
+            turn: Mutex::default(),
         }))
     }
 
@@ -338,7 +374,7 @@ impl<L: Load> Cell<L> {
         &self.0.loader
     }
 
-    /// The path of nearly every call: a lock, a look at the clock, a clone.
+    /// The path of nearly every call: an atomic load, a look at the clock, a clone.
     pub(crate) fn take(&self) -> Taken {
         let now = self.0.time.now();
         let state = self.0.read();
@@ -542,7 +578,6 @@ impl<L: Load> Cell<L> {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let now = self.0.time.now();
-        // Read once: a second read while a writer waits would never come back.
         let state = self.0.read();
         Snapshot {
             session: state.entry.as_ref().map(|entry| entry.session.clone()),
@@ -618,7 +653,7 @@ impl<L: Load> Cell<L> {
             && now < entry.window.expiry
         {
             let timer = runtime.spawn(keep_fresh(Arc::downgrade(&self.0), sleep.clone()));
-            entry.timer = Some(timer.abort_handle());
+            entry.timer = Some(Arc::new(Timer(timer.abort_handle())));
         }
     }
 }
@@ -667,7 +702,7 @@ impl<L: Load> Inner<L> {
         match loaded {
             Ok(session) => {
                 state.brought = number;
-                let replaced = state.entry.replace(Entry {
+                state.entry = Some(Entry {
                     window: Window::new(now, session.expiry, fastrand::f64()),
                     session,
                     landed: now,
@@ -675,8 +710,6 @@ impl<L: Load> Inner<L> {
                     timer: None,
                 });
                 state.failure = None;
-                drop(state);
-                drop(replaced);
                 Ok(())
             }
             // Nothing was tried: whoever waits tries.
@@ -725,13 +758,18 @@ impl<L: Load> Inner<L> {
         Some(state.due()?.duration_since(now).unwrap_or_default())
     }
 
-    // Nothing under these locks can panic half-way, so a poisoned one still holds good state.
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> Guard<Arc<State>> {
+        self.state.load()
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> Change<'_> {
+        // Nothing in a turn can panic half-way, so a poisoned one leaves a good state.
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        Change {
+            _turn: turn,
+            current: &self.state,
+            state: self.state.load_full(),
+        }
     }
 }
 
