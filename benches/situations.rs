@@ -1,190 +1,407 @@
-//! The situations that the crate is for, beside aws-config's own provider, in one run:
-//! `cargo bench --bench situations`.
+//! The situations that the crate is for, beside aws-config's own providers, in one run:
+//! `cargo bench --bench situations`. Names of situations after `--` leave out the others.
 //!
-//! STS is a stand-in on loopback in the same process, on a thread of its own; its latency is a timer's, so a
-//! round trip takes somewhat longer.
+//! STS is a stand-in on loopback in the same process, on a thread of its own.
 
 mod common;
 
-use std::future::Future;
+use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use aws_credential_types::provider::ProvideCredentials;
+use aws_config::sts::AssumeRoleProvider;
 use aws_role_chain::{Role, RoleChain};
-use common::{HUB, StandIn, ours, role, sdks};
+use aws_sdk_sts::config::IdentityCache;
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
+use aws_smithy_async::time::{SharedTimeSource, TimeSource};
+use common::{
+    CERTIFICATE, Cached, Calls, Contestant, HUB, Mood, Nested, Ours, Profiles, SdkCache, Setup,
+    StandIn, role, show, timed,
+};
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-const LATENCY: Duration = Duration::from_millis(20);
-
 fn main() {
+    // The SDK's HTTP client reads its trusted certificates from where this says.
+    if std::env::var_os("SSL_CERT_FILE").is_none_or(|file| file != CERTIFICATE) {
+        let mut this = Command::new(std::env::current_exe().expect("a path"));
+        let args = std::env::args_os().skip(1);
+        let status = this.args(args).env("SSL_CERT_FILE", CERTIFICATE).status();
+        std::process::exit(status.expect("a process").code().unwrap_or(1));
+    }
+    let mut asked = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect::<Vec<_>>();
+    if asked.is_empty() {
+        asked = [
+            "cold",
+            "herd",
+            "impatient",
+            "refresh",
+            "outage",
+            "partitions",
+        ]
+        .map(str::to_owned)
+        .into();
+    }
     let runtime = Runtime::new().expect("a runtime");
-    // The first connection of a process pays for what the later ones find.
     runtime.block_on(async {
-        let sts = StandIn::start(Duration::ZERO);
-        let _ = ours(&sts.config(), 1).provide_credentials().await;
-        let _ = sdks(&sts.config(), 1).await.provide_credentials().await;
-    });
-    println!("| situation | provider | wall | STS requests | connections |");
-    println!("|---|---|---|---|---|");
-    runtime.block_on(async {
-        cold_start().await;
-        herd().await;
-        denied().await;
-        impatient().await;
-        for tenants in [100, 1_000, 10_000] {
-            fork(tenants).await;
+        // The first connection of a process pays for what the later ones find.
+        let sts = StandIn::start(Setup {
+            tls: true,
+            ..Setup::default()
+        });
+        let _ = Ours::new(&sts.config(), 1).await.call().await;
+        let _ = Nested::new(&sts.config(), 1).await.call().await;
+        for situation in asked {
+            match &*situation {
+                "cold" => cold().await,
+                "herd" => herd().await,
+                "impatient" => impatient().await,
+                "refresh" => refresh().await,
+                "outage" => outage().await,
+                "partitions" => partitions().await,
+                other => panic!("no such situation: {other}"),
+            }
         }
     });
 }
 
-fn row(situation: &str, provider: &str, wall: Duration, sts: &StandIn) {
-    let (requests, connections) = (sts.requests(), sts.connections());
-    println!("| {situation} | {provider} | {wall:.1?} | {requests} | {connections} |");
-}
-
-async fn timed<T>(work: impl Future<Output = T>) -> (Duration, T) {
-    let started = Instant::now();
-    let done = work.await;
-    (started.elapsed(), done)
-}
-
-/// The middle of nine.
-async fn cold_start() {
+/// 1 to 4 hops, with TLS and without; the middle of eleven.
+async fn cold() {
+    println!(
+        "\n| cold start | provider | HTTP | over n round trips | HTTPS | requests | connections |"
+    );
+    println!("|---|---|---|---|---|---|---|");
     for hops in 1..=4 {
-        let situation = format!("cold start, {hops} hops");
-        let (mut ours_took, mut sdk_took) = (Vec::new(), Vec::new());
-        let (mut ours_sts, mut sdk_sts) = (None, None);
-        for _ in 0..9 {
-            let sts = StandIn::start(LATENCY);
-            let chain = ours(&sts.config(), hops);
-            ours_took.push(timed(chain.provide_credentials()).await.0);
-            ours_sts = Some(sts);
-            let sts = StandIn::start(LATENCY);
-            let provider = sdks(&sts.config(), hops).await;
-            sdk_took.push(timed(provider.provide_credentials()).await.0);
-            sdk_sts = Some(sts);
-        }
-        for (provider, mut took, sts) in [
-            ("aws-role-chain", ours_took, ours_sts),
-            ("AssumeRoleProvider", sdk_took, sdk_sts),
-        ] {
-            took.sort();
-            row(&situation, provider, took[4], &sts.expect("nine runs"));
-        }
+        cold_start::<Ours>(hops).await;
+        cold_start::<Nested>(hops).await;
+        cold_start::<Profiles>(hops).await;
     }
 }
 
-async fn all_at_once<P: ProvideCredentials + 'static>(provider: P, callers: usize) -> usize {
-    let provider = Arc::new(provider);
-    let mut calls = JoinSet::new();
-    for _ in 0..callers {
-        let provider = provider.clone();
-        calls.spawn(async move { provider.provide_credentials().await.is_ok() });
+async fn cold_start<C: Contestant>(hops: usize) {
+    let mut took = [Calls::default(), Calls::default()];
+    let mut round_trips = Calls::default();
+    let mut counts = [(0, 0); 2];
+    for _ in 0..11 {
+        for (tls, took) in [false, true].into_iter().zip(&mut took) {
+            let sts = StandIn::start(Setup {
+                tls,
+                ..Setup::default()
+            });
+            let contestant = C::new(&sts.config(), hops).await;
+            let (wall, served) = timed(contestant.call()).await;
+            took.add(wall, served.is_ok());
+            counts[usize::from(tls)] = (sts.requests(), sts.connections());
+            if !tls {
+                round_trips.add(sts.round_trips(hops).await, true);
+            }
+        }
+    }
+    assert_eq!(counts[0], counts[1], "with TLS as without");
+    let [http, https] = took.map(|mut took| took.percentile(0.5));
+    let over = http.as_secs_f64() / round_trips.percentile(0.5).as_secs_f64() - 1.0;
+    let (requests, connections) = counts[0];
+    println!(
+        "| {hops} hops | {} | {} | {:+.1} % | {} | {requests} | {connections} |",
+        C::NAME,
+        show(http),
+        over * 100.0,
+        show(https),
+    );
+}
+
+/// A thousand callers at once with nothing in hand, STS well and STS refusing.
+async fn herd() {
+    println!(
+        "\n| 1,000 callers at once, 2 hops | provider | served | p50 | p99 | max | requests | connections |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for mood in [Mood::Well, Mood::Denying] {
+        herd_of::<Ours>(mood).await;
+        herd_of::<Nested>(mood).await;
+        herd_of::<Cached>(mood).await;
+        herd_of::<Profiles>(mood).await;
+    }
+}
+
+async fn herd_of<C: Contestant>(mood: Mood) {
+    let sts = StandIn::start(Setup::default());
+    sts.set(mood);
+    let contestant = Arc::new(C::new(&sts.config(), 2).await);
+    let mut callers = JoinSet::new();
+    for _ in 0..1000 {
+        callers.spawn(call(contestant.clone(), None));
+    }
+    let calls = all(callers).await;
+    println!(
+        "| STS is {mood:?} | {} | {} | {calls} | {} | {} |",
+        C::NAME,
+        calls.len() - calls.failed,
+        sts.requests(),
+        sts.connections(),
+    );
+}
+
+/// One call; after `deadline` its caller gives up.
+async fn call<C: Contestant>(contestant: Arc<C>, deadline: Option<Duration>) -> (Duration, bool) {
+    timed(async {
+        match deadline {
+            None => contestant.call().await.is_ok(),
+            Some(deadline) => tokio::time::timeout(deadline, contestant.call())
+                .await
+                .is_ok_and(|served| served.is_ok()),
+        }
+    })
+    .await
+}
+
+async fn all(callers: JoinSet<(Duration, bool)>) -> Calls {
+    let mut calls = Calls::default();
+    for (took, served) in callers.join_all().await {
+        calls.add(took, served);
     }
     calls
-        .join_all()
-        .await
-        .into_iter()
-        .filter(|served| *served)
-        .count()
 }
 
-async fn herd() {
-    let situation = "1,000 callers at once, 2 hops, cold";
-    let sts = StandIn::start(LATENCY);
-    let (wall, served) = timed(all_at_once(ours(&sts.config(), 2), 1000)).await;
-    assert_eq!(served, 1000);
-    row(situation, "aws-role-chain", wall, &sts);
-    let sts = StandIn::start(LATENCY);
-    let (wall, _) = timed(all_at_once(sdks(&sts.config(), 2).await, 1000)).await;
-    row(situation, "AssumeRoleProvider", wall, &sts);
-}
-
-async fn denied() {
-    let situation = "1,000 callers at once, AccessDenied";
-    let sts = StandIn::denying(LATENCY);
-    let (wall, _) = timed(all_at_once(ours(&sts.config(), 1), 1000)).await;
-    row(situation, "aws-role-chain", wall, &sts);
-    let sts = StandIn::denying(LATENCY);
-    let (wall, _) = timed(all_at_once(sdks(&sts.config(), 1).await, 1000)).await;
-    row(situation, "AssumeRoleProvider", wall, &sts);
-}
-
-/// Callers that give up before the load ends.
+/// Callers that give up, one after another, before the load can end.
 async fn impatient() {
-    let patience = LATENCY * 3 / 2;
-    let served = async |provider: &dyn ProvideCredentials| {
-        let mut served = 0;
-        for _ in 0..50 {
-            let answer = tokio::time::timeout(patience, provider.provide_credentials()).await;
-            served += usize::from(matches!(answer, Ok(Ok(_))));
-        }
-        served
+    println!(
+        "\n| 50 callers, each with 1½ round trips of patience, 2 hops | served | requests | connections |"
+    );
+    println!("|---|---|---|---|");
+    impatient_at::<Ours>().await;
+    impatient_at::<Nested>().await;
+    impatient_at::<Cached>().await;
+    impatient_at::<Profiles>().await;
+}
+
+async fn impatient_at<C: Contestant>() {
+    let setup = Setup::default();
+    let patience = setup.latency * 3 / 2;
+    let sts = StandIn::start(setup);
+    let contestant = Arc::new(C::new(&sts.config(), 2).await);
+    let mut served = 0;
+    for _ in 0..50 {
+        served += usize::from(call(contestant.clone(), Some(patience)).await.1);
+    }
+    println!(
+        "| {} | {served} | {} | {} |",
+        C::NAME,
+        sts.requests(),
+        sts.connections()
+    );
+}
+
+/// 200 calls a second over refreshes, beside a chain at rest; all at the same time. Sessions of 12 s: the
+/// SDK's cache begins 5 to 10 s before expiry, this crate 4½ to 9 s.
+async fn refresh() {
+    println!(
+        "\n| 200 calls a second for 40 s, sessions of 12 s, STS at 200 ms | while | calls | failed | p50 | p99 | max | requests |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    let (ours, cached, profiles) = tokio::join!(
+        under_load::<Ours>(),
+        under_load::<Cached>(),
+        under_load::<Profiles>(),
+    );
+    for rows in [ours, cached, profiles] {
+        println!("{rows}");
+    }
+}
+
+async fn under_load<C: Contestant>() -> String {
+    let latency = Duration::from_millis(200);
+    let lifetime = Duration::from_secs(12);
+    let sts = StandIn::start(Setup {
+        latency,
+        lifetime,
+        ..Setup::default()
+    });
+    let contestant = Arc::new(C::new(&sts.config(), 2).await);
+    contestant.call().await.expect("a session");
+    let (mut quiet, mut refreshing) = (JoinSet::new(), JoinSet::new());
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    for _ in 0..8000 {
+        ticks.tick().await;
+        let callers = if sts.is_asked() {
+            &mut refreshing
+        } else {
+            &mut quiet
+        };
+        callers.spawn(call(contestant.clone(), None));
+    }
+    let (quiet, refreshing) = (all(quiet).await, all(refreshing).await);
+    let row = |when: &str, calls: &Calls, requests: &str| {
+        format!(
+            "| {} | {when} | {} | {} | {calls} | {requests} |",
+            C::NAME,
+            calls.len(),
+            calls.failed
+        )
     };
-    let sts = StandIn::start(LATENCY);
-    let chain = ours(&sts.config(), 2);
-    let (wall, n) = timed(served(&chain)).await;
-    row(
-        &format!("patience of 1½ round trips, 2 hops: {n} of 50 served"),
-        "aws-role-chain",
-        wall,
-        &sts,
-    );
-    let sts = StandIn::start(LATENCY);
-    let provider = sdks(&sts.config(), 2).await;
-    let (wall, n) = timed(served(&provider)).await;
-    row(
-        &format!("patience of 1½ round trips, 2 hops: {n} of 50 served"),
-        "AssumeRoleProvider",
-        wall,
-        &sts,
-    );
+    let requests = (sts.requests() - 2).to_string();
+    format!(
+        "{}\n{}",
+        row("nothing is under way", &quiet, ""),
+        row("STS is asked", &refreshing, &requests),
+    )
 }
 
-/// Tenants of one hub, built and used once, 64 at a time; STS at 5 ms.
-async fn fork(tenants: usize) {
-    let sts = StandIn::start(Duration::from_millis(5));
-    let hub = RoleChain::new(&sts.config(), Role::new(HUB)).expect("a role");
-    hub.refresh().await.expect("a session");
-    let before = resident();
-    let (built, chains) = timed(async {
-        let chains = (0..tenants).map(|n| hub.assume(Role::new(role(n)).external_id("c0ffee")));
-        chains.collect::<Result<Vec<_>, _>>().expect("roles")
-    })
-    .await;
-    let unused = resident();
-    let at_once = Arc::new(Semaphore::new(64));
-    let (used, ()) = timed(async {
-        let mut calls = JoinSet::new();
-        for chain in &chains {
-            let (chain, at_once) = (chain.clone(), at_once.clone());
-            calls.spawn(async move {
-                let _permit = at_once.acquire().await;
-                chain.provide_credentials().await.map(drop)
-            });
-        }
-        for served in calls.join_all().await {
-            served.expect("a session");
-        }
-    })
-    .await;
-    let after = resident();
-    let each = |bytes: u64| bytes as f64 / 1024.0 / tenants as f64;
-    let situation = format!(
-        "{tenants} tenants of one hub: {:.1?} to build each, {:.1} KiB each before first use, {:.1} KiB after",
-        built / tenants as u32,
-        each(unused.saturating_sub(before)),
-        each(after.saturating_sub(before)),
+/// STS is away from the 590th second of a session of 900 s, the shortest that STS gives, until a minute after
+/// its end. By a clock and a sleep that run 20 times as fast.
+async fn outage() {
+    println!(
+        "\n| STS is | deadline | provider | calls | failed | p50 | p99 | max | after expiry: calls | failed | p50 | p99 | max | requests |"
     );
-    row(&situation, "aws-role-chain", used, &sts);
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+    let mut rows = JoinSet::new();
+    let moods = [
+        Mood::Unavailable,
+        Mood::Throttling,
+        Mood::Closing,
+        Mood::Hanging,
+        Mood::Denying,
+    ];
+    for (n, mood) in moods.into_iter().enumerate() {
+        for deadline in [None, Some(Duration::from_secs(1))] {
+            let place = (n, deadline);
+            rows.spawn(async move { (place, 0, outage_at::<Ours>(mood, deadline).await) });
+            rows.spawn(async move { (place, 1, outage_at::<Cached>(mood, deadline).await) });
+        }
+    }
+    let mut rows = rows.join_all().await;
+    rows.sort();
+    for (_, _, row) in rows {
+        println!("{row}");
+    }
 }
 
-/// Resident memory in bytes; 0 where /proc does not tell.
-fn resident() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
-    pages.unwrap_or(0_u64) * 4096
+/// A clock and a sleep that run `FAST` times as fast as they should.
+#[derive(Clone, Copy, Debug)]
+struct Fast {
+    start: SystemTime,
+    started: Instant,
+}
+
+const FAST: u32 = 20;
+
+impl TimeSource for Fast {
+    fn now(&self) -> SystemTime {
+        self.start + self.started.elapsed() * FAST
+    }
+}
+
+impl AsyncSleep for Fast {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        Sleep::new(tokio::time::sleep(duration / FAST))
+    }
+}
+
+async fn outage_at<C: Contestant>(mood: Mood, deadline: Option<Duration>) -> String {
+    let [away, lifetime, back] = [590, 900, 960].map(Duration::from_secs);
+    let clock = Fast {
+        start: SystemTime::now(),
+        started: Instant::now(),
+    };
+    let sts = StandIn::start(Setup {
+        latency: Duration::from_millis(1),
+        lifetime,
+        clock: SharedTimeSource::new(clock),
+        tls: false,
+    });
+    let config = sts.config().into_builder();
+    let config = config.sleep_impl(SharedAsyncSleep::new(clock)).build();
+    let contestant = Arc::new(C::new(&config, 2).await);
+    contestant.call().await.expect("a session");
+    let until = |passed: Duration| tokio::time::sleep_until((clock.started + passed / FAST).into());
+    until(away).await;
+    sts.set(mood);
+    let before = sts.requests();
+    let (mut valid, mut expired) = (JoinSet::new(), JoinSet::new());
+    // 10 a second, by that clock.
+    let mut ticks = tokio::time::interval(Duration::from_millis(100) / FAST);
+    loop {
+        ticks.tick().await;
+        let passed = clock.started.elapsed() * FAST;
+        if passed >= back {
+            break;
+        }
+        let callers = if passed < lifetime {
+            &mut valid
+        } else {
+            &mut expired
+        };
+        callers.spawn(call(
+            contestant.clone(),
+            deadline.map(|deadline| deadline / FAST),
+        ));
+    }
+    let requests = sts.requests() - before;
+    sts.set(Mood::Well);
+    let [valid, expired] = [all(valid).await, all(expired).await].map(|calls| calls.times(FAST));
+    let deadline = deadline.map_or("none".to_owned(), show);
+    format!(
+        "| {mood:?} | {deadline} | {} | {} | {} | {valid} | {} | {} | {expired} | {requests} |",
+        C::NAME,
+        valid.len(),
+        valid.failed,
+        expired.len(),
+        expired.failed,
+    )
+}
+
+/// Tenants of one hub, used in turn through one SDK configuration, whose identity cache holds 64.
+async fn partitions() {
+    println!(
+        "\n| tenants of one hub, used in turn | provider | requests in the first round | in the second |"
+    );
+    println!("|---|---|---|---|");
+    for tenants in [50, 65, 100, 1000] {
+        let sts = StandIn::start(Setup {
+            latency: Duration::ZERO,
+            ..Setup::default()
+        });
+        let hub = RoleChain::new(&sts.config(), Role::new(HUB)).expect("a role");
+        let chains =
+            (0..tenants).map(|n| Ours(Arc::new(hub.assume(Role::new(role(n))).expect("a role"))));
+        rounds(tenants, &sts, chains.collect()).await;
+
+        let sts = StandIn::start(Setup {
+            latency: Duration::ZERO,
+            ..Setup::default()
+        });
+        let (config, cache) = (sts.config(), IdentityCache::lazy().build());
+        let mut providers = Vec::new();
+        for n in 0..tenants {
+            let of = |arn: &str| {
+                AssumeRoleProvider::builder(arn)
+                    .session_name("bench")
+                    .configure(&config)
+            };
+            let hub = of(HUB).build().await;
+            let provider = of(&role(n)).build_from_provider(hub).await;
+            providers.push(Cached(SdkCache::sharing(cache.clone(), &config, provider)));
+        }
+        rounds(tenants, &sts, providers).await;
+    }
+}
+
+async fn rounds<C: Contestant>(tenants: usize, sts: &StandIn, contestants: Vec<C>) {
+    let mut requests = [0; 2];
+    for requests in &mut requests {
+        let before = sts.requests();
+        for contestant in &contestants {
+            contestant.call().await.expect("a session");
+        }
+        *requests = sts.requests() - before;
+    }
+    println!(
+        "| {tenants} | {} | {} | {} |",
+        C::NAME,
+        requests[0],
+        requests[1]
+    );
 }
