@@ -379,20 +379,11 @@ impl<L: Load> Cell<L> {
         let now = self.0.time.now();
         let state = self.0.read();
         match (self.0.decision(&state, now), &state.entry) {
-            (Decision::Serve, Some(entry)) => {
-                let credentials = entry.session.credentials.clone();
+            (decision @ (Decision::Serve | Decision::ServeAndRefresh), Some(entry)) => {
                 if !entry.is_timed() && now < entry.window.expiry {
-                    drop(state);
                     self.start_timer();
                 }
-                Taken::Ready(Ok(credentials))
-            }
-            (Decision::ServeAndRefresh, Some(entry)) => {
-                let credentials = entry.session.credentials.clone();
-                let under_way = state.under_way().is_some();
-                drop(state);
-                self.start_timer();
-                if !under_way {
+                if decision == Decision::ServeAndRefresh && state.under_way().is_none() {
                     let Ok(runtime) = Handle::try_current() else {
                         // Nothing to spawn on: this caller refreshes inline.
                         return Taken::Wait;
@@ -401,7 +392,7 @@ impl<L: Load> Cell<L> {
                         runtime.spawn(pilot);
                     }
                 }
-                Taken::Ready(Ok(credentials))
+                Taken::Ready(Ok(entry.session.credentials.clone()))
             }
             (Decision::Fail, _) => match &state.failure {
                 Some(failure) => Taken::Ready(Err(failure.error.clone())),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
-use aws_config::sts::AssumeRoleProvider;
+use aws_config::sts::{AssumeRoleProvider, AssumeRoleProviderBuilder};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_role_chain::{Role, RoleChain};
@@ -66,6 +66,11 @@ pub trait Contestant: Send + Sync + Sized + 'static {
     fn call(&self) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 
+pub trait Tenants: Contestant {
+    /// As many roles behind one hub.
+    fn tenants(config: &SdkConfig, count: usize) -> impl Future<Output = Vec<Self>> + Send;
+}
+
 /// This crate.
 pub struct Ours(pub Arc<dyn ProvideCredentials>);
 
@@ -81,6 +86,17 @@ impl Contestant for Ours {
 
     async fn call(&self) -> Result<(), BoxError> {
         Ok(self.0.provide_credentials().await.map(drop)?)
+    }
+}
+
+impl Tenants for Ours {
+    async fn tenants(config: &SdkConfig, count: usize) -> Vec<Self> {
+        let hub = RoleChain::new(config, Role::new(HUB)).expect("a role");
+        let tenant = |n| {
+            hub.assume(Role::new(role(n)).external_id("c0ffee"))
+                .expect("a role")
+        };
+        (1..=count).map(|n| Self(Arc::new(tenant(n)))).collect()
     }
 }
 
@@ -100,16 +116,23 @@ impl Contestant for Nested {
 }
 
 async fn nested(config: &SdkConfig, hops: usize) -> AssumeRoleProvider {
-    let of = |arn: &str| {
-        AssumeRoleProvider::builder(arn)
-            .session_name("bench")
-            .configure(config)
-    };
-    let mut provider = of(HUB).build().await;
+    let mut provider = of(config, HUB).build().await;
     for n in 1..hops {
-        provider = of(&role(n)).build_from_provider(provider).await;
+        provider = of(config, &role(n)).build_from_provider(provider).await;
     }
     provider
+}
+
+pub async fn tenant(config: &SdkConfig, n: usize) -> AssumeRoleProvider {
+    let hub = of(config, HUB).build().await;
+    let tenant = of(config, &role(n)).external_id("c0ffee");
+    tenant.build_from_provider(hub).await
+}
+
+fn of(config: &SdkConfig, arn: &str) -> AssumeRoleProviderBuilder {
+    AssumeRoleProvider::builder(arn)
+        .session_name("bench")
+        .configure(config)
 }
 
 /// The same behind the SDK's identity cache, as a client has it.
@@ -124,6 +147,17 @@ impl Contestant for Cached {
 
     async fn call(&self) -> Result<(), BoxError> {
         self.0.call().await
+    }
+}
+
+impl Tenants for Cached {
+    /// Each with a cache of its own: one that they share holds 64.
+    async fn tenants(config: &SdkConfig, count: usize) -> Vec<Self> {
+        let mut all = Vec::with_capacity(count);
+        for n in 1..=count {
+            all.push(Self(SdkCache::new(config, tenant(config, n).await)));
+        }
+        all
     }
 }
 
@@ -361,19 +395,26 @@ impl StandIn {
         started.elapsed()
     }
 
-    /// An IAM user's keys; the HTTP client is the SDK's own.
+    /// The HTTP client is the SDK's own.
     pub fn config(&self) -> SdkConfig {
-        let keys = Credentials::new("AKIABENCH", "secret", None, None, "bench");
         let scheme = if self.0.setup.tls { "https" } else { "http" };
-        SdkConfig::builder()
-            .behavior_version(aws_config::BehaviorVersion::latest())
-            .region(Region::from_static("eu-west-1"))
+        config(&self.0.setup)
+            .into_builder()
             .endpoint_url(format!("{scheme}://{}", self.0.address))
-            .credentials_provider(SharedCredentialsProvider::new(keys))
-            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-            .time_source(self.0.setup.clock.clone())
             .build()
     }
+}
+
+/// An IAM user's keys.
+pub fn config(setup: &Setup) -> SdkConfig {
+    let keys = Credentials::new("AKIABENCH", "secret", None, None, "bench");
+    SdkConfig::builder()
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .region(Region::from_static("eu-west-1"))
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+        .time_source(setup.clock.clone())
+        .build()
 }
 
 struct InFlight<'a>(&'a AtomicUsize);
@@ -400,7 +441,7 @@ fn tls() -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config.expect("a key for the certificate")))
 }
 
-fn refusal(code: &str) -> String {
+pub fn refusal(code: &str) -> String {
     format!(
         r#"<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error><RequestId>1</RequestId></ErrorResponse>"#
     )
@@ -435,6 +476,11 @@ impl Calls {
     pub fn times(mut self, fast: u32) -> Self {
         self.took.iter_mut().for_each(|took| *took *= fast);
         self
+    }
+
+    pub fn extend(&mut self, others: Self) {
+        self.took.extend(others.took);
+        self.failed += others.failed;
     }
 
     pub fn len(&self) -> usize {
