@@ -91,8 +91,10 @@ const TOKEN_RETRY: Duration = Duration::from_secs(1);
 ///   will refuse them, but a clock may be wrong. Every 10 s there is another try, for which callers wait
 ///   as in the last minute. A refusal that a retry cannot cure is an error then, remembered for 5 s.
 /// - Without credentials in hand callers wait for the load: 20 s a hop at the most, and up to 60 s for a
-///   place among the 32 calls that one region gets at once; as long as it takes where a person is
-///   asked. A failure is remembered for a second, a refusal for 5.
+///   place among the 32 calls that one region gets at once, and 500 a second
+///   ([STS allows](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)
+///   an account 600 in a region); as long as it takes where a person is asked. A failure is remembered
+///   for a second, a refusal for 5.
 ///
 /// Tasks run on the tokio runtime of the caller. Without one, the caller loads inline, and nothing
 /// refreshes by itself; the base config needs a sleep that works there, or none.
