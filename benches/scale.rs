@@ -23,7 +23,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use cap::Cap;
 use common::{
-    Cached, Contestant, Nested, Ours, Setup, StandIn, Tenants, refusal, session, show, timed,
+    Cached, Contestant, Mood, Nested, Ours, Setup, StandIn, Tenants, refusal, session, show, timed,
 };
 use cpu_time::ProcessTime;
 use plot::{Panel, Series};
@@ -208,6 +208,9 @@ impl TimeSource for Virtual {
     }
 }
 
+/// What STS allows an account in a region in a second.
+const QUOTA: u32 = 600;
+
 /// STS in memory, under a virtual clock.
 #[derive(Clone)]
 struct InMemory(Arc<Shared>);
@@ -215,29 +218,42 @@ struct InMemory(Arc<Shared>);
 struct Shared {
     setup: Setup,
     clock: Virtual,
-    /// Answers with Throttling what comes in one second over this.
+    mood: Mutex<Mood>,
+    /// Requests that it answers in one second; more are throttled.
     quota: u32,
     /// Requests in each second.
     log: Mutex<HashMap<u64, u32>>,
 }
 
 impl InMemory {
-    fn new(latency: Duration, quota: u32) -> Self {
+    fn new(quota: u32) -> Self {
         let clock = Virtual {
             start: SystemTime::now(),
             started: Instant::now(),
         };
         let setup = Setup {
-            latency,
             clock: SharedTimeSource::new(clock),
             ..Setup::default()
         };
         Self(Arc::new(Shared {
             setup,
             clock,
+            mood: Mutex::new(Mood::Well),
             quota,
             log: Mutex::default(),
         }))
+    }
+
+    fn set(&self, mood: Mood) {
+        *self.0.mood.lock().expect("no panics") = mood;
+    }
+
+    fn passed(&self) -> u64 {
+        self.0.clock.started.elapsed().as_secs()
+    }
+
+    async fn until(&self, second: u64) {
+        tokio::time::sleep_until(self.0.clock.started + Duration::from_secs(second)).await;
     }
 
     fn config(&self) -> aws_types::SdkConfig {
@@ -246,22 +262,23 @@ impl InMemory {
     }
 
     async fn answer(&self) -> HttpResponse {
-        let second = self.0.clock.started.elapsed().as_secs();
         let number = {
             let mut log = self.0.log.lock().expect("no panics");
-            let requests = log.entry(second).or_default();
+            let requests = log.entry(self.passed()).or_default();
             *requests += 1;
             *requests
         };
         tokio::time::sleep(self.0.setup.latency).await;
-        let (status, body) = match number <= self.0.quota {
-            true => (200, session(number as usize, &self.0.setup)),
-            false => (400, refusal("Throttling")),
+        let is_well = *self.0.mood.lock().expect("no panics") == Mood::Well;
+        let (status, body) = match (is_well, number > self.0.quota) {
+            (false, _) => (503, refusal("ServiceUnavailable")),
+            (true, true) => (400, refusal("Throttling")),
+            (true, false) => (200, session(number as usize, &self.0.setup)),
         };
         HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body))
     }
 
-    /// In the seconds from `from` on: all requests, and those of the busiest second.
+    /// Since the second `from`: all requests, and those of the busiest second.
     fn requests(&self, from: u64) -> (u32, u32) {
         let log = self.0.log.lock().expect("no panics");
         let counts = || {
@@ -296,20 +313,21 @@ impl HttpClient for InMemory {
     }
 }
 
-/// Everything used at once, then asked once a minute for six hours.
+/// Everything used at once, then asked once a minute for three hours, with no quota.
 fn steady() -> Panel {
     println!(
-        "\n| tenants, asked once a minute for 6 h | provider | CPU, of one core | STS requests after first use | in the busiest second |"
+        "\n| tenants, asked once a minute for 3 h | provider | CPU, of one core | STS requests | in the busiest second |"
     );
     println!("|---|---|---|---|---|");
     let mut panel = Panel::new("CPU of a steady state, of one core", "tenants", "%");
     panel.series = vec![steady_of::<Ours>(), steady_of::<Cached>()];
     println!(
-        "\n| 10,000 tenants first used at once; STS at 20 ms allows 600 requests a second | served | after | requests |"
+        "\n| 10,000 tenants, STS allows 600 a second | provider | not served | for | STS requests | in the busiest second |"
     );
-    println!("|---|---|---|---|");
-    throttled::<Ours>(10_000);
-    throttled::<Cached>(10_000);
+    println!("|---|---|---|---|---|");
+    first_use_under_quota::<Ours>();
+    first_use_under_quota::<Cached>();
+    storm();
     panel
 }
 
@@ -326,16 +344,15 @@ fn steady_of<C: Tenants>() -> Series {
     let mut series = Series::new(C::NAME);
     for count in COUNTS {
         paused().block_on(async {
-            let sts = InMemory::new(Duration::from_millis(20), u32::MAX);
+            let sts = InMemory::new(u32::MAX);
             let tenants = shared(C::tenants(&sts.config(), count).await);
             use_all(&tenants).await;
-            let minute = Duration::from_secs(60);
-            let from = sts.0.clock.started.elapsed().as_secs() + 1;
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            let from = sts.passed() + 1;
+            sts.until(from).await;
             let (started, cpu) = (Instant::now(), ProcessTime::now());
-            for _ in 0..360 {
-                tokio::time::sleep(minute).await;
-                use_all(&tenants).await;
+            for minute in 1..=180 {
+                sts.until(from + 60 * minute).await;
+                assert_eq!(use_all(&tenants).await, count);
             }
             let share = 100.0 * cpu.elapsed().as_secs_f64() / started.elapsed().as_secs_f64();
             let (requests, busiest) = sts.requests(from);
@@ -347,6 +364,52 @@ fn steady_of<C: Tenants>() -> Series {
         });
     }
     series
+}
+
+fn first_use_under_quota<C: Tenants>() {
+    paused().block_on(async {
+        let sts = InMemory::new(QUOTA);
+        let tenants = shared(C::tenants(&sts.config(), 10_000).await);
+        let failed = tenants.len() - use_all(&tenants).await;
+        row::<C>("first used at once", failed, &sts, 0);
+    });
+}
+
+/// This crate's, asked once a minute through 14 minutes without STS, from when the first is due to a minute before
+/// their sessions of an hour expire; then with STS again.
+fn storm() {
+    paused().block_on(async {
+        let sts = InMemory::new(QUOTA);
+        let tenants = shared(Ours::tenants(&sts.config(), 10_000).await);
+        use_all(&tenants).await;
+        for (what, mood, from, until) in [
+            (
+                "STS away for 14 minutes, all due",
+                Mood::Unavailable,
+                2_700,
+                3_540,
+            ),
+            ("STS back", Mood::Well, 3_541, 7_200),
+        ] {
+            sts.until(from).await;
+            sts.set(mood);
+            let mut failed = 0;
+            for second in (from..until).step_by(60) {
+                sts.until(second).await;
+                failed += tenants.len() - use_all(&tenants).await;
+            }
+            row::<Ours>(what, failed, &sts, from);
+        }
+    });
+}
+
+fn row<C: Contestant>(what: &str, failed: usize, sts: &InMemory, from: u64) {
+    let (requests, busiest) = sts.requests(from);
+    let seconds = sts.passed() - from;
+    println!(
+        "| {what} | {} | {failed} | {seconds} s | {requests} | {busiest} |",
+        C::NAME
+    );
 }
 
 fn shared<C>(tenants: Vec<C>) -> Vec<Arc<C>> {
@@ -366,21 +429,6 @@ async fn use_all<C: Contestant>(tenants: &[Arc<C>]) -> usize {
     }
     let waited = waiting.join_all().await;
     served + waited.into_iter().filter(|is_served| *is_served).count()
-}
-
-fn throttled<C: Tenants>(count: usize) {
-    paused().block_on(async {
-        let sts = InMemory::new(Duration::from_millis(20), 600);
-        let tenants = shared(C::tenants(&sts.config(), count).await);
-        let started = Instant::now();
-        let served = use_all(&tenants).await;
-        let (requests, _) = sts.requests(0);
-        println!(
-            "| {} | {served} | {} | {requests} |",
-            C::NAME,
-            show(started.elapsed())
-        );
-    });
 }
 
 /// From nothing in hand, STS at 20 ms; the middle of nine.

@@ -112,7 +112,10 @@ async fn a_thousand_tenants_used_at_once_assume_their_hub_once() {
         aws.most_in_flight()
     );
     let took = aws.clock().elapsed();
-    assert!(took >= Duration::from_millis(1980), "500 a second: {took:?}");
+    assert!(
+        took >= Duration::from_millis(1980),
+        "500 a second: {took:?}"
+    );
 
     herd(tenants).await;
     assert_eq!(aws.requests(), 1 + 1000, "the second round costs nothing");
