@@ -1,7 +1,7 @@
 //! The only place that calls STS: the caller's credentials and a checked request in, a session or
 //! a classified failure out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -16,9 +16,9 @@ use aws_sdk_sts::operation::RequestId;
 use aws_sdk_sts::types::{PolicyDescriptorType, ProvidedContext, Tag};
 use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
+use aws_smithy_async::time::SharedTimeSource;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
-use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tracing::instrument::WithSubscriber;
 use tracing::level_filters::LevelFilter;
@@ -36,7 +36,7 @@ const PROVIDER_NAME: &str = "RoleChain";
 /// need a thousand calls, not a thousand sockets, and STS allows an account 600 requests a second.
 const CONCURRENT_CALLS: usize = 32;
 
-/// How long a call keeps its place at the least: with 32 places, no more than 500 calls a second, however
+/// How long a place is one call's at the least: with 32 places, no more than 500 calls a second, however
 /// fast STS answers.
 const SHORTEST_TURN: Duration = Duration::from_millis(64);
 
@@ -52,11 +52,28 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 /// connections.
 pub(crate) struct Sts {
     config: SdkConfig,
+    time: SharedTimeSource,
     sleep: Option<SharedAsyncSleep>,
     // Not made until it is needed: a client may load the machine's root certificates.
     client: OnceLock<Client>,
     /// By region: one that hangs must not hold up the others.
-    calls: Mutex<HashMap<Option<Region>, Arc<Semaphore>>>,
+    calls: Mutex<HashMap<Option<Region>, Arc<Calls>>>,
+}
+
+/// The places for calls to one region.
+struct Calls {
+    places: Semaphore,
+    /// When each place's last turn began, the oldest first.
+    turns: Mutex<VecDeque<SystemTime>>,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self {
+            places: Semaphore::new(CONCURRENT_CALLS),
+            turns: Mutex::new([SystemTime::UNIX_EPOCH; CONCURRENT_CALLS].into()),
+        }
+    }
 }
 
 /// Why there is no session.
@@ -98,6 +115,7 @@ impl Failure {
 impl Sts {
     pub(crate) fn new(config: SdkConfig, sleep: Option<SharedAsyncSleep>) -> Self {
         Self {
+            time: config.time_source().unwrap_or_default(),
             config,
             sleep,
             client: OnceLock::new(),
@@ -256,13 +274,11 @@ impl Sts {
         let calls = {
             let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
             let calls = calls.entry(region.cloned());
-            calls
-                .or_insert_with(|| Arc::new(Semaphore::new(CONCURRENT_CALLS)))
-                .clone()
+            calls.or_insert_with(Arc::default).clone()
         };
         // Never closed, so it always gives a permit.
-        let permit = calls.acquire_owned();
-        let permit = match &self.sleep {
+        let permit = calls.places.acquire();
+        let _permit = match &self.sleep {
             Some(sleep) => Timeout::new(permit, sleep.sleep(QUEUE_TIMEOUT))
                 .await
                 .map_err(|_| Failure {
@@ -273,14 +289,18 @@ impl Sts {
                 })?,
             None => permit.await,
         };
-        let turn = self.sleep.as_ref().map(|sleep| sleep.sleep(SHORTEST_TURN));
-        let answer = unlogged(call).await;
-        if let (Some(turn), Ok(runtime)) = (turn, Handle::try_current()) {
-            runtime.spawn(async move {
-                turn.await;
-                drop(permit);
-            });
+        if let Some(sleep) = &self.sleep {
+            let turns = || calls.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            let began = turns().pop_front().unwrap_or(SystemTime::UNIX_EPOCH);
+            // A turn that begins later than now is one from before the clock was set back.
+            let passed = self.time.now().duration_since(began);
+            let rest = SHORTEST_TURN.saturating_sub(passed.unwrap_or(SHORTEST_TURN));
+            if !rest.is_zero() {
+                sleep.sleep(rest).await;
+            }
+            turns().push_back(self.time.now());
         }
+        let answer = unlogged(call).await;
         answer.map_err(|error| failure(error).without(secrets))
     }
 
