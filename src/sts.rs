@@ -274,7 +274,7 @@ impl Sts {
         let calls = {
             let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
             let calls = calls.entry(region.cloned());
-            calls.or_insert_with(Arc::default).clone()
+            calls.or_default().clone()
         };
         // Never closed, so it always gives a permit.
         let permit = calls.places.acquire();
