@@ -17,7 +17,7 @@ use aws_types::SdkConfig;
 use common::log::Log;
 use common::*;
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 use tracing_subscriber::filter::LevelFilter;
 
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -353,6 +353,15 @@ async fn refresh_takes_what_is_kept_at_first_and_then_asks_sts() {
     let next = world.credentials("hub").await;
     assert_eq!(next.access_key_id(), session().await.access_key_id());
     assert_eq!(world.aws.requests(), 2);
+
+    // Who insists does not take what another process fetched meanwhile.
+    let other = world.chain("hub").await;
+    other.refresh().await.unwrap();
+    world.aws.clock().advance(MINUTE).await;
+    other.refresh().await.unwrap();
+    assert_eq!(world.aws.requests(), 3);
+    chain.refresh().await.unwrap();
+    assert_eq!(world.aws.requests(), 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -421,7 +430,7 @@ async fn a_role_s_path_is_not_in_its_sessions_names() {
 #[tokio::test(start_paused = true)]
 async fn two_at_once_ask_for_one_code() {
     let world = World::new("two");
-    let (asked, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let (asked, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
     let mut loads = Vec::new();
     for _ in 0..2 {
         let (asked, answer) = (asked.clone(), answer.clone());
@@ -430,7 +439,7 @@ async fn two_at_once_ask_for_one_code() {
             asked.fetch_add(1, Ordering::Relaxed);
             let (answer, aws, serial) = (answer.clone(), aws.clone(), serial.clone());
             async move {
-                answer.notified().await;
+                let _open = answer.acquire().await.unwrap();
                 Ok::<_, BoxError>(aws.mfa_code(&serial).unwrap())
             }
         };
@@ -441,10 +450,7 @@ async fn two_at_once_ask_for_one_code() {
     }
     settle().await;
     assert_eq!(asked.load(Ordering::Relaxed), 1);
-    answer.notify_one();
-    settle().await;
-    // For whoever asks nevertheless.
-    answer.notify_one();
+    answer.add_permits(1);
     let mut keys = Vec::new();
     for load in loads {
         keys.push(load.await.unwrap().access_key_id().to_owned());
