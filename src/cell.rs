@@ -786,10 +786,10 @@ async fn keep_fresh<L: Load>(cell: Weak<Inner<L>>, sleep: SharedAsyncSleep) {
     }
 }
 
-struct Panicked;
+pub(crate) struct Panicked;
 
 /// A panic in somebody else's provider must reach its waiters as an error, not as a hang.
-async fn catch_unwind<F: Future>(future: F) -> Result<F::Output, Panicked> {
+pub(crate) async fn catch_unwind<F: Future>(future: F) -> Result<F::Output, Panicked> {
     let mut future = pin!(future);
     std::future::poll_fn(move |context| {
         // The future is never polled again after a panic, so what it leaves broken is not seen.

@@ -18,6 +18,8 @@ use aws_types::region::Region;
 use tokio::runtime::Handle;
 
 use crate::advice::{Asked, Call, advice};
+#[cfg(feature = "policy")]
+use crate::cell::catch_unwind;
 use crate::cell::{Cell, Load, Session, Taken, Why};
 use crate::error::{Error, Kind, SourceFailure, timestamp};
 use crate::mfa::{Clock, Mfa};
@@ -29,7 +31,7 @@ use crate::start::Claims;
 use crate::start::{GetSessionToken, SamlAssertion, SessionToken, WebIdentityToken};
 use crate::sts::{self, Sts};
 
-/// How long the base config's provider may take. The SDK's own cache gives a provider some twenty
+/// How long the base config's provider may take, or a web identity's token. The SDK's own cache gives a provider some twenty
 /// seconds; a sign-in in a browser takes longer, and a provider that hangs must not hang for ever.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -95,6 +97,7 @@ const TOKEN_RETRY: Duration = Duration::from_secs(1);
 ///   ([STS allows](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)
 ///   an account 600 in a region); as long as it takes where a person is asked. A failure is remembered
 ///   for a second, a refusal for 5.
+/// - The base config's provider, and whoever gives a web identity's token, have two minutes.
 ///
 /// Tasks run on the tokio runtime of the caller. Without one, the caller loads inline, and nothing
 /// refreshes by itself; the base config needs a sleep that works there, or none.
@@ -793,7 +796,10 @@ impl Hop {
     #[cfg(feature = "policy")]
     pub(crate) async fn source(&self) -> Option<Result<Credentials, Error>> {
         match (&self.parent, &self.base.source) {
-            (Parent::Source, Some(source)) => Some(self.source_credentials(source).await),
+            (Parent::Source, Some(source)) => {
+                let loaded = catch_unwind(self.source_credentials(source)).await;
+                Some(loaded.unwrap_or_else(|_| Err(self.error(Kind::Panicked))))
+            }
             _ => None,
         }
     }
@@ -801,10 +807,10 @@ impl Hop {
     /// What the token says of itself that the chain starts with.
     #[cfg(feature = "policy")]
     pub(crate) async fn claims(&self) -> Option<Claims> {
-        match &self.parent {
-            Parent::WebIdentity(token) => token.claims().await,
-            _ => None,
-        }
+        let Parent::WebIdentity(token) = &self.parent else {
+            return None;
+        };
+        self.in_time(catch_unwind(token.claims())).await?.ok()?
     }
 
     /// Who `credentials` belong to, by ARN and account. They are this hop's, or the source's.
@@ -832,24 +838,28 @@ impl Hop {
         })
     }
 
+    /// None where somebody else's provider takes too long.
+    async fn in_time<F: Future>(&self, providing: F) -> Option<F::Output> {
+        match &self.base.sleep {
+            Some(sleep) => Timeout::new(providing, sleep.sleep(SOURCE_TIMEOUT))
+                .await
+                .ok(),
+            None => Some(providing.await),
+        }
+    }
+
     async fn source_credentials(
         &self,
         source: &SharedCredentialsProvider,
     ) -> Result<Credentials, Error> {
-        let loading = source.provide_credentials();
-        let loaded = match &self.base.sleep {
-            Some(sleep) => Timeout::new(loading, sleep.sleep(SOURCE_TIMEOUT))
-                .await
-                .map_err(|_| {
-                    let kind = Kind::Source(SourceFailure::TimedOut(SOURCE_TIMEOUT));
-                    self.error(kind)
-                })?,
-            None => loading.await,
-        };
-        loaded.map_err(|error| {
-            let kind = Kind::Source(SourceFailure::from(&error));
-            self.failed(kind, Vec::new(), Some(error.into()))
-        })
+        let loaded = self.in_time(source.provide_credentials()).await;
+        let timed_out = Kind::Source(SourceFailure::TimedOut(SOURCE_TIMEOUT));
+        loaded
+            .ok_or_else(|| self.error(timed_out))?
+            .map_err(|error| {
+                let kind = Kind::Source(SourceFailure::from(&error));
+                self.failed(kind, Vec::new(), Some(error.into()))
+            })
     }
 
     async fn call_sts(&self, caller: &Credentials, why: Why) -> Result<Session, sts::Failure> {
@@ -954,7 +964,11 @@ impl Hop {
                     .await)
             }
             Parent::WebIdentity(token) => {
-                let token = token.get().await.map_err(none("web identity token"))?;
+                // Nobody is asked for it.
+                let token = self.in_time(token.get()).await;
+                let late = || Err(format!("none came in {} s", SOURCE_TIMEOUT.as_secs()).into());
+                let token = token.unwrap_or_else(late);
+                let token = token.map_err(none("web identity token"))?;
                 Ok(sts.assume_role_with_web_identity(role, token).await)
             }
             // These have a caller.

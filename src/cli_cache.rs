@@ -16,6 +16,7 @@ use tempfile::NamedTempFile;
 
 use crate::cell::Session;
 use crate::error::timestamp;
+use crate::json::in_ascii;
 use crate::role::ArnParts;
 use crate::sts;
 
@@ -66,21 +67,8 @@ impl Asked<'_> {
     }
 }
 
-/// A JSON string with everything but printable ASCII escaped.
 fn python_string(text: &str) -> String {
-    let quoted = Value::from(text).to_string();
-    let mut escaped = String::with_capacity(quoted.len());
-    for c in quoted.chars() {
-        match c {
-            ' '..='~' => escaped.push(c),
-            _ => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    escaped += &format!("\\u{unit:04x}");
-                }
-            }
-        }
-    }
-    escaped
+    in_ascii(&Value::from(text).to_string())
 }
 
 /// One role's place in the cache.

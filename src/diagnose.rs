@@ -29,7 +29,8 @@ impl RoleChain {
     /// let diagnosis = chain.diagnose().await;
     /// println!("{diagnosis}");
     /// if let Some(policies) = diagnosis.policies() {
-    ///     println!("allow it with:\n{}", policies.trust_policy);
+    ///     // If the request is right: else change that, not the policy.
+    ///     println!("this would allow it:\n{}", policies.trust_policy);
     /// }
     /// # }
     /// ```
@@ -118,8 +119,8 @@ impl RoleChain {
         }
     }
 
-    /// The policies of the hop that was denied, if policies are what it lacks.
-    fn would_allow(&self, steps: &[DiagnosisStep]) -> Option<HopPolicies> {
+    /// The policies of the hop that was denied, if policies are what it lacks, or why there are none.
+    fn would_allow(&self, steps: &[DiagnosisStep]) -> Option<Result<HopPolicies, String>> {
         let (last, before) = steps.split_last()?;
         let error = last.error.as_ref()?;
         let message = error.message().unwrap_or_default();
@@ -131,20 +132,46 @@ impl RoleChain {
         if !of_policies {
             return None;
         }
+        if message.contains("explicit deny") {
+            let why =
+                "a policy denies it, and no other policy can allow what one denies".to_owned();
+            return Some(Err(why));
+        }
         let mut asked = self.asked().into_iter();
         let asked = asked.find(|asked| asked.hop == last.hop)?;
         let source = match asked.by {
             // Whoever starts the chain, here it is a role that is refused.
-            By::Role(_) => return Source::arn("").policies(&asked).ok(),
-            By::Source => Source::arn(before.first()?.arn.as_deref()?),
-            By::Saml(_) => Source::saml(),
+            By::Role(_) => None,
+            By::Source => Some(Source::arn(before.first()?.arn.as_deref()?)),
+            By::Saml(_) => Some(Source::saml()),
             By::WebIdentity => {
                 let claims = last.claims.as_ref()?;
-                Source::web_identity(&claims.issuer, &claims.audience, &claims.subject)
+                Some(Source::web_identity(
+                    &claims.issuer,
+                    &claims.audience,
+                    &claims.subject,
+                ))
             }
         };
-        let mut policies = self.policies(source).ok()?.into_iter();
-        policies.find(|hop| hop.hop == last.hop)
+        let policies = match source {
+            None => Source::arn("").policies(&asked).ok()?,
+            Some(source) => match self.policies(source) {
+                Ok(policies) => policies.into_iter().find(|hop| hop.hop == last.hop)?,
+                Err(error) => return Some(Err(error.to_string())),
+            },
+        };
+        let action = message.split("perform: ").nth(1);
+        let action = action.and_then(|rest| rest.split_whitespace().next());
+        match action {
+            Some(action) if !policies.trust_policy.compact().contains(action) => {
+                Some(Err(format!(
+                    "{action} is for tags or an identity that the source's session brings along, which \
+                 this chain does not know: allow it to {} on both sides",
+                    policies.caller
+                )))
+            }
+            _ => Some(Ok(policies)),
+        }
     }
 }
 
@@ -162,7 +189,7 @@ pub struct Diagnosis {
     hops: usize,
     steps: Vec<DiagnosisStep>,
     not_tried: Vec<String>,
-    policies: Option<HopPolicies>,
+    policies: Option<Result<HopPolicies, String>>,
 }
 
 impl Diagnosis {
@@ -185,8 +212,17 @@ impl Diagnosis {
     /// The two policies that let the refused hop through, where policies are what it may lack
     /// (`AccessDenied`) and STS says who starts the chain. Of a source that is a role's session, the
     /// role's path is not known: see [`Source::arn`](crate::policy::Source::arn).
+    ///
+    /// They allow what this chain asked for. Where that was wrong, such as an external ID that is not the
+    /// one that the role's owner gave out, the request is to be changed, not the policy.
     pub fn policies(&self) -> Option<&HopPolicies> {
-        self.policies.as_ref()
+        self.policies.as_ref()?.as_ref().ok()
+    }
+
+    /// Of the last step.
+    fn asked_for_external_id(&self) -> bool {
+        let asked = self.steps.last().map(|step| &step.asked);
+        asked.is_some_and(|asked| asked.contains(&("external ID", "sent: yes".to_owned())))
     }
 
     fn take(&mut self, (mut step, in_hand): Tried) -> Option<Credentials> {
@@ -353,10 +389,32 @@ impl fmt::Display for Diagnosis {
         for line in error.advice() {
             write_wrapped(f, "  - ", line)?;
         }
-        let Some(policies) = &self.policies else {
-            return Ok(());
+        let policies = match &self.policies {
+            None => return Ok(()),
+            Some(Err(why)) => {
+                writeln!(f)?;
+                return write_wrapped(f, "No policies to show: ", why);
+            }
+            Some(Ok(policies)) => policies,
         };
-        writeln!(f, "\nWhat lets it through; add it to what is there.\n")?;
+        writeln!(f)?;
+        let caution = match self.asked_for_external_id() {
+            true => ", the external ID above all",
+            false => "",
+        };
+        let text = format!(
+            "If what was asked is right{caution}, these policies allow it, beside what is there. If not, change \
+             the request, not the policy."
+        );
+        write_wrapped(f, "", &text)?;
+        if !self.asked_for_external_id()
+            && policies.caller.split(':').nth(4) != Some(&policies.account)
+        {
+            let text = "No external ID was sent. If the role's owner gave you one, pass it, and do not add \
+                        this trust policy: it would ask for none.";
+            write_wrapped(f, "", text)?;
+        }
+        writeln!(f)?;
         writeln!(
             f,
             "Trust policy of {}:\n{}",

@@ -378,7 +378,11 @@ impl fmt::Display for WithCauses<'_> {
         self.0.write_headline(f)?;
         let mut cause = self.0.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            match error.downcast_ref::<Error>() {
+                // Its advice is this one's.
+                Some(inner) => write!(f, ": {}", inner.headline())?,
+                None => write!(f, ": {error}")?,
+            }
             cause = error.source();
         }
         Ok(())

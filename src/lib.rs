@@ -78,6 +78,8 @@ mod cli_cache;
 #[cfg(feature = "policy")]
 mod diagnose;
 mod error;
+#[cfg(any(feature = "cli-cache", feature = "policy"))]
+mod json;
 mod mfa;
 #[cfg(feature = "policy")]
 pub mod policy;

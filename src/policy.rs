@@ -41,6 +41,7 @@ use aws_smithy_json::serialize::JsonValueWriter;
 
 use crate::chain::RoleChain;
 use crate::error::Error;
+use crate::json::in_ascii;
 use crate::role::{ArnParts, Before, Broken, Request, is_account_id};
 
 /// The most characters that a role's trust policy may have, unless AWS raised the
@@ -138,6 +139,14 @@ enum Start {
     },
 }
 
+/// Issuers that need no provider in IAM.
+const BUILT_IN: [&str; 4] = [
+    "accounts.google.com",
+    "graph.facebook.com",
+    "www.amazon.com",
+    "cognito-identity.amazonaws.com",
+];
+
 impl Source {
     /// The IAM user or role whose credentials the base config provides:
     /// `arn:<partition>:iam::<account>:user/<path><name>` or `…:role/<path><name>`.
@@ -175,7 +184,9 @@ impl Source {
 
     /// A [workflow on GitHub](https://docs.github.com/en/actions/concepts/security/openid-connect):
     /// `repository` is `<owner>/<name>`, and `context` the rest of the token's subject, such as
-    /// `ref:refs/heads/main` or `environment:production`.
+    /// `ref:refs/heads/main` or `environment:production`. Where a repository's tokens have another
+    /// subject (GitHub lets owners change it, and adds ids for newer ones), or the audience is another,
+    /// give both as they are with [`web_identity`](Self::web_identity).
     pub fn github_actions(repository: &str, context: &str) -> Self {
         Self::web_identity(
             "https://token.actions.githubusercontent.com",
@@ -256,8 +267,22 @@ impl Source {
                         None,
                     );
                 }
+                let host = issuer.strip_prefix("https://").unwrap_or(issuer);
+                if BUILT_IN.contains(&host) {
+                    let rule = "must be an issuer with a provider of its own in IAM: AWS knows this one \
+                                itself, and trust policies name it otherwise \
+                                (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc.html)";
+                    return broken(rule, Some(issuer));
+                }
             }
-            (Start::Saml { .. }, Some(By::Saml(_))) => {}
+            (Start::Saml { audience }, Some(By::Saml(provider))) => {
+                let texts = [Some(*provider), audience.as_deref()];
+                let is_pattern = |text: &str| text.is_empty() || text.contains(['*', '?', '$']);
+                if texts.into_iter().flatten().any(is_pattern) {
+                    let rule = "must have a provider and an audience without *, ? and $";
+                    return broken(rule, None);
+                }
+            }
             (_, Some(by)) => {
                 let rule = match by {
                     By::WebIdentity => {
@@ -291,6 +316,17 @@ impl Source {
                 "arn",
                 "must have no *, ? or $ in its path: a policy would take it for a pattern",
                 Some(role_arn),
+            ));
+        }
+        let contexts = &asked.role.provided_contexts;
+        if let Some((provider, _)) = contexts
+            .iter()
+            .find(|(arn, _)| arn.contains(['*', '?', '$']))
+        {
+            return Err(Broken::new(
+                "provided_context",
+                "must have no *, ? or $ in its provider: a policy would take it for a pattern",
+                Some(provider),
             ));
         }
         // Checked when the role was added.
@@ -636,7 +672,8 @@ impl Document {
         ]);
         let mut out = String::new();
         document.write(&mut out, indent);
-        out
+        // IAM takes no characters above U+00FF.
+        in_ascii(&out)
     }
 }
 

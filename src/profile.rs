@@ -108,7 +108,8 @@ impl RoleChain {
     /// | `endpoint_url`, `services`, `use_fips_endpoint`, `use_dualstack_endpoint` | of that profile's STS, and so on |
     /// | `session_tags` (`team=payments,cost=42`), `transitive_session_tags` (`team`), `source_identity` | as aws-vault has them; the AWS CLI ignores them |
     ///
-    /// What a source profile leaves open of region and endpoint is as in the profile that names it. The files and the environment variables (`AWS_CONFIG_FILE`, `AWS_REGION`, …) are read
+    /// What a source profile leaves open of region and endpoint is as in the profile that names it. A profile
+    /// without a region has, as by aws-config, that of its sources. The files and the environment variables (`AWS_CONFIG_FILE`, `AWS_REGION`, …) are read
     /// as aws-config reads them, which takes no notice of `sts_regional_endpoints`: STS is always called in
     /// the region ([keys](https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html)).
     ///
@@ -595,7 +596,10 @@ impl Broken {
             Some(field) => field,
             None => "profile",
         };
-        let (rule, value) = error.into_rule();
+        let (mut rule, value) = error.into_rule();
+        if key == "region" && value.is_none() {
+            rule = "is missing, in its source profiles and in AWS_REGION too".to_owned();
+        }
         Self {
             value,
             ..Self::new(profile, key, rule)
@@ -643,7 +647,7 @@ fn resolve<'a>(profiles: &'a ProfileSet, name: &'a str) -> Result<Resolved<'a>, 
             .ok_or_else(|| match visited.last() {
                 None => Broken::new(next, "profile", "there is no such profile").missing(),
                 Some(from) => {
-                    let rule = format!("names the profile `{next}`, which is nowhere");
+                    let rule = format!("names the profile `{next}`, and there is none");
                     Broken::new(from, "source_profile", rule).missing()
                 }
             })?;

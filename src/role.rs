@@ -570,6 +570,9 @@ fn check_role_arn(arn: &str) -> Result<RoleParts<'_>, Broken> {
     if !is_account_id(parts.account) {
         return Err(broken("must name the account by its 12 digits"));
     }
+    if path_and_name.starts_with('/') {
+        return Err(broken(SHAPE));
+    }
     let (path, name) = path_and_name
         .rsplit_once('/')
         .unwrap_or(("", path_and_name));

@@ -410,3 +410,126 @@ async fn nothing_secret_is_in_it_but_the_external_id_in_the_trust_policy() {
         assert!(!shown.contains(secret), "{secret} is shown: {shown}");
     }
 }
+
+/// The hub trusts the user's account, but with AssumeRole alone.
+fn hub_without_tag_session() -> (Simulator, SdkConfig) {
+    let aws = Simulator::new();
+    let base = aws.sdk_config(user(&aws));
+    let all = r#"["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"]"#;
+    let only_assume = trusts("111111111111").replace(all, r#""sts:AssumeRole""#);
+    aws.role(HUB).trust(only_assume).create().unwrap();
+    (aws, base)
+}
+
+fn role_at_home(aws: &Simulator, path_and_name: &str) -> String {
+    let arn = format!("arn:aws:iam::111111111111:role/{path_and_name}");
+    let role = aws.role(&*arn).trust(trusts(USER)).policy(allow("sts:*"));
+    role.create().unwrap();
+    arn
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_policies_of_this_chain_would_not_help_none_are_printed_and_it_says_why() {
+    let (aws, base) = hub_without_tag_session();
+    let pod = role_at_home(&aws, "Pod");
+    let pod = Role::new(pod).transitive_tag("eks-cluster", "x");
+    let source = RoleChain::new(&base, pod).unwrap().sdk_config();
+    let chain = RoleChain::new(&source, Role::new(HUB)).unwrap();
+    let diagnosis = chain.diagnose().await;
+    assert!(diagnosis.policies().is_none());
+    let text = diagnosis.to_string();
+    assert!(
+        text.contains("No policies to show: sts:TagSession is for tags"),
+        "{text}"
+    );
+
+    let sso = "aws-reserved/sso.amazonaws.com/AWSReservedSSO_Dev_0123456789abcdef";
+    let sso = role_at_home(&aws, sso);
+    let source = RoleChain::new(&base, Role::new(sso)).unwrap().sdk_config();
+    aws.role(HUB)
+        .trust(trusts("999999999999"))
+        .create()
+        .unwrap();
+    let chain = RoleChain::new(&source, Role::new(HUB)).unwrap();
+    let text = chain.diagnose().await.to_string();
+    assert!(text.contains("No policies to show: "), "{text}");
+    let why = "must be the role's own ARN, with its path";
+    assert!(text.replace("\n", " ").contains(why), "{text}");
+
+    let denied = "User: x is not authorized to perform: sts:AssumeRole on resource: y with an explicit \
+                  deny in a service control policy";
+    aws.fail_role(HUB, Fault::error(403, "AccessDenied", denied));
+    let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    let diagnosis = chain.diagnose().await;
+    assert!(diagnosis.policies().is_none());
+    let text = diagnosis.to_string();
+    assert!(
+        text.contains("No policies to show: a policy denies it"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_request_is_not_made_right_by_a_policy() {
+    let (aws, base) = hub_without_tag_session();
+    let trust = trusts_with_external_id("111111111111");
+    aws.role(HUB).trust(trust).create().unwrap();
+    let of = async |role: Role| {
+        let chain = RoleChain::new(&base, role).unwrap();
+        chain.diagnose().await.to_string()
+    };
+    let wrong = of(Role::new(HUB).external_id("coffee")).await;
+    let caution = "If what was asked is right, the external ID above all";
+    assert!(wrong.contains(caution), "{wrong}");
+    assert!(!wrong.contains("No external ID was sent"), "{wrong}");
+    let none = of(Role::new(HUB)).await;
+    let caution = "No external ID was sent. If the role's owner gave you one";
+    assert!(none.contains(caution), "{none}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn advice_of_a_source_that_is_a_chain_stands_there_once() {
+    let (aws, base) = hub_without_tag_session();
+    aws.role(HUB)
+        .trust(trusts("999999999999"))
+        .create()
+        .unwrap();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    let chain = RoleChain::new(&hub.sdk_config(), Role::new(TENANT)).unwrap();
+    let text = chain.diagnose().await.to_string();
+    let once = "no external ID was sent";
+    assert_eq!(text.matches(once).count(), 1, "{text}");
+    assert_eq!(chain.status()[0].to_string().lines().count(), 1);
+}
+
+#[derive(Debug)]
+struct Panics;
+
+impl ProvideCredentials for Panics {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async { panic!("a provider of somebody's") })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn providers_that_panic_or_never_answer_are_an_error() {
+    let (aws, base) = aws();
+    let panics = SharedCredentialsProvider::new(Panics);
+    let panics = base.to_builder().credentials_provider(panics).build();
+    let chain = RoleChain::new(&panics, Role::new(HUB)).unwrap();
+    let text = chain.diagnose().await.to_string();
+    assert!(text.contains("panicked while loading"), "{text}");
+
+    let never = || std::future::pending::<Result<String, std::io::Error>>();
+    let never = WebIdentityToken::from_provider(never);
+    let base = aws.sdk_config(user(&aws));
+    let pod = RoleChain::from_web_identity(&base, Role::new(HUB), never).unwrap();
+    let start = tokio::time::Instant::now();
+    let text = pod.diagnose().await.to_string();
+    let late = "no web identity token: none came in 120 s";
+    assert!(text.replace('\n', " ").contains(late), "{text}");
+    assert_eq!(start.elapsed(), Duration::from_secs(240), "asked twice");
+}

@@ -1120,3 +1120,57 @@ async fn an_emulator_by_others_takes_the_documents_and_enforces_them() {
     println!("{tried} chains let through, {refused} changes refused");
     assert!(tried > 20 && refused > 200, "{tried}, {refused}");
 }
+
+#[test]
+fn a_document_has_only_characters_that_iam_takes() {
+    let aws = Simulator::new();
+    let keys = aws.user(USER).create().unwrap();
+    let role = Role::new(HUB).tag("équipe", "日本");
+    let chain = RoleChain::new(&aws.sdk_config(keys), role).unwrap();
+    let hop = chain.policies(USER).unwrap().remove(0);
+    let read = Document::s3_read("arn:aws:s3:::reports", "日本😀/").unwrap();
+    for document in [&hop.trust_policy, &read] {
+        for text in [document.to_string(), document.compact()] {
+            assert!(
+                text.chars().all(|c| matches!(c, '\n' | ' '..='~')),
+                "{text}"
+            );
+        }
+    }
+    let read_back: serde_json::Value = serde_json::from_str(&hop.trust_policy.compact()).unwrap();
+    let condition = &read_back["Statement"][0]["Condition"]["StringEquals"];
+    assert_eq!(condition["aws:RequestTag/équipe"], "日本");
+}
+
+#[test]
+fn what_a_policy_would_take_for_a_pattern_or_for_another_provider_is_refused() {
+    let aws = Simulator::new();
+    let base = aws.sdk_config(aws.user(USER).create().unwrap());
+    for name in ["*", "${aws:username}"] {
+        let provider = format!("arn:aws:iam::aws:contextProvider/{name}");
+        let role = Role::new(HUB).provided_context(provider, "assertion");
+        let chain = RoleChain::new(&base, role).unwrap();
+        let refused = chain.policies(USER).unwrap_err();
+        assert_eq!(refused.field(), Some("provided_context"), "{refused}");
+    }
+    let none = || async { Ok::<_, std::io::Error>(String::new()) };
+    let assertion = aws_role_chain::SamlAssertion::from_provider(none);
+    let provider = "arn:aws:iam::222222222222:saml-provider/Company";
+    let saml = RoleChain::from_saml(&base, Role::new(HUB), provider, assertion).unwrap();
+    for audience in ["", "${saml:sub}", "https://*"] {
+        let refused = saml.policies(Source::saml_for(audience));
+        assert!(refused.is_err(), "{audience}");
+    }
+    let token = aws_role_chain::WebIdentityToken::from_file("/token");
+    let pod = RoleChain::from_web_identity(&base, Role::new(HUB), token).unwrap();
+    for (issuer, subject) in [
+        ("https://accounts.google.com", "1234"),
+        ("cognito-identity.amazonaws.com", "1234"),
+        ("https://token.example.com", "${aws:username}"),
+    ] {
+        let source = Source::web_identity(issuer, "sts.amazonaws.com", subject);
+        assert!(pod.policies(source).is_err(), "{issuer}");
+    }
+    let good = Source::web_identity("https://token.example.com", "aud", "sub");
+    pod.policies(good).unwrap();
+}

@@ -353,7 +353,7 @@ async fn what_is_wrong_is_said_by_profile_file_and_key() {
             "lost",
             "lost",
             "source_profile",
-            "which is nowhere, neither in",
+            "and there is none, neither in",
         ),
         (
             "role",
