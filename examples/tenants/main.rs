@@ -250,19 +250,23 @@ impl Vendor {
     }
 
     async fn put(&self, row: &Value) -> Result<Sender, Box<dyn Error + Send + Sync>> {
+        // Before the first wait, so that no signal is missed.
+        let mut interrupt = Interrupt::new()?;
         let customer = Customer::read(row)?;
         let role = Role::new(customer.role_arn)
             .external_id(customer.external_id)
             .allowed(self.allowed.clone());
         let tenant = self.hub.assume(role)?;
-        tenant.refresh().await?;
+        tokio::select! {
+            assumed = tenant.refresh() => assumed?,
+            () = interrupt.wait() => return Err("interrupted".into()),
+        }
         let config = tenant.sdk_config().into_builder();
         let config = config.region(Region::new(customer.region)).build();
         let firehose = aws_sdk_firehose::Client::new(&config);
         let file = format!("{}.dead-letter", customer.name);
         let dead_letters = DeadLetters::new(&self.dead_letters.join(file));
         let mut sender = Sender::new(firehose, customer.stream, dead_letters);
-        let mut interrupt = Interrupt::new()?;
         let mut batch = Batch::default();
         for (line, record) in (1..).zip(&self.records) {
             if !batch.has_room_for(record) {
