@@ -70,8 +70,13 @@ impl World {
     }
 
     fn run_for(&self, role_arn: &str, role_profile: &str, more: &[&str]) -> Said {
+        self.run_as(USER, role_arn, role_profile, more)
+    }
+
+    fn run_as(&self, caller: &str, role_arn: &str, role_profile: &str, more: &[&str]) -> Said {
         // What is undone needs no stream.
-        let stream: &[_] = match more.contains(&"--undo") {
+        let names = |option| more.contains(&option);
+        let stream: &[_] = match ["--undo", "--stream", "--bucket"].into_iter().any(names) {
             true => &[],
             false => &["--stream", STREAM],
         };
@@ -80,7 +85,7 @@ impl World {
                 "AWS_SHARED_CREDENTIALS_FILE",
                 self.folder.join("credentials"),
             )
-            .args(["--role-arn", role_arn, "--caller", USER])
+            .args(["--role-arn", role_arn, "--caller", caller])
             .args(["--role-profile", role_profile, "--external-id", EXTERNAL_ID])
             .args(["--endpoint-url", &self.server.url()])
             .args(stream)
@@ -271,23 +276,172 @@ async fn a_role_that_it_did_not_make_is_left_alone() {
     }
     let taken = world.run(("a", "b"), &["--take-over", "--try-profile", "orders"]);
     assert!(taken.ok && taken.out.contains("changed: 3\n"), "{taken:?}");
+    let replaced = format!("that is replaced:\n{}\n", common::trusts("222222222222"));
+    assert!(taken.err.contains(&replaced), "{taken:?}");
     let again = world.run(("a-reads", "b-reads"), &[]);
     assert!(
         again.ok && again.out.starts_with("no change\n"),
         "{again:?}"
     );
-    // Its policies go, the role does not.
+    // Its policies go, the role does not, and who is let in is for its owner to say.
     let undone = world.run(("a", "b"), &["--undo"]);
     assert!(
-        undone.ok && undone.out.ends_with("changed: 2\n"),
+        !undone.ok && undone.out.ends_with("changed: 2\n"),
         "{undone:?}"
     );
-    assert!(undone.err.contains("stays"), "{undone:?}");
-    iam.get_role()
-        .role_name("FirehoseWriter")
-        .send()
-        .await
-        .unwrap();
+    assert!(
+        undone.err.contains("stays")
+            && undone.err.contains(&format!("that lets {USER} in remains")),
+        "{undone:?}"
+    );
+    let update = iam.update_assume_role_policy().role_name("FirehoseWriter");
+    let update = update.policy_document(common::trusts("222222222222"));
+    update.send().await.unwrap();
+    let undone = world.run(("a", "b"), &["--undo"]);
+    assert!(undone.ok && undone.out == "no change\n", "{undone:?}");
+    assert_eq!(world.held().await, before);
+}
+
+#[tokio::test]
+async fn a_role_made_for_one_caller_is_not_taken_by_another() {
+    let Some(world) = World::new("two").await else {
+        return;
+    };
+    const SECOND: &str = "arn:aws:iam::111111111111:user/refunds";
+    world.user("111111111111", "refunds", None).await;
+    let before = world.held().await;
+    let second = |more: &[&str]| {
+        let more = [&["--caller-profile", "b"], more].concat();
+        world.run_as(SECOND, ROLE, "a", &more)
+    };
+    // Named by its account and a condition, or by itself.
+    for how in [&[][..], &["--exact"]] {
+        let made = world.run(("a", "b"), how);
+        assert!(made.ok && made.err.is_empty(), "{made:?}");
+        let held = world.held().await;
+        for (more, why) in [
+            (how, "to change it nevertheless, give --take-over"),
+            (
+                &["--dry-run"],
+                "to change it nevertheless, give --take-over",
+            ),
+            (&["--undo"], "give the --caller that it is for"),
+        ] {
+            let refused = second(more);
+            assert!(!refused.ok && refused.err.contains(why), "{refused:?}");
+            assert!(refused.err.contains(SECOND), "{refused:?}");
+            assert_eq!(world.held().await, held);
+        }
+        let undone = world.run(("a", "b"), &["--undo"]);
+        assert!(undone.ok, "{undone:?}");
+        assert_eq!(world.held().await, before);
+    }
+    assert!(world.run(("a", "b"), &[]).ok);
+    let taken = second(&["--take-over"]);
+    assert!(taken.ok && taken.out.contains("changed: 2\n"), "{taken:?}");
+    let (_, replaced) = taken.err.split_once("that is replaced:\n").unwrap();
+    assert!(
+        replaced.contains(USER) && !replaced.contains(SECOND),
+        "{taken:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_role_in_an_instance_profile_is_left_whole() {
+    let Some(world) = World::new("instance").await else {
+        return;
+    };
+    assert!(world.run(("a", "b"), &[]).ok);
+    let iam = world.iam("222222222222").await;
+    let create = iam.create_instance_profile().instance_profile_name("web");
+    create.send().await.unwrap();
+    let add = iam
+        .add_role_to_instance_profile()
+        .instance_profile_name("web");
+    add.role_name("FirehoseWriter").send().await.unwrap();
+    let before = world.held().await;
+    let refused = world.run(("a", "b"), &["--undo"]);
+    assert!(
+        !refused.ok && refused.err.contains("is in instance profiles: web"),
+        "{refused:?}"
+    );
+    assert_eq!(world.held().await, before);
+    let remove = iam
+        .remove_role_from_instance_profile()
+        .instance_profile_name("web");
+    remove.role_name("FirehoseWriter").send().await.unwrap();
+    assert!(world.run(("a", "b"), &["--undo"]).ok);
+}
+
+#[tokio::test]
+async fn a_bucket_may_be_given_by_its_name() {
+    let Some(world) = World::new("bucket").await else {
+        return;
+    };
+    let by_name = world.run(("a", "b"), &["--bucket", "reports"]);
+    assert!(by_name.ok, "{by_name:?}");
+    let by_arn = world.run(("a", "b"), &["--bucket", "arn:aws:s3:::reports"]);
+    assert!(by_arn.out.starts_with("no change\n"), "{by_arn:?}");
+}
+
+#[tokio::test]
+async fn the_caller_s_namesakes_are_not_the_caller() {
+    let Some(world) = World::new("namesake").await else {
+        return;
+    };
+    // The same name, but of the role's account; a role's session, of a name like the user's.
+    let keys = world.user("222222222222", "orders", None).await;
+    let iam = world.iam("111111111111").await;
+    let create = iam.create_role().role_name("orders");
+    let create = create.assume_role_policy_document(common::trusts("111111111111"));
+    create.send().await.unwrap();
+    let administrator = world.server.administrator("111111111111").await;
+    let assume = aws_sdk_sts::Client::new(&administrator).assume_role();
+    let assume = assume.role_arn("arn:aws:iam::111111111111:role/orders");
+    let session = assume.role_session_name("s").send().await.unwrap();
+    let session = session.credentials.unwrap();
+    let profiles = std::fs::read_to_string(world.folder.join("credentials")).unwrap();
+    let profile = |name: &str, id: &str, secret: &str, token: &str| {
+        format!(
+            "[{name}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n{token}region = {REGION}\n"
+        )
+    };
+    let namesake = profile(
+        "namesake",
+        keys.access_key_id(),
+        keys.secret_access_key(),
+        "",
+    );
+    let token = format!("aws_session_token = {}\n", session.session_token);
+    let session = profile(
+        "session",
+        &session.access_key_id,
+        &session.secret_access_key,
+        &token,
+    );
+    std::fs::write(
+        world.folder.join("credentials"),
+        profiles + &namesake + &session,
+    )
+    .unwrap();
+    let before = world.held().await;
+    for (name, is) in [
+        ("namesake", "arn:aws:iam::222222222222:user/orders"),
+        ("session", "arn:aws:sts::111111111111:assumed-role/orders/s"),
+    ] {
+        let refused = world.run(("a", "b"), &["--try-profile", name]);
+        let why = format!("--try-profile {name}: is {is}, not {USER}");
+        assert!(
+            !refused.ok && refused.err.contains(&why),
+            "{why}: {refused:?}"
+        );
+    }
+    assert_eq!(world.held().await, before);
+    // The role itself is its session.
+    let role = "arn:aws:iam::111111111111:role/orders";
+    let more = ["--caller-profile", "b", "--try-profile", "session"];
+    let made = world.run_as(role, ROLE, "a", &more);
+    assert!(made.ok && made.out.contains("works"), "{made:?}");
 }
 
 #[tokio::test]
@@ -356,6 +510,36 @@ async fn what_cannot_be_is_said_before_anything_is_changed() {
             "--tag team: must be KEY=VALUE",
         ),
         (world.run(("a", "b"), &["--tag", "aws:team=x"]), "aws:"),
+        (
+            world.run_for(ROLE, "a", &[]),
+            "and arn:aws:iam::111111111111:user/orders is not: give --caller-profile",
+        ),
+        (
+            world.run_as(ROLE, ROLE, "a", &[]),
+            "--caller must not be --role-arn itself",
+        ),
+        (
+            world.run(
+                ("a", "b"),
+                &["--stream", &STREAM.replace("222222222222", "111111111111")],
+            ),
+            "deliverystream/events: must be of the role's account",
+        ),
+        (
+            world.run(
+                ("a", "b"),
+                &["--stream", &STREAM.replace("arn:aws:", "arn:aws-cn:")],
+            ),
+            "deliverystream/events: must be of the role's account",
+        ),
+        (
+            world.run(("a", "b"), &["--bucket", "Reports"]),
+            "--bucket or its --prefix: bucket_arn",
+        ),
+        (
+            world.run(("a", "b"), &["--try-profile", "b-reads"]),
+            "--try-profile b-reads: is arn:aws:iam::111111111111:user/reader, not",
+        ),
         (
             world.run_for("FirehoseWriter", "a", &["--caller-profile", "b"]),
             "must be a role's ARN",

@@ -9,7 +9,7 @@ use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_iam::types::Tag;
 use aws_types::SdkConfig;
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The tag of roles that this program made.
 const MARK: (&str, &str) = ("made-by", "aws-role-chain setup_iam");
@@ -121,6 +121,19 @@ impl Entity {
             attached.map_err(|error| self.failed("ListAttachedRolePolicies", error))?;
         let attached = attached.into_iter().filter_map(|policy| policy.policy_name);
         Ok(inline.into_iter().chain(attached).collect())
+    }
+
+    /// The names of the instance profiles that a role is in; it cannot be deleted while it is in one.
+    pub async fn instance_profiles(&self) -> Result<Vec<String>, Box<dyn Error>> {
+        let list = self.iam.list_instance_profiles_for_role();
+        let listed = list.role_name(&self.name).into_paginator().items().send();
+        let listed = listed.try_collect().await;
+        let listed: Vec<_> =
+            listed.map_err(|error| self.failed("ListInstanceProfilesForRole", error))?;
+        let names = listed
+            .into_iter()
+            .map(|profile| profile.instance_profile_name);
+        Ok(names.collect())
     }
 
     /// What an answer holds; none where IAM knows no such thing.
@@ -283,17 +296,21 @@ pub fn explained(error: &dyn Error) -> String {
     text
 }
 
+/// Who a profile is.
+pub async fn identity(config: &SdkConfig, profile: &str) -> Result<String, Box<dyn Error>> {
+    let sts = aws_sdk_sts::Client::new(config);
+    let me = sts.get_caller_identity().send().await;
+    let me = me.map_err(|error| format!("profile {profile}: {}", told(&error)))?;
+    Ok(me.arn.unwrap_or_default())
+}
+
 /// Who a profile is, if its account is that of `arn`.
 pub async fn administrator(
     config: &SdkConfig,
     profile: &str,
     arn: &str,
 ) -> Result<String, Box<dyn Error>> {
-    let sts = aws_sdk_sts::Client::new(config);
-    let me = sts.get_caller_identity().send().await;
-    let me = me.map_err(|error| format!("profile {profile}: {}", told(&error)))?;
-    let me = me.arn.unwrap_or_default();
-    same_account(&me, profile, arn)
+    same_account(&identity(config, profile).await?, profile, arn)
 }
 
 /// `administrator`, if it is of the account of `arn`.
@@ -312,9 +329,12 @@ pub fn same_account(
 
 /// Whether credentials of this ARN are the user's or role's.
 pub fn is_session_of(session: &str, arn: &str) -> bool {
-    let name = arn.rsplit('/').next().unwrap_or_default();
-    let assumed = session.split(":assumed-role/").nth(1);
-    session == arn || assumed.is_some_and(|assumed| assumed.split('/').next() == Some(name))
+    let assumed = session.split_once(":assumed-role/");
+    let of_role = |((account, assumed), (role_account, role)): ((&str, &str), (&str, &str))| {
+        account.replace(":sts:", ":iam:") == role_account
+            && assumed.split('/').next() == role.rsplit('/').next()
+    };
+    session == arn || assumed.zip(arn.split_once(":role/")).is_some_and(of_role)
 }
 
 /// IAM gives documents back percent-encoded.
@@ -328,4 +348,19 @@ fn decoded(document: &str) -> String {
 pub fn same(held: &str, wanted: &Document) -> bool {
     let read = |json: &str| serde_json::from_str::<Value>(json).ok();
     read(held).is_some_and(|held| Some(held) == read(&wanted.compact()))
+}
+
+/// Whether a trust policy is for this user or role and nobody else, as this program writes it: its
+/// principal is the caller, or the caller's account with a condition.
+pub fn is_for(trust: &str, caller: &str) -> bool {
+    let account = caller.splitn(6, ':').take(5).collect::<Vec<_>>().join(":");
+    let [itself, account] = [caller, &format!("{account}:root")].map(|arn| json!({"AWS": arn}));
+    let names_it = |statement: &Value| {
+        let condition = &statement["Condition"]["ArnEquals"]["aws:PrincipalArn"];
+        let principal = &statement["Principal"];
+        *principal == itself || *principal == account && condition == caller
+    };
+    let trust: Value = serde_json::from_str(trust).unwrap_or_default();
+    let statements = trust["Statement"].as_array();
+    statements.is_some_and(|statements| !statements.is_empty() && statements.iter().all(names_it))
 }

@@ -11,11 +11,13 @@
 //! bucket; in the caller's, an inline policy of the user or role that lets it assume the role. It reads
 //! first and changes only what differs: a second run changes nothing. `--dry-run` changes nothing either,
 //! and prints the documents and the AWS CLI's commands for what is to be done. `--undo` removes what it
-//! made. A role that it did not make it neither changes (but with `--take-over`) nor deletes.
+//! made. A role that it did not make, or made for another caller, it neither changes (but with
+//! `--take-over`, which prints the trust policy that is replaced) nor deletes.
 //!
 //! The profiles are those of administrators: they need, in IAM, the actions of the commands that
 //! `--dry-run` prints (with `iam:TagRole`), and to read (`iam:GetRole`, `iam:GetRolePolicy`, `iam:GetUser`,
-//! `iam:GetUserPolicy`; to undo also `iam:ListRolePolicies` and `iam:ListAttachedRolePolicies`).
+//! `iam:GetUserPolicy`; to undo also `iam:ListRolePolicies`, `iam:ListAttachedRolePolicies` and
+//! `iam:ListInstanceProfilesForRole`).
 
 mod iam;
 
@@ -43,11 +45,11 @@ struct Options {
     #[arg(long)]
     caller: String,
 
-    /// Firehose stream that the role may put records on, by its ARN
+    /// Firehose stream of the role's account that the role may put records on, by its ARN
     #[arg(long, conflicts_with = "bucket", required_unless_present_any = ["bucket", "undo"])]
     stream: Option<String>,
 
-    /// Bucket that the role may read, by its ARN
+    /// Bucket that the role may read, by its name or ARN
     #[arg(long)]
     bucket: Option<String>,
 
@@ -87,7 +89,7 @@ struct Options {
     #[arg(long, conflicts_with = "take_over")]
     undo: bool,
 
-    /// Change the role even if something else made it
+    /// Change the role even if something else made it, or this program for another caller
     #[arg(long)]
     take_over: bool,
 
@@ -130,12 +132,10 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         source = source.exact();
     }
     let hop = chain.policies(source)?.remove(0);
-    let permissions = match (&options.stream, &options.bucket) {
-        (Some(stream), _) => Some(Document::firehose_put(stream)?),
-        (_, Some(bucket)) => Some(Document::s3_read(bucket, &options.prefix)?),
-        // To undo, they do not matter; else clap asks for one.
-        _ => None,
-    };
+    if hop.caller == hop.role_arn {
+        return Err("--caller must not be --role-arn itself".into());
+    }
+    let permissions = permissions(options)?;
     if let Some(warning) = hop.size_warning() {
         eprintln!("warning: {warning}");
     }
@@ -144,12 +144,31 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let role = Entity::new(&role_base, &options.role_profile, &hop.role_arn);
     let administers = match &options.caller_profile {
         Some(profile) => iam::administrator(&caller_base, profile, &hop.caller).await?,
-        None => iam::same_account(&administers, caller_profile, &hop.caller)?,
+        None => iam::same_account(&administers, caller_profile, &hop.caller)
+            .map_err(|error| format!("{error}: give --caller-profile"))?,
+    };
+    let trying = match &options.try_profile {
+        _ if options.undo => None,
+        Some(profile) => {
+            let base = base_config(options, profile).await;
+            let who = iam::identity(&base, profile).await?;
+            if !iam::is_session_of(&who, &hop.caller) {
+                let why = format!("--try-profile {profile}: is {who}, not {}", hop.caller);
+                return Err(why.into());
+            }
+            Some(base)
+        }
+        // The administrator may be who is to assume the role.
+        None => iam::is_session_of(&administers, &hop.caller).then(|| caller_base.clone()),
     };
     let caller = Entity::new(&caller_base, caller_profile, &hop.caller);
 
-    let changes = match permissions.as_ref().filter(|_| !options.undo) {
-        Some(permissions) => set_up(&role, &caller, &hop, permissions, options.take_over).await?,
+    let (changes, left) = match permissions.as_ref().filter(|_| !options.undo) {
+        Some(permissions) => {
+            let take_over = options.take_over;
+            let changes = set_up(&role, &caller, &hop, permissions, take_over).await?;
+            (changes, None)
+        }
         None => undo(&role, &caller, &hop).await?,
     };
     if options.dry_run {
@@ -164,7 +183,7 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             println!("{}", change.command());
         }
         println!("to be changed: {}", changes.len());
-        return Ok(());
+        return left.map_or(Ok(()), |left| Err(left.into()));
     }
     for change in &changes {
         change.make().await?;
@@ -175,14 +194,8 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         n => println!("changed: {n}"),
     }
     if options.undo {
-        return Ok(());
+        return left.map_or(Ok(()), |left| Err(left.into()));
     }
-    let trying = match &options.try_profile {
-        Some(profile) => Some(base_config(options, profile).await),
-        // The administrator may be who is to assume the role.
-        None if iam::is_session_of(&administers, &hop.caller) => Some(caller_base),
-        None => None,
-    };
     match trying {
         Some(base) => try_role(&base, options).await?,
         None => println!(
@@ -206,6 +219,34 @@ fn role(options: &Options) -> Result<Role, Box<dyn Error>> {
         role = role.tag(key, value);
     }
     Ok(role)
+}
+
+/// What the role may do; for `--undo`, which does not need it, perhaps nothing.
+fn permissions(options: &Options) -> Result<Option<Document>, String> {
+    // The partition and the account.
+    let home = |arn: &str| {
+        let mut parts = arn.split(':').skip(1).map(str::to_owned);
+        (parts.next(), parts.nth(2))
+    };
+    let (partition, account) = home(&options.role_arn);
+    if let Some(stream) = &options.stream {
+        let document = Document::firehose_put(stream);
+        let document = document.map_err(|error| format!("--stream: {error}"))?;
+        if home(stream) != (partition, account) {
+            return Err(format!("--stream {stream}: must be of the role's account"));
+        }
+        return Ok(Some(document));
+    }
+    let Some(bucket) = &options.bucket else {
+        return Ok(None);
+    };
+    let arn = match bucket.starts_with("arn:") {
+        true => bucket.clone(),
+        false => format!("arn:{}:s3:::{bucket}", partition.unwrap_or_default()),
+    };
+    let document = Document::s3_read(&arn, &options.prefix);
+    let document = document.map_err(|error| format!("--bucket or its --prefix: {error}"))?;
+    Ok(Some(document))
 }
 
 async fn base_config(options: &Options, profile: &str) -> SdkConfig {
@@ -241,6 +282,17 @@ async fn set_up<'a>(
     match &there {
         None => changes.push(Change::CreateRole(role, trust)),
         Some(there) if !iam::same(&there.trust, trust) => {
+            if take_over {
+                let (arn, trust) = (&hop.role_arn, &there.trust);
+                eprintln!("trust policy of {arn} that is replaced:\n{trust}");
+            } else if there.is_ours && !iam::is_for(&there.trust, &hop.caller) {
+                let why = format!(
+                    "{} is there already, for another caller than {}, who would lose it: to change it \
+                     nevertheless, give --take-over; what would be done --dry-run --take-over shows",
+                    hop.role_arn, hop.caller
+                );
+                return Err(why.into());
+            }
             changes.push(Change::UpdateTrust(role, trust));
         }
         Some(_) => {}
@@ -277,37 +329,57 @@ async fn set_up<'a>(
     Ok(changes)
 }
 
-/// What must be changed for nothing of this program's to be left.
+/// What must be changed for nothing of this program's to be left, and what is left nevertheless.
 async fn undo<'a>(
     role: &'a Entity,
     caller: &'a Entity,
     hop: &HopPolicies,
-) -> Result<Vec<Change<'a>>, Box<dyn Error>> {
+) -> Result<(Vec<Change<'a>>, Option<String>), Box<dyn Error>> {
     let mut changes = Vec::new();
     let name = policy_name(hop);
+    let (arn, for_caller) = (&hop.role_arn, &hop.caller);
     // The caller may be gone.
     if caller.policy(&name).await?.is_some() {
         changes.push(Change::DeletePolicy(caller, name.clone()));
     }
     let Some(there) = role.role().await? else {
-        return Ok(changes);
+        return Ok((changes, None));
     };
     if role.policy(&name).await?.is_some() {
         changes.push(Change::DeletePolicy(role, name.clone()));
     }
+    let is_for_caller = iam::is_for(&there.trust, for_caller);
     if !there.is_ours {
-        eprintln!("{} stays: this program did not make it", hop.role_arn);
-        return Ok(changes);
+        eprintln!("{arn} stays: this program did not make it");
+        let left = is_for_caller.then(|| {
+            format!(
+                "the trust policy of {arn} that lets {for_caller} in remains: give the role, by hand, \
+                 the one that it is to have"
+            )
+        });
+        return Ok((changes, left));
+    }
+    if !is_for_caller {
+        let why = format!(
+            "the trust policy of {arn} is not for {for_caller} alone: give the --caller that it is for, \
+             or, if none is to keep it, delete the role by hand"
+        );
+        return Err(why.into());
     }
     let mut others = role.policies().await?;
     others.retain(|other| *other != name);
     if !others.is_empty() {
-        let (arn, others) = (&hop.role_arn, others.join(", "));
+        let others = others.join(", ");
         let why = format!("{arn} has policies that this program did not make: {others}");
         return Err(why.into());
     }
+    let holders = role.instance_profiles().await?;
+    if !holders.is_empty() {
+        let why = format!("{arn} is in instance profiles: {}", holders.join(", "));
+        return Err(why.into());
+    }
     changes.push(Change::DeleteRole(role));
-    Ok(changes)
+    Ok((changes, None))
 }
 
 /// Of the inline policies on both sides; it tells what an earlier run made.
@@ -323,10 +395,16 @@ async fn try_role(base: &SdkConfig, options: &Options) -> Result<(), Box<dyn Err
     let chain = RoleChain::new(base, role(options)?)?;
     let started = Instant::now();
     let mut successes = 0;
+    let mut is_told = false;
     while successes < IN_A_ROW {
         match chain.refresh().await {
             Ok(()) => successes += 1,
-            Err(error) if error.is_access_denied() && started.elapsed() < PATIENCE => successes = 0,
+            Err(error) if error.is_access_denied() && started.elapsed() < PATIENCE => {
+                if !is_told {
+                    eprintln!("waiting for IAM, up to {} s", PATIENCE.as_secs());
+                }
+                (successes, is_told) = (0, true);
+            }
             Err(error) => return Err(error.into()),
         }
         if successes < IN_A_ROW {
