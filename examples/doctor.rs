@@ -18,6 +18,7 @@
 mod local;
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -25,13 +26,14 @@ use aws_config::BehaviorVersion;
 use aws_role_chain::{Diagnosis, Role, RoleChain, TerminalPrompt};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use clap::{ArgGroup, ArgMatches, CommandFactory, FromArgMatches, Parser};
 
 /// Find out why a role cannot be assumed, or that it can.
 #[derive(Parser)]
+#[command(group(ArgGroup::new("chain").args(["profile", "role_arn", "local"]).required(true).multiple(true)))]
 struct Options {
     /// Role to assume; repeatable, in order. The next six belong to the role before them
-    #[arg(long, required_unless_present_any = ["local", "profile"])]
+    #[arg(long)]
     role_arn: Vec<String>,
 
     /// External ID that the role's trust policy asks for
@@ -88,10 +90,15 @@ fn main() -> ExitCode {
     };
     match diagnosed {
         Ok(diagnosis) => {
-            print!("{diagnosis}");
-            match diagnosis.is_ok() {
-                true => ExitCode::SUCCESS,
-                false => ExitCode::FAILURE,
+            let mut out = io::stdout().lock();
+            match write!(out, "{diagnosis}").and_then(|()| out.flush()) {
+                // Whoever closed the pipe has read enough.
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    eprintln!("error: {error}");
+                    ExitCode::FAILURE
+                }
+                _ if diagnosis.is_ok() => ExitCode::SUCCESS,
+                _ => ExitCode::FAILURE,
             }
         }
         Err(error) => {

@@ -218,7 +218,7 @@ fn a_customer_that_refuses_stops_no_other_and_no_external_id_is_shown() {
             "dune",
             0,
             200,
-            "ResourceNotFoundException: Firehose missing ",
+            "ResourceNotFoundException: Firehose no-such-stream ",
         ),
         ("elm", 200, 0, "-"),
         ("fir", 0, 200, "arn: must be a role's ARN"),
@@ -231,7 +231,11 @@ fn a_customer_that_refuses_stops_no_other_and_no_external_id_is_shown() {
         assert!(line.starts_with(&counts), "{counts:?} {line:?}");
         assert!(line.contains(why), "{why:?} {line:?}");
     }
-    let local = lines.last().unwrap();
+    let [.., kept, local, meant] = &lines[..] else {
+        panic!("{said:?}");
+    };
+    assert_eq!(*kept, "records kept in ./dune.dead-letter");
+    assert_eq!(*meant, "birch, cedar, dune and fir are meant to fail");
     assert!(local.contains("asked for the hub 1 time(s)"), "{local}");
     // What was tried in vain is kept; what no role could be had for was not read.
     let sample = include_str!("../examples/put_records/records.ndjson");
@@ -288,7 +292,8 @@ fn a_customer_s_row_that_is_incomplete_is_one_more_that_refuses() {
     let folder = folder("tenants-rows");
     std::fs::write(
         folder.join("customers.json"),
-        r#"[{"name": "acme", "external_id": "never-shown"}, 7, {"name": "../up", "external_id": "never-shown"}]"#,
+        r#"[{"name": "acme", "external_id": "never-shown"}, 7, {"name": "../up", "external_id": "never-shown"},
+            {"name": "x\ny", "external_id": "never-shown"}, {"name": "Acme", "external_id": "never-shown"}]"#,
     )
     .unwrap();
     let said = tenants(&folder, &["--customers", "customers.json"]);
@@ -298,10 +303,13 @@ fn a_customer_s_row_that_is_incomplete_is_one_more_that_refuses() {
         "row 2",
         "name is missing",
         "name may have only",
+        "\nrow 4 ",
+        "name is that of row 1 too",
     ] {
         assert!(said.out.contains(why), "{why:?} {said:?}");
     }
     assert!(!said.out.contains("never-shown"), "{said:?}");
+    assert!(!said.out.contains("x\ny"), "{said:?}");
     std::fs::write(folder.join("customers.json"), "{}").unwrap();
     let said = tenants(&folder, &["--customers", "customers.json"]);
     assert!(!said.ok, "{said:?}");
@@ -397,6 +405,19 @@ fn the_doctor_s_exit_code_is_0_only_if_all_is_well() {
         well.ok && well.out.ends_with("assumed-role/FirehoseWriter/me\n"),
         "{well:?}"
     );
+}
+
+#[test]
+fn the_doctor_bears_a_closed_pipe_and_asks_for_a_chain() {
+    let (reads, writes) = std::io::pipe().unwrap();
+    drop(reads);
+    let mut program = example("doctor");
+    program.arg("--local").stdout(writes);
+    let said = Said::from(program.output().unwrap());
+    assert!(said.ok && said.err.is_empty(), "{said:?}");
+    let said = Said::from(example("doctor").output().unwrap());
+    let asks = "<--profile <PROFILE>|--role-arn <ROLE_ARN>|--local>";
+    assert!(!said.ok && said.err.contains(asks), "{said:?}");
 }
 
 #[test]

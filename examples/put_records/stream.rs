@@ -9,7 +9,7 @@ use aws_sdk_firehose::primitives::Blob;
 use serde_json::{Value, json};
 
 /// The stream that is not there.
-const MISSING: &str = "missing";
+const MISSING: &str = "no-such-stream";
 
 /// Keeps what it is sent. Refuses every hundredth record it is offered, as a busy stream does some,
 /// so that sending again can be seen.
