@@ -7,10 +7,10 @@
 //! ```
 //!
 //! The customers are a JSON array of objects: `name`, `role_arn`, `external_id` (of the vendor's making),
-//! `stream` and `region`, all of them strings. A role of the hub's own account, or without the path that
-//! customers are told to use, is refused before any call. What goes wrong with one customer stops no
-//! other: the summary tells it, and the exit code is 1. Records that Firehose did not take are added to
-//! `<name>.dead-letter`.
+//! `stream` and `region`, all of them strings; no two have the same name. A role of the hub's own account,
+//! or without the path that customers are told to use, is refused before any call. What goes wrong with one
+//! customer stops no other: the summary tells it, and the exit code is 1. Records that Firehose did not take
+//! are added to `<name>.dead-letter`.
 //!
 //! `--local` runs it without AWS, on the simulator that comes with the crate (`--features test-util`), with
 //! customers of whom some refuse.
