@@ -31,8 +31,9 @@ use crate::start::Claims;
 use crate::start::{GetSessionToken, SamlAssertion, SessionToken, WebIdentityToken};
 use crate::sts::{self, Sts};
 
-/// How long the base config's provider may take, or a web identity's token. The SDK's own cache gives a provider some twenty
-/// seconds; a sign-in in a browser takes longer, and a provider that hangs must not hang for ever.
+/// How long the base config's provider may take, or a web identity's token. The SDK's own cache gives a
+/// provider some twenty seconds; a sign-in in a browser takes longer, and a provider that hangs must not
+/// hang for ever.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What STS gives where no duration is asked for.
@@ -179,7 +180,6 @@ impl RoleChain {
         role: Role,
         token: WebIdentityToken,
     ) -> Result<Self, Error> {
-        role.check_for_token(false)?;
         let base = Arc::new(Base::new(base, false)?);
         Self::assume_from(Parent::WebIdentity(token), base, role)
     }
@@ -217,7 +217,6 @@ impl RoleChain {
         principal_arn: impl Into<String>,
         assertion: SamlAssertion,
     ) -> Result<Self, Error> {
-        role.check_for_token(true)?;
         let principal_arn = principal_arn.into();
         check_saml_provider(&principal_arn).map_err(|broken| broken.into_error(None, 1))?;
         let base = Arc::new(Base::new(base, false)?);
@@ -304,9 +303,8 @@ impl RoleChain {
     /// What is known of each hop, the first one first. Makes no call.
     pub fn status(&self) -> Vec<HopStatus> {
         let length = self.hop().number;
-        let mut hops: Vec<_> = self.upwards().map(|hop| hop.hop_status(length)).collect();
-        hops.reverse();
-        hops
+        let hops = self.hops().into_iter();
+        hops.map(|hop| hop.hop_status(length)).collect()
     }
 
     pub(crate) fn session_token(base: Arc<Base>, request: GetSessionToken) -> Result<Self, Error> {
@@ -317,6 +315,11 @@ impl RoleChain {
     }
 
     pub(crate) fn assume_from(parent: Parent, base: Arc<Base>, role: Role) -> Result<Self, Error> {
+        match &parent {
+            Parent::WebIdentity(_) => role.check_for_token(false)?,
+            Parent::Saml { .. } => role.check_for_token(true)?,
+            Parent::Source | Parent::Chain(_) => {}
+        }
         let before = parent.inherited();
         let number = before.hop;
         let request = role.check(&before)?;
@@ -360,6 +363,13 @@ impl RoleChain {
         })
     }
 
+    /// The same, the first one first.
+    pub(crate) fn hops(&self) -> Vec<&RoleChain> {
+        let mut hops: Vec<_> = self.upwards().collect();
+        hops.reverse();
+        hops
+    }
+
     fn roles_upwards(&self) -> impl Iterator<Item = &Request> {
         self.upwards().filter_map(|chain| chain.hop().role())
     }
@@ -384,8 +394,8 @@ impl RoleChain {
     /// For each role, the first one first: what is asked for, and by whom.
     #[cfg(feature = "policy")]
     pub(crate) fn asked(&self) -> Vec<policy::Asked<'_>> {
-        let mut asked: Vec<_> = self
-            .upwards()
+        self.hops()
+            .into_iter()
             .filter_map(|chain| {
                 let hop = chain.hop();
                 let (by, proved) = match &hop.parent {
@@ -405,17 +415,7 @@ impl RoleChain {
                     mfa: proved || hop.ask.mfa().is_some(),
                 })
             })
-            .collect();
-        asked.reverse();
-        asked
-    }
-
-    /// This hop and those before it, the first one first.
-    #[cfg(feature = "policy")]
-    pub(crate) fn hops(&self) -> Vec<&RoleChain> {
-        let mut hops: Vec<_> = self.upwards().collect();
-        hops.reverse();
-        hops
+            .collect()
     }
 
     #[cfg(feature = "policy")]
@@ -543,7 +543,7 @@ impl fmt::Display for HopStatus {
 
 /// What all hops and forks of a chain share.
 pub(crate) struct Base {
-    config: SdkConfig,
+    pub(crate) config: SdkConfig,
     /// None only where a chain starts without credentials.
     source: Option<SharedCredentialsProvider>,
     time: SharedTimeSource,

@@ -277,8 +277,8 @@ impl Source {
             }
             (Start::Saml { audience }, Some(By::Saml(provider))) => {
                 let texts = [Some(*provider), audience.as_deref()];
-                let is_pattern = |text: &str| text.is_empty() || text.contains(['*', '?', '$']);
-                if texts.into_iter().flatten().any(is_pattern) {
+                let is_wrong = |text: &str| text.is_empty() || is_pattern(text);
+                if texts.into_iter().flatten().any(is_wrong) {
                     let rule = "must have a provider and an audience without *, ? and $";
                     return broken(rule, None);
                 }
@@ -311,7 +311,7 @@ impl Source {
 
     pub(crate) fn policies(&self, asked: &Asked<'_>) -> Result<HopPolicies, Broken> {
         let role_arn = &*asked.role.role_arn;
-        if role_arn.contains(['*', '?', '$']) {
+        if is_pattern(role_arn) {
             return Err(Broken::new(
                 "arn",
                 "must have no *, ? or $ in its path: a policy would take it for a pattern",
@@ -319,10 +319,7 @@ impl Source {
             ));
         }
         let contexts = &asked.role.provided_contexts;
-        if let Some((provider, _)) = contexts
-            .iter()
-            .find(|(arn, _)| arn.contains(['*', '?', '$']))
-        {
+        if let Some((provider, _)) = contexts.iter().find(|(arn, _)| is_pattern(arn)) {
             return Err(Broken::new(
                 "provided_context",
                 "must have no *, ? or $ in its provider: a policy would take it for a pattern",
@@ -463,11 +460,7 @@ fn caller(arn: &str) -> Result<String, Broken> {
         Some(parts) if is_account_id(parts.account) && parts.region.is_empty() => parts,
         _ => return broken(SHAPE),
     };
-    if arn.len() > 2048
-        || !arn
-            .chars()
-            .all(|c| c.is_ascii_graphic() && !"*?$".contains(c))
-    {
+    if arn.len() > 2048 || !arn.chars().all(|c| c.is_ascii_graphic()) || is_pattern(arn) {
         return broken("must have printable ASCII characters other than *, ? and $");
     }
     let names: Vec<&str> = parts.resource.split('/').collect();
@@ -489,6 +482,11 @@ fn caller(arn: &str) -> Result<String, Broken> {
         ("iam", ["root"]) => broken("must be a user or role: an account's root assumes no roles"),
         _ => broken(SHAPE),
     }
+}
+
+/// Whether a policy would not take this for itself: wildcards, and variables.
+fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?', '$'])
 }
 
 /// What one hop asks for, as far as policies care.
@@ -636,7 +634,7 @@ impl Document {
             let rule = "must be arn:<partition>:s3:::<bucket>";
             return Err(Broken::new("bucket_arn", rule, Some(bucket_arn)).into_error(None, 0));
         }
-        if prefix.contains(['*', '?', '$']) {
+        if is_pattern(prefix) {
             let rule = "must have no *, ? or $: a policy would take it for a pattern";
             return Err(Broken::new("prefix", rule, Some(prefix)).into_error(None, 0));
         }

@@ -109,9 +109,9 @@ impl RoleChain {
     /// | `session_tags` (`team=payments,cost=42`), `transitive_session_tags` (`team`), `source_identity` | as aws-vault has them; the AWS CLI ignores them |
     ///
     /// What a source profile leaves open of region and endpoint is as in the profile that names it. A profile
-    /// without a region has, as by aws-config, that of its sources. The files and the environment variables (`AWS_CONFIG_FILE`, `AWS_REGION`, …) are read
-    /// as aws-config reads them, which takes no notice of `sts_regional_endpoints`: STS is always called in
-    /// the region ([keys](https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html)).
+    /// without a region has, as by aws-config, that of its sources. The files and the environment variables
+    /// (`AWS_CONFIG_FILE`, `AWS_REGION`, …) are read as aws-config reads them, which takes no notice of
+    /// `sts_regional_endpoints`: STS is always called in the region ([keys](https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html)).
     ///
     /// What a source profile without a `role_arn` is (keys, a process, IAM Identity Center, a console
     /// sign-in) is aws-config's business; some kinds need a feature of it (`sso`, `credentials-process`,
@@ -165,16 +165,16 @@ impl ProfileLoader {
     ///
     /// A session kept there is used while it has more than 15 minutes left, as by the CLI, and only if it is
     /// the role's (and has its `role_session_name`); otherwise STS is asked and the file replaced, readable
-    /// by its owner alone. Processes take turns for one entry, so that a person is asked for one code: for up to
-    /// ten minutes where a code is needed, and else 20 s. What cannot be read or written is passed over, with
-    /// one warning.
+    /// by its owner alone. Processes take turns for one entry, so that a person is asked for one code: for up
+    /// to ten minutes where a code is needed, and else 20 s. What cannot be read or written is passed over,
+    /// with one warning.
     ///
     /// **The CLI's key leaves out who asks**: two profiles that reach the same role from different sources,
     /// with all other keys alike, share one entry. The session is the role's in either case, but the one who
     /// asked may not be who CloudTrail names, and somebody who may no longer assume the role goes on with
     /// the kept session until it ends. [`refresh`](RoleChain::refresh) on a chain with credentials in hand
-    /// asks STS, and replaces the entry. Roles with session tags or a source identity, or behind one with these, are left
-    /// out: the CLI's sessions lack them. So are session tokens and web identities.
+    /// asks STS, and replaces the entry. Roles with session tags or a source identity, or behind one with these,
+    /// are left out: the CLI's sessions lack them. So are session tokens and web identities.
     #[cfg(feature = "cli-cache")]
     pub fn cli_cache(mut self) -> Self {
         self.cli_cache = crate::cli_cache::default_folder();
@@ -258,11 +258,7 @@ impl ProfileLoader {
             {
                 role = role.with_cli_cache(entry);
             }
-            let chain = match by_token {
-                true => role.check_for_token(false),
-                false => Ok(()),
-            };
-            let chain = chain.and_then(|()| RoleChain::assume_from(parent, base, role));
+            let chain = RoleChain::assume_from(parent, base, role);
             parent = Parent::Chain(chain.map_err(|error| Broken::of_role(profile.name(), error))?);
         }
         match parent {
@@ -288,41 +284,43 @@ impl ProfileLoader {
             let region = profile.get("region").map(str::to_owned);
             from_environment.clone().or(region.map(Region::new))
         };
+        let base_of = |profile: &Profile, config: SdkConfigBuilder| {
+            let needs_source = !matches!(start, Start::WebIdentity { .. });
+            let base = Base::new(&config.build(), needs_source);
+            let base = base.map_err(|error| Broken::of_role(profile.name(), error));
+            base.map(Arc::new)
+        };
+        let Some(own) = roles.last() else {
+            return Ok(Vec::new());
+        };
+        let config = match &self.base {
+            None => self.settings(own).load().await,
+            Some(base) => {
+                let region = region_of(own).or(base.region().cloned());
+                self.endpoint(own, base).await.region(region).build()
+            }
+        };
+        let source_region = match start {
+            Start::Profile(profile) => region_of(profile),
+            _ => None,
+        };
+        let source_region = source_region.or(config.region().cloned());
+        let source = self.source(start, &config, source_region)?;
+        let mut config = config.to_builder();
+        config.set_credentials_provider(source);
+        let mut base = base_of(own, config)?;
+        let mut region = base.config.region().cloned();
         let mut hops = Vec::new();
-        let mut above: Option<(SdkConfig, Arc<Base>)> = None;
-        let mut region = self.base.as_ref().and_then(SdkConfig::region).cloned();
         // From the chain's own profile down to its source: who says nothing takes what the one above has.
-        for profile in roles.iter().rev() {
+        for (i, profile) in roles.iter().rev().enumerate() {
             region = region_of(profile).or(region);
-            let (config, base) = match above {
-                Some(above) if !says_endpoint(profile) => above,
-                above => {
-                    let outer = above.as_ref().map(|(config, _)| config);
-                    let config = match outer.or(self.base.as_ref()) {
-                        Some(outer) => {
-                            let config = self.endpoint(profile, outer).await;
-                            config.region(region.clone()).build()
-                        }
-                        None => self.settings(profile).load().await,
-                    };
-                    region = region.or(config.region().cloned());
-                    let source_region = match start {
-                        Start::Profile(profile) => region_of(profile),
-                        _ => None,
-                    };
-                    let source_region = source_region.or(region.clone());
-                    let source = self.source(start, &config, source_region)?;
-                    let mut with_source = config.to_builder();
-                    with_source.set_credentials_provider(source);
-                    let needs_source = !matches!(start, Start::WebIdentity { .. });
-                    let base = Base::new(&with_source.build(), needs_source)
-                        .map_err(|error| Broken::of_role(profile.name(), error))?;
-                    (config, Arc::new(base))
-                }
-            };
-            let other_region = region.clone().filter(|own| Some(own) != config.region());
+            if i > 0 && says_endpoint(profile) {
+                let config = self.endpoint(profile, &base.config).await;
+                base = base_of(profile, config.region(region.clone()))?;
+            }
+            let other_region = region.clone();
+            let other_region = other_region.filter(|own| Some(own) != base.config.region());
             hops.push((base.clone(), other_region));
-            above = Some((config, base));
         }
         hops.reverse();
         Ok(hops)

@@ -11,7 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_role_chain::test_util::Simulator;
-use aws_role_chain::{BoxError, MfaRequest, ProfileLoader, RoleChain, Totp};
+use aws_role_chain::{BoxError, MfaRequest, ProfileLoader, RoleChain};
 use aws_smithy_async::time::TimeSource;
 use aws_types::SdkConfig;
 use common::log::Log;
@@ -20,7 +20,6 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tracing_subscriber::filter::LevelFilter;
 
-const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 const EXPIRATION: &str = "Expiration";
 const WITH_PATH: &str = "arn:aws:iam::222222222222:role/team/payments/Writer";
 
@@ -37,12 +36,7 @@ impl World {
     fn new(name: &str) -> Self {
         let aws = Simulator::new();
         let serial = format!("arn:aws:iam::111111111111:mfa/cache-{name}");
-        let keys = aws
-            .user(USER)
-            .policy(allow("sts:*"))
-            .mfa_device(&*serial, Totp::from_secret(SECRET).unwrap())
-            .create()
-            .unwrap();
+        let keys = user_with_device(&aws, &serial);
         for (role, longest) in [(HUB, 2 * HOUR), (TENANT, HOUR), (WITH_PATH, HOUR)] {
             aws.role(role)
                 .trust(trusts("*"))

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use aws_credential_types::Credentials;
-use common::example::{Said, built};
+use common::example::{Said, built, without_settings};
 use common::ministack::{Ministack, REGION};
 use common::proxy::Proxy;
 use common::{EXTERNAL_ID, pypi, trusts_with_external_id};
@@ -107,17 +107,11 @@ impl World {
 
     /// Of somebody with this home, and nothing else of AWS in the environment.
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new(program);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("AWS_") {
-                command.env_remove(name);
-            }
-        }
+        let mut command = without_settings(program);
         command
             .env("HOME", &self.home)
             .env("USERPROFILE", &self.home)
             .env("AWS_ENDPOINT_URL", self.proxy.url())
-            .env("AWS_EC2_METADATA_DISABLED", "true")
             .stdin(Stdio::null());
         command
     }

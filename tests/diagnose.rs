@@ -9,12 +9,11 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_role_chain::test_util::{Fault, Simulator};
 use aws_role_chain::{
-    Diagnosis, GetSessionToken, Role, RoleChain, SamlAssertion, Totp, WebIdentityToken,
+    Diagnosis, GetSessionToken, Role, RoleChain, SamlAssertion, WebIdentityToken,
 };
 use aws_types::SdkConfig;
 use common::*;
 
-const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 const DEVICE: &str = "arn:aws:iam::111111111111:mfa/orders";
 
 /// The hub with all that a hop can ask for, and the tenant behind it.
@@ -203,7 +202,7 @@ async fn a_refusal_that_no_policy_cures_prints_none() {
 
     // A device that is not the user's is an AccessDenied, too.
     let device = "arn:aws:iam::111111111111:mfa/somebody-s";
-    let role = Role::new(HUB).mfa(device, Totp::from_secret(SECRET).unwrap());
+    let role = Role::new(HUB).mfa(device, totp());
     let mfa = RoleChain::new(&base, role).unwrap();
     let diagnosis = mfa.diagnose().await;
     assert!(diagnosis.error().unwrap().is_access_denied(), "{diagnosis}");
@@ -302,13 +301,8 @@ async fn other_starts_are_walked_too() {
         .trust(trusts("444444444444"))
         .create()
         .unwrap();
-    let keys = aws
-        .user(USER)
-        .policy(allow("sts:*"))
-        .mfa_device(DEVICE, Totp::from_secret(SECRET).unwrap())
-        .create()
-        .unwrap();
-    let start = GetSessionToken::new().mfa(DEVICE, Totp::from_secret(SECRET).unwrap());
+    let keys = user_with_device(&aws, DEVICE);
+    let start = GetSessionToken::new().mfa(DEVICE, totp());
     let base_with_device = aws.sdk_config(keys);
     let token = RoleChain::from_session_token(&base_with_device, start).unwrap();
     let diagnosis = token.assume(Role::new(HUB)).unwrap().diagnose().await;

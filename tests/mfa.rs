@@ -18,7 +18,6 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing_subscriber::filter::LevelFilter;
 
-const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A device of the user's; each test has its own, because codes are good once in a process.
@@ -32,12 +31,7 @@ impl World {
     fn new(device: &str) -> Self {
         let aws = Simulator::new();
         let serial = format!("arn:aws:iam::111111111111:mfa/{device}");
-        let keys = aws
-            .user(USER)
-            .policy(allow("sts:*"))
-            .mfa_device(&*serial, Totp::from_secret(SECRET).unwrap())
-            .create()
-            .unwrap();
+        let keys = user_with_device(&aws, &serial);
         let with_mfa = trusts("111111111111").replace(
             r#""Principal""#,
             r#""Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}, "Principal""#,
@@ -65,7 +59,7 @@ impl World {
     }
 
     fn totp(&self) -> Totp {
-        Totp::from_secret(SECRET).unwrap()
+        totp()
     }
 
     /// Every code that STS was sent.

@@ -12,7 +12,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_role_chain::policy::{Document, HopPolicies, Source, TRUST_POLICY_LIMIT};
 use aws_role_chain::test_util::Simulator;
 use aws_role_chain::{
-    Error, GetSessionToken, MfaRequest, Role, RoleChain, SamlAssertion, Totp, WebIdentityToken,
+    Error, GetSessionToken, MfaRequest, Role, RoleChain, SamlAssertion, WebIdentityToken,
 };
 use aws_types::SdkConfig;
 use common::example::Said;
@@ -134,8 +134,7 @@ impl World {
         let keys = [USER, OTHER_USER, STRANGER, boot].map(|arn| {
             let mut user = aws.user(arn);
             if arn == USER {
-                let secret = Totp::from_secret("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();
-                user = user.mfa_device(&*device, secret);
+                user = user.mfa_device(&*device, totp());
             }
             match (caller == Some(arn), of(arn)) {
                 (false, _) => user = user.policy(allow("sts:*")),

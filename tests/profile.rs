@@ -5,12 +5,10 @@ mod common;
 use std::path::PathBuf;
 
 use aws_role_chain::test_util::{Call, Simulator};
-use aws_role_chain::{Error, GetSessionToken, ProfileLoader, Role, RoleChain, Totp};
+use aws_role_chain::{Error, GetSessionToken, ProfileLoader, Role, RoleChain};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use common::*;
-
-const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
 /// The accounts of [`aws`], and files that describe ways through them.
 struct World {
@@ -23,12 +21,7 @@ impl World {
     /// `{keys}` in the files is the user's key pair, as two lines.
     fn new(name: &str, config: &str, credentials: &str) -> Self {
         let aws = Simulator::new();
-        let keys = aws
-            .user(USER)
-            .policy(allow("sts:*"))
-            .mfa_device(serial(name), Totp::from_secret(SECRET).unwrap())
-            .create()
-            .unwrap();
+        let keys = user_with_device(&aws, &serial(name));
         for (role, trusted) in [
             (HUB, USER),
             (MIDDLE, "222222222222"),
@@ -267,7 +260,7 @@ async fn one_code_serves_all_roles_that_ask_for_the_same_device() {
         ),
         "[b]\n{keys}",
     );
-    let totp = Totp::from_secret(SECRET).unwrap();
+    let totp = totp();
     let calls = world.calls_of(world.profile("app").mfa(totp)).await;
     let seen: Vec<_> = calls
         .iter()
@@ -295,7 +288,7 @@ async fn a_device_of_the_first_role_alone_goes_with_its_call() {
         ),
         "[b]\n{keys}",
     );
-    let totp = Totp::from_secret(SECRET).unwrap();
+    let totp = totp();
     let calls = world.calls_of(world.profile("app").mfa(totp)).await;
     assert_eq!(calls.len(), 2);
     assert_eq!(calls[0].parameter("SerialNumber"), Some(&*serial));

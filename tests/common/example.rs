@@ -1,5 +1,6 @@
 //! Runs an example as a person would.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -12,16 +13,22 @@ pub fn put_records() -> Command {
 
 /// A built example, without the AWS settings of whoever runs the tests.
 pub fn example(name: &str) -> Command {
-    let mut command = Command::new(built(name));
+    let mut command = without_settings(built(name));
+    command
+        .env("AWS_CONFIG_FILE", "/nonexistent")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent");
+    command
+}
+
+/// A program without the AWS settings in the environment.
+pub fn without_settings(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("AWS_") {
             command.env_remove(name);
         }
     }
-    command
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env("AWS_CONFIG_FILE", "/nonexistent")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent");
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
     command
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_role_chain::test_util::Simulator;
-use aws_role_chain::{Role, RoleChain};
+use aws_role_chain::{Role, RoleChain, Totp};
 use aws_types::SdkConfig;
 
 pub const USER: &str = "arn:aws:iam::111111111111:user/orders";
@@ -68,6 +68,17 @@ pub fn aws() -> (Simulator, SdkConfig) {
     role(TENANT, trusts("222222222222"));
     let base = aws.sdk_config(keys);
     (aws, base)
+}
+
+/// A virtual MFA device's secret.
+pub fn totp() -> Totp {
+    Totp::from_secret("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap()
+}
+
+/// The user, with the device whose secret is [`totp`]'s.
+pub fn user_with_device(aws: &Simulator, serial: &str) -> Credentials {
+    let user = aws.user(USER).policy(allow("sts:*"));
+    user.mfa_device(serial, totp()).create().unwrap()
 }
 
 pub fn user(aws: &Simulator) -> Credentials {
