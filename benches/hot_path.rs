@@ -1,7 +1,7 @@
 //! What one cached retrieval costs, in time and allocations: `cargo bench --bench hot_path`.
 //!
 //! All through `dyn ProvideCredentials` and a future that is ready at its first poll, but for the SDK's
-//! identity cache, which is asked as the SDK asks it. divan counts allocations; the table at the end
+//! identity cache, which is asked as the SDK asks it, and reqsign. divan counts allocations; the table at the end
 //! takes turns, so that its ratios hold on a machine that does other things too.
 
 mod common;
@@ -16,7 +16,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_types::SdkConfig;
-use common::{Cached, Contestant, Ours, Profiles, Setup, StandIn, show};
+use common::{Cached, Contestant, Ours, Profiles, Reqsign, Setup, StandIn, show};
 use divan::{AllocProfiler, Bencher};
 use tokio::runtime::Runtime;
 
@@ -103,7 +103,7 @@ fn ask(contestant: &impl Contestant) {
     }
 }
 
-#[divan::bench(types = [Floor, Ours, Cached, Profiles], sample_size = 1000)]
+#[divan::bench(types = [Floor, Ours, Cached, Profiles, Reqsign], sample_size = 1000)]
 fn one_thread<C: Contestant>(bencher: Bencher) {
     let contestant = warm::<C>();
     // The SDK's cache makes a timeout, which needs a runtime.
@@ -148,6 +148,7 @@ fn take_turns() {
         turn::<Ours>(),
         turn::<Cached>(),
         turn::<Profiles>(),
+        turn::<Reqsign>(),
     ];
     let mut took = contestants.each_ref().map(|_| [Vec::new(), Vec::new()]);
     for _ in 0..TURNS {

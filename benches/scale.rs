@@ -23,7 +23,8 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use cap::Cap;
 use common::{
-    Cached, Contestant, Mood, Nested, Ours, Setup, StandIn, Tenants, refusal, session, show, timed,
+    Cached, Contestant, Mood, Nested, Ours, Reqsign, Setup, StandIn, Tenants, refusal, session,
+    show, timed,
 };
 use cpu_time::ProcessTime;
 use plot::{Panel, Series};
@@ -46,6 +47,7 @@ fn main() {
         // In a process of its own.
         ["ours", tenants] => first_use::<Ours>(tenants.parse().expect("a number")),
         ["sdk", tenants] => first_use::<Cached>(tenants.parse().expect("a number")),
+        ["reqsign", tenants] => first_use::<Reqsign>(tenants.parse().expect("a number")),
         ["--plot", file, ..] => {
             std::fs::write(file, measure()).expect("a file that can be written")
         }
@@ -169,7 +171,11 @@ fn tenants() -> [Panel; 2] {
     println!("|---|---|---|---|---|---|---|---|");
     let mut memory = Panel::new("live memory after first use", "tenants", "MiB");
     let mut wall = Panel::new("first use of all, STS at 5 ms", "tenants", "s");
-    for (contestant, name, most) in [("ours", Ours::NAME, 10_000), ("sdk", Cached::NAME, 1_000)] {
+    for (contestant, name, most) in [
+        ("ours", Ours::NAME, 10_000),
+        ("sdk", Cached::NAME, 1_000),
+        ("reqsign", Reqsign::NAME, 10_000),
+    ] {
         let (mut bytes, mut seconds) = (Series::new(name), Series::new(name));
         // More of the SDK's, each with two HTTP clients, take more sockets than a process may have.
         for tenants in COUNTS.into_iter().filter(|tenants| *tenants <= most) {
@@ -436,8 +442,13 @@ fn cold() -> Panel {
     let mut panel = Panel::new("cold start, STS at 20 ms", "hops", "ms");
     panel.is_linear = true;
     let runtime = Runtime::new().expect("a runtime");
-    panel.series =
-        runtime.block_on(async { vec![cold_of::<Ours>().await, cold_of::<Nested>().await] });
+    panel.series = runtime.block_on(async {
+        vec![
+            cold_of::<Ours>().await,
+            cold_of::<Nested>().await,
+            cold_of::<Reqsign>().await,
+        ]
+    });
     panel
 }
 

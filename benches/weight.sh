@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What this crate adds to a program that has aws-config and aws-sdk-sts already: crates, CPU time of a
-# release build, size. In a temporary folder; a first build of everything, then of what is new.
+# What this crate adds to a program that has aws-config and aws-sdk-sts already: crates, time of a clean
+# release build, size. In a temporary folder; three builds without it and three with, in turn.
 set -euo pipefail
 crate=$(cd "$(dirname "$0")/.." && pwd)
 app=$(mktemp -d)
@@ -37,33 +37,53 @@ async fn main() {
 RUST
 }
 
-# Crates, bytes, bytes stripped, and the build's CPU seconds.
-measure() {
-  local crates seconds
+without() {
+  manifest ""
+  main 'let config = base;'
+}
+
+with() {
+  manifest "aws-role-chain = { path = \"$crate\" }"
+  main 'let role = aws_role_chain::Role::new("arn:aws:iam::222222222222:role/Writer");
+    let config = aws_role_chain::RoleChain::new(&base, role).expect("a role").sdk_config();'
+}
+
+# Seconds of a clean build, by the clock and of the CPUs.
+build() {
   cargo fetch --quiet
-  TIMEFORMAT='%U %S'
-  seconds=$({ time cargo build --release --offline --quiet 2>build.log || { cat build.log >&2; exit 1; }; } 2>&1 |
-    awk '{print $1 + $2}')
+  rm -rf target
+  TIMEFORMAT='%R %U %S'
+  { time cargo build --release --offline --quiet 2>build.log || { cat build.log >&2; exit 1; }; } 2>&1 |
+    awk '{print $1, $2 + $3}'
+}
+
+# Crates, bytes, bytes stripped.
+measure() {
+  local crates
   crates=$(cargo tree --offline --edges normal --prefix none --no-dedupe | sort -u | wc -l)
   cp target/release/app stripped
   strip stripped
-  echo "$crates $(stat -c %s target/release/app) $(stat -c %s stripped) $seconds"
+  echo "$crates $(stat -c %s target/release/app) $(stat -c %s stripped)"
 }
 
-manifest ""
-main 'let config = base;'
-measure >without
-read -r crates bytes stripped seconds <without
-manifest "aws-role-chain = { path = \"$crate\" }"
-main 'let role = aws_role_chain::Role::new("arn:aws:iam::222222222222:role/Writer");
-    let config = aws_role_chain::RoleChain::new(&base, role).expect("a role").sdk_config();'
-measure >with
-read -r more_crates more_bytes more_stripped more_seconds <with
+for _ in 1 2 3; do
+  for which in without with; do
+    $which
+    build >>"$which.seconds"
+    measure >"$which.size"
+  done
+done
 
-share() { awk -v all="$1" -v more="$2" 'BEGIN { printf "%.1f %%", 100 * more / all }'; }
+middle() { cut -d' ' -f"$2" "$1.seconds" | sort -n | sed -n 2p; }
+read -r crates bytes stripped <without.size
+read -r more_crates more_bytes more_stripped <with.size
+more() { awk -v some="$1" -v more="$2" 'BEGIN { printf "%s | %.4g | %.1f %%", some, more - some, 100 * (more / some - 1) }'; }
 echo "| | without | added | |"
 echo "|---|---|---|---|"
 echo "| crates, the program's own too | $crates | $((more_crates - crates)) | |"
-echo "| CPU seconds of a release build | $seconds | $more_seconds | $(share "$seconds" "$more_seconds") |"
-echo "| bytes | $bytes | $((more_bytes - bytes)) | $(share "$bytes" $((more_bytes - bytes))) |"
-echo "| bytes, stripped | $stripped | $((more_stripped - stripped)) | $(share "$stripped" $((more_stripped - stripped))) |"
+echo "| seconds of a clean release build | $(more "$(middle without 1)" "$(middle with 1)") |"
+echo "| CPU seconds of it | $(more "$(middle without 2)" "$(middle with 2)") |"
+echo "| KiB | $(more $((bytes / 1024)) $((more_bytes / 1024))) |"
+echo "| KiB, stripped | $(more $((stripped / 1024)) $((more_stripped / 1024))) |"
+echo
+echo "Each build, by the clock and of the CPUs: without $(paste -sd, without.seconds); with $(paste -sd, with.seconds)"

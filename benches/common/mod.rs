@@ -36,17 +36,32 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
+use hyper::http::request::Parts;
+use hyper::http::uri::{Authority, Scheme, Uri};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use reqsign_aws_v4::{
+    AssumeRoleCredentialProvider, Credential, RequestSigner, StaticCredentialProvider,
+};
+use reqsign_core::{Context, HttpSend, SignRequest, Signer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 pub const HUB: &str = "arn:aws:iam::222222222222:role/Hub";
+
+const REGION: &str = "eu-west-1";
+
+/// An IAM user's.
+const ACCESS_KEY_ID: &str = "AKIABENCHBENCHBENCH1";
+const SECRET_ACCESS_KEY: &str = "secret";
 
 /// Of the stand-in for TLS, for 127.0.0.1, signed by itself. The SDK's HTTP client trusts it where
 /// the environment's `SSL_CERT_FILE` names it.
@@ -60,6 +75,9 @@ pub fn role(n: usize) -> String {
 /// One way to credentials.
 pub trait Contestant: Send + Sync + Sized + 'static {
     const NAME: &'static str;
+
+    /// How much longer sessions must last for it to be refreshed about as often as the others.
+    const EARLIER: Duration = Duration::ZERO;
 
     fn new(config: &SdkConfig, hops: usize) -> impl Future<Output = Self> + Send;
 
@@ -169,8 +187,8 @@ impl Contestant for Profiles {
 
     async fn new(config: &SdkConfig, hops: usize) -> Self {
         let endpoint = config.endpoint_url().expect("the stand-in's");
-        let mut file = String::from(
-            "[profile hop0]\naws_access_key_id = AKIABENCH\naws_secret_access_key = secret\n",
+        let mut file = format!(
+            "[profile hop0]\naws_access_key_id = {ACCESS_KEY_ID}\naws_secret_access_key = {SECRET_ACCESS_KEY}\n",
         );
         for hop in 1..=hops {
             let source = hop - 1;
@@ -199,6 +217,125 @@ impl Contestant for Profiles {
 
     async fn call(&self) -> Result<(), BoxError> {
         self.0.call().await
+    }
+}
+
+/// reqsign's signer, which keeps credentials to itself: it is asked to sign a request, and what signs
+/// it does nothing. Hubs and the HTTP client are shared, as its `Clone` allows.
+pub struct Reqsign(Signer<Credential>);
+
+impl Contestant for Reqsign {
+    const NAME: &'static str = "reqsign, Signer";
+
+    /// It takes no credentials for good that have less than two minutes left.
+    const EARLIER: Duration = Duration::from_secs(120);
+
+    async fn new(config: &SdkConfig, hops: usize) -> Self {
+        let hub = Self::hub(config);
+        Self((1..hops).fold(hub.0, |signer, n| {
+            Self::assume(&hub.1, signer, role(n), None)
+        }))
+    }
+
+    async fn call(&self) -> Result<(), BoxError> {
+        let (mut request, ()) = Request::new(()).into_parts();
+        Ok(self.0.sign(&mut request, None).await?)
+    }
+}
+
+impl Reqsign {
+    fn hub(config: &SdkConfig) -> (Signer<Credential>, Context) {
+        let context = Context::new().with_http_send(ToStandIn::of(config));
+        let keys = StaticCredentialProvider::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY);
+        let user = Signer::new(context.clone(), keys, SignsNothing);
+        (Self::assume(&context, user, HUB.to_owned(), None), context)
+    }
+
+    fn assume(
+        context: &Context,
+        caller: Signer<Credential>,
+        role_arn: String,
+        external_id: Option<&str>,
+    ) -> Signer<Credential> {
+        let caller = caller.with_request_signer(RequestSigner::new("sts", REGION));
+        let mut role = AssumeRoleCredentialProvider::new(role_arn, caller)
+            .with_region(REGION.to_owned())
+            .with_regional_sts_endpoint();
+        if let Some(external_id) = external_id {
+            role = role.with_external_id(external_id.to_owned());
+        }
+        Signer::new(context.clone(), role, SignsNothing)
+    }
+}
+
+impl Tenants for Reqsign {
+    async fn tenants(config: &SdkConfig, count: usize) -> Vec<Self> {
+        let (hub, context) = Self::hub(config);
+        let tenant = |n| Self::assume(&context, hub.clone(), role(n), Some("c0ffee"));
+        (1..=count).map(|n| Self(tenant(n))).collect()
+    }
+}
+
+#[derive(Debug)]
+struct SignsNothing;
+
+impl SignRequest for SignsNothing {
+    type Credential = Credential;
+
+    async fn sign_request(
+        &self,
+        _: &Context,
+        _: &mut Parts,
+        _: Option<&Credential>,
+        _: Option<Duration>,
+    ) -> reqsign_core::Result<()> {
+        Ok(())
+    }
+}
+
+/// STS's address is not for its users to set: the HTTP client that they give sends elsewhere.
+#[derive(Debug)]
+struct ToStandIn {
+    client: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    scheme: Scheme,
+    authority: Authority,
+}
+
+impl ToStandIn {
+    fn of(config: &SdkConfig) -> Self {
+        let endpoint = config.endpoint_url().expect("the stand-in's");
+        let parts = endpoint.parse::<Uri>().expect("a URL").into_parts();
+        let mut http = HttpConnector::new();
+        // The SDK's does the same.
+        http.set_nodelay(true);
+        http.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(trusting())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        Self {
+            client: legacy::Client::builder(TokioExecutor::new()).build(connector),
+            scheme: parts.scheme.expect("a scheme"),
+            authority: parts.authority.expect("an address"),
+        }
+    }
+
+    async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, BoxError> {
+        let mut parts = request.uri().clone().into_parts();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        *request.uri_mut() = Uri::from_parts(parts)?;
+        let answer = self.client.request(request.map(Full::from)).await?;
+        let (head, body) = answer.into_parts();
+        Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
+    }
+}
+
+impl HttpSend for ToStandIn {
+    async fn http_send(&self, request: Request<Bytes>) -> reqsign_core::Result<Response<Bytes>> {
+        let sent = self.send(request).await;
+        sent.map_err(|error| reqsign_core::Error::unexpected(error.to_string()))
     }
 }
 
@@ -376,16 +513,29 @@ impl StandIn {
         self.0.in_flight.load(Ordering::Relaxed) > 0
     }
 
-    /// What as many round trips take, one after another on one connection, with nothing else to do.
+    /// What as many round trips take, one after another on one open connection, with nothing else to do.
     pub async fn round_trips(&self, count: usize) -> Duration {
-        let mut stream = TcpStream::connect(self.0.address)
-            .await
-            .expect("it listens");
+        let stream = TcpStream::connect(self.0.address).await;
+        let stream = stream.expect("it listens");
         stream.set_nodelay(true).expect("a socket");
+        if !self.0.setup.tls {
+            return Self::round_trips_on(stream, count).await;
+        }
+        let name = ServerName::from(self.0.address.ip());
+        let connector = TlsConnector::from(Arc::new(trusting()));
+        let stream = connector.connect(name, stream).await;
+        Self::round_trips_on(stream.expect("a trusted certificate"), count).await
+    }
+
+    async fn round_trips_on(
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+        count: usize,
+    ) -> Duration {
         let started = Instant::now();
         for _ in 0..count {
             let request = b"POST / HTTP/1.1\r\nhost: sts\r\ncontent-length: 0\r\n\r\n";
             stream.write_all(request).await.expect("it reads");
+            stream.flush().await.expect("it reads");
             let mut answer = Vec::new();
             // The document's end is the answer's.
             while !answer.ends_with(b"</AssumeRoleResponse>") {
@@ -407,10 +557,10 @@ impl StandIn {
 
 /// An IAM user's keys.
 pub fn config(setup: &Setup) -> SdkConfig {
-    let keys = Credentials::new("AKIABENCH", "secret", None, None, "bench");
+    let keys = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "bench");
     SdkConfig::builder()
         .behavior_version(aws_config::BehaviorVersion::latest())
-        .region(Region::from_static("eu-west-1"))
+        .region(Region::from_static(REGION))
         .credentials_provider(SharedCredentialsProvider::new(keys))
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
         .time_source(setup.clock.clone())
@@ -430,6 +580,16 @@ impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// The stand-in, and nobody else.
+fn trusting() -> ClientConfig {
+    let certificate = CertificateDer::from_pem_file(CERTIFICATE).expect("a certificate");
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).expect("a certificate");
+    ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
 
 fn tls() -> TlsAcceptor {

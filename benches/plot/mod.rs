@@ -61,7 +61,7 @@ impl Series {
 const WIDTH: f64 = 300.0;
 const HEIGHT: f64 = 200.0;
 const MARGIN: f64 = 60.0;
-const COLOURS: [&str; 2] = ["#0b6e4f", "#c8553d"];
+const COLOURS: [&str; 3] = ["#0b6e4f", "#c8553d", "#3d5ac8"];
 
 pub fn svg(panels: &[Panel]) -> String {
     let (width, height) = (
