@@ -23,8 +23,8 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use cap::Cap;
 use common::{
-    Cached, Contestant, Mood, Nested, Ours, Reqsign, Setup, StandIn, Tenants, refusal, session,
-    show, timed,
+    Apart, Cached, Contestant, Mood, Nested, NoHub, Ours, Reqsign, Setup, StandIn, Tenants,
+    refusal, session, show, timed,
 };
 use cpu_time::ProcessTime;
 use plot::{Panel, Series};
@@ -48,6 +48,8 @@ fn main() {
         ["ours", tenants] => first_use::<Ours>(tenants.parse().expect("a number")),
         ["sdk", tenants] => first_use::<Cached>(tenants.parse().expect("a number")),
         ["reqsign", tenants] => first_use::<Reqsign>(tenants.parse().expect("a number")),
+        ["no-hub", tenants] => first_use::<NoHub>(tenants.parse().expect("a number")),
+        ["apart", tenants] => first_use::<Apart>(tenants.parse().expect("a number")),
         ["--plot", file, ..] => {
             std::fs::write(file, measure()).expect("a file that can be written")
         }
@@ -166,7 +168,7 @@ fn in_a_process(contestant: &str, tenants: usize) -> FirstUse {
 
 fn tenants() -> [Panel; 2] {
     println!(
-        "\n| tenants of one hub | provider | to build each | live KiB each before first use, after | resident KiB each before, after | first use of all | requests | connections |"
+        "\n| tenants | provider | to build each | live KiB each before first use, after | resident KiB each before, after | first use of all | requests | connections |"
     );
     println!("|---|---|---|---|---|---|---|---|");
     let mut memory = Panel::new("live memory after first use", "tenants", "MiB");
@@ -179,26 +181,35 @@ fn tenants() -> [Panel; 2] {
         let (mut bytes, mut seconds) = (Series::new(name), Series::new(name));
         // More of the SDK's, each with two HTTP clients, take more sockets than a process may have.
         for tenants in COUNTS.into_iter().filter(|tenants| *tenants <= most) {
-            let found = in_a_process(contestant, tenants);
-            let each = |bytes: usize| bytes as f64 / 1024.0 / tenants as f64;
-            println!(
-                "| {tenants} | {name} | {} | {:.2}, {:.2} | {:.2}, {:.2} | {} | {} | {} |",
-                show(found.build / tenants as u32),
-                each(found.built[0]),
-                each(found.used[0]),
-                each(found.built[1]),
-                each(found.used[1]),
-                show(found.wall),
-                found.requests,
-                found.connections,
-            );
+            let found = measured(contestant, name, tenants);
             bytes.add(tenants as f64, found.used[0] as f64 / 1_048_576.0);
             seconds.add(tenants as f64, found.wall.as_secs_f64());
         }
         memory.series.push(bytes);
         wall.series.push(seconds);
     }
+    for (contestant, name) in [("no-hub", NoHub::NAME), ("apart", Apart::NAME)] {
+        measured(contestant, name, 1_000);
+    }
     [memory, wall]
+}
+
+/// A row of the table.
+fn measured(contestant: &str, name: &str, tenants: usize) -> FirstUse {
+    let found = in_a_process(contestant, tenants);
+    let each = |bytes: usize| bytes as f64 / 1024.0 / tenants as f64;
+    println!(
+        "| {tenants} | {name} | {} | {:.2}, {:.2} | {:.2}, {:.2} | {} | {} | {} |",
+        show(found.build / tenants as u32),
+        each(found.built[0]),
+        each(found.used[0]),
+        each(found.built[1]),
+        each(found.used[1]),
+        show(found.wall),
+        found.requests,
+        found.connections,
+    );
+    found
 }
 
 /// Tokio's, which stands still while there is anything to do.

@@ -11,7 +11,6 @@ pub(crate) enum Call {
     AssumeRoleWithWebIdentity,
     AssumeRoleWithSaml,
     GetSessionToken,
-    #[cfg(feature = "policy")]
     GetCallerIdentity,
 }
 
@@ -77,7 +76,6 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
             "session tokens are for an IAM user's long-term keys: {} is temporary",
             asked.caller
         )],
-        #[cfg(feature = "policy")]
         "AccessDenied" if asked.call == Call::GetCallerIdentity => vec![
             "GetCallerIdentity needs no permission: a VPC endpoint's policy is all that can refuse it"
                 .to_owned(),

@@ -36,6 +36,10 @@ use crate::sts::{self, Sts};
 /// hang for ever.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// How long source credentials without an expiry are kept, before their source is asked again: as long as
+/// the SDK's own cache keeps such.
+const SOURCE_KEPT: Duration = Duration::from_secs(15 * 60);
+
 /// What STS gives where no duration is asked for.
 const DEFAULT_DURATION: Duration = Duration::from_secs(3600);
 const DEFAULT_TOKEN_DURATION: Duration = Duration::from_secs(43_200);
@@ -71,8 +75,8 @@ const TOKEN_RETRY: Duration = Duration::from_secs(1);
 /// The source credentials (the default chain, a profile, any provider), the region, endpoint, FIPS
 /// and dual-stack settings of STS, the HTTP client, retries, timeouts, the clock and the sleep.
 /// Where it sets no operation timeouts, a call to STS gets 6 s an attempt and 20 s in all. All hops
-/// and forks of one chain share one STS client; to share connections between chains with separate
-/// bases, set an `http_client` on the bases.
+/// and forks of one chain share one STS client. Chains built separately share nothing, though on one
+/// base: begin those with [`from_source`](Self::from_source), or set an `http_client` on the base.
 ///
 /// # When credentials are refreshed
 ///
@@ -94,7 +98,7 @@ const TOKEN_RETRY: Duration = Duration::from_secs(1);
 ///   will refuse them, but a clock may be wrong. Every 10 s there is another try, for which callers wait
 ///   as in the last minute. A refusal that a retry cannot cure is an error then, remembered for 5 s.
 /// - Without credentials in hand callers wait for the load: 20 s a hop at the most, and up to 60 s for a
-///   place among the 32 calls that one region gets at once, and 500 a second
+///   place among the 32 calls that one region gets at once, and 500 within a second
 ///   ([STS allows](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)
 ///   an account 600 in a region); as long as it takes where a person is asked. A failure is remembered
 ///   for a second, a refusal for 5.
@@ -119,6 +123,35 @@ impl RoleChain {
     pub fn new(base: &SdkConfig, role: Role) -> Result<Self, Error> {
         let base = Arc::new(Base::new(base, true)?);
         Self::assume_from(Parent::Source, base, role)
+    }
+
+    /// A chain that starts with the base config's own credentials, kept and shared by all roles assumed
+    /// from it: for a program that assumes many with them, such as a role in each customer's account.
+    /// No call is made yet.
+    ///
+    /// They are refreshed as the sessions of roles are; those without an expiry are asked for again
+    /// after 15 minutes. Roles behind it share its STS client. As a provider it gives the
+    /// credentials themselves.
+    ///
+    /// ```no_run
+    /// # async fn example(base: aws_types::SdkConfig, customers: Vec<(String, String)>) -> Result<(), aws_role_chain::Error> {
+    /// use aws_role_chain::{Role, RoleChain};
+    ///
+    /// let source = RoleChain::from_source(&base)?;
+    /// for (role, external_id) in customers {
+    ///     let tenant = source.assume(Role::new(role).external_id(external_id))?;
+    ///     // …
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A base config without a credentials provider.
+    pub fn from_source(base: &SdkConfig) -> Result<Self, Error> {
+        let base = Arc::new(Base::new(base, true)?);
+        Ok(Self::node(Parent::Source, base, Ask::Source, 0))
     }
 
     /// A chain that starts with a session token for the base config's user: with MFA, one code
@@ -268,7 +301,8 @@ impl RoleChain {
         Self::assume_from(Parent::Chain(self.clone()), base, role)
     }
 
-    /// The role whose credentials this chain provides; `None` for a session token's user.
+    /// The role whose credentials this chain provides; `None` for a session token's user and for the
+    /// source.
     pub fn role_arn(&self) -> Option<&str> {
         self.hop().role().map(|role| &*role.role_arn)
     }
@@ -339,6 +373,10 @@ impl RoleChain {
                 ));
             }
         }
+        Ok(Self::node(parent, base, ask, number))
+    }
+
+    fn node(parent: Parent, base: Arc<Base>, ask: Ask, number: usize) -> Self {
         let (time, sleep) = (base.time.clone(), base.sleep.clone());
         let hop = Hop {
             parent,
@@ -348,7 +386,7 @@ impl RoleChain {
             limited_to_one_hour: AtomicBool::new(false),
             parent_is_innocent: AtomicBool::new(false),
         };
-        Ok(Self(Cell::new(hop, time, sleep)))
+        Self(Cell::new(hop, time, sleep))
     }
 
     pub(crate) fn hop(&self) -> &Hop {
@@ -502,16 +540,18 @@ impl fmt::Debug for RoleChain {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HopStatus {
-    /// Place in the chain, from 1.
+    /// Place in the chain, from 1; 0 for source credentials, where the chain
+    /// [keeps](RoleChain::from_source) them.
     pub hop: usize,
-    /// The role; `None` for a session token.
+    /// The role; `None` for a session token and the source.
     pub role_arn: Option<String>,
     /// The session in hand, as CloudTrail and trust policies name it:
     /// `arn:aws:sts::<account>:assumed-role/<role>/<session name>`.
     pub session_arn: Option<String>,
     /// The access key id in hand; not a secret.
     pub access_key_id: Option<String>,
-    /// When the credentials in hand expire; `None` before the first load.
+    /// When the credentials in hand expire, or when the source of some that do not is asked again; `None`
+    /// before the first load.
     pub expiry: Option<SystemTime>,
     /// Whether there are no credentials in hand that are good by the base config's clock.
     pub is_expired: bool,
@@ -523,7 +563,11 @@ pub struct HopStatus {
 
 impl fmt::Display for HopStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.role_arn.as_deref().unwrap_or("session token"))?;
+        f.write_str(match &self.role_arn {
+            Some(role_arn) => role_arn,
+            None if self.hop == 0 => "source credentials",
+            None => "session token",
+        })?;
         match self.expiry {
             Some(expiry) if self.is_expired => {
                 write!(f, ": expired at {}, and still served", timestamp(expiry))?;
@@ -601,8 +645,10 @@ impl Parent {
     }
 }
 
-/// What STS is asked for.
+/// What a node fetches.
 pub(crate) enum Ask {
+    /// The base config's own credentials: STS is not asked.
+    Source,
     Role(Request),
     SessionToken(SessionToken),
 }
@@ -610,6 +656,7 @@ pub(crate) enum Ask {
 impl Ask {
     fn region(&self) -> Option<&Region> {
         match self {
+            Self::Source => None,
             Self::Role(role) => role.region.as_ref(),
             Self::SessionToken(token) => token.region.as_ref(),
         }
@@ -618,6 +665,7 @@ impl Ask {
     /// How long the session is asked to last; none for STS's default.
     pub(crate) fn duration(&self) -> Option<Duration> {
         let seconds = match self {
+            Self::Source => None,
             Self::Role(role) => role.duration_seconds,
             Self::SessionToken(token) => token.duration_seconds,
         };
@@ -628,6 +676,7 @@ impl Ask {
     /// How long the session lasts at the most.
     pub(crate) fn longest(&self) -> Duration {
         self.duration().unwrap_or(match self {
+            Self::Source => SOURCE_KEPT,
             Self::Role(_) => DEFAULT_DURATION,
             Self::SessionToken(_) => DEFAULT_TOKEN_DURATION,
         })
@@ -635,6 +684,7 @@ impl Ask {
 
     pub(crate) fn mfa(&self) -> Option<&Mfa> {
         match self {
+            Self::Source => None,
             Self::Role(role) => role.mfa.as_ref(),
             Self::SessionToken(token) => token.mfa.as_ref(),
         }
@@ -645,7 +695,7 @@ pub(crate) struct Hop {
     pub(crate) parent: Parent,
     base: Arc<Base>,
     pub(crate) ask: Ask,
-    /// Place in the chain, from 1.
+    /// Place in the chain, from 1; 0 for the source.
     pub(crate) number: usize,
     /// STS has said that the source's credentials are a role's, so that one hour is the most.
     limited_to_one_hour: AtomicBool,
@@ -660,7 +710,7 @@ impl Load for Hop {
             if let Some(entry) = self.role().and_then(|role| role.cli_cache.as_ref()) {
                 return self.load_through(entry, why).await;
             }
-            self.load_from_sts(why).await
+            self.fetch(why).await
         })
     }
 
@@ -681,18 +731,38 @@ impl Load for Hop {
     }
 
     fn is_own(&self, error: &Error) -> bool {
-        error.hop() == Some(self.number)
+        error.is_of_hop(self.number)
     }
 }
 
 impl Hop {
-    async fn load_from_sts(&self, why: Why) -> Result<Session, Error> {
+    /// From STS, or from the source.
+    async fn fetch(&self, why: Why) -> Result<Session, Error> {
         match (&self.parent, &self.ask) {
+            (_, Ask::Source) => self.load_source().await,
             (Parent::Source | Parent::Chain(_), _) | (_, Ask::SessionToken(_)) => {
                 self.assume(why).await
             }
             (_, Ask::Role(role)) => self.assume_with_token(role).await,
         }
+    }
+
+    async fn load_source(&self) -> Result<Session, Error> {
+        let credentials = self.source_credentials().await?;
+        let until = credentials.expiry();
+        let session = Session {
+            expiry: until.unwrap_or_else(|| self.base.time.now() + SOURCE_KEPT),
+            credentials,
+            arn: None,
+            kept: false,
+        };
+        tracing::debug!(
+            target: "aws_role_chain",
+            access_key_id = session.credentials.access_key_id(),
+            expiry = until.map(|until| timestamp(until).to_string()),
+            "loaded the source credentials"
+        );
+        Ok(session)
     }
 
     /// From the CLI's cache or, one process at a time, from STS.
@@ -734,7 +804,7 @@ impl Hop {
         if let Some(session) = kept() {
             return Ok(session);
         }
-        let session = self.load_from_sts(why).await?;
+        let session = self.fetch(why).await?;
         entry.write(&session);
         Ok(session)
     }
@@ -777,11 +847,9 @@ impl Hop {
     }
 
     async fn caller(&self, why: Why) -> Result<Credentials, Error> {
-        let caller = match (&self.parent, &self.base.source) {
-            (Parent::Chain(parent), _) => parent.credentials(why).await?,
-            (_, Some(source)) => self.source_credentials(source).await?,
-            // A chain without a source has no hop that asks for one.
-            (_, None) => return Err(self.error(Kind::Source(SourceFailure::NotLoaded))),
+        let caller = match &self.parent {
+            Parent::Chain(parent) => parent.credentials(why).await?,
+            _ => self.source_credentials().await?,
         };
         match &self.ask {
             Ask::SessionToken(_) if caller.session_token().is_some() => {
@@ -795,9 +863,9 @@ impl Hop {
     /// The base config's own credentials, where the chain starts with them.
     #[cfg(feature = "policy")]
     pub(crate) async fn source(&self) -> Option<Result<Credentials, Error>> {
-        match (&self.parent, &self.base.source) {
-            (Parent::Source, Some(source)) => {
-                let loaded = catch_unwind(self.source_credentials(source)).await;
+        match &self.parent {
+            Parent::Source => {
+                let loaded = catch_unwind(self.source_credentials()).await;
                 Some(loaded.unwrap_or_else(|_| Err(self.error(Kind::Panicked))))
             }
             _ => None,
@@ -848,10 +916,11 @@ impl Hop {
         }
     }
 
-    async fn source_credentials(
-        &self,
-        source: &SharedCredentialsProvider,
-    ) -> Result<Credentials, Error> {
+    async fn source_credentials(&self) -> Result<Credentials, Error> {
+        let Some(source) = &self.base.source else {
+            // A chain without a source has no hop that asks for one.
+            return Err(self.error(Kind::Source(SourceFailure::NotLoaded)));
+        };
         let loaded = self.in_time(source.provide_credentials()).await;
         let timed_out = Kind::Source(SourceFailure::TimedOut(SOURCE_TIMEOUT));
         loaded
@@ -889,6 +958,8 @@ impl Hop {
             Ask::SessionToken(request) => {
                 return sts.get_session_token(request, mfa, caller.clone()).await;
             }
+            // Is not fetched from STS.
+            Ask::Source => return Err(sts::Failure::not_sent()),
         };
         let one_hour = CHAINED_LIMIT.as_secs() as i32;
         let asked = role.duration_seconds;
@@ -979,7 +1050,7 @@ impl Hop {
     pub(crate) fn role(&self) -> Option<&Request> {
         match &self.ask {
             Ask::Role(role) => Some(role),
-            Ask::SessionToken(_) => None,
+            Ask::Source | Ask::SessionToken(_) => None,
         }
     }
 
@@ -1010,6 +1081,8 @@ impl Hop {
         let region = self.ask.region().or(self.base.config.region());
         Asked {
             call: match (&self.ask, &self.parent) {
+                // All that STS is ever asked with these alone.
+                (Ask::Source, _) => Call::GetCallerIdentity,
                 (Ask::SessionToken(_), _) => Call::GetSessionToken,
                 (Ask::Role(_), Parent::WebIdentity(_)) => Call::AssumeRoleWithWebIdentity,
                 (Ask::Role(_), Parent::Saml { .. }) => Call::AssumeRoleWithSaml,

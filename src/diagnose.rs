@@ -37,7 +37,7 @@ impl RoleChain {
     pub async fn diagnose(&self) -> Diagnosis {
         let hops = self.hops();
         let mut diagnosis = Diagnosis {
-            hops: hops.len(),
+            hops: self.hop().number,
             steps: Vec::new(),
             not_tried: Vec::new(),
             policies: None,
@@ -47,7 +47,7 @@ impl RoleChain {
             Some(source) => diagnosis.take(source),
             None => None,
         };
-        for hop in hops {
+        for hop in hops.into_iter().filter(|hop| hop.hop().number > 0) {
             if diagnosis.is_ok() {
                 caller = diagnosis.take(hop.step(caller.as_ref()).await);
             } else {
@@ -61,7 +61,14 @@ impl RoleChain {
     /// None where the chain starts with a token.
     async fn source_step(&self) -> Option<Tried> {
         let started = self.now();
-        let loaded = self.hop().source().await?;
+        let loaded = match self.hop().number {
+            // What it keeps is what its roles are assumed with.
+            0 => match self.refresh().await {
+                Ok(()) => Ok(self.session()?.credentials),
+                Err(error) => Err(error),
+            },
+            _ => self.hop().source().await?,
+        };
         let mut step = DiagnosisStep::new("source credentials".to_owned(), 0, started, self.now());
         let in_hand = loaded.map_err(|error| step.error = Some(error)).ok();
         self.ask_who(in_hand.as_ref(), &mut step).await;

@@ -48,7 +48,7 @@ pub struct Error {
 
 struct What {
     kind: Kind,
-    /// The role being assumed; none when the base config itself is at fault.
+    /// The role being assumed; none when the base config itself, or its provider, is at fault.
     role_arn: Option<Arc<str>>,
     /// Place of that role in its chain, from 1; 0 where there is none.
     hop: usize,
@@ -264,6 +264,11 @@ impl Error {
         }
     }
 
+    /// Whether it is that hop's, and not one's that it asked.
+    pub(crate) fn is_of_hop(&self, hop: usize) -> bool {
+        self.what.hop == hop
+    }
+
     /// Whether a person would have had to be asked, in the background.
     pub(crate) fn is_unattended(&self) -> bool {
         matches!(self.what.kind, Kind::Unattended)
@@ -317,9 +322,11 @@ impl Error {
                 let hops = self.hops;
                 write!(f, "asking whose the credentials of hop {hop} of {hops} are")?;
             }
-            (None, 0) => match profile {
-                Some(profile) => write!(f, "invalid {profile}")?,
-                None => f.write_str("invalid base config")?,
+            (None, 0) => match (&self.what.kind, profile) {
+                (_, Some(profile)) => write!(f, "invalid {profile}")?,
+                (Kind::Invalid { .. }, None) => f.write_str("invalid base config")?,
+                // Kept for many roles.
+                _ => f.write_str("loading the source credentials")?,
             },
             (None, hop) => write!(f, "getting a session token (hop {hop} of {})", self.hops)?,
             (Some(role), 0) => write!(f, "{doing} {role}")?,

@@ -22,6 +22,7 @@
 //! - [`AllowedRoles`] says which roles may come from others, such as a vendor's customers.
 //! - [`RoleChain`] is the provider: from a base config with [`RoleChain::new`], on to further roles with
 //!   [`RoleChain::assume`]. It says when credentials are refreshed and what callers get meanwhile.
+//! - Many roles assumed with the base config's own credentials share these from [`RoleChain::from_source`].
 //! - Chains start elsewhere too: with a session token ([`RoleChain::from_session_token`]), a web identity
 //!   ([`RoleChain::from_web_identity`]) or a SAML assertion ([`RoleChain::from_saml`]).
 #![cfg_attr(

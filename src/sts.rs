@@ -33,12 +33,13 @@ use crate::start::SessionToken;
 const PROVIDER_NAME: &str = "RoleChain";
 
 /// Calls under way at once to one region, of all the chains that share a base: a thousand tenants used at once
-/// need a thousand calls, not a thousand sockets, and STS allows an account 600 requests a second.
+/// need a thousand calls, not a thousand sockets.
 const CONCURRENT_CALLS: usize = 32;
 
-/// How long a place is one call's at the least: with 32 places, no more than 500 calls a second, however
-/// fast STS answers.
-const SHORTEST_TURN: Duration = Duration::from_millis(64);
+/// Calls begun within a second, however fast STS answers: it allows an account 600 in a region, and others
+/// of the account call it, too.
+const CALLS_A_SECOND: usize = 500;
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Where the base config sets no timeouts: STS answers in well under a second, and a load that
 /// hangs would hang all its waiters.
@@ -63,16 +64,29 @@ pub(crate) struct Sts {
 /// The places for calls to one region.
 struct Calls {
     places: Semaphore,
-    /// When each place's last turn began, the oldest first.
-    turns: Mutex<VecDeque<SystemTime>>,
+    /// When the last so many began, or will, the oldest first.
+    begun: Mutex<VecDeque<SystemTime>>,
 }
 
 impl Default for Calls {
     fn default() -> Self {
         Self {
             places: Semaphore::new(CONCURRENT_CALLS),
-            turns: Mutex::new([SystemTime::UNIX_EPOCH; CONCURRENT_CALLS].into()),
+            begun: Mutex::new([SystemTime::UNIX_EPOCH; CALLS_A_SECOND].into()),
         }
+    }
+}
+
+impl Calls {
+    /// How long a call must wait before it begins.
+    fn rest(&self, now: SystemTime) -> Duration {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = begun.pop_front().unwrap_or(SystemTime::UNIX_EPOCH);
+        // One that began later than now is from before the clock was set back.
+        let passed = now.duration_since(oldest).unwrap_or(SECOND);
+        let rest = SECOND.saturating_sub(passed);
+        begun.push_back(now + rest);
+        rest
     }
 }
 
@@ -83,6 +97,13 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    pub(crate) fn not_sent() -> Self {
+        Self {
+            kind: Kind::NotSent,
+            source: None,
+        }
+    }
+
     /// STS's message, if it answered with one.
     pub(crate) fn message(&self) -> Option<&str> {
         match &self.kind {
@@ -290,15 +311,10 @@ impl Sts {
             None => permit.await,
         };
         if let Some(sleep) = &self.sleep {
-            let turns = || calls.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            let began = turns().pop_front().unwrap_or(SystemTime::UNIX_EPOCH);
-            // A turn that begins later than now is one from before the clock was set back.
-            let passed = self.time.now().duration_since(began);
-            let rest = SHORTEST_TURN.saturating_sub(passed.unwrap_or(SHORTEST_TURN));
+            let rest = calls.rest(self.time.now());
             if !rest.is_zero() {
                 sleep.sleep(rest).await;
             }
-            turns().push_back(self.time.now());
         }
         let answer = unlogged(call).await;
         answer.map_err(|error| failure(error).without(secrets))

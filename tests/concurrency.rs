@@ -122,6 +122,37 @@ async fn a_thousand_tenants_used_at_once_assume_their_hub_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn hundreds_used_at_once_wait_for_their_places_only_and_then_for_the_second_to_pass() {
+    let (aws, base) = aws();
+    let latency = Duration::from_millis(20);
+    aws.set_latency(latency);
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    hub.refresh().await.unwrap();
+    aws.clock().advance(MINUTE).await;
+    let tenants = (0..600).map(|i| {
+        let arn = format!("arn:aws:iam::333333333333:role/Tenant{i}");
+        aws.role(&arn)
+            .trust(trusts("222222222222"))
+            .create()
+            .unwrap();
+        hub.assume(Role::new(arn)).unwrap()
+    });
+    let tenants = tenants.collect::<Vec<_>>();
+    let mut took = Vec::new();
+    for some in [&tenants[..480], &tenants[480..]] {
+        let before = aws.clock().elapsed();
+        assert_eq!(herd(some.iter().cloned()).await, some.len());
+        took.push(aws.clock().elapsed() - before);
+    }
+
+    assert_eq!(took[0], latency * 480 / 32);
+    // 20 more of that second's, and 100 of the next.
+    let all = took[0] + took[1];
+    let second = Duration::from_secs(1);
+    assert!(all > second && all < second + latency * 10, "{all:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn tenants_beyond_the_sdk_s_identity_cache_cost_no_request() {
     let (aws, base) = aws();
     let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();

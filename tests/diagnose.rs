@@ -112,6 +112,36 @@ async fn where_all_is_well_it_says_at_each_hop_who_asked_for_what_and_got_what()
     assert!(text.contains("asked 900 s, got 900 s, until 20"), "{text}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn source_credentials_that_a_chain_keeps_are_the_step_before_the_first_hop() {
+    let (aws, base) = aws();
+    let source = RoleChain::from_source(&base).unwrap();
+    let hub = source.assume(Role::new(HUB)).unwrap();
+    let kept = hub.provide_credentials().await.unwrap();
+
+    let diagnosis = hub.diagnose().await;
+
+    assert!(diagnosis.is_ok(), "{diagnosis}");
+    let hops = diagnosis.steps().iter().map(|step| step.hop);
+    assert_eq!(hops.collect::<Vec<_>>(), [0, 1]);
+    assert_prints(
+        &diagnosis,
+        &[
+            "source credentials",
+            "  is               arn:aws:iam::111111111111:user/orders",
+            "hop 1 of 1: AssumeRole arn:aws:iam::222222222222:role/Hub",
+            "  asked by         arn:aws:iam::111111111111:user/orders",
+        ],
+    );
+    assert_ne!(hub.provide_credentials().await.unwrap(), kept);
+    assert!(source.diagnose().await.is_ok());
+    aws.role(HUB).trust(trusts(TENANT)).create().unwrap();
+    let refused = hub.diagnose().await;
+    let policies = refused.policies().expect("what would allow it");
+    assert_eq!((policies.hop, &*policies.caller), (1, USER));
+    assert!(refused.to_string().contains("(hop 1 of 1)"), "{refused}");
+}
+
 /// What IAM holds: the user's policy, the hub's trust policy, the hub's own, the tenant's trust policy.
 type Documents = [Option<String>; 4];
 

@@ -441,31 +441,34 @@ async fn each_tenant_s_records_reach_its_own_stream_or_the_summary() {
         customer("ours", &format!("arn:aws:iam::{B}:role/Hub"), EXTERNAL_ID),
     ]);
     std::fs::write(folder.join("customers.json"), customers.to_string()).unwrap();
-    let output = as_user(&world, "tenants")
-        .arg(format!("--hub-arn=arn:aws:iam::{B}:role/Hub"))
-        .args(["--customers", "customers.json", "records.ndjson"])
-        .current_dir(&folder)
-        .output()
-        .unwrap();
-    let said = Said::from(output);
-    assert!(!said.ok && !said.out.contains(EXTERNAL_ID), "{said:?}");
-    for (line, (counts, why)) in said.out.lines().skip(1).zip([
-        ("good               2         0  ", "-"),
-        (
-            "streamless         0         2  ",
-            "ResourceNotFoundException: ",
-        ),
-        ("stranger           0         2  ", "AccessDenied: "),
-        (
-            "ours               0         2  ",
-            "must not be a role of account",
-        ),
-    ]) {
-        assert!(line.starts_with(counts) && line.contains(why), "{line:?}");
+    // Through a hub, and with the user's own keys.
+    for hub in [Some(format!("--hub-arn=arn:aws:iam::{B}:role/Hub")), None] {
+        let output = as_user(&world, "tenants")
+            .args(hub)
+            .args(["--customers", "customers.json", "records.ndjson"])
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        let said = Said::from(output);
+        assert!(!said.ok && !said.out.contains(EXTERNAL_ID), "{said:?}");
+        for (line, (counts, why)) in said.out.lines().skip(1).zip([
+            ("good               2         0  ", "-"),
+            (
+                "streamless         0         2  ",
+                "ResourceNotFoundException: ",
+            ),
+            ("stranger           0         2  ", "AccessDenied: "),
+            (
+                "ours               0         2  ",
+                "must not be a role of account",
+            ),
+        ]) {
+            assert!(line.starts_with(counts) && line.contains(why), "{line:?}");
+        }
+        let kept = said.out.lines().nth(5);
+        assert_eq!(kept, Some("records kept in ./streamless.dead-letter"));
+        assert_eq!(said.out.lines().count(), 6, "{said:?}");
     }
-    let kept = said.out.lines().nth(5);
-    assert_eq!(kept, Some("records kept in ./streamless.dead-letter"));
-    assert_eq!(said.out.lines().count(), 6, "{said:?}");
     let delivered = world.delivered().await;
     assert_eq!(
         delivered,

@@ -118,6 +118,53 @@ impl Tenants for Ours {
     }
 }
 
+/// This crate, where tenants trust the source's own credentials: no hub.
+pub struct NoHub(Ours);
+
+/// The same, each tenant's chain built by itself.
+pub struct Apart(Ours);
+
+impl Contestant for NoHub {
+    const NAME: &'static str = "aws-role-chain, from_source";
+
+    async fn new(config: &SdkConfig, hops: usize) -> Self {
+        Self(Ours::new(config, hops).await)
+    }
+
+    async fn call(&self) -> Result<(), BoxError> {
+        self.0.call().await
+    }
+}
+
+impl Tenants for NoHub {
+    async fn tenants(config: &SdkConfig, count: usize) -> Vec<Self> {
+        let source = RoleChain::from_source(config).expect("a source");
+        let tenant = |n| source.assume(Role::new(role(n)).external_id("c0ffee"));
+        let tenant = |n| Self(Ours(Arc::new(tenant(n).expect("a role"))));
+        (1..=count).map(tenant).collect()
+    }
+}
+
+impl Contestant for Apart {
+    const NAME: &'static str = "aws-role-chain, each from new";
+
+    async fn new(config: &SdkConfig, hops: usize) -> Self {
+        Self(Ours::new(config, hops).await)
+    }
+
+    async fn call(&self) -> Result<(), BoxError> {
+        self.0.call().await
+    }
+}
+
+impl Tenants for Apart {
+    async fn tenants(config: &SdkConfig, count: usize) -> Vec<Self> {
+        let tenant = |n| RoleChain::new(config, Role::new(role(n)).external_id("c0ffee"));
+        let tenant = |n| Self(Ours(Arc::new(tenant(n).expect("a role"))));
+        (1..=count).map(tenant).collect()
+    }
+}
+
 /// aws-config's provider, nested by hand.
 pub struct Nested(AssumeRoleProvider);
 

@@ -1,5 +1,6 @@
 //! Puts records on a Firehose stream of each customer's, as a role that the customer gave: one hub, and
-//! one hop from it to every customer.
+//! one hop from it to every customer. Without `--hub-arn` the customers' roles are assumed with the source
+//! credentials, such as those of an EC2 instance.
 //!
 //! ```text
 //! cargo run --example tenants -- --hub-arn arn:aws:iam::111111111111:role/Hub --role-path /vendor/ \
@@ -7,7 +8,7 @@
 //! ```
 //!
 //! The customers are a JSON array of objects: `name`, `role_arn`, `external_id` (of the vendor's making),
-//! `stream` and `region`, all of them strings; no two have the same name. A role of the hub's own account,
+//! `stream` and `region`, all of them strings; no two have the same name. A role of the vendor's own account,
 //! or without the path that customers are told to use, is refused before any call. What goes wrong with one
 //! customer stops no other: the summary tells it, and the exit code is 1. Records that Firehose did not take
 //! are added to `<name>.dead-letter`.
@@ -45,12 +46,8 @@ const MOST_BYTES_IN_RECORD: usize = 1000 * 1024;
 /// Put records on a Firehose stream of each customer's.
 #[derive(Parser)]
 struct Options {
-    /// The vendor's role that the customers' roles trust
-    #[arg(
-        long,
-        required_unless_present = "local",
-        default_value_if("local", "true", local::HUB_ARN)
-    )]
+    /// The vendor's role that the customers' roles trust, where that is not the one it runs as
+    #[arg(long, default_value_if("local", "true", local::HUB_ARN))]
     hub_arn: Option<String>,
 
     /// JSON file of customers
@@ -120,17 +117,23 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         Some(path) => records(&read(path)?)?,
         None => records(include_bytes!("../put_records/records.ndjson"))?,
     };
-    // clap gives it, or stops.
-    let hub_arn = options.hub_arn.as_deref().unwrap_or_default();
     let (base, local) = if options.local {
+        // clap gives it.
+        let hub_arn = options.hub_arn.as_deref().unwrap_or_default();
         let (base, local) = local::start(hub_arn)?;
         (base, Some(local))
     } else {
         (base_config(options).await, None)
     };
-    let hub = RoleChain::new(&base, Role::new(hub_arn))?;
+    let us = match &options.hub_arn {
+        Some(hub_arn) => RoleChain::new(&base, Role::new(hub_arn))?,
+        None => RoleChain::from_source(&base)?,
+    };
     // Whatever role customers enter, it is none of ours, and their trust policy can tell them apart.
-    let own_account = hub_arn.split(':').nth(4).unwrap_or_default();
+    let own_account = match &options.hub_arn {
+        Some(hub_arn) => hub_arn.split(':').nth(4).unwrap_or_default().to_owned(),
+        None => account(&us).await?,
+    };
     let mut allowed = AllowedRoles::new()
         .not_accounts([own_account])
         .external_id_required();
@@ -138,7 +141,7 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         allowed = allowed.paths([path]);
     }
     let vendor = Arc::new(Vendor {
-        hub,
+        us,
         allowed: Arc::new(allowed),
         records,
         dead_letters: options.dead_letters.clone(),
@@ -161,7 +164,7 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
 
 /// What all customers share.
 struct Vendor {
-    hub: RoleChain,
+    us: RoleChain,
     allowed: Arc<AllowedRoles>,
     records: Vec<Vec<u8>>,
     dead_letters: PathBuf,
@@ -281,7 +284,7 @@ impl Vendor {
         let role = Role::new(customer.role_arn)
             .external_id(customer.external_id)
             .allowed(self.allowed.clone());
-        let tenant = self.hub.assume(role)?;
+        let tenant = self.us.assume(role)?;
         tokio::select! {
             assumed = tenant.refresh() => assumed?,
             () = interrupt.wait() => return Err("interrupted".into()),
@@ -409,6 +412,18 @@ fn print_summary(out: &mut impl Write, outcomes: &[Outcome]) -> io::Result<()> {
         writeln!(out, "records kept in {}", path.display())?;
     }
     Ok(())
+}
+
+async fn account(us: &RoleChain) -> Result<String, Box<dyn Error>> {
+    let sts = aws_sdk_sts::Client::new(&us.sdk_config());
+    let caller = sts.get_caller_identity().send().await;
+    let caller = caller.map_err(|error| match aws_role_chain::Error::find(&error) {
+        Some(error) => error.to_string(),
+        None => DisplayErrorContext(&error).to_string(),
+    })?;
+    Ok(caller
+        .account
+        .ok_or("STS does not say whose the source credentials are")?)
 }
 
 async fn base_config(options: &Options) -> SdkConfig {

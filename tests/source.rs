@@ -1,0 +1,285 @@
+//! Chains that start with the source's own credentials, kept and shared by all roles assumed with them.
+
+mod common;
+
+use std::error::Error as _;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_role_chain::test_util::{Fault, Simulator};
+use aws_role_chain::{Role, RoleChain};
+use aws_smithy_async::time::TimeSource;
+use aws_types::SdkConfig;
+use common::*;
+use tokio::task::JoinSet;
+
+const LATENCY: Duration = Duration::from_millis(20);
+
+type Answer = Result<Credentials, CredentialsError>;
+
+/// A source that counts, and answers as it is told.
+#[derive(Clone)]
+struct Source {
+    answers: Arc<Mutex<Box<dyn FnMut() -> Answer + Send>>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Source {
+    fn new(answers: impl FnMut() -> Answer + Send + 'static) -> Self {
+        Self {
+            answers: Arc::new(Mutex::new(Box::new(answers))),
+            asked: Arc::default(),
+        }
+    }
+
+    fn now(&self, answers: impl FnMut() -> Answer + Send + 'static) {
+        *self.answers.lock().unwrap() = Box::new(answers);
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Source")
+    }
+}
+
+impl ProvideCredentials for Source {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let answer = (self.answers.lock().unwrap())();
+        future::ProvideCredentials::new(async move {
+            // Not at once, as any that asks somebody.
+            tokio::task::yield_now().await;
+            answer
+        })
+    }
+}
+
+fn with(base: &SdkConfig, source: &Source) -> SdkConfig {
+    let source = SharedCredentialsProvider::new(source.clone());
+    base.to_builder().credentials_provider(source).build()
+}
+
+/// The user's keys, and a base config whose source gives them, without an expiry.
+fn aws_with_source() -> (Simulator, Source, SdkConfig) {
+    let (aws, base) = aws();
+    let keys = user(&aws);
+    let source = Source::new(move || Ok(keys.clone()));
+    let base = with(&base, &source);
+    (aws, source, base)
+}
+
+/// Roles of customers', which trust the user.
+fn customers(aws: &Simulator, count: usize) -> Vec<Role> {
+    let role = |i| {
+        let arn = format!("arn:aws:iam::333333333333:role/Customer{i}");
+        aws.role(&arn).trust(trusts(USER)).create().unwrap();
+        Role::new(arn)
+    };
+    (0..count).map(role).collect()
+}
+
+/// All at once; how many were served.
+async fn herd(chains: impl IntoIterator<Item = RoleChain>) -> usize {
+    let mut callers = JoinSet::new();
+    for chain in chains {
+        callers.spawn(async move { chain.provide_credentials().await.is_ok() });
+    }
+    let served = callers.join_all().await;
+    served.into_iter().filter(|served| *served).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_roles_used_at_once_ask_their_source_once_and_sts_in_turn() {
+    let (aws, source, base) = aws_with_source();
+    aws.set_latency(LATENCY);
+    let us = RoleChain::from_source(&base).unwrap();
+    let tenants = customers(&aws, 1000)
+        .into_iter()
+        .map(|role| us.assume(role).unwrap());
+    assert_eq!(source.asked(), 0, "no call is made yet");
+
+    assert_eq!(herd(tenants).await, 1000);
+
+    assert_eq!((source.asked(), aws.requests()), (1, 1000));
+    assert!(aws.most_in_flight() <= 32, "{}", aws.most_in_flight());
+}
+
+#[tokio::test(start_paused = true)]
+async fn chains_of_their_own_share_nothing() {
+    let (aws, source, base) = aws_with_source();
+    aws.set_latency(LATENCY);
+    let tenants = customers(&aws, 100)
+        .into_iter()
+        .map(|role| RoleChain::new(&base, role).unwrap());
+
+    assert_eq!(herd(tenants.collect::<Vec<_>>()).await, 100);
+
+    assert_eq!((source.asked(), aws.most_in_flight()), (100, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_without_an_expiry_are_asked_for_again_after_15_minutes() {
+    let (aws, source, base) = aws_with_source();
+    let us = RoleChain::from_source(&base).unwrap();
+    let given = us.provide_credentials().await.unwrap();
+    assert_eq!(given.expiry(), None, "they are handed on as they are");
+    let [first, second] = customers(&aws, 2).try_into().unwrap_or_else(|_| panic!());
+    us.assume(first).unwrap().refresh().await.unwrap();
+    assert_eq!(source.asked(), 1);
+
+    let new = user(&aws);
+    let keys = new.clone();
+    source.now(move || Ok(keys.clone()));
+    aws.clock().advance(15 * MINUTE).await;
+    us.assume(second).unwrap().refresh().await.unwrap();
+
+    assert_eq!(us.provide_credentials().await.unwrap(), new);
+    // In the window before, by itself, and nobody took what came; then for the role.
+    assert!((2..=3).contains(&source.asked()), "{}", source.asked());
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_with_an_expiry_are_renewed_before_it_and_outlast_a_source_that_is_away() {
+    let (aws, source, base) = aws_with_source();
+    let keys = user(&aws);
+    let clock = aws.clock();
+    let of_an_hour = move || {
+        let mut credentials = keys.clone();
+        *credentials.expiry_mut() = Some(clock.now() + HOUR);
+        Ok(credentials)
+    };
+    source.now(of_an_hour.clone());
+    let us = RoleChain::from_source(&base).unwrap();
+    let roles = customers(&aws, 4);
+    let tenant = |n: usize| us.assume(roles[n].clone()).unwrap();
+    tenant(0).refresh().await.unwrap();
+    // After a window of 15 minutes has opened: nobody asked for it.
+    aws.clock().advance(53 * MINUTE).await;
+    settle().await;
+    assert_eq!(source.asked(), 2);
+
+    us.provide_credentials().await.unwrap();
+    source.now(|| Err(CredentialsError::provider_error("IMDS is away")));
+    aws.clock().advance(55 * MINUTE).await;
+    tenant(1).refresh().await.unwrap();
+    aws.clock().advance(HOUR).await;
+    let asked = source.asked();
+    assert!(asked > 2, "it was tried meanwhile");
+    // STS does not know when they expire; the source would.
+    tenant(2).refresh().await.unwrap();
+
+    source.now(of_an_hour);
+    aws.clock().advance(MINUTE).await;
+    tenant(3).refresh().await.unwrap();
+    assert_eq!(
+        us.status()[0].last_error.as_ref().map(ToString::to_string),
+        None
+    );
+    let expiry = us.status()[0].expiry.unwrap();
+    assert!(expiry > aws.clock().now() + 59 * MINUTE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_fails_is_asked_once_for_all_and_its_error_names_no_role() {
+    let (aws, source, base) = aws_with_source();
+    source.now(|| Err(CredentialsError::not_loaded("no keys")));
+    let us = RoleChain::from_source(&base).unwrap();
+    let tenants = customers(&aws, 50)
+        .into_iter()
+        .map(|role| us.assume(role).unwrap());
+    let tenants = tenants.collect::<Vec<_>>();
+
+    assert_eq!(herd(tenants.clone()).await, 0);
+
+    assert_eq!((source.asked(), aws.requests()), (1, 0));
+    let error = tenants[0].provide_credentials().await.unwrap_err();
+    assert!(
+        matches!(error, CredentialsError::CredentialsNotLoaded(_)),
+        "{error:?}"
+    );
+    let error = aws_role_chain::Error::find(&error).unwrap();
+    assert_eq!(error.to_string(), "loading the source credentials failed");
+    assert!(error.is_source() && !error.is_transient() && !error.is_invalid());
+    assert_eq!(
+        (error.hop(), error.hops(), error.role_arn()),
+        (None, 1, None)
+    );
+    assert!(error.source().unwrap().is::<CredentialsError>());
+    let status = tenants[0].status();
+    let lines = status.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert!(
+        lines[0].starts_with("source credentials: no credentials yet, last load failed: loading the source credentials failed: "),
+        "{lines:?}"
+    );
+    assert_eq!(source.asked(), 1, "it is remembered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_sts_refuses_are_asked_for_again_at_once() {
+    let (aws, source, base) = aws_with_source();
+    let us = RoleChain::from_source(&base).unwrap();
+    let [tenant] = customers(&aws, 1).try_into().unwrap_or_else(|_| panic!());
+    let arn = "arn:aws:iam::333333333333:role/Customer0";
+    let tenant = us.assume(tenant).unwrap();
+    tenant.refresh().await.unwrap();
+    aws.clock().advance(2 * MINUTE).await;
+
+    let token = "The security token included in the request is invalid";
+    aws.fail_role(arn, Fault::error(403, "InvalidClientTokenId", token));
+    tenant.refresh().await.unwrap_err();
+    assert_eq!(source.asked(), 2);
+
+    aws.recover();
+    tenant.refresh().await.unwrap();
+    assert_eq!(source.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_assumed_with_them_is_a_first_hop() {
+    let (aws, _, base) = aws_with_source();
+    let us = RoleChain::from_source(&base).unwrap();
+    assert_eq!((us.role_arn(), us.status()[0].hop), (None, 0));
+    aws.role(HUB)
+        .trust(trusts(USER))
+        .policy(allow("sts:*"))
+        .max_session_duration(2 * HOUR)
+        .create()
+        .unwrap();
+    let hub = us.assume(Role::new(HUB).duration(2 * HOUR)).unwrap();
+    let tenant = hub.assume(Role::new(TENANT)).unwrap();
+
+    tenant.refresh().await.unwrap();
+
+    let status = tenant.status();
+    let hops = status.iter().map(|hop| (hop.hop, hop.role_arn.as_deref()));
+    let expected = [(0, None), (1, Some(HUB)), (2, Some(TENANT))];
+    assert_eq!(hops.collect::<Vec<_>>(), expected);
+    let until = status[1].expiry.unwrap();
+    assert!(until > aws.clock().now() + HOUR, "no role chaining");
+    let refused = hub
+        .assume(Role::new(TENANT).duration(2 * HOUR))
+        .unwrap_err();
+    assert!(refused.to_string().contains("(hop 2 of 2)"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_base_config_without_credentials_is_refused() {
+    let (_, base) = aws();
+    let mut none = base.to_builder();
+    none.set_credentials_provider(None);
+    let error = RoleChain::from_source(&none.build()).unwrap_err();
+    assert_eq!(error.field(), Some("credentials_provider"), "{error}");
+}
