@@ -29,11 +29,29 @@ const TURNS: usize = 200;
 const TASKS: u32 = 64;
 
 fn main() {
-    divan::main();
+    let args = std::env::args().collect::<Vec<_>>();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        // For benches/profile.sh.
+        [_, "profile", "floor"] => profile::<Floor>(),
+        [_, "profile", "ours"] => profile::<Ours>(),
+        _ => divan::main(),
+    }
     // Under `cargo test --benches` the contestants need only work.
-    if std::env::args().any(|arg| arg == "--bench") {
+    if args.iter().any(|arg| arg == "--bench") {
         take_turns();
     }
+}
+
+fn profile<C: Contestant>() {
+    let contestant = warm::<C>();
+    let _runtime = RUNTIME.enter();
+    (0..100_000).for_each(|_| profiled(&*contestant));
+}
+
+/// What callgrind looks at.
+#[inline(never)]
+fn profiled(contestant: &impl Contestant) {
+    ask(contestant);
 }
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {

@@ -1,6 +1,6 @@
 //! What to check after STS's refusal, made from what the hop asked for.
 //!
-//! STS does not say which side refused, so each line is something to look at, most likely first.
+//! STS seldom says which side refused, so each line is something to look at, most likely first.
 
 use crate::error::Refusal;
 
@@ -217,22 +217,74 @@ fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
         .unwrap_or("sts:AssumeRole");
     let caller = caller_arn(message);
     let named = caller.unwrap_or("the caller");
-    let mut lines = Vec::new();
-    lines.push(match caller {
-        Some(arn) => format!("is {arn} who should be calling? If not, the source credentials are others than you think"),
-        None => format!("is {} the access key that should be calling?", asked.caller),
-    });
-    if let Some(side) = refusing_side(message) {
-        lines.push(format!("AWS says which side: look at the {side}"));
-    }
     let trusted = match caller.and_then(role_of_session) {
         Some(role) => format!("role {role} (or its account; not the session's ARN)"),
         None => format!("{named} (or its account)"),
     };
-    lines.push(format!(
-        "the trust policy of {role} must allow {action} to {trusted}; a user or role that was \
-         deleted and made again must be written into it anew"
-    ));
+    let mut lines = vec![match caller {
+        Some(arn) => format!(
+            "is {arn} who should be calling? If not, the source credentials are others than you think"
+        ),
+        None => format!("is {} the access key that should be calling?", asked.caller),
+    }];
+    let denies = message.contains("explicit deny");
+    match refusing_side(message) {
+        Some(Side::Caller) if !denies => lines.push(format!(
+            "AWS says which side: a policy of {named} must allow {action} on {role}, path and all{}",
+            match caller.and_then(account_of) == Some(asked.account) {
+                true => "; or, in one account, the role's trust policy must name the caller itself",
+                false => "",
+            }
+        )),
+        Some(Side::Trust) if denies => {
+            lines.push(format!(
+                "AWS says which side: a Deny in the trust policy of {role} applies, and no Allow \
+                 outweighs it: look at its conditions"
+            ));
+            lines.extend(trust_conditions(action, asked));
+        }
+        Some(Side::Trust) => {
+            lines.push(format!(
+                "AWS says which side: the trust policy of {role} must allow {action} to {trusted}"
+            ));
+            lines.extend(trust_conditions(action, asked));
+        }
+        Some(Side::Caller) => lines.push(format!(
+            "AWS says which side: a Deny in a policy of {named} applies, and no Allow outweighs it"
+        )),
+        Some(Side::Other(policy)) => lines.push(match denies {
+            true => format!(
+                "AWS says which side: a Deny in the {policy} applies, and no Allow outweighs it"
+            ),
+            false => format!("AWS says which side: the {policy} must allow {action} on {role}, too"),
+        }),
+        None => {
+            lines.push(format!(
+                "the trust policy of {role} must allow {action} to {trusted}; a user or role that was \
+                 deleted and made again must be written into it anew"
+            ));
+            lines.extend(trust_conditions(action, asked));
+            lines.push(format!(
+                "a policy of {named} must allow {action} on {role}, path and all; needed whenever the \
+                 accounts differ, and in one account when the trust policy names only the account"
+            ));
+            lines.push(format!(
+                "the role must exist, spelled so (case counts), in account {}",
+                asked.account
+            ));
+            lines.push(
+                "permissions boundaries, session policies, SCPs, RCPs and VPC endpoint policies can \
+                 refuse too; and a change in IAM takes up to a minute"
+                    .to_owned(),
+            );
+        }
+    }
+    lines
+}
+
+/// What the trust policy may have against the request itself.
+fn trust_conditions(action: &str, asked: &Asked<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
     match action {
         "sts:TagSession" if !asked.tags => lines.push(
             "this hop passes no tags itself: they are inherited, transitive ones (EKS Pod Identity \
@@ -273,32 +325,19 @@ fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
                         .to_owned(),
                 );
             }
+            if !asked.mfa {
+                lines.push(if asked.chained {
+                    "a trust policy that asks for aws:MultiFactorAuthPresent refuses role sessions, \
+                     however their role was assumed"
+                        .to_owned()
+                } else {
+                    "no MFA code was sent: a trust policy that asks for aws:MultiFactorAuthPresent \
+                     needs one (mfa)"
+                        .to_owned()
+                });
+            }
         }
     }
-    lines.push(format!(
-        "a policy of {named} must allow {action} on {role}, path and all; needed whenever the \
-         accounts differ, and in one account when the trust policy names only the account"
-    ));
-    lines.push(format!(
-        "the role must exist, spelled so (case counts), in account {}",
-        asked.account
-    ));
-    if action == "sts:AssumeRole" && !asked.mfa {
-        lines.push(if asked.chained {
-            "a trust policy that asks for aws:MultiFactorAuthPresent refuses role sessions, however \
-             their role was assumed"
-                .to_owned()
-        } else {
-            "no MFA code was sent: a trust policy that asks for aws:MultiFactorAuthPresent needs one \
-             (mfa)"
-                .to_owned()
-        });
-    }
-    lines.push(
-        "permissions boundaries, session policies, SCPs, RCPs and VPC endpoint policies can refuse \
-         too; and a change in IAM takes up to a minute"
-            .to_owned(),
-    );
     lines
 }
 
@@ -306,6 +345,10 @@ fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
 fn caller_arn(message: &str) -> Option<&str> {
     let rest = message.strip_prefix("User: ")?;
     rest.split(' ').next().filter(|arn| arn.starts_with("arn:"))
+}
+
+fn account_of(arn: &str) -> Option<&str> {
+    arn.split(':').nth(4)
 }
 
 /// A role session's role, as trust policies name it (the session's ARN leaves out the path).
@@ -317,27 +360,43 @@ fn role_of_session(arn: &str) -> Option<String> {
     Some(format!("arn:{partition}:iam::{account}:role/{name}"))
 }
 
-/// AWS has begun to name the kind of policy that refused; for STS not yet, so only where it does.
-fn refusing_side(message: &str) -> Option<&'static str> {
+/// Whose policy refused.
+#[derive(Clone, Copy)]
+enum Side {
+    Caller,
+    Trust,
+    Other(&'static str),
+}
+
+/// AWS names the kind of policy that refused in some answers, and in most of STS's not.
+fn refusing_side(message: &str) -> Option<Side> {
     [
-        ("identity-based policy", "caller's identity-based policy"),
-        ("resource-based policy", "role's trust policy"),
-        ("role trust policy", "role's trust policy"),
-        ("session policy", "caller's session policy"),
-        ("permissions boundary", "caller's permissions boundary"),
+        ("identity-based policy", Side::Caller),
+        ("resource-based policy", Side::Trust),
+        ("role trust policy", Side::Trust),
+        // AWS's documentation spells it both ways.
+        ("session policy", SESSION_POLICY),
+        ("sessions policy", SESSION_POLICY),
+        (
+            "permissions boundary",
+            Side::Other("permissions boundary of the caller"),
+        ),
         (
             "service control policy",
-            "service control policies (SCP) of the caller's account",
+            Side::Other("service control policies (SCP) of the caller's account"),
         ),
         (
             "resource control policy",
-            "resource control policies (RCP) of the role's account",
+            Side::Other("resource control policies (RCP) of the role's account"),
         ),
-        ("VPC endpoint policy", "VPC endpoint's policy"),
+        ("VPC endpoint policy", Side::Other("VPC endpoint's policy")),
     ]
     .into_iter()
     .find_map(|(said, side)| message.contains(said).then_some(side))
 }
+
+const SESSION_POLICY: Side =
+    Side::Other("session policy that the caller's own session was made with");
 
 fn name_of(role_arn: &str) -> &str {
     role_arn.rsplit('/').next().unwrap_or(role_arn)
@@ -431,7 +490,7 @@ mod tests {
                 &format!(
                     "{user}sts:AssumeRole because no role trust policy allows the sts:AssumeRole action"
                 ),
-                "look at the role's trust policy",
+                "which side: the trust policy of arn:aws:iam::222222222222:role/R must allow",
             ),
             (
                 AssumeRole,
@@ -703,6 +762,125 @@ mod tests {
                 lines.contains(part),
                 "{code}: {message}: {part:?} is not in {lines:?}"
             );
+        }
+    }
+
+    #[test]
+    fn where_aws_names_the_side_the_other_is_not_to_blame() {
+        let user = "User: arn:aws:iam::111111111111:user/ada is not authorized to perform: ";
+        let (trust, own) = (
+            "trust policy of",
+            "policy of arn:aws:iam::111111111111:user/ada",
+        );
+        // The answer's end, the role's account, the lines in order, what is in none.
+        let cases: &[(&str, &str, &[&str], &[&str])] = &[
+            (
+                "because no identity-based policy allows the sts:AssumeRole action",
+                "222222222222",
+                &[
+                    "who should be calling",
+                    "a policy of arn:aws:iam::111111111111:user/ada must allow",
+                ],
+                &[trust, "external ID", "in one account", "must exist"],
+            ),
+            (
+                "because no identity-based policy allows the sts:AssumeRole action",
+                "111111111111",
+                &["who should be calling", "in one account"],
+                &["external ID", "must exist"],
+            ),
+            (
+                "with an explicit deny in an identity-based policy",
+                "222222222222",
+                &["who should be calling", "a Deny in a policy of"],
+                &[trust, "must allow"],
+            ),
+            (
+                "because no role trust policy allows the sts:AssumeRole action",
+                "222222222222",
+                &[
+                    "who should be calling",
+                    "must allow sts:AssumeRole to",
+                    "external ID",
+                    "aws:MultiFactorAuthPresent",
+                ],
+                &[own, "must exist", "SCP"],
+            ),
+            (
+                "with an explicit deny in the role trust policy",
+                "222222222222",
+                &[
+                    "who should be calling",
+                    "a Deny in the trust policy",
+                    "external ID",
+                    "aws:MultiFactorAuthPresent",
+                ],
+                &[own, "must allow"],
+            ),
+            (
+                "because no resource-based policy allows the sts:AssumeRole action",
+                "222222222222",
+                &[
+                    "who should be calling",
+                    "must allow sts:AssumeRole to",
+                    "external ID",
+                    "aws:MultiFactorAuthPresent",
+                ],
+                &[own],
+            ),
+            (
+                "with an explicit deny in a sessions policy",
+                "222222222222",
+                &["who should be calling", "a Deny in the session policy"],
+                &[trust, own],
+            ),
+            (
+                "because no permissions boundary allows the sts:AssumeRole action",
+                "222222222222",
+                &[
+                    "who should be calling",
+                    "the permissions boundary of the caller must allow",
+                ],
+                &[trust, own],
+            ),
+            (
+                "with an explicit deny in a resource control policy",
+                "222222222222",
+                &[
+                    "who should be calling",
+                    "(RCP) of the role's account applies",
+                ],
+                &[trust, own],
+            ),
+        ];
+        for (end, account, expected, absent) in cases {
+            let message = format!("{user}sts:AssumeRole on resource: R {end}");
+            let asked = Asked {
+                call: Call::AssumeRole,
+                role_arn: "arn:aws:iam::222222222222:role/R",
+                account,
+                region: "eu-west-1",
+                external_id: true,
+                mfa: false,
+                tags: false,
+                inherited_tags: false,
+                source_identity: false,
+                inherited_source_identity: false,
+                duration_seconds: None,
+                chained: false,
+                caller: "AKIAEXAMPLE",
+            };
+            let lines = access_denied(&message, &asked);
+            assert_eq!(lines.len(), expected.len(), "{end}: {lines:#?}");
+            for (line, part) in lines.iter().zip(*expected) {
+                assert!(line.contains(part), "{end}: {part:?} is not in {line:?}");
+            }
+            for part in *absent {
+                assert!(
+                    !lines.concat().contains(part),
+                    "{end}: {part:?} is in {lines:#?}"
+                );
+            }
         }
     }
 }

@@ -123,8 +123,8 @@ impl Error {
         matches!(self.what.kind, Kind::Invalid { .. })
     }
 
-    /// Whether STS answered `AccessDenied`. STS does not say which side refused;
-    /// [`advice`](Self::advice) lists what to check.
+    /// Whether STS answered `AccessDenied`. STS seldom says which side refused;
+    /// [`advice`](Self::advice) lists what to check, on that side where it does.
     pub fn is_access_denied(&self) -> bool {
         self.code() == Some("AccessDenied")
     }

@@ -201,7 +201,7 @@ async fn each_of_stss_codes_has_its_own_advice() {
         (
             "AccessDenied",
             "User: arn:aws:iam::111111111111:user/orders is not authorized to perform: sts:AssumeRole on resource: x because no session policy allows the sts:AssumeRole action",
-            vec!["AWS says which side: look at the caller's session policy"],
+            vec!["AWS says which side: the session policy that the caller"],
         ),
         ("Throttling", "Rate exceeded", vec!["600 requests a second"]),
     ];
