@@ -158,7 +158,7 @@ impl AllowedRoles {
         }
         if kinds.iter().all(|(entries, ..)| entries.is_none()) && !self.external_id_required {
             return broken(
-                "must name accounts, names or paths: so it allows any role",
+                "must name accounts (allowed or not), names or paths, or require an external ID: so it allows any role",
                 None,
             );
         }

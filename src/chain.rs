@@ -295,7 +295,8 @@ impl RoleChain {
     /// # Errors
     ///
     /// An [invalid](Error::is_invalid) role, also for what only a chain can know: a duration over one
-    /// hour, an inherited transitive tag set again, a source identity changed.
+    /// hour, an inherited transitive tag set again, a source identity changed. A region, where neither
+    /// the role nor the base config has one.
     pub fn assume(&self, role: Role) -> Result<Self, Error> {
         let base = self.hop().base.clone();
         Self::assume_from(Parent::Chain(self.clone()), base, role)
@@ -308,6 +309,8 @@ impl RoleChain {
     }
 
     /// The base config with this chain as its credentials provider: the shortest way to a client.
+    ///
+    /// A client in another region than the base's: `sdk_config().into_builder().region(..).build()`.
     ///
     /// The SDK's identity cache is off in it, because the chain caches: more tenants than that
     /// cache holds (64) cost nothing, and [`refresh`](Self::refresh) takes effect with the next call.
@@ -369,7 +372,8 @@ impl RoleChain {
             (None, None) => {
                 return Err(Error::invalid_base(
                     "region",
-                    "must be set, on the base config or on the role: it says which STS to call",
+                    "must be set, on the base config (AWS_REGION, say) or on the role: it says which \
+                     STS to call",
                 ));
             }
         }
@@ -569,9 +573,15 @@ impl fmt::Display for HopStatus {
             None => "session token",
         })?;
         match self.expiry {
+            Some(expiry) if self.is_expired && self.last_error.is_none() => {
+                // Nobody has asked since.
+                let expiry = timestamp(expiry);
+                return write!(f, ": expired at {expiry}, fetched anew when next asked for");
+            }
             Some(expiry) if self.is_expired => {
                 write!(f, ": expired at {}, and still served", timestamp(expiry))?;
             }
+            Some(expiry) if self.hop == 0 => write!(f, ": kept until {}", timestamp(expiry))?,
             Some(expiry) => write!(f, ": until {}", timestamp(expiry))?,
             None => f.write_str(": no credentials yet")?,
         }
@@ -601,7 +611,7 @@ impl Base {
         if needs_source && source.is_none() {
             return Err(Error::invalid_base(
                 "credentials_provider",
-                "must be set: its credentials assume the first role",
+                "must be set, as aws_config::load_defaults does: its credentials assume the first role",
             ));
         }
         // Tokio's needs tokio.

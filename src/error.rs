@@ -13,7 +13,7 @@ use aws_smithy_types::date_time::Format;
 ///
 /// `Display` is one line that says what failed, for which role and at which hop, with STS's own
 /// code, message and request id; then, where there is something to be done about it, one line of
-/// advice for each thing to check. `Debug` is the first line. Neither ever holds a secret key, a
+/// advice for each thing to check. `Debug` is the first line, in `aws_role_chain::Error(…)`. Neither ever holds a secret key, a
 /// session token, an MFA code or an external ID; ARNs and access key ids are there, because people
 /// debug with them. As everywhere, the cause of a failed source or connection is the
 /// [`source`](StdError::source).
@@ -388,7 +388,12 @@ impl fmt::Display for WithCauses<'_> {
             match error.downcast_ref::<Error>() {
                 // Its advice is this one's.
                 Some(inner) => write!(f, ": {}", inner.headline())?,
-                None => write!(f, ": {error}")?,
+                None => {
+                    // Some providers' errors are lists.
+                    let said = error.to_string();
+                    let lines = said.lines().map(str::trim);
+                    write!(f, ": {}", lines.collect::<Vec<_>>().join(" "))?;
+                }
             }
             cause = error.source();
         }

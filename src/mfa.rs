@@ -29,9 +29,30 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Gives MFA codes: a person, a device, a program; see [`Role::mfa`](crate::Role::mfa).
 ///
-/// A closure is one: `async |request: MfaRequest| -> Result<String, MyError> { … }`, or any
-/// `Fn(MfaRequest)` that returns such a future. For a person at a terminal there is
-/// [`TerminalPrompt`], for a secret on this machine `Totp` (feature `totp`).
+/// A closure is one, which counts as a person: any `Fn(MfaRequest)` that returns a future. What the
+/// future needs it takes along:
+///
+/// ```no_run
+/// # #[derive(Clone)]
+/// # struct Vault;
+/// # impl Vault {
+/// #     async fn code(&self, serial: &str) -> Result<String, std::io::Error> { unimplemented!() }
+/// # }
+/// # fn example(vault: Vault) {
+/// use aws_role_chain::{MfaRequest, Role};
+///
+/// let role = Role::new("arn:aws:iam::222222222222:role/Operator").mfa(
+///     "arn:aws:iam::111111111111:mfa/ada",
+///     move |request: MfaRequest| {
+///         let vault = vault.clone();
+///         async move { vault.code(&request.serial).await }
+///     },
+/// );
+/// # }
+/// ```
+///
+/// For a person at a terminal there is [`TerminalPrompt`], for a secret on this machine `Totp` (feature
+/// `totp`).
 pub trait ProvideMfaCode: Send + Sync {
     /// The device's code of the moment: six digits. White space around them does not matter.
     fn provide_mfa_code(
@@ -239,6 +260,8 @@ impl Mfa {
             MfaReason::First
         };
         let mut asked = 0;
+        // What STS said of an earlier code tells more than that the same came again.
+        let mut refused = None;
         loop {
             asked += 1;
             let request = MfaRequest {
@@ -253,14 +276,16 @@ impl Mfa {
             let code = code.trim();
             if code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()) {
                 if asked == ATTEMPTS {
-                    return Err(self.no_code(Some("what was given is not six digits".into())));
+                    let why = "what was given is not six digits";
+                    return Err(refused.unwrap_or_else(|| self.no_code(Some(why.into()))));
                 }
                 reason = MfaReason::Refused("A code has six digits.".to_owned());
                 continue;
             }
             if !device.sends(code, clock.time.now()) {
                 if asked == ATTEMPTS {
-                    return Err(self.no_code(Some("the code given was used already".into())));
+                    let why = "the code given was used already";
+                    return Err(refused.unwrap_or_else(|| self.no_code(Some(why.into()))));
                 }
                 reason = MfaReason::AlreadyUsed;
                 continue;
@@ -268,6 +293,7 @@ impl Mfa {
             match send(code.to_owned()).await {
                 Err(failure) if sts::is_wrong_code(&failure) && asked < ATTEMPTS => {
                     reason = MfaReason::Refused(failure.message().unwrap_or_default().to_owned());
+                    refused = Some(failure);
                 }
                 answer => return answer,
             }

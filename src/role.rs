@@ -463,9 +463,16 @@ fn check_chars(
         let rule = format!("must have {least} to {most} characters, not {chars}");
         return Err(Broken::new(field, rule, shown));
     }
-    match value.chars().position(|c| !allowed(c)) {
-        Some(at) => {
-            let rule = format!("may have only {named} (character {} is another)", at + 1);
+    match value.chars().enumerate().find(|(_, c)| !allowed(*c)) {
+        Some((at, c)) => {
+            let which = match show {
+                Show::Value => format!(": {c:?}"),
+                Show::Nothing => String::new(),
+            };
+            let rule = format!(
+                "may have only {named} (character {} is another{which})",
+                at + 1
+            );
             Err(Broken::new(field, rule, shown))
         }
         None => Ok(()),
@@ -670,7 +677,11 @@ fn check_policies(
         }
         check_json_object(policy).map_err(|why| {
             let rule = format!("must be a JSON object: {why}");
-            Broken::new("policy", rule, Some(policy))
+            Broken::new(
+                "policy",
+                rule,
+                Some(policy).filter(|policy| !policy.is_empty()),
+            )
         })?;
     }
     let plaintext = policy.map_or(0, |policy| policy.chars().count())
@@ -752,8 +763,11 @@ fn check_tags(tags: &[Tag], before: &Before<'_>) -> Result<(), Broken> {
         {
             return broken("must not begin with aws:, which is AWS's own");
         }
-        if tags[..i].iter().any(|earlier| same(&earlier.key, key)) {
-            return broken("must be given once (STS takes no account of case in tag keys)");
+        if let Some(earlier) = tags[..i].iter().find(|earlier| same(&earlier.key, key)) {
+            return broken(&format!(
+                "must be given once, and {:?} is there already (STS takes no account of case in tag keys)",
+                earlier.key
+            ));
         }
         if before
             .transitive_keys

@@ -358,7 +358,7 @@ fn a_base_config_needs_credentials_and_a_region() {
     let error = RoleChain::new(&nothing, role()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "invalid base config: credentials_provider: must be set: its credentials assume the first role"
+        "invalid base config: credentials_provider: must be set, as aws_config::load_defaults does: its credentials assume the first role"
     );
     assert_eq!(
         (error.field(), error.hop()),

@@ -195,8 +195,9 @@ async fn what_is_no_code_or_was_used_is_not_sent() {
 async fn a_code_is_not_sent_twice_however_many_lie_between() {
     let world = World::new("between");
     let (codes, reasons) = gives(&["111111", "222222", "111111"]);
-    world.hub(codes).refresh().await.unwrap_err();
+    let error = world.hub(codes).refresh().await.unwrap_err();
     assert_eq!(world.codes(), ["111111", "222222"]);
+    assert!(error.is_access_denied(), "what STS said of them: {error}");
     assert_eq!(reasons.lock().unwrap().len(), 3);
 }
 
