@@ -469,8 +469,9 @@ async fn cold_of<C: Contestant>() -> Series {
         let mut calls = common::Calls::default();
         for _ in 0..9 {
             let sts = StandIn::start(Setup::default());
-            let contestant = C::new(&sts.config(), hops).await;
-            let (took, served) = timed(contestant.call()).await;
+            sts.round_trips(1).await;
+            let config = sts.config();
+            let (took, served) = timed(async { C::new(&config, hops).await.call().await }).await;
             calls.add(took, served.is_ok());
         }
         series.add(hops as f64, calls.percentile(0.5).as_secs_f64() * 1e3);

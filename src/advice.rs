@@ -34,6 +34,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) role_arn: &'a str,
     pub(crate) account: &'a str,
     pub(crate) region: &'a str,
+    pub(crate) session_name: &'a str,
     pub(crate) external_id: bool,
     pub(crate) mfa: bool,
     pub(crate) tags: bool,
@@ -80,10 +81,20 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
             "GetCallerIdentity needs no permission: a VPC endpoint's policy is all that can refuse it"
                 .to_owned(),
         ],
-        "AccessDenied" if asked.call == Call::AssumeRoleWithSaml => saml_denied(asked),
-        "AccessDenied" if asked.call == Call::AssumeRoleWithWebIdentity => {
-            web_identity_denied(asked)
+        "AccessDenied" if asked.call == Call::GetSessionToken => vec![
+            "GetSessionToken needs no permission: a VPC endpoint's policy can refuse it (it must allow \
+             sts:GetSessionToken), or one of the organization's"
+                .to_owned(),
+        ],
+        "AccessDenied" if asked.call == Call::AssumeRoleWithSaml => {
+            token_denied(message, "sts:AssumeRoleWithSAML", asked, saml_denied)
         }
+        "AccessDenied" if asked.call == Call::AssumeRoleWithWebIdentity => token_denied(
+            message,
+            "sts:AssumeRoleWithWebIdentity",
+            asked,
+            web_identity_denied,
+        ),
         "AccessDenied" => access_denied(message, asked),
         "ExpiredTokenException" if asked.call == Call::AssumeRoleWithSaml => vec![
             "STS takes an assertion only for minutes after it was issued: the provider must sign in \
@@ -121,6 +132,11 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
              source_identity out here, or repeat the same one"
                 .to_owned(),
         ],
+        "ValidationError" if message.trim_end().ends_with(" is invalid") => vec![format!(
+            "the role's partition must be that of the region asked, {}: arn:aws-cn for cn-…, \
+             arn:aws-us-gov for us-gov-…, arn:aws for most others",
+            asked.region
+        )],
         "InvalidParameterValue" if says("must be included in the requested tags") => vec![
             "a transitive key must be one of the tags of the same request".to_owned(),
         ],
@@ -135,18 +151,21 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
              Identity sets some by itself): leave that key out"
                 .to_owned(),
         ],
+        "PackedPolicyTooLarge" if says("session tags") => vec![TOO_MANY_TAGS.to_owned()],
         "PackedPolicyTooLarge" => vec![
             "shorten the session policy, or name managed policies with policy_arn instead"
                 .to_owned(),
-            "pass fewer or shorter session tags; inherited ones (EKS Pod Identity sets some) count \
-             too"
-                .to_owned(),
+            TOO_MANY_TAGS.to_owned(),
         ],
         "MalformedPolicyDocument" => vec![
             "the session policy is JSON but no IAM policy: it needs Version, and Statements with \
              Effect, Action and Resource, and no Principal"
                 .to_owned(),
         ],
+        "RegionDisabledException" if asked.call == Call::GetSessionToken => vec![format!(
+            "activate STS for {} in the user's account, or set another region on the session token",
+            asked.region
+        )],
         "RegionDisabledException" => vec![format!(
             "activate STS for {} in account {}, the role's own, or set another region on this role",
             asked.region, asked.account
@@ -166,7 +185,8 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
                 .to_owned(),
             format!(
                 "for a region that must be enabled ({} may be one), enable it in the caller's \
-                 account too; tokens of the global STS endpoint are not valid there",
+                 account too; tokens of the global STS endpoint are not valid there, nor credentials of \
+                 another partition (China, GovCloud)",
                 asked.region
             ),
         ],
@@ -174,6 +194,9 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
             "the endpoint is not that of region {}: set the region that belongs to it",
             asked.region
         )],
+        "SignatureDoesNotMatch" if says("Signature expired") || says("not yet current") => {
+            vec!["this machine's clock is wrong: set it (NTP)".to_owned()]
+        }
         "SignatureDoesNotMatch" => vec![
             format!(
                 "check the secret access key that goes with {}",
@@ -189,6 +212,9 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
         _ => Vec::new(),
     }
 }
+
+const TOO_MANY_TAGS: &str = "pass fewer or shorter session tags; inherited ones count too (EKS Pod \
+                             Identity's can be turned off on the association: disableSessionTags)";
 
 const UNREACHABLE: &str =
     "STS must reach the issuer's keys (its jwks_uri) over the internet; it often passes";
@@ -218,7 +244,7 @@ fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
     let caller = caller_arn(message);
     let named = caller.unwrap_or("the caller");
     let trusted = match caller.and_then(role_of_session) {
-        Some(role) => format!("role {role} (or its account; not the session's ARN)"),
+        Some(role) => format!("{role} (or its account; not the session's ARN)"),
         None => format!("{named} (or its account)"),
     };
     let mut lines = vec![match caller {
@@ -230,7 +256,8 @@ fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
     let denies = message.contains("explicit deny");
     match refusing_side(message) {
         Some(Side::Caller) if !denies => lines.push(format!(
-            "AWS says which side: a policy of {named} must allow {action} on {role}, path and all{}",
+            "AWS says which side: a policy of {named} must allow {action} on {role}, path and all (a \
+             change in IAM takes up to a minute){}",
             match caller.and_then(account_of) == Some(asked.account) {
                 true => "; or, in one account, the role's trust policy must name the caller itself",
                 false => "",
@@ -241,29 +268,34 @@ fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
                 "AWS says which side: a Deny in the trust policy of {role} applies, and no Allow \
                  outweighs it: look at its conditions"
             ));
-            lines.extend(trust_conditions(action, asked));
+            lines.extend(trust_conditions(action, caller, asked));
         }
         Some(Side::Trust) => {
             lines.push(format!(
-                "AWS says which side: the trust policy of {role} must allow {action} to {trusted}"
+                "AWS says which side: the trust policy of {role} must allow {action} to {trusted}; a \
+                 change in IAM takes up to a minute"
             ));
-            lines.extend(trust_conditions(action, asked));
+            lines.extend(trust_conditions(action, caller, asked));
         }
-        Some(Side::Caller) => lines.push(format!(
-            "AWS says which side: a Deny in a policy of {named} applies, and no Allow outweighs it"
-        )),
-        Some(Side::Other(policy)) => lines.push(match denies {
-            true => format!(
-                "AWS says which side: a Deny in the {policy} applies, and no Allow outweighs it"
-            ),
-            false => format!("AWS says which side: the {policy} must allow {action} on {role}, too"),
-        }),
+        Some(Side::Caller) => {
+            lines.push(format!(
+                "AWS says which side: a Deny in a policy of {named} applies, and no Allow outweighs it"
+            ));
+            if !asked.mfa && caller.is_some_and(is_user) {
+                lines.push(
+                    "a Deny for whoever has not proved MFA is the usual one: give a code (mfa), or \
+                     start with a session token that was got with one"
+                        .to_owned(),
+                );
+            }
+        }
+        Some(Side::Other(policy)) => lines.push(elsewhere(policy, action, role, denies)),
         None => {
             lines.push(format!(
                 "the trust policy of {role} must allow {action} to {trusted}; a user or role that was \
                  deleted and made again must be written into it anew"
             ));
-            lines.extend(trust_conditions(action, asked));
+            lines.extend(trust_conditions(action, caller, asked));
             lines.push(format!(
                 "a policy of {named} must allow {action} on {role}, path and all; needed whenever the \
                  accounts differ, and in one account when the trust policy names only the account"
@@ -282,13 +314,44 @@ fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
     lines
 }
 
+/// It is none of the two policies that a role needs.
+fn elsewhere(policy: &str, action: &str, role: &str, denies: bool) -> String {
+    match denies {
+        true => format!(
+            "AWS says which side: a Deny in the {policy} applies, and no Allow outweighs it"
+        ),
+        false => format!("AWS says which side: the {policy} must allow {action} on {role}, too"),
+    }
+}
+
+/// Where nobody signed.
+fn token_denied(
+    message: &str,
+    action: &str,
+    asked: &Asked<'_>,
+    of_the_trust: impl Fn(&Asked<'_>) -> Vec<String>,
+) -> Vec<String> {
+    if let Some(Side::Other(policy)) = refusing_side(message) {
+        let denies = message.contains("explicit deny");
+        return vec![elsewhere(policy, action, asked.role_arn, denies)];
+    }
+    let mut lines = of_the_trust(asked);
+    lines.push(
+        "an RCP of the role's organization (one that asks for aws:PrincipalOrgID refuses tokens and \
+         assertions) and a VPC endpoint's policy can refuse too; and a change in IAM takes up to a minute"
+            .to_owned(),
+    );
+    lines
+}
+
 /// What the trust policy may have against the request itself.
-fn trust_conditions(action: &str, asked: &Asked<'_>) -> Vec<String> {
+fn trust_conditions(action: &str, caller: Option<&str>, asked: &Asked<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     match action {
         "sts:TagSession" if !asked.tags => lines.push(
             "this hop passes no tags itself: they are inherited, transitive ones (EKS Pod Identity \
-             sets some by itself), and sts:TagSession is needed at every hop that inherits them"
+             sets some by itself, unless the association has disableSessionTags), and sts:TagSession is \
+             needed at every hop that inherits them"
                 .to_owned(),
         ),
         "sts:TagSession" => lines.push(
@@ -316,6 +379,10 @@ fn trust_conditions(action: &str, asked: &Asked<'_>) -> Vec<String> {
                  external_id"
                     .to_owned()
             });
+            lines.push(format!(
+                "the session's name was {}: a trust policy may ask for another (sts:RoleSessionName)",
+                asked.session_name
+            ));
             if asked.tags || asked.inherited_tags {
                 lines.push("session tags need sts:TagSession as well, on both sides".to_owned());
             }
@@ -326,15 +393,16 @@ fn trust_conditions(action: &str, asked: &Asked<'_>) -> Vec<String> {
                 );
             }
             if !asked.mfa {
-                lines.push(if asked.chained {
-                    "a trust policy that asks for aws:MultiFactorAuthPresent refuses role sessions, \
-                     however their role was assumed"
-                        .to_owned()
-                } else {
-                    "no MFA code was sent: a trust policy that asks for aws:MultiFactorAuthPresent \
-                     needs one (mfa)"
-                        .to_owned()
-                });
+                let proof = match asked.chained {
+                    false => "no MFA code was sent, and it needs one (mfa)",
+                    true if caller.is_some_and(is_user) => {
+                        "a session token proves MFA only if it was got with a code (GetSessionToken::mfa)"
+                    }
+                    true => "it refuses role sessions, which have none of their own",
+                };
+                lines.push(format!(
+                    "if the trust policy asks for aws:MultiFactorAuthPresent: {proof}"
+                ));
             }
         }
     }
@@ -347,29 +415,42 @@ fn caller_arn(message: &str) -> Option<&str> {
     rest.split(' ').next().filter(|arn| arn.starts_with("arn:"))
 }
 
+fn is_user(arn: &str) -> bool {
+    arn.contains(":user/")
+}
+
 fn account_of(arn: &str) -> Option<&str> {
     arn.split(':').nth(4)
 }
 
-/// A role session's role, as trust policies name it (the session's ARN leaves out the path).
+/// A role session's role, as trust policies name it, as far as it is known: the session's ARN leaves out
+/// the path.
 fn role_of_session(arn: &str) -> Option<String> {
     let (front, session) = arn.split_once(":assumed-role/")?;
     let account = front.rsplit(':').next()?;
     let partition = front.split(':').nth(1)?;
     let name = session.split('/').next()?;
-    Some(format!("arn:{partition}:iam::{account}:role/{name}"))
+    Some(match name.starts_with("AWSReservedSSO_") {
+        true => format!(
+            "role arn:{partition}:iam::{account}:role/aws-reserved/sso.amazonaws.com/…/{name}, in full as \
+             IAM shows it"
+        ),
+        false => {
+            format!("role arn:{partition}:iam::{account}:role/{name}, with its path if it has one")
+        }
+    })
 }
 
 /// Whose policy refused.
 #[derive(Clone, Copy)]
-enum Side {
+pub(crate) enum Side {
     Caller,
     Trust,
     Other(&'static str),
 }
 
 /// AWS names the kind of policy that refused in some answers, and in most of STS's not.
-fn refusing_side(message: &str) -> Option<Side> {
+pub(crate) fn refusing_side(message: &str) -> Option<Side> {
     [
         ("identity-based policy", Side::Caller),
         ("resource-based policy", Side::Trust),
@@ -413,7 +494,9 @@ fn web_identity_denied(asked: &Asked<'_>) -> Vec<String> {
         "its conditions on <issuer>:sub and <issuer>:aud must match the token's claims to the letter: \
          decode the token and compare (GitHub's sub changes with branch, tag and environment)"
             .to_owned(),
-        "a token that carries tags needs sts:TagSession as well".to_owned(),
+        "a token that carries tags needs sts:TagSession as well, one with a source identity \
+         sts:SetSourceIdentity"
+            .to_owned(),
         format!("the role must exist, spelled so (case counts), in account {}", asked.account),
     ]
 }
@@ -747,6 +830,7 @@ mod tests {
                 role_arn: "arn:aws:iam::222222222222:role/R",
                 account: "222222222222",
                 region: "eu-west-1",
+                session_name: "orders",
                 external_id: true,
                 mfa: false,
                 tags: true,
@@ -792,7 +876,11 @@ mod tests {
             (
                 "with an explicit deny in an identity-based policy",
                 "222222222222",
-                &["who should be calling", "a Deny in a policy of"],
+                &[
+                    "who should be calling",
+                    "a Deny in a policy of",
+                    "not proved MFA",
+                ],
                 &[trust, "must allow"],
             ),
             (
@@ -802,6 +890,7 @@ mod tests {
                     "who should be calling",
                     "must allow sts:AssumeRole to",
                     "external ID",
+                    "name was orders",
                     "aws:MultiFactorAuthPresent",
                 ],
                 &[own, "must exist", "SCP"],
@@ -813,6 +902,7 @@ mod tests {
                     "who should be calling",
                     "a Deny in the trust policy",
                     "external ID",
+                    "name was orders",
                     "aws:MultiFactorAuthPresent",
                 ],
                 &[own, "must allow"],
@@ -824,6 +914,7 @@ mod tests {
                     "who should be calling",
                     "must allow sts:AssumeRole to",
                     "external ID",
+                    "name was orders",
                     "aws:MultiFactorAuthPresent",
                 ],
                 &[own],
@@ -860,6 +951,7 @@ mod tests {
                 role_arn: "arn:aws:iam::222222222222:role/R",
                 account,
                 region: "eu-west-1",
+                session_name: "orders",
                 external_id: true,
                 mfa: false,
                 tags: false,

@@ -51,8 +51,8 @@ const REMEMBERED: Duration = Duration::from_secs(5);
 /// How long a caller waits for new credentials while there are others in hand.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a load may take that runs on another runtime, which may be driven no more: longer than a
-/// source and STS may take, and than a person does.
-const STUCK: Duration = Duration::from_secs(150);
+/// source, a place among the calls and STS may take together, and than a person does.
+const STUCK: Duration = Duration::from_secs(210);
 const STUCK_WITH_A_PERSON: Duration = minutes(10);
 /// Credentials this new are not refused for their age: whatever STS holds against them, it would hold
 /// against others.
@@ -280,7 +280,7 @@ impl Window {
     fn new(now: SystemTime, expiry: SystemTime, jitter: f64) -> Self {
         let lifetime = expiry.duration_since(now).unwrap_or_default();
         // STS gives 900 s or more; other servers give seconds. Never refresh at once.
-        let advisory = advisory_window(lifetime).min(lifetime * 3 / 4);
+        let advisory = advisory_window(lifetime).min(lifetime / 4 * 3);
         let mandatory = MANDATORY_WINDOW.min(lifetime / 4);
         Self {
             advisory: expiry - advisory.mul_f64(1.0 - jitter / 2.0),
@@ -557,7 +557,12 @@ impl<L: Load> Cell<L> {
         let state = &mut *state;
         match &mut state.entry {
             Some(entry) if entry.session.credentials.access_key_id() != access_key_id => true,
-            Some(entry) if now < entry.landed + YOUNG && !entry.session.kept => false,
+            // One that landed later than now is from before the clock was set back.
+            Some(entry)
+                if (entry.landed..entry.landed + YOUNG).contains(&now) && !entry.session.kept =>
+            {
+                false
+            }
             Some(entry) => {
                 entry.suspect = true;
                 state.failure = None;

@@ -40,6 +40,10 @@ const SOURCE_TIMEOUT: Duration = Duration::from_secs(120);
 /// the SDK's own cache keeps such.
 const SOURCE_KEPT: Duration = Duration::from_secs(15 * 60);
 
+/// Those that have less left, or nothing, by what the source says, are kept so long: some sources renew at
+/// expiry only, and others give what they have while they cannot.
+const SOURCE_KEPT_AT_LEAST: Duration = Duration::from_secs(10);
+
 /// What STS gives where no duration is asked for.
 const DEFAULT_DURATION: Duration = Duration::from_secs(3600);
 const DEFAULT_TOKEN_DURATION: Duration = Duration::from_secs(43_200);
@@ -421,6 +425,9 @@ impl RoleChain {
         Before {
             hop: self.hop().number + 1,
             session_name: self.hop().role().map(|role| &*role.session_name),
+            partition: self
+                .roles_upwards()
+                .find_map(|role| role.role_arn.split(':').nth(1)),
             source_identity: self
                 .roles_upwards()
                 .find_map(|role| role.source_identity.as_deref()),
@@ -472,6 +479,9 @@ impl RoleChain {
 
     fn hop_status(&self, length: usize) -> HopStatus {
         let known = self.0.snapshot();
+        // A source's keys may be good for ever, however long they are kept here.
+        let lasts = |session: &Session| session.credentials.expiry().is_none();
+        let lasts = known.session.as_ref().is_some_and(lasts);
         HopStatus {
             hop: self.hop().number,
             role_arn: self.role_arn().map(str::to_owned),
@@ -483,8 +493,11 @@ impl RoleChain {
                 .session
                 .as_ref()
                 .map(|session| session.credentials.access_key_id().to_owned()),
-            expiry: known.session.map(|session| session.expiry),
-            is_expired: known.is_expired,
+            expiry: known
+                .session
+                .filter(|_| !lasts)
+                .map(|session| session.expiry),
+            is_expired: known.is_expired && !lasts,
             next_refresh: known.next_refresh,
             last_error: known.last_error.map(|error| error.seen_from(length)),
         }
@@ -554,8 +567,8 @@ pub struct HopStatus {
     pub session_arn: Option<String>,
     /// The access key id in hand; not a secret.
     pub access_key_id: Option<String>,
-    /// When the credentials in hand expire, or when the source of some that do not is asked again; `None`
-    /// before the first load.
+    /// When the credentials in hand expire; `None` before the first load, and for source credentials
+    /// that do not.
     pub expiry: Option<SystemTime>,
     /// Whether there are no credentials in hand that are good by the base config's clock.
     pub is_expired: bool,
@@ -581,8 +594,8 @@ impl fmt::Display for HopStatus {
             Some(expiry) if self.is_expired => {
                 write!(f, ": expired at {}, and still served", timestamp(expiry))?;
             }
-            Some(expiry) if self.hop == 0 => write!(f, ": kept until {}", timestamp(expiry))?,
             Some(expiry) => write!(f, ": until {}", timestamp(expiry))?,
+            None if self.access_key_id.is_some() => f.write_str(": without an expiry")?,
             None => f.write_str(": no credentials yet")?,
         }
         if let Some(next) = self.next_refresh {
@@ -759,9 +772,12 @@ impl Hop {
 
     async fn load_source(&self) -> Result<Session, Error> {
         let credentials = self.source_credentials().await?;
-        let until = credentials.expiry();
+        let (now, until) = (self.base.time.now(), credentials.expiry());
         let session = Session {
-            expiry: until.unwrap_or_else(|| self.base.time.now() + SOURCE_KEPT),
+            expiry: match until {
+                Some(until) => until.max(now + SOURCE_KEPT_AT_LEAST),
+                None => now + SOURCE_KEPT,
+            },
             credentials,
             arn: None,
             kept: false,
@@ -830,12 +846,15 @@ impl Hop {
             // The hop before may hold a session that died early: its role was deleted and made
             // again, say.
             if parent.0.reject(caller.access_key_id()) {
+                let refused = caller.access_key_id().to_owned();
                 caller = self.caller(why).await?;
                 answer = self.call_sts(&caller, why).await;
+                // If a new session does no better, it is not the session: its siblings need it.
+                let no_better = answer.as_ref().is_err_and(sts::is_bad_caller);
+                let is_new = caller.access_key_id() != refused;
+                self.parent_is_innocent
+                    .store(no_better && is_new, Ordering::Relaxed);
             }
-            // If a new session does no better, it is not the session: its siblings need it.
-            let refused = answer.as_ref().is_err_and(sts::is_bad_caller);
-            self.parent_is_innocent.store(refused, Ordering::Relaxed);
         }
         if answer.is_ok() {
             self.parent_is_innocent.store(false, Ordering::Relaxed);
@@ -1102,6 +1121,7 @@ impl Hop {
             account: role.map_or("", |role| &role.account),
             // Checked when the hop was added.
             region: region.map_or("", |region| region.as_ref()),
+            session_name: role.map_or("", |role| &role.session_name),
             external_id: role.is_some_and(|role| role.external_id.is_some()),
             mfa: self.ask.mfa().is_some(),
             tags: role.is_some_and(|role| !role.tags.is_empty()),

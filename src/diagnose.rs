@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 
-use crate::advice::Call;
+use crate::advice::{Call, Side, refusing_side};
 use crate::chain::{Ask, Hop, RoleChain};
 use crate::error::{Error, timestamp};
 use crate::policy::{By, HopPolicies, Source};
@@ -43,7 +43,14 @@ impl RoleChain {
             policies: None,
         };
         // This chain is one of its hops, so there is a first one.
-        let mut caller = match hops[0].source_step().await {
+        // A source that a chain keeps has no region of its own.
+        let first = hops[hops.len().min(2) - 1];
+        let asker = if hops[0].hop().number == 0 {
+            first
+        } else {
+            hops[0]
+        };
+        let mut caller = match hops[0].source_step(asker).await {
             Some(source) => diagnosis.take(source),
             None => None,
         };
@@ -59,7 +66,7 @@ impl RoleChain {
     }
 
     /// None where the chain starts with a token.
-    async fn source_step(&self) -> Option<Tried> {
+    async fn source_step(&self, asker: &RoleChain) -> Option<Tried> {
         let started = self.now();
         let loaded = match self.hop().number {
             // What it keeps is what its roles are assumed with.
@@ -71,7 +78,7 @@ impl RoleChain {
         };
         let mut step = DiagnosisStep::new("source credentials".to_owned(), 0, started, self.now());
         let in_hand = loaded.map_err(|error| step.error = Some(error)).ok();
-        self.ask_who(in_hand.as_ref(), &mut step).await;
+        asker.ask_who(in_hand.as_ref(), &mut step).await;
         Some((step, in_hand))
     }
 
@@ -142,6 +149,11 @@ impl RoleChain {
         if message.contains("explicit deny") {
             let why =
                 "a policy denies it, and no other policy can allow what one denies".to_owned();
+            return Some(Err(why));
+        }
+        if let Some(Side::Other(policy)) = refusing_side(message) {
+            let why =
+                format!("the {policy} must allow it, and neither of the two policies is that");
             return Some(Err(why));
         }
         let mut asked = self.asked().into_iter();

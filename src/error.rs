@@ -132,7 +132,8 @@ impl Error {
     /// Whether the credentials to start from could not be had: the failure is the base config's
     /// provider's, and [`source`](StdError::source) is its error.
     pub fn is_source(&self) -> bool {
-        matches!(self.what.kind, Kind::Source(_))
+        let is_kept_source = self.what.hop == 0 && !self.is_invalid() && !self.what.asked_who;
+        is_kept_source || matches!(self.what.kind, Kind::Source(_))
     }
 
     /// Whether the same request may succeed later unchanged: STS was not reached or was busy, or

@@ -60,7 +60,9 @@
 //! served. Nothing per request, and no secret key, session token or external ID.
 //!
 //! The SDK's own log of a call has all of these at TRACE. Where that level is on, its log of this crate's
-//! calls to STS is left out, at all levels; at DEBUG it is there.
+//! calls to STS is left out, at all levels; at DEBUG it is there. This needs a tracing subscriber: a
+//! program that reads tracing's events through the `log` crate must keep `aws_smithy_runtime` and
+//! `aws_sdk_sts` below TRACE.
 //!
 //! # Where this crate differs from AWS's own refresh rules
 //!

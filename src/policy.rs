@@ -258,12 +258,15 @@ impl Source {
                 },
                 Some(By::WebIdentity),
             ) => {
-                if [issuer, audience, subject].iter().any(|claim| {
-                    claim.is_empty() || claim.chars().any(|c| !c.is_ascii_graphic() || c == '$')
-                }) {
+                // GitHub's environments and workflows may have spaces in their names.
+                let is_printable = |c: char| c.is_ascii_graphic() || c == ' ';
+                let is_wrong = |claim: &&String| {
+                    claim.is_empty() || is_pattern(claim) || !claim.chars().all(is_printable)
+                };
+                if [issuer, audience, subject].iter().any(is_wrong) {
                     return broken(
-                        "must have issuer, audience and subject of printable ASCII characters other \
-                         than $",
+                        "must have one issuer, audience and subject, each in full: printable ASCII \
+                         characters other than *, ? and $",
                         None,
                     );
                 }

@@ -253,6 +253,7 @@ impl Role {
 
     fn checked(self, before: &Before<'_>) -> Result<Request, Broken> {
         let parts = check_role_arn(&self.arn)?;
+        check_reach(&self.arn, &parts, before)?;
         if let Some(allowed) = &self.allowed {
             allowed.check(&self.arn, &parts, self.external_id.is_some())?;
         }
@@ -282,7 +283,8 @@ impl Role {
                     "mfa",
                     "is for the first hop only: a device belongs to an IAM user, and this role is \
                      assumed by a session. Give it to the first role, or start the chain with \
-                     RoleChain::from_session_token, which proves MFA to every role behind it",
+                     RoleChain::from_session_token, and give it to that: it proves MFA to every role \
+                     behind it",
                     None,
                 ));
             }
@@ -360,6 +362,8 @@ pub(crate) struct Before<'a> {
     /// The new role's place in the chain, from 1.
     pub(crate) hop: usize,
     pub(crate) session_name: Option<&'a str>,
+    /// Of the role before.
+    pub(crate) partition: Option<&'a str>,
     pub(crate) source_identity: Option<&'a str>,
     pub(crate) transitive_keys: Vec<&'a str>,
 }
@@ -370,6 +374,7 @@ impl Default for Before<'_> {
         Self {
             hop: 1,
             session_name: None,
+            partition: None,
             source_identity: None,
             transitive_keys: Vec::new(),
         }
@@ -693,6 +698,22 @@ fn check_policies(
         return Err(Broken::new("policy", rule, None));
     }
     Ok(())
+}
+
+/// What no trust policy can allow.
+fn check_reach(arn: &str, parts: &RoleParts<'_>, before: &Before<'_>) -> Result<(), Broken> {
+    let broken = |rule: &str| Err(Broken::new("arn", rule, Some(arn)));
+    if parts.path.starts_with("/aws-service-role/") {
+        return broken("must not be a service-linked role, which only its service assumes");
+    }
+    let partition = arn.split(':').nth(1);
+    match before.partition {
+        Some(before) if Some(before) != partition => broken(&format!(
+            "must be of the partition {before}, as the role before it: no credentials go from one \
+             partition to another"
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn check_policy_arn(arn: &str, account: &str) -> Result<(), Broken> {

@@ -72,7 +72,7 @@ impl Default for Calls {
     fn default() -> Self {
         Self {
             places: Semaphore::new(CONCURRENT_CALLS),
-            begun: Mutex::new([SystemTime::UNIX_EPOCH; CALLS_A_SECOND].into()),
+            begun: Mutex::default(),
         }
     }
 }
@@ -81,10 +81,14 @@ impl Calls {
     /// How long a call must wait before it begins.
     fn rest(&self, now: SystemTime) -> Duration {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = begun.pop_front().unwrap_or(SystemTime::UNIX_EPOCH);
-        // One that began later than now is from before the clock was set back.
-        let passed = now.duration_since(oldest).unwrap_or(SECOND);
-        let rest = SECOND.saturating_sub(passed);
+        let rest = match begun.len() < CALLS_A_SECOND {
+            true => Duration::ZERO,
+            false => {
+                let oldest = begun.pop_front().unwrap_or(now);
+                // One that began later than now is from before the clock was set back.
+                SECOND.saturating_sub(now.duration_since(oldest).unwrap_or(SECOND))
+            }
+        };
         begun.push_back(now + rest);
         rest
     }
@@ -294,7 +298,7 @@ impl Sts {
     ) -> Result<T, Failure> {
         let calls = {
             let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-            let calls = calls.entry(region.cloned());
+            let calls = calls.entry(region.or(self.config.region()).cloned());
             calls.or_default().clone()
         };
         // Never closed, so it always gives a permit.

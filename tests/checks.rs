@@ -93,6 +93,27 @@ fn what_is_not_a_role_s_arn_is_refused_with_what_it_should_be() {
 }
 
 #[test]
+fn a_role_that_no_trust_policy_can_open_is_refused() {
+    let linked =
+        "arn:aws:iam::222222222222:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS";
+    assert_says(
+        &refused(Role::new(linked)),
+        "arn",
+        &["only its service assumes"],
+    );
+    let china = add(Role::new("arn:aws-cn:iam::222222222222:role/Hub")).unwrap();
+    china
+        .assume(Role::new("arn:aws-cn:iam::333333333333:role/R"))
+        .unwrap();
+    let error = china.assume(Role::new(TENANT)).unwrap_err();
+    assert_says(
+        &error,
+        "arn",
+        &["must be of the partition aws-cn", "(hop 2 of 2)"],
+    );
+}
+
+#[test]
 fn a_session_name_has_2_to_64_characters_of_stss() {
     let of_64 = "s".repeat(64);
     for good in ["ab", "a_+=,.@-Z9", &of_64] {

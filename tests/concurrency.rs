@@ -352,7 +352,8 @@ async fn many_tenants_whose_calls_are_refused_leave_their_hub_alone_too() {
         }
         aws.clock().advance(Duration::from_secs(10)).await;
     }
-    assert!(aws.assumed(HUB) <= 3, "{}", aws.assumed(HUB));
+    // In 200 s, one a minute at the most.
+    assert!(aws.assumed(HUB) <= 1 + 3, "{}", aws.assumed(HUB));
 }
 
 #[test]

@@ -62,7 +62,7 @@ async fn a_refusal_names_hop_role_code_request_id_and_what_to_check() {
         &error,
         &[
             "assumed-role/Hub/orders who should be calling",
-            "role arn:aws:iam::222222222222:role/Hub (or its account; not the session's ARN)",
+            "role arn:aws:iam::222222222222:role/Hub, with its path if it has one (or its account; not the session's ARN)",
             "the external ID must be, to the letter",
             "must allow sts:AssumeRole on arn:aws:iam::333333333333:role/FirehoseWriter",
             "in account 333333333333",

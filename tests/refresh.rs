@@ -456,15 +456,63 @@ async fn a_role_made_again_kills_the_hub_s_session_and_the_next_load_renews_it()
     tenant.provide_credentials().await.unwrap();
     aws.clock().advance(2 * MINUTE).await;
 
-    aws.delete_role(HUB);
-    aws.role(HUB)
+    make_again(&aws, HUB);
+    tenant.refresh().await.unwrap();
+
+    assert_eq!([aws.assumed(HUB), aws.assumed(TENANT)], [2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_made_again_in_its_session_s_first_minute_is_found_out_when_that_is_over() {
+    let (aws, base) = aws();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    hub.refresh().await.unwrap();
+    let tenant = hub.assume(Role::new(TENANT)).unwrap();
+    aws.clock().advance(30 * SECOND).await;
+    make_again(&aws, HUB);
+    tenant.refresh().await.unwrap_err();
+
+    aws.clock().advance(MINUTE).await;
+    tenant.refresh().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_set_back_does_not_make_a_hub_s_session_young() {
+    #[derive(Clone, Debug)]
+    struct Ahead(Arc<AtomicUsize>, aws_role_chain::test_util::Clock);
+    impl TimeSource for Ahead {
+        fn now(&self) -> std::time::SystemTime {
+            self.1.now() + MINUTE * self.0.load(Ordering::Relaxed) as u32
+        }
+    }
+    let (aws, base) = aws();
+    let minutes = Arc::new(AtomicUsize::new(4));
+    let clock = Ahead(minutes.clone(), aws.clock());
+    let hub = RoleChain::new(
+        &base.to_builder().time_source(clock).build(),
+        Role::new(HUB),
+    );
+    let hub = hub.unwrap();
+    hub.refresh().await.unwrap();
+    minutes.store(0, Ordering::Relaxed);
+    aws.clock().advance(2 * MINUTE).await;
+    make_again(&aws, HUB);
+
+    hub.assume(Role::new(TENANT))
+        .unwrap()
+        .refresh()
+        .await
+        .unwrap();
+}
+
+/// Its sessions die.
+fn make_again(aws: &Simulator, role: &str) {
+    aws.delete_role(role);
+    aws.role(role)
         .trust(trusts(USER))
         .policy(allow("sts:*"))
         .create()
         .unwrap();
-    tenant.refresh().await.unwrap();
-
-    assert_eq!([aws.assumed(HUB), aws.assumed(TENANT)], [2, 3]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::error::Error as _;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
@@ -282,4 +282,136 @@ async fn a_base_config_without_credentials_is_refused() {
     none.set_credentials_provider(None);
     let error = RoleChain::from_source(&none.build()).unwrap_err();
     assert_eq!(error.field(), Some("credentials_provider"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_come_a_minute_after_the_old_ones_died_are_found() {
+    let (aws, base) = aws();
+    let hub = RoleChain::new(&base, Role::new(HUB).duration(15 * MINUTE)).unwrap();
+    let without_expiry = async || {
+        hub.refresh().await.unwrap();
+        let mut keys = hub.provide_credentials().await.unwrap();
+        *keys.expiry_mut() = None;
+        keys
+    };
+    let old = without_expiry().await;
+    let source = Source::new(move || Ok(old.clone()));
+    let us = RoleChain::from_source(&with(&base, &source)).unwrap();
+    let tenant = us.assume(Role::new(TENANT)).unwrap();
+    tenant.refresh().await.unwrap();
+    aws.clock().advance(16 * MINUTE).await;
+    tenant.refresh().await.unwrap_err();
+
+    let new = without_expiry().await;
+    source.now(move || Ok(new.clone()));
+    aws.clock().advance(MINUTE).await;
+    tenant.refresh().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_without_an_expiry_are_never_told_to_have_expired() {
+    let (aws, _, base) = aws_with_source();
+    let us = RoleChain::from_source(&base).unwrap();
+    let [role] = customers(&aws, 1).try_into().unwrap_or_else(|_| panic!());
+    let tenant = us.assume(role).unwrap();
+    for minute in 0..120 {
+        tenant.provide_credentials().await.unwrap();
+        settle().await;
+        let status = &tenant.status()[0];
+        assert!(!status.is_expired && status.expiry.is_none(), "{minute}");
+        let line = status.to_string();
+        assert!(
+            line.starts_with("source credentials: without an expiry"),
+            "{line}"
+        );
+        aws.clock().advance(MINUTE).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_a_source_says_of_their_expiry_its_credentials_are_tried() {
+    let (aws, source, base) = aws_with_source();
+    let now = aws.clock().now();
+    let until = [0, 1_000_000_000, i64::MAX as u64 / 2, i64::MAX as u64];
+    let until = until.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    for (role, until) in customers(&aws, 5)
+        .into_iter()
+        .zip(until.into_iter().chain([now]))
+    {
+        let mut keys = user(&aws);
+        *keys.expiry_mut() = Some(until);
+        let given = keys.clone();
+        source.now(move || Ok(given.clone()));
+        let us = RoleChain::from_source(&base).unwrap();
+        us.assume(role).unwrap().refresh().await.unwrap();
+        assert_eq!(us.provide_credentials().await.unwrap(), keys, "{until:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_renews_at_expiry_only_is_not_asked_ever_faster() {
+    let (aws, source, base) = aws_with_source();
+    let (keys, clock) = (user(&aws), aws.clock());
+    let first = clock.now() + HOUR;
+    source.now(move || {
+        let mut keys = keys.clone();
+        let now = clock.now();
+        *keys.expiry_mut() = Some(if now < first { first } else { now + HOUR });
+        Ok(keys)
+    });
+    let us = RoleChain::from_source(&base).unwrap();
+    for _ in 0..2 * 3610 {
+        us.provide_credentials().await.unwrap();
+        for _ in 0..6 {
+            tokio::task::yield_now().await;
+        }
+        aws.clock().advance(Duration::from_millis(500)).await;
+    }
+    assert!(source.asked() <= 16, "{}", source.asked());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_is_a_source_that_failed() {
+    let (_, source, base) = aws_with_source();
+    source.now(|| panic!("the provider's own bug"));
+    let us = RoleChain::from_source(&base).unwrap();
+    let error = us
+        .assume(Role::new(HUB))
+        .unwrap()
+        .refresh()
+        .await
+        .unwrap_err();
+    assert!(error.is_source() && error.is_transient(), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.starts_with("loading the source credentials: "),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_region_named_by_some_roles_and_the_base_is_one_and_enough() {
+    let (aws, _, base) = aws_with_source();
+    aws.set_latency(LATENCY);
+    let region = base.region().unwrap().to_string();
+    let us = RoleChain::from_source(&base).unwrap();
+    let tenants = customers(&aws, 100).into_iter().enumerate();
+    let tenants = tenants.map(|(n, role)| match n % 2 {
+        0 => us.assume(role.region(region.clone())).unwrap(),
+        _ => us.assume(role).unwrap(),
+    });
+    assert_eq!(herd(tenants.collect::<Vec<_>>()).await, 100);
+    assert!(aws.most_in_flight() <= 32, "{}", aws.most_in_flight());
+
+    let without = base.to_builder().region(None).build();
+    let us = RoleChain::from_source(&without).unwrap();
+    let missing = us.assume(Role::new(HUB)).unwrap_err();
+    assert_eq!(missing.field(), Some("region"));
+    let hub = us.assume(Role::new(HUB).region(region)).unwrap();
+    hub.refresh().await.unwrap();
+    #[cfg(feature = "policy")]
+    {
+        let diagnosis = hub.diagnose().await;
+        assert!(diagnosis.is_ok(), "{diagnosis}");
+    }
 }
