@@ -238,14 +238,16 @@ async fn serve_all(
             serving.spawn(async move { (i, vendor.serve(&name, &row).await) });
         }
         tokio::select! {
+            // A customer's that ends for the same signal must not make place for another.
+            biased;
+            // Those under way end by themselves.
+            () = interrupt.wait(), if left.len() > 0 => left = Vec::new().into_iter().enumerate(),
             served = serving.join_next() => match served {
                 Some(Ok((i, outcome))) => outcomes[i] = Some(outcome),
                 // It panicked: the others go on.
                 Some(Err(_)) => {}
                 None => break,
             },
-            // Those under way end by themselves.
-            () = interrupt.wait(), if left.len() > 0 => left = Vec::new().into_iter().enumerate(),
         }
     }
     let ended = |(outcome, name): (Option<Outcome>, String)| {
