@@ -42,15 +42,10 @@ impl RoleChain {
             not_tried: Vec::new(),
             policies: None,
         };
-        // This chain is one of its hops, so there is a first one.
-        // A source that a chain keeps has no region of its own.
-        let first = hops[hops.len().min(2) - 1];
-        let asker = if hops[0].hop().number == 0 {
-            first
-        } else {
-            hops[0]
-        };
-        let mut caller = match hops[0].source_step(asker).await {
+        // This chain is one of its hops, so there is a first one. A source that a chain keeps has no
+        // region of its own.
+        let asker = hops.iter().find(|hop| hop.hop().number > 0);
+        let mut caller = match hops[0].source_step(asker.unwrap_or(&hops[0])).await {
             Some(source) => diagnosis.take(source),
             None => None,
         };

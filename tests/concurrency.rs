@@ -86,21 +86,24 @@ async fn ten_configs_and_ten_clients_share_the_chain_s_three_requests() {
     assert_eq!(assumed, [1, 1, 1]);
 }
 
+fn tenants_of(aws: &Simulator, hub: &RoleChain, count: usize) -> Vec<RoleChain> {
+    let tenant = |i| {
+        let arn = format!("arn:aws:iam::333333333333:role/Tenant{i}");
+        aws.role(&arn)
+            .trust(trusts("222222222222"))
+            .create()
+            .unwrap();
+        hub.assume(Role::new(arn)).unwrap()
+    };
+    (0..count).map(tenant).collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_thousand_tenants_used_at_once_assume_their_hub_once() {
     let (aws, base) = aws();
     aws.set_latency(Duration::from_millis(20));
     let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
-    let tenants: Vec<RoleChain> = (0..1000)
-        .map(|i| {
-            let arn = format!("arn:aws:iam::333333333333:role/Tenant{i}");
-            aws.role(&arn)
-                .trust(trusts("222222222222"))
-                .create()
-                .unwrap();
-            hub.assume(Role::new(arn)).unwrap()
-        })
-        .collect();
+    let tenants = tenants_of(&aws, &hub, 1000);
 
     assert_eq!(herd(tenants.clone()).await, 1000);
 
@@ -129,15 +132,7 @@ async fn hundreds_used_at_once_wait_for_their_places_only_and_then_for_the_secon
     let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
     hub.refresh().await.unwrap();
     aws.clock().advance(MINUTE).await;
-    let tenants = (0..600).map(|i| {
-        let arn = format!("arn:aws:iam::333333333333:role/Tenant{i}");
-        aws.role(&arn)
-            .trust(trusts("222222222222"))
-            .create()
-            .unwrap();
-        hub.assume(Role::new(arn)).unwrap()
-    });
-    let tenants = tenants.collect::<Vec<_>>();
+    let tenants = tenants_of(&aws, &hub, 600);
     let mut took = Vec::new();
     for some in [&tenants[..480], &tenants[480..]] {
         let before = aws.clock().elapsed();
