@@ -132,7 +132,7 @@ fn draw(svg: &mut String, panel: &Panel, left: f64) -> std::fmt::Result {
                 up(*y)
             )?;
         }
-        let legend = 36.0 + 14.0 * n as f64;
+        let legend = 33.0 + 12.0 * n as f64;
         writeln!(
             svg,
             "<text x=\"{left}\" y=\"{legend}\" fill=\"{colour}\">{}</text>",
