@@ -719,6 +719,56 @@ mod tests {
                 "Signature expired: A is now earlier than B (C - 15 min.)",
                 "clock",
             ),
+            (
+                AssumeRole,
+                "SignatureDoesNotMatch",
+                "Signature not yet current: A is still later than B (C + 15 min.)",
+                "NTP",
+            ),
+            (
+                AssumeRole,
+                "ValidationError",
+                "arn:aws:iam::222222222222:role/R is invalid",
+                "partition",
+            ),
+            (
+                AssumeRole,
+                "AccessDenied",
+                "User: arn:aws:sts::111111111111:assumed-role/AWSReservedSSO_Dev_ab12/ada is not authorized to perform: sts:AssumeRole on resource: R",
+                "role/aws-reserved/sso.amazonaws.com/…/AWSReservedSSO_Dev_ab12",
+            ),
+            (
+                AssumeRole,
+                "AccessDenied",
+                &format!("{user}sts:AssumeRole on resource: R"),
+                "only if it was got with a code",
+            ),
+            (
+                GetSessionToken,
+                "AccessDenied",
+                &format!(
+                    "{user}sts:GetSessionToken because no VPC endpoint policy allows the sts:GetSessionToken action"
+                ),
+                "needs no permission",
+            ),
+            (
+                GetSessionToken,
+                "RegionDisabledException",
+                "STS is not activated in this region for account:111111111111.",
+                "in the user's account",
+            ),
+            (
+                AssumeRoleWithWebIdentity,
+                "AccessDenied",
+                "Not authorized to perform sts:AssumeRoleWithWebIdentity with an explicit deny in a resource control policy",
+                "(RCP) of the role's account applies",
+            ),
+            (
+                AssumeRoleWithSaml,
+                "AccessDenied",
+                "Not authorized to perform sts:AssumeRoleWithSAML",
+                "aws:PrincipalOrgID",
+            ),
             (AssumeRole, "Throttling", "Rate exceeded", "600 requests"),
             (
                 AssumeRoleWithWebIdentity,

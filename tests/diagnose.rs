@@ -467,6 +467,15 @@ async fn where_policies_of_this_chain_would_not_help_none_are_printed_and_it_say
         "{text}"
     );
 
+    let boundary = "User: x is not authorized to perform: sts:AssumeRole on resource: y because no \
+                    permissions boundary allows the sts:AssumeRole action";
+    aws.fail_role(HUB, Fault::error(403, "AccessDenied", boundary));
+    let bounded = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    let text = bounded.diagnose().await.to_string();
+    let why = "No policies to show: the permissions boundary of the caller must allow it";
+    assert!(text.contains(why), "{text}");
+    aws.recover();
+
     let sso = "aws-reserved/sso.amazonaws.com/AWSReservedSSO_Dev_0123456789abcdef";
     let sso = role_at_home(&aws, sso);
     let source = RoleChain::new(&base, Role::new(sso)).unwrap().sdk_config();
