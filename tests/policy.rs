@@ -1166,10 +1166,14 @@ fn what_a_policy_would_take_for_a_pattern_or_for_another_provider_is_refused() {
         ("https://accounts.google.com", "1234"),
         ("cognito-identity.amazonaws.com", "1234"),
         ("https://token.example.com", "${aws:username}"),
+        // StringEquals takes it as it is, and so would never match.
+        ("https://token.example.com", "repo:octo-org/octo-repo:*"),
     ] {
         let source = Source::web_identity(issuer, "sts.amazonaws.com", subject);
         assert!(pod.policies(source).is_err(), "{issuer}");
     }
-    let good = Source::web_identity("https://token.example.com", "aud", "sub");
-    pod.policies(good).unwrap();
+    for subject in ["sub", "repo:octo-org/octo-repo:environment:blue green"] {
+        let good = Source::web_identity("https://token.example.com", "aud", subject);
+        pod.policies(good).unwrap();
+    }
 }
