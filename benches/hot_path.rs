@@ -1,8 +1,8 @@
 //! What one cached retrieval costs, in time and allocations: `cargo bench --bench hot_path`.
 //!
 //! All through `dyn ProvideCredentials` and a future that is ready at its first poll, but for the SDK's
-//! identity cache, which is asked as the SDK asks it, and reqsign. divan counts allocations; the table at the end
-//! takes turns, so that its ratios hold on a machine that does other things too.
+//! identity cache, which is asked as the SDK asks it, and reqsign. divan counts allocations; the table at
+//! the end takes turns, so that its ratios hold on a machine that does other things too.
 
 mod common;
 

@@ -21,10 +21,11 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
+use aws_types::SdkConfig;
 use cap::Cap;
 use common::{
-    Apart, Cached, Contestant, Mood, Nested, NoHub, Ours, Reqsign, Setup, StandIn, Tenants,
-    refusal, session, show, timed,
+    Cached, Contestant, Mood, Nested, Ours, Reqsign, Setup, StandIn, Tenants, apart, refusal,
+    session, show, timed, without_hub,
 };
 use cpu_time::ProcessTime;
 use plot::{Panel, Series};
@@ -45,11 +46,11 @@ fn main() {
     let args = std::env::args().skip(1).collect::<Vec<_>>();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         // In a process of its own.
-        ["ours", tenants] => first_use::<Ours>(tenants.parse().expect("a number")),
-        ["sdk", tenants] => first_use::<Cached>(tenants.parse().expect("a number")),
-        ["reqsign", tenants] => first_use::<Reqsign>(tenants.parse().expect("a number")),
-        ["no-hub", tenants] => first_use::<NoHub>(tenants.parse().expect("a number")),
-        ["apart", tenants] => first_use::<Apart>(tenants.parse().expect("a number")),
+        ["ours", tenants] => first_use(Ours::tenants, tenants),
+        ["sdk", tenants] => first_use(Cached::tenants, tenants),
+        ["reqsign", tenants] => first_use(Reqsign::tenants, tenants),
+        ["no-hub", tenants] => first_use(without_hub, tenants),
+        ["apart", tenants] => first_use(apart, tenants),
         ["--plot", file, ..] => {
             std::fs::write(file, measure()).expect("a file that can be written")
         }
@@ -77,7 +78,8 @@ struct FirstUse {
 }
 
 /// Tenants of one hub, built and then used once, 64 at a time; printed for the parent process.
-fn first_use<C: Tenants>(tenants: usize) {
+fn first_use<C: Contestant>(make: impl AsyncFnOnce(&SdkConfig, usize) -> Vec<C>, tenants: &str) {
+    let tenants = tenants.parse().expect("a number");
     Runtime::new().expect("a runtime").block_on(async {
         let sts = StandIn::start(Setup {
             latency: LATENCY,
@@ -92,7 +94,7 @@ fn first_use<C: Tenants>(tenants: usize) {
         let first = (sts.requests(), sts.connections());
         let before = memory();
         let grown = || std::array::from_fn(|n| memory()[n].saturating_sub(before[n]));
-        let (build, tenants) = timed(C::tenants(&sts.config(), tenants)).await;
+        let (build, tenants) = timed(make(&sts.config(), tenants)).await;
         let built: [usize; 2] = grown();
         let at_once = Arc::new(Semaphore::new(64));
         let tenants = shared(tenants);
@@ -188,9 +190,8 @@ fn tenants() -> [Panel; 2] {
         memory.series.push(bytes);
         wall.series.push(seconds);
     }
-    for (contestant, name) in [("no-hub", NoHub::NAME), ("apart", Apart::NAME)] {
-        measured(contestant, name, 1_000);
-    }
+    measured("no-hub", "aws-role-chain, from_source", 1_000);
+    measured("apart", "aws-role-chain, each from new", 1_000);
     [memory, wall]
 }
 
@@ -273,7 +274,7 @@ impl InMemory {
         tokio::time::sleep_until(self.0.clock.started + Duration::from_secs(second)).await;
     }
 
-    fn config(&self) -> aws_types::SdkConfig {
+    fn config(&self) -> SdkConfig {
         let config = common::config(&self.0.setup).into_builder();
         config.http_client(self.clone()).build()
     }

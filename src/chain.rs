@@ -988,7 +988,12 @@ impl Hop {
                 return sts.get_session_token(request, mfa, caller.clone()).await;
             }
             // Is not fetched from STS.
-            Ask::Source => return Err(sts::Failure::not_sent()),
+            Ask::Source => {
+                return Err(sts::Failure {
+                    kind: Kind::NotSent,
+                    source: None,
+                });
+            }
         };
         let one_hour = CHAINED_LIMIT.as_secs() as i32;
         let asked = role.duration_seconds;

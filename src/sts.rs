@@ -81,14 +81,13 @@ impl Calls {
     /// How long a call must wait before it begins.
     fn rest(&self, now: SystemTime) -> Duration {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        let rest = match begun.len() < CALLS_A_SECOND {
-            true => Duration::ZERO,
-            false => {
-                let oldest = begun.pop_front().unwrap_or(now);
-                // One that began later than now is from before the clock was set back.
-                SECOND.saturating_sub(now.duration_since(oldest).unwrap_or(SECOND))
-            }
+        let oldest = match begun.len() < CALLS_A_SECOND {
+            true => None,
+            false => begun.pop_front(),
         };
+        // One that began later than now is from before the clock was set back.
+        let passed = oldest.and_then(|oldest| now.duration_since(oldest).ok());
+        let rest = SECOND.saturating_sub(passed.unwrap_or(SECOND));
         begun.push_back(now + rest);
         rest
     }
@@ -101,13 +100,6 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn not_sent() -> Self {
-        Self {
-            kind: Kind::NotSent,
-            source: None,
-        }
-    }
-
     /// STS's message, if it answered with one.
     pub(crate) fn message(&self) -> Option<&str> {
         match &self.kind {

@@ -14,7 +14,6 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_role_chain::test_util::{Fault, Simulator};
 use aws_role_chain::{Role, RoleChain};
-use aws_types::SdkConfig;
 use common::*;
 use tokio::task::JoinSet;
 
@@ -796,11 +795,6 @@ async fn a_source_is_asked_once_a_load_and_its_new_keys_are_used() {
         chain.provide_credentials().await.unwrap();
     }
     assert_eq!(asked.load(Ordering::Relaxed), 1);
-}
-
-fn with_source(base: &SdkConfig, source: impl ProvideCredentials + 'static) -> SdkConfig {
-    let source = SharedCredentialsProvider::new(source);
-    base.to_builder().credentials_provider(source).build()
 }
 
 /// Outside any runtime.

@@ -245,12 +245,6 @@ async fn a_refusal_that_no_policy_cures_prints_none() {
     assert!(diagnosis.policies().is_none(), "{diagnosis}");
 }
 
-fn with_source(base: &SdkConfig, source: impl ProvideCredentials + 'static) -> SdkConfig {
-    base.to_builder()
-        .credentials_provider(SharedCredentialsProvider::new(source))
-        .build()
-}
-
 #[derive(Debug)]
 struct NoCredentials;
 

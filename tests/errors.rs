@@ -10,7 +10,6 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_role_chain::test_util::{Fault, Simulator};
 use aws_role_chain::{Error, Role, RoleChain};
 use aws_sdk_sts::error::DisplayErrorContext;
-use aws_types::SdkConfig;
 use common::log::Log;
 use common::*;
 use tracing_subscriber::filter::LevelFilter;
@@ -417,12 +416,6 @@ async fn an_sdk_client_s_error_shows_everything_once() {
     for once in ["STS could not be called", "connection closed", "hop 1 of 1"] {
         assert_eq!(text.matches(once).count(), 1, "{once:?} in {text}");
     }
-}
-
-fn with_source(base: &SdkConfig, source: impl ProvideCredentials + 'static) -> SdkConfig {
-    base.to_builder()
-        .credentials_provider(SharedCredentialsProvider::new(source))
-        .build()
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_role_chain::test_util::{Fault, Simulator};
 use aws_role_chain::{Role, RoleChain};
 use aws_smithy_async::time::TimeSource;
@@ -67,17 +67,12 @@ impl ProvideCredentials for Source {
     }
 }
 
-fn with(base: &SdkConfig, source: &Source) -> SdkConfig {
-    let source = SharedCredentialsProvider::new(source.clone());
-    base.to_builder().credentials_provider(source).build()
-}
-
 /// The user's keys, and a base config whose source gives them, without an expiry.
 fn aws_with_source() -> (Simulator, Source, SdkConfig) {
     let (aws, base) = aws();
     let keys = user(&aws);
     let source = Source::new(move || Ok(keys.clone()));
-    let base = with(&base, &source);
+    let base = with_source(&base, source.clone());
     (aws, source, base)
 }
 
@@ -296,7 +291,7 @@ async fn keys_that_come_a_minute_after_the_old_ones_died_are_found() {
     };
     let old = without_expiry().await;
     let source = Source::new(move || Ok(old.clone()));
-    let us = RoleChain::from_source(&with(&base, &source)).unwrap();
+    let us = RoleChain::from_source(&with_source(&base, source.clone())).unwrap();
     let tenant = us.assume(Role::new(TENANT)).unwrap();
     tenant.refresh().await.unwrap();
     aws.clock().advance(16 * MINUTE).await;

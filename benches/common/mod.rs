@@ -118,51 +118,19 @@ impl Tenants for Ours {
     }
 }
 
-/// This crate, where tenants trust the source's own credentials: no hub.
-pub struct NoHub(Ours);
+/// As many roles that trust the source's own credentials: no hub.
+pub async fn without_hub(config: &SdkConfig, count: usize) -> Vec<Ours> {
+    let source = RoleChain::from_source(config).expect("a source");
+    let tenant = |n| source.assume(Role::new(role(n)).external_id("c0ffee"));
+    let tenant = |n| Ours(Arc::new(tenant(n).expect("a role")));
+    (1..=count).map(tenant).collect()
+}
 
 /// The same, each tenant's chain built by itself.
-pub struct Apart(Ours);
-
-impl Contestant for NoHub {
-    const NAME: &'static str = "aws-role-chain, from_source";
-
-    async fn new(config: &SdkConfig, hops: usize) -> Self {
-        Self(Ours::new(config, hops).await)
-    }
-
-    async fn call(&self) -> Result<(), BoxError> {
-        self.0.call().await
-    }
-}
-
-impl Tenants for NoHub {
-    async fn tenants(config: &SdkConfig, count: usize) -> Vec<Self> {
-        let source = RoleChain::from_source(config).expect("a source");
-        let tenant = |n| source.assume(Role::new(role(n)).external_id("c0ffee"));
-        let tenant = |n| Self(Ours(Arc::new(tenant(n).expect("a role"))));
-        (1..=count).map(tenant).collect()
-    }
-}
-
-impl Contestant for Apart {
-    const NAME: &'static str = "aws-role-chain, each from new";
-
-    async fn new(config: &SdkConfig, hops: usize) -> Self {
-        Self(Ours::new(config, hops).await)
-    }
-
-    async fn call(&self) -> Result<(), BoxError> {
-        self.0.call().await
-    }
-}
-
-impl Tenants for Apart {
-    async fn tenants(config: &SdkConfig, count: usize) -> Vec<Self> {
-        let tenant = |n| RoleChain::new(config, Role::new(role(n)).external_id("c0ffee"));
-        let tenant = |n| Self(Ours(Arc::new(tenant(n).expect("a role"))));
-        (1..=count).map(tenant).collect()
-    }
+pub async fn apart(config: &SdkConfig, count: usize) -> Vec<Ours> {
+    let tenant = |n| RoleChain::new(config, Role::new(role(n)).external_id("c0ffee"));
+    let tenant = |n| Ours(Arc::new(tenant(n).expect("a role")));
+    (1..=count).map(tenant).collect()
 }
 
 /// aws-config's provider, nested by hand.
@@ -632,17 +600,15 @@ impl Drop for InFlight<'_> {
 
 /// The stand-in, and nobody else.
 fn trusting() -> ClientConfig {
-    static TRUSTING: LazyLock<ClientConfig> = LazyLock::new(trusting_stand_in);
+    static TRUSTING: LazyLock<ClientConfig> = LazyLock::new(|| {
+        let certificate = CertificateDer::from_pem_file(CERTIFICATE).expect("a certificate");
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate).expect("a certificate");
+        ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth()
+    });
     TRUSTING.clone()
-}
-
-fn trusting_stand_in() -> ClientConfig {
-    let certificate = CertificateDer::from_pem_file(CERTIFICATE).expect("a certificate");
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate).expect("a certificate");
-    ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth()
 }
 
 fn tls() -> TlsAcceptor {

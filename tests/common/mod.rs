@@ -13,6 +13,7 @@ pub mod tokens;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_role_chain::test_util::Simulator;
 use aws_role_chain::{Role, RoleChain, Totp};
 use aws_types::SdkConfig;
@@ -83,6 +84,12 @@ pub fn user_with_device(aws: &Simulator, serial: &str) -> Credentials {
 
 pub fn user(aws: &Simulator) -> Credentials {
     aws.user(USER).policy(allow("sts:*")).create().unwrap()
+}
+
+/// The base config with other source credentials.
+pub fn with_source(base: &SdkConfig, source: impl ProvideCredentials + 'static) -> SdkConfig {
+    let source = SharedCredentialsProvider::new(source);
+    base.to_builder().credentials_provider(source).build()
 }
 
 /// User → hub → tenant.
