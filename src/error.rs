@@ -6,19 +6,27 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_smithy_types::DateTime;
-use aws_smithy_types::date_time::Format;
 
-/// Why a chain could not be built, or could not get credentials.
+use crate::session::timestamp;
+
+/// Any error of code that a program passes in, such as an MFA code provider; it is the
+/// [`source`](std::error::Error::source) of the [`Error`] that callers get.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// The reason why a chain could not be built, or could not get credentials.
 ///
-/// `Display` is one line that says what failed, for which role and at which hop, with STS's own
-/// code, message and request id; then, where there is something to be done about it, one line of
-/// advice for each thing to check. `Debug` is the first line, in `aws_role_chain::Error(…)`. Neither ever holds a secret key, a
-/// session token, an MFA code or an external ID; ARNs and access key ids are there, because people
-/// debug with them. As everywhere, the cause of a failed source or connection is the
-/// [`source`](StdError::source).
+/// `Display` is one line that says what failed, for which role and at which hop, with STS's own code,
+/// message and request ID. Below it, where something can be done, stands one line of advice for each
+/// thing to check. `Debug` is the first line, in `aws_role_chain::Error(…)`. Neither contains a secret
+/// key, a session token, an MFA code or an external ID; ARNs and access key IDs are there, because
+/// people debug with them. The cause of a failed source or connection is the
+/// [`source`](StdError::source), and not repeated in the text.
 ///
-/// An SDK client wraps it in errors of its own; [`Error::find`] takes it out again:
+/// The error is cheap to clone: all callers who wait for the same load get the same one.
+///
+/// # Examples
+///
+/// An SDK client wraps this error in errors of its own; [`Error::find`] takes it out again:
 ///
 /// ```
 /// # fn example(failed: &(dyn std::error::Error + 'static)) {
@@ -32,84 +40,21 @@ use aws_smithy_types::date_time::Format;
 /// # }
 /// ```
 ///
-/// The error is cheap to clone: every caller who waited for the same load gets the same one.
-///
 /// ```text
 /// assuming arn:aws:iam::222222222222:role/FirehoseWriter (hop 2 of 2): AccessDenied: User: … is
 /// not authorized to perform: sts:AssumeRole on resource: … (request id 5e3d…)
 /// ```
 #[derive(Clone)]
 pub struct Error {
-    what: Arc<What>,
-    /// Roles in the chain that was asked. The failing hop may be shared by chains of any length,
-    /// so the length belongs to the answer, not to the failure.
-    hops: usize,
-}
-
-struct What {
-    kind: Kind,
-    /// The role being assumed; none when the base config itself, or its provider, is at fault.
-    role_arn: Option<Arc<str>>,
-    /// Place of that role in its chain, from 1; 0 where there is none.
-    hop: usize,
-    /// GetCallerIdentity failed, with the credentials of that hop; 0 for the source's.
-    asked_who: bool,
-    advice: Vec<String>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
-}
-
-pub(crate) enum Kind {
-    /// A value that no call could make good; found before the network.
-    Invalid {
-        field: &'static str,
-        rule: String,
-        value: Option<String>,
-        /// The profile that says so, and its file, where one does.
-        profile: Option<String>,
-    },
-    /// The base config's provider gave no credentials.
-    Source(SourceFailure),
-    /// GetSessionToken needs long-term keys, and the source gave others.
-    TemporarySource { access_key_id: String },
-    /// The code provider gave no MFA code.
-    NoMfaCode { serial: String },
-    /// The token provider gave none.
-    NoToken { what: &'static str },
-    /// A person would have to be asked, and nobody waits for the answer.
-    Unattended,
-    /// STS answered, and said no.
-    Refused(Refusal),
-    /// STS was not reached, or did not answer in time.
-    NoAnswer { what: &'static str },
-    /// The SDK could not make the request: an endpoint that is no URL, say.
-    NotSent,
-    /// STS answered with something that cannot be used.
-    Unusable { what: String },
-    /// Code of the caller's that runs inside a load panicked.
-    Panicked,
-}
-
-/// What kind of failure the source's `CredentialsError` was: kept because errors are cloned and
-/// `CredentialsError` is not.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum SourceFailure {
-    NotLoaded,
-    TimedOut(Duration),
-    InvalidConfiguration,
-    Provider,
-    Unhandled,
-}
-
-/// STS's answer, in its own words.
-pub(crate) struct Refusal {
-    pub(crate) code: String,
-    pub(crate) message: Option<String>,
-    pub(crate) request_id: Option<String>,
-    pub(crate) status: u16,
+    inner: Arc<ErrorInner>,
+    /// The number of hops of the chain that was asked. Chains of different lengths share hops and so
+    /// their failures; the length therefore belongs to the answer, not to the failure.
+    chain_len: usize,
 }
 
 impl Error {
-    /// This crate's error among an error's sources, such as those of a failed call of an SDK client.
+    /// Finds this crate's error among an error and its sources, such as those of a failed call of an
+    /// SDK client.
     pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
         match error.downcast_ref() {
             Some(found) => Some(found),
@@ -117,237 +62,198 @@ impl Error {
         }
     }
 
-    /// Whether the request was refused before any call: a value breaks one of STS's rules, or the
-    /// base config or a profile lacks something. [`field`](Self::field) names it.
+    /// Returns whether the request was rejected before any call: a value breaks one of STS's rules, or
+    /// the base config or a profile lacks something. [`field`](Self::field) names it.
     pub fn is_invalid(&self) -> bool {
-        matches!(self.what.kind, Kind::Invalid { .. })
+        matches!(self.inner.kind, ErrorKind::Invalid(_))
     }
 
-    /// Whether STS answered `AccessDenied`. STS seldom says which side refused;
+    /// Returns whether STS answered `AccessDenied`. STS seldom says which side denied the call;
     /// [`advice`](Self::advice) lists what to check, on that side where it does.
     pub fn is_access_denied(&self) -> bool {
         self.code() == Some("AccessDenied")
     }
 
-    /// Whether the credentials to start from could not be had: the failure is the base config's
-    /// provider's, and [`source`](StdError::source) is its error.
-    pub fn is_source(&self) -> bool {
-        let is_kept_source = self.what.hop == 0 && !self.is_invalid() && !self.what.asked_who;
-        is_kept_source || matches!(self.what.kind, Kind::Source(_))
+    /// Returns whether the credentials to start from could not be loaded: the failure is that of the
+    /// base config's provider, and [`source`](StdError::source) is its error.
+    pub fn is_source_failure(&self) -> bool {
+        matches!(self.inner.kind, ErrorKind::Source(_))
+            || self.inner.operation == Operation::LoadSource && !self.is_invalid()
     }
 
-    /// Whether the same request may succeed later unchanged: STS was not reached or was busy, or
-    /// the source failed for now. Requests that STS refused for what they are (`AccessDenied`,
-    /// a malformed policy, a disabled region) are not.
+    /// Returns whether the same request may succeed later unchanged: STS was not reached or was busy,
+    /// or the source failed for now. Requests that STS rejected for what they are (`AccessDenied`, a
+    /// malformed policy, a disabled region) are not transient.
     pub fn is_transient(&self) -> bool {
-        match &self.what.kind {
-            Kind::Invalid { .. }
-            | Kind::TemporarySource { .. }
-            | Kind::NoMfaCode { .. }
-            | Kind::NotSent => false,
-            Kind::NoToken { .. } | Kind::Unattended => true,
-            Kind::Source(failure) => match self.inner() {
-                Some(inner) => inner.is_transient(),
+        match &self.inner.kind {
+            ErrorKind::Invalid(_)
+            | ErrorKind::TemporarySource { .. }
+            | ErrorKind::NoMfaCode { .. }
+            | ErrorKind::NotSent
+            | ErrorKind::NoRuntime => false,
+            ErrorKind::Source(failure) => match self.inner_chain_error() {
+                Some(error) => error.is_transient(),
                 None => !matches!(
                     failure,
                     SourceFailure::NotLoaded | SourceFailure::InvalidConfiguration
                 ),
             },
-            Kind::Refused(refusal) => refusal.is_transient(),
-            Kind::NoAnswer { .. } | Kind::Unusable { .. } | Kind::Panicked => true,
+            ErrorKind::Refused(refusal) => refusal.meaning.is_transient(),
+            ErrorKind::NoToken
+            | ErrorKind::InteractionRequired
+            | ErrorKind::NoAnswer { .. }
+            | ErrorKind::Unusable { .. }
+            | ErrorKind::Panicked => true,
         }
     }
 
-    /// STS's error code, such as `AccessDenied`, `ExpiredToken` or `PackedPolicyTooLarge`
+    /// Returns whether STS rejected the call because too many were made. [STS's
+    /// quota](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) is one of the
+    /// whole account.
+    pub fn is_throttled(&self) -> bool {
+        self.meaning() == Some(Meaning::Throttled)
+    }
+
+    /// Returns whether there was no MFA code, or STS did not accept the one that was sent.
+    pub fn is_mfa_failure(&self) -> bool {
+        matches!(self.inner.kind, ErrorKind::NoMfaCode { .. })
+            || self.meaning() == Some(Meaning::WrongMfaCode)
+    }
+
+    /// Returns STS's error code, such as `AccessDenied`, `ExpiredToken` or `PackedPolicyTooLarge`
     /// ([common](https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html),
     /// [AssumeRole](https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html#API_AssumeRole_Errors)).
     pub fn code(&self) -> Option<&str> {
         self.refusal().map(|refusal| refusal.code.as_str())
     }
 
-    /// STS's message, word for word. AWS changes its wording: branch on [`code`](Self::code).
+    /// Returns STS's message, word for word. AWS changes its wording: branch on [`code`](Self::code).
     pub fn message(&self) -> Option<&str> {
         self.refusal()?.message.as_deref()
     }
 
-    /// The id AWS gave the refused request; AWS support and CloudTrail know it.
+    /// Returns the ID that AWS gave the rejected request; AWS support and CloudTrail know it.
     pub fn request_id(&self) -> Option<&str> {
         self.refusal()?.request_id.as_deref()
     }
 
-    /// The role that was being assumed, or would have been.
+    /// Returns the ARN of the role that was being assumed, or would have been.
     pub fn role_arn(&self) -> Option<&str> {
-        self.what.role_arn.as_deref()
+        self.inner.role_arn.as_deref()
     }
 
-    /// The place of [`role_arn`](Self::role_arn) in the chain, from 1; `None` when the base config
-    /// itself is at fault.
+    /// Returns the place of the failing hop in the chain, from 1; `None` when the base config or the
+    /// source credentials themselves are at fault.
     pub fn hop(&self) -> Option<usize> {
-        (self.what.hop > 0).then_some(self.what.hop)
+        (self.inner.hop > 0).then_some(self.inner.hop)
     }
 
-    /// The length of the chain that was asked for credentials; 0 when the base config is at fault.
-    pub fn hops(&self) -> usize {
-        self.hops
+    /// Returns the number of hops of the chain that was asked for credentials; 0 when the base config is
+    /// at fault.
+    pub fn chain_len(&self) -> usize {
+        self.chain_len
     }
 
-    /// The offending setting, named as its setter is (`external_id`, `duration`, …) or, in a profile, as
-    /// its key is (`role_arn`, `duration_seconds`, …), where [`is_invalid`](Self::is_invalid).
+    /// Returns the offending setting where [`is_invalid`](Self::is_invalid): the name of its setter
+    /// (`external_id`, `duration`, …) or, in a profile, its key (`role_arn`, `duration_seconds`, …).
     pub fn field(&self) -> Option<&'static str> {
-        match self.what.kind {
-            Kind::Invalid { field, .. } => Some(field),
+        self.violation().map(|violation| violation.field)
+    }
+
+    /// Returns what to check, most likely first, made from what this hop asked for.
+    pub fn advice(&self) -> &[String] {
+        match self.inner_chain_error() {
+            Some(error) => error.advice(),
+            None => &self.inner.advice,
+        }
+    }
+
+    pub(crate) fn violation(&self) -> Option<&Violation> {
+        match &self.inner.kind {
+            ErrorKind::Invalid(violation) => Some(violation),
             _ => None,
         }
     }
 
-    /// What to check, most likely first, made from what this hop asked for.
-    pub fn advice(&self) -> &[String] {
-        match self.inner() {
-            Some(inner) => inner.advice(),
-            None => &self.what.advice,
-        }
-    }
-
-    pub(crate) fn new(
-        kind: Kind,
-        role_arn: Option<Arc<str>>,
-        hop: usize,
-        advice: Vec<String>,
-        source: Option<Box<dyn StdError + Send + Sync>>,
-    ) -> Self {
-        let what = What {
-            kind,
-            role_arn,
-            hop,
-            asked_who: false,
-            advice,
-            source,
-        };
-        Self {
-            what: Arc::new(what),
-            hops: hop,
-        }
-    }
-
-    /// STS does not say whose the credentials of this hop are.
-    #[cfg(feature = "policy")]
-    pub(crate) fn of_identity(
-        kind: Kind,
-        hop: usize,
-        advice: Vec<String>,
-        source: Option<Box<dyn StdError + Send + Sync>>,
-    ) -> Self {
-        let mut error = Self::new(kind, None, hop, advice, source);
-        // Nobody shares it yet.
-        if let Some(what) = Arc::get_mut(&mut error.what) {
-            what.asked_who = true;
-        }
-        error
-    }
-
-    /// The base config lacks something.
-    pub(crate) fn invalid_base(field: &'static str, rule: &str) -> Self {
-        let kind = Kind::Invalid {
-            field,
-            rule: rule.to_owned(),
-            value: None,
-            profile: None,
-        };
-        Self::new(kind, None, 0, Vec::new(), None)
-    }
-
-    /// What rule was broken, by which value.
-    #[cfg(feature = "profile")]
-    pub(crate) fn into_rule(self) -> (String, Option<String>) {
-        match &self.what.kind {
-            Kind::Invalid { rule, value, .. } => (rule.clone(), value.clone()),
-            _ => (self.headline().to_string(), None),
-        }
-    }
-
-    /// Whether it is that hop's, and not one's that it asked.
+    /// Whether the failure is that of this hop, and not of another that it asked.
     pub(crate) fn is_of_hop(&self, hop: usize) -> bool {
-        self.what.hop == hop
+        self.inner.hop == hop
     }
 
     /// Whether a person would have had to be asked, in the background.
-    pub(crate) fn is_unattended(&self) -> bool {
-        matches!(self.what.kind, Kind::Unattended)
+    pub(crate) fn is_interaction_required(&self) -> bool {
+        matches!(self.inner.kind, ErrorKind::InteractionRequired)
     }
 
-    /// The same failure, seen from a chain of `hops` roles.
-    pub(crate) fn seen_from(&self, hops: usize) -> Self {
+    /// What STS's rejection means; `None` where STS did not answer with one.
+    pub(crate) fn meaning(&self) -> Option<Meaning> {
+        self.refusal().map(|refusal| refusal.meaning)
+    }
+
+    /// The same failure, as a chain of this many hops reports it.
+    pub(crate) fn with_chain_len(&self, chain_len: usize) -> Self {
         Self {
-            what: self.what.clone(),
-            hops,
+            inner: self.inner.clone(),
+            chain_len,
         }
     }
 
     fn refusal(&self) -> Option<&Refusal> {
-        match &self.what.kind {
-            Kind::Refused(refusal) => Some(refusal),
-            _ => self.inner()?.refusal(),
+        match &self.inner.kind {
+            ErrorKind::Refused(refusal) => Some(refusal),
+            _ => self.inner_chain_error()?.refusal(),
         }
     }
 
-    /// Where the source is a chain itself, its error: that one knows better.
-    fn inner(&self) -> Option<&Error> {
+    /// Where the source credentials come from a chain themselves, its error: that one knows the cause.
+    fn inner_chain_error(&self) -> Option<&Error> {
         Self::find(self.source()?)
     }
 
     /// `Display` without the advice: what a log line holds.
-    pub(crate) fn headline(&self) -> impl fmt::Display + '_ {
-        Headline(self)
+    pub(crate) fn first_line(&self) -> impl fmt::Display + '_ {
+        fmt::from_fn(|f| self.write_first_line(f))
     }
 
-    /// The same, with what caused it.
+    /// The first line, with the causes behind it, on one line.
     pub(crate) fn with_causes(&self) -> impl fmt::Display + '_ {
-        WithCauses(self)
+        fmt::from_fn(|f| {
+            self.write_first_line(f)?;
+            let mut cause = self.source();
+            while let Some(error) = cause {
+                match error.downcast_ref::<Error>() {
+                    // Its advice is this error's own.
+                    Some(chain_error) => write!(f, ": {}", chain_error.first_line())?,
+                    None => {
+                        // Some providers' errors span several lines.
+                        let text = error.to_string();
+                        let lines = text.lines().map(str::trim);
+                        write!(f, ": {}", lines.collect::<Vec<_>>().join(" "))?;
+                    }
+                }
+                cause = error.source();
+            }
+            Ok(())
+        })
     }
 
-    fn write_headline(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let doing = match &self.what.kind {
-            Kind::Invalid { .. } => "invalid role",
-            Kind::Source(_) => "loading the source credentials for",
-            _ => "assuming",
-        };
-        let profile = match &self.what.kind {
-            Kind::Invalid { profile, .. } => profile.as_deref(),
-            _ => None,
-        };
-        match (&self.what.role_arn, self.what.hop) {
-            (_, 0) if self.what.asked_who => {
-                f.write_str("asking whose the source credentials are")?;
-            }
-            (_, hop) if self.what.asked_who => {
-                let hops = self.hops;
-                write!(f, "asking whose the credentials of hop {hop} of {hops} are")?;
-            }
-            (None, 0) => match (&self.what.kind, profile) {
-                (_, Some(profile)) => write!(f, "invalid {profile}")?,
-                (Kind::Invalid { .. }, None) => f.write_str("invalid base config")?,
-                // Kept for many roles.
-                _ => f.write_str("loading the source credentials")?,
-            },
-            (None, hop) => write!(f, "getting a session token (hop {hop} of {})", self.hops)?,
-            (Some(role), 0) => write!(f, "{doing} {role}")?,
-            (Some(role), hop) => write!(f, "{doing} {role} (hop {hop} of {})", self.hops)?,
-        }
-        match &self.what.kind {
-            Kind::Invalid {
+    fn write_first_line(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_operation(f)?;
+        match &self.inner.kind {
+            ErrorKind::Invalid(Violation {
                 field, rule, value, ..
-            } => {
+            }) => {
                 write!(f, ": {field}: {rule}")?;
                 match value {
                     Some(value) => write!(f, ", but it is {value:?}"),
                     None => Ok(()),
                 }
             }
-            Kind::Source(SourceFailure::TimedOut(after)) if self.what.source.is_none() => {
+            ErrorKind::Source(SourceFailure::TimedOut(after)) if self.inner.source.is_none() => {
                 write!(f, " took longer than {} s", after.as_secs())
             }
-            Kind::Source(_) => f.write_str(" failed"),
-            Kind::Refused(refusal) => {
+            ErrorKind::Source(_) => f.write_str(" failed"),
+            ErrorKind::Refused(refusal) => {
                 write!(f, ": {}", refusal.code)?;
                 if let Some(message) = &refusal.message {
                     write!(f, ": {}", message.trim_end())?;
@@ -357,102 +263,74 @@ impl Error {
                     None => Ok(()),
                 }
             }
-            Kind::TemporarySource { access_key_id } => write!(
+            ErrorKind::TemporarySource { access_key_id } => write!(
                 f,
                 ": needs an IAM user's long-term keys, and the source gave temporary credentials \
                  ({access_key_id})"
             ),
-            Kind::NoMfaCode { serial } => write!(f, ": no MFA code of {serial}"),
-            Kind::NoToken { what } => write!(f, ": no {what}"),
-            Kind::Unattended => {
-                f.write_str(": a person would have to be asked, and nobody waits for the answer")
+            ErrorKind::NoMfaCode { serial } => write!(f, ": no MFA code of {serial}"),
+            ErrorKind::NoToken => match self.inner.operation {
+                Operation::AssumeRoleWithSaml => f.write_str(": no SAML assertion"),
+                _ => f.write_str(": no web identity token"),
+            },
+            ErrorKind::InteractionRequired => {
+                f.write_str(": a person would have to be asked, and no caller waits for the answer")
             }
-            Kind::NoAnswer { what } => write!(f, ": {what}"),
-            Kind::NotSent => f.write_str(": the call to STS could not be made"),
-            Kind::Unusable { what } => write!(f, ": {what}"),
-            Kind::Panicked => {
+            ErrorKind::NoAnswer { what } => write!(f, ": {what}"),
+            ErrorKind::NotSent => f.write_str(": the call to STS could not be made"),
+            ErrorKind::Unusable { what } => write!(f, ": {what}"),
+            ErrorKind::Panicked => {
                 f.write_str(": a credentials provider, or the HTTP client, panicked while loading")
             }
+            ErrorKind::NoRuntime => f.write_str(
+                ": credentials are loaded in a task, and there is no running tokio runtime to spawn \
+                 it on: call from within one",
+            ),
         }
     }
-}
 
-struct Headline<'a>(&'a Error);
-
-struct WithCauses<'a>(&'a Error);
-
-impl fmt::Display for WithCauses<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.write_headline(f)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            match error.downcast_ref::<Error>() {
-                // Its advice is this one's.
-                Some(inner) => write!(f, ": {}", inner.headline())?,
-                None => {
-                    // Some providers' errors are lists.
-                    let said = error.to_string();
-                    let lines = said.lines().map(str::trim);
-                    write!(f, ": {}", lines.collect::<Vec<_>>().join(" "))?;
-                }
-            }
-            cause = error.source();
+    /// What was being done, for which role, at which hop.
+    fn write_operation(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ErrorInner {
+            operation,
+            kind,
+            role_arn,
+            hop,
+            ..
+        } = &*self.inner;
+        let chain_len = self.chain_len;
+        if let (Operation::GetCallerIdentity, 1..) = (operation, *hop) {
+            return write!(
+                f,
+                "asking whose the credentials of hop {hop} of {chain_len} are"
+            );
         }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Headline<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.write_headline(f)
-    }
-}
-
-impl Kind {
-    pub(crate) fn already_expired(expiry: SystemTime, now: SystemTime) -> Self {
-        let what = format!(
-            "the credentials that came back expired at {}, and it is {} by this machine's clock",
-            timestamp(expiry),
-            timestamp(now)
-        );
-        Self::Unusable { what }
-    }
-}
-
-impl Refusal {
-    /// Whether STS could not get the identity provider's keys, which often passes.
-    pub(crate) fn lacks_verification_key(&self) -> bool {
-        let message = self.message.as_deref().unwrap_or_default();
-        self.code == "InvalidIdentityToken" && message.contains("retrieve verification key")
-    }
-
-    /// Whether the service may answer the same request better later.
-    fn is_transient(&self) -> bool {
-        // The caller's credentials are renewed by whoever gave them, and the SDK's signer learns
-        // the server's clock: neither is this request's fault.
-        const RENEWED: [&str; 3] = ["ExpiredToken", "RequestExpired", "RequestTimeTooSkewed"];
-        const BUSY: [&str; 8] = [
-            "IDPCommunicationError",
-            "Throttling",
-            "ThrottlingException",
-            "RequestLimitExceeded",
-            "TooManyRequestsException",
-            "ServiceUnavailable",
-            "InternalFailure",
-            "RequestTimeout",
-        ];
-        self.status >= 500
-            || matches!(self.status, 408 | 429)
-            || self.lacks_verification_key()
-            || RENEWED.contains(&self.code.as_str())
-            || BUSY.contains(&self.code.as_str())
+        match (kind, role_arn) {
+            (
+                ErrorKind::Invalid(Violation {
+                    profile: Some(profile),
+                    ..
+                }),
+                _,
+            ) => write!(f, "invalid {profile}")?,
+            (ErrorKind::Invalid(_), _) => write!(f, "invalid {}", operation.subject())?,
+            (ErrorKind::Source(_), Some(_)) => f.write_str("loading the source credentials for")?,
+            _ => f.write_str(operation.gerund())?,
+        }
+        if let Some(role_arn) = role_arn {
+            write!(f, " {role_arn}")?;
+        }
+        match hop {
+            0 => Ok(()),
+            hop => write!(f, " (hop {hop} of {chain_len})"),
+        }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write_headline(f)?;
-        for line in &self.what.advice {
+        self.write_first_line(f)?;
+        for line in &self.inner.advice {
             write!(f, "\n  - {line}")?;
         }
         Ok(())
@@ -461,72 +339,283 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "aws_role_chain::Error({})", self.headline())
+        write!(f, "aws_role_chain::Error({})", self.first_line())
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.what
+        self.inner
             .source
             .as_deref()
             .map(|source| source as &(dyn StdError + 'static))
     }
 }
 
-/// By meaning: what the SDK does with an error (try the next provider of a chain, for one) depends
-/// on which of these it is.
+impl From<ErrorInner> for Error {
+    fn from(inner: ErrorInner) -> Self {
+        Self {
+            chain_len: inner.hop,
+            inner: Arc::new(inner),
+        }
+    }
+}
+
+/// Converts by meaning: what the SDK does with an error, such as trying the next provider, depends on
+/// which kind of `CredentialsError` it is.
 impl From<Error> for CredentialsError {
     fn from(error: Error) -> Self {
-        let make: fn(Failed) -> Self = match &error.what.kind {
-            Kind::Invalid { .. } | Kind::TemporarySource { .. } => Self::invalid_configuration,
-            Kind::Source(SourceFailure::NotLoaded) => Self::not_loaded,
-            Kind::Source(SourceFailure::InvalidConfiguration) | Kind::NotSent => {
+        let convert: fn(ProviderError) -> Self = match &error.inner.kind {
+            ErrorKind::Source(SourceFailure::NotLoaded) => Self::not_loaded,
+            ErrorKind::Invalid(_)
+            | ErrorKind::TemporarySource { .. }
+            | ErrorKind::Source(SourceFailure::InvalidConfiguration)
+            | ErrorKind::NotSent
+            | ErrorKind::NoRuntime => Self::invalid_configuration,
+            ErrorKind::Refused(refusal) if refusal.meaning == Meaning::BadRequest => {
                 Self::invalid_configuration
             }
-            Kind::Refused(refusal)
-                if matches!(
-                    refusal.code.as_str(),
-                    "MalformedPolicyDocument" | "PackedPolicyTooLarge" | "RegionDisabledException"
-                ) =>
-            {
-                Self::invalid_configuration
-            }
-            Kind::Unusable { .. } | Kind::Panicked | Kind::Source(SourceFailure::Unhandled) => {
-                Self::unhandled
-            }
-            Kind::Source(_)
-            | Kind::NoMfaCode { .. }
-            | Kind::NoToken { .. }
-            | Kind::Unattended
-            | Kind::Refused(_)
-            | Kind::NoAnswer { .. } => Self::provider_error,
+            ErrorKind::Unusable { .. }
+            | ErrorKind::Panicked
+            | ErrorKind::Source(SourceFailure::Unhandled) => Self::unhandled,
+            ErrorKind::Source(_)
+            | ErrorKind::NoMfaCode { .. }
+            | ErrorKind::NoToken
+            | ErrorKind::InteractionRequired
+            | ErrorKind::Refused(_)
+            | ErrorKind::NoAnswer { .. } => Self::provider_error,
         };
-        make(Failed(error))
+        convert(ProviderError(error))
     }
 }
 
-/// What the SDK carries: the error is its source. `DisplayErrorContext` prints every source's
-/// `Display`, and then the `Debug` of the outermost, which holds this one's: with an empty one,
-/// nothing is said twice.
-struct Failed(Error);
+/// What the SDK carries; the chain's error is its source. `DisplayErrorContext` prints the `Display` of
+/// every source and then the `Debug` of the outermost error, which contains this one's: an empty one keeps
+/// it from saying everything twice.
+struct ProviderError(Error);
 
-impl fmt::Display for Failed {
+impl fmt::Display for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the role chain has none")
+        f.write_str("role chain failed to provide credentials")
     }
 }
 
-impl fmt::Debug for Failed {
+impl fmt::Debug for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RoleChain")
     }
 }
 
-impl StdError for Failed {
+impl StdError for ProviderError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&self.0)
     }
+}
+
+/// What was being done when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// Reading the base config, or the environment beside it.
+    CheckBase,
+    /// Reading a profile of the AWS configuration files.
+    LoadProfile,
+    /// Generating an IAM policy for a caller.
+    WritePolicies,
+    /// Generating an IAM policy for a resource.
+    WriteDocument,
+    /// Asking the base config's provider.
+    LoadSource,
+    AssumeRole,
+    AssumeRoleWithWebIdentity,
+    AssumeRoleWithSaml,
+    GetSessionToken,
+    GetCallerIdentity,
+}
+
+impl Operation {
+    /// The name that AWS gives the operation.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::AssumeRole => "AssumeRole",
+            Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
+            Self::AssumeRoleWithSaml => "AssumeRoleWithSAML",
+            Self::GetSessionToken => "GetSessionToken",
+            Self::GetCallerIdentity => "GetCallerIdentity",
+            // None of these is an operation of AWS's.
+            Self::CheckBase
+            | Self::LoadProfile
+            | Self::WritePolicies
+            | Self::WriteDocument
+            | Self::LoadSource => self.gerund(),
+        }
+    }
+
+    /// What is being done, for a sentence that goes on with the role.
+    fn gerund(self) -> &'static str {
+        match self {
+            Self::CheckBase => "reading the base config",
+            Self::LoadProfile => "reading the profile",
+            Self::WritePolicies | Self::WriteDocument => "writing the policies",
+            Self::LoadSource => "loading the source credentials",
+            Self::AssumeRole | Self::AssumeRoleWithWebIdentity | Self::AssumeRoleWithSaml => {
+                "assuming"
+            }
+            Self::GetSessionToken => "getting a session token",
+            Self::GetCallerIdentity => "asking whose the source credentials are",
+        }
+    }
+
+    /// What is invalid, where a value is.
+    fn subject(self) -> &'static str {
+        match self {
+            Self::CheckBase | Self::LoadSource | Self::GetCallerIdentity => "base config",
+            Self::LoadProfile => "profile",
+            Self::WritePolicies => "request for policies",
+            Self::WriteDocument => "request for a policy document",
+            Self::AssumeRole | Self::AssumeRoleWithWebIdentity | Self::AssumeRoleWithSaml => "role",
+            Self::GetSessionToken => "session token request",
+        }
+    }
+}
+
+/// The failure itself, shared by everyone who gets the error.
+pub(crate) struct ErrorInner {
+    pub(crate) operation: Operation,
+    pub(crate) kind: ErrorKind,
+    /// The role being assumed; `None` for a session token and the source, and where the base config is
+    /// at fault.
+    pub(crate) role_arn: Option<Arc<str>>,
+    /// Place of the hop in its chain, from 1; 0 for the source and the base config.
+    pub(crate) hop: usize,
+    pub(crate) advice: Vec<String>,
+    pub(crate) source: Option<BoxError>,
+}
+
+impl ErrorInner {
+    pub(crate) fn new(operation: Operation, kind: ErrorKind) -> Self {
+        Self {
+            operation,
+            kind,
+            role_arn: None,
+            hop: 0,
+            advice: Vec::new(),
+            source: None,
+        }
+    }
+}
+
+/// What kind of failure it is.
+pub(crate) enum ErrorKind {
+    /// A value that no call could make good; found before the network.
+    Invalid(Violation),
+    /// The base config's provider gave no credentials.
+    Source(SourceFailure),
+    /// GetSessionToken needs long-term keys, and the source gave temporary ones.
+    TemporarySource { access_key_id: String },
+    /// The code provider gave no MFA code.
+    NoMfaCode { serial: String },
+    /// The token or assertion provider gave none.
+    NoToken,
+    /// A person would have to be asked, and no caller waits for the answer.
+    InteractionRequired,
+    /// STS answered with an error.
+    Refused(Refusal),
+    /// STS was not reached, or did not answer in time.
+    NoAnswer { what: &'static str },
+    /// The SDK could not build the request.
+    NotSent,
+    /// STS answered with something that cannot be used.
+    Unusable { what: String },
+    /// Code of the caller's that runs inside a load panicked.
+    Panicked,
+    /// There is no tokio runtime to load on, or the one that there was is shutting down.
+    NoRuntime,
+}
+
+impl ErrorKind {
+    pub(crate) fn already_expired(expiry: SystemTime, now: SystemTime) -> Self {
+        Self::Unusable {
+            what: format!(
+                "the credentials that came back expired at {}, and it is {} by this machine's clock",
+                timestamp(expiry),
+                timestamp(now)
+            ),
+        }
+    }
+}
+
+/// A rule that a value breaks.
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    /// The setting's name, as its setter or key has it.
+    pub(crate) field: &'static str,
+    pub(crate) rule: String,
+    /// The offending value, unless it is secret.
+    pub(crate) value: Option<String>,
+    /// The profile that holds the value, and its file where that is known.
+    pub(crate) profile: Option<String>,
+}
+
+impl Violation {
+    pub(crate) fn new(field: &'static str, rule: impl Into<String>, value: Option<&str>) -> Self {
+        Self {
+            field,
+            rule: rule.into(),
+            value: value.map(shortened),
+            profile: None,
+        }
+    }
+
+    /// Says that the rule is for a part of the field.
+    pub(crate) fn of_part(mut self, part: &str) -> Self {
+        self.rule = format!("the {part} {}", self.rule);
+        self
+    }
+    pub(crate) fn in_profile(mut self, profile: impl Into<String>) -> Self {
+        self.profile = Some(profile.into());
+        self
+    }
+
+    /// Creates the error of an operation that no role or hop belongs to.
+    pub(crate) fn into_error(self, operation: Operation) -> Error {
+        ErrorInner::new(operation, ErrorKind::Invalid(self)).into()
+    }
+
+    /// Creates the error of a hop; `role_arn` is shown however malformed it is.
+    pub(crate) fn into_hop_error(
+        self,
+        operation: Operation,
+        role_arn: Option<&str>,
+        hop: usize,
+    ) -> Error {
+        let shown = role_arn.map(|arn| shortened(arn).escape_debug().to_string());
+        ErrorInner {
+            role_arn: shown.map(Arc::from),
+            hop,
+            ..ErrorInner::new(operation, ErrorKind::Invalid(self))
+        }
+        .into()
+    }
+}
+
+/// The beginning of a value: enough to know it by.
+fn shortened(value: &str) -> String {
+    const SHOWN: usize = 100;
+    match value.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
+/// Which kind of `CredentialsError` the source's was. Kept beside the error because errors of this crate
+/// are cloned and `CredentialsError` is not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SourceFailure {
+    NotLoaded,
+    TimedOut(Duration),
+    InvalidConfiguration,
+    Provider,
+    Unhandled,
 }
 
 impl From<&CredentialsError> for SourceFailure {
@@ -543,9 +632,47 @@ impl From<&CredentialsError> for SourceFailure {
     }
 }
 
-/// As AWS prints times, to the second.
-pub(crate) fn timestamp(time: SystemTime) -> String {
-    DateTime::from_secs(DateTime::from(time).secs())
-        .fmt(Format::DateTime)
-        .unwrap_or_else(|_| format!("{time:?}"))
+/// STS's error answer, in its own words.
+pub(crate) struct Refusal {
+    pub(crate) code: String,
+    pub(crate) message: Option<String>,
+    pub(crate) request_id: Option<String>,
+    pub(crate) meaning: Meaning,
+}
+
+/// What an error answer means for the next call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// The same call would be rejected again.
+    Denied,
+    /// The request itself is at fault: a policy, its size, a disabled region.
+    BadRequest,
+    /// The caller's credentials are expired, revoked or unknown.
+    DeadCaller { transient: bool },
+    /// The web identity token or SAML assertion has expired.
+    ExpiredToken,
+    /// STS could not get the identity provider's keys, which often passes.
+    IdentityProviderUnreachable,
+    /// The MFA code is wrong, or was used before.
+    WrongMfaCode,
+    /// Temporary credentials cannot get a session of this length.
+    RoleChainingLimit,
+    /// Too many calls.
+    Throttled,
+    /// The service failed, or the clocks differ: the same call may succeed later.
+    Transient,
+}
+
+impl Meaning {
+    pub(crate) fn is_transient(self) -> bool {
+        match self {
+            Self::Denied
+            | Self::BadRequest
+            | Self::ExpiredToken
+            | Self::WrongMfaCode
+            | Self::RoleChainingLimit => false,
+            Self::DeadCaller { transient } => transient,
+            Self::IdentityProviderUnreachable | Self::Throttled | Self::Transient => true,
+        }
+    }
 }

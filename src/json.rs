@@ -1,16 +1,17 @@
-//! JSON in ASCII.
+//! JSON in ASCII (features `policy` and `cli-cache`).
+#![cfg(any(feature = "policy", feature = "cli-cache"))]
 
-/// The same JSON with everything but printable ASCII escaped, which only its strings can hold.
-pub(crate) fn in_ascii(json: &str) -> String {
+/// Escapes all but printable ASCII, which only the strings of JSON contain: IAM accepts no characters above
+/// U+00FF, and Python writes none.
+pub(crate) fn escape_non_ascii(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
-        match c {
-            ' '..='~' | '\n' => escaped.push(c),
-            _ => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    escaped += &format!("\\u{unit:04x}");
-                }
-            }
+        if matches!(c, ' '..='~' | '\n') {
+            escaped.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            escaped += &format!("\\u{unit:04x}");
         }
     }
     escaped

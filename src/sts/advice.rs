@@ -1,54 +1,56 @@
 //! What to check after STS's refusal, made from what the hop asked for.
 //!
-//! STS seldom says which side refused, so each line is something to look at, most likely first.
+//! STS seldom says which policy denied the call, so each line is something to check, most likely first.
 
-use crate::error::Refusal;
+use aws_credential_types::Credentials;
 
-/// The operation that was refused.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Call {
-    AssumeRole,
-    AssumeRoleWithWebIdentity,
-    AssumeRoleWithSaml,
-    GetSessionToken,
-    GetCallerIdentity,
+use crate::arn::Arn;
+use crate::error::{Operation, Refusal};
+use crate::request::RequestSummary;
+
+/// A call that STS refused.
+#[derive(Clone, Copy)]
+struct Refused<'a> {
+    summary: &'a RequestSummary<'a>,
+    signer: Option<&'a Credentials>,
 }
 
-impl Call {
-    /// As AWS names it.
-    #[cfg(feature = "policy")]
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::AssumeRole => "AssumeRole",
-            Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
-            Self::AssumeRoleWithSaml => "AssumeRoleWithSAML",
-            Self::GetSessionToken => "GetSessionToken",
-            Self::GetCallerIdentity => "GetCallerIdentity",
-        }
+impl<'a> Refused<'a> {
+    /// The access key ID that signed the call.
+    fn signer(self) -> &'a str {
+        self.signer.map_or("", Credentials::access_key_id)
+    }
+
+    /// Whether temporary credentials signed the call.
+    fn is_chained(self) -> bool {
+        self.signer
+            .is_some_and(|signer| signer.session_token().is_some())
+    }
+
+    fn region(self) -> &'a str {
+        &self.summary.region
+    }
+
+    fn account(self) -> &'a str {
+        self.summary.account()
+    }
+
+    fn role_arn(self) -> &'a str {
+        self.summary.role_arn()
+    }
+
+    fn session_name(self) -> &'a str {
+        self.summary.role.map_or("", |role| role.session_name())
     }
 }
 
-/// What one hop asked for, as far as it bears on a refusal.
-pub(crate) struct Asked<'a> {
-    pub(crate) call: Call,
-    pub(crate) role_arn: &'a str,
-    pub(crate) account: &'a str,
-    pub(crate) region: &'a str,
-    pub(crate) session_name: &'a str,
-    pub(crate) external_id: bool,
-    pub(crate) mfa: bool,
-    pub(crate) tags: bool,
-    pub(crate) inherited_tags: bool,
-    pub(crate) source_identity: bool,
-    pub(crate) inherited_source_identity: bool,
-    pub(crate) duration_seconds: Option<i32>,
-    /// Signed with temporary credentials.
-    pub(crate) chained: bool,
-    /// The access key id that signed the call.
-    pub(crate) caller: &'a str,
-}
-
-pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
+/// Returns what to check after a refusal, most likely first.
+pub(super) fn advice(
+    refusal: &Refusal,
+    summary: &RequestSummary<'_>,
+    signer: Option<&Credentials>,
+) -> Vec<String> {
+    let call = Refused { summary, signer };
     let message = refusal.message.as_deref().unwrap_or_default();
     let says = |part: &str| message.contains(part);
     match refusal.code.as_str() {
@@ -70,38 +72,38 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
                 .to_owned(),
             format!(
                 "the device must belong to the user whose key signs ({}), and be enabled",
-                asked.caller
+                call.signer()
             ),
         ],
         "AccessDenied" if says("with session credentials") => vec![format!(
             "session tokens are for an IAM user's long-term keys: {} is temporary",
-            asked.caller
+            call.signer()
         )],
-        "AccessDenied" if asked.call == Call::GetCallerIdentity => vec![
+        "AccessDenied" if call.summary.operation == Operation::GetCallerIdentity => vec![
             "GetCallerIdentity needs no permission: a VPC endpoint's policy is all that can refuse it"
                 .to_owned(),
         ],
-        "AccessDenied" if asked.call == Call::GetSessionToken => vec![
+        "AccessDenied" if call.summary.operation == Operation::GetSessionToken => vec![
             "GetSessionToken needs no permission: a VPC endpoint's policy can refuse it (it must allow \
              sts:GetSessionToken), or one of the organization's"
                 .to_owned(),
         ],
-        "AccessDenied" if asked.call == Call::AssumeRoleWithSaml => {
-            token_denied(message, "sts:AssumeRoleWithSAML", asked, saml_denied)
+        "AccessDenied" if call.summary.operation == Operation::AssumeRoleWithSaml => {
+            token_denied(message, "sts:AssumeRoleWithSAML", call, saml_denied)
         }
-        "AccessDenied" if asked.call == Call::AssumeRoleWithWebIdentity => token_denied(
+        "AccessDenied" if call.summary.operation == Operation::AssumeRoleWithWebIdentity => token_denied(
             message,
             "sts:AssumeRoleWithWebIdentity",
-            asked,
+            call,
             web_identity_denied,
         ),
-        "AccessDenied" => access_denied(message, asked),
-        "ExpiredTokenException" if asked.call == Call::AssumeRoleWithSaml => vec![
+        "AccessDenied" => access_denied(message, call),
+        "ExpiredTokenException" if call.summary.operation == Operation::AssumeRoleWithSaml => vec![
             "STS takes an assertion only for minutes after it was issued: the provider must sign in \
              anew each time it is called, and give what it gets at once"
                 .to_owned(),
         ],
-        "InvalidIdentityToken" if asked.call == Call::AssumeRoleWithSaml => saml_invalid(message),
+        "InvalidIdentityToken" if call.summary.operation == Operation::AssumeRoleWithSaml => saml_invalid(message),
         "ExpiredTokenException" => vec![
             "the token must be renewed by whoever writes the file or gives it: it was read twice, \
              and expired both times"
@@ -109,7 +111,7 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
         ],
         "InvalidIdentityToken" if says("No OpenIDConnect provider") => vec![format!(
             "account {}, the role's own, needs an OIDC identity provider for the token's issuer",
-            asked.account
+            call.account()
         )],
         "InvalidIdentityToken" if says("audience") => vec![
             "the token's aud must be among the client ids of the OIDC identity provider \
@@ -126,16 +128,16 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
         "IDPRejectedClaim" => vec![
             "the issuer has revoked or let expire what the token claims: get a new one".to_owned(),
         ],
-        "ValidationError" if says("MaxSessionDuration") || says("role chaining") => too_long(asked),
+        "ValidationError" if says("MaxSessionDuration") || says("role chaining") => too_long(call),
         "ValidationError" if says("source identity is already set") => vec![
             "the calling session already has a source identity, which nobody can change: leave \
              source_identity out here, or repeat the same one"
                 .to_owned(),
         ],
         "ValidationError" if message.trim_end().ends_with(" is invalid") => vec![format!(
-            "the role's partition must be that of the region asked, {}: arn:aws-cn for cn-…, \
+            "the role's partition must be that of the region call, {}: arn:aws-cn for cn-…, \
              arn:aws-us-gov for us-gov-…, arn:aws for most others",
-            asked.region
+            call.region()
         )],
         "InvalidParameterValue" if says("must be included in the requested tags") => vec![
             "a transitive key must be one of the tags of the same request".to_owned(),
@@ -162,24 +164,24 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
              Effect, Action and Resource, and no Principal"
                 .to_owned(),
         ],
-        "RegionDisabledException" if asked.call == Call::GetSessionToken => vec![format!(
+        "RegionDisabledException" if call.summary.operation == Operation::GetSessionToken => vec![format!(
             "activate STS for {} in the user's account, or set another region on the session token",
-            asked.region
+            call.region()
         )],
         "RegionDisabledException" => vec![format!(
             "activate STS for {} in account {}, the role's own, or set another region on this role",
-            asked.region, asked.account
+            call.region(), call.account()
         )],
         "ExpiredToken" => vec![format!(
             "the calling credentials ({}) have expired: see to it that their source renews them, \
              and that this machine's clock is right",
-            asked.caller
+            call.signer()
         )],
         "InvalidClientTokenId" => vec![
             format!(
                 "the calling credentials ({}) are unknown, inactive or incomplete: check the key id \
                  and that its session token, if it has one, came with it",
-                asked.caller
+                call.signer()
             ),
             "a session of a role that was deleted is dead even if the role was made again"
                 .to_owned(),
@@ -187,12 +189,12 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
                 "for a region that must be enabled ({} may be one), enable it in the caller's \
                  account too; tokens of the global STS endpoint are not valid there, nor credentials of \
                  another partition (China, GovCloud)",
-                asked.region
+                call.region()
             ),
         ],
         "SignatureDoesNotMatch" if says("scoped") => vec![format!(
             "the endpoint is not that of region {}: set the region that belongs to it",
-            asked.region
+            call.region()
         )],
         "SignatureDoesNotMatch" if says("Signature expired") || says("not yet current") => {
             vec!["this machine's clock is wrong: set it (NTP)".to_owned()]
@@ -200,7 +202,7 @@ pub(crate) fn advice(refusal: &Refusal, asked: &Asked<'_>) -> Vec<String> {
         "SignatureDoesNotMatch" => vec![
             format!(
                 "check the secret access key that goes with {}",
-                asked.caller
+                call.signer()
             ),
             "check this machine's clock".to_owned(),
         ],
@@ -219,9 +221,13 @@ const TOO_MANY_TAGS: &str = "pass fewer or shorter session tags; inherited ones 
 const UNREACHABLE: &str =
     "STS must reach the issuer's keys (its jwks_uri) over the internet; it often passes";
 
-fn too_long(asked: &Asked<'_>) -> Vec<String> {
-    let asked_for = asked.duration_seconds.unwrap_or(3600);
-    if asked.chained && asked_for > 3600 {
+fn too_long(call: Refused<'_>) -> Vec<String> {
+    let requested = call
+        .summary
+        .role
+        .and_then(|role| role.duration_seconds())
+        .unwrap_or(3600);
+    if call.is_chained() && requested > 3600 {
         return vec![
             "ask for 3600 s or less: the call is signed with temporary credentials, and then that is \
              the most that any role gives (role chaining), whatever its own limit"
@@ -229,14 +235,14 @@ fn too_long(asked: &Asked<'_>) -> Vec<String> {
         ];
     }
     vec![format!(
-        "ask for less than {asked_for} s, or raise the role's limit: aws iam update-role \
-         --role-name {} --max-session-duration {asked_for}",
-        name_of(asked.role_arn)
+        "ask for less than {requested} s, or raise the role's limit: aws iam update-role \
+         --role-name {} --max-session-duration {requested}",
+        name_of(call.role_arn())
     )]
 }
 
-fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
-    let role = asked.role_arn;
+fn access_denied(message: &str, call: Refused<'_>) -> Vec<String> {
+    let role = call.role_arn();
     let action = ["sts:TagSession", "sts:SetSourceIdentity", "sts:SetContext"]
         .into_iter()
         .find(|action| message.contains(action))
@@ -251,37 +257,41 @@ fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
         Some(arn) => format!(
             "is {arn} who should be calling? If not, the source credentials are others than you think"
         ),
-        None => format!("is {} the access key that should be calling?", asked.caller),
+        None => format!(
+            "is {} the access key that should be calling?",
+            call.signer()
+        ),
     }];
     let denies = message.contains("explicit deny");
-    match refusing_side(message) {
-        Some(Side::Caller) if !denies => lines.push(format!(
+    match denying_policy(message) {
+        Some(DenyingPolicy::Identity) if !denies => lines.push(format!(
             "AWS says which side: a policy of {named} must allow {action} on {role}, path and all (a \
              change in IAM takes up to a minute){}",
-            match caller.and_then(account_of) == Some(asked.account) {
-                true => "; or, in one account, the role's trust policy must name the caller itself",
-                false => "",
+            if caller.and_then(account_of) == Some(call.account()) {
+                "; or, in one account, the role's trust policy must name the caller itself"
+            } else {
+                ""
             }
         )),
-        Some(Side::Trust) if denies => {
+        Some(DenyingPolicy::Trust) if denies => {
             lines.push(format!(
                 "AWS says which side: a Deny in the trust policy of {role} applies, and no Allow \
                  outweighs it: look at its conditions"
             ));
-            lines.extend(trust_conditions(action, caller, asked));
+            lines.extend(trust_conditions(action, caller, call));
         }
-        Some(Side::Trust) => {
+        Some(DenyingPolicy::Trust) => {
             lines.push(format!(
                 "AWS says which side: the trust policy of {role} must allow {action} to {trusted}; a \
                  change in IAM takes up to a minute"
             ));
-            lines.extend(trust_conditions(action, caller, asked));
+            lines.extend(trust_conditions(action, caller, call));
         }
-        Some(Side::Caller) => {
+        Some(DenyingPolicy::Identity) => {
             lines.push(format!(
                 "AWS says which side: a Deny in a policy of {named} applies, and no Allow outweighs it"
             ));
-            if !asked.mfa && caller.is_some_and(is_user) {
+            if call.summary.mfa_serial.is_none() && caller.is_some_and(is_user) {
                 lines.push(
                     "a Deny for whoever has not proved MFA is the usual one: give a code (mfa), or \
                      start with a session token that was got with one"
@@ -289,20 +299,20 @@ fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
                 );
             }
         }
-        Some(Side::Other(policy)) => lines.push(elsewhere(policy, action, role, denies)),
+        Some(DenyingPolicy::Other(policy)) => lines.push(elsewhere(policy, action, role, denies)),
         None => {
             lines.push(format!(
                 "the trust policy of {role} must allow {action} to {trusted}; a user or role that was \
                  deleted and made again must be written into it anew"
             ));
-            lines.extend(trust_conditions(action, caller, asked));
+            lines.extend(trust_conditions(action, caller, call));
             lines.push(format!(
                 "a policy of {named} must allow {action} on {role}, path and all; needed whenever the \
                  accounts differ, and in one account when the trust policy names only the account"
             ));
             lines.push(format!(
                 "the role must exist, spelled so (case counts), in account {}",
-                asked.account
+                call.account()
             ));
             lines.push(
                 "permissions boundaries, session policies, SCPs, RCPs and VPC endpoint policies can \
@@ -314,28 +324,27 @@ fn access_denied(message: &str, asked: &Asked<'_>) -> Vec<String> {
     lines
 }
 
-/// It is none of the two policies that a role needs.
+/// Advice where the policy that denied is neither of the two that a role needs.
 fn elsewhere(policy: &str, action: &str, role: &str, denies: bool) -> String {
-    match denies {
-        true => format!(
-            "AWS says which side: a Deny in the {policy} applies, and no Allow outweighs it"
-        ),
-        false => format!("AWS says which side: the {policy} must allow {action} on {role}, too"),
+    if denies {
+        format!("AWS says which side: a Deny in the {policy} applies, and no Allow outweighs it")
+    } else {
+        format!("AWS says which side: the {policy} must allow {action} on {role}, too")
     }
 }
 
-/// Where nobody signed.
+/// Advice where a token or an assertion authenticated the call.
 fn token_denied(
     message: &str,
     action: &str,
-    asked: &Asked<'_>,
-    of_the_trust: impl Fn(&Asked<'_>) -> Vec<String>,
+    call: Refused<'_>,
+    trust_policy_advice: impl Fn(Refused<'_>) -> Vec<String>,
 ) -> Vec<String> {
-    if let Some(Side::Other(policy)) = refusing_side(message) {
+    if let Some(DenyingPolicy::Other(policy)) = denying_policy(message) {
         let denies = message.contains("explicit deny");
-        return vec![elsewhere(policy, action, asked.role_arn, denies)];
+        return vec![elsewhere(policy, action, call.role_arn(), denies)];
     }
-    let mut lines = of_the_trust(asked);
+    let mut lines = trust_policy_advice(call);
     lines.push(
         "an RCP of the role's organization (one that asks for aws:PrincipalOrgID refuses tokens and \
          assertions) and a VPC endpoint's policy can refuse too; and a change in IAM takes up to a minute"
@@ -345,10 +354,10 @@ fn token_denied(
 }
 
 /// What the trust policy may have against the request itself.
-fn trust_conditions(action: &str, caller: Option<&str>, asked: &Asked<'_>) -> Vec<String> {
+fn trust_conditions(action: &str, caller: Option<&str>, call: Refused<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     match action {
-        "sts:TagSession" if !asked.tags => lines.push(
+        "sts:TagSession" if !call.summary.sends_tags() => lines.push(
             "this hop passes no tags itself: they are inherited, transitive ones (EKS Pod Identity \
              sets some by itself, unless the association has disableSessionTags), and sts:TagSession is \
              needed at every hop that inherits them"
@@ -367,10 +376,10 @@ fn trust_conditions(action: &str, caller: Option<&str>, asked: &Asked<'_>) -> Ve
         "sts:SetSourceIdentity" => lines.push(format!(
             "a source identity is {} here, and sts:SetSourceIdentity must be allowed in a statement \
              of its own, on both sides when the accounts differ",
-            if asked.source_identity { "set" } else { "inherited" }
+            if call.summary.sets_source_identity() { "set" } else { "inherited" }
         )),
         _ => {
-            lines.push(if asked.external_id {
+            lines.push(if call.summary.sends_external_id() {
                 "the external ID must be, to the letter, the one in the trust policy's \
                  sts:ExternalId condition"
                     .to_owned()
@@ -381,19 +390,19 @@ fn trust_conditions(action: &str, caller: Option<&str>, asked: &Asked<'_>) -> Ve
             });
             lines.push(format!(
                 "the session's name was {}: a trust policy may ask for another (sts:RoleSessionName)",
-                asked.session_name
+                call.session_name()
             ));
-            if asked.tags || asked.inherited_tags {
+            if call.summary.has_tags() {
                 lines.push("session tags need sts:TagSession as well, on both sides".to_owned());
             }
-            if asked.source_identity || asked.inherited_source_identity {
+            if call.summary.has_source_identity() {
                 lines.push(
                     "a source identity needs sts:SetSourceIdentity as well, on both sides"
                         .to_owned(),
                 );
             }
-            if !asked.mfa {
-                let proof = match asked.chained {
+            if call.summary.mfa_serial.is_none() {
+                let proof = match call.is_chained() {
                     false => "no MFA code was sent, and it needs one (mfa)",
                     true if caller.is_some_and(is_user) => {
                         "a session token proves MFA only if it was got with a code (GetSessionToken::mfa)"
@@ -420,76 +429,82 @@ fn is_user(arn: &str) -> bool {
 }
 
 fn account_of(arn: &str) -> Option<&str> {
-    arn.split(':').nth(4)
+    Arn::parse(arn).map(|arn| arn.account)
 }
 
 /// A role session's role, as trust policies name it, as far as it is known: the session's ARN leaves out
 /// the path.
 fn role_of_session(arn: &str) -> Option<String> {
-    let (front, session) = arn.split_once(":assumed-role/")?;
-    let account = front.rsplit(':').next()?;
-    let partition = front.split(':').nth(1)?;
-    let name = session.split('/').next()?;
-    Some(match name.starts_with("AWSReservedSSO_") {
-        true => format!(
+    let arn = Arn::parse(arn)?;
+    let (name, _) = arn.assumed_role()?;
+    let Arn {
+        partition, account, ..
+    } = arn;
+    Some(if name.starts_with("AWSReservedSSO_") {
+        format!(
             "role arn:{partition}:iam::{account}:role/aws-reserved/sso.amazonaws.com/…/{name}, in full as \
              IAM shows it"
-        ),
-        false => {
-            format!("role arn:{partition}:iam::{account}:role/{name}, with its path if it has one")
-        }
+        )
+    } else {
+        format!("role arn:{partition}:iam::{account}:role/{name}, with its path if it has one")
     })
 }
 
-/// Whose policy refused.
+/// The kind of policy that denied a call.
 #[derive(Clone, Copy)]
-pub(crate) enum Side {
-    Caller,
+pub(crate) enum DenyingPolicy {
+    /// An identity-based policy of the caller.
+    Identity,
+    /// The trust policy of the role.
     Trust,
     Other(&'static str),
 }
 
-/// AWS names the kind of policy that refused in some answers, and in most of STS's not.
-pub(crate) fn refusing_side(message: &str) -> Option<Side> {
+/// Finds the kind of policy that AWS's message names; most of STS's name none.
+pub(crate) fn denying_policy(message: &str) -> Option<DenyingPolicy> {
     [
-        ("identity-based policy", Side::Caller),
-        ("resource-based policy", Side::Trust),
-        ("role trust policy", Side::Trust),
+        ("identity-based policy", DenyingPolicy::Identity),
+        ("resource-based policy", DenyingPolicy::Trust),
+        ("role trust policy", DenyingPolicy::Trust),
         // AWS's documentation spells it both ways.
         ("session policy", SESSION_POLICY),
         ("sessions policy", SESSION_POLICY),
         (
             "permissions boundary",
-            Side::Other("permissions boundary of the caller"),
+            DenyingPolicy::Other("permissions boundary of the caller"),
         ),
         (
             "service control policy",
-            Side::Other("service control policies (SCP) of the caller's account"),
+            DenyingPolicy::Other("service control policies (SCP) of the caller's account"),
         ),
         (
             "resource control policy",
-            Side::Other("resource control policies (RCP) of the role's account"),
+            DenyingPolicy::Other("resource control policies (RCP) of the role's account"),
         ),
-        ("VPC endpoint policy", Side::Other("VPC endpoint's policy")),
+        (
+            "VPC endpoint policy",
+            DenyingPolicy::Other("VPC endpoint's policy"),
+        ),
     ]
     .into_iter()
     .find_map(|(said, side)| message.contains(said).then_some(side))
 }
 
-const SESSION_POLICY: Side =
-    Side::Other("session policy that the caller's own session was made with");
+const SESSION_POLICY: DenyingPolicy =
+    DenyingPolicy::Other("session policy that the caller's own session was made with");
 
 fn name_of(role_arn: &str) -> &str {
-    role_arn.rsplit('/').next().unwrap_or(role_arn)
+    let role = Arn::parse(role_arn).and_then(|arn| arn.role());
+    role.map_or(role_arn, |(_, name)| name)
 }
 
-fn web_identity_denied(asked: &Asked<'_>) -> Vec<String> {
-    let role = asked.role_arn;
+fn web_identity_denied(call: Refused<'_>) -> Vec<String> {
+    let role = call.role_arn();
     vec![
         format!(
             "the trust policy of {role} must allow sts:AssumeRoleWithWebIdentity to the OIDC \
              identity provider of the token's issuer, in account {}",
-            asked.account
+            call.account()
         ),
         "its conditions on <issuer>:sub and <issuer>:aud must match the token's claims to the letter: \
          decode the token and compare (GitHub's sub changes with branch, tag and environment)"
@@ -497,12 +512,12 @@ fn web_identity_denied(asked: &Asked<'_>) -> Vec<String> {
         "a token that carries tags needs sts:TagSession as well, one with a source identity \
          sts:SetSourceIdentity"
             .to_owned(),
-        format!("the role must exist, spelled so (case counts), in account {}", asked.account),
+        format!("the role must exist, spelled so (case counts), in account {}", call.account()),
     ]
 }
 
-fn saml_denied(asked: &Asked<'_>) -> Vec<String> {
-    let role = asked.role_arn;
+fn saml_denied(call: Refused<'_>) -> Vec<String> {
+    let role = call.role_arn();
     vec![
         format!(
             "the trust policy of {role} must allow sts:AssumeRoleWithSAML to the SAML provider, with a \
@@ -515,7 +530,7 @@ fn saml_denied(asked: &Asked<'_>) -> Vec<String> {
         "PrincipalTag attributes need sts:TagSession as well, a SourceIdentity attribute \
          sts:SetSourceIdentity"
             .to_owned(),
-        format!("the role must exist, spelled so (case counts), in account {}", asked.account),
+        format!("the role must exist, spelled so (case counts), in account {}", call.account()),
     ]
 }
 
@@ -539,16 +554,48 @@ fn saml_invalid(message: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::error::Meaning;
+    use crate::request::{AssumeRoleRequest, CallerKind, Inherited, Role};
+
+    /// A request with an external ID; with `all`, also a duration, a tag and a source identity.
+    fn request(account: &str, all: bool) -> AssumeRoleRequest {
+        let mut role = Role::new(format!("arn:aws:iam::{account}:role/R"))
+            .session_name("orders")
+            .external_id("c0ffee");
+        if all {
+            role = role
+                .duration(Duration::from_secs(7200))
+                .tag("team", "payments")
+                .source_identity("ada");
+        }
+        role.check(&Inherited::nothing(), Operation::AssumeRole)
+            .unwrap_or_else(|violation| panic!("{violation:?}"))
+    }
+
+    fn summary(request: &AssumeRoleRequest) -> RequestSummary<'_> {
+        RequestSummary {
+            operation: Operation::AssumeRole,
+            hop: 1,
+            role: Some(request),
+            inherited: Inherited::nothing(),
+            caller: CallerKind::Base,
+            region: "eu-west-1".to_owned(),
+            mfa_serial: None,
+            proves_mfa: false,
+        }
+    }
 
     /// AWS's answers, as recorded or documented, and what the advice on each must say.
     #[test]
-    fn every_refusal_of_stss_has_advice() {
-        use Call::*;
+    fn every_refusal_of_sts_has_advice() {
+        use Operation::*;
         let user = "User: arn:aws:iam::111111111111:user/ada is not authorized to perform: ";
         let session =
             "User: arn:aws:sts::111111111111:assumed-role/Hub/s is not authorized to perform: ";
-        let cases: &[(Call, &str, &str, &str)] = &[
+        let cases: &[(Operation, &str, &str, &str)] = &[
             (
                 AssumeRole,
                 "AccessDenied",
@@ -873,25 +920,16 @@ mod tests {
                 code: (*code).to_owned(),
                 message: Some((*message).to_owned()),
                 request_id: None,
-                status: 400,
+                meaning: Meaning::Denied,
             };
-            let asked = Asked {
-                call: *call,
-                role_arn: "arn:aws:iam::222222222222:role/R",
-                account: "222222222222",
-                region: "eu-west-1",
-                session_name: "orders",
-                external_id: true,
-                mfa: false,
-                tags: true,
-                inherited_tags: false,
-                source_identity: true,
-                inherited_source_identity: false,
-                duration_seconds: Some(7200),
-                chained: true,
-                caller: "ASIAEXAMPLE",
+            let request = request("222222222222", true);
+            let summary = RequestSummary {
+                operation: *call,
+                ..summary(&request)
             };
-            let lines = advice(&refusal, &asked).join("\n");
+            let signer =
+                Credentials::new("ASIAEXAMPLE", "", Some("token".to_owned()), None, "test");
+            let lines = advice(&refusal, &summary, Some(&signer)).join("\n");
             assert!(
                 lines.contains(part),
                 "{code}: {message}: {part:?} is not in {lines:?}"
@@ -996,23 +1034,13 @@ mod tests {
         ];
         for (end, account, expected, absent) in cases {
             let message = format!("{user}sts:AssumeRole on resource: R {end}");
-            let asked = Asked {
-                call: Call::AssumeRole,
-                role_arn: "arn:aws:iam::222222222222:role/R",
-                account,
-                region: "eu-west-1",
-                session_name: "orders",
-                external_id: true,
-                mfa: false,
-                tags: false,
-                inherited_tags: false,
-                source_identity: false,
-                inherited_source_identity: false,
-                duration_seconds: None,
-                chained: false,
-                caller: "AKIAEXAMPLE",
+            let request = request(account, false);
+            let signer = Credentials::new("AKIAEXAMPLE", "", None, None, "test");
+            let call = Refused {
+                summary: &summary(&request),
+                signer: Some(&signer),
             };
-            let lines = access_denied(&message, &asked);
+            let lines = access_denied(&message, call);
             assert_eq!(lines.len(), expected.len(), "{end}: {lines:#?}");
             for (line, part) in lines.iter().zip(*expected) {
                 assert!(line.contains(part), "{end}: {part:?} is not in {line:?}");

@@ -1,9 +1,10 @@
-//! The AWS CLI's own cache of assumed roles, `~/.aws/cli/cache`: a session that the CLI fetched serves the
-//! program, and the other way round.
+//! [`Entry`]: a session store in the AWS CLI's own cache of assumed roles, `~/.aws/cli/cache` (feature
+//! `cli-cache`). A session that the CLI loaded serves the program, and the other way round.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -14,40 +15,39 @@ use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
 use tempfile::NamedTempFile;
 
-use crate::cell::Session;
-use crate::error::timestamp;
-use crate::json::in_ascii;
-use crate::role::ArnParts;
-use crate::sts;
+use crate::arn::Arn;
+use crate::chain::{SessionStore, StoreLock};
+use crate::json::escape_non_ascii;
+use crate::session::{Session, timestamp};
 
-/// The CLI takes no entry that has less left.
-const LEAST_LEFT: Duration = Duration::from_secs(15 * 60);
+/// The CLI uses no entry that has less left.
+const MIN_TIME_LEFT: Duration = Duration::from_secs(15 * 60);
 
 /// How much longer than asked for a session may seem to last: clocks differ.
 const SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// How often a lock is tried that another process holds, and for how long: it asks STS, or a person first.
 const LOCK_RETRY: Duration = Duration::from_millis(100);
-const LOCK_PATIENCE: Duration = Duration::from_secs(20);
-const LOCK_PATIENCE_WITH_A_PERSON: Duration = Duration::from_secs(10 * 60);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(20);
+const INTERACTIVE_LOCK_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// Where the CLI keeps its cache; none without a home.
-pub(crate) fn default_folder() -> Option<PathBuf> {
+/// Returns the folder of the CLI's cache; `None` without a home.
+pub(super) fn default_folder() -> Option<PathBuf> {
     Some(std::env::home_dir()?.join(".aws").join("cli").join("cache"))
 }
 
-/// What a profile asks for, as the CLI sees it.
-pub(crate) struct Asked<'a> {
-    pub(crate) role_arn: &'a str,
-    pub(crate) session_name: Option<&'a str>,
-    pub(crate) external_id: Option<&'a str>,
-    pub(crate) serial: Option<&'a str>,
-    pub(crate) duration_seconds: Option<u64>,
+/// What a profile asks for, as the CLI has it in the names of its files.
+pub(super) struct CacheKey<'a> {
+    pub(super) role_arn: &'a str,
+    pub(super) session_name: Option<&'a str>,
+    pub(super) external_id: Option<&'a str>,
+    pub(super) serial: Option<&'a str>,
+    pub(super) duration_seconds: Option<u64>,
 }
 
-impl Asked<'_> {
+impl CacheKey<'_> {
     /// The SHA-1 of Python's `json.dumps(request, sort_keys=True)`.
-    fn key(&self) -> String {
+    fn hash(&self) -> String {
         let text = |name: &str, value: Option<&str>| {
             value.map(|value| format!("{}: {}", python_string(name), python_string(value)))
         };
@@ -67,12 +67,13 @@ impl Asked<'_> {
     }
 }
 
+/// Python escapes all but printable ASCII.
 fn python_string(text: &str) -> String {
-    in_ascii(&Value::from(text).to_string())
+    escape_non_ascii(&Value::from(text).to_string())
 }
 
 /// One role's place in the cache.
-pub(crate) struct Entry {
+pub(super) struct Entry {
     file: PathBuf,
     /// `arn:<partition>:sts::<account>:assumed-role/<name>/`, and the session's name where one is asked for.
     session_arn: (String, Option<String>),
@@ -81,53 +82,33 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// None where the ARN is no role's; the check of the role says so.
-    pub(crate) fn new(folder: &Path, asked: &Asked<'_>) -> Option<Self> {
-        let arn = ArnParts::parse(asked.role_arn)?;
+    /// Returns `None` where the ARN is not a role's; the check of the role says so.
+    pub(super) fn new(folder: &Path, key: &CacheKey<'_>) -> Option<Self> {
+        let arn = Arn::parse(key.role_arn)?;
         // A session's ARN leaves out the role's path.
-        let name = arn.resource.strip_prefix("role/")?.rsplit('/').next()?;
-        let partition = asked.role_arn.split(':').nth(1)?;
-        let session = format!("arn:{partition}:sts::{}:assumed-role/{name}/", arn.account);
+        let (_, name) = arn.role()?;
+        let Arn {
+            partition, account, ..
+        } = arn;
+        let session = format!("arn:{partition}:sts::{account}:assumed-role/{name}/");
         Some(Self {
-            file: folder.join(format!("{}.json", asked.key())),
-            session_arn: (session, asked.session_name.map(str::to_owned)),
+            file: folder.join(format!("{}.json", key.hash())),
+            session_arn: (session, key.session_name.map(str::to_owned)),
             warned: AtomicBool::default(),
         })
     }
 
-    /// The session kept here, if it is the role's and has more than 15 minutes left, but no more than a
-    /// session lasts.
-    pub(crate) fn read(&self, now: SystemTime, longest: Duration) -> Option<Session> {
-        let text = match std::fs::read_to_string(&self.file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => {
-                self.warn("cannot be read", &error.to_string());
-                return None;
-            }
-        };
-        match self.parse(&text) {
-            Ok(session) if session.expiry > now + longest + SKEW => {
-                self.warn("cannot be used", "its Expiration is too far in the future");
-                None
-            }
-            Ok(session) => Some(session).filter(|session| session.expiry > now + LEAST_LEFT),
-            Err(why) => {
-                self.warn("cannot be used", &why);
-                None
-            }
-        }
-    }
-
     /// Says no more of what is in the file than whose session it is.
     fn parse(&self, text: &str) -> Result<Session, String> {
-        let entry: Value = serde_json::from_str(text).map_err(|error| match error.is_eof() {
-            true => "it is empty, or ends too early".to_owned(),
-            false => format!(
+        let entry: Value = serde_json::from_str(text).map_err(|error| {
+            if error.is_eof() {
+                return "it is empty, or ends too early".to_owned();
+            }
+            format!(
                 "no JSON at line {}, column {}",
                 error.line(),
                 error.column()
-            ),
+            )
         })?;
         let text = |pointer: &str| {
             let value = entry.pointer(pointer).and_then(Value::as_str);
@@ -147,8 +128,8 @@ impl Entry {
             None => DateTime::from_str(expiration, Format::DateTimeWithOffset),
         };
         let expiry = expiry.ok().and_then(|time| SystemTime::try_from(time).ok());
-        let account = arn.split(':').nth(4);
-        let mut session = sts::session_of(
+        let account = Arn::parse(arn).map(|arn| arn.account);
+        let mut session = Session::new(
             text("/Credentials/AccessKeyId")?,
             text("/Credentials/SecretAccessKey")?,
             text("/Credentials/SessionToken")?,
@@ -156,15 +137,8 @@ impl Entry {
             account,
             Some(arn.into()),
         );
-        session.kept = true;
+        session.from_store = true;
         Ok(session)
-    }
-
-    /// Keeps a session for the next process. A failure only warns: the session is good.
-    pub(crate) fn write(&self, session: &Session) {
-        if let Err(error) = self.try_write(session) {
-            self.warn("cannot be written", &error.to_string());
-        }
     }
 
     fn try_write(&self, session: &Session) -> io::Result<()> {
@@ -188,48 +162,16 @@ impl Entry {
         Ok(())
     }
 
-    /// Waits until no other process fetches this entry, so that a person is asked for one code. The lock is
-    /// the operating system's: it goes with the process that holds it. Without one the session is fetched
-    /// all the same.
-    pub(crate) async fn lock(
-        &self,
-        asks_a_person: bool,
-        sleep: Option<&SharedAsyncSleep>,
-    ) -> Option<File> {
-        let opened = self.folder().and_then(|_| {
-            let mut options = OpenOptions::new();
-            options.create(true).truncate(false).write(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            options.open(self.file.with_extension("lock"))
-        });
-        let file = match opened {
-            Ok(file) => file,
-            Err(error) => {
-                self.warn("cannot be locked", &error.to_string());
-                return None;
-            }
-        };
-        let patience = match asks_a_person {
-            true => LOCK_PATIENCE_WITH_A_PERSON,
-            false => LOCK_PATIENCE,
-        };
-        let mut waited = Duration::ZERO;
-        loop {
-            match (file.try_lock(), sleep) {
-                (Ok(()), _) => return Some(file),
-                (Err(TryLockError::WouldBlock), Some(sleep)) if waited < patience => {
-                    sleep.sleep(LOCK_RETRY).await;
-                    waited += LOCK_RETRY;
-                }
-                (Err(error), _) => {
-                    self.warn("cannot be locked", &error.to_string());
-                    return None;
-                }
-            }
-        }
+    fn open_lock(&self) -> io::Result<File> {
+        self.folder()?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(self.file.with_extension("lock"))
     }
 
+    /// Returns the folder, after creating it if it is missing.
     fn folder(&self) -> io::Result<&Path> {
         let folder = self.file.parent().unwrap_or(Path::new("."));
         let mut builder = DirBuilder::new();
@@ -251,29 +193,96 @@ impl Entry {
     }
 }
 
+impl SessionStore for Entry {
+    fn read(&self, now: SystemTime, max_lifetime: Duration) -> Option<Session> {
+        let text = match std::fs::read_to_string(&self.file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                self.warn("cannot be read", &error.to_string());
+                return None;
+            }
+        };
+        match self.parse(&text) {
+            Ok(session) if session.expiry > now + max_lifetime + SKEW => {
+                self.warn("cannot be used", "its Expiration is too far in the future");
+                None
+            }
+            Ok(session) => Some(session).filter(|session| session.expiry > now + MIN_TIME_LEFT),
+            Err(reason) => {
+                self.warn("cannot be used", &reason);
+                None
+            }
+        }
+    }
+
+    /// A failure only logs a warning: the session is good.
+    fn write(&self, session: &Session) {
+        if let Err(error) = self.try_write(session) {
+            self.warn("cannot be written", &error.to_string());
+        }
+    }
+
+    /// The lock is the operating system's: it goes with the process that holds it.
+    fn lock<'a>(
+        &'a self,
+        is_interactive: bool,
+        sleep: &'a SharedAsyncSleep,
+    ) -> Pin<Box<dyn Future<Output = Option<StoreLock>> + Send + 'a>> {
+        Box::pin(async move {
+            let file = match self.open_lock() {
+                Ok(file) => file,
+                Err(error) => {
+                    self.warn("cannot be locked", &error.to_string());
+                    return None;
+                }
+            };
+            let timeout = if is_interactive {
+                INTERACTIVE_LOCK_TIMEOUT
+            } else {
+                LOCK_TIMEOUT
+            };
+            let mut waited = Duration::ZERO;
+            loop {
+                match file.try_lock() {
+                    Ok(()) => return Some(Box::new(file) as StoreLock),
+                    Err(TryLockError::WouldBlock) if waited < timeout => {
+                        sleep.sleep(LOCK_RETRY).await;
+                        waited += LOCK_RETRY;
+                    }
+                    Err(error) => {
+                        self.warn("cannot be locked", &error.to_string());
+                        return None;
+                    }
+                }
+            }
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_key_is_the_cli_s() {
+    fn the_key_is_that_of_the_cli() {
         let role_arn = "arn:aws:iam::222222222222:role/R";
-        let bare = Asked {
+        let bare = CacheKey {
             role_arn,
             session_name: None,
             external_id: None,
             serial: None,
             duration_seconds: None,
         };
-        let full = Asked {
+        let full = CacheKey {
             role_arn,
             session_name: Some("s"),
             external_id: Some("ext"),
             serial: Some("arn:aws:iam::111111111111:mfa/u"),
             duration_seconds: Some(3600),
         };
-        assert_eq!(bare.key(), "0c788b0dd5f46424edd2bd3998d91459fbeced05");
-        assert_eq!(full.key(), "3c40d7a56e64717e96741ea22bc5674ceeabe07b");
+        assert_eq!(bare.hash(), "0c788b0dd5f46424edd2bd3998d91459fbeced05");
+        assert_eq!(full.hash(), "3c40d7a56e64717e96741ea22bc5674ceeabe07b");
     }
 
     #[test]

@@ -1,0 +1,100 @@
+//! [`Arn`]: the one parser of Amazon Resource Names.
+
+/// `arn:<partition>:<service>:<region>:<account>:<resource>`, of any partition; see
+/// [AWS's page](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arn<'a> {
+    pub(crate) partition: &'a str,
+    pub(crate) service: &'a str,
+    pub(crate) region: &'a str,
+    pub(crate) account: &'a str,
+    /// Everything behind the account; may contain colons.
+    pub(crate) resource: &'a str,
+}
+
+impl<'a> Arn<'a> {
+    pub(crate) const EMPTY: Arn<'static> = Arn {
+        partition: "",
+        service: "",
+        region: "",
+        account: "",
+        resource: "",
+    };
+
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.splitn(6, ':');
+        let ("arn", partition) = (parts.next()?, parts.next()?) else {
+            return None;
+        };
+        let is_partition = partition.starts_with(|c: char| c.is_ascii_lowercase())
+            && partition
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        is_partition.then_some(())?;
+        Some(Self {
+            partition,
+            service: parts.next()?,
+            region: parts.next()?,
+            account: parts.next()?,
+            resource: parts.next()?,
+        })
+    }
+
+    /// The path, with both its slashes, and the name of an IAM role; the path of a role without one is
+    /// `/`.
+    pub(crate) fn role(&self) -> Option<(&'a str, &'a str)> {
+        let path_and_name = self.resource.strip_prefix("role")?;
+        if !path_and_name.starts_with('/') || self.service != "iam" || !self.region.is_empty() {
+            return None;
+        }
+        let name_at = path_and_name.rfind('/')? + 1;
+        Some(path_and_name.split_at(name_at))
+    }
+
+    /// The names of the role and of the session, where this is the ARN of a role's session. Such an ARN
+    /// leaves out the role's path.
+    pub(crate) fn assumed_role(&self) -> Option<(&'a str, &'a str)> {
+        let names = self.resource.strip_prefix("assumed-role/")?;
+        names.split_once('/').filter(|_| self.service == "sts")
+    }
+}
+
+/// Whether `text` has the 12 digits of an AWS account ID.
+pub(crate) fn is_account_id(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arn_is_parsed_into_its_parts_or_not_at_all() {
+        let arn = Arn::parse("arn:aws-us-gov:iam::222222222222:role/a/b/Name").unwrap();
+        assert_eq!((arn.partition, arn.account), ("aws-us-gov", "222222222222"));
+        assert_eq!(arn.role(), Some(("/a/b/", "Name")));
+        assert_eq!(arn.assumed_role(), None);
+        let arn = Arn::parse("arn:aws:iam::222222222222:role/Name").unwrap();
+        assert_eq!(arn.role(), Some(("/", "Name")));
+        let arn = Arn::parse("arn:aws:sts::222222222222:assumed-role/Name/session").unwrap();
+        assert_eq!(arn.assumed_role(), Some(("Name", "session")));
+        assert_eq!(arn.role(), None);
+        for not_a_role in [
+            "arn:aws:iam::1:user/u",
+            "arn:aws:iam::1:roles/R",
+            "arn:aws:iam:x:1:role/R",
+            "arn:aws:s3:::role/R",
+        ] {
+            assert_eq!(Arn::parse(not_a_role).unwrap().role(), None, "{not_a_role}");
+        }
+        for malformed in [
+            "",
+            "arn",
+            "arn:AWS:iam::1:role/R",
+            "arn::iam::1:role/R",
+            "arn:aws:iam::1",
+        ] {
+            assert_eq!(Arn::parse(malformed), None, "{malformed}");
+        }
+    }
+}

@@ -1,0 +1,727 @@
+//! [`CredentialsCache`]: keeps one set of credentials fresh. A caller looks them up; what it gets, by the
+//! time and by what is known, [`schedule`] decides; everything else here carries that out.
+//!
+//! Loads run in tasks of their own, one at a time a cache (*single flight*), and all who wait share the
+//! result. No lock is held across an await.
+
+mod schedule;
+
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::{ArcSwap, Guard};
+use aws_credential_types::Credentials;
+use aws_smithy_async::future::timeout::Timeout;
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
+use aws_smithy_async::time::SharedTimeSource;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use crate::error::{Error, ErrorKind};
+use crate::session::{Session, timestamp};
+
+use schedule::{
+    ABANDONED_LOAD_TIMEOUT, Cached, Decision, FailedAttempt, HEARTBEAT, Known, Window, decide,
+    may_invalidate, retry_wait, time_between,
+};
+
+/// What a cache loads.
+pub(crate) trait Load: Send + Sync + 'static {
+    /// Loads credentials anew. Runs in a task of its own, one at a time.
+    fn load(
+        &self,
+        reason: LoadReason,
+    ) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send + '_>>;
+
+    /// Whether a load now would ask a person something. The cache never does that by itself: it serves
+    /// what is cached until a caller waits for credentials.
+    fn is_interactive(&self) -> bool;
+
+    /// Creates this loader's error.
+    fn error(&self, kind: ErrorKind) -> Error;
+
+    /// Whether an error is this loader's, and not that of another that it asked.
+    fn is_own(&self, error: &Error) -> bool;
+}
+
+/// What a load is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LoadReason {
+    /// Whether a caller waits for it: then a person may be asked.
+    pub(crate) has_waiter: bool,
+    /// Whether a caller asked for new credentials: remembered failures do not count.
+    pub(crate) force: bool,
+    /// When the cached credentials expire; `None` where nothing is cached.
+    pub(crate) cached_until: Option<SystemTime>,
+}
+
+impl LoadReason {
+    /// A caller needs credentials.
+    pub(crate) const ON_DEMAND: Self = Self {
+        has_waiter: true,
+        force: false,
+        cached_until: None,
+    };
+    /// They are due, and no caller waits.
+    const BACKGROUND: Self = Self {
+        has_waiter: false,
+        ..Self::ON_DEMAND
+    };
+    /// A caller asks for new ones.
+    const FORCED: Self = Self {
+        force: true,
+        ..Self::ON_DEMAND
+    };
+
+    pub(crate) fn is_renewal(self) -> bool {
+        self.cached_until.is_some()
+    }
+
+    pub(crate) fn unforced(self) -> Self {
+        Self {
+            force: false,
+            ..self
+        }
+    }
+}
+
+/// A cheap-clone handle; dropping the last one ends the refresh timer.
+pub(crate) struct CredentialsCache<L>(Arc<Inner<L>>);
+
+struct Inner<L> {
+    loader: L,
+    time: SharedTimeSource,
+    sleep: SharedAsyncSleep,
+    /// Replaced as a whole, so that callers on many threads read it without a lock.
+    state: ArcSwap<State>,
+    /// Held while the state is replaced.
+    write_lock: Mutex<()>,
+}
+
+/// What [`CredentialsCache::lookup`] found.
+pub(crate) enum Lookup {
+    Ready(Result<Credentials, Error>),
+    /// Call [`CredentialsCache::get_or_load`].
+    Miss,
+}
+
+/// What is known of a cache from outside.
+pub(crate) struct Snapshot {
+    pub(crate) session: Option<Session>,
+    pub(crate) next_refresh: Option<SystemTime>,
+    pub(crate) is_expired: bool,
+    pub(crate) last_error: Option<Error>,
+}
+
+impl<L: Load> CredentialsCache<L> {
+    pub(crate) fn new(loader: L, time: SharedTimeSource, sleep: SharedAsyncSleep) -> Self {
+        Self(Arc::new(Inner {
+            loader,
+            time,
+            sleep,
+            state: ArcSwap::default(),
+            write_lock: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn loader(&self) -> &L {
+        &self.0.loader
+    }
+
+    /// The path of nearly every call: an atomic load, a look at the clock, a clone.
+    pub(crate) fn lookup(&self) -> Lookup {
+        let now = self.0.time.now();
+        let state = self.0.read();
+        match (self.0.decide(&state, now), &state.entry) {
+            (decision @ (Decision::Serve | Decision::ServeAndRefresh), Some(entry)) => {
+                if !entry.has_timer() && now < entry.window.expiry {
+                    self.start_timer();
+                }
+                if decision == Decision::ServeAndRefresh && state.load_in_flight(now).is_none() {
+                    self.refresh_in_background();
+                }
+                Lookup::Ready(Ok(entry.session.credentials.clone()))
+            }
+            (Decision::Fail, _) => match &state.failure {
+                Some(failure) => Lookup::Ready(Err(failure.error.clone())),
+                // Only a failure makes the decision to fail.
+                None => Lookup::Miss,
+            },
+            _ => Lookup::Miss,
+        }
+    }
+
+    /// Waits for the load in flight, or for a new one. Where that fails or takes long, the cached
+    /// credentials are returned, if they may still be good.
+    pub(crate) async fn get_or_load(&self, reason: LoadReason) -> Result<Credentials, Error> {
+        loop {
+            let (load, max_wait) = match self.join_or_start(reason) {
+                Admission::Served(result) => return self.serve(result),
+                Admission::Joined { load, max_wait } => (load, max_wait),
+            };
+            let result = match max_wait {
+                Some(max_wait) => {
+                    let timeout = self.0.sleep.sleep(max_wait);
+                    match (
+                        Timeout::new(self.await_load(load), timeout).await,
+                        self.cached(),
+                    ) {
+                        (Ok(result), _) => result,
+                        (Err(_), Some(credentials)) => return self.serve(Ok(credentials)),
+                        (Err(_), None) => continue,
+                    }
+                }
+                None => self.await_load(load).await,
+            };
+            match (result, self.cached()) {
+                (LoadResult::Done(Ok(())), Some(credentials)) => {
+                    return self.serve(Ok(credentials));
+                }
+                // The joined load was a background one and may not prompt; this caller may, so start
+                // another.
+                (LoadResult::Done(Err(error)), _)
+                    if error.is_interaction_required() && reason.has_waiter => {}
+                (LoadResult::Done(Err(error)), Some(credentials))
+                    if error.is_transient() || self.is_unexpired() =>
+                {
+                    return self.serve(Ok(credentials));
+                }
+                (LoadResult::Done(Err(error)), _) => return Err(error),
+                (LoadResult::NoRuntime, Some(credentials)) if self.is_unexpired() => {
+                    return Ok(credentials);
+                }
+                (LoadResult::NoRuntime, _) => {
+                    return Err(self.0.loader.error(ErrorKind::NoRuntime));
+                }
+                (LoadResult::Lost | LoadResult::Done(Ok(())), _) => {}
+            }
+        }
+    }
+
+    /// Loads now, whatever is cached; joins the load in flight if there is one.
+    pub(crate) async fn refresh(&self) -> Result<(), Error> {
+        loop {
+            // A forced load always joins or starts one.
+            let Admission::Joined { load, .. } = self.join_or_start(LoadReason::FORCED) else {
+                continue;
+            };
+            match self.await_load(load).await {
+                LoadResult::Done(Err(error)) if error.is_interaction_required() => {}
+                LoadResult::Done(result) => return result,
+                LoadResult::NoRuntime => return Err(self.0.loader.error(ErrorKind::NoRuntime)),
+                LoadResult::Lost => {}
+            }
+        }
+    }
+
+    /// Whether the cached credentials will do for a call that is made now.
+    pub(crate) fn is_fresh(&self) -> bool {
+        let now = self.0.time.now();
+        let state = self.0.read();
+        let entry = state.entry.as_ref();
+        entry.is_some_and(|entry| now < entry.window.mandatory && !entry.is_invalidated)
+    }
+
+    /// The cached credentials, valid or not.
+    pub(crate) fn cached(&self) -> Option<Credentials> {
+        let state = self.0.read();
+        Some(state.entry.as_ref()?.session.credentials.clone())
+    }
+
+    /// Marks credentials that STS has rejected; the next caller who needs some waits for others, and they
+    /// are served until those are there. Returns whether they may be to blame: not those that are new.
+    pub(crate) fn invalidate(&self, access_key_id: &str) -> bool {
+        let now = self.0.time.now();
+        let mut state = self.0.write();
+        let state = &mut *state;
+        match &mut state.entry {
+            Some(entry) if entry.session.access_key_id() == access_key_id => {
+                if !may_invalidate(entry.loaded_at, now) && !entry.session.from_store {
+                    return false;
+                }
+                entry.is_invalidated = true;
+                state.failure = None;
+                true
+            }
+            // They were replaced already.
+            _ => true,
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let now = self.0.time.now();
+        let state = self.0.read();
+        Snapshot {
+            session: state.entry.as_ref().map(|entry| entry.session.clone()),
+            next_refresh: state.due(),
+            is_expired: state
+                .entry
+                .as_ref()
+                .is_none_or(|entry| now >= entry.window.expiry),
+            last_error: state.failure.as_ref().map(|failure| failure.error.clone()),
+        }
+    }
+
+    /// Joins the load in flight, or starts one; unless, seen under the lock, none is needed any more.
+    fn join_or_start(&self, reason: LoadReason) -> Admission {
+        let now = self.0.time.now();
+        let mut state = self.0.write();
+        let mut max_wait = None;
+        if !reason.force {
+            match (self.0.decide(&state, now), &state.entry, &state.failure) {
+                (Decision::Fail, _, Some(failure)) => {
+                    return Admission::Served(Err(failure.error.clone()));
+                }
+                (Decision::Serve, Some(entry), _) => {
+                    return Admission::Served(Ok(entry.session.credentials.clone()));
+                }
+                // The refresh that is due is left to whoever looks the credentials up next.
+                (Decision::ServeAndRefresh, Some(entry), _) if reason.has_waiter => {
+                    return Admission::Served(Ok(entry.session.credentials.clone()));
+                }
+                (Decision::Wait(wait), ..) => max_wait = wait,
+                _ => {}
+            }
+        }
+        if let Some(load) = state.load_in_flight(now) {
+            let load = LoadFuture::Joined(load.result.clone());
+            return Admission::Joined { load, max_wait };
+        }
+        state.loads_started += 1;
+        let id = state.loads_started;
+        let (sender, result) = watch::channel(None);
+        let alive_at = Arc::new(Mutex::new(now));
+        state.in_flight = Some(InFlight {
+            id,
+            started_at: now,
+            alive_at: alive_at.clone(),
+            result: result.clone(),
+        });
+        let reason = LoadReason {
+            cached_until: state.entry.as_ref().map(|entry| entry.window.expiry),
+            ..reason
+        };
+        let inner = self.0.clone();
+        let task = Box::pin(async move {
+            let loaded = inner.load(reason, &alive_at).await;
+            let result = inner.complete(id, loaded);
+            sender.send_replace(Some(result));
+        });
+        let load = LoadFuture::Started { task, result };
+        Admission::Joined { load, max_wait }
+    }
+
+    /// Waits for a load's result, for as long as its runtime drives it.
+    async fn await_load(&self, load: LoadFuture) -> LoadResult {
+        let Ok(runtime) = Handle::try_current() else {
+            return LoadResult::NoRuntime;
+        };
+        let (mut receiver, is_own) = match load {
+            LoadFuture::Joined(receiver) => (receiver, false),
+            LoadFuture::Started { task, result } => {
+                // In a task: a caller that gives up must not cancel the load of others.
+                runtime.spawn(task);
+                (result, true)
+            }
+        };
+        let result = async { receiver.wait_for(Option::is_some).await.ok()?.clone() };
+        // The runtime that drives the load may stop: look again whether it does.
+        let timeout = self.0.sleep.sleep(ABANDONED_LOAD_TIMEOUT);
+        match Timeout::new(result, timeout).await {
+            Ok(Some(result)) => LoadResult::Done(result),
+            // This caller's own runtime is shutting down.
+            Ok(None) if is_own => LoadResult::NoRuntime,
+            Ok(None) => LoadResult::Lost,
+            Err(_) => {
+                // A sleep that returns at once must not keep the thread.
+                tokio::task::yield_now().await;
+                LoadResult::Lost
+            }
+        }
+    }
+
+    /// Starts the refresh timer when credentials are returned.
+    fn serve(&self, result: Result<Credentials, Error>) -> Result<Credentials, Error> {
+        if result.is_ok() {
+            self.start_timer();
+        }
+        result
+    }
+
+    fn is_unexpired(&self) -> bool {
+        let now = self.0.time.now();
+        let state = self.0.read();
+        let entry = state.entry.as_ref();
+        entry.is_some_and(|entry| now < entry.window.expiry)
+    }
+
+    fn refresh_in_background(&self) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if let Admission::Joined {
+            load: LoadFuture::Started { task, .. },
+            ..
+        } = self.join_or_start(LoadReason::BACKGROUND)
+        {
+            runtime.spawn(task);
+        }
+    }
+
+    /// Refreshes for the timer. Returns whether the timer has nothing more to do.
+    async fn refresh_for_timer(&self) -> bool {
+        match self.join_or_start(LoadReason::BACKGROUND) {
+            Admission::Served(_) => false,
+            Admission::Joined { load, .. } => match self.await_load(load).await {
+                LoadResult::Done(Ok(())) | LoadResult::NoRuntime => true,
+                LoadResult::Done(Err(error)) => error.is_interaction_required(),
+                LoadResult::Lost => false,
+            },
+        }
+    }
+
+    /// Starts the task that refreshes the cached credentials in their window, unless it runs.
+    fn start_timer(&self) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if self.0.loader.is_interactive() {
+            return;
+        }
+        let now = self.0.time.now();
+        let mut state = self.0.write();
+        if let Some(entry) = &mut state.entry
+            && !entry.has_timer()
+            && now < entry.window.expiry
+        {
+            let task = refresh_loop(Arc::downgrade(&self.0), self.0.sleep.clone());
+            entry.timer = Some(Arc::new(Timer(runtime.spawn(task).abort_handle())));
+        }
+    }
+}
+
+impl<L> Clone for CredentialsCache<L> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// How a caller takes part in a load.
+enum Admission {
+    /// Not at all: none is needed.
+    Served(Result<Credentials, Error>),
+    Joined {
+        load: LoadFuture,
+        max_wait: Option<Duration>,
+    },
+}
+
+enum LoadFuture {
+    Joined(watch::Receiver<Option<Result<(), Error>>>),
+    Started {
+        task: Pin<Box<dyn Future<Output = ()> + Send>>,
+        result: watch::Receiver<Option<Result<(), Error>>>,
+    },
+}
+
+enum LoadResult {
+    Done(Result<(), Error>),
+    /// The load was dropped with its runtime, or that may be driven no more.
+    Lost,
+    /// There is no runtime here, or it is shutting down.
+    NoRuntime,
+}
+
+impl<L: Load> Inner<L> {
+    fn decide(&self, state: &State, now: SystemTime) -> Decision {
+        let known = Known {
+            cached: state.entry.as_ref().map(|entry| Cached {
+                window: entry.window,
+                is_invalidated: entry.is_invalidated,
+            }),
+            failure: state.failure.as_ref().map(|failure| failure.attempt),
+            load_age: state
+                .load_in_flight(now)
+                .map(|load| time_between(now, load.started_at)),
+            // Costs a look at the parents, and makes no difference to fresh credentials.
+            is_interactive: state.entry.as_ref().is_some_and(|entry| {
+                (entry.is_invalidated || now >= entry.window.advisory)
+                    && self.loader.is_interactive()
+            }),
+        };
+        decide(known, now)
+    }
+
+    /// Loads, and shows while it does that its runtime drives it.
+    async fn load(
+        &self,
+        reason: LoadReason,
+        alive_at: &Mutex<SystemTime>,
+    ) -> Result<Session, Error> {
+        let mut load = pin!(catch_unwind(self.loader.load(reason)));
+        loop {
+            match Timeout::new(load.as_mut(), self.sleep.sleep(HEARTBEAT)).await {
+                Ok(Ok(loaded)) => return loaded,
+                Ok(Err(Panicked)) => return Err(self.loader.error(ErrorKind::Panicked)),
+                Err(_) => {
+                    *alive_at.lock().unwrap_or_else(PoisonError::into_inner) = self.time.now();
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    /// Puts a load's result where callers find it.
+    fn complete(&self, id: u64, loaded: Result<Session, Error>) -> Result<(), Error> {
+        let now = self.time.now();
+        let loaded = loaded.and_then(|session| {
+            if session.expiry > now {
+                return Ok(session);
+            }
+            let kind = ErrorKind::already_expired(session.expiry, now);
+            Err(self.loader.error(kind))
+        });
+        let mut state = self.write();
+        state.in_flight.take_if(|load| load.id == id);
+        if id < state.latest_success {
+            return loaded.map(drop);
+        }
+        match loaded {
+            Ok(session) => {
+                state.latest_success = id;
+                state.entry = Some(Entry {
+                    window: Window::new(now, session.expiry, fastrand::f64()),
+                    session,
+                    loaded_at: now,
+                    is_invalidated: false,
+                    timer: None,
+                });
+                state.failure = None;
+                Ok(())
+            }
+            // Nothing was tried; a caller that waits will.
+            Err(error) if error.is_interaction_required() => Err(error),
+            Err(error) => {
+                let window = state.entry.as_ref().map(|entry| entry.window);
+                let wait = match window {
+                    // The parent hop caches its own failures; don't cache them again here.
+                    None if !self.loader.is_own(&error) => Duration::ZERO,
+                    _ => retry_wait(window.as_ref(), error.is_transient(), now, fastrand::f64()),
+                };
+                state.failure = Some(Failure {
+                    error: error.clone(),
+                    attempt: FailedAttempt {
+                        is_transient: error.is_transient(),
+                        at: now,
+                        retry_at: now + wait,
+                    },
+                });
+                drop(state);
+                log_failure(&error, window, now, wait);
+                Err(error)
+            }
+        }
+    }
+
+    /// Time until the next refresh; `None` once expired, when callers trigger it.
+    fn due_in(&self) -> Option<Duration> {
+        let now = self.time.now();
+        let state = self.read();
+        if now >= state.entry.as_ref()?.window.expiry {
+            return None;
+        }
+        Some(state.due()?.duration_since(now).unwrap_or_default())
+    }
+
+    fn read(&self) -> Guard<Arc<State>> {
+        self.state.load()
+    }
+
+    fn write(&self) -> StateUpdate<'_> {
+        // Nothing that holds the lock panics half-way, so a poisoned one guards a good state.
+        let lock = self
+            .write_lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        StateUpdate {
+            _lock: lock,
+            current: &self.state,
+            state: self.state.load_full(),
+        }
+    }
+}
+
+fn log_failure(error: &Error, window: Option<Window>, now: SystemTime, wait: Duration) {
+    match window {
+        Some(window) => tracing::warn!(
+            target: "aws_role_chain",
+            error = %error.with_causes(),
+            expiry = %timestamp(window.expiry),
+            expired = now >= window.expiry,
+            retry_in_seconds = wait.as_secs(),
+            "refresh failed; the cached credentials are still served"
+        ),
+        None => tracing::debug!(
+            target: "aws_role_chain",
+            error = %error.with_causes(),
+            "no credentials"
+        ),
+    }
+}
+
+#[derive(Clone, Default)]
+struct State {
+    entry: Option<Entry>,
+    /// The last load's failure, if it failed.
+    failure: Option<Failure>,
+    in_flight: Option<InFlight>,
+    /// The loads started so far, and the last of them that brought credentials: the late result of an
+    /// abandoned load must not replace that of a later one.
+    loads_started: u64,
+    latest_success: u64,
+}
+
+impl State {
+    /// The load in flight, unless its runtime was dropped, or is driven no more.
+    fn load_in_flight(&self, now: SystemTime) -> Option<&InFlight> {
+        self.in_flight
+            .as_ref()
+            // An error means that the sender is gone: the task was dropped with its runtime.
+            .filter(|load| load.result.has_changed().is_ok() && !load.is_abandoned(now))
+    }
+
+    /// When the cached credentials are to be refreshed.
+    fn due(&self) -> Option<SystemTime> {
+        let advisory = self.entry.as_ref()?.window.advisory;
+        let retry_at = self
+            .failure
+            .as_ref()
+            .map(|failure| failure.attempt.retry_at);
+        Some(retry_at.map_or(advisory, |at| at.max(advisory)))
+    }
+}
+
+/// Cached credentials.
+#[derive(Clone)]
+struct Entry {
+    session: Session,
+    window: Window,
+    loaded_at: SystemTime,
+    /// STS has rejected them.
+    is_invalidated: bool,
+    /// Refreshes them in their window; started when they are first served, so that a cache nobody uses
+    /// stops calling STS.
+    timer: Option<Arc<Timer>>,
+}
+
+impl Entry {
+    fn has_timer(&self) -> bool {
+        // A timer that was dropped with its runtime counts as finished.
+        self.timer
+            .as_ref()
+            .is_some_and(|timer| !timer.0.is_finished())
+    }
+}
+
+/// Aborts its task when the credentials that it refreshes are replaced or dropped.
+struct Timer(AbortHandle);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[derive(Clone)]
+struct Failure {
+    error: Error,
+    attempt: FailedAttempt,
+}
+
+#[derive(Clone)]
+struct InFlight {
+    id: u64,
+    started_at: SystemTime,
+    /// When its runtime last drove it.
+    alive_at: Arc<Mutex<SystemTime>>,
+    result: watch::Receiver<Option<Result<(), Error>>>,
+}
+
+impl InFlight {
+    fn is_abandoned(&self, now: SystemTime) -> bool {
+        let alive_at = *self.alive_at.lock().unwrap_or_else(PoisonError::into_inner);
+        time_between(now, alive_at) >= ABANDONED_LOAD_TIMEOUT
+    }
+}
+
+/// A change of the state: made to a copy, and published when this is dropped.
+struct StateUpdate<'a> {
+    // Dropped first, and so never held while what was replaced is dropped.
+    _lock: MutexGuard<'a, ()>,
+    current: &'a ArcSwap<State>,
+    state: Arc<State>,
+}
+
+impl Deref for StateUpdate<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for StateUpdate<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        Arc::make_mut(&mut self.state)
+    }
+}
+
+impl Drop for StateUpdate<'_> {
+    fn drop(&mut self) {
+        self.state = self.current.swap(self.state.clone());
+    }
+}
+
+/// Refreshes the cached credentials in their window. Ends with success (the new credentials get a timer of
+/// their own when they are served), with expiry, or with the cache.
+async fn refresh_loop<L: Load>(cache: Weak<Inner<L>>, sleep: SharedAsyncSleep) {
+    loop {
+        let Some(inner) = cache.upgrade() else { return };
+        match inner.due_in() {
+            None => return,
+            Some(_) if inner.loader.is_interactive() => return,
+            Some(Duration::ZERO) => {
+                if CredentialsCache(inner).refresh_for_timer().await {
+                    return;
+                }
+            }
+            Some(wait) => {
+                drop(inner);
+                sleep.sleep(wait).await;
+            }
+        }
+        // A sleep that returns at once must not keep the thread.
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(crate) struct Panicked;
+
+/// Turns a panic in somebody else's provider into an error: its waiters must not hang.
+pub(crate) async fn catch_unwind<F: Future>(future: F) -> Result<F::Output, Panicked> {
+    let mut future = pin!(future);
+    std::future::poll_fn(move |context| {
+        // The future is never polled again after a panic, so what it leaves broken is not seen.
+        match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(_) => Poll::Ready(Err(Panicked)),
+        }
+    })
+    .await
+}

@@ -1,0 +1,409 @@
+//! When cached credentials are refreshed, who waits for it and how long failures are remembered: pure
+//! functions, and every number of the cache.
+//!
+//! The rules are AWS's cross-SDK refresh behaviour of 2026; the crate's front page says where they differ.
+
+use std::time::{Duration, SystemTime};
+
+/// How long before expiry credentials of this lifetime are due for a refresh.
+fn advisory_window(lifetime: Duration) -> Duration {
+    match lifetime {
+        _ if lifetime <= minutes(20) => minutes(5),
+        _ if lifetime < minutes(90) => minutes(15),
+        _ => minutes(60),
+    }
+}
+
+/// How long before expiry callers wait for that refresh.
+const MANDATORY_WINDOW: Duration = minutes(1);
+
+/// The wait after a failed refresh: a quarter of the time left, within these.
+const SHORTEST_RETRY: Duration = Duration::from_secs(10);
+const LONGEST_RETRY: Duration = minutes(5);
+/// However short the time, one retry is made this long before expiry.
+const LAST_RETRY: Duration = Duration::from_secs(1);
+/// The wait with nothing cached: callers that loop must not flood STS.
+const COLD_RETRY: Duration = Duration::from_secs(1);
+/// How long a failure that a retry cannot cure answers later calls.
+const NEGATIVE_CACHE_TTL: Duration = Duration::from_secs(5);
+
+/// How long callers wait for a load while credentials are cached, counted from its beginning.
+const MAX_WAIT_WITH_CACHED: Duration = Duration::from_secs(5);
+
+/// How often a load shows that its runtime drives it, and after what time without such a sign it counts as
+/// abandoned. Every part of a load has a timeout of its own, except what asks a person, so a load whose
+/// runtime drives it ends.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
+pub(super) const ABANDONED_LOAD_TIMEOUT: Duration = minutes(1);
+
+/// Credentials newer than this are not invalidated: a fresh session would be rejected, too.
+const MIN_AGE_TO_INVALIDATE: Duration = minutes(1);
+
+const fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(60 * minutes)
+}
+
+/// When to refresh one set of credentials.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Window {
+    /// From here on one refresh runs in the background.
+    pub(super) advisory: SystemTime,
+    /// From here on callers wait for it.
+    pub(super) mandatory: SystemTime,
+    pub(super) expiry: SystemTime,
+}
+
+impl Window {
+    /// Places the window. A `jitter` in 0..1 spreads its start over the first half, so that a fleet, or the
+    /// tenants of one hub, do not refresh together.
+    pub(super) fn new(now: SystemTime, expiry: SystemTime, jitter: f64) -> Self {
+        let lifetime = expiry.duration_since(now).unwrap_or_default();
+        // STS gives 900 s or more, other servers may give seconds. Never refresh at once.
+        let advisory = advisory_window(lifetime).min(lifetime / 4 * 3);
+        let mandatory = MANDATORY_WINDOW.min(lifetime / 4);
+        Self {
+            advisory: expiry - advisory.mul_f64(1.0 - jitter / 2.0),
+            mandatory: expiry - mandatory,
+            expiry,
+        }
+    }
+}
+
+/// What is known when a caller asks for credentials.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Known {
+    pub(super) cached: Option<Cached>,
+    /// The last load's failure.
+    pub(super) failure: Option<FailedAttempt>,
+    /// How long ago the load in flight began. An abandoned load counts as none.
+    pub(super) load_age: Option<Duration>,
+    /// Whether a load would ask a person.
+    pub(super) is_interactive: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Cached {
+    pub(super) window: Window,
+    /// STS has rejected the credentials.
+    pub(super) is_invalidated: bool,
+}
+
+/// A failed load, and how long it answers for later ones.
+#[derive(Clone, Copy)]
+pub(super) struct FailedAttempt {
+    pub(super) is_transient: bool,
+    pub(super) at: SystemTime,
+    pub(super) retry_at: SystemTime,
+}
+
+impl FailedAttempt {
+    /// Whether no retry is due. A failure from the future is one from before the clock was set back.
+    pub(super) fn is_resting(&self, now: SystemTime) -> bool {
+        (self.at..self.retry_at).contains(&now)
+    }
+}
+
+/// What a caller gets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Decision {
+    /// The cached credentials.
+    Serve,
+    /// The cached credentials, while one refresh runs in the background.
+    ServeAndRefresh,
+    /// The result of the load in flight, or of a new one; the cached credentials after this long.
+    Wait(Option<Duration>),
+    /// The last load's failure.
+    Fail,
+}
+
+pub(super) fn decide(known: Known, now: SystemTime) -> Decision {
+    let resting = known.failure.filter(|failure| failure.is_resting(now));
+    let Some(Cached {
+        window,
+        is_invalidated,
+    }) = known.cached
+    else {
+        return match resting {
+            Some(_) => Decision::Fail,
+            None => Decision::Wait(None),
+        };
+    };
+    let is_expired = now >= window.expiry;
+    if let Some(failure) = resting {
+        // After expiry the service decides on the cached credentials, unless STS itself has said no.
+        return if is_expired && !failure.is_transient {
+            Decision::Fail
+        } else {
+            Decision::Serve
+        };
+    }
+    if is_invalidated || is_expired || (known.is_interactive && now >= window.mandatory) {
+        return wait(known, is_expired);
+    }
+    // A person is not asked in the background.
+    if now < window.advisory || known.is_interactive {
+        return Decision::Serve;
+    }
+    // After a refresh that failed, waiting for the next is likely in vain.
+    if now < window.mandatory || known.failure.is_some() {
+        return Decision::ServeAndRefresh;
+    }
+    wait(known, is_expired)
+}
+
+/// Waits by the age of the load: callers with cached credentials stop waiting for one that takes long,
+/// whoever has waited for it before.
+fn wait(known: Known, is_expired: bool) -> Decision {
+    if known.is_interactive && is_expired {
+        // A person's answer takes as long as it takes.
+        return Decision::Wait(None);
+    }
+    match MAX_WAIT_WITH_CACHED.checked_sub(known.load_age.unwrap_or_default()) {
+        Some(left) if !left.is_zero() => Decision::Wait(Some(left)),
+        _ => Decision::Serve,
+    }
+}
+
+/// How long after a failed load the next is due; `cached` where credentials are. A `jitter` in 0..1 spreads
+/// retries over the last fifth of the wait.
+pub(super) fn retry_wait(
+    cached: Option<&Window>,
+    is_transient: bool,
+    now: SystemTime,
+    jitter: f64,
+) -> Duration {
+    let left = cached.and_then(|window| window.expiry.duration_since(now).ok());
+    let wait = match left {
+        Some(left) => {
+            let wait = (left / 4).clamp(SHORTEST_RETRY, LONGEST_RETRY);
+            match left.checked_sub(LAST_RETRY) {
+                // STS may have come back by then.
+                Some(last) if wait > last && last > Duration::ZERO => return last,
+                _ => wait,
+            }
+        }
+        None if !is_transient => NEGATIVE_CACHE_TTL,
+        None if cached.is_some() => SHORTEST_RETRY,
+        None => COLD_RETRY,
+    };
+    wait.mul_f64(1.0 - jitter / 5.0)
+}
+
+/// Whether credentials that STS has rejected are old enough to be blamed for it. Those loaded in the future
+/// are from before the clock was set back.
+pub(super) fn may_invalidate(loaded_at: SystemTime, now: SystemTime) -> bool {
+    !(loaded_at..loaded_at + MIN_AGE_TO_INVALIDATE).contains(&now)
+}
+
+/// The time between two moments, in whichever order: a clock may be set back.
+pub(super) fn time_between(a: SystemTime, b: SystemTime) -> Duration {
+    a.duration_since(b)
+        .or_else(|_| b.duration_since(a))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
+    }
+
+    /// Failed at `at` seconds, with a retry due at `retry_at`.
+    fn failure(is_transient: bool, failed: u64, retry_at: u64) -> Option<FailedAttempt> {
+        Some(FailedAttempt {
+            is_transient,
+            at: at(failed),
+            retry_at: at(retry_at),
+        })
+    }
+
+    fn known(window: Option<Window>, failure: Option<FailedAttempt>) -> Known {
+        Known {
+            cached: window.map(|window| Cached {
+                window,
+                is_invalidated: false,
+            }),
+            failure,
+            ..Known::default()
+        }
+    }
+
+    const WAIT: Decision = Decision::Wait(Some(MAX_WAIT_WITH_CACHED));
+    const WAIT_FOR_THE_RESULT: Decision = Decision::Wait(None);
+
+    #[test]
+    fn what_a_caller_gets_depends_on_the_window_the_last_failure_and_the_time() {
+        use Decision::*;
+        let window = Some(Window {
+            advisory: at(2700),
+            mandatory: at(3540),
+            expiry: at(3600),
+        });
+        let (down, denied) = (true, false);
+        let cases = [
+            // Nothing cached.
+            (None, None, 0, WAIT_FOR_THE_RESULT),
+            (None, failure(denied, 0, 5), 4, Fail),
+            (None, failure(denied, 0, 5), 5, WAIT_FOR_THE_RESULT),
+            (None, failure(down, 0, 0), 0, WAIT_FOR_THE_RESULT),
+            // Fresh.
+            (window, None, 2699, Serve),
+            (window, failure(denied, 100, 400), 500, Serve),
+            // Advisory.
+            (window, None, 2700, ServeAndRefresh),
+            (window, failure(down, 2700, 2925), 2924, Serve),
+            (window, failure(denied, 2700, 2925), 2924, Serve),
+            (window, failure(down, 2700, 2925), 2925, ServeAndRefresh),
+            // Mandatory: wait, unless that was tried in vain.
+            (window, None, 3540, WAIT),
+            (window, None, 3599, WAIT),
+            (window, failure(down, 3530, 3545), 3540, Serve),
+            (window, failure(down, 3530, 3545), 3545, ServeAndRefresh),
+            (window, failure(denied, 3530, 3545), 3545, ServeAndRefresh),
+            // Expired.
+            (window, None, 3600, WAIT),
+            (window, failure(down, 3600, 3610), 3609, Serve),
+            (window, failure(down, 3600, 3610), 3610, WAIT),
+            (window, failure(denied, 3600, 3605), 3604, Fail),
+            (window, failure(denied, 3600, 3605), 3605, WAIT),
+            // The clock was set back past the failure.
+            (window, failure(down, 3590, 3605), 2800, ServeAndRefresh),
+            (None, failure(denied, 3590, 3605), 2800, WAIT_FOR_THE_RESULT),
+        ];
+        for (i, (window, failure, now, expected)) in cases.into_iter().enumerate() {
+            let decision = decide(known(window, failure), at(now));
+            assert_eq!(decision, expected, "case {i}, at {now}");
+        }
+    }
+
+    #[test]
+    fn a_person_is_asked_only_while_a_caller_waits() {
+        let window = Window {
+            advisory: at(2700),
+            mandatory: at(3540),
+            expiry: at(3600),
+        };
+        let down = failure(true, 2700, 2925);
+        for (failure, now, expected) in [
+            (None, 2700, Decision::Serve),
+            (down, 2925, Decision::Serve),
+            (None, 3540, WAIT),
+            (down, 3540, WAIT),
+            (None, 3600, WAIT_FOR_THE_RESULT),
+        ] {
+            let known = Known {
+                is_interactive: true,
+                ..known(Some(window), failure)
+            };
+            assert_eq!(decide(known, at(now)), expected, "at {now}");
+        }
+    }
+
+    #[test]
+    fn callers_wait_for_a_load_by_its_age_and_then_go_on_with_what_is_cached() {
+        let window = Window::new(at(0), at(3600), 0.0);
+        for (cached, now) in [(Some(window), 3599), (Some(window), 3700)] {
+            for (age, expected) in [
+                (0, WAIT),
+                (2, Decision::Wait(Some(3 * SECOND))),
+                (5, Decision::Serve),
+                (3600, Decision::Serve),
+            ] {
+                let known = Known {
+                    load_age: Some(age * SECOND),
+                    ..known(cached, None)
+                };
+                assert_eq!(decide(known, at(now)), expected, "age {age}, at {now}");
+            }
+        }
+        let cold = Known {
+            load_age: Some(3600 * SECOND),
+            ..Known::default()
+        };
+        assert_eq!(decide(cold, at(0)), WAIT_FOR_THE_RESULT);
+    }
+
+    #[test]
+    fn invalidated_credentials_are_loaded_anew_and_served_while_that_fails() {
+        let of = |failure: Option<FailedAttempt>| {
+            let cached = Cached {
+                window: Window::new(at(0), at(3600), 0.0),
+                is_invalidated: true,
+            };
+            let known = Known {
+                cached: Some(cached),
+                failure,
+                ..Known::default()
+            };
+            decide(known, at(10))
+        };
+        assert_eq!(of(None), WAIT);
+        assert_eq!(of(failure(true, 5, 20)), Decision::Serve);
+        assert_eq!(of(failure(true, 5, 10)), WAIT);
+    }
+
+    #[test]
+    fn a_window_opens_by_lifetime_and_jitter() {
+        // Lifetime; jitter; seconds before expiry of the advisory and the mandatory window.
+        let cases = [
+            (900, 0.0, 300, 60),
+            (900, 1.0, 150, 60),
+            (1200, 0.0, 300, 60),
+            (1201, 0.0, 900, 60),
+            (3600, 0.0, 900, 60),
+            (3600, 0.5, 675, 60),
+            (5399, 0.0, 900, 60),
+            (5400, 0.0, 3600, 60),
+            (43_200, 1.0, 1800, 60),
+            // From no service of AWS's, but never due at once.
+            (100, 0.0, 75, 25),
+            (4, 0.0, 3, 1),
+        ];
+        for (lifetime, jitter, advisory, mandatory) in cases {
+            let expiry = at(lifetime);
+            let expected = Window {
+                advisory: expiry - advisory * SECOND,
+                mandatory: expiry - mandatory * SECOND,
+                expiry,
+            };
+            assert_eq!(Window::new(at(0), expiry, jitter), expected, "{lifetime}");
+        }
+    }
+
+    #[test]
+    fn the_wait_after_a_failure_shrinks_as_expiry_nears() {
+        let window = Window::new(at(0), at(3600), 0.0);
+        let wait = |left: u64, jitter| retry_wait(Some(&window), true, at(3600 - left), jitter);
+        for (left, seconds) in [
+            (3600, 300),
+            (900, 225),
+            (100, 25),
+            (40, 10),
+            (12, 10),
+            // The last retry, a second before expiry.
+            (11, 10),
+            (10, 9),
+            (2, 1),
+            (1, 10),
+            (0, 10),
+        ] {
+            assert_eq!(wait(left, 0.0), seconds * SECOND, "{left} s left");
+        }
+        assert_eq!(wait(100, 1.0), 20 * SECOND);
+        let expired = at(4000);
+        assert_eq!(
+            retry_wait(Some(&window), true, expired, 0.0),
+            SHORTEST_RETRY
+        );
+        assert_eq!(
+            retry_wait(Some(&window), false, expired, 0.0),
+            NEGATIVE_CACHE_TTL
+        );
+        assert_eq!(retry_wait(None, false, expired, 0.0), NEGATIVE_CACHE_TTL);
+        assert_eq!(retry_wait(None, true, expired, 0.0), COLD_RETRY);
+    }
+}

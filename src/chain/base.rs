@@ -1,0 +1,81 @@
+//! [`Base`]: what the base config gives to all hops and forks of a chain.
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_smithy_async::future::timeout::Timeout;
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::time::SharedTimeSource;
+use aws_types::SdkConfig;
+
+use crate::error::{BoxError, Error, ErrorKind, Operation, SourceFailure, Violation};
+use crate::sts::Sts;
+
+/// How long the base config's provider may take, or the provider of a token. The SDK's own cache gives a
+/// provider some twenty seconds; a sign-in in a browser takes longer, and a provider that hangs must not
+/// hang for ever.
+pub(super) const SOURCE_TIMEOUT: Duration = Duration::from_secs(120);
+
+pub(crate) struct Base {
+    pub(crate) config: SdkConfig,
+    /// `None` only where a chain starts with a token.
+    source: Option<SharedCredentialsProvider>,
+    pub(super) time: SharedTimeSource,
+    pub(super) sleep: SharedAsyncSleep,
+    pub(super) sts: Sts,
+}
+
+impl Base {
+    /// Takes what a chain needs that starts with the config's credentials.
+    pub(crate) fn with_source(config: &SdkConfig) -> Result<Self, Error> {
+        if config.credentials_provider().is_none() {
+            let rule = "must be set, as aws_config::load_defaults does: its credentials assume the \
+                        first role";
+            let violation = Violation::new("credentials_provider", rule, None);
+            return Err(violation.into_error(Operation::CheckBase));
+        }
+        Ok(Self::without_source(config))
+    }
+
+    /// Takes what a chain needs that starts with a token.
+    pub(crate) fn without_source(config: &SdkConfig) -> Self {
+        let tokio = || SharedAsyncSleep::new(TokioSleep::new());
+        let sleep = config.sleep_impl().unwrap_or_else(tokio);
+        Self {
+            source: config.credentials_provider(),
+            time: config.time_source().unwrap_or_default(),
+            sts: Sts::new(config.clone(), sleep.clone()),
+            sleep,
+            config: config.clone(),
+        }
+    }
+
+    /// Asks the config's provider for its credentials. The failure says what kind it is, and may have a
+    /// source.
+    pub(super) async fn source_credentials(
+        &self,
+    ) -> Result<Credentials, (ErrorKind, Option<BoxError>)> {
+        let Some(source) = &self.source else {
+            // Only a chain that starts with a token has none, and asks for none.
+            return Err((ErrorKind::Source(SourceFailure::NotLoaded), None));
+        };
+        match self.with_source_timeout(source.provide_credentials()).await {
+            Some(Ok(credentials)) => Ok(credentials),
+            Some(Err(error)) => Err((
+                ErrorKind::Source(SourceFailure::from(&error)),
+                Some(error.into()),
+            )),
+            None => Err((
+                ErrorKind::Source(SourceFailure::TimedOut(SOURCE_TIMEOUT)),
+                None,
+            )),
+        }
+    }
+
+    /// Waits for somebody else's provider; `None` where that takes too long.
+    pub(super) async fn with_source_timeout<F: Future>(&self, provider: F) -> Option<F::Output> {
+        let timeout = self.sleep.sleep(SOURCE_TIMEOUT);
+        Timeout::new(provider, timeout).await.ok()
+    }
+}

@@ -1,0 +1,426 @@
+//! [`RoleChain::diagnose`]: walks a chain with real calls, hop by hop (feature `policy`).
+#![cfg(feature = "policy")]
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use serde_json::Value;
+
+use super::RoleChain;
+use super::hop::{Hop, HopCache, Target};
+use super::policies::{HopPolicies, Principal};
+use crate::cache::{Panicked, catch_unwind};
+use crate::error::{Error, ErrorKind, Operation};
+use crate::request::{CallerKind, RequestSummary};
+use crate::sts::{DenyingPolicy, denying_policy};
+
+impl RoleChain {
+    /// Walks the chain with real calls and reports what came of each: whose the source credentials are
+    /// (GetCallerIdentity, which needs no permission), then each hop assumed and asked the same, up to the
+    /// first failure. For a person who asks why it does not work, or whether it will.
+    ///
+    /// Each hop is [refreshed](Self::refresh), so a code is asked for where one is needed, and the cached
+    /// credentials stay where a hop is refused. What comes back is this chain's from then on. The source's
+    /// provider, or that of a web identity's token, is asked twice.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(chain: aws_role_chain::RoleChain) {
+    /// let diagnosis = chain.diagnose().await;
+    /// println!("{diagnosis}");
+    /// if let Some(policies) = diagnosis.policies() {
+    ///     // If the request is right; else change that, not the policy.
+    ///     println!("this would allow it:\n{}", policies.trust_policy);
+    /// }
+    /// # }
+    /// ```
+    pub async fn diagnose(&self) -> Diagnosis {
+        let hops = self.hops();
+        let mut diagnosis = Diagnosis {
+            chain_len: self.hop().number,
+            steps: Vec::new(),
+            not_tried: Vec::new(),
+            policies: None,
+        };
+        // A cached source has no region of its own, so the first hop behind it asks whose it is.
+        let asking = hops.iter().find(|hop| hop.loader().number > 0);
+        let asking = asking.unwrap_or(&hops[0]).loader();
+        let mut caller = match source_step(hops[0], asking).await {
+            Some(outcome) => diagnosis.add(outcome),
+            None => None,
+        };
+        for hop in hops.into_iter().filter(|hop| hop.loader().number > 0) {
+            if diagnosis.is_ok() {
+                caller = diagnosis.add(hop_step(hop, caller.as_ref()).await);
+            } else {
+                diagnosis.not_tried.push(title(&hop.loader().summary()));
+            }
+        }
+        diagnosis.policies = self.suggest_policies(&diagnosis.steps);
+        diagnosis
+    }
+
+    /// The policies of the hop that was denied, if policies are what it lacks, or why there are none.
+    fn suggest_policies(&self, steps: &[DiagnosisStep]) -> Option<Result<HopPolicies, String>> {
+        let (last, before) = steps.split_last()?;
+        let error = last.error.as_ref()?;
+        let message = error.message().unwrap_or_default();
+        let is_about_policies = error.is_access_denied()
+            && error.role_arn().is_some()
+            && !error.is_mfa_failure()
+            && !message.contains("MultiFactorAuthentication failed")
+            && !message.contains("by root accounts");
+        if !is_about_policies {
+            return None;
+        }
+        if message.contains("explicit deny") {
+            let reason = "a policy denies it, and no other policy can allow what one denies";
+            return Some(Err(reason.to_owned()));
+        }
+        if let Some(DenyingPolicy::Other(policy)) = denying_policy(message) {
+            return Some(Err(format!(
+                "the {policy} must allow it, and neither of the two policies is that"
+            )));
+        }
+        let mut requests = self.role_requests().into_iter();
+        let request = requests.find(|request| request.hop == last.hop)?;
+        let principal = match request.caller {
+            // Whoever starts the chain, here it is a role that is denied.
+            CallerKind::Role(_) => None,
+            CallerKind::Base => Some(Principal::arn(before.first()?.arn.as_deref()?)),
+            CallerKind::Saml(_) => Some(Principal::saml()),
+            CallerKind::WebIdentity => {
+                let claims = last.claims.as_ref()?;
+                Some(Principal::web_identity(
+                    &claims.issuer,
+                    &claims.audience,
+                    &claims.subject,
+                ))
+            }
+        };
+        let policies = match principal {
+            None => Principal::arn("").policies(&request).ok()?,
+            Some(principal) => match self.policies(principal) {
+                Ok(policies) => policies.into_iter().find(|hop| hop.hop == last.hop)?,
+                Err(error) => return Some(Err(error.to_string())),
+            },
+        };
+        let action = message.split("perform: ").nth(1);
+        let action = action.and_then(|rest| rest.split_whitespace().next());
+        Some(match action {
+            Some(action) if !policies.trust_policy.compact().contains(action) => Err(format!(
+                "{action} is for tags or an identity that the source's session brings along, which this \
+                 chain does not know: allow it to {} on both sides",
+                policies.caller
+            )),
+            _ => Ok(policies),
+        })
+    }
+}
+
+/// A step, and the credentials that came of it.
+type StepOutcome = (DiagnosisStep, Option<Credentials>);
+
+/// `None` where the chain starts with a token.
+async fn source_step(first: &HopCache, asking: &Hop) -> Option<StepOutcome> {
+    let hop = first.loader();
+    let started = asking.now();
+    let loaded = match &hop.target {
+        // What it caches is what its roles are assumed with.
+        Target::Source => match first.refresh().await {
+            Ok(()) => Ok(first.snapshot().session?.credentials),
+            Err(error) => Err(error),
+        },
+        Target::WebIdentity { .. } | Target::Saml { .. } => return None,
+        Target::Role { .. } | Target::SessionToken(_) => {
+            let loaded = catch_unwind(hop.source_credentials()).await;
+            loaded.unwrap_or_else(|Panicked| Err(hop.error_of(ErrorKind::Panicked)))
+        }
+    };
+    let title = "source credentials".to_owned();
+    let mut step = DiagnosisStep::new(title, 0, started, asking.now());
+    let credentials = loaded.map_err(|error| step.error = Some(error)).ok();
+    step.ask_identity(asking, credentials.as_ref()).await;
+    Some((step, credentials))
+}
+
+async fn hop_step(cache: &HopCache, caller: Option<&Credentials>) -> StepOutcome {
+    let hop = cache.loader();
+    let started = hop.now();
+    let mut refreshed = cache.refresh().await;
+    let is_stored = |session: &crate::session::Session| session.from_store;
+    if refreshed.is_ok() && cache.snapshot().session.as_ref().is_some_and(is_stored) {
+        // What STS says today may differ from what is in the store.
+        refreshed = cache.refresh().await;
+    }
+    let summary = hop.summary();
+    let mut step = DiagnosisStep::new(title(&summary), hop.number, started, hop.now());
+    step.role_arn = hop.role_arn().map(|arn| arn.to_string());
+    step.asked = asked(&summary);
+    step.claims = hop.claims().await;
+    if let Some(claims) = &step.claims {
+        step.asked.extend([
+            ("token's issuer", claims.issuer.clone()),
+            ("its audience", claims.audience.clone()),
+            ("its subject", claims.subject.clone()),
+        ]);
+    }
+    let is_temporary = caller.is_some_and(|caller| caller.session_token().is_some());
+    step.is_chained = is_temporary && step.role_arn.is_some();
+    step.duration = hop.duration();
+    step.max_lifetime = hop.max_lifetime();
+    let refreshed = refreshed.map_err(|error| step.error = Some(error)).ok();
+    let session = refreshed.and_then(|()| cache.snapshot().session);
+    let credentials = session.map(|session| session.credentials);
+    step.ask_identity(hop, credentials.as_ref()).await;
+    (step, credentials)
+}
+
+fn title(summary: &RequestSummary<'_>) -> String {
+    let operation = summary.operation.name();
+    match summary.role {
+        Some(_) => format!("{operation} {}", summary.role_arn()),
+        None => operation.to_owned(),
+    }
+}
+
+/// What is asked for, as a report shows it: name and value.
+fn asked(summary: &RequestSummary<'_>) -> Vec<(&'static str, String)> {
+    let mut asked = vec![("region", summary.region.clone())];
+    let parameters = summary.role.map(|role| role.role().parameters());
+    for parameter in parameters.into_iter().flatten() {
+        let inherited = &summary.inherited;
+        match parameter.field {
+            // An assertion has a name for the session itself.
+            "session_name" if summary.operation == Operation::AssumeRoleWithSaml => continue,
+            // The report has a line of its own for what was asked and what came back.
+            "duration" => continue,
+            "external_id"
+                if parameter.shown.is_none() && summary.operation == Operation::AssumeRole =>
+            {
+                asked.push((parameter.label, "sent: no".to_owned()));
+            }
+            "source_identity" if parameter.shown.is_none() => {
+                let inherited = inherited.source_identity;
+                asked.extend(
+                    inherited.map(|identity| (parameter.label, format!("{identity} (inherited)"))),
+                );
+            }
+            _ => asked.extend(parameter.shown.map(|shown| (parameter.label, shown))),
+        }
+        if parameter.field == "tag" && !inherited.transitive_keys.is_empty() {
+            asked.push(("inherited tags", inherited.transitive_keys.join(", ")));
+        }
+    }
+    if let (None, Some(serial)) = (summary.role, summary.mfa_serial) {
+        asked.push(("MFA device", serial.to_owned()));
+    }
+    asked
+}
+
+/// The outcome of each hop of a chain; see [`RoleChain::diagnose`].
+///
+/// `Display` is a report for a terminal: for each hop who asked, what for, and what came back; on a failure
+/// the error with its advice, and the two policies that would allow the call. Neither it nor `Debug`
+/// contains a secret key, a session token or an MFA code; the external ID is in the trust policy, and
+/// nowhere else.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(chain: aws_role_chain::RoleChain) -> Result<(), aws_role_chain::Error> {
+/// let diagnosis = chain.diagnose().await;
+/// for step in diagnosis.steps() {
+///     println!("hop {}: {:?}", step.hop, step.arn);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Diagnosis {
+    pub(super) chain_len: usize,
+    pub(super) steps: Vec<DiagnosisStep>,
+    pub(super) not_tried: Vec<String>,
+    pub(super) policies: Option<Result<HopPolicies, String>>,
+}
+
+impl Diagnosis {
+    /// Returns whether every call succeeded.
+    pub fn is_ok(&self) -> bool {
+        self.error().is_none()
+    }
+
+    /// Returns the first failure, with advice.
+    pub fn error(&self) -> Option<&Error> {
+        self.steps.last()?.error.as_ref()
+    }
+
+    /// Returns what was tried, in order: the source credentials, unless the chain starts with a token, and
+    /// the hops.
+    pub fn steps(&self) -> &[DiagnosisStep] {
+        &self.steps
+    }
+
+    /// Returns the two policies that allow the refused hop, where policies are what it may lack
+    /// (`AccessDenied`) and STS says who starts the chain. Of a source that is a role's session, the
+    /// role's path is not known: see [`Principal::arn`](crate::policy::Principal::arn).
+    ///
+    /// They allow what this chain asked for. Where that was wrong, such as an external ID that is not the
+    /// one that the role's owner gave out, change the request, not the policy.
+    pub fn policies(&self) -> Option<&HopPolicies> {
+        self.policies.as_ref()?.as_ref().ok()
+    }
+
+    fn add(&mut self, (mut step, credentials): StepOutcome) -> Option<Credentials> {
+        let chain_len = self.chain_len;
+        step.error = step.error.map(|error| error.with_chain_len(chain_len));
+        self.steps.push(step);
+        credentials
+    }
+}
+
+/// One step of a [`Diagnosis`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn example(step: &aws_role_chain::DiagnosisStep) {
+/// match (&step.arn, &step.error) {
+///     (Some(arn), _) => println!("hop {} is {arn}, after {} ms", step.hop, step.took.as_millis()),
+///     (None, Some(error)) => println!("hop {}: {error}", step.hop),
+///     (None, None) => {}
+/// }
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DiagnosisStep {
+    /// The hop's place in the chain, from 1; 0 for the source credentials.
+    pub hop: usize,
+    /// The role's ARN; `None` for a session token and the source.
+    pub role_arn: Option<String>,
+    /// What was asked for, as the report shows it: name and value. No secret is among them.
+    pub asked: Vec<(&'static str, String)>,
+    /// How long a session was asked for; `None` for STS's default.
+    pub duration: Option<Duration>,
+    /// Whether it is role chaining, because temporary credentials signed: then a session lasts
+    /// [an hour at most](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-role-chaining).
+    pub is_chained: bool,
+    /// The access key ID that came back.
+    pub access_key_id: Option<String>,
+    /// When it expires; `None` also for long-term keys.
+    pub expiry: Option<SystemTime>,
+    /// Whose it is, as GetCallerIdentity says: `arn:aws:sts::<account>:assumed-role/<role>/<session>`
+    /// or `arn:aws:iam::<account>:user/<user>`.
+    pub arn: Option<String>,
+    /// The account of that.
+    pub account: Option<String>,
+    /// How long the credentials took, by the base config's clock, with all that the call had to wait for,
+    /// such as a person's code and, at the first hop, the source.
+    pub took: Duration,
+    /// How long GetCallerIdentity took.
+    pub identity_took: Option<Duration>,
+    /// Why there are no credentials, or why STS does not say whose they are.
+    pub error: Option<Error>,
+    pub(super) title: String,
+    pub(super) ended: SystemTime,
+    pub(super) max_lifetime: Duration,
+    claims: Option<Claims>,
+}
+
+impl DiagnosisStep {
+    fn new(title: String, hop: usize, started: SystemTime, ended: SystemTime) -> Self {
+        Self {
+            hop,
+            role_arn: None,
+            asked: Vec::new(),
+            duration: None,
+            is_chained: false,
+            access_key_id: None,
+            expiry: None,
+            arn: None,
+            account: None,
+            took: since(started, ended),
+            identity_took: None,
+            error: None,
+            title,
+            ended,
+            max_lifetime: Duration::ZERO,
+            claims: None,
+        }
+    }
+
+    /// Notes what came back, if anything did, and asks whose it is.
+    async fn ask_identity(&mut self, asking: &Hop, credentials: Option<&Credentials>) {
+        let Some(credentials) = credentials else {
+            return;
+        };
+        self.access_key_id = Some(credentials.access_key_id().to_owned());
+        self.expiry = credentials.expiry();
+        let started = asking.now();
+        let summary = RequestSummary {
+            operation: Operation::GetCallerIdentity,
+            hop: self.hop,
+            role: None,
+            ..asking.summary()
+        };
+        let sts = &asking.base.sts;
+        match sts.get_caller_identity(&summary, credentials).await {
+            Ok((arn, account)) => (self.arn, self.account) = (Some(arn), Some(account)),
+            Err(error) => self.error = Some(error),
+        }
+        self.identity_took = Some(since(started, asking.now()));
+    }
+}
+
+impl Hop {
+    fn now(&self) -> SystemTime {
+        self.base.time.now()
+    }
+
+    fn error_of(&self, kind: ErrorKind) -> Error {
+        crate::cache::Load::error(self, kind)
+    }
+
+    /// What the token says of itself that the chain starts with.
+    async fn claims(&self) -> Option<Claims> {
+        let Target::WebIdentity { token, .. } = &self.target else {
+            return None;
+        };
+        let token = self.base.with_source_timeout(catch_unwind(token.get()));
+        Claims::parse(&token.await?.ok()?.ok()?)
+    }
+}
+
+/// What a web identity token says of itself; nobody has verified it.
+#[derive(Clone, Debug)]
+struct Claims {
+    issuer: String,
+    audience: String,
+    subject: String,
+}
+
+impl Claims {
+    fn parse(token: &str) -> Option<Self> {
+        let mut payload = token.split('.').nth(1)?.replace('-', "+").replace('_', "/");
+        payload += &"=".repeat(payload.len().wrapping_neg() % 4);
+        let payload = aws_smithy_types::base64::decode(payload).ok()?;
+        let claims: Value = serde_json::from_slice(&payload).ok()?;
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        Some(Self {
+            issuer: text(&claims["iss"])?,
+            audience: match &claims["aud"] {
+                // One, or a list.
+                Value::Array(list) => list.iter().find_map(text)?,
+                one => text(one)?,
+            },
+            subject: text(&claims["sub"])?,
+        })
+    }
+}
+
+/// The time between two moments; none where the clock was set back.
+pub(super) fn since(earlier: SystemTime, later: SystemTime) -> Duration {
+    later.duration_since(earlier).unwrap_or_default()
+}

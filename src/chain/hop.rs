@@ -1,0 +1,609 @@
+//! [`Hop`]: one node of a chain. Where its credentials come from, and how they are loaded.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_smithy_async::rt::sleep::AsyncSleep;
+use aws_types::region::Region;
+
+use super::base::{Base, SOURCE_TIMEOUT};
+use super::store::SessionStore;
+use crate::cache::{CredentialsCache, Load, LoadReason, Lookup};
+use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning, Operation};
+use crate::mfa::{CodeUse, Mfa};
+use crate::request::limits::{
+    CHAINED_LIMIT, DEFAULT_ROLE_DURATION, DEFAULT_SESSION_TOKEN_DURATION,
+};
+use crate::request::{
+    AssumeRoleRequest, CallerKind, GetSessionTokenRequest, Inherited, RequestSummary,
+    SamlAssertion, WebIdentityToken,
+};
+use crate::session::{Session, timestamp};
+
+/// How long source credentials without an expiry are cached before their source is asked again: as long as
+/// the SDK's own cache keeps such.
+const SOURCE_TTL: Duration = Duration::from_secs(15 * 60);
+
+/// Source credentials that have less left, or nothing, are cached for this long: some sources renew theirs
+/// only at expiry, and others give what they have while they cannot.
+const SOURCE_MIN_TTL: Duration = Duration::from_secs(10);
+
+/// How often a token is tried whose issuer STS cannot ask for its keys, and the first wait between.
+const TOKEN_ATTEMPTS: u32 = 3;
+const TOKEN_RETRY: Duration = Duration::from_secs(1);
+
+/// A hop's cache, which is how other hops hold it.
+pub(crate) type HopCache = CredentialsCache<Hop>;
+
+pub(crate) struct Hop {
+    pub(super) base: Arc<Base>,
+    pub(super) target: Target,
+    /// Place in the chain, from 1; 0 for the source.
+    pub(super) number: usize,
+    store: Option<Arc<dyn SessionStore>>,
+    /// STS has said that the source's credentials are those of a role, so that one hour is the most.
+    is_limited_to_one_hour: AtomicBool,
+    /// STS rejects even a new session of the parent's here.
+    parent_session_ruled_out: AtomicBool,
+}
+
+/// Where a hop's credentials come from.
+pub(crate) enum Target {
+    /// The base config's own credentials; STS is not asked.
+    Source,
+    /// GetSessionToken, signed with the base config's credentials.
+    SessionToken(GetSessionTokenRequest),
+    /// AssumeRole.
+    Role {
+        caller: Caller,
+        request: AssumeRoleRequest,
+    },
+    /// AssumeRoleWithWebIdentity.
+    WebIdentity {
+        token: WebIdentityToken,
+        request: AssumeRoleRequest,
+    },
+    /// AssumeRoleWithSAML.
+    Saml {
+        provider_arn: String,
+        assertion: SamlAssertion,
+        request: AssumeRoleRequest,
+    },
+}
+
+/// Whose credentials sign AssumeRole.
+#[derive(Clone)]
+pub(crate) enum Caller {
+    /// The base config's provider.
+    Base,
+    Hop(HopCache),
+}
+
+impl Caller {
+    /// What a role that it assumes inherits.
+    pub(crate) fn inherited(&self) -> Inherited<'_> {
+        match self {
+            Self::Base => Inherited::nothing(),
+            Self::Hop(parent) => parent.loader().passes_on(),
+        }
+    }
+}
+
+impl Load for Hop {
+    fn load(
+        &self,
+        reason: LoadReason,
+    ) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send + '_>> {
+        Box::pin(async move {
+            match &self.store {
+                Some(store) => self.load_via_store(&**store, reason).await,
+                None => self.fetch(reason).await,
+            }
+        })
+    }
+
+    fn is_interactive(&self) -> bool {
+        let asks_for_code = self.mfa().is_some_and(|mfa| mfa.codes.is_interactive());
+        asks_for_code
+            || match &self.target {
+                // A parent with fresh credentials needs to ask nobody.
+                Target::Role {
+                    caller: Caller::Hop(parent),
+                    ..
+                } => parent.loader().is_interactive() && !parent.is_fresh(),
+                Target::Saml { assertion, .. } => assertion.is_interactive(),
+                Target::Role { .. }
+                | Target::Source
+                | Target::SessionToken(_)
+                | Target::WebIdentity { .. } => false,
+            }
+    }
+
+    fn error(&self, kind: ErrorKind) -> Error {
+        self.error_from(kind, None)
+    }
+
+    fn is_own(&self, error: &Error) -> bool {
+        error.is_of_hop(self.number)
+    }
+}
+
+impl Hop {
+    pub(super) fn new(
+        base: Arc<Base>,
+        target: Target,
+        number: usize,
+        store: Option<Arc<dyn SessionStore>>,
+    ) -> Self {
+        Self {
+            base,
+            target,
+            number,
+            store,
+            is_limited_to_one_hour: AtomicBool::new(false),
+            parent_session_ruled_out: AtomicBool::new(false),
+        }
+    }
+
+    /// The request of the role that the hop assumes; `None` for a session token and the source.
+    pub(super) fn request(&self) -> Option<&AssumeRoleRequest> {
+        match &self.target {
+            Target::Source | Target::SessionToken(_) => None,
+            Target::Role { request, .. }
+            | Target::WebIdentity { request, .. }
+            | Target::Saml { request, .. } => Some(request),
+        }
+    }
+
+    pub(super) fn role_arn(&self) -> Option<&Arc<str>> {
+        self.request().map(|request| &request.role().arn)
+    }
+
+    pub(super) fn parent(&self) -> Option<&HopCache> {
+        match &self.target {
+            Target::Role {
+                caller: Caller::Hop(parent),
+                ..
+            } => Some(parent),
+            Target::Role { .. }
+            | Target::Source
+            | Target::SessionToken(_)
+            | Target::WebIdentity { .. }
+            | Target::Saml { .. } => None,
+        }
+    }
+
+    /// This hop and those before it, the last one first.
+    fn ancestors(&self) -> impl Iterator<Item = &Hop> {
+        std::iter::successors(Some(self), |hop| Some(hop.parent()?.loader()))
+    }
+
+    /// What a role that is assumed with this hop's credentials inherits.
+    fn passes_on(&self) -> Inherited<'_> {
+        let roles = || self.ancestors().filter_map(|hop| hop.request());
+        let tags = roles().flat_map(|request| &request.role().tags);
+        Inherited {
+            hop: self.number + 1,
+            session_name: self.request().map(|request| request.session_name()),
+            partition: roles().map(|request| request.arn().partition).next(),
+            source_identity: roles().find_map(|request| request.role().source_identity.as_deref()),
+            transitive_keys: tags
+                .filter(|tag| tag.transitive)
+                .map(|tag| &*tag.key)
+                .collect(),
+        }
+    }
+
+    /// What this hop asks STS for.
+    pub(super) fn summary(&self) -> RequestSummary<'_> {
+        let nothing = Inherited::nothing();
+        let (inherited, caller, parent_proves_mfa) = match &self.target {
+            Target::Source | Target::SessionToken(_) => (nothing, CallerKind::Base, false),
+            Target::WebIdentity { .. } => (nothing, CallerKind::WebIdentity, false),
+            Target::Saml { provider_arn, .. } => (nothing, CallerKind::Saml(provider_arn), false),
+            Target::Role { caller, .. } => {
+                let (kind, proves_mfa) = match caller {
+                    Caller::Base => (CallerKind::Base, false),
+                    Caller::Hop(parent) => match parent.loader().role_arn() {
+                        Some(role_arn) => (CallerKind::Role(role_arn), false),
+                        // A session token, which is the user's own, or the source.
+                        None => (CallerKind::Base, parent.loader().mfa().is_some()),
+                    },
+                };
+                (caller.inherited(), kind, proves_mfa)
+            }
+        };
+        let mfa_serial = self.mfa().map(|mfa| mfa.serial.as_str());
+        RequestSummary {
+            operation: self.operation(),
+            hop: self.number,
+            role: self.request(),
+            inherited,
+            caller,
+            region: self
+                .region()
+                .map_or(String::new(), |region| region.to_string()),
+            mfa_serial,
+            proves_mfa: parent_proves_mfa || mfa_serial.is_some(),
+        }
+    }
+
+    pub(super) fn operation(&self) -> Operation {
+        match &self.target {
+            Target::Source => Operation::LoadSource,
+            Target::SessionToken(_) => Operation::GetSessionToken,
+            Target::Role { .. } => Operation::AssumeRole,
+            Target::WebIdentity { .. } => Operation::AssumeRoleWithWebIdentity,
+            Target::Saml { .. } => Operation::AssumeRoleWithSaml,
+        }
+    }
+
+    /// The region whose STS is called: the request's own or the base config's.
+    pub(super) fn region(&self) -> Option<Region> {
+        let own = match &self.target {
+            Target::Source => None,
+            Target::SessionToken(request) => request.region(),
+            Target::Role { request, .. }
+            | Target::WebIdentity { request, .. }
+            | Target::Saml { request, .. } => request.region(),
+        };
+        own.or_else(|| self.base.config.region().cloned())
+    }
+
+    /// How long the session is asked to last; `None` for STS's default.
+    pub(super) fn duration(&self) -> Option<Duration> {
+        match &self.target {
+            Target::Source => None,
+            Target::SessionToken(request) => request.duration(),
+            Target::Role { request, .. }
+            | Target::WebIdentity { request, .. }
+            | Target::Saml { request, .. } => request.role().duration,
+        }
+    }
+
+    /// How long the session lasts at most.
+    pub(super) fn max_lifetime(&self) -> Duration {
+        self.duration().unwrap_or(match &self.target {
+            Target::Source => SOURCE_TTL,
+            Target::SessionToken(_) => DEFAULT_SESSION_TOKEN_DURATION,
+            Target::Role { .. } | Target::WebIdentity { .. } | Target::Saml { .. } => {
+                DEFAULT_ROLE_DURATION
+            }
+        })
+    }
+
+    fn mfa(&self) -> Option<&Mfa> {
+        match &self.target {
+            Target::SessionToken(request) => request.mfa(),
+            Target::Role { request, .. } => request.role().mfa.as_ref(),
+            Target::Source | Target::WebIdentity { .. } | Target::Saml { .. } => None,
+        }
+    }
+
+    /// Takes a session from the store or, one process at a time, fetches it.
+    async fn load_via_store(
+        &self,
+        store: &dyn SessionStore,
+        reason: LoadReason,
+    ) -> Result<Session, Error> {
+        let stored = || {
+            let session = store.read(self.base.time.now(), self.max_lifetime())?;
+            // A forced renewal wants one of STS's, and the cached one needs no second look.
+            let is_newer = reason
+                .cached_until
+                .is_none_or(|until| session.expiry > until);
+            let is_wanted = is_newer && !(reason.force && reason.is_renewal());
+            is_wanted.then(|| {
+                tracing::debug!(
+                    target: "aws_role_chain",
+                    role = self.role_arn().map(|arn| &**arn),
+                    hop = self.number,
+                    session = session.arn.as_deref(),
+                    access_key_id = session.access_key_id(),
+                    expiry = %timestamp(session.expiry),
+                    "took a session from the store"
+                );
+                session
+            })
+        };
+        if let Some(session) = stored() {
+            return Ok(session);
+        }
+        // Another process may be about to store one, or to ask the same person.
+        let _lock = store.lock(self.is_interactive(), &self.base.sleep).await;
+        if let Some(session) = stored() {
+            return Ok(session);
+        }
+        let session = self.fetch(reason).await?;
+        store.write(&session);
+        Ok(session)
+    }
+
+    /// Fetches credentials from the source or from STS.
+    async fn fetch(&self, reason: LoadReason) -> Result<Session, Error> {
+        let summary = self.summary();
+        let session = match &self.target {
+            Target::Source => return self.load_source().await,
+            Target::SessionToken(request) => {
+                self.get_session_token(request, &summary, reason).await?
+            }
+            Target::Role { caller, request } => {
+                self.assume_role(caller, request, &summary, reason).await?
+            }
+            Target::WebIdentity { token, request } => {
+                self.with_token_retries(|| async {
+                    let token = self.base.with_source_timeout(token.get()).await;
+                    let token = self.timely_token(token)?;
+                    let sts = &self.base.sts;
+                    sts.assume_role_with_web_identity(request, &summary, &token)
+                        .await
+                })
+                .await?
+            }
+            Target::Saml {
+                provider_arn,
+                assertion,
+                request,
+            } => {
+                self.with_token_retries(|| async {
+                    let assertion = if assertion.is_interactive() {
+                        Some(assertion.get().await)
+                    } else {
+                        self.base.with_source_timeout(assertion.get()).await
+                    };
+                    let assertion = self.timely_token(assertion)?;
+                    let sts = &self.base.sts;
+                    sts.assume_role_with_saml(request, &summary, provider_arn, &assertion)
+                        .await
+                })
+                .await?
+            }
+        };
+        let session = self.clamp_expiry(session);
+        tracing::debug!(
+            target: "aws_role_chain",
+            role = self.role_arn().map(|arn| &**arn),
+            hop = self.number,
+            session = session.arn.as_deref(),
+            access_key_id = session.access_key_id(),
+            expiry = %timestamp(session.expiry),
+            "assumed role"
+        );
+        Ok(session)
+    }
+
+    async fn load_source(&self) -> Result<Session, Error> {
+        let credentials = self.source_credentials().await?;
+        let (now, until) = (self.base.time.now(), credentials.expiry());
+        tracing::debug!(
+            target: "aws_role_chain",
+            access_key_id = credentials.access_key_id(),
+            expiry = until.map(timestamp),
+            "loaded the source credentials"
+        );
+        Ok(Session {
+            expiry: match until {
+                Some(until) => until.max(now + SOURCE_MIN_TTL),
+                None => now + SOURCE_TTL,
+            },
+            credentials,
+            arn: None,
+            from_store: false,
+        })
+    }
+
+    async fn get_session_token(
+        &self,
+        request: &GetSessionTokenRequest,
+        summary: &RequestSummary<'_>,
+        reason: LoadReason,
+    ) -> Result<Session, Error> {
+        let signer = self.source_credentials().await?;
+        if signer.session_token().is_some() {
+            let access_key_id = signer.access_key_id().to_owned();
+            return Err(self.error(ErrorKind::TemporarySource { access_key_id }));
+        }
+        let (sts, signer) = (&self.base.sts, &signer);
+        self.with_code(reason, |code| async move {
+            sts.get_session_token(request, summary, code.as_deref(), signer)
+                .await
+        })
+        .await
+    }
+
+    /// Assumes the role: with its MFA code and, where STS says that the parent's session is dead, once more
+    /// with a new one.
+    async fn assume_role(
+        &self,
+        caller: &Caller,
+        request: &AssumeRoleRequest,
+        summary: &RequestSummary<'_>,
+        reason: LoadReason,
+    ) -> Result<Session, Error> {
+        let signer = self.signer(caller, reason).await?;
+        let is_dead_caller = |result: &Result<Session, Error>| {
+            let meaning = result.as_ref().err().and_then(Error::meaning);
+            matches!(meaning, Some(Meaning::DeadCaller { .. }))
+        };
+        let mut result = self
+            .call_assume_role(request, summary, &signer, reason)
+            .await;
+        if let Caller::Hop(parent) = caller
+            && is_dead_caller(&result)
+            && !self.parent_session_ruled_out.load(Ordering::Relaxed)
+            // It may have died early: its role was deleted and created again, say.
+            && parent.invalidate(signer.access_key_id())
+        {
+            let renewed = self.signer(caller, reason).await?;
+            // STS is not asked twice with the same rejected key.
+            if renewed.access_key_id() != signer.access_key_id() {
+                result = self
+                    .call_assume_role(request, summary, &renewed, reason)
+                    .await;
+                // If a new session does no better, the session is not at fault: the parent's other
+                // children need it.
+                let no_better = is_dead_caller(&result);
+                self.parent_session_ruled_out
+                    .store(no_better, Ordering::Relaxed);
+            }
+        }
+        if result.is_ok() {
+            self.parent_session_ruled_out
+                .store(false, Ordering::Relaxed);
+        }
+        result
+    }
+
+    /// One AssumeRole with these credentials: with an MFA code where there is a device, and for an hour
+    /// where STS does not allow more.
+    async fn call_assume_role(
+        &self,
+        request: &AssumeRoleRequest,
+        summary: &RequestSummary<'_>,
+        signer: &Credentials,
+        reason: LoadReason,
+    ) -> Result<Session, Error> {
+        self.with_code(reason, |code| async move {
+            self.assume_role_within_limit(request, summary, code.as_deref(), signer)
+                .await
+        })
+        .await
+    }
+
+    /// Assumes the role for as long as STS lets this signer.
+    async fn assume_role_within_limit(
+        &self,
+        request: &AssumeRoleRequest,
+        summary: &RequestSummary<'_>,
+        code: Option<&str>,
+        signer: &Credentials,
+    ) -> Result<Session, Error> {
+        let one_hour = i32::try_from(CHAINED_LIMIT.as_secs()).ok();
+        let requested = request.duration_seconds();
+        // Long-term credentials are under no such limit; a source may change from one to the other.
+        let may_exceed = signer.session_token().is_some() && requested > one_hour;
+        let is_limited = may_exceed && self.is_limited_to_one_hour.load(Ordering::Relaxed);
+        let duration = if is_limited { one_hour } else { requested };
+        let sts = &self.base.sts;
+        let result = sts
+            .assume_role(request, summary, duration, code, signer)
+            .await;
+        let is_limit = |error: &Error| error.meaning() == Some(Meaning::RoleChainingLimit);
+        if !may_exceed || is_limited || !result.as_ref().is_err_and(is_limit) {
+            return result;
+        }
+        self.is_limited_to_one_hour.store(true, Ordering::Relaxed);
+        tracing::warn!(
+            target: "aws_role_chain",
+            role = %request.role().arn,
+            requested_seconds = requested,
+            "the source credentials are those of a role, so sessions last one hour (role chaining), not \
+             as long as requested"
+        );
+        if code.is_some() {
+            // A code is good once: the next load asks for an hour.
+            return result;
+        }
+        sts.assume_role(request, summary, one_hour, None, signer)
+            .await
+    }
+
+    /// Repeats a call that a token authenticates, where another attempt may help.
+    async fn with_token_retries<Fut>(&self, call: impl Fn() -> Fut) -> Result<Session, Error>
+    where
+        Fut: Future<Output = Result<Session, Error>>,
+    {
+        let mut was_expired = false;
+        let mut attempt = 1;
+        loop {
+            let error = match call().await {
+                Ok(session) => return Ok(session),
+                // A person is not asked twice for one load.
+                Err(error) if self.is_interactive() => return Err(error),
+                Err(error) => error,
+            };
+            match error.meaning() {
+                // Whoever renews it may have done so in the meantime.
+                Some(Meaning::ExpiredToken) if !was_expired => was_expired = true,
+                Some(Meaning::IdentityProviderUnreachable) if attempt < TOKEN_ATTEMPTS => {
+                    self.base.sleep.sleep(TOKEN_RETRY * attempt).await;
+                    attempt += 1;
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Calls with an MFA code, if there is a device.
+    async fn with_code<Fut>(
+        &self,
+        reason: LoadReason,
+        call: impl Fn(Option<String>) -> Fut,
+    ) -> Result<Session, Error>
+    where
+        Fut: Future<Output = Result<Session, Error>>,
+    {
+        let Some(mfa) = self.mfa() else {
+            return call(None).await;
+        };
+        let code_use = CodeUse {
+            operation: self.operation(),
+            role_arn: self.role_arn(),
+            hop: self.number,
+            is_renewal: reason.is_renewal(),
+            time: &self.base.time,
+            sleep: &self.base.sleep,
+        };
+        mfa.with_code(code_use, |code| call(Some(code))).await
+    }
+
+    /// The credentials that sign: the parent is asked for its own as by any caller.
+    async fn signer(&self, caller: &Caller, reason: LoadReason) -> Result<Credentials, Error> {
+        let Caller::Hop(parent) = caller else {
+            return self.source_credentials().await;
+        };
+        match parent.lookup() {
+            Lookup::Ready(Err(_)) if reason.force => parent.get_or_load(reason).await,
+            Lookup::Ready(result) => result,
+            Lookup::Miss if !reason.has_waiter && parent.loader().is_interactive() => {
+                Err(parent.loader().error(ErrorKind::InteractionRequired))
+            }
+            Lookup::Miss => parent.get_or_load(reason.unforced()).await,
+        }
+    }
+
+    pub(super) async fn source_credentials(&self) -> Result<Credentials, Error> {
+        let loaded = self.base.source_credentials().await;
+        loaded.map_err(|(kind, source)| self.error_from(kind, source))
+    }
+
+    fn timely_token(&self, token: Option<Result<String, BoxError>>) -> Result<String, Error> {
+        let late = || Err(format!("none came in {} s", SOURCE_TIMEOUT.as_secs()).into());
+        let token = token.unwrap_or_else(late);
+        token.map_err(|error| self.error_from(ErrorKind::NoToken, Some(error)))
+    }
+
+    /// Limits a new session to what was asked for, by this machine's clock: where that is behind STS's, the
+    /// expiry that STS gives would come too late.
+    fn clamp_expiry(&self, mut session: Session) -> Session {
+        let latest = self.base.time.now() + self.max_lifetime();
+        if session.expiry > latest {
+            session.expiry = latest;
+            *session.credentials.expiry_mut() = Some(latest);
+        }
+        session
+    }
+
+    fn error_from(&self, kind: ErrorKind, source: Option<BoxError>) -> Error {
+        ErrorInner {
+            role_arn: self.role_arn().cloned(),
+            hop: self.number,
+            source,
+            ..ErrorInner::new(self.operation(), kind)
+        }
+        .into()
+    }
+}

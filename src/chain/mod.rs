@@ -1,0 +1,521 @@
+//! [`RoleChain`]: the provider. Each hop of a chain is a [`Hop`](hop::Hop) in a cache of its own.
+
+mod base;
+pub(crate) mod diagnose;
+pub(crate) mod document;
+mod hop;
+pub(crate) mod policies;
+mod report;
+mod status;
+mod store;
+
+use std::env::VarError;
+use std::fmt;
+use std::sync::Arc;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_sdk_sts::config::IdentityCache;
+use aws_types::SdkConfig;
+
+use crate::cache::{CredentialsCache, LoadReason, Lookup};
+use crate::error::{Error, Operation, Violation};
+use crate::request::limits::check_region;
+use crate::request::{
+    AssumeRoleRequest, Inherited, Role, SamlAssertion, SessionTokenRequest, WebIdentityToken,
+    check_saml_provider,
+};
+
+use hop::{Hop, HopCache, Target};
+
+pub(crate) use base::Base;
+pub(crate) use hop::Caller;
+pub use status::HopStatus;
+pub(crate) use store::{SessionStore, StoreLock};
+
+/// A credentials provider for a role in another account, or for one that is reached through several.
+///
+/// A chain starts from a base [`SdkConfig`], whose credentials assume the first role;
+/// [`assume`](Self::assume) goes on from there. Each hop caches its own credentials, so chains
+/// *fork*: a thousand tenants built on one hub assume the hub once. Clones are cheap, and share
+/// everything.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> Result<(), aws_role_chain::Error> {
+/// use aws_config::BehaviorVersion;
+/// use aws_role_chain::{Role, RoleChain};
+///
+/// let base = aws_config::load_defaults(BehaviorVersion::latest()).await;
+/// let hub = RoleChain::new(&base, Role::new("arn:aws:iam::111111111111:role/Hub"))?;
+/// let tenant = hub.assume(
+///     Role::new("arn:aws:iam::222222222222:role/FirehoseWriter").external_id("c0ffee"),
+/// )?;
+///
+/// let firehose = aws_sdk_firehose::Client::new(&tenant.sdk_config());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What the base config provides
+///
+/// The source credentials (the default chain, a profile, any provider), the region, endpoint, FIPS and
+/// dual-stack settings of STS, the HTTP client, retries, timeouts, the clock and the sleep. Where it sets
+/// no operation timeouts, a call to STS gets 6 s an attempt and 20 s in all. All hops and forks of one
+/// chain share one STS client. Chains built separately share nothing, even on one base: begin those with
+/// [`from_source`](Self::from_source), or set an `http_client` on the base.
+///
+/// # When credentials are refreshed
+///
+/// | session | refreshed in the last | the start is spread over |
+/// |---|---|---|
+/// | up to 20 minutes | 5 minutes | 2½ minutes |
+/// | below 90 minutes | 15 minutes | 7½ minutes |
+/// | longer | 60 minutes | 30 minutes |
+///
+/// - In that window callers get the cached credentials while one background refresh runs. A chain that
+///   nobody uses stops refreshing.
+/// - In the last minute callers wait for the refresh. While credentials are cached they wait at most 5 s,
+///   counted from the beginning of the load, and then get the cached ones, as they do when it fails.
+/// - One load runs at a time, in a task of its own, for all who wait; a caller that gives up cancels
+///   nothing.
+/// - A failed refresh is retried after a quarter of the time left (10 s to 5 min, spread), and a second
+///   before expiry.
+/// - After expiry the last credentials are still served while STS cannot be reached or is busy: services
+///   will reject them, but a clock may be wrong. Every 10 s there is another try, for which callers wait as
+///   in the last minute. A rejection that a retry cannot cure is then an error, remembered for 5 s.
+/// - With nothing cached callers wait for the load: 20 s a hop at most, and up to 60 s for a place among
+///   the 32 calls that one region gets at once, and 500 within a second
+///   ([STS allows](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) an account
+///   600 in a region); as long as it takes where a person is asked. A failure is remembered for a second,
+///   a rejection for 5.
+/// - The base config's provider has two minutes, and so have the providers of tokens, assertions and codes
+///   that ask no person.
+///
+/// Loads run in tasks on the tokio runtime of the caller; without one, a load is an error that says so. A
+/// runtime that is dropped, or driven no more for a minute, holds up no caller elsewhere: the next one
+/// loads again.
+///
+/// # Errors
+///
+/// As a provider it returns a `CredentialsError` with an [`Error`] as its source.
+#[derive(Clone)]
+pub struct RoleChain(HopCache);
+
+impl RoleChain {
+    /// Creates a chain of one role, assumed with the base config's credentials. No call is made yet.
+    ///
+    /// # Errors
+    ///
+    /// An [invalid](Error::is_invalid) role, or a base config without a credentials provider or
+    /// (where the role sets none either) a region.
+    pub fn new(base: &SdkConfig, role: Role) -> Result<Self, Error> {
+        let base = Arc::new(Base::with_source(base)?);
+        Self::assume_with(base, Caller::Base, role, None)
+    }
+
+    /// Creates a chain that starts with the base config's own credentials, cached and shared by all roles
+    /// assumed from it: for a program that assumes many with them, such as a role in each customer's
+    /// account. No call is made yet.
+    ///
+    /// They are refreshed as the sessions of roles are; those without an expiry are asked for again after
+    /// 15 minutes. Roles behind it share its STS client. As a provider it gives the credentials
+    /// themselves.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(base: aws_types::SdkConfig, customers: Vec<(String, String)>) -> Result<(), aws_role_chain::Error> {
+    /// use aws_role_chain::{Role, RoleChain};
+    ///
+    /// let source = RoleChain::from_source(&base)?;
+    /// for (role, external_id) in customers {
+    ///     let tenant = source.assume(Role::new(role).external_id(external_id))?;
+    ///     // …
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A base config without a credentials provider.
+    pub fn from_source(base: &SdkConfig) -> Result<Self, Error> {
+        let base = Arc::new(Base::with_source(base)?);
+        Ok(Self::node(Hop::new(base, Target::Source, 0, None)))
+    }
+
+    /// Creates a chain that starts with a session token for the base config's user: with MFA, one code
+    /// serves every role behind it. No call is made yet.
+    ///
+    /// The base config must provide an IAM user's long-term keys; STS gives no session tokens to
+    /// roles. Roles behind it get sessions of an hour at most.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(base: aws_types::SdkConfig) -> Result<(), aws_role_chain::Error> {
+    /// use aws_role_chain::{Role, RoleChain, SessionTokenRequest, TerminalPrompt};
+    ///
+    /// let me = RoleChain::from_session_token(
+    ///     &base,
+    ///     SessionTokenRequest::new().mfa("arn:aws:iam::111111111111:mfa/ada", TerminalPrompt::new()),
+    /// )?;
+    /// let reader = me.assume(Role::new("arn:aws:iam::222222222222:role/Reader"))?;
+    /// let writer = me.assume(Role::new("arn:aws:iam::333333333333:role/Writer"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An [invalid](Error::is_invalid) request, or a base config without a credentials provider or
+    /// a region.
+    pub fn from_session_token(
+        base: &SdkConfig,
+        request: SessionTokenRequest,
+    ) -> Result<Self, Error> {
+        Self::session_token(Arc::new(Base::with_source(base)?), request)
+    }
+
+    /// Creates a chain that starts with a role assumed by a web identity: on EKS (IRSA), in GitHub
+    /// Actions, anywhere with an OpenID Connect token. The base config needs no credentials: the token
+    /// authenticates. No call is made yet.
+    ///
+    /// Of the role's settings, AssumeRoleWithWebIdentity takes session name, duration (up to 12 hours; it is
+    /// not role chaining), session policies and region. An identity provider that STS cannot ask for its
+    /// keys is tried three times; an expired token is read once more.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn example(base: aws_types::SdkConfig) -> Result<(), aws_role_chain::Error> {
+    /// use aws_role_chain::{Role, RoleChain, WebIdentityToken};
+    ///
+    /// let pod = RoleChain::from_web_identity(
+    ///     &base,
+    ///     Role::new("arn:aws:iam::111111111111:role/Pod"),
+    ///     WebIdentityToken::from_file("/var/run/secrets/eks.amazonaws.com/serviceaccount/token"),
+    /// )?;
+    /// let writer = pod.assume(Role::new("arn:aws:iam::222222222222:role/FirehoseWriter"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An [invalid](Error::is_invalid) role, or a base config without a region.
+    pub fn from_web_identity(
+        base: &SdkConfig,
+        role: Role,
+        token: WebIdentityToken,
+    ) -> Result<Self, Error> {
+        Self::web_identity(Arc::new(Base::without_source(base)), role, token)
+    }
+
+    /// Creates a chain that starts with a role assumed by a SAML assertion, after a sign-in with a
+    /// company's identity provider. The base config needs no credentials. No call is made yet.
+    ///
+    /// `principal_arn` is the SAML provider in the role's account,
+    /// `arn:<partition>:iam::<account>:saml-provider/<name>`. Of the role's settings,
+    /// AssumeRoleWithSAML takes duration (up to 12 hours; the assertion may end the session earlier),
+    /// session policies and region; session name and tags come in the assertion. Not for the roles
+    /// that IAM Identity Center makes (`AWSReservedSSO_…`).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn sign_in() -> std::io::Result<String> { unimplemented!() }
+    /// # fn example(base: aws_types::SdkConfig) -> Result<(), aws_role_chain::Error> {
+    /// use aws_role_chain::{Role, RoleChain, SamlAssertion};
+    ///
+    /// let me = RoleChain::from_saml(
+    ///     &base,
+    ///     Role::new("arn:aws:iam::111111111111:role/Developer"),
+    ///     "arn:aws:iam::111111111111:saml-provider/Company",
+    ///     SamlAssertion::from_provider(sign_in), // asks the person, gives base64
+    /// )?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An [invalid](Error::is_invalid) role or principal, or a base config without a region.
+    pub fn from_saml(
+        base: &SdkConfig,
+        role: Role,
+        principal_arn: impl Into<String>,
+        assertion: SamlAssertion,
+    ) -> Result<Self, Error> {
+        let operation = Operation::AssumeRoleWithSaml;
+        let provider_arn = principal_arn.into();
+        check_saml_provider(&provider_arn)
+            .map_err(|violation| violation.into_hop_error(operation, Some(&role.arn), 1))?;
+        let request = check_role(role, &Inherited::nothing(), operation)?;
+        let target = Target::Saml {
+            provider_arn,
+            assertion,
+            request,
+        };
+        Self::first_hop(Arc::new(Base::without_source(base)), target)
+    }
+
+    /// Creates a chain as [`from_web_identity`](Self::from_web_identity) does, from the environment
+    /// variables that EKS and other platforms set: `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_ROLE_ARN` and, if
+    /// it is there, `AWS_ROLE_SESSION_NAME`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), aws_role_chain::Error> {
+    /// use aws_config::BehaviorVersion;
+    /// use aws_role_chain::{Role, RoleChain};
+    ///
+    /// let base = aws_config::defaults(BehaviorVersion::latest()).no_credentials().load().await;
+    /// let writer = RoleChain::from_web_identity_env(&base)?
+    ///     .assume(Role::new("arn:aws:iam::222222222222:role/FirehoseWriter"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A variable that is not there or not Unicode, or holds an [invalid](Error::is_invalid) role.
+    pub fn from_web_identity_env(base: &SdkConfig) -> Result<Self, Error> {
+        Self::from_web_identity_vars(base, std::env::var)
+    }
+
+    fn from_web_identity_vars(
+        base: &SdkConfig,
+        var: impl Fn(&'static str) -> Result<String, VarError>,
+    ) -> Result<Self, Error> {
+        let required = |name: &'static str| {
+            var(name).map_err(|error| {
+                let rule = format!("{error}: it says which role a web identity assumes");
+                Violation::new(name, rule, None).into_error(Operation::CheckBase)
+            })
+        };
+        let file = required("AWS_WEB_IDENTITY_TOKEN_FILE")?;
+        let mut role = Role::new(required("AWS_ROLE_ARN")?);
+        if let Ok(name) = var("AWS_ROLE_SESSION_NAME") {
+            role = role.session_name(name);
+        }
+        Self::from_web_identity(base, role, WebIdentityToken::from_file(file))
+    }
+
+    /// Creates a chain that goes on from this one: `role` is assumed with this chain's credentials. Chains
+    /// made from one parent share it, and its credentials. No call is made yet.
+    ///
+    /// Call it once for each role, not once for each request: a chain that is dropped takes its cached
+    /// credentials along.
+    ///
+    /// # Errors
+    ///
+    /// An [invalid](Error::is_invalid) role, also for what only a chain can know: a duration over one
+    /// hour, an inherited transitive tag set again, a source identity changed. A region, where neither
+    /// the role nor the base config has one.
+    pub fn assume(&self, role: Role) -> Result<Self, Error> {
+        let base = self.hop().base.clone();
+        Self::assume_with(base, Caller::Hop(self.0.clone()), role, None)
+    }
+
+    /// Returns the ARN of the role whose credentials this chain provides; `None` for a session token's user
+    /// and for the source.
+    pub fn role_arn(&self) -> Option<&str> {
+        self.hop().role_arn().map(|arn| &**arn)
+    }
+
+    /// Returns the base config with this chain as its credentials provider: the shortest way to a client.
+    ///
+    /// For a client in another region than the base's: `sdk_config().into_builder().region(..).build()`.
+    ///
+    /// The SDK's identity cache is off in it, because the chain caches: more tenants than that cache holds
+    /// (64) cost nothing, and [`refresh`](Self::refresh) takes effect with the next call.
+    pub fn sdk_config(&self) -> SdkConfig {
+        let base = self.hop().base.config.to_builder();
+        base.credentials_provider(SharedCredentialsProvider::new(self.clone()))
+            .identity_cache(IdentityCache::no_cache())
+            .build()
+    }
+
+    /// Assumes the role now, whatever is cached: to warm up, or after its sessions were revoked. With
+    /// nothing cached yet, a session stored in the AWS CLI's cache will do, where a profile's chain has
+    /// that. Joins a load that is in flight. The hops before it are asked as for any load: to renew them
+    /// too, refresh them first. When it fails, the cached credentials stay.
+    ///
+    /// An SDK client that caches identities itself (any but those from
+    /// [`sdk_config`](Self::sdk_config)) goes on with what it has until shortly before expiry.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the role, or one before it, could not be assumed.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        let refreshed = self.0.refresh().await;
+        refreshed.map_err(|error| error.with_chain_len(self.hop().number))
+    }
+
+    /// Returns what is known of each hop, the first one first. Makes no call.
+    pub fn status(&self) -> Vec<HopStatus> {
+        let chain_len = self.hop().number;
+        let hops = self.hops().into_iter();
+        hops.map(|hop| HopStatus::of(hop, chain_len)).collect()
+    }
+
+    /// Creates a chain that goes on from `caller`; its last hop's sessions are kept in `store`.
+    pub(crate) fn assume_with(
+        base: Arc<Base>,
+        caller: Caller,
+        role: Role,
+        store: Option<Arc<dyn SessionStore>>,
+    ) -> Result<Self, Error> {
+        let inherited = caller.inherited();
+        let number = inherited.hop;
+        let request = check_role(role, &inherited, Operation::AssumeRole)?;
+        drop(inherited);
+        let target = Target::Role { caller, request };
+        Self::checked(Hop::new(base, target, number, store))
+    }
+
+    pub(crate) fn session_token(
+        base: Arc<Base>,
+        request: SessionTokenRequest,
+    ) -> Result<Self, Error> {
+        let request = request
+            .check()
+            .map_err(|violation| violation.into_hop_error(Operation::GetSessionToken, None, 1))?;
+        Self::first_hop(base, Target::SessionToken(request))
+    }
+
+    pub(crate) fn web_identity(
+        base: Arc<Base>,
+        role: Role,
+        token: WebIdentityToken,
+    ) -> Result<Self, Error> {
+        let operation = Operation::AssumeRoleWithWebIdentity;
+        let request = check_role(role, &Inherited::nothing(), operation)?;
+        Self::first_hop(base, Target::WebIdentity { token, request })
+    }
+
+    fn first_hop(base: Arc<Base>, target: Target) -> Result<Self, Error> {
+        Self::checked(Hop::new(base, target, 1, None))
+    }
+
+    /// Checks that it is known which STS to call.
+    fn checked(hop: Hop) -> Result<Self, Error> {
+        let violation = match hop.region() {
+            Some(region) => check_region(region.as_ref()).err(),
+            None => {
+                let rule = "must be set, on the base config (AWS_REGION, say) or on the role: it says \
+                            which STS to call";
+                Some(Violation::new("region", rule, None))
+            }
+        };
+        match violation {
+            Some(violation) => Err(violation.into_error(Operation::CheckBase)),
+            None => Ok(Self::node(hop)),
+        }
+    }
+
+    fn node(hop: Hop) -> Self {
+        let (time, sleep) = (hop.base.time.clone(), hop.base.sleep.clone());
+        Self(CredentialsCache::new(hop, time, sleep))
+    }
+    pub(crate) fn into_caller(self) -> Caller {
+        Caller::Hop(self.0)
+    }
+
+    fn hop(&self) -> &Hop {
+        self.0.loader()
+    }
+
+    /// The caches of all hops, the first one first.
+    fn hops(&self) -> Vec<&HopCache> {
+        let ancestors = std::iter::successors(Some(&self.0), |cache| cache.loader().parent());
+        let mut hops: Vec<_> = ancestors.collect();
+        hops.reverse();
+        hops
+    }
+}
+
+impl ProvideCredentials for RoleChain {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let into_sdk_error = |error: Error| error.with_chain_len(self.hop().number).into();
+        match self.0.lookup() {
+            Lookup::Ready(result) => {
+                future::ProvideCredentials::ready(result.map_err(into_sdk_error))
+            }
+            Lookup::Miss => future::ProvideCredentials::new(async move {
+                let loaded = self.0.get_or_load(LoadReason::ON_DEMAND).await;
+                loaded.map_err(into_sdk_error)
+            }),
+        }
+    }
+
+    fn fallback_on_interrupt(&self) -> Option<Credentials> {
+        self.0.cached()
+    }
+}
+
+impl fmt::Debug for RoleChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoleChain")
+            .field("hops", &self.status())
+            .finish()
+    }
+}
+
+fn check_role(
+    role: Role,
+    inherited: &Inherited<'_>,
+    operation: Operation,
+) -> Result<AssumeRoleRequest, Error> {
+    let arn = role.arn.clone();
+    role.check(inherited, operation)
+        .map_err(|violation| violation.into_hop_error(operation, Some(&arn), inherited.hop))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_types::region::Region;
+
+    use super::*;
+
+    #[test]
+    fn the_role_of_a_web_identity_is_read_from_the_environment() {
+        let base = SdkConfig::builder()
+            .region(Region::new("eu-west-1"))
+            .build();
+        let arn = "arn:aws:iam::111111111111:role/Pod";
+        let with = |names: &'static [&'static str]| {
+            RoleChain::from_web_identity_vars(&base, move |name| {
+                if !names.contains(&name) {
+                    return Err(VarError::NotPresent);
+                }
+                Ok(if name == "AWS_ROLE_ARN" {
+                    arn.to_owned()
+                } else {
+                    "token-or-name".to_owned()
+                })
+            })
+        };
+        const FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
+        let chain = with(&[FILE, "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME"]).unwrap();
+        assert_eq!(chain.role_arn(), Some(arn));
+        let request = chain.hop().request().unwrap();
+        assert_eq!(request.session_name(), "token-or-name");
+        with(&[FILE, "AWS_ROLE_ARN"]).unwrap();
+        for (given, missing) in [(&[FILE][..], "AWS_ROLE_ARN"), (&["AWS_ROLE_ARN"][..], FILE)] {
+            let error = with(given).unwrap_err();
+            assert_eq!(error.field(), Some(missing), "{error}");
+            assert!(
+                error.to_string().contains("environment variable not found"),
+                "{error}"
+            );
+        }
+    }
+}

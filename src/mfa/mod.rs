@@ -1,0 +1,366 @@
+//! MFA codes: [`ProvideMfaCode`] gives them, [`Mfa::with_code`] sees to it that none is sent twice.
+
+pub(crate) mod terminal;
+pub(crate) mod totp;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_smithy_async::future::timeout::Timeout;
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::time::SharedTimeSource;
+
+use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning, Operation};
+
+/// How often one load asks for a code before STS's rejection is the answer.
+const ATTEMPTS: usize = 3;
+
+/// How long a provider has that asks nobody. A person has all the time there is.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A provider of MFA codes, such as a person, a device or a program; see [`Role::mfa`](crate::Role::mfa).
+///
+/// Any closure `Fn(MfaRequest)` that returns a future is one, and is taken to ask a person. For a person at
+/// a terminal there is [`TerminalPrompt`](crate::TerminalPrompt), for a secret on this machine `Totp`
+/// (feature `totp`).
+///
+/// # Examples
+///
+/// A closure; what the future needs it takes along:
+///
+/// ```no_run
+/// # #[derive(Clone)]
+/// # struct Vault;
+/// # impl Vault {
+/// #     async fn code(&self, serial: &str) -> Result<String, std::io::Error> { unimplemented!() }
+/// # }
+/// # fn example(vault: Vault) {
+/// use aws_role_chain::{MfaRequest, Role};
+///
+/// let role = Role::new("arn:aws:iam::222222222222:role/Operator").mfa(
+///     "arn:aws:iam::111111111111:mfa/ada",
+///     move |request: MfaRequest| {
+///         let vault = vault.clone();
+///         async move { vault.code(&request.serial).await }
+///     },
+/// );
+/// # }
+/// ```
+pub trait ProvideMfaCode: Send + Sync {
+    /// Returns the device's code of the moment: six digits. White space around them does not matter.
+    ///
+    /// # Errors
+    ///
+    /// Any error; callers find it as the source of the chain's [`Error`](crate::Error).
+    fn provide_mfa_code(
+        &self,
+        request: MfaRequest,
+    ) -> Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send + '_>>;
+
+    /// Returns whether a person is asked. If so, a chain asks only while a caller waits for credentials,
+    /// and never refreshes them by itself; if not, the provider has two minutes. Default: `true`.
+    fn is_interactive(&self) -> bool {
+        true
+    }
+}
+
+impl<F, Fut, E> ProvideMfaCode for F
+where
+    F: Fn(MfaRequest) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<String, E>> + Send + 'static,
+    E: Into<BoxError>,
+{
+    fn provide_mfa_code(
+        &self,
+        request: MfaRequest,
+    ) -> Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send + '_>> {
+        let code = self(request);
+        Box::pin(async { code.await.map_err(Into::into) })
+    }
+}
+
+/// What a code is asked for. `Display` is a question for a person.
+///
+/// # Examples
+///
+/// A provider's test creates its own:
+///
+/// ```
+/// use aws_role_chain::{MfaReason, MfaRequest};
+///
+/// let mut request = MfaRequest::new("arn:aws:iam::111111111111:mfa/ada");
+/// assert_eq!(request.to_string(), "MFA code of arn:aws:iam::111111111111:mfa/ada");
+/// request.reason = MfaReason::AlreadyUsed;
+/// assert!(request.to_string().starts_with("That code was used already"));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MfaRequest {
+    /// The device's serial number, or the ARN of a virtual one.
+    pub serial: String,
+    /// The role to be assumed; `None` for a session token.
+    pub role_arn: Option<String>,
+    /// The role's place in the chain, from 1.
+    pub hop: usize,
+    /// Why a code is asked for.
+    pub reason: MfaReason,
+    // The base config's, for providers that wait for the next code.
+    time: SharedTimeSource,
+    sleep: SharedAsyncSleep,
+}
+
+impl MfaRequest {
+    /// Creates the first request for a device's code at hop 1, on the system's clock: for tests of
+    /// providers.
+    pub fn new(serial: impl Into<String>) -> Self {
+        Self {
+            serial: serial.into(),
+            role_arn: None,
+            hop: 1,
+            reason: MfaReason::First,
+            time: SharedTimeSource::default(),
+            sleep: SharedAsyncSleep::new(TokioSleep::new()),
+        }
+    }
+}
+
+impl fmt::Display for MfaRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reason {
+            MfaReason::First => {}
+            MfaReason::Renewal => f.write_str("The credentials expire. ")?,
+            MfaReason::Refused(message) => write!(f, "{} ", message.trim())?,
+            MfaReason::AlreadyUsed => {
+                f.write_str("That code was used already; wait for the next one. ")?;
+            }
+        }
+        write!(f, "MFA code of {}", self.serial)?;
+        match &self.role_arn {
+            Some(role) => write!(f, ", to assume {role}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a code is asked for; see [`MfaRequest::reason`].
+///
+/// # Examples
+///
+/// ```
+/// use aws_role_chain::MfaReason;
+///
+/// fn needs_the_next_code(reason: &MfaReason) -> bool {
+///     matches!(reason, MfaReason::Refused(_) | MfaReason::AlreadyUsed)
+/// }
+/// # assert!(needs_the_next_code(&MfaReason::AlreadyUsed));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MfaReason {
+    /// There are no credentials yet.
+    First,
+    /// The cached ones expire, or were asked to be renewed.
+    Renewal,
+    /// The last code was not accepted, with this message: STS's, or this crate's where it was no code.
+    Refused(String),
+    /// The last code has been sent before, by any chain of this program, and a code is good once.
+    AlreadyUsed,
+}
+
+/// A device, and the provider of its codes.
+#[derive(Clone)]
+pub(crate) struct Mfa {
+    pub(crate) serial: String,
+    pub(crate) codes: Arc<dyn ProvideMfaCode>,
+}
+
+impl fmt::Debug for Mfa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Mfa").field(&self.serial).finish()
+    }
+}
+
+/// What codes are asked for in one load.
+pub(crate) struct CodeUse<'a> {
+    pub(crate) operation: Operation,
+    pub(crate) role_arn: Option<&'a Arc<str>>,
+    pub(crate) hop: usize,
+    pub(crate) is_renewal: bool,
+    pub(crate) time: &'a SharedTimeSource,
+    pub(crate) sleep: &'a SharedAsyncSleep,
+}
+
+impl Mfa {
+    pub(crate) fn new(serial: String, codes: impl ProvideMfaCode + 'static) -> Self {
+        Self {
+            serial,
+            codes: Arc::new(codes),
+        }
+    }
+
+    /// Calls `send` with a code that was not sent before, and again with another when STS does not accept
+    /// it. Codes of one device are sent one at a time.
+    pub(crate) async fn with_code<T, Fut>(
+        &self,
+        code_use: CodeUse<'_>,
+        send: impl Fn(String) -> Fut,
+    ) -> Result<T, Error>
+    where
+        Fut: Future<Output = Result<T, Error>>,
+    {
+        loop {
+            let device = Device::of(&self.serial, code_use.time.now());
+            let before = device.acquisitions.load(Ordering::Relaxed);
+            let timeout = code_use.sleep.sleep(MAX_LOCK_HOLD);
+            if let Ok(_lock) = Timeout::new(device.lock.lock(), timeout).await {
+                device.acquisitions.fetch_add(1, Ordering::Relaxed);
+                return self.send_codes(&device, code_use, send).await;
+            }
+            // A long queue moves. Where it does not, the task that holds the lock is driven no more.
+            if device.acquisitions.load(Ordering::Relaxed) == before {
+                device.replace(&self.serial);
+            }
+        }
+    }
+
+    async fn send_codes<T, Fut>(
+        &self,
+        device: &Device,
+        code_use: CodeUse<'_>,
+        send: impl Fn(String) -> Fut,
+    ) -> Result<T, Error>
+    where
+        Fut: Future<Output = Result<T, Error>>,
+    {
+        let mut reason = if code_use.is_renewal {
+            MfaReason::Renewal
+        } else {
+            MfaReason::First
+        };
+        // STS's rejection of an earlier code says more than that the same code came again.
+        let mut refused = None;
+        for attempt in 1.. {
+            let is_last = attempt == ATTEMPTS;
+            let code = self.ask(reason, &code_use).await;
+            let code = code.map_err(|error| self.no_code(error, &code_use))?;
+            let code = code.trim();
+            if code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()) {
+                if is_last {
+                    let text = "what was given is not six digits";
+                    return Err(refused.unwrap_or_else(|| self.no_code(text.into(), &code_use)));
+                }
+                reason = MfaReason::Refused("A code has six digits.".to_owned());
+                continue;
+            }
+            if !device.mark_sent(code, code_use.time.now()) {
+                if is_last {
+                    let text = "the code given was used already";
+                    return Err(refused.unwrap_or_else(|| self.no_code(text.into(), &code_use)));
+                }
+                reason = MfaReason::AlreadyUsed;
+                continue;
+            }
+            match send(code.to_owned()).await {
+                Err(error) if error.meaning() == Some(Meaning::WrongMfaCode) && !is_last => {
+                    reason = MfaReason::Refused(error.message().unwrap_or_default().to_owned());
+                    refused = Some(error);
+                }
+                result => return result,
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    async fn ask(&self, reason: MfaReason, code_use: &CodeUse<'_>) -> Result<String, BoxError> {
+        let code = self.codes.provide_mfa_code(MfaRequest {
+            serial: self.serial.clone(),
+            role_arn: code_use.role_arn.map(|arn| arn.to_string()),
+            hop: code_use.hop,
+            reason,
+            time: code_use.time.clone(),
+            sleep: code_use.sleep.clone(),
+        });
+        if self.codes.is_interactive() {
+            return code.await;
+        }
+        let timeout = code_use.sleep.sleep(PROVIDER_TIMEOUT);
+        let late = |_| format!("no code came within {} s", PROVIDER_TIMEOUT.as_secs());
+        Timeout::new(code, timeout).await.map_err(late)?
+    }
+
+    fn no_code(&self, source: BoxError, code_use: &CodeUse<'_>) -> Error {
+        let kind = ErrorKind::NoMfaCode {
+            serial: self.serial.clone(),
+        };
+        ErrorInner {
+            role_arn: code_use.role_arn.cloned(),
+            hop: code_use.hop,
+            source: Some(source),
+            ..ErrorInner::new(code_use.operation, kind)
+        }
+        .into()
+    }
+}
+
+/// How long a task may hold a device's lock. After that it is taken for dead: its runtime may be driven no
+/// more.
+const MAX_LOCK_HOLD: Duration = Duration::from_secs(10 * 60);
+
+/// How long a code is remembered: far longer than STS accepts it.
+const USED_CODE_TTL: Duration = Duration::from_secs(10 * 60);
+
+/// The devices in use by this process.
+static DEVICES: LazyLock<Mutex<HashMap<String, Arc<Device>>>> = LazyLock::new(Default::default);
+
+#[derive(Default)]
+struct Device {
+    /// Held from asking for a code to STS's answer.
+    lock: tokio::sync::Mutex<()>,
+    /// How often the lock was taken.
+    acquisitions: AtomicU64,
+    sent: Arc<Mutex<Vec<(String, SystemTime)>>>,
+}
+
+impl Device {
+    fn of(serial: &str, now: SystemTime) -> Arc<Self> {
+        let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
+        if !devices.contains_key(serial) {
+            devices.retain(|_, device| Arc::strong_count(device) > 1 || device.has_sent(now));
+        }
+        devices.entry(serial.to_owned()).or_default().clone()
+    }
+
+    /// Puts another in the place of this one, with the codes that were sent.
+    fn replace(self: &Arc<Self>, serial: &str) {
+        let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = devices.get(serial);
+        if current.is_some_and(|current| Arc::ptr_eq(current, self)) {
+            let next = Self {
+                sent: self.sent.clone(),
+                ..Self::default()
+            };
+            devices.insert(serial.to_owned(), Arc::new(next));
+        }
+    }
+
+    /// Notes that a code is sent; returns whether it is new.
+    fn mark_sent(&self, code: &str, now: SystemTime) -> bool {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.retain(|(_, at)| now < *at + USED_CODE_TTL);
+        let is_new = sent.iter().all(|(earlier, _)| earlier != code);
+        if is_new {
+            sent.push((code.to_owned(), now));
+        }
+        is_new
+    }
+
+    fn has_sent(&self, now: SystemTime) -> bool {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.iter().any(|(_, at)| now < *at + USED_CODE_TTL)
+    }
+}

@@ -1,0 +1,638 @@
+//! [`ProfileLoader`]: builds the chain that a profile of `~/.aws/config` describes (feature `profile`).
+//! [`resolve`] says what that is; aws-config reads the files, and loads every kind of base profile.
+
+#[cfg(feature = "cli-cache")]
+mod cli_cache;
+mod resolve;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::environment::{
+    EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider,
+};
+use aws_config::imds;
+use aws_config::imds::client::{EndpointMode, error::InvalidEndpointMode};
+use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::meta::region::ProvideRegion;
+use aws_config::profile::{Profile, ProfileFileCredentialsProvider, ProfileSet};
+use aws_config::provider_config::ProviderConfig;
+use aws_config::{BehaviorVersion, ConfigLoader};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use aws_types::SdkConfig;
+use aws_types::origin::Origin;
+use aws_types::os_shim_internal::{Env, Fs};
+use aws_types::region::Region;
+use aws_types::sdk_config::Builder as SdkConfigBuilder;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+
+use crate::chain::{Base, Caller, RoleChain, SessionStore};
+use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Operation, Violation};
+use crate::mfa::{Mfa, ProvideMfaCode};
+use crate::request::{Role, SessionTokenRequest, WebIdentityToken};
+
+use resolve::{BaseProvider, CredentialSource, Resolved, has_any, resolve, role, violation};
+
+/// The keys that say which STS to call. What a source profile leaves open is as in the profile that names
+/// it.
+const ENDPOINT: &[&str] = &[
+    "endpoint_url",
+    "services",
+    "ignore_configured_endpoint_urls",
+];
+const FIPS: &[&str] = &["use_fips_endpoint"];
+const DUAL_STACK: &[&str] = &["use_dualstack_endpoint"];
+
+/// Loads the chain that a profile of the AWS configuration files describes: its `role_arn`, assumed with what
+/// its `source_profile` or `credential_source` gives, to any depth.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> Result<(), aws_role_chain::Error> {
+/// use aws_role_chain::{ProfileLoader, TerminalPrompt};
+///
+/// let chain = ProfileLoader::new("firehose-writer")
+///     .mfa(TerminalPrompt::new()) // where a profile has an mfa_serial
+///     .load()
+///     .await?;
+/// let firehose = aws_sdk_firehose::Client::new(&chain.sdk_config());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// ```ini
+/// [profile firehose-writer]
+/// role_arn = arn:aws:iam::222222222222:role/FirehoseWriter
+/// source_profile = account-b
+/// external_id = c0ffee
+/// region = eu-west-1
+///
+/// [profile account-b]
+/// sso_session = company
+/// sso_account_id = 111111111111
+/// sso_role_name = Developer
+/// ```
+///
+/// # What is read
+///
+/// | key | |
+/// |---|---|
+/// | `role_arn` | the role |
+/// | `source_profile`, `credential_source` | what assumes it: one of the two. `Environment`, `Ec2InstanceMetadata`, `EcsContainer` |
+/// | `external_id`, `role_session_name` | as [`Role::external_id`], [`Role::session_name`] |
+/// | `duration_seconds` | as [`Role::duration`] |
+/// | `mfa_serial` | the user's device, as [`Role::mfa`]; the codes come from [`mfa`](Self::mfa) |
+/// | `web_identity_token_file` | with `role_arn`, as [`RoleChain::from_web_identity`] |
+/// | `region` | of that profile's STS and, for the chain's own profile, of its [`sdk_config`](RoleChain::sdk_config) |
+/// | `endpoint_url`, `services`, `use_fips_endpoint`, `use_dualstack_endpoint` | of that profile's STS, and so on |
+/// | `session_tags` (`team=payments,cost=42`), `transitive_session_tags` (`team`), `source_identity` | as aws-vault has them; the AWS CLI ignores them |
+///
+/// What a source profile leaves open of region and endpoint is as in the profile that names it. A profile
+/// without a region has that of its sources, as aws-config does it. The files and the environment variables
+/// (`AWS_CONFIG_FILE`, `AWS_REGION`, …) are read as aws-config reads them, which takes no notice of
+/// `sts_regional_endpoints`: STS is always called in the region ([keys](https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html)).
+///
+/// What a source profile without a `role_arn` is (keys, a process, IAM Identity Center, a console
+/// sign-in) is loaded by aws-config; some kinds need a feature of it (`sso`, `credentials-process`,
+/// `credentials-login`). As in the AWS CLI, static keys in a source profile end the chain, and a profile
+/// can be its own source only with static keys in it.
+///
+/// The same device on several hops takes one code: the chain then starts with a
+/// [session token](RoleChain::from_session_token), whose roles last an hour at most.
+#[must_use = "nothing is read before load()"]
+pub struct ProfileLoader {
+    profile: String,
+    base: Option<SdkConfig>,
+    codes: Option<Arc<dyn ProvideMfaCode>>,
+    region: Option<String>,
+    endpoint_url: Option<String>,
+    config_file: Option<PathBuf>,
+    credentials_file: Option<PathBuf>,
+    #[cfg(feature = "cli-cache")]
+    cli_cache: Option<PathBuf>,
+}
+
+impl ProfileLoader {
+    /// Creates a loader for the profile of this name.
+    pub fn new(profile: impl Into<String>) -> Self {
+        Self {
+            profile: profile.into(),
+            base: None,
+            codes: None,
+            region: None,
+            endpoint_url: None,
+            config_file: None,
+            credentials_file: None,
+            #[cfg(feature = "cli-cache")]
+            cli_cache: None,
+        }
+    }
+
+    /// Sets the config that HTTP client, retries, timeouts, clock and sleep come from, and the region and
+    /// endpoint that the profiles leave open. Its credentials are not used. Default: a config of the
+    /// profile's own.
+    pub fn base(mut self, config: &SdkConfig) -> Self {
+        self.base = Some(config.clone());
+        self
+    }
+
+    /// Sets the provider of codes for the device that a profile's `mfa_serial` names, as for [`Role::mfa`].
+    pub fn mfa(mut self, codes: impl ProvideMfaCode + 'static) -> Self {
+        self.codes = Some(Arc::new(codes));
+        self
+    }
+
+    /// Sets the region of every hop and of the chain's [`sdk_config`](RoleChain::sdk_config), whatever the
+    /// profiles and the environment say.
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// Sets one endpoint for all services, such as a local server, whatever the profiles and the
+    /// environment say.
+    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
+        self.endpoint_url = Some(url.into());
+        self
+    }
+
+    /// Reads this file in place of `~/.aws/config` or `AWS_CONFIG_FILE`'s; it must be there.
+    pub fn config_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.config_file = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Reads this file in place of `~/.aws/credentials` or `AWS_SHARED_CREDENTIALS_FILE`'s; it must be
+    /// there.
+    pub fn credentials_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.credentials_file = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Shares the roles' sessions with the AWS CLI, in its own cache `~/.aws/cli/cache`: one MFA code serves
+    /// the CLI and the program. Without a home there is no cache.
+    ///
+    /// A stored session is used while it has more than 15 minutes left, as the CLI does it, and only if it
+    /// is the role's (and has its `role_session_name`); otherwise STS is asked and the file replaced,
+    /// readable by its owner alone. Processes lock an entry, so that a person is asked for one code: for up
+    /// to ten minutes where a code is needed, and else 20 s. What cannot be read or written is passed over,
+    /// with one warning.
+    ///
+    /// **The CLI's key leaves out the caller**: two profiles that reach the same role from different
+    /// sources, with all other keys alike, share one entry. The session is the role's in either case, but
+    /// its caller may not be the one that CloudTrail names, and a caller who may no longer assume the role
+    /// goes on with the stored session until it ends. [`refresh`](RoleChain::refresh) on a chain that has
+    /// cached credentials asks STS, and replaces the entry. Roles with session tags or a source identity, or
+    /// behind one with these, are left out: the CLI's sessions lack them. So are session tokens and web
+    /// identities.
+    #[cfg(feature = "cli-cache")]
+    pub fn cli_cache(mut self) -> Self {
+        self.cli_cache = cli_cache::default_folder();
+        self
+    }
+
+    /// Shares sessions as [`cli_cache`](Self::cli_cache) does, in another folder, such as that of botocore's `JSONFileCache`. A `~`
+    /// is not expanded.
+    #[cfg(feature = "cli-cache")]
+    pub fn cli_cache_in(mut self, folder: impl AsRef<Path>) -> Self {
+        self.cli_cache = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// Reads the files and builds the chain. No call to STS is made yet. Where nothing says the region, EC2's
+    /// instance metadata is asked, as by aws-config.
+    ///
+    /// # Errors
+    ///
+    /// An [invalid](Error::is_invalid) profile: [`field`](Error::field) is the key at fault, and the message
+    /// names the profile and the file.
+    pub async fn load(self) -> Result<RoleChain, Error> {
+        let profiles = self.read(&[CONFIG, CREDENTIALS]).await?;
+        match self.build(&profiles).await {
+            Ok(chain) => Ok(chain),
+            Err(violation) => {
+                let violation = self.with_file(violation).await;
+                Err(violation.into_error(Operation::LoadProfile))
+            }
+        }
+    }
+
+    async fn build(&self, profiles: &ProfileSet) -> Result<RoleChain, Violation> {
+        let files = format!("{} nor in {}", CONFIG.path(self), CREDENTIALS.path(self));
+        let Resolved {
+            base,
+            device,
+            roles,
+        } = resolve(profiles, &self.profile, &files)?;
+        let mut mfa = match (&device, &self.codes) {
+            (None, _) => None,
+            (Some(device), Some(codes)) => Some(Mfa {
+                serial: device.serial.to_owned(),
+                codes: codes.clone(),
+            }),
+            (Some(device), None) => {
+                let rule = "needs a provider of the device's codes, such as \
+                            ProfileLoader::new(..).mfa(TerminalPrompt::new())";
+                return Err(violation(device.profile, "mfa_serial", rule));
+            }
+        };
+        let settings = self.settings_of_hops(&base, &roles).await?;
+        let mut chain = None;
+        if let (Some(device), Some((base, region))) = (device, settings.first())
+            && let Some(mfa) = mfa.take_if(|_| !device.first_role_only)
+        {
+            let mut request = SessionTokenRequest::new().with_mfa(mfa);
+            if let Some(region) = region {
+                request = request.region(region.to_string());
+            }
+            let token = RoleChain::session_token(base.clone(), request);
+            chain = Some(token.map_err(|error| in_profile(device.profile, &error))?);
+        }
+        for (profile, (settings, region)) in roles.into_iter().zip(settings) {
+            let mut role = role(profile)?;
+            if let Some(region) = region {
+                role = role.region(region.to_string());
+            }
+            let added = match (&base, chain) {
+                (BaseProvider::WebIdentity { token_file }, None) => {
+                    let token = WebIdentityToken::from_file(token_file);
+                    RoleChain::web_identity(settings, role, token)
+                }
+                (_, before) => {
+                    if let Some(id) = profile.get("external_id") {
+                        role = role.external_id(id);
+                    }
+                    if let Some(mfa) = mfa.take() {
+                        role = role.with_mfa(mfa);
+                    }
+                    let caller = before.map_or(Caller::Base, RoleChain::into_caller);
+                    let store = self.session_store(profile, &role, &caller);
+                    RoleChain::assume_with(settings, caller, role, store)
+                }
+            };
+            chain = Some(added.map_err(|error| in_profile(profile.name(), &error))?);
+        }
+        // `resolve` finds a role, or says what is wrong.
+        chain.ok_or_else(|| violation(&self.profile, "role_arn", "is missing"))
+    }
+
+    #[cfg(feature = "cli-cache")]
+    fn session_store(
+        &self,
+        profile: &Profile,
+        role: &Role,
+        caller: &Caller,
+    ) -> Option<Arc<dyn SessionStore>> {
+        let inherited = caller.inherited();
+        // The CLI's sessions lack what the CLI does not know.
+        let is_shareable = inherited.transitive_keys.is_empty()
+            && inherited.source_identity.is_none()
+            && role
+                .parameters()
+                .iter()
+                .all(|parameter| parameter.shown.is_none() || parameter.is_in_cli_cache_key);
+        let folder = self.cli_cache.as_deref().filter(|_| is_shareable)?;
+        Some(Arc::new(cli_cache::Entry::new(
+            folder,
+            &cache_key(profile),
+        )?))
+    }
+
+    #[cfg(not(feature = "cli-cache"))]
+    fn session_store(&self, _: &Profile, _: &Role, _: &Caller) -> Option<Arc<dyn SessionStore>> {
+        None
+    }
+
+    /// Reads the settings that each role is assumed with, and its region where that differs from theirs.
+    /// Profiles that do not say which STS they mean share one client.
+    async fn settings_of_hops(
+        &self,
+        base: &BaseProvider<'_>,
+        roles: &[&Profile],
+    ) -> Result<Vec<(Arc<Base>, Option<Region>)>, Violation> {
+        // A base has read the environment already.
+        let from_environment = match self.base {
+            None => EnvironmentVariableRegionProvider::new().region().await,
+            Some(_) => None,
+        };
+        let region_of = |profile: &Profile| {
+            let own = || profile.get("region").map(str::to_owned).map(Region::new);
+            let forced = self.region.clone().map(Region::new);
+            forced.or_else(|| from_environment.clone()).or_else(own)
+        };
+        let base_of = |profile: &Profile, mut config: SdkConfigBuilder| {
+            if let Some(url) = &self.endpoint_url {
+                config.set_endpoint_url(Some(url.clone()));
+                // Comes before a service's own endpoint in the environment or a file.
+                config.insert_origin("endpoint_url", Origin::shared_config());
+            }
+            if let BaseProvider::WebIdentity { .. } = base {
+                return Ok(Arc::new(Base::without_source(&config.build())));
+            }
+            let base = Base::with_source(&config.build());
+            let base = base.map_err(|error| in_profile(profile.name(), &error))?;
+            Ok(Arc::new(base))
+        };
+        let Some(own) = roles.last() else {
+            return Ok(Vec::new());
+        };
+        let config = match &self.base {
+            None => {
+                let settings = self.settings(own);
+                match &self.region {
+                    Some(region) => settings.region(Region::new(region.clone())).load().await,
+                    None => settings.load().await,
+                }
+            }
+            Some(base) => {
+                let region = region_of(own).or(base.region().cloned());
+                self.endpoint(own, base).await.region(region).build()
+            }
+        };
+        let source_region = match base {
+            BaseProvider::Profile(profile) => region_of(profile),
+            _ => None,
+        };
+        let source_region = source_region.or(config.region().cloned());
+        let source = self.source(base, &config, source_region)?;
+        let mut config = config.to_builder();
+        config.set_credentials_provider(source);
+        let mut base = base_of(own, config)?;
+        let mut region = base.config.region().cloned();
+        let mut hops = Vec::new();
+        // From the chain's own profile down to its source: one that says nothing takes what the one above has.
+        for (i, profile) in roles.iter().rev().enumerate() {
+            region = region_of(profile).or(region);
+            if i > 0 && has_endpoint(profile) {
+                let config = self.endpoint(profile, &base.config).await;
+                base = base_of(profile, config.region(region.clone()))?;
+            }
+            let other_region = region.clone();
+            let other_region = other_region.filter(|own| Some(own) != base.config.region());
+            hops.push((base.clone(), other_region));
+        }
+        hops.reverse();
+        Ok(hops)
+    }
+
+    /// What aws-config reads for a profile.
+    fn settings(&self, profile: &Profile) -> ConfigLoader {
+        aws_config::defaults(BehaviorVersion::latest())
+            .profile_files(self.files(&[CONFIG, CREDENTIALS]))
+            .profile_name(profile.name())
+            .no_credentials()
+    }
+
+    /// What a profile says of the endpoint, over all the settings of an outer config.
+    async fn endpoint(&self, profile: &Profile, outer: &SdkConfig) -> SdkConfigBuilder {
+        let mut config = outer.to_builder();
+        if !has_endpoint(profile) {
+            return config;
+        }
+        // With a region, so that nobody is asked for one.
+        let own = self.settings(profile).region(outer.region().cloned());
+        let own = own.load().await;
+        if has_any(profile, FIPS) {
+            config.set_use_fips(own.use_fips());
+        }
+        if has_any(profile, DUAL_STACK) {
+            config.set_use_dual_stack(own.use_dual_stack());
+        }
+        if has_any(profile, &["endpoint_url"]) {
+            config.set_endpoint_url(own.endpoint_url().map(str::to_owned));
+        }
+        if has_any(profile, ENDPOINT) {
+            // A service's own endpoint comes before one for all that a file gives.
+            config.insert_origin("endpoint_url", Origin::shared_profile_file());
+            config.set_service_config(Some(ServicesOf(own)));
+        }
+        config
+    }
+
+    /// The provider of the credentials that the first role is assumed with; none where a token takes their
+    /// place.
+    fn source(
+        &self,
+        base: &BaseProvider<'_>,
+        config: &SdkConfig,
+        region: Option<Region>,
+    ) -> Result<Option<SharedCredentialsProvider>, Violation> {
+        let mut provider_config = ProviderConfig::without_region().with_region(region);
+        if let Some(client) = config.http_client() {
+            provider_config = provider_config.with_http_client(client);
+        }
+        if let Some(time) = config.time_source() {
+            provider_config = provider_config.with_time_source(time);
+        }
+        if let Some(sleep) = config.sleep_impl() {
+            provider_config = provider_config.with_sleep_impl(sleep);
+        }
+        Ok(Some(match base {
+            BaseProvider::WebIdentity { .. } => return Ok(None),
+            BaseProvider::Keys(keys) => SharedCredentialsProvider::new(keys.clone()),
+            BaseProvider::Profile(profile) => SharedCredentialsProvider::new(
+                ProfileFileCredentialsProvider::builder()
+                    .configure(&provider_config)
+                    .profile_files(self.files(&[CONFIG, CREDENTIALS]))
+                    .profile_name(profile.name())
+                    .build(),
+            ),
+            BaseProvider::CredentialSource(CredentialSource::Environment, _) => {
+                SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new())
+            }
+            BaseProvider::CredentialSource(CredentialSource::Ec2InstanceMetadata, profile) => {
+                SharedCredentialsProvider::new(
+                    ImdsCredentialsProvider::builder()
+                        .configure(&provider_config)
+                        .imds_client(imds(profile, &provider_config)?)
+                        .build(),
+                )
+            }
+            BaseProvider::CredentialSource(CredentialSource::EcsContainer, _) => {
+                SharedCredentialsProvider::new(
+                    EcsCredentialsProvider::builder()
+                        .configure(&provider_config)
+                        .build(),
+                )
+            }
+        }))
+    }
+
+    async fn read(&self, which: &[File]) -> Result<ProfileSet, Error> {
+        let name = Some(Cow::Owned(self.profile.clone()));
+        let (fs, env, files) = (Fs::default(), Env::default(), self.files(which));
+        let read = aws_config::profile::load(&fs, &env, &files, name).await;
+        read.map_err(|error| {
+            let rule = "the files cannot be read";
+            let violation = Violation::new("profile", rule, None)
+                .in_profile(format!("profile {}", self.profile));
+            let kind = ErrorKind::Invalid(violation);
+            Error::from(ErrorInner {
+                source: Some(error.into()),
+                ..ErrorInner::new(Operation::LoadProfile, kind)
+            })
+        })
+    }
+
+    fn files(&self, which: &[File]) -> EnvConfigFiles {
+        let mut files = EnvConfigFiles::builder();
+        for file in which {
+            files = match (file.kind, file.own(self)) {
+                (kind, Some(path)) => files.with_file(kind, path),
+                (EnvConfigFileKind::Config, None) => files.include_default_config_file(true),
+                (EnvConfigFileKind::Credentials, None) => {
+                    files.include_default_credentials_file(true)
+                }
+            };
+        }
+        files.build()
+    }
+
+    /// Adds the file to a violation in a profile: the parser has merged the two files.
+    async fn with_file(&self, violation: Violation) -> Violation {
+        let name = violation.profile.clone().unwrap_or_default();
+        let mut file = None;
+        for which in [CREDENTIALS, CONFIG] {
+            // It was read a moment ago.
+            let Ok(profiles) = self.read(&[which]).await else {
+                continue;
+            };
+            if let Some(profile) = profiles.get_profile(&name) {
+                let has_key = profile.get(violation.field).is_some();
+                if has_key || file.is_none() {
+                    file = Some(which.path(self));
+                }
+                if has_key {
+                    break;
+                }
+            }
+        }
+        violation.in_profile(match file {
+            Some(file) => format!("profile {name} in {file}"),
+            None => format!("profile {name}"),
+        })
+    }
+}
+
+impl fmt::Debug for ProfileLoader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProfileLoader")
+            .field("profile", &self.profile)
+            .field("mfa", &self.codes.is_some())
+            .field("config_file", &self.config_file)
+            .field("credentials_file", &self.credentials_file)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Creates the client of the instance's metadata, where the profile says it is. aws-config reads these keys of
+/// the profile in use, which may be another.
+fn imds(profile: &Profile, config: &ProviderConfig) -> Result<imds::Client, Violation> {
+    const ENDPOINT: &str = "ec2_metadata_service_endpoint";
+    const MODE: &str = "ec2_metadata_service_endpoint_mode";
+    let wrong = |key, error: BoxError| violation(profile.name(), key, format!("is wrong: {error}"));
+    let mut client = imds::Client::builder().configure(config);
+    if let Some(url) = profile.get(ENDPOINT) {
+        client = client
+            .endpoint(url)
+            .map_err(|error| wrong(ENDPOINT, error))?;
+    }
+    if let Some(mode) = profile.get(MODE) {
+        let mode: EndpointMode = mode
+            .parse()
+            .map_err(|error: InvalidEndpointMode| wrong(MODE, error.into()))?;
+        client = client.endpoint_mode(mode);
+    }
+    Ok(client.build())
+}
+
+/// A config's endpoints by service.
+#[derive(Debug)]
+struct ServicesOf(SdkConfig);
+
+impl LoadServiceConfig for ServicesOf {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        self.0.service_config()?.load_config(key)
+    }
+}
+
+/// One of the two files.
+#[derive(Clone, Copy)]
+struct File {
+    kind: EnvConfigFileKind,
+    variable: &'static str,
+    default: &'static str,
+}
+
+const CONFIG: File = File {
+    kind: EnvConfigFileKind::Config,
+    variable: "AWS_CONFIG_FILE",
+    default: "~/.aws/config",
+};
+
+const CREDENTIALS: File = File {
+    kind: EnvConfigFileKind::Credentials,
+    variable: "AWS_SHARED_CREDENTIALS_FILE",
+    default: "~/.aws/credentials",
+};
+
+impl File {
+    fn own(self, loader: &ProfileLoader) -> Option<&Path> {
+        match self.kind {
+            EnvConfigFileKind::Config => loader.config_file.as_deref(),
+            EnvConfigFileKind::Credentials => loader.credentials_file.as_deref(),
+        }
+    }
+
+    /// As people know it.
+    fn path(self, loader: &ProfileLoader) -> String {
+        match self.own(loader) {
+            Some(path) => path.display().to_string(),
+            None => std::env::var(self.variable).unwrap_or_else(|_| self.default.to_owned()),
+        }
+    }
+}
+
+/// Renames a role's setting to the profile's key.
+fn in_profile(profile: &str, error: &Error) -> Violation {
+    let Some(role) = error.violation() else {
+        return violation(profile, "profile", error.first_line().to_string());
+    };
+    let mut violation = role.clone().in_profile(profile);
+    violation.field = match role.field {
+        "arn" => "role_arn",
+        "session_name" => "role_session_name",
+        "duration" => "duration_seconds",
+        "mfa" => "mfa_serial",
+        "tag" => "session_tags",
+        field => field,
+    };
+    if violation.field == "region" && violation.value.is_none() {
+        violation.rule = "is missing, in its source profiles and in AWS_REGION too".to_owned();
+    }
+    violation
+}
+
+fn has_endpoint(profile: &Profile) -> bool {
+    [ENDPOINT, FIPS, DUAL_STACK]
+        .iter()
+        .any(|keys| has_any(profile, keys))
+}
+
+/// What the CLI would send, as its cache key has it: the device goes with each role that names it.
+#[cfg(feature = "cli-cache")]
+fn cache_key(profile: &Profile) -> cli_cache::CacheKey<'_> {
+    let duration = profile.get("duration_seconds");
+    cli_cache::CacheKey {
+        role_arn: profile.get("role_arn").unwrap_or_default(),
+        session_name: profile.get("role_session_name"),
+        external_id: profile.get("external_id"),
+        serial: profile.get("mfa_serial"),
+        duration_seconds: duration.and_then(|seconds| seconds.parse().ok()),
+    }
+}

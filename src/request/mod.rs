@@ -1,0 +1,21 @@
+//! What to ask STS for: the builders that users fill, and the checked requests that a chain holds.
+//!
+//! [`Role`] and [`SessionTokenRequest`] are checked once, against [`limits`] and what the hops before pass
+//! on ([`Inherited`]). What comes out breaks no rule that can be known before the network.
+
+mod allowlist;
+pub(crate) mod limits;
+mod role;
+mod session_token;
+mod summary;
+mod token;
+
+pub use allowlist::AllowedRoles;
+pub use role::Role;
+pub use session_token::SessionTokenRequest;
+pub use token::{SamlAssertion, WebIdentityToken};
+
+pub(crate) use role::{AssumeRoleRequest, Inherited, ProvidedContext, Secret, Tag};
+pub(crate) use session_token::GetSessionTokenRequest;
+pub(crate) use summary::{CallerKind, RequestSummary};
+pub(crate) use token::check_saml_provider;

@@ -1,0 +1,833 @@
+//! [`Role`]: what to ask AssumeRole for, and the one step that checks it against STS's rules.
+//!
+//! A new parameter is a field, a setter, a check in [`Role::check`], an entry in
+//! [`Role::parameters`] and an argument of the call in `sts`; the compiler asks for the last three.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_smithy_json::deserialize::{Token, json_token_iter};
+use aws_types::region::Region;
+
+use super::allowlist::AllowedRoles;
+use super::limits::*;
+use crate::arn::{Arn, is_account_id};
+use crate::error::{Operation, Violation};
+use crate::mfa::{Mfa, ProvideMfaCode};
+
+/// A role to assume, and what to ask for when assuming it: the parameters of
+/// [AssumeRole](https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
+///
+/// Setters only store. Everything is checked once, before any call, when the role is added to a
+/// chain by [`RoleChain::new`](crate::RoleChain::new) or [`assume`](crate::RoleChain::assume). A role that
+/// a web identity or a SAML assertion assumes takes fewer of the parameters; see
+/// [`RoleChain::from_web_identity`](crate::RoleChain::from_web_identity).
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use aws_role_chain::Role;
+///
+/// let role = Role::new("arn:aws:iam::222222222222:role/FirehoseWriter")
+///     .session_name("orders")
+///     .external_id("c0ffee")
+///     .duration(Duration::from_secs(900))
+///     .tag("team", "payments");
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a role does nothing until a chain assumes it"]
+pub struct Role {
+    pub(crate) arn: Arc<str>,
+    pub(crate) session_name: Option<String>,
+    pub(crate) external_id: Option<Secret>,
+    pub(crate) duration: Option<Duration>,
+    pub(crate) policy: Option<String>,
+    pub(crate) policy_arns: Vec<String>,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) source_identity: Option<String>,
+    pub(crate) provided_contexts: Vec<ProvidedContext>,
+    pub(crate) mfa: Option<Mfa>,
+    pub(crate) region: Option<String>,
+    pub(crate) allowed_roles: Option<Arc<AllowedRoles>>,
+}
+
+impl Role {
+    /// Creates a role from its ARN, `arn:<partition>:iam::<12-digit account>:role/<path><name>`, of 20 to
+    /// 2048 characters. IAM's role names and paths are case-sensitive.
+    pub fn new(arn: impl Into<String>) -> Self {
+        Self {
+            arn: arn.into().into(),
+            ..Self::default()
+        }
+    }
+
+    /// Sets the session's name: the last part of the session's ARN, and what CloudTrail shows. 2 to 64
+    /// ASCII letters, digits and `_+=,.@-`. A trust policy may require a certain one
+    /// (`sts:RoleSessionName`).
+    ///
+    /// Default: the name of the hop before; on the first hop the program's name and process ID, such as
+    /// `put_records-4242`, which is the same at each refresh.
+    pub fn session_name(mut self, name: impl Into<String>) -> Self {
+        self.session_name = Some(name.into());
+        self
+    }
+
+    /// Sets the external ID that the role's owner put in its trust policy
+    /// ([why](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_common-scenarios_third-party.html)).
+    /// 2 to 1224 ASCII letters, digits and `_+=,.@:/-`. This crate never logs or shows it.
+    pub fn external_id(mut self, id: impl Into<String>) -> Self {
+        self.external_id = Some(Secret(id.into()));
+        self
+    }
+
+    /// Sets how long each session lasts: 900 to 43,200 whole seconds, and no more than the role's
+    /// `MaxSessionDuration`. From the second hop on at most 3,600 s (role chaining). On the first hop the
+    /// same limit holds where the source credentials are those of a role; that shows only when STS says
+    /// so, and then one hour is asked for instead, with a warning.
+    ///
+    /// Default: STS's, one hour.
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.duration = Some(duration);
+        self
+    }
+
+    /// Sets a session policy: the session may do what both it and the role's own policies allow. A JSON
+    /// object, at most 2,048 characters together with the [`policy_arn`](Self::policy_arn)s. STS also
+    /// packs policies and tags into a budget of their own, whose use only STS can tell
+    /// (`PackedPolicyTooLarge`).
+    pub fn policy(mut self, json: impl Into<String>) -> Self {
+        self.policy = Some(json.into());
+        self
+    }
+
+    /// Adds a managed policy as a session policy; at most 10. It belongs to the role's own account, or is
+    /// one of AWS's (`arn:aws:iam::aws:policy/…`).
+    pub fn policy_arn(mut self, arn: impl Into<String>) -> Self {
+        self.policy_arns.push(arn.into());
+        self
+    }
+
+    /// Adds a [session tag](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html). At
+    /// most 50; keys of 1 to 128 and values of 0 to 256 letters, digits, spaces and `_.:/=+-@`; no two
+    /// keys that differ only in case; no key that begins with `aws:`. The role's trust policy must allow
+    /// `sts:TagSession`.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.push(Tag {
+            key: key.into(),
+            value: value.into(),
+            transitive: false,
+        });
+        self
+    }
+
+    /// Adds a session tag that every later hop inherits and none can change
+    /// ([transitive](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html#id_session-tags_role-chaining)).
+    /// Each later role's trust policy must allow `sts:TagSession` too, even if it is passed no tag.
+    pub fn transitive_tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.push(Tag {
+            key: key.into(),
+            value: value.into(),
+            transitive: true,
+        });
+        self
+    }
+
+    /// Sets the [source identity](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html):
+    /// who is behind the session, in CloudTrail, for this hop and all later ones. 2 to 256 ASCII letters,
+    /// digits and `_+=,.@-` (AWS documents 64 in places; longer ones are logged as a warning). A later hop
+    /// may repeat it, not change it. Every trust policy from here on must allow `sts:SetSourceIdentity`.
+    pub fn source_identity(mut self, identity: impl Into<String>) -> Self {
+        self.source_identity = Some(identity.into());
+        self
+    }
+
+    /// Adds a trusted context assertion, such as IAM Identity Center's
+    /// ([ProvidedContext](https://docs.aws.amazon.com/STS/latest/APIReference/API_ProvidedContext.html)):
+    /// the provider's ARN, and its signed assertion of 4 to 2,048 characters, which is a secret and never
+    /// shown. At most 5. The role's trust policy must allow `sts:SetContext`.
+    pub fn provided_context(
+        mut self,
+        provider_arn: impl Into<String>,
+        assertion: impl Into<String>,
+    ) -> Self {
+        self.provided_contexts.push(ProvidedContext {
+            provider_arn: provider_arn.into(),
+            assertion: Secret(assertion.into()),
+        });
+        self
+    }
+
+    /// Sets the MFA device of the IAM user whose keys the chain starts from, and the provider of its
+    /// codes: for roles whose trust policy requires `aws:MultiFactorAuthPresent`.
+    ///
+    /// `serial` is the ARN of a virtual device (`arn:aws:iam::<account>:mfa/<name>`) or the serial number
+    /// of a hardware one, 9 to 256 characters; passkeys and security keys have no codes. It belongs on the
+    /// first hop only: roles have no devices. The code proves MFA to this role alone; for one code that
+    /// serves several, start with [a session token](crate::RoleChain::from_session_token).
+    pub fn mfa(mut self, serial: impl Into<String>, codes: impl ProvideMfaCode + 'static) -> Self {
+        self.mfa = Some(Mfa::new(serial.into(), codes));
+        self
+    }
+    pub(crate) fn with_mfa(mut self, mfa: Mfa) -> Self {
+        self.mfa = Some(mfa);
+        self
+    }
+
+    /// Sets the region of the STS endpoint for this hop. Default: the base config's.
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// Restricts the ARN to `roles`; use it for ARNs from untrusted input. Many roles can share one
+    /// `Arc<AllowedRoles>`.
+    pub fn allowed_roles(mut self, roles: impl Into<Arc<AllowedRoles>>) -> Self {
+        self.allowed_roles = Some(roles.into());
+        self
+    }
+
+    /// Lists every parameter once, as checks, reports, policies and the session store see it.
+    pub(crate) fn parameters(&self) -> [Parameter; 9] {
+        let Self {
+            arn: _,
+            session_name,
+            external_id,
+            duration,
+            policy,
+            policy_arns,
+            tags,
+            source_identity,
+            provided_contexts,
+            mfa,
+            // Say where to call and what to reject; neither is sent.
+            region: _,
+            allowed_roles: _,
+        } = self;
+        [
+            Parameter {
+                field: "session_name",
+                label: "session name",
+                shown: session_name.as_deref().map(str::to_owned),
+                accepted_by: AcceptedBy::AllButSaml,
+                action: None,
+                is_in_cli_cache_key: true,
+            },
+            Parameter {
+                field: "external_id",
+                label: "external ID",
+                shown: external_id.as_ref().map(|_| "sent: yes".to_owned()),
+                ..Parameter::DEFAULT
+            },
+            Parameter {
+                field: "duration",
+                label: "duration",
+                shown: duration.map(|duration| format!("{} s", duration.as_secs())),
+                accepted_by: AcceptedBy::All,
+                ..Parameter::DEFAULT
+            },
+            Parameter {
+                field: "tag",
+                label: "session tags",
+                shown: list(tags, |tag| format!("{tag:?}")),
+                action: Some("TagSession"),
+                is_in_cli_cache_key: false,
+                ..Parameter::DEFAULT
+            },
+            Parameter {
+                field: "source_identity",
+                label: "source identity",
+                shown: source_identity.clone(),
+                action: Some("SetSourceIdentity"),
+                is_in_cli_cache_key: false,
+                ..Parameter::DEFAULT
+            },
+            Parameter {
+                field: "policy",
+                label: "session policy",
+                shown: (policy.as_ref()).map(|json| format!("{} characters", json.chars().count())),
+                accepted_by: AcceptedBy::All,
+                is_in_cli_cache_key: false,
+                ..Parameter::DEFAULT
+            },
+            Parameter {
+                field: "policy_arn",
+                label: "policy ARNs",
+                shown: list(policy_arns, String::clone),
+                accepted_by: AcceptedBy::All,
+                is_in_cli_cache_key: false,
+                ..Parameter::DEFAULT
+            },
+            Parameter {
+                field: "provided_context",
+                label: "contexts of",
+                shown: list(provided_contexts, |context| context.provider_arn.clone()),
+                action: Some("SetContext"),
+                is_in_cli_cache_key: false,
+                ..Parameter::DEFAULT
+            },
+            Parameter {
+                field: "mfa",
+                label: "MFA device",
+                shown: mfa.as_ref().map(|mfa| mfa.serial.clone()),
+                ..Parameter::DEFAULT
+            },
+        ]
+    }
+
+    /// Checks every rule that can be known before the network.
+    pub(crate) fn check(
+        mut self,
+        inherited: &Inherited<'_>,
+        operation: Operation,
+    ) -> Result<AssumeRoleRequest, Violation> {
+        check_accepted(&self, operation)?;
+        let Self {
+            arn,
+            session_name,
+            external_id,
+            duration,
+            policy,
+            policy_arns,
+            tags,
+            source_identity,
+            provided_contexts,
+            mfa,
+            region,
+            allowed_roles,
+        } = &self;
+        let arn = check_role_arn(arn)?;
+        check_assumable(arn, &self.arn, inherited)?;
+        if let Some(allowed) = allowed_roles {
+            allowed.check(&self.arn, external_id.is_some())?;
+        }
+        if let Some(name) = session_name {
+            let shown = Redaction::ShowValue;
+            check_chars("session_name", name, SESSION_NAME_LENGTH, NAME, shown)?;
+        }
+        if let Some(Secret(id)) = external_id {
+            let hidden = Redaction::HideValue;
+            check_chars("external_id", id, EXTERNAL_ID_LENGTH, EXTERNAL_ID, hidden)?;
+        }
+        if let Some(duration) = duration {
+            check_role_duration(*duration, inherited)?;
+        }
+        check_policies(policy.as_deref(), policy_arns, arn.account)?;
+        check_tags(tags, inherited)?;
+        check_source_identity(source_identity.as_deref(), inherited)?;
+        check_provided_contexts(provided_contexts)?;
+        if let Some(mfa) = mfa {
+            check_mfa(mfa)?;
+            if inherited.hop > 1 {
+                return Err(Violation::new("mfa", MFA_ON_LATER_HOP, None));
+            }
+        }
+        if let Some(region) = region {
+            check_region(region)?;
+        }
+        if self.session_name.is_none() {
+            let name = inherited.session_name.unwrap_or(default_session_name());
+            self.session_name = Some(name.to_owned());
+        }
+        // It has done its work, and may be large.
+        self.allowed_roles = None;
+        Ok(AssumeRoleRequest(self))
+    }
+}
+
+const MFA_ON_LATER_HOP: &str = "is for the first hop only: a device belongs to an IAM user, and this \
+     role is assumed by a session. Give it to the first role, or start the chain with \
+     RoleChain::from_session_token, and give it to that: it proves MFA to every role behind it";
+
+/// A [`Role`] that broke no rule, with its session's name filled in.
+#[derive(Debug)]
+pub(crate) struct AssumeRoleRequest(Role);
+
+impl AssumeRoleRequest {
+    pub(crate) fn role(&self) -> &Role {
+        &self.0
+    }
+
+    pub(crate) fn arn(&self) -> Arn<'_> {
+        // Checked to be one; any other part-wise empty ARN is never seen.
+        Arn::parse(&self.0.arn).unwrap_or(Arn::EMPTY)
+    }
+
+    pub(crate) fn session_name(&self) -> &str {
+        self.0.session_name.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn duration_seconds(&self) -> Option<i32> {
+        self.0.duration.map(seconds)
+    }
+
+    pub(crate) fn region(&self) -> Option<Region> {
+        region(&self.0.region)
+    }
+}
+
+/// One parameter of a role, as everything but the call itself sees it.
+pub(crate) struct Parameter {
+    /// The setter's name, which errors give.
+    pub(crate) field: &'static str,
+    /// What a report calls it.
+    pub(crate) label: &'static str,
+    /// What a report shows of it, and never a secret; `None` where it is not set.
+    pub(crate) shown: Option<String>,
+    /// The operations that take it.
+    accepted_by: AcceptedBy,
+    /// The action that STS authorizes beside `sts:AssumeRole` where it is passed.
+    pub(crate) action: Option<&'static str>,
+    /// Whether the AWS CLI sends it too, and has it in the key of its cache.
+    pub(crate) is_in_cli_cache_key: bool,
+}
+
+impl Parameter {
+    const DEFAULT: Self = Self {
+        field: "",
+        label: "",
+        shown: None,
+        accepted_by: AcceptedBy::AssumeRole,
+        action: None,
+        is_in_cli_cache_key: true,
+    };
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum AcceptedBy {
+    AssumeRole,
+    AllButSaml,
+    All,
+}
+
+/// What a role inherits from the hops before it: the rules that only a chain can know.
+pub(crate) struct Inherited<'a> {
+    /// The new role's place in the chain, from 1.
+    pub(crate) hop: usize,
+    pub(crate) session_name: Option<&'a str>,
+    /// That of the role before.
+    pub(crate) partition: Option<&'a str>,
+    pub(crate) source_identity: Option<&'a str>,
+    pub(crate) transitive_keys: Vec<&'a str>,
+}
+
+impl Inherited<'_> {
+    /// What the first role inherits: nothing.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            hop: 1,
+            session_name: None,
+            partition: None,
+            source_identity: None,
+            transitive_keys: Vec::new(),
+        }
+    }
+}
+
+/// A session tag. `Debug` shows no value.
+#[derive(Clone)]
+pub(crate) struct Tag {
+    pub(crate) key: String,
+    pub(crate) value: String,
+    pub(crate) transitive: bool,
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)?;
+        f.write_str(if self.transitive { " (transitive)" } else { "" })
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ProvidedContext {
+    pub(crate) provider_arn: String,
+    pub(crate) assertion: Secret,
+}
+
+/// Text that is sent, and never shown.
+#[derive(Clone)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("** redacted **")
+    }
+}
+
+/// Rejects what the operation cannot be asked for.
+fn check_accepted(role: &Role, operation: Operation) -> Result<(), Violation> {
+    let (rejected, rule): (&[AcceptedBy], _) = match operation {
+        Operation::AssumeRoleWithWebIdentity => (
+            &[AcceptedBy::AssumeRole],
+            "is nothing that AssumeRoleWithWebIdentity can be asked for: tags and source identity are \
+             claims of the token",
+        ),
+        Operation::AssumeRoleWithSaml => (
+            &[AcceptedBy::AssumeRole, AcceptedBy::AllButSaml],
+            "is nothing that AssumeRoleWithSAML can be asked for: session name, tags and source \
+             identity are attributes of the assertion",
+        ),
+        _ => return Ok(()),
+    };
+    let parameters = role.parameters().into_iter();
+    let mut given = parameters.filter(|parameter| parameter.shown.is_some());
+    match given.find(|parameter| rejected.contains(&parameter.accepted_by)) {
+        Some(parameter) => Err(Violation::new(parameter.field, rule, None)),
+        None => Ok(()),
+    }
+}
+
+/// Checks the shape of a role's ARN.
+fn check_role_arn(text: &str) -> Result<Arn<'_>, Violation> {
+    let violation = |rule: &str| Violation::new("arn", rule, Some(text));
+    const SHAPE: &str =
+        "must be a role's ARN, arn:<partition>:iam::<12-digit account id>:role/<path><name>";
+    if !ARN_LENGTH.contains(&text.chars().count()) {
+        let (least, most) = (ARN_LENGTH.start(), ARN_LENGTH.end());
+        let rule = format!("{SHAPE}, of {least} to {most} characters");
+        return Err(violation(&rule));
+    }
+    let arn = Arn::parse(text).ok_or_else(|| violation(SHAPE))?;
+    if arn.assumed_role().is_some() {
+        return Err(violation(
+            "must be the role's ARN (arn:…:iam::…:role/<path><name>), not that of one of its sessions",
+        ));
+    }
+    let (path, name) = arn.role().ok_or_else(|| violation(SHAPE))?;
+    if !is_account_id(arn.account) {
+        return Err(violation("must name the account by its 12 digits"));
+    }
+    if path.starts_with("//") {
+        return Err(violation(SHAPE));
+    }
+    if !is_role_name(name) {
+        return Err(violation(
+            "must end in a role name of 1 to 64 ASCII letters, digits and _+=,.@-",
+        ));
+    }
+    if path.len() > MOST_PATH_LENGTH || !path.chars().all(|c| c.is_ascii_graphic()) {
+        let rule = format!(
+            "must have a role path of printable ASCII characters, at most {MOST_PATH_LENGTH}"
+        );
+        return Err(violation(&rule));
+    }
+    Ok(arn)
+}
+
+/// Rejects roles that can never be assumed: service-linked roles, other partitions.
+fn check_assumable(arn: Arn<'_>, text: &str, inherited: &Inherited<'_>) -> Result<(), Violation> {
+    let violation = |rule: &str| Err(Violation::new("arn", rule, Some(text)));
+    let (path, _) = arn.role().unwrap_or_default();
+    if path.starts_with("/aws-service-role/") {
+        return violation("must not be a service-linked role, which only its service assumes");
+    }
+    match inherited.partition {
+        Some(partition) if partition != arn.partition => violation(&format!(
+            "must be of the partition {partition}, as the role before it: no credentials go from one \
+             partition to another"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_role_duration(duration: Duration, inherited: &Inherited<'_>) -> Result<(), Violation> {
+    check_duration(duration, ROLE_DURATION)?;
+    if inherited.hop > 1 && duration > CHAINED_LIMIT {
+        let rule = format!(
+            "can be at most {} s for a role that another role assumes (role chaining, whatever the \
+             role's MaxSessionDuration)",
+            CHAINED_LIMIT.as_secs()
+        );
+        let value = format!("{} s", duration.as_secs_f64());
+        return Err(Violation::new("duration", rule, Some(&value)));
+    }
+    Ok(())
+}
+
+fn check_policies(
+    policy: Option<&str>,
+    policy_arns: &[String],
+    account: &str,
+) -> Result<(), Violation> {
+    if policy_arns.len() > MOST_POLICY_ARNS {
+        let given = policy_arns.len();
+        let rule = format!("at most {MOST_POLICY_ARNS} managed policies, not {given}");
+        return Err(Violation::new("policy_arn", rule, None));
+    }
+    for arn in policy_arns {
+        check_policy_arn(arn, account)?;
+    }
+    if let Some(policy) = policy {
+        check_policy(policy)?;
+    }
+    let length = policy.map_or(0, |policy| policy.chars().count())
+        + policy_arns.iter().map(String::len).sum::<usize>();
+    if length > POLICIES_LENGTH {
+        let rule = format!(
+            "must have at most {POLICIES_LENGTH} characters together with the policy ARNs, not {length}"
+        );
+        return Err(Violation::new("policy", rule, None));
+    }
+    Ok(())
+}
+
+fn check_policy(policy: &str) -> Result<(), Violation> {
+    let is_accepted = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}');
+    if let Some(at) = policy.chars().position(|c| !is_accepted(c)) {
+        let rule = format!(
+            "may have only characters up to U+00FF (character {} is another; write it as \\u….)",
+            at + 1
+        );
+        return Err(Violation::new("policy", rule, Some(policy)));
+    }
+    check_json_object(policy).map_err(|reason| {
+        let rule = format!("must be a JSON object: {reason}");
+        let shown = Some(policy).filter(|policy| !policy.is_empty());
+        Violation::new("policy", rule, shown)
+    })
+}
+
+fn check_json_object(json: &str) -> Result<(), String> {
+    let mut depth = 0_usize;
+    let mut is_complete = false;
+    for token in json_token_iter(json.as_bytes()) {
+        let token = token.map_err(|error| error.to_string())?;
+        if is_complete {
+            return Err("there is something after it".to_owned());
+        }
+        match token {
+            Token::StartArray { .. } if depth == 0 => return Err("it is an array".to_owned()),
+            Token::StartObject { .. } | Token::StartArray { .. } => depth += 1,
+            Token::EndObject { .. } | Token::EndArray { .. } => depth -= 1,
+            _ if depth == 0 => return Err("it is a single value".to_owned()),
+            // The reader checks escapes only when the text is asked for.
+            Token::ObjectKey { key: text, .. } | Token::ValueString { value: text, .. } => {
+                text.to_unescaped().map_err(|error| error.to_string())?;
+            }
+            _ => {}
+        }
+        is_complete = depth == 0;
+    }
+    match (is_complete, depth) {
+        (true, _) => Ok(()),
+        (false, 0) => Err("it is empty".to_owned()),
+        (false, _) => Err("it ends too early".to_owned()),
+    }
+}
+
+fn check_policy_arn(text: &str, account: &str) -> Result<(), Violation> {
+    let violation = |rule: &str| Err(Violation::new("policy_arn", rule, Some(text)));
+    let is_policy = |arn: &Arn<'_>| {
+        let name = arn.resource.strip_prefix("policy/");
+        arn.service == "iam"
+            && name
+                .is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic()))
+    };
+    match Arn::parse(text).filter(is_policy) {
+        Some(arn) if ARN_LENGTH.contains(&text.len()) => {
+            if arn.account == account || arn.account == "aws" {
+                return Ok(());
+            }
+            violation(&format!(
+                "must be a policy of the role's own account ({account}) or AWS's"
+            ))
+        }
+        _ => violation(
+            "must be a managed policy's ARN, arn:<partition>:iam::<account id or aws>:policy/<path><name>",
+        ),
+    }
+}
+
+fn check_tags(tags: &[Tag], inherited: &Inherited<'_>) -> Result<(), Violation> {
+    if tags.len() > MOST_TAGS {
+        let rule = format!("at most {MOST_TAGS} session tags, not {}", tags.len());
+        return Err(Violation::new("tag", rule, None));
+    }
+    let is_same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
+    for (i, Tag { key, value, .. }) in tags.iter().enumerate() {
+        let shown = Redaction::ShowValue;
+        check_chars("tag", key, TAG_KEY_LENGTH, TAG, shown)
+            .map_err(|violation| violation.of_part("key"))?;
+        check_chars("tag", value, TAG_VALUE_LENGTH, TAG, shown)
+            .map_err(|violation| violation.of_part("value"))?;
+        let violation = |rule: &str| Err(Violation::new("tag", rule, Some(key)).of_part("key"));
+        let prefix = key.get(..4).unwrap_or_default();
+        if prefix.eq_ignore_ascii_case("aws:") {
+            return violation("must not begin with aws:, which is AWS's own");
+        }
+        if let Some(earlier) = tags[..i].iter().find(|earlier| is_same(&earlier.key, key)) {
+            return violation(&format!(
+                "must be given once, and {:?} is there already (STS takes no account of case in tag keys)",
+                earlier.key
+            ));
+        }
+        if inherited
+            .transitive_keys
+            .iter()
+            .any(|inherited| is_same(inherited, key))
+        {
+            return violation(
+                "must not be set again: an earlier hop set it as a transitive tag, which later \
+                 hops inherit and cannot change",
+            );
+        }
+    }
+    Ok(())
+}
+
+fn check_source_identity(
+    identity: Option<&str>,
+    inherited: &Inherited<'_>,
+) -> Result<(), Violation> {
+    let Some(identity) = identity else {
+        return Ok(());
+    };
+    let (field, shown) = ("source_identity", Redaction::ShowValue);
+    check_chars(field, identity, SOURCE_IDENTITY_LENGTH, NAME, shown)?;
+    match inherited.source_identity {
+        Some(earlier) if earlier != identity => {
+            let rule = format!(
+                "must stay {earlier:?}: an earlier hop set it, and STS lets nobody change it"
+            );
+            return Err(Violation::new(field, rule, Some(identity)));
+        }
+        _ => {}
+    }
+    if identity.chars().count() > DOCUMENTED_SOURCE_IDENTITY_LENGTH {
+        tracing::warn!(
+            target: "aws_role_chain",
+            identity,
+            "a source identity over {DOCUMENTED_SOURCE_IDENTITY_LENGTH} characters: STS accepts up to {} \
+             today, but AWS documents {DOCUMENTED_SOURCE_IDENTITY_LENGTH}",
+            SOURCE_IDENTITY_LENGTH.end()
+        );
+    }
+    Ok(())
+}
+
+fn check_provided_contexts(contexts: &[ProvidedContext]) -> Result<(), Violation> {
+    let violation = |rule: String, shown| Err(Violation::new("provided_context", rule, shown));
+    if contexts.len() > MOST_CONTEXTS {
+        let given = contexts.len();
+        return violation(
+            format!("at most {MOST_CONTEXTS} context assertions, not {given}"),
+            None,
+        );
+    }
+    for ProvidedContext {
+        provider_arn,
+        assertion,
+    } in contexts
+    {
+        let is_arn = Arn::parse(provider_arn).is_some();
+        if !is_arn || !ARN_LENGTH.contains(&provider_arn.chars().count()) {
+            let (least, most) = (ARN_LENGTH.start(), ARN_LENGTH.end());
+            let rule = format!("the provider must be an ARN of {least} to {most} characters");
+            return violation(rule, Some(provider_arn));
+        }
+        if !CONTEXT_ASSERTION_LENGTH.contains(&assertion.0.chars().count()) {
+            let (least, most) = (
+                CONTEXT_ASSERTION_LENGTH.start(),
+                CONTEXT_ASSERTION_LENGTH.end(),
+            );
+            return violation(
+                format!("the assertion must have {least} to {most} characters"),
+                None,
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Checks a device's serial number.
+pub(super) fn check_mfa(mfa: &Mfa) -> Result<(), Violation> {
+    let serial = &mfa.serial;
+    check_chars("mfa", serial, SERIAL_LENGTH, SERIAL, Redaction::ShowValue)?;
+    let violation = |rule| Err(Violation::new("mfa", rule, Some(serial)));
+    let Some(arn) = Arn::parse(serial) else {
+        return Ok(());
+    };
+    if arn.resource.starts_with("u2f/") {
+        return violation(
+            "must be a device with codes: a passkey or security key cannot be used here",
+        );
+    }
+    if !arn.resource.starts_with("mfa/") {
+        return violation(
+            "must be the device's serial number or ARN, arn:<partition>:iam::<account>:mfa/<name>",
+        );
+    }
+    Ok(())
+}
+
+fn list<T>(items: &[T], shown: impl Fn(&T) -> String) -> Option<String> {
+    let shown: Vec<String> = items.iter().map(shown).collect();
+    (!shown.is_empty()).then(|| shown.join(", "))
+}
+
+/// `<program>-<process id>`: stable within the process, and readable in CloudTrail.
+fn default_session_name() -> &'static str {
+    static DEFAULT_NAME: OnceLock<String> = OnceLock::new();
+    DEFAULT_NAME.get_or_init(|| {
+        let program = std::env::current_exe().ok();
+        let stem = program
+            .as_deref()
+            .and_then(|path| path.file_stem()?.to_str());
+        session_name_for(stem.unwrap_or_default(), std::process::id())
+    })
+}
+
+/// Makes a name that STS accepts, whatever the program is called.
+fn session_name_for(program: &str, pid: u32) -> String {
+    let pid = pid.to_string();
+    let room = SESSION_NAME_LENGTH.end() - 1 - pid.len();
+    let (is_accepted, _) = NAME;
+    let program: String = program
+        .chars()
+        .map(|c| if is_accepted(c) { c } else { '_' })
+        .take(room)
+        .collect();
+    match program.as_str() {
+        "" => format!("aws-role-chain-{pid}"),
+        program => format!("{program}-{pid}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_session_name_is_valid_whatever_the_program_is_called() {
+        let long = "x".repeat(300);
+        let cases = [
+            ("put_records", "put_records-4242"),
+            ("", "aws-role-chain-4242"),
+            ("Mes données (1)", "Mes_donn_es__1_-4242"),
+            ("日本", "__-4242"),
+        ];
+        for (program, expected) in cases {
+            assert_eq!(session_name_for(program, 4242), expected);
+        }
+        let name = session_name_for(&long, u32::MAX);
+        assert_eq!(name.len(), 64);
+        assert!(name.ends_with("-4294967295"), "{name}");
+        assert_eq!(default_session_name(), default_session_name());
+    }
+
+    #[test]
+    fn debug_shows_neither_external_id_nor_assertion_nor_tag_values() {
+        let role = Role::new("arn:aws:iam::222222222222:role/R")
+            .external_id("secret-id")
+            .tag("team", "secret-value")
+            .provided_context("arn:aws:iam::aws:contextProvider/X", "secret-assertion");
+        let shown = format!("{role:?} {role:#?}");
+        assert!(
+            shown.contains("team") && shown.contains("** redacted **"),
+            "{shown}"
+        );
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+}

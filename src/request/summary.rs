@@ -1,0 +1,70 @@
+//! [`RequestSummary`]: the one view of what a hop asks STS for, by whom, and what it inherits; advice,
+//! policies and reports are made from it.
+
+use super::role::{AssumeRoleRequest, Inherited, Tag};
+use crate::error::Operation;
+
+/// What one hop asks STS for.
+pub(crate) struct RequestSummary<'a> {
+    pub(crate) operation: Operation,
+    /// Place in the chain, from 1; 0 for the source.
+    pub(crate) hop: usize,
+    /// `None` for a session token and the source.
+    pub(crate) role: Option<&'a AssumeRoleRequest>,
+    pub(crate) inherited: Inherited<'a>,
+    pub(crate) caller: CallerKind<'a>,
+    /// The region that is called.
+    pub(crate) region: String,
+    /// The device whose code is sent with the call.
+    pub(crate) mfa_serial: Option<&'a str>,
+    /// Whether the call proves MFA: with a code, or as a session that was given for one.
+    pub(crate) proves_mfa: bool,
+}
+
+/// Who calls STS.
+#[derive(Clone, Copy)]
+pub(crate) enum CallerKind<'a> {
+    /// The base config's user or role, by itself or with a session token.
+    Base,
+    /// A role of this chain, by its ARN.
+    Role(&'a str),
+    WebIdentity,
+    /// The SAML provider's ARN.
+    Saml(&'a str),
+}
+
+impl RequestSummary<'_> {
+    pub(crate) fn role_arn(&self) -> &str {
+        self.role.map_or("", |role| &role.role().arn)
+    }
+
+    pub(crate) fn account(&self) -> &str {
+        self.role.map_or("", |role| role.arn().account)
+    }
+
+    pub(crate) fn sends_external_id(&self) -> bool {
+        self.role
+            .is_some_and(|role| role.role().external_id.is_some())
+    }
+
+    pub(crate) fn tags(&self) -> &[Tag] {
+        self.role.map_or(&[], |role| &role.role().tags)
+    }
+
+    pub(crate) fn sends_tags(&self) -> bool {
+        !self.tags().is_empty()
+    }
+
+    pub(crate) fn sets_source_identity(&self) -> bool {
+        self.role
+            .is_some_and(|role| role.role().source_identity.is_some())
+    }
+
+    pub(crate) fn has_tags(&self) -> bool {
+        self.sends_tags() || !self.inherited.transitive_keys.is_empty()
+    }
+
+    pub(crate) fn has_source_identity(&self) -> bool {
+        self.sets_source_identity() || self.inherited.source_identity.is_some()
+    }
+}

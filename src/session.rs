@@ -1,0 +1,61 @@
+//! [`Session`]: one set of credentials as it was loaded, and what STS said about it.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+
+/// The name that the credentials carry, in logs and in the SDK's own messages.
+const PROVIDER_NAME: &str = "RoleChain";
+
+/// Credentials that a hop loaded.
+#[derive(Clone)]
+pub(crate) struct Session {
+    pub(crate) credentials: Credentials,
+    /// Until when they are used; credentials without an expiry get one when they are loaded.
+    pub(crate) expiry: SystemTime,
+    /// The session's own ARN, as STS gave it.
+    pub(crate) arn: Option<Arc<str>>,
+    /// Whether it comes from a session store, where it may have been for any time.
+    pub(crate) from_store: bool,
+}
+
+impl Session {
+    /// Creates the session of temporary credentials.
+    pub(crate) fn new(
+        access_key_id: impl Into<String>,
+        secret_access_key: impl Into<String>,
+        session_token: impl Into<String>,
+        expiry: SystemTime,
+        account: Option<&str>,
+        arn: Option<Arc<str>>,
+    ) -> Self {
+        let mut credentials = Credentials::builder()
+            .access_key_id(access_key_id)
+            .secret_access_key(secret_access_key)
+            .session_token(session_token)
+            .expiry(expiry)
+            .provider_name(PROVIDER_NAME);
+        credentials.set_account_id(account.map(Into::into));
+        Self {
+            credentials: credentials.build(),
+            expiry,
+            arn,
+            from_store: false,
+        }
+    }
+
+    /// The access key ID; not a secret.
+    pub(crate) fn access_key_id(&self) -> &str {
+        self.credentials.access_key_id()
+    }
+}
+
+/// Formats a time as AWS prints it, to the second.
+pub(crate) fn timestamp(time: SystemTime) -> String {
+    DateTime::from_secs(DateTime::from(time).secs())
+        .fmt(Format::DateTime)
+        .unwrap_or_else(|_| format!("{time:?}"))
+}

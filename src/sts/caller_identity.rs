@@ -1,0 +1,36 @@
+//! GetCallerIdentity, which only a diagnosis calls (feature `policy`).
+#![cfg(feature = "policy")]
+
+use aws_credential_types::Credentials;
+
+use super::Sts;
+use crate::error::{Error, ErrorInner, ErrorKind, Operation};
+use crate::request::RequestSummary;
+
+impl Sts {
+    /// Returns the ARN and the account that `signer` belongs to. The summary is that of the hop, or of the
+    /// source, that it was given for.
+    pub(crate) async fn get_caller_identity(
+        &self,
+        summary: &RequestSummary<'_>,
+        signer: &Credentials,
+    ) -> Result<(String, String), Error> {
+        let call = self
+            .client()
+            .get_caller_identity()
+            .customize()
+            .config_override(Self::config_override(&summary.region, Some(signer), false))
+            .send();
+        let answer = self.send(summary, Some(signer), [], call).await?;
+        answer.arn.zip(answer.account).ok_or_else(|| {
+            let kind = ErrorKind::Unusable {
+                what: "STS answered without an ARN".to_owned(),
+            };
+            ErrorInner {
+                hop: summary.hop,
+                ..ErrorInner::new(Operation::GetCallerIdentity, kind)
+            }
+            .into()
+        })
+    }
+}

@@ -1,0 +1,372 @@
+//! [`Sts`]: the only place that calls STS. A checked request and the credentials that sign it go in; a
+//! session or a classified error, with advice, comes out.
+
+mod advice;
+mod caller_identity;
+mod failure;
+mod limiter;
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sdk_sts::Client;
+use aws_sdk_sts::config::retry::RetryConfig;
+use aws_sdk_sts::config::timeout::TimeoutConfig;
+use aws_sdk_sts::config::{BehaviorVersion, Builder, IdentityCache};
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::types;
+use aws_smithy_async::rt::sleep::SharedAsyncSleep;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use tracing::instrument::WithSubscriber;
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::NoSubscriber;
+
+use crate::error::{Error, ErrorInner, ErrorKind};
+use crate::request::{
+    AssumeRoleRequest, GetSessionTokenRequest, ProvidedContext, RequestSummary, Role, Secret, Tag,
+};
+use crate::session::Session;
+
+pub(crate) use advice::{DenyingPolicy, denying_policy};
+use limiter::{QueueTimedOut, RegionLimiter};
+
+/// Where the base config sets no timeouts: STS answers in well under a second, and a load that hangs makes
+/// all its callers wait.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// One STS client for all the chains built on one base: hops, tenants and regions share its connections.
+pub(crate) struct Sts {
+    config: SdkConfig,
+    sleep: SharedAsyncSleep,
+    /// Made when it is first needed: a client may load the machine's root certificates.
+    client: OnceLock<Client>,
+    /// By region: one whose STS hangs must not hold up the others.
+    limiters: Mutex<HashMap<String, Arc<RegionLimiter>>>,
+}
+
+impl Sts {
+    pub(crate) fn new(config: SdkConfig, sleep: SharedAsyncSleep) -> Self {
+        Self {
+            config,
+            sleep,
+            client: OnceLock::new(),
+            limiters: Mutex::default(),
+        }
+    }
+
+    /// Assumes a role, for `duration_seconds` instead of what the request says.
+    pub(crate) async fn assume_role(
+        &self,
+        request: &AssumeRoleRequest,
+        summary: &RequestSummary<'_>,
+        duration_seconds: Option<i32>,
+        mfa_code: Option<&str>,
+        signer: &Credentials,
+    ) -> Result<Session, Error> {
+        let Role {
+            arn,
+            external_id,
+            policy,
+            policy_arns,
+            tags,
+            source_identity,
+            provided_contexts,
+            // Given as arguments, or read through the request.
+            session_name: _,
+            duration: _,
+            mfa: _,
+            region: _,
+            allowed_roles: _,
+        } = request.role();
+        let external_id = external_id.as_ref().map(|Secret(id)| id);
+        let transitive = tags.iter().filter(|tag| tag.transitive);
+        let call = self
+            .client()
+            .assume_role()
+            .role_arn(&**arn)
+            .role_session_name(request.session_name())
+            .set_external_id(external_id.cloned())
+            .set_duration_seconds(duration_seconds)
+            .set_policy(policy.clone())
+            .set_policy_arns(non_empty(policy_arns.iter().map(policy_arn)))
+            .set_tags(non_empty(tags.iter().filter_map(tag)))
+            .set_transitive_tag_keys(non_empty(transitive.map(|tag| tag.key.clone())))
+            .set_source_identity(source_identity.clone())
+            .set_provided_contexts(non_empty(provided_contexts.iter().map(provided_context)))
+            .set_serial_number(mfa_code.and(summary.mfa_serial).map(str::to_owned))
+            .set_token_code(mfa_code.map(str::to_owned))
+            .customize()
+            .config_override(Self::config_override(
+                &summary.region,
+                Some(signer),
+                mfa_code.is_some(),
+            ))
+            .send();
+        let assertions = provided_contexts
+            .iter()
+            .map(|context| &*context.assertion.0);
+        let secrets = assertions
+            .chain(external_id.map(|id| &**id))
+            .chain(mfa_code);
+        let answer = self.send(summary, Some(signer), secrets, call).await?;
+        let arn = answer.assumed_role_user.map(|user| user.arn);
+        session(answer.credentials, Some(summary.account()), arn)
+            .map_err(|what| unusable(summary, what))
+    }
+
+    /// Gets a session token for the user whose keys sign.
+    pub(crate) async fn get_session_token(
+        &self,
+        request: &GetSessionTokenRequest,
+        summary: &RequestSummary<'_>,
+        mfa_code: Option<&str>,
+        signer: &Credentials,
+    ) -> Result<Session, Error> {
+        let call = self
+            .client()
+            .get_session_token()
+            .set_duration_seconds(request.duration_seconds())
+            .set_serial_number(mfa_code.and(summary.mfa_serial).map(str::to_owned))
+            .set_token_code(mfa_code.map(str::to_owned))
+            .customize()
+            .config_override(Self::config_override(
+                &summary.region,
+                Some(signer),
+                mfa_code.is_some(),
+            ))
+            .send();
+        let answer = self.send(summary, Some(signer), mfa_code, call).await?;
+        let account = signer.account_id().map(|id| id.as_str());
+        session(answer.credentials, account, None).map_err(|what| unusable(summary, what))
+    }
+
+    /// Assumes a role; the web identity token authenticates, and nothing is signed.
+    pub(crate) async fn assume_role_with_web_identity(
+        &self,
+        request: &AssumeRoleRequest,
+        summary: &RequestSummary<'_>,
+        token: &str,
+    ) -> Result<Session, Error> {
+        let role = request.role();
+        let call = self
+            .client()
+            .assume_role_with_web_identity()
+            .role_arn(&*role.arn)
+            .role_session_name(request.session_name())
+            .web_identity_token(token)
+            .set_duration_seconds(request.duration_seconds())
+            .set_policy(role.policy.clone())
+            .set_policy_arns(non_empty(role.policy_arns.iter().map(policy_arn)))
+            .customize()
+            .config_override(Self::config_override(&summary.region, None, false))
+            .send();
+        let answer = self.send(summary, None, [token], call).await?;
+        let arn = answer.assumed_role_user.map(|user| user.arn);
+        session(answer.credentials, Some(summary.account()), arn)
+            .map_err(|what| unusable(summary, what))
+    }
+
+    /// Assumes a role; likewise, the SAML assertion authenticates.
+    pub(crate) async fn assume_role_with_saml(
+        &self,
+        request: &AssumeRoleRequest,
+        summary: &RequestSummary<'_>,
+        provider_arn: &str,
+        assertion: &str,
+    ) -> Result<Session, Error> {
+        let role = request.role();
+        let call = self
+            .client()
+            .assume_role_with_saml()
+            .role_arn(&*role.arn)
+            .principal_arn(provider_arn)
+            .saml_assertion(assertion)
+            .set_duration_seconds(request.duration_seconds())
+            .set_policy(role.policy.clone())
+            .set_policy_arns(non_empty(role.policy_arns.iter().map(policy_arn)))
+            .customize()
+            .config_override(Self::config_override(&summary.region, None, false))
+            .send();
+        let answer = self.send(summary, None, [assertion], call).await?;
+        let arn = answer.assumed_role_user.map(|user| user.arn);
+        session(answer.credentials, Some(summary.account()), arn)
+            .map_err(|what| unusable(summary, what))
+    }
+
+    /// Makes a call once the region's limiter permits it. None of its `secrets` comes back in an error.
+    async fn send<'a, T, E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(
+        &self,
+        summary: &RequestSummary<'_>,
+        signer: Option<&Credentials>,
+        secrets: impl IntoIterator<Item = &'a str>,
+        call: impl Future<Output = Result<T, SdkError<E>>>,
+    ) -> Result<T, Error> {
+        let limiter = self.limiter(&summary.region);
+        let permit = limiter.acquire(&self.sleep).await;
+        let _permit = permit.map_err(|QueueTimedOut| {
+            let kind = ErrorKind::NoAnswer {
+                what: "too many calls to STS were waiting",
+            };
+            self.error(summary, signer, (kind, None))
+        })?;
+        let result = without_sdk_trace(call).await;
+        result.map_err(|error| {
+            let classified = failure::classify(summary.operation, error, secrets);
+            self.error(summary, signer, classified)
+        })
+    }
+
+    fn error(
+        &self,
+        summary: &RequestSummary<'_>,
+        signer: Option<&Credentials>,
+        (kind, source): (ErrorKind, Option<Box<dyn StdError + Send + Sync>>),
+    ) -> Error {
+        let advice = match &kind {
+            ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
+            _ => Vec::new(),
+        };
+        ErrorInner {
+            role_arn: summary.role.map(|role| role.role().arn.clone()),
+            hop: summary.hop,
+            advice,
+            source,
+            ..ErrorInner::new(summary.operation, kind)
+        }
+        .into()
+    }
+
+    fn limiter(&self, region: &str) -> Arc<RegionLimiter> {
+        let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+        if !limiters.contains_key(region) {
+            limiters.retain(|_, limiter| Arc::strong_count(limiter) > 1 || !limiter.is_idle());
+        }
+        limiters.entry(region.to_owned()).or_default().clone()
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| {
+            let mut config = Builder::from(&self.config)
+                .identity_cache(IdentityCache::no_cache())
+                .sleep_impl(self.sleep.clone())
+                .timeout_config(self.timeouts());
+            config.set_credentials_provider(None);
+            if self.config.behavior_version().is_none() {
+                config = config.behavior_version(BehaviorVersion::latest());
+            }
+            Client::from_conf(config.build())
+        })
+    }
+
+    fn timeouts(&self) -> TimeoutConfig {
+        let defaults = TimeoutConfig::builder()
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
+            .build();
+        match self.config.timeout_config() {
+            Some(configured) => {
+                let mut timeouts = configured.clone();
+                timeouts.take_defaults_from(&defaults);
+                timeouts
+            }
+            None => defaults,
+        }
+    }
+
+    /// What is different for one call.
+    fn config_override(region: &str, signer: Option<&Credentials>, sends_code: bool) -> Builder {
+        // The credentials are at hand: nothing to cache.
+        let mut config = Builder::new()
+            .identity_cache(IdentityCache::no_cache())
+            .region(Region::new(region.to_owned()));
+        if let Some(signer) = signer {
+            config = config.credentials_provider(signer.clone());
+        }
+        if sends_code {
+            // A code is good once: the SDK must not send it again by itself.
+            config = config.retry_config(RetryConfig::disabled());
+        }
+        config
+    }
+}
+
+/// At TRACE the SDK logs whole requests, with session tokens and external IDs. This crate logs its own
+/// account of each call, so at that level the SDK's is left out.
+async fn without_sdk_trace<F: Future>(call: F) -> F::Output {
+    // Without a subscriber there is nothing to leave out, and setting one, even this, would turn off
+    // tracing's fall-back to the `log` crate for the whole program.
+    let is_traced =
+        tracing::dispatcher::has_been_set() && LevelFilter::current() == LevelFilter::TRACE;
+    if is_traced {
+        call.with_subscriber(NoSubscriber::new()).await
+    } else {
+        call.await
+    }
+}
+
+fn policy_arn(arn: &String) -> types::PolicyDescriptorType {
+    types::PolicyDescriptorType::builder().arn(arn).build()
+}
+
+fn tag(tag: &Tag) -> Option<types::Tag> {
+    // Key and value are all that the SDK's builder requires, so it never fails.
+    types::Tag::builder()
+        .key(&tag.key)
+        .value(&tag.value)
+        .build()
+        .ok()
+}
+
+fn provided_context(context: &ProvidedContext) -> types::ProvidedContext {
+    types::ProvidedContext::builder()
+        .provider_arn(&context.provider_arn)
+        .context_assertion(&context.assertion.0)
+        .build()
+}
+
+fn non_empty<T>(items: impl Iterator<Item = T>) -> Option<Vec<T>> {
+    let items: Vec<T> = items.collect();
+    (!items.is_empty()).then_some(items)
+}
+
+/// Reads the credentials of an answer; says what is missing from it.
+fn session(
+    credentials: Option<types::Credentials>,
+    account: Option<&str>,
+    arn: Option<String>,
+) -> Result<Session, &'static str> {
+    let credentials = credentials.ok_or("STS answered without credentials")?;
+    if credentials.access_key_id.is_empty()
+        || credentials.secret_access_key.is_empty()
+        || credentials.session_token.is_empty()
+    {
+        return Err("STS answered with incomplete credentials");
+    }
+    let expiry = SystemTime::try_from(credentials.expiration)
+        .map_err(|_| "STS answered with an expiry that is no time")?;
+    Ok(Session::new(
+        credentials.access_key_id,
+        credentials.secret_access_key,
+        credentials.session_token,
+        expiry,
+        account,
+        arn.map(Arc::from),
+    ))
+}
+
+fn unusable(summary: &RequestSummary<'_>, what: &str) -> Error {
+    let kind = ErrorKind::Unusable {
+        what: what.to_owned(),
+    };
+    ErrorInner {
+        role_arn: summary.role.map(|role| role.role().arn.clone()),
+        hop: summary.hop,
+        ..ErrorInner::new(summary.operation, kind)
+    }
+    .into()
+}
