@@ -44,14 +44,7 @@
     doc = "- [`RoleChain::diagnose`] walks a chain with real calls and says what came of each hop."
 )]
 //! - [`Error`] names the hop, the role, STS's own code, message and request id, and what to check.
-#![cfg_attr(
-    feature = "test-util",
-    doc = "- [`test_util::Simulator`] answers as STS does, for tests."
-)]
-#![cfg_attr(
-    not(feature = "test-util"),
-    doc = "- The feature `test-util` adds an STS simulator, for tests."
-)]
+//! - The crate [`sts-simulator`](https://docs.rs/sts-simulator) answers as STS does, for tests.
 //!
 //! # Logs
 //!
@@ -91,8 +84,6 @@ mod profile;
 mod role;
 mod start;
 mod sts;
-#[cfg(feature = "test-util")]
-pub mod test_util;
 
 pub use allowed::AllowedRoles;
 pub use chain::{HopStatus, RoleChain};

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_role_chain::test_util::{Fault, Simulator};
 use aws_role_chain::{
     Error, GetSessionToken, MfaReason, MfaRequest, ProvideMfaCode, Role, RoleChain, Totp,
 };
 use aws_types::SdkConfig;
 use common::log::Log;
 use common::*;
+use sts_simulator::{Fault, Simulator};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing_subscriber::filter::LevelFilter;

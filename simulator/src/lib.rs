@@ -6,7 +6,7 @@
 //! Accounts are there once a user or role is made in them.
 //!
 //! ```
-//! use aws_role_chain::test_util::Simulator;
+//! use sts_simulator::Simulator;
 //! use aws_role_chain::{Role, RoleChain};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -46,7 +46,7 @@
 //! time (`#[tokio::test(start_paused = true)]`, tokio's feature `test-util`) an hour passes at once:
 //!
 //! ```
-//! # use aws_role_chain::test_util::{Fault, Simulator};
+//! # use sts_simulator::{Fault, Simulator};
 //! # use aws_role_chain::{Role, RoleChain};
 //! # use aws_credential_types::provider::ProvideCredentials;
 //! # use std::time::Duration;
@@ -80,6 +80,7 @@
 //! organisations' policies, the packed size of policies and tags.
 
 mod clock;
+mod mfa_device;
 mod policy;
 mod saml;
 mod signature;
@@ -515,4 +516,11 @@ impl fmt::Debug for Simulator {
             .field("requests", &self.requests())
             .finish_non_exhaustive()
     }
+}
+
+/// As AWS prints times, to the second.
+fn timestamp(time: std::time::SystemTime) -> String {
+    DateTime::from_secs(DateTime::from(time).secs())
+        .fmt(Format::DateTime)
+        .unwrap_or_else(|_| format!("{time:?}"))
 }

@@ -14,8 +14,8 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
 use super::sts::Refusal;
+use super::timestamp;
 use super::world::{Caller, Owner, World};
-use crate::error::timestamp;
 
 /// How far a signature's time may be off.
 const CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);

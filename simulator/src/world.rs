@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_credential_types::Credentials;
 
 use super::Simulator;
+use super::mfa_device::MfaDevice;
 use super::policy::{Context, Policy, Verdict};
-use crate::Totp;
-use crate::error::timestamp;
+use super::timestamp;
 
 #[derive(Default)]
 pub(super) struct World {
@@ -19,7 +19,7 @@ pub(super) struct World {
     keys: HashMap<String, Key>,
     managed: HashMap<String, Policy>,
     /// By serial number.
-    devices: HashMap<String, Device>,
+    devices: HashMap<String, MfaDevice>,
     /// By ARN.
     oidc_providers: HashMap<String, OidcProvider>,
     saml_providers: HashSet<String>,
@@ -78,36 +78,6 @@ pub(super) enum Holder {
     /// A user, by GetSessionToken.
     User { arn: String },
 }
-
-/// An MFA device.
-pub(super) struct Device {
-    pub(super) user_arn: String,
-    totp: Totp,
-    /// The 30-second step whose code was taken last.
-    last: u64,
-}
-
-impl Device {
-    /// Takes a code of now, or of a step before or after; none twice, and none older than the last.
-    pub(super) fn takes(&mut self, code: &str, now: SystemTime) -> bool {
-        let step = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / STEP;
-        let of = |step: u64| {
-            self.totp
-                .code_at(UNIX_EPOCH + Duration::from_secs(step * STEP))
-        };
-        let matching = (step - 1..=step + 1).find(|step| *step > self.last && of(*step) == code);
-        match matching {
-            Some(step) => {
-                self.last = step;
-                true
-            }
-            None => false,
-        }
-    }
-}
-
-/// Seconds that a code is good for.
-const STEP: u64 = 30;
 
 /// An OpenID Connect identity provider of an account.
 pub(super) struct OidcProvider {
@@ -259,7 +229,7 @@ impl World {
         self.roles.remove(arn);
     }
 
-    pub(super) fn device(&mut self, serial: &str) -> Option<&mut Device> {
+    pub(super) fn device(&mut self, serial: &str) -> Option<&mut MfaDevice> {
         self.devices.get_mut(serial)
     }
 
@@ -281,7 +251,7 @@ impl World {
 
     /// The code that a device shows.
     pub(super) fn code(&self, serial: &str, now: SystemTime) -> Option<String> {
-        Some(self.devices.get(serial)?.totp.code_at(now))
+        Some(self.devices.get(serial)?.code_at(now))
     }
 
     /// The owner of a key; none where its user or role is gone.
@@ -392,6 +362,14 @@ impl IamError {
             message,
         }
     }
+
+    fn no_mfa_secret(serial: String) -> Self {
+        Self {
+            arn: serial,
+            code: "ValidationError",
+            message: "the device's secret must be base32 text of at least 16 characters".to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for IamError {
@@ -434,7 +412,7 @@ pub struct UserBuilder {
     simulator: Simulator,
     arn: String,
     policies: Vec<String>,
-    devices: Vec<(String, Totp)>,
+    devices: Vec<(String, String)>,
 }
 
 impl UserBuilder {
@@ -454,8 +432,8 @@ impl UserBuilder {
     }
 
     /// Adds a virtual MFA device, whose codes are this secret's. It takes each code once.
-    pub fn mfa_device(mut self, serial: impl Into<String>, secret: Totp) -> Self {
-        self.devices.push((serial.into(), secret));
+    pub fn mfa_device(mut self, serial: impl Into<String>, secret: impl Into<String>) -> Self {
+        self.devices.push((serial.into(), secret.into()));
         self
     }
 
@@ -467,6 +445,17 @@ impl UserBuilder {
     pub fn create(self) -> Result<Credentials, IamError> {
         check_arn(&self.arn, "user")?;
         let policies = read_all(&self.arn, &self.policies)?;
+        let devices = self
+            .devices
+            .into_iter()
+            .map(|(serial, secret)| {
+                let device = MfaDevice::from_secret(&self.arn, &secret);
+                Ok((
+                    serial.clone(),
+                    device.ok_or_else(|| IamError::no_mfa_secret(serial))?,
+                ))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
         let mut state = self.simulator.state();
         let world = &mut state.world;
         let id = match world.users.get(&self.arn) {
@@ -474,14 +463,7 @@ impl UserBuilder {
             None => unique("AIDA", 17),
         };
         world.users.insert(self.arn.clone(), User { id, policies });
-        for (serial, totp) in self.devices {
-            let device = Device {
-                user_arn: self.arn.clone(),
-                totp,
-                last: 0,
-            };
-            world.devices.insert(serial, device);
-        }
+        world.devices.extend(devices);
         let (access_key_id, secret) = (unique("AKIA", 16), random(40));
         let key = Key {
             secret: secret.clone(),

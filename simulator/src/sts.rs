@@ -273,8 +273,8 @@ fn check_mfa(
         Some(serial_pattern),
     ));
     all_within_limits(&broken)?;
-    let own = |device: &&mut super::world::Device| {
-        caller.session.is_none() && device.user_arn == caller.arn()
+    let own = |device: &&mut super::mfa_device::MfaDevice| {
+        caller.session.is_none() && device.user_arn() == caller.arn()
     };
     let Some(device) = world.device(serial).filter(own) else {
         return denied(
@@ -282,9 +282,10 @@ fn check_mfa(
              serial number is valid and associated with this user.",
         );
     };
-    match device.takes(code, now) {
-        true => Ok(true),
-        false => denied("MultiFactorAuthentication failed with invalid MFA one time pass code. "),
+    if device.accept(code, now) {
+        Ok(true)
+    } else {
+        denied("MultiFactorAuthentication failed with invalid MFA one time pass code. ")
     }
 }
 
