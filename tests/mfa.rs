@@ -641,7 +641,7 @@ async fn sts_refuses_devices_of_others_with_its_own_texts_and_advice() {
 async fn mfa_context_goes_with_a_session_token_and_into_role_sessions_only_by_the_switch() {
     for travels in [false, true] {
         let world = World::new(if travels { "travels" } else { "stays" });
-        world.aws.set_mfa_travels(travels);
+        world.aws.set_mfa_context_inherited(travels);
         let with_mfa = trusts("222222222222").replace(
             r#""Principal""#,
             r#""Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}, "Principal""#,

@@ -1,4 +1,4 @@
-//! Who signed a request: its `Authorization` header, checked as AWS does.
+//! Signature Version 4: who signed a request, and whether the signature is valid.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,66 +10,69 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_types::DateTime;
-use aws_smithy_types::date_time::Format;
+use time::OffsetDateTime;
+use time::format_description::well_known::Iso8601;
 
-use super::sts::Refusal;
-use super::timestamp;
-use super::world::{Caller, Owner, World};
+use crate::clock::timestamp;
+use crate::iam::{Accounts, Caller, KeyOwner};
+use crate::protocol::ErrorResponse;
 
-/// How far a signature's time may be off.
+/// How much the time of a signature may differ from the simulator's.
 const CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
 
-/// Who signed: scope, key, token, expiry, role and signature, in STS's order.
+/// Authenticates a request: checks the scope of the signature, the key, the session token, its expiry, the
+/// user or role, and the signature, in the order of STS.
 pub(super) fn authenticate(
-    world: &World,
+    accounts: &Accounts,
     request: &HttpRequest,
     now: SystemTime,
-) -> Result<Caller, Refusal> {
-    let signed = Signed::read(request).ok_or_else(|| {
-        Refusal::new(
+) -> Result<Caller, ErrorResponse> {
+    let authorization = Authorization::read(request).ok_or_else(|| {
+        ErrorResponse::new(
             403,
             "MissingAuthenticationToken",
             "Request is missing Authentication Token",
         )
     })?;
-    if !signed.is_for(request) {
-        return Err(Refusal::new(
+    if !authorization.is_scoped_to_endpoint_of(request) {
+        return Err(ErrorResponse::new(
             403,
             "SignatureDoesNotMatch",
             "Credential should be scoped to a valid region. ",
         ));
     }
     let invalid = || {
-        Refusal::new(
+        ErrorResponse::new(
             403,
             "InvalidClientTokenId",
             "The security token included in the request is invalid.",
         )
     };
-    let key = world.key(&signed.access_key_id).ok_or_else(invalid)?;
+    let key = accounts
+        .key(&authorization.access_key_id)
+        .ok_or_else(invalid)?;
     let token = request.headers().get("x-amz-security-token");
-    let wanted = match &key.owner {
-        Owner::User(_) => None,
-        Owner::Session(session) => Some(session),
+    let session = match &key.owner {
+        KeyOwner::User(_) => None,
+        KeyOwner::Session(session) => Some(session),
     };
-    if token != wanted.map(|session| session.token.as_str()) {
+    if token != session.map(|session| session.token.as_str()) {
         return Err(invalid());
     }
-    if wanted.is_some_and(|session| session.expiry <= now) {
-        return Err(Refusal::new(
+    if session.is_some_and(|session| session.expiry <= now) {
+        return Err(ErrorResponse::new(
             403,
             "ExpiredToken",
             "The security token included in the request is expired",
         ));
     }
-    let caller = world.caller(&key.owner, now).ok_or_else(invalid)?;
-    signed.check(request, &key.secret, token, now)?;
+    let caller = accounts.caller(&key.owner, now).ok_or_else(invalid)?;
+    authorization.verify(request, &key.secret, token, now)?;
     Ok(caller)
 }
 
-/// What the `Authorization` header says.
-pub(super) struct Signed {
+/// The `Authorization` header of a request.
+pub(super) struct Authorization {
     pub(super) access_key_id: String,
     pub(super) region: String,
     pub(super) service: String,
@@ -77,8 +80,8 @@ pub(super) struct Signed {
     signature: String,
 }
 
-impl Signed {
-    /// None where the request is not signed with SigV4.
+impl Authorization {
+    /// Reads the header; `None` if the request is not signed with Signature Version 4.
     pub(super) fn read(request: &HttpRequest) -> Option<Self> {
         let header = request.headers().get("authorization")?;
         let fields = header.strip_prefix("AWS4-HMAC-SHA256 ")?;
@@ -100,8 +103,9 @@ impl Signed {
         })
     }
 
-    /// Whether the scope's region is that of the endpoint, as far as its name tells one.
-    fn is_for(&self, request: &HttpRequest) -> bool {
+    /// Whether the region in the scope is that of the endpoint. Hosts other than STS's own, such as a local
+    /// server, have no region and fit any.
+    fn is_scoped_to_endpoint_of(&self, request: &HttpRequest) -> bool {
         let host = request.uri().split('/').nth(2).unwrap_or_default();
         let Some(rest) = host
             .strip_prefix("sts.")
@@ -116,15 +120,16 @@ impl Signed {
         }
     }
 
-    fn check(
+    /// Checks the time and the signature.
+    fn verify(
         &self,
         request: &HttpRequest,
         secret: &str,
         token: Option<&str>,
         now: SystemTime,
-    ) -> Result<(), Refusal> {
-        let wrong = |message: String| Refusal::new(403, "SignatureDoesNotMatch", message);
-        let unsigned = || {
+    ) -> Result<(), ErrorResponse> {
+        let wrong = |message: String| ErrorResponse::new(403, "SignatureDoesNotMatch", message);
+        let mismatch = || {
             wrong(
                 "The request signature we calculated does not match the signature you provided. \
                  Check your AWS Secret Access Key and signing method. Consult the service \
@@ -133,7 +138,7 @@ impl Signed {
             )
         };
         let date = request.headers().get("x-amz-date").unwrap_or_default();
-        let signed_at = amz_date(date).ok_or_else(unsigned)?;
+        let signed_at = amz_date(date).ok_or_else(mismatch)?;
         if now
             .duration_since(signed_at)
             .is_ok_and(|late| late > CLOCK_SKEW)
@@ -152,14 +157,14 @@ impl Signed {
                 "Signature not yet current: {date} is still later than {latest} ({now} + 15 min.)"
             )));
         }
-        match self.calculated(request, secret, token, signed_at) {
+        match self.expected_signature(request, secret, token, signed_at) {
             Some(signature) if signature == self.signature => Ok(()),
-            _ => Err(unsigned()),
+            _ => Err(mismatch()),
         }
     }
 
-    /// The signature that the holder of `secret` makes; none where the request cannot be signed.
-    fn calculated(
+    /// Returns the signature that the owner of `secret` makes; `None` if the request cannot be signed.
+    fn expected_signature(
         &self,
         request: &HttpRequest,
         secret: &str,
@@ -200,7 +205,7 @@ impl Signed {
             .build()
             .ok()?
             .into();
-        // Those that the signer adds itself are not given to it again.
+        // The signer adds these headers itself.
         const ADDED: [&str; 3] = ["x-amz-date", "x-amz-security-token", "x-amz-content-sha256"];
         let headers = request.headers().iter().filter(|(name, _)| {
             self.headers.iter().any(|signed| signed == name) && !ADDED.contains(name)
@@ -211,22 +216,13 @@ impl Signed {
     }
 }
 
-/// `20261122T120000Z`.
+/// Reads `20261122T120000Z`.
 fn amz_date(text: &str) -> Option<SystemTime> {
-    let part = |range| text.get(range);
-    let iso = format!(
-        "{}-{}-{}T{}:{}:{}Z",
-        part(0..4)?,
-        part(4..6)?,
-        part(6..8)?,
-        part(9..11)?,
-        part(11..13)?,
-        part(13..15)?
-    );
-    let date = DateTime::from_str(&iso, Format::DateTime).ok()?;
-    SystemTime::try_from(date).ok()
+    let date = OffsetDateTime::parse(text, &Iso8601::PARSING).ok()?;
+    Some(date.into())
 }
 
+/// Formats as `20261122T120000Z`.
 fn to_amz_date(time: SystemTime) -> String {
     timestamp(time).replace(['-', ':'], "")
 }

@@ -1,5 +1,5 @@
-//! AssumeRoleWithSAML: an assertion's structure, audience, times and attributes. Its signature is not
-//! checked: there is no well-kept crate for XML signatures without a C library.
+//! AssumeRoleWithSAML: the structure, audience, times and attributes of an assertion. Its signature is not
+//! checked, because there is no well-kept crate for XML signatures without a C library.
 
 use std::time::SystemTime;
 
@@ -7,43 +7,42 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use roxmltree::{Document, Node};
 
-use super::policy::Context;
-use super::sts::{
-    Parameters, Refusal, all_within_limits, assumed, check_duration, escaped, expiry,
-    federated_role, is_role_arn, read_duration, session_policies, set_federated_keys,
-    source_identity, violations,
+use super::constraints::{NAME, Violations, is_role_arn};
+use super::role_session::{
+    check_duration, expiry, federated_role, respond, session_policies, set_federated_keys,
 };
-use super::world::{Holder, Session, SessionTag, World, random};
+use crate::iam::{Accounts, Session, SessionPrincipal, SessionTag, new_session_token};
+use crate::policy::Context;
+use crate::protocol::{Element, ErrorResponse, Parameters};
 
+/// How the names of the attributes begin that AWS reads.
 const ATTRIBUTES: &str = "https://aws.amazon.com/SAML/Attributes/";
 
 pub(super) fn assume_role(
-    world: &mut World,
+    accounts: &mut Accounts,
     parameters: &Parameters,
     now: SystemTime,
-) -> Result<String, Refusal> {
+) -> Result<Vec<Element>, ErrorResponse> {
     let given = |name: &str| parameters.first(name).unwrap_or_default();
     let (role_arn, provider) = (given("RoleArn"), given("PrincipalArn"));
-    let (duration, mut broken) = read_duration(parameters, 3600, 43_200)?;
-    broken.extend(violations("RoleArn", role_arn, 20, 2048, None));
-    broken.extend(violations("PrincipalArn", provider, 20, 2048, None));
-    broken.extend(violations(
-        "SAMLAssertion",
-        given("SAMLAssertion"),
-        4,
-        100_000,
-        None,
-    ));
-    all_within_limits(&broken)?;
+    let mut violations = Violations::default();
+    let duration = violations.read_duration(parameters, 3600, 43_200)?;
+    violations.check_text("RoleArn", role_arn, 20..=2048, None);
+    violations.check_text("PrincipalArn", provider, 20..=2048, None);
+    let assertion = given("SAMLAssertion");
+    violations.check_text("SAMLAssertion", assertion, 4..=100_000, None);
+    violations.reject()?;
     if !is_role_arn(role_arn) {
-        return Err(Refusal::invalid("Request ARN is invalid"));
+        return Err(ErrorResponse::validation("Request ARN is invalid"));
     }
-    if !world.has_saml_provider(provider) {
-        return Err(invalid("Specified provider doesn't exist."));
+    if !accounts.has_saml_provider(provider) {
+        return Err(ErrorResponse::invalid_identity_token(
+            "Specified provider doesn't exist.",
+        ));
     }
-    let assertion = Assertion::read(given("SAMLAssertion"), now)?;
+    let assertion = Assertion::read(assertion, now)?;
     let policies = session_policies(
-        world,
+        accounts,
         parameters.first("Policy"),
         &parameters.list("PolicyArns.member"),
     )?;
@@ -56,10 +55,10 @@ pub(super) fn assume_role(
         actions.push("sts:SetSourceIdentity");
     }
     let context = |action: &str| assertion.context(action);
-    let role = federated_role(world, role_arn, provider, &actions, &context)?;
+    let role = federated_role(accounts, role_arn, provider, &actions, &context)?;
     if !assertion.offers(role_arn, provider) {
         let message = "Not authorized to perform sts:AssumeRoleWithSAML";
-        return Err(Refusal::new(403, "AccessDenied", message));
+        return Err(ErrorResponse::access_denied(message));
     }
     check_duration(duration, &role, false)?;
 
@@ -68,12 +67,12 @@ pub(super) fn assume_role(
         until = until.min(end);
     }
     let session = Session {
-        holder: Holder::Role {
+        principal: SessionPrincipal::Role {
             arn: role_arn.to_owned(),
             id: role.id,
             session_name: assertion.session_name,
         },
-        token: random(640),
+        token: new_session_token(),
         issued: now,
         expiry: until,
         policies,
@@ -81,27 +80,21 @@ pub(super) fn assume_role(
         source_identity: assertion.source_identity,
         mfa: None,
     };
-    let subject = format!(
-        "    <Subject>{}</Subject>\n    <Issuer>{}</Issuer>\n    <Audience>{}</Audience>\n",
-        escaped(&assertion.subject),
-        escaped(&assertion.issuer),
-        escaped(&assertion.recipient)
-    );
-    let identity = source_identity(&session);
-    Ok(assumed(&session) + &subject + &world.issue(session) + &identity)
+    let subject = vec![
+        Element::text("Subject", assertion.subject),
+        Element::text("Issuer", assertion.issuer),
+        Element::text("Audience", assertion.recipient),
+    ];
+    Ok(respond(accounts, session, subject))
 }
 
-fn invalid(message: &str) -> Refusal {
-    Refusal::new(400, "InvalidIdentityToken", message)
-}
-
-/// What an assertion says, once its audience and times are found good.
+/// An assertion whose audience and times are valid.
 struct Assertion {
     issuer: String,
     subject: String,
-    /// Where the identity provider posts it: `SAML:aud`.
+    /// The URL that the identity provider posts it to: `SAML:aud`.
     recipient: String,
-    /// Pairs of role and provider ARN, in either order.
+    /// The roles that the user may assume: the ARNs of role and provider, in either order.
     roles: Vec<String>,
     session_name: String,
     session_end: Option<SystemTime>,
@@ -110,17 +103,17 @@ struct Assertion {
 }
 
 impl Assertion {
-    fn read(base64: &str, now: SystemTime) -> Result<Self, Refusal> {
-        let unread = || invalid("Invalid base64 SAMLResponse");
-        let xml = aws_smithy_types::base64::decode(base64).map_err(|_| unread())?;
-        let xml = String::from_utf8(xml).map_err(|_| unread())?;
-        let document = Document::parse(&xml).map_err(|_| unread())?;
-        let assertion = child(document.root(), "Assertion").ok_or_else(unread)?;
+    fn read(base64: &str, now: SystemTime) -> Result<Self, ErrorResponse> {
+        let malformed = || ErrorResponse::invalid_identity_token("Invalid base64 SAMLResponse");
+        let xml = aws_smithy_types::base64::decode(base64).map_err(|_| malformed())?;
+        let xml = String::from_utf8(xml).map_err(|_| malformed())?;
+        let document = Document::parse(&xml).map_err(|_| malformed())?;
+        let assertion = descendant(document.root(), "Assertion").ok_or_else(malformed)?;
         let text = |name: &str| -> Option<String> {
-            Some(child(assertion, name)?.text()?.trim().to_owned())
+            Some(descendant(assertion, name)?.text()?.trim().to_owned())
         };
         let time = |name: &str, attribute: &str| -> Option<SystemTime> {
-            let time = child(assertion, name)?.attribute(attribute)?;
+            let time = descendant(assertion, name)?.attribute(attribute)?;
             let time = DateTime::from_str(time, Format::DateTime).ok()?;
             SystemTime::try_from(time).ok()
         };
@@ -132,11 +125,13 @@ impl Assertion {
         ]
         .contains(&audience.as_str())
         {
-            return Err(invalid("Response does not contain the required audience."));
+            return Err(ErrorResponse::invalid_identity_token(
+                "Response does not contain the required audience.",
+            ));
         }
         if time("Conditions", "NotOnOrAfter").is_none_or(|end| end <= now) {
-            // STS's text for this case is not known for sure.
-            return Err(Refusal::new(
+            // The message for this case is not recorded from AWS.
+            return Err(ErrorResponse::new(
                 400,
                 "ExpiredTokenException",
                 "Token must be redeemed within 5 minutes of issuance",
@@ -146,11 +141,14 @@ impl Assertion {
         let session_name = attribute("RoleSessionName")
             .into_iter()
             .next()
-            .ok_or_else(|| invalid("RoleSessionName is required in AuthnResponse"))?;
-        let names = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-        let is_name = |name: &str| (2..=64).contains(&name.len()) && name.chars().all(names);
+            .ok_or_else(|| {
+                ErrorResponse::invalid_identity_token(
+                    "RoleSessionName is required in AuthnResponse",
+                )
+            })?;
+        let is_name = |name: &str| (2..=64).contains(&name.len()) && NAME.contains_all(name);
         if !is_name(&session_name) {
-            return Err(invalid(
+            return Err(ErrorResponse::invalid_identity_token(
                 "RoleSessionName in AuthnResponse must match [a-zA-Z_0-9+=,.@-]{2,64}",
             ));
         }
@@ -159,7 +157,7 @@ impl Assertion {
             .as_deref()
             .is_some_and(|identity| !is_name(identity))
         {
-            return Err(invalid(
+            return Err(ErrorResponse::invalid_identity_token(
                 "Source Identity must match [a-zA-Z_0-9+=,.@-]{2,64} and not begin with \"aws:\"",
             ));
         }
@@ -168,7 +166,7 @@ impl Assertion {
         Ok(Self {
             issuer: text("Issuer").unwrap_or_default(),
             subject: text("NameID").unwrap_or_default(),
-            recipient: child(assertion, "SubjectConfirmationData")
+            recipient: descendant(assertion, "SubjectConfirmationData")
                 .and_then(|data| data.attribute("Recipient"))
                 .unwrap_or_default()
                 .to_owned(),
@@ -180,6 +178,7 @@ impl Assertion {
         })
     }
 
+    /// Whether the identity provider lets the user assume a role.
     fn offers(&self, role: &str, provider: &str) -> bool {
         self.roles.iter().any(|pair| {
             let parts: Vec<&str> = pair.split(',').map(str::trim).collect();
@@ -187,6 +186,7 @@ impl Assertion {
         })
     }
 
+    /// Returns the condition keys of a request with this assertion.
     fn context(&self, action: &str) -> Context {
         let mut context = Context::default();
         context.set("saml:aud", &*self.recipient);
@@ -203,40 +203,38 @@ impl Assertion {
     }
 }
 
-/// The first element of this name, at any depth, whatever its namespace.
-fn child<'a>(node: Node<'a, 'a>, name: &str) -> Option<Node<'a, 'a>> {
-    node.descendants().find(|node| node.has_tag_name_of(name))
+/// Returns the first element with this local name, at any depth.
+fn descendant<'a>(node: Node<'a, 'a>, name: &str) -> Option<Node<'a, 'a>> {
+    node.descendants().find(|node| is_named(node, name))
 }
 
-trait LocalName {
-    fn has_tag_name_of(&self, name: &str) -> bool;
+/// Whether a node is an element with this name, in whatever namespace.
+fn is_named(node: &Node<'_, '_>, name: &str) -> bool {
+    node.is_element() && node.tag_name().name() == name
 }
 
-impl LocalName for Node<'_, '_> {
-    fn has_tag_name_of(&self, name: &str) -> bool {
-        self.is_element() && self.tag_name().name() == name
-    }
-}
-
+/// Returns the attributes that AWS reads, with their values.
 fn attributes<'a>(assertion: Node<'a, 'a>) -> impl Iterator<Item = (&'a str, Vec<String>)> {
     let attributes = assertion
         .descendants()
-        .filter(|node| node.has_tag_name_of("Attribute"));
+        .filter(|node| is_named(node, "Attribute"));
     attributes.filter_map(|attribute| {
         let name = attribute.attribute("Name")?.strip_prefix(ATTRIBUTES)?;
         let values = attribute
             .children()
-            .filter(|node| node.has_tag_name_of("AttributeValue"));
+            .filter(|node| is_named(node, "AttributeValue"));
         let values = values.filter_map(|value| Some(value.text()?.trim().to_owned()));
         Some((name, values.collect()))
     })
 }
 
+/// Returns the values of the attribute with this name.
 fn values(assertion: Node<'_, '_>, name: &str) -> Vec<String> {
     let mut found = attributes(assertion).filter(|(attribute, _)| *attribute == name);
     found.next().map(|(_, values)| values).unwrap_or_default()
 }
 
+/// Returns the session tags in an assertion.
 fn tags(assertion: Node<'_, '_>, transitive: &[String]) -> Vec<SessionTag> {
     let tags = attributes(assertion).filter_map(|(name, values)| {
         let key = name.strip_prefix("PrincipalTag:")?.to_owned();

@@ -1,45 +1,40 @@
-//! AssumeRoleWithWebIdentity: tokens of the OpenID Connect providers that a test holds the keys of.
+//! AssumeRoleWithWebIdentity: tokens of OpenID Connect providers, whose private keys the test has.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{Validation, decode, decode_header};
 use serde_json::Value;
 
-use super::policy::Context;
-use super::sts::{
-    Parameters, Refusal, all_within_limits, assumed, check_duration, escaped, expiry,
-    federated_role, is_role_arn, read_duration, session_policies, set_federated_keys,
-    source_identity, violations,
+use super::constraints::{NAME, Violations, is_role_arn};
+use super::role_session::{
+    check_duration, expiry, federated_role, respond, session_policies, set_federated_keys,
 };
-use super::world::{Holder, OidcProvider, Session, SessionTag, World, account_of, random};
+use crate::arn;
+use crate::iam::{Accounts, Session, SessionPrincipal, SessionTag, new_session_token};
+use crate::policy::Context;
+use crate::protocol::{Element, ErrorResponse, Parameters};
 
 pub(super) fn assume_role(
-    world: &mut World,
+    accounts: &mut Accounts,
     parameters: &Parameters,
     now: SystemTime,
-) -> Result<String, Refusal> {
+) -> Result<Vec<Element>, ErrorResponse> {
     let given = |name: &str| parameters.first(name).unwrap_or_default();
     let (role_arn, name) = (given("RoleArn"), given("RoleSessionName"));
     let token = given("WebIdentityToken");
-    let names = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-    let (duration, mut broken) = read_duration(parameters, 3600, 43_200)?;
-    broken.extend(violations("RoleArn", role_arn, 20, 2048, None));
-    broken.extend(violations(
-        "RoleSessionName",
-        name,
-        2,
-        64,
-        Some((r"[\w+=,.@-]*", &names)),
-    ));
-    broken.extend(violations("WebIdentityToken", token, 4, 20_000, None));
-    all_within_limits(&broken)?;
+    let mut violations = Violations::default();
+    let duration = violations.read_duration(parameters, 3600, 43_200)?;
+    violations.check_text("RoleArn", role_arn, 20..=2048, None);
+    violations.check_text("RoleSessionName", name, 2..=64, Some(&NAME));
+    violations.check_text("WebIdentityToken", token, 4..=20_000, None);
+    violations.reject()?;
     if !is_role_arn(role_arn) {
-        return Err(Refusal::invalid("Request ARN is invalid"));
+        return Err(ErrorResponse::validation("Request ARN is invalid"));
     }
 
-    let claims = Claims::read(world, token, &account_of(role_arn), now)?;
+    let claims = Claims::read(accounts, token, arn::account_of(role_arn), now)?;
     let policies = session_policies(
-        world,
+        accounts,
         parameters.first("Policy"),
         &parameters.list("PolicyArns.member"),
     )?;
@@ -49,26 +44,21 @@ pub(super) fn assume_role(
     }
     if let Some(identity) = &claims.source_identity {
         actions.push("sts:SetSourceIdentity");
-        let broken = violations(
-            "SourceIdentity",
-            identity,
-            2,
-            256,
-            Some((r"[\w+=,.@-]*", &names)),
-        );
-        all_within_limits(&broken)?;
+        let mut violations = Violations::default();
+        violations.check_text("SourceIdentity", identity, 2..=256, Some(&NAME));
+        violations.reject()?;
     }
     let context = |action: &str| claims.context(name, action);
-    let role = federated_role(world, role_arn, &claims.provider, &actions, &context)?;
+    let role = federated_role(accounts, role_arn, &claims.provider, &actions, &context)?;
     check_duration(duration, &role, false)?;
 
     let session = Session {
-        holder: Holder::Role {
+        principal: SessionPrincipal::Role {
             arn: role_arn.to_owned(),
             id: role.id,
             session_name: name.to_owned(),
         },
-        token: random(640),
+        token: new_session_token(),
         issued: now,
         expiry: expiry(now, duration),
         policies,
@@ -76,22 +66,19 @@ pub(super) fn assume_role(
         source_identity: claims.source_identity,
         mfa: None,
     };
-    let subject = format!(
-        "    <SubjectFromWebIdentityToken>{}</SubjectFromWebIdentityToken>\n    \
-         <Provider>{}</Provider>\n    <Audience>{}</Audience>\n",
-        escaped(&claims.subject),
-        escaped(&claims.provider),
-        escaped(&claims.audience)
-    );
-    let identity = source_identity(&session);
-    Ok(assumed(&session) + &subject + &world.issue(session) + &identity)
+    let subject = vec![
+        Element::text("SubjectFromWebIdentityToken", claims.subject),
+        Element::text("Provider", claims.provider),
+        Element::text("Audience", claims.audience),
+    ];
+    Ok(respond(accounts, session, subject))
 }
 
-/// What a token says, once its signature, audience and time are found good.
+/// The claims of a token whose signature, audience and expiry are valid.
 struct Claims {
-    /// The ARN of its issuer's provider.
+    /// The ARN of the identity provider.
     provider: String,
-    /// The issuer without its scheme, as condition keys begin.
+    /// The issuer without its scheme, which the names of the condition keys begin with.
     issuer: String,
     subject: String,
     audience: String,
@@ -100,18 +87,23 @@ struct Claims {
 }
 
 impl Claims {
-    fn read(world: &World, token: &str, account: &str, now: SystemTime) -> Result<Self, Refusal> {
-        let invalid = |message: &str| Refusal::new(400, "InvalidIdentityToken", message);
-        // Read first without the key, which is the issuer's.
-        let unread = || invalid("The ID Token provided is not a valid JWT.");
-        let header = decode_header(token).map_err(|_| unread())?;
+    fn read(
+        accounts: &Accounts,
+        token: &str,
+        account: &str,
+        now: SystemTime,
+    ) -> Result<Self, ErrorResponse> {
+        let invalid = |message: &str| ErrorResponse::invalid_identity_token(message);
+        let malformed = || invalid("The ID Token provided is not a valid JWT.");
+        // The claims are read before the signature is checked: the issuer among them says whose key it is.
+        let header = decode_header(token).map_err(|_| malformed())?;
         let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(token)
-            .map_err(|_| unread())?
+            .map_err(|_| malformed())?
             .claims;
         let issuer = claims["iss"].as_str().unwrap_or_default().to_owned();
         let host = issuer.strip_prefix("https://").unwrap_or(&issuer);
         let arn = format!("arn:aws:iam::{account}:oidc-provider/{host}");
-        let provider: &OidcProvider = world.oidc_provider(&arn).ok_or_else(|| {
+        let provider = accounts.oidc_provider(&arn).ok_or_else(|| {
             invalid(&format!(
                 "No OpenIDConnect provider found in your account for {issuer}"
             ))
@@ -120,24 +112,24 @@ impl Claims {
             Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
             one => one.as_str().into_iter().collect(),
         };
-        let known = |audience: &&&str| provider.client_ids.iter().any(|id| id == **audience);
+        let is_known = |audience: &&&str| provider.client_ids.iter().any(|id| id == **audience);
         let audience = audiences
             .iter()
-            .find(known)
+            .find(is_known)
             .ok_or_else(|| invalid("Incorrect token audience"))?;
         let at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         match claims["exp"].as_u64() {
-            None => return Err(unread()),
+            None => return Err(malformed()),
             Some(expiration) if expiration <= at => {
                 let message = format!(
                     "Token expired: current date/time {at} must be before the expiration date/time \
                      {expiration}"
                 );
-                return Err(Refusal::new(400, "ExpiredTokenException", message));
+                return Err(ErrorResponse::new(400, "ExpiredTokenException", message));
             }
             Some(_) => {}
         }
-        // Audience and time are checked above, on the simulator's clock.
+        // Audience and expiry are checked above, the latter by the simulator's clock.
         let mut validation = Validation::new(provider.algorithm);
         validation.validate_exp = false;
         validation.validate_aud = false;
@@ -159,6 +151,7 @@ impl Claims {
         })
     }
 
+    /// Returns the condition keys of a request with this token.
     fn context(&self, session_name: &str, action: &str) -> Context {
         let mut context = Context::default();
         context.set(&format!("{}:sub", self.issuer), &*self.subject);
@@ -175,7 +168,7 @@ impl Claims {
     }
 }
 
-/// `{"principal_tags": {"team": ["payments"]}, "transitive_tag_keys": ["team"]}`.
+/// Reads the claim with the session tags: `{"principal_tags": {"team": ["payments"]}, "transitive_tag_keys": ["team"]}`.
 fn read_tags(claim: &Value) -> Vec<SessionTag> {
     let transitive = claim["transitive_tag_keys"].as_array();
     let is_transitive =
