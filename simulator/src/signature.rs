@@ -22,7 +22,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
 
 /// Authenticates a request: checks the scope of the signature, the key, the session token, its expiry, the
 /// user or role, and the signature, in the order of STS.
-pub(super) fn authenticate(
+pub(crate) fn authenticate(
     accounts: &Accounts,
     request: &HttpRequest,
     now: SystemTime,
@@ -72,17 +72,17 @@ pub(super) fn authenticate(
 }
 
 /// The `Authorization` header of a request.
-pub(super) struct Authorization {
-    pub(super) access_key_id: String,
-    pub(super) region: String,
-    pub(super) service: String,
+pub(crate) struct Authorization {
+    pub(crate) access_key_id: String,
+    pub(crate) region: String,
+    pub(crate) service: String,
     headers: Vec<String>,
     signature: String,
 }
 
 impl Authorization {
     /// Reads the header; `None` if the request is not signed with Signature Version 4.
-    pub(super) fn read(request: &HttpRequest) -> Option<Self> {
+    pub(crate) fn read(request: &HttpRequest) -> Option<Self> {
         let header = request.headers().get("authorization")?;
         let fields = header.strip_prefix("AWS4-HMAC-SHA256 ")?;
         let field = |name: &str| {

@@ -168,7 +168,8 @@ impl Claims {
     }
 }
 
-/// Reads the claim with the session tags: `{"principal_tags": {"team": ["payments"]}, "transitive_tag_keys": ["team"]}`.
+/// Reads the claim with the session tags:
+/// `{"principal_tags": {"team": ["payments"]}, "transitive_tag_keys": ["team"]}`.
 fn read_tags(claim: &Value) -> Vec<SessionTag> {
     let transitive = claim["transitive_tag_keys"].as_array();
     let is_transitive =
