@@ -12,7 +12,7 @@
 //! prints what to check and the two policies that would allow it, external ID and all. The exit code is
 //! 0 only if every hop is well.
 //!
-//! `--local` runs it without AWS, on the simulator that comes with the crate (`--features test-util`).
+//! `--local` runs it without AWS, on the simulator `sts-simulator`.
 
 #[path = "put_records/local.rs"]
 mod local;

@@ -7,7 +7,7 @@
 //!
 //! The code is asked for on the terminal, so that stdin and stdout stay the program's. With
 //! `--session-token` the code proves MFA once for any number of roles. `--local` runs it without AWS,
-//! on the simulator that comes with the crate (`--features test-util`), and says what its device shows.
+//! on the simulator `sts-simulator`, and says what its device shows.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -138,19 +138,8 @@ async fn base_config(options: &Options) -> SdkConfig {
     loader.load().await
 }
 
-#[cfg(not(feature = "test-util"))]
 mod local {
-    use super::*;
-
-    pub fn start(_: &str, _: &str) -> Result<SdkConfig, Box<dyn Error>> {
-        Err("--local needs the simulator: build with --features test-util".into())
-    }
-}
-
-#[cfg(feature = "test-util")]
-mod local {
-    use aws_role_chain::Totp;
-    use aws_role_chain::test_util::{HttpResponse, Simulator};
+    use sts_simulator::{HttpResponse, Simulator};
 
     use super::*;
 
@@ -163,10 +152,7 @@ mod local {
                 r#"{"Version": "2012-10-17", "Statement": {
                     "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}"#,
             )
-            .mfa_device(
-                serial,
-                Totp::from_secret("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")?,
-            )
+            .mfa_device(serial, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
             .create()?;
         aws.role(role_arn)
             .trust(

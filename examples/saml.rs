@@ -7,7 +7,7 @@
 //!
 //! `--sign-in` is a program that signs in with the company's identity provider and prints the assertion in
 //! base64, as the provider posts it. It is run whenever a fresh one is needed. `--local` runs it all
-//! without AWS, on the simulator that comes with the crate (`--features test-util`).
+//! without AWS, on the simulator `sts-simulator`.
 
 use std::error::Error;
 use std::io;
@@ -112,22 +112,12 @@ async fn base_config(options: &Options) -> SdkConfig {
     loader.load().await
 }
 
-#[cfg(not(feature = "test-util"))]
-mod local {
-    use super::*;
-
-    pub fn start() -> Result<RoleChain, Box<dyn Error>> {
-        Err("--local needs the simulator: build with --features test-util".into())
-    }
-}
-
-#[cfg(feature = "test-util")]
 mod local {
     use std::time::{Duration, SystemTime};
 
-    use aws_role_chain::test_util::Simulator;
     use aws_smithy_types::DateTime;
     use aws_smithy_types::date_time::{DateTimeFormatError, Format};
+    use sts_simulator::Simulator;
 
     use super::*;
 

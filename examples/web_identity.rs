@@ -6,8 +6,7 @@
 //! ```
 //!
 //! Reads `AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN`, as EKS sets them, or `--token-file` and
-//! `--role-arn`. `--local` runs it without AWS, on the simulator that comes with the crate
-//! (`--features test-util`).
+//! `--role-arn`. `--local` runs it without AWS, on the simulator `sts-simulator`.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -100,22 +99,12 @@ async fn base_config(options: &Options) -> SdkConfig {
     loader.load().await
 }
 
-#[cfg(not(feature = "test-util"))]
-mod local {
-    use super::*;
-
-    pub fn start() -> Result<RoleChain, Box<dyn Error>> {
-        Err("--local needs the simulator: build with --features test-util".into())
-    }
-}
-
-#[cfg(feature = "test-util")]
 mod local {
     use std::time::{SystemTime, UNIX_EPOCH};
 
-    use aws_role_chain::test_util::Simulator;
     use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
     use serde_json::json;
+    use sts_simulator::Simulator;
 
     use super::*;
 

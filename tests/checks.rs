@@ -5,10 +5,10 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_role_chain::test_util::Simulator;
 use aws_role_chain::{AllowedRoles, Error, Role, RoleChain};
 use aws_types::SdkConfig;
 use common::*;
+use sts_simulator::Simulator;
 
 fn add(role: Role) -> Result<RoleChain, Error> {
     let (_, base) = aws();

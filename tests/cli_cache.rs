@@ -10,13 +10,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
-use aws_role_chain::test_util::Simulator;
 use aws_role_chain::{BoxError, MfaRequest, ProfileLoader, RoleChain};
 use aws_smithy_async::time::TimeSource;
 use aws_types::SdkConfig;
 use common::log::Log;
 use common::*;
 use serde_json::Value;
+use sts_simulator::Simulator;
 use tokio::sync::Semaphore;
 use tracing_subscriber::filter::LevelFilter;
 

@@ -12,9 +12,9 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
-use aws_role_chain::test_util::{Fault, Simulator};
 use aws_role_chain::{Role, RoleChain};
 use common::*;
+use sts_simulator::{Fault, Simulator};
 use tokio::task::JoinSet;
 
 fn shared(chain: &RoleChain) -> SharedCredentialsProvider {

@@ -7,12 +7,12 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
-use aws_role_chain::test_util::{Fault, Simulator};
 use aws_role_chain::{
     Diagnosis, GetSessionToken, Role, RoleChain, SamlAssertion, WebIdentityToken,
 };
 use aws_types::SdkConfig;
 use common::*;
+use sts_simulator::{Fault, Simulator};
 
 const DEVICE: &str = "arn:aws:iam::111111111111:mfa/orders";
 

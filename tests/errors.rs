@@ -7,11 +7,11 @@ use std::error::Error as StdError;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
-use aws_role_chain::test_util::{Fault, Simulator};
 use aws_role_chain::{Error, Role, RoleChain};
 use aws_sdk_sts::error::DisplayErrorContext;
 use common::log::Log;
 use common::*;
+use sts_simulator::{Fault, Simulator};
 use tracing_subscriber::filter::LevelFilter;
 
 async fn refusal(chain: &RoleChain) -> Error {

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_role_chain::test_util::{Fault, Simulator};
 use aws_role_chain::{
     Error, GetSessionToken, MfaReason, MfaRequest, ProvideMfaCode, Role, RoleChain, Totp,
 };
 use aws_types::SdkConfig;
 use common::log::Log;
 use common::*;
+use sts_simulator::{Fault, Simulator};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing_subscriber::filter::LevelFilter;
@@ -641,7 +641,7 @@ async fn sts_refuses_devices_of_others_with_its_own_texts_and_advice() {
 async fn mfa_context_goes_with_a_session_token_and_into_role_sessions_only_by_the_switch() {
     for travels in [false, true] {
         let world = World::new(if travels { "travels" } else { "stays" });
-        world.aws.set_mfa_travels(travels);
+        world.aws.set_mfa_context_inherited(travels);
         let with_mfa = trusts("222222222222").replace(
             r#""Principal""#,
             r#""Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}, "Principal""#,

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_role_chain::policy::{Document, HopPolicies, Source, TRUST_POLICY_LIMIT};
-use aws_role_chain::test_util::Simulator;
 use aws_role_chain::{
     Error, GetSessionToken, MfaRequest, Role, RoleChain, SamlAssertion, WebIdentityToken,
 };
@@ -21,6 +20,7 @@ use common::ministack::Ministack;
 use common::tokens::{Claims, GOOD, SAML_PROVIDER, assertion, web_identity_token};
 use common::*;
 use serde_json::{Value, json};
+use sts_simulator::Simulator;
 use tracing_subscriber::filter::LevelFilter;
 
 const HOME: &str = "111111111111";
@@ -134,7 +134,7 @@ impl World {
         let keys = [USER, OTHER_USER, STRANGER, boot].map(|arn| {
             let mut user = aws.user(arn);
             if arn == USER {
-                user = user.mfa_device(&*device, totp());
+                user = user.mfa_device(&*device, MFA_SECRET);
             }
             match (caller == Some(arn), of(arn)) {
                 (false, _) => user = user.policy(allow("sts:*")),

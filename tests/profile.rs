@@ -4,11 +4,11 @@ mod common;
 
 use std::path::PathBuf;
 
-use aws_role_chain::test_util::{Call, Simulator};
 use aws_role_chain::{Error, GetSessionToken, ProfileLoader, Role, RoleChain};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use common::*;
+use sts_simulator::{Call, Simulator};
 
 /// The accounts of [`aws`], and files that describe ways through them.
 struct World {

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_role_chain::test_util::{Fault, Simulator};
 use aws_role_chain::{Role, RoleChain};
 use aws_smithy_async::time::TimeSource;
 use common::log::Log;
 use common::*;
+use sts_simulator::{Fault, Simulator};
 use tracing_subscriber::filter::LevelFilter;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -346,7 +346,7 @@ async fn an_answer_that_is_already_expired_is_a_failure() {
     let (aws, base) = aws();
     // A machine whose clock is two hours ahead. The SDK corrects its signatures, and only them.
     #[derive(Debug)]
-    struct Ahead(aws_role_chain::test_util::Clock);
+    struct Ahead(sts_simulator::Clock);
     impl TimeSource for Ahead {
         fn now(&self) -> std::time::SystemTime {
             self.0.now() + 2 * HOUR
@@ -371,7 +371,7 @@ async fn an_answer_that_is_already_expired_is_a_failure() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_behind_does_not_make_sessions_longer() {
     #[derive(Debug)]
-    struct Behind(aws_role_chain::test_util::Clock);
+    struct Behind(sts_simulator::Clock);
     impl TimeSource for Behind {
         fn now(&self) -> std::time::SystemTime {
             self.0.now() - 30 * MINUTE
@@ -479,7 +479,7 @@ async fn a_hub_made_again_in_its_session_s_first_minute_is_found_out_when_that_i
 #[tokio::test(start_paused = true)]
 async fn a_clock_set_back_does_not_make_a_hub_s_session_young() {
     #[derive(Clone, Debug)]
-    struct Ahead(Arc<AtomicUsize>, aws_role_chain::test_util::Clock);
+    struct Ahead(Arc<AtomicUsize>, sts_simulator::Clock);
     impl TimeSource for Ahead {
         fn now(&self) -> std::time::SystemTime {
             self.1.now() + MINUTE * self.0.load(Ordering::Relaxed) as u32

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_credential_types::provider::ProvideCredentials;
-use aws_role_chain::test_util::Simulator;
 use aws_role_chain::{Error, Role, RoleChain, SamlAssertion};
 use aws_smithy_async::time::TimeSource;
 use aws_smithy_types::DateTime;
@@ -15,6 +14,7 @@ use aws_smithy_types::date_time::Format;
 use aws_types::SdkConfig;
 use common::tokens::{Claims, GOOD, SAML_PROVIDER as PROVIDER, assertion};
 use common::*;
+use sts_simulator::Simulator;
 
 struct World {
     aws: Simulator,

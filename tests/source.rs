@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
-use aws_role_chain::test_util::{Fault, Simulator};
 use aws_role_chain::{Role, RoleChain};
 use aws_smithy_async::time::TimeSource;
 use aws_types::SdkConfig;
 use common::*;
+use sts_simulator::{Fault, Simulator};
 use tokio::task::JoinSet;
 
 const LATENCY: Duration = Duration::from_millis(20);

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_credential_types::provider::ProvideCredentials;
-use aws_role_chain::test_util::{Fault, Simulator};
 use aws_role_chain::{Error, Role, RoleChain, WebIdentityToken};
 use aws_smithy_async::time::TimeSource;
 use aws_types::SdkConfig;
@@ -16,6 +15,7 @@ use common::log::Log;
 use common::tokens::web_identity_token;
 use common::*;
 use serde_json::{Value, json};
+use sts_simulator::{Fault, Simulator};
 use tracing_subscriber::filter::LevelFilter;
 
 const ISSUER: &str = "https://token.example.com/pool";

@@ -1,72 +1,57 @@
 //! `--local`: the accounts, the roles and the stream, on the simulator.
 
+#[path = "stream.rs"]
+mod stream;
+
 use std::error::Error;
 
 use aws_types::SdkConfig;
+use stream::Stream;
+use sts_simulator::Simulator;
 
 /// What the command line has by default under `--local`.
 pub const ROLE_ARN: &str = "arn:aws:iam::222222222222:role/FirehoseWriter";
 pub const EXTERNAL_ID: &str = "c0ffee";
 
-#[cfg(not(feature = "test-util"))]
-pub fn start(_: &str, _: &[String]) -> Result<(SdkConfig, String), Box<dyn Error>> {
-    Err("--local needs the simulator: build with --features test-util".into())
+const USER_ARN: &str = "arn:aws:iam::111111111111:user/orders";
+
+/// A user in account 111111111111, the roles on the way, and the last one with a stream in its
+/// account: the set-up of the README.
+pub fn start(role_arn: &str, via: &[String]) -> Result<(SdkConfig, Stream), Box<dyn Error>> {
+    let aws = Simulator::new();
+    let may_assume = r#"{"Version": "2012-10-17", "Statement": {
+        "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}"#;
+    let keys = aws.user(USER_ARN).policy(may_assume).create()?;
+    let mut caller = USER_ARN;
+    for role in via {
+        aws.role(role)
+            .trust(trust(caller, "{}"))
+            .policy(may_assume)
+            .create()
+            .map_err(|error| format!("--via {role}: {error}"))?;
+        caller = role;
+    }
+    let external_id = format!(r#"{{"StringEquals": {{"sts:ExternalId": "{EXTERNAL_ID}"}}}}"#);
+    aws.role(role_arn)
+        .trust(trust(caller, &external_id))
+        .policy(
+            r#"{"Version": "2012-10-17", "Statement": {
+                "Effect": "Allow", "Action": ["firehose:PutRecord", "firehose:PutRecordBatch"],
+                "Resource": "arn:aws:firehose:*:*:deliverystream/*"}}"#,
+        )
+        .create()
+        .map_err(|error| format!("--role-arn {role_arn}: {error}"))?;
+    let stream = Stream::default();
+    let taking = stream.clone();
+    aws.service("firehose", move |caller, request| {
+        taking.answer(caller, request)
+    });
+    Ok((aws.sdk_config(keys), stream))
 }
 
-#[cfg(feature = "test-util")]
-pub use simulated::start;
-
-#[cfg(feature = "test-util")]
-#[path = "stream.rs"]
-mod stream;
-
-#[cfg(feature = "test-util")]
-mod simulated {
-    use aws_role_chain::test_util::Simulator;
-
-    use super::stream::Stream;
-    use super::*;
-
-    const USER_ARN: &str = "arn:aws:iam::111111111111:user/orders";
-
-    /// A user in account 111111111111, the roles on the way, and the last one with a stream in its
-    /// account: the set-up of the README.
-    pub fn start(role_arn: &str, via: &[String]) -> Result<(SdkConfig, Stream), Box<dyn Error>> {
-        let aws = Simulator::new();
-        let may_assume = r#"{"Version": "2012-10-17", "Statement": {
-            "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}"#;
-        let keys = aws.user(USER_ARN).policy(may_assume).create()?;
-        let mut caller = USER_ARN;
-        for role in via {
-            aws.role(role)
-                .trust(trust(caller, "{}"))
-                .policy(may_assume)
-                .create()
-                .map_err(|error| format!("--via {role}: {error}"))?;
-            caller = role;
-        }
-        let external_id = format!(r#"{{"StringEquals": {{"sts:ExternalId": "{EXTERNAL_ID}"}}}}"#);
-        aws.role(role_arn)
-            .trust(trust(caller, &external_id))
-            .policy(
-                r#"{"Version": "2012-10-17", "Statement": {
-                    "Effect": "Allow", "Action": ["firehose:PutRecord", "firehose:PutRecordBatch"],
-                    "Resource": "arn:aws:firehose:*:*:deliverystream/*"}}"#,
-            )
-            .create()
-            .map_err(|error| format!("--role-arn {role_arn}: {error}"))?;
-        let stream = Stream::default();
-        let taking = stream.clone();
-        aws.service("firehose", move |caller, request| {
-            taking.answer(caller, request)
-        });
-        Ok((aws.sdk_config(keys), stream))
-    }
-
-    fn trust(principal: &str, condition: &str) -> String {
-        format!(
-            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "sts:AssumeRole",
-                "Principal": {{"AWS": "{principal}"}}, "Condition": {condition}}}}}"#
-        )
-    }
+fn trust(principal: &str, condition: &str) -> String {
+    format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "sts:AssumeRole",
+            "Principal": {{"AWS": "{principal}"}}, "Condition": {condition}}}}}"#
+    )
 }

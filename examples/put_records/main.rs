@@ -9,8 +9,7 @@
 //! feed, so that the objects that Firehose writes are newline-delimited too; empty lines are left
 //! out. Records that cannot be sent go to the dead-letter file, and the exit code is 1.
 //!
-//! `--local` runs it all without AWS, on the simulator that comes with the crate
-//! (`--features test-util`).
+//! `--local` runs it all without AWS, on the simulator `sts-simulator`.
 
 mod input;
 mod local;

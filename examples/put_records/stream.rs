@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use aws_role_chain::test_util::Caller;
 use aws_sdk_firehose::config::http::{HttpRequest, HttpResponse};
 use aws_sdk_firehose::primitives::Blob;
 use serde_json::{Value, json};
+use sts_simulator::Caller;
 
 /// The stream that is not there.
 const MISSING: &str = "no-such-stream";

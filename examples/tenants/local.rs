@@ -1,101 +1,85 @@
 //! `--local`: the hub, the sample's customers and their streams, on the simulator.
 
+#[path = "../put_records/stream.rs"]
+mod stream;
+
 use std::error::Error;
+use std::fmt;
+use std::time::Duration;
 
 use aws_types::SdkConfig;
+use stream::Stream;
+use sts_simulator::Simulator;
 
 /// What the command line has by default under `--local`.
 pub const HUB_ARN: &str = "arn:aws:iam::111111111111:role/Hub";
 
-#[cfg(not(feature = "test-util"))]
-pub fn start(_: &str) -> Result<(SdkConfig, String), Box<dyn Error>> {
-    Err("--local needs the simulator: build with --features test-util".into())
+const MAY_ASSUME: &str = r#"{"Version": "2012-10-17", "Statement": {
+    "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}"#;
+
+/// The vendor's user and hub in account 111111111111, and in each customer's the role that trusts
+/// the hub, with the external ID that the customer wrote into it.
+pub fn start(hub_arn: &str) -> Result<(SdkConfig, Local), Box<dyn Error>> {
+    let aws = Simulator::new();
+    let user = "arn:aws:iam::111111111111:user/vendor";
+    let keys = aws.user(user).policy(MAY_ASSUME).create()?;
+    let role = |arn: &str, trusts: &str, external_id: &str, policy: &str| {
+        let condition = match external_id {
+            "" => "{}".to_owned(),
+            id => format!(r#"{{"StringEquals": {{"sts:ExternalId": "{id}"}}}}"#),
+        };
+        let trust = format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow",
+                "Action": "sts:AssumeRole", "Principal": {{"AWS": "{trusts}"}},
+                "Condition": {condition}}}}}"#
+        );
+        aws.role(arn).trust(trust).policy(policy).create()
+    };
+    role(hub_arn, user, "", MAY_ASSUME)?;
+    // What cedar would like to be.
+    role(
+        "arn:aws:iam::111111111111:role/vendor/Admin",
+        hub_arn,
+        "",
+        MAY_ASSUME,
+    )?;
+    for (account, external_id) in [
+        ("222222222222", "9b1c6f4e-acme"),
+        ("333333333333", "birch-wrote-another"),
+        ("444444444444", "1e8f90aa-dune"),
+        ("555555555555", "5d21bc3c-elm"),
+    ] {
+        let arn = format!("arn:aws:iam::{account}:role/vendor/RecordsWriter");
+        let policy = format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{
+                "Effect": "Allow", "Action": "firehose:PutRecordBatch",
+                "Resource": "arn:aws:firehose:*:{account}:deliverystream/*"}}}}"#
+        );
+        role(&arn, hub_arn, external_id, &policy)?;
+    }
+    let stream = Stream::default();
+    aws.service("firehose", move |caller, request| {
+        stream.answer(caller, request)
+    });
+    // So that calls made at once can be seen to be.
+    aws.set_latency(Duration::from_millis(50));
+    let hub_arn = hub_arn.to_owned();
+    Ok((aws.sdk_config(keys), Local { aws, hub_arn }))
 }
 
-#[cfg(feature = "test-util")]
-pub use simulated::start;
+/// What the simulator has seen.
+pub struct Local {
+    aws: Simulator,
+    hub_arn: String,
+}
 
-#[cfg(feature = "test-util")]
-#[path = "../put_records/stream.rs"]
-mod stream;
-
-#[cfg(feature = "test-util")]
-mod simulated {
-    use std::fmt;
-    use std::time::Duration;
-
-    use aws_role_chain::test_util::Simulator;
-
-    use super::stream::Stream;
-    use super::*;
-
-    const MAY_ASSUME: &str = r#"{"Version": "2012-10-17", "Statement": {
-        "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}"#;
-
-    /// The vendor's user and hub in account 111111111111, and in each customer's the role that trusts
-    /// the hub, with the external ID that the customer wrote into it.
-    pub fn start(hub_arn: &str) -> Result<(SdkConfig, Local), Box<dyn Error>> {
-        let aws = Simulator::new();
-        let user = "arn:aws:iam::111111111111:user/vendor";
-        let keys = aws.user(user).policy(MAY_ASSUME).create()?;
-        let role = |arn: &str, trusts: &str, external_id: &str, policy: &str| {
-            let condition = match external_id {
-                "" => "{}".to_owned(),
-                id => format!(r#"{{"StringEquals": {{"sts:ExternalId": "{id}"}}}}"#),
-            };
-            let trust = format!(
-                r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow",
-                    "Action": "sts:AssumeRole", "Principal": {{"AWS": "{trusts}"}},
-                    "Condition": {condition}}}}}"#
-            );
-            aws.role(arn).trust(trust).policy(policy).create()
-        };
-        role(hub_arn, user, "", MAY_ASSUME)?;
-        // What cedar would like to be.
-        role(
-            "arn:aws:iam::111111111111:role/vendor/Admin",
-            hub_arn,
-            "",
-            MAY_ASSUME,
-        )?;
-        for (account, external_id) in [
-            ("222222222222", "9b1c6f4e-acme"),
-            ("333333333333", "birch-wrote-another"),
-            ("444444444444", "1e8f90aa-dune"),
-            ("555555555555", "5d21bc3c-elm"),
-        ] {
-            let arn = format!("arn:aws:iam::{account}:role/vendor/RecordsWriter");
-            let policy = format!(
-                r#"{{"Version": "2012-10-17", "Statement": {{
-                    "Effect": "Allow", "Action": "firehose:PutRecordBatch",
-                    "Resource": "arn:aws:firehose:*:{account}:deliverystream/*"}}}}"#
-            );
-            role(&arn, hub_arn, external_id, &policy)?;
-        }
-        let stream = Stream::default();
-        aws.service("firehose", move |caller, request| {
-            stream.answer(caller, request)
-        });
-        // So that calls made at once can be seen to be.
-        aws.set_latency(Duration::from_millis(50));
-        let hub_arn = hub_arn.to_owned();
-        Ok((aws.sdk_config(keys), Local { aws, hub_arn }))
-    }
-
-    /// What the simulator has seen.
-    pub struct Local {
-        aws: Simulator,
-        hub_arn: String,
-    }
-
-    impl fmt::Display for Local {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(
-                f,
-                "the local STS was asked for the hub {} time(s), and had {} calls at once at the most",
-                self.aws.assumed(&self.hub_arn),
-                self.aws.most_in_flight()
-            )
-        }
+impl fmt::Display for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the local STS was asked for the hub {} time(s), and had {} calls at once at the most",
+            self.aws.assumed(&self.hub_arn),
+            self.aws.most_in_flight()
+        )
     }
 }

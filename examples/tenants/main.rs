@@ -13,7 +13,7 @@
 //! customer stops no other: the summary tells it, and the exit code is 1. Records that Firehose did not take
 //! are added to `<name>.dead-letter`.
 //!
-//! `--local` runs it without AWS, on the simulator that comes with the crate (`--features test-util`), with
+//! `--local` runs it without AWS, on the simulator `sts-simulator`, with
 //! customers of whom some refuse.
 
 mod local;

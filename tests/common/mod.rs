@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_role_chain::test_util::Simulator;
-use aws_role_chain::{Role, RoleChain, Totp};
+use aws_role_chain::{Role, RoleChain};
 use aws_types::SdkConfig;
+use sts_simulator::Simulator;
 
 pub const USER: &str = "arn:aws:iam::111111111111:user/orders";
 pub const HUB: &str = "arn:aws:iam::222222222222:role/Hub";
@@ -72,14 +72,18 @@ pub fn aws() -> (Simulator, SdkConfig) {
 }
 
 /// A virtual MFA device's secret.
-pub fn totp() -> Totp {
-    Totp::from_secret("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap()
+pub const MFA_SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+/// The codes of the device with [`MFA_SECRET`].
+#[cfg(feature = "totp")]
+pub fn totp() -> aws_role_chain::Totp {
+    aws_role_chain::Totp::from_secret(MFA_SECRET).unwrap()
 }
 
-/// The user, with the device whose secret is [`totp`]'s.
+/// The user, with the device of [`MFA_SECRET`].
 pub fn user_with_device(aws: &Simulator, serial: &str) -> Credentials {
     let user = aws.user(USER).policy(allow("sts:*"));
-    user.mfa_device(serial, totp()).create().unwrap()
+    user.mfa_device(serial, MFA_SECRET).create().unwrap()
 }
 
 pub fn user(aws: &Simulator) -> Credentials {

@@ -2,11 +2,11 @@
 
 use std::time::UNIX_EPOCH;
 
-use aws_role_chain::test_util::Simulator;
 use aws_smithy_async::time::TimeSource;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use serde_json::Value;
+use sts_simulator::Simulator;
 
 use super::HUB;
 

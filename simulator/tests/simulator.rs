@@ -1,11 +1,8 @@
 //! The simulator answers as STS does: who signs, what the limits are, who allows it.
 
-mod common;
-
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use aws_role_chain::test_util::Simulator;
 use aws_sdk_sts::Client;
 use aws_sdk_sts::config::SharedCredentialsProvider;
 use aws_sdk_sts::config::http::HttpResponse;
@@ -14,9 +11,52 @@ use aws_sdk_sts::operation::RequestId;
 use aws_sdk_sts::operation::assume_role::builders::AssumeRoleFluentBuilder;
 use aws_sdk_sts::types::{PolicyDescriptorType, Tag};
 use aws_smithy_async::time::TimeSource;
-use common::*;
+use sts_simulator::Simulator;
 
+const USER: &str = "arn:aws:iam::111111111111:user/orders";
 const SAME_ACCOUNT: &str = "arn:aws:iam::111111111111:role/path/Local";
+const HUB: &str = "arn:aws:iam::222222222222:role/Hub";
+const MIDDLE: &str = "arn:aws:iam::222222222222:role/Middle";
+const TENANT: &str = "arn:aws:iam::333333333333:role/FirehoseWriter";
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Returns accounts in which the user may assume the hub, the hub the middle role and the tenant, and the
+/// middle role the tenant.
+fn aws() -> Simulator {
+    let aws = Simulator::new();
+    user(&aws);
+    let role = |arn: &str, trust: String| {
+        let role = aws.role(arn).trust(trust).policy(allow("sts:*"));
+        role.create().unwrap();
+    };
+    role(HUB, trusts(USER));
+    role(MIDDLE, trusts("222222222222"));
+    role(TENANT, trusts("222222222222"));
+    aws
+}
+
+/// Returns a new access key of the user.
+fn user(aws: &Simulator) -> Credentials {
+    aws.user(USER).policy(allow("sts:*")).create().unwrap()
+}
+
+/// Returns a policy that allows one action on any resource.
+fn allow(action: &str) -> String {
+    format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "{action}", "Resource": "*"}}}}"#
+    )
+}
+
+/// Returns a trust policy for one principal.
+fn trusts(principal: &str) -> String {
+    format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{
+            "Effect": "Allow", "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
+            "Principal": {{"AWS": "{principal}"}}}}}}"#
+    )
+}
 
 fn client(aws: &Simulator, keys: &Credentials) -> Client {
     let config = aws
@@ -33,7 +73,7 @@ fn assume(client: &Client, role: &str) -> AssumeRoleFluentBuilder {
         .role_session_name("session")
 }
 
-/// STS's answer: a session, or status, code and message.
+/// The answer of STS: a session, or status, code and message.
 type Answer = Result<Credentials, (u16, String, String)>;
 
 async fn answer(call: AssumeRoleFluentBuilder) -> Answer {
@@ -70,8 +110,8 @@ fn denied(action: &str, caller: &str, role: &str) -> String {
 }
 
 #[tokio::test]
-async fn parameters_outside_the_limits_get_stss_own_texts() {
-    let (aws, _) = aws();
+async fn parameters_outside_the_limits_get_the_texts_of_sts() {
+    let aws = aws();
     let sts = client(&aws, &user(&aws));
     let assume = || assume(&sts, HUB);
     let tag = |key: &str| Tag::builder().key(key).value("v").build().unwrap();
@@ -260,7 +300,7 @@ async fn within_an_account_a_trust_policy_that_names_the_caller_is_enough() {
 
 #[tokio::test]
 async fn a_role_is_trusted_as_role_or_session_and_a_session_policy_limits_only_the_role() {
-    let (aws, _) = aws();
+    let aws = aws();
     let sts = client(&aws, &user(&aws));
     let target = "arn:aws:iam::222222222222:role/Target";
     let only_s3 = answer(assume(&sts, HUB).policy(allow("s3:*")))
@@ -293,7 +333,7 @@ async fn a_role_is_trusted_as_role_or_session_and_a_session_policy_limits_only_t
 
 #[tokio::test]
 async fn a_principal_made_again_is_another_and_one_that_is_not_there_is_refused() {
-    let (aws, _) = aws();
+    let aws = aws();
     let unknown = aws
         .role(TENANT)
         .trust(trusts("arn:aws:iam::111111111111:role/Missing"));
@@ -395,8 +435,8 @@ async fn a_condition_on_the_external_id_and_others_is_evaluated() {
 }
 
 #[tokio::test]
-async fn temporary_credentials_get_one_hour_and_the_role_s_own_limit_is_checked_first() {
-    let (aws, _) = aws();
+async fn temporary_credentials_get_one_hour_and_the_limit_of_the_role_is_checked_first() {
+    let aws = aws();
     let sts = client(&aws, &user(&aws));
     let hub = answer(assume(&sts, HUB)).await.unwrap();
     let two_hours = || answer(assume(&client(&aws, &hub), TENANT).duration_seconds(7200));
@@ -431,8 +471,8 @@ async fn temporary_credentials_get_one_hour_and_the_role_s_own_limit_is_checked_
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_tokens_expiry_signatures_and_clocks_are_checked_in_stss_order() {
-    let (aws, _) = aws();
+async fn keys_tokens_expiry_signatures_and_clocks_are_checked_in_the_order_of_sts() {
+    let aws = aws();
     let keys = user(&aws);
     let session = answer(assume(&client(&aws, &keys), HUB).duration_seconds(900))
         .await
@@ -482,7 +522,7 @@ async fn keys_tokens_expiry_signatures_and_clocks_are_checked_in_stss_order() {
     assert_refused(with(secret, token).await, 403, "ExpiredToken", expired);
 
     #[derive(Debug)]
-    struct Behind(aws_role_chain::test_util::Clock);
+    struct Behind(sts_simulator::Clock);
     impl TimeSource for Behind {
         fn now(&self) -> std::time::SystemTime {
             self.0.now() - 20 * MINUTE
@@ -507,7 +547,7 @@ async fn keys_tokens_expiry_signatures_and_clocks_are_checked_in_stss_order() {
 
 #[tokio::test]
 async fn a_session_policy_and_managed_ones_limit_what_the_session_may_do() {
-    let (aws, _) = aws();
+    let aws = aws();
     let managed = "arn:aws:iam::222222222222:policy/OnlyGet";
     aws.role(HUB)
         .trust(trusts(USER))
@@ -545,7 +585,7 @@ async fn a_session_policy_and_managed_ones_limit_what_the_session_may_do() {
 
 #[tokio::test]
 async fn transitive_tags_are_inherited_need_permission_at_each_hop_and_cannot_be_changed() {
-    let (aws, _) = aws();
+    let aws = aws();
     let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build().unwrap();
     let sts = client(&aws, &user(&aws));
     let hub = answer(
@@ -606,7 +646,7 @@ async fn transitive_tags_are_inherited_need_permission_at_each_hop_and_cannot_be
 
 #[tokio::test]
 async fn a_source_identity_is_inherited_needs_permission_and_cannot_be_changed() {
-    let (aws, _) = aws();
+    let aws = aws();
     let sts = client(&aws, &user(&aws));
     let hub = answer(assume(&sts, HUB).source_identity("ada"))
         .await
@@ -647,7 +687,7 @@ async fn a_source_identity_is_inherited_needs_permission_and_cannot_be_changed()
 
 #[tokio::test]
 async fn get_caller_identity_says_who_signed() {
-    let (aws, _) = aws();
+    let aws = aws();
     let keys = user(&aws);
     let sts = client(&aws, &keys);
     let me = sts.get_caller_identity().send().await.unwrap();
@@ -670,7 +710,7 @@ async fn get_caller_identity_says_who_signed() {
 
 #[tokio::test]
 async fn other_operations_and_services_that_are_not_plugged_in_say_so() {
-    let (aws, _) = aws();
+    let aws = aws();
     let keys = user(&aws);
     let error = client(&aws, &keys)
         .get_access_key_info()
@@ -703,7 +743,7 @@ async fn other_operations_and_services_that_are_not_plugged_in_say_so() {
 }
 
 #[test]
-fn what_is_no_user_or_role_is_not_made() {
+fn an_arn_of_no_user_or_role_is_rejected() {
     let aws = Simulator::new();
     for wrong in [
         "",
@@ -741,11 +781,28 @@ async fn the_clock_is_moved_by_hand_only_where_time_is_paused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn latency_is_the_clock_s() {
-    let (aws, _) = aws();
+async fn latency_passes_on_the_clock() {
+    let aws = aws();
     aws.set_latency(Duration::from_millis(200));
     answer(assume(&client(&aws, &user(&aws)), HUB))
         .await
         .unwrap();
     assert_eq!(aws.clock().elapsed(), Duration::from_millis(200));
+}
+
+#[test]
+fn an_mfa_device_needs_a_secret_in_base32_and_the_error_does_not_show_it() {
+    let aws = Simulator::new();
+    let serial = "arn:aws:iam::111111111111:mfa/ada";
+    let error = aws
+        .user(USER)
+        .mfa_device(serial, "not-base32-1890")
+        .create();
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        format!(
+            "{serial}: ValidationError: the device's secret must be base32 text of at least 16 characters"
+        )
+    );
+    assert_eq!(aws.mfa_code(serial), None);
 }

@@ -1,0 +1,186 @@
+//! [`Accounts`]: the store of everything that is in the accounts.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials;
+
+use super::caller::Caller;
+use super::mfa_device::MfaDevice;
+use super::session::{Session, SessionPrincipal};
+use crate::policy::Policy;
+
+/// The accounts, as the simulator and its builders share them.
+#[derive(Clone, Default)]
+pub(crate) struct SharedAccounts(Arc<Mutex<Accounts>>);
+
+impl SharedAccounts {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Accounts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is in the accounts; by ARN, unless it says otherwise.
+#[derive(Default)]
+pub(crate) struct Accounts {
+    pub(super) users: HashMap<String, User>,
+    pub(super) roles: HashMap<String, Role>,
+    pub(super) managed_policies: HashMap<String, Policy>,
+    /// By access key ID.
+    keys: HashMap<String, AccessKey>,
+    /// By serial number.
+    pub(super) mfa_devices: HashMap<String, MfaDevice>,
+    oidc_providers: HashMap<String, OidcProvider>,
+    saml_providers: HashSet<String>,
+    /// Whether a role session has the MFA context of the session that assumed the role.
+    pub(crate) mfa_context_inherited: bool,
+}
+
+pub(super) struct User {
+    pub(super) id: String,
+    pub(super) policies: Vec<Policy>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Role {
+    pub(crate) id: String,
+    pub(crate) trust_policy: Policy,
+    pub(super) policies: Vec<Policy>,
+    /// In seconds.
+    pub(crate) max_session_duration: i64,
+}
+
+pub(crate) struct AccessKey {
+    pub(crate) secret: String,
+    pub(crate) owner: KeyOwner,
+}
+
+/// Whose an access key is.
+pub(crate) enum KeyOwner {
+    /// A user, by ARN: a long-term key.
+    User(String),
+    /// A session: a temporary key.
+    Session(Session),
+}
+
+/// An OpenID Connect identity provider.
+pub(crate) struct OidcProvider {
+    pub(crate) client_ids: Vec<String>,
+    pub(crate) key: jsonwebtoken::DecodingKey,
+    pub(crate) algorithm: jsonwebtoken::Algorithm,
+}
+
+impl Accounts {
+    pub(crate) fn key(&self, access_key_id: &str) -> Option<&AccessKey> {
+        self.keys.get(access_key_id)
+    }
+
+    pub(crate) fn role(&self, arn: &str) -> Option<&Role> {
+        self.roles.get(arn)
+    }
+
+    pub(crate) fn delete_role(&mut self, arn: &str) {
+        self.roles.remove(arn);
+    }
+
+    pub(crate) fn managed_policy(&self, arn: &str) -> Option<&Policy> {
+        self.managed_policies.get(arn)
+    }
+
+    pub(crate) fn mfa_device(&self, serial: &str) -> Option<&MfaDevice> {
+        self.mfa_devices.get(serial)
+    }
+
+    pub(crate) fn mfa_device_mut(&mut self, serial: &str) -> Option<&mut MfaDevice> {
+        self.mfa_devices.get_mut(serial)
+    }
+
+    pub(crate) fn oidc_provider(&self, arn: &str) -> Option<&OidcProvider> {
+        self.oidc_providers.get(arn)
+    }
+
+    pub(crate) fn add_oidc_provider(&mut self, arn: String, provider: OidcProvider) {
+        self.oidc_providers.insert(arn, provider);
+    }
+
+    pub(crate) fn has_saml_provider(&self, arn: &str) -> bool {
+        self.saml_providers.contains(arn)
+    }
+
+    pub(crate) fn add_saml_provider(&mut self, arn: String) {
+        self.saml_providers.insert(arn);
+    }
+
+    /// Returns the owner of a key; `None` if their user or role does not exist any more.
+    pub(crate) fn caller(&self, owner: &KeyOwner, now: SystemTime) -> Option<Caller> {
+        match owner {
+            KeyOwner::User(arn) => self.user_caller(arn, None, now),
+            KeyOwner::Session(session) => match &session.principal {
+                SessionPrincipal::User { arn } => self.user_caller(arn, Some(session), now),
+                SessionPrincipal::Role { arn, id, .. } => {
+                    let role = self.roles.get(arn).filter(|role| role.id == *id)?;
+                    Some(Caller {
+                        arn: session.arn(),
+                        principal_arn: arn.clone(),
+                        principal_id: role.id.clone(),
+                        user_id: session.user_id(),
+                        session: Some(session.clone()),
+                        policies: role.policies.clone(),
+                        now,
+                    })
+                }
+            },
+        }
+    }
+
+    fn user_caller(&self, arn: &str, session: Option<&Session>, now: SystemTime) -> Option<Caller> {
+        let user = self.users.get(arn)?;
+        Some(Caller {
+            arn: arn.to_owned(),
+            principal_arn: arn.to_owned(),
+            principal_id: user.id.clone(),
+            user_id: user.id.clone(),
+            session: session.cloned(),
+            policies: user.policies.clone(),
+            now,
+        })
+    }
+
+    /// Issues temporary credentials for a session.
+    pub(crate) fn issue(&mut self, session: Session) -> Credentials {
+        let (token, expiry) = (session.token.clone(), session.expiry);
+        let (id, secret) = self.add_key("ASIA", KeyOwner::Session(session));
+        Credentials::new(id, secret, Some(token), Some(expiry), "Simulator")
+    }
+
+    /// Creates a long-term access key for a user.
+    pub(super) fn create_access_key(&mut self, user_arn: &str) -> Credentials {
+        let (id, secret) = self.add_key("AKIA", KeyOwner::User(user_arn.to_owned()));
+        Credentials::new(id, secret, None, None, "Simulator")
+    }
+
+    fn add_key(&mut self, prefix: &str, owner: KeyOwner) -> (String, String) {
+        let id = unique_id(prefix, 16);
+        let secret: String = (0..40).map(|_| fastrand::alphanumeric()).collect();
+        let key = AccessKey {
+            secret: secret.clone(),
+            owner,
+        };
+        self.keys.insert(id.clone(), key);
+        (id, secret)
+    }
+
+    /// Returns the unique ID of the user or role with an ARN.
+    pub(super) fn id_of(&self, arn: &str) -> Option<&str> {
+        let user = self.users.get(arn).map(|user| &*user.id);
+        user.or_else(|| self.roles.get(arn).map(|role| &*role.id))
+    }
+}
+
+/// Returns a random ID as IAM makes them: a prefix for the kind of entity, then base32.
+pub(super) fn unique_id(prefix: &str, length: usize) -> String {
+    const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let random = (0..length).map(|_| char::from(BASE32[fastrand::usize(..BASE32.len())]));
+    prefix.chars().chain(random).collect()
+}

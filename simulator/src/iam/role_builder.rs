@@ -1,0 +1,130 @@
+//! [`RoleBuilder`]: creates an IAM role.
+
+use std::time::Duration;
+
+use super::accounts::{Role, SharedAccounts, unique_id};
+use super::validation::{IamError, check_arn, read_policies};
+use crate::arn;
+use crate::policy::Policy;
+
+/// Creates an IAM role, or changes one; see [`Simulator::role`](crate::Simulator::role).
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// let aws = sts_simulator::Simulator::new();
+/// aws.role("arn:aws:iam::222222222222:role/FirehoseWriter")
+///     .trust(
+///         r#"{"Version": "2012-10-17", "Statement": {
+///             "Effect": "Allow", "Action": "sts:AssumeRole",
+///             "Principal": {"AWS": "arn:aws:iam::111111111111:root"},
+///             "Condition": {"StringEquals": {"sts:ExternalId": "c0ffee"}}}}"#,
+///     )
+///     .policy(
+///         r#"{"Version": "2012-10-17", "Statement": {
+///             "Effect": "Allow", "Action": "firehose:PutRecord", "Resource": "*"}}"#,
+///     )
+///     .max_session_duration(Duration::from_secs(12 * 3600))
+///     .create()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "the role is created by create()"]
+pub struct RoleBuilder {
+    accounts: SharedAccounts,
+    arn: String,
+    trust_policy: Option<String>,
+    policies: Vec<String>,
+    /// ARNs with documents.
+    managed_policies: Vec<(String, String)>,
+    max_session_duration: i64,
+}
+
+impl RoleBuilder {
+    pub(crate) fn new(accounts: SharedAccounts, arn: String) -> Self {
+        Self {
+            accounts,
+            arn,
+            trust_policy: None,
+            policies: Vec::new(),
+            managed_policies: Vec::new(),
+            max_session_duration: 3600,
+        }
+    }
+
+    /// Sets the trust policy, as JSON. The users and roles that it names must exist: IAM stores their unique
+    /// IDs, so that one created again under the same name is not trusted. Default: the role's own account is
+    /// trusted.
+    pub fn trust(mut self, json: impl Into<String>) -> Self {
+        self.trust_policy = Some(json.into());
+        self
+    }
+
+    /// Adds an identity policy, as JSON. Default: none.
+    pub fn policy(mut self, json: impl Into<String>) -> Self {
+        self.policies.push(json.into());
+        self
+    }
+
+    /// Creates a managed policy, which callers may pass as a session policy by its ARN. It is not attached to
+    /// the role.
+    pub fn managed_policy(mut self, arn: impl Into<String>, json: impl Into<String>) -> Self {
+        self.managed_policies.push((arn.into(), json.into()));
+        self
+    }
+
+    /// Sets `MaxSessionDuration`, which is limited to the range from 3,600 s to 43,200 s. Default: 3,600 s.
+    pub fn max_session_duration(mut self, duration: Duration) -> Self {
+        self.max_session_duration = duration.as_secs().clamp(3600, 43_200) as i64;
+        self
+    }
+
+    /// Creates the role, or replaces the settings of the existing one. Its sessions remain valid, with the new
+    /// permissions.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the ARN is not that of a role, a policy is malformed, or the trust policy names a user or role
+    /// that does not exist.
+    pub fn create(self) -> Result<(), IamError> {
+        check_arn(&self.arn, "role")?;
+        let policies = read_policies(&self.arn, &self.policies)?;
+        let trust_policy = self.trust_policy.unwrap_or_else(|| {
+            format!(
+                r#"{{"Statement": {{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {{"AWS": "{}"}}}}}}"#,
+                arn::account_of(&self.arn)
+            )
+        });
+        let mut accounts = self.accounts.lock();
+        let id = match accounts.roles.get(&self.arn) {
+            Some(role) => role.id.clone(),
+            None => unique_id("AROA", 17),
+        };
+        let resolve = |arn: &str| {
+            // A role may trust itself, also when it is being created.
+            if arn == self.arn {
+                Some(id.clone())
+            } else {
+                accounts.id_of(arn).map(str::to_owned)
+            }
+        };
+        let trust_policy = Policy::trust(&trust_policy, &resolve)
+            .map_err(|error| IamError::malformed_policy(&self.arn, error))?;
+        for (arn, json) in self.managed_policies {
+            let policy = Policy::permission(&json)
+                .map_err(|error| IamError::malformed_policy(&arn, error))?;
+            accounts.managed_policies.insert(arn, policy);
+        }
+        let role = Role {
+            id,
+            trust_policy,
+            policies,
+            max_session_duration: self.max_session_duration,
+        };
+        accounts.roles.insert(self.arn, role);
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! A session: temporary credentials, and what they carry.
+
+use std::time::SystemTime;
+
+use crate::arn;
+use crate::policy::Policy;
+
+/// A session that STS issued.
+#[derive(Clone)]
+pub(crate) struct Session {
+    pub(crate) principal: SessionPrincipal,
+    pub(crate) token: String,
+    pub(crate) issued: SystemTime,
+    pub(crate) expiry: SystemTime,
+    /// Session policies. If there are any, one of them must allow an action.
+    pub(crate) policies: Vec<Policy>,
+    pub(crate) tags: Vec<SessionTag>,
+    pub(crate) source_identity: Option<String>,
+    /// The time of the MFA that the session was obtained with.
+    pub(crate) mfa: Option<SystemTime>,
+}
+
+/// The role or user that a session belongs to.
+#[derive(Clone)]
+pub(crate) enum SessionPrincipal {
+    /// A role, with the unique ID that it had: a role created again under the same ARN has another.
+    Role {
+        arn: String,
+        id: String,
+        session_name: String,
+    },
+    /// A user, by GetSessionToken.
+    User { arn: String },
+}
+
+#[derive(Clone)]
+pub(crate) struct SessionTag {
+    pub(crate) key: String,
+    pub(crate) value: String,
+    pub(crate) transitive: bool,
+}
+
+impl Session {
+    pub(crate) fn is_of_role(&self) -> bool {
+        matches!(self.principal, SessionPrincipal::Role { .. })
+    }
+
+    /// Returns the ARN of the session. That of a role session leaves out the role's path; that of a user's
+    /// session is the user's own.
+    pub(crate) fn arn(&self) -> String {
+        match &self.principal {
+            SessionPrincipal::User { arn } => arn.clone(),
+            SessionPrincipal::Role {
+                arn, session_name, ..
+            } => format!(
+                "arn:{}:sts::{}:assumed-role/{}/{session_name}",
+                arn::partition_of(arn),
+                arn::account_of(arn),
+                arn::name_of(arn)
+            ),
+        }
+    }
+
+    /// Returns `<unique ID of the role>:<session name>`.
+    pub(crate) fn user_id(&self) -> String {
+        match &self.principal {
+            SessionPrincipal::User { arn } => arn.clone(),
+            SessionPrincipal::Role {
+                id, session_name, ..
+            } => format!("{id}:{session_name}"),
+        }
+    }
+}
+
+/// Returns a random session token, of a length that AWS's have.
+pub(crate) fn new_session_token() -> String {
+    (0..640).map(|_| fastrand::alphanumeric()).collect()
+}

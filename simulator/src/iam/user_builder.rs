@@ -1,0 +1,90 @@
+//! [`UserBuilder`]: creates an IAM user.
+
+use aws_credential_types::Credentials;
+
+use super::accounts::{SharedAccounts, User, unique_id};
+use super::mfa_device::MfaDevice;
+use super::validation::{IamError, check_arn, read_policies};
+
+/// Creates an IAM user, or changes one; see [`Simulator::user`](crate::Simulator::user).
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let aws = sts_simulator::Simulator::new();
+/// let keys = aws
+///     .user("arn:aws:iam::111111111111:user/ada")
+///     .policy(
+///         r#"{"Version": "2012-10-17", "Statement": {
+///             "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}"#,
+///     )
+///     .mfa_device("arn:aws:iam::111111111111:mfa/ada", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
+///     .create()?;
+/// assert!(keys.access_key_id().starts_with("AKIA"));
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "the user is created by create()"]
+pub struct UserBuilder {
+    accounts: SharedAccounts,
+    arn: String,
+    policies: Vec<String>,
+    /// Serial numbers with secrets.
+    mfa_devices: Vec<(String, String)>,
+}
+
+impl UserBuilder {
+    pub(crate) fn new(accounts: SharedAccounts, arn: String) -> Self {
+        Self {
+            accounts,
+            arn,
+            policies: Vec::new(),
+            mfa_devices: Vec::new(),
+        }
+    }
+
+    /// Adds an identity policy, as JSON. Default: none.
+    pub fn policy(mut self, json: impl Into<String>) -> Self {
+        self.policies.push(json.into());
+        self
+    }
+
+    /// Adds a virtual MFA device, whose codes come from a secret in base32, as AWS shows it when a device is
+    /// created. STS accepts each code once. [`Simulator::mfa_code`](crate::Simulator::mfa_code) returns what
+    /// the device shows. Default: no device.
+    pub fn mfa_device(mut self, serial: impl Into<String>, secret: impl Into<String>) -> Self {
+        self.mfa_devices.push((serial.into(), secret.into()));
+        self
+    }
+
+    /// Creates the user, or replaces the policies of the existing one, and returns a new access key. Earlier
+    /// keys remain valid.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the ARN is not that of a user, a policy is malformed, or the secret of an MFA device is not
+    /// base32 text of at least 16 characters.
+    pub fn create(self) -> Result<Credentials, IamError> {
+        check_arn(&self.arn, "user")?;
+        let policies = read_policies(&self.arn, &self.policies)?;
+        let mut mfa_devices = Vec::new();
+        for (serial, secret) in self.mfa_devices {
+            let device = MfaDevice::from_secret(&self.arn, &secret).ok_or_else(|| {
+                let rule = "the device's secret must be base32 text of at least 16 characters";
+                IamError::validation(&*serial, rule)
+            })?;
+            mfa_devices.push((serial, device));
+        }
+        let mut accounts = self.accounts.lock();
+        let id = match accounts.users.get(&self.arn) {
+            Some(user) => user.id.clone(),
+            None => unique_id("AIDA", 17),
+        };
+        accounts
+            .users
+            .insert(self.arn.clone(), User { id, policies });
+        accounts.mfa_devices.extend(mfa_devices);
+        Ok(accounts.create_access_key(&self.arn))
+    }
+}

@@ -1,0 +1,114 @@
+//! AWS STS and IAM in memory, for tests: an HTTP client of the AWS SDK for Rust that answers as STS does.
+//!
+//! The code under test stays as it is: the SDK serialises and signs its requests, and parses the responses.
+//! The simulator checks signature, session token and expiry, evaluates the role's trust policy and the
+//! caller's policies, and answers with the codes and messages of STS. An account exists once a user or role is
+//! created in it.
+//!
+//! ```
+//! use aws_config::sts::AssumeRoleProvider;
+//! use aws_credential_types::provider::ProvideCredentials;
+//! use sts_simulator::Simulator;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let aws = Simulator::new();
+//! let role = "arn:aws:iam::222222222222:role/FirehoseWriter";
+//! let keys = aws
+//!     .user("arn:aws:iam::111111111111:user/orders")
+//!     .policy(format!(
+//!         r#"{{"Version": "2012-10-17", "Statement": {{
+//!             "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "{role}"}}}}"#
+//!     ))
+//!     .create()?;
+//! aws.role(role)
+//!     .trust(
+//!         r#"{"Version": "2012-10-17", "Statement": {
+//!             "Effect": "Allow", "Action": "sts:AssumeRole",
+//!             "Principal": {"AWS": "arn:aws:iam::111111111111:root"},
+//!             "Condition": {"StringEquals": {"sts:ExternalId": "c0ffee"}}}}"#,
+//!     )
+//!     .create()?;
+//!
+//! let config = aws.sdk_config(keys);
+//! let provider = AssumeRoleProvider::builder(role).external_id("c0ffee").configure(&config);
+//! let credentials = provider.build().await.provide_credentials().await?;
+//! assert!(credentials.access_key_id().starts_with("ASIA"));
+//!
+//! let provider = AssumeRoleProvider::builder(role).external_id("wrong").configure(&config);
+//! assert!(provider.build().await.provide_credentials().await.is_err());
+//! assert_eq!(aws.assumed(role), 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The crate [aws-role-chain](https://docs.rs/aws-role-chain), a credentials provider for chains of roles, is
+//! tested with this simulator, which does not depend on it.
+//!
+//! # Time and faults
+//!
+//! The config of [`Simulator::sdk_config`] has the simulator's [`Clock`], which runs with tokio's. With paused
+//! time (`#[tokio::test(start_paused = true)]`, tokio's feature `test-util`), hours pass in milliseconds. A
+//! [`Fault`] makes STS fail until [`Simulator::recover`] is called:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use sts_simulator::{Fault, Simulator};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let aws = Simulator::new();
+//! let keys = aws.user("arn:aws:iam::111111111111:user/orders").create()?;
+//! let sts = aws_sdk_sts::Client::new(&aws.sdk_config(keys));
+//!
+//! aws.fail(Fault::service_unavailable());
+//! assert!(sts.get_caller_identity().send().await.is_err());
+//! assert_eq!(aws.requests(), 3); // the SDK tried three times
+//!
+//! aws.recover();
+//! aws.clock().advance(Duration::from_secs(3600)).await;
+//! let caller = sts.get_caller_identity().send().await?;
+//! assert_eq!(caller.account(), Some("111111111111"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it checks
+//!
+//! AssumeRole, AssumeRoleWithWebIdentity, AssumeRoleWithSAML, GetSessionToken and GetCallerIdentity:
+//!
+//! - signatures, clock skew, session tokens and their expiry;
+//! - the limits of parameters;
+//! - trust policies, identity policies and session policies, within an account and across accounts;
+//! - external IDs, session tags and their inheritance, source identity;
+//! - codes of MFA devices, each of which is accepted once;
+//! - OpenID Connect tokens, and the audience, times and attributes of SAML assertions;
+//! - `MaxSessionDuration`, and the limit of one hour if the caller has temporary credentials;
+//! - that the user or role of a session still exists.
+//!
+//! Other services are handlers that the test adds with [`Simulator::service`].
+//!
+//! # What it does not check
+//!
+//! - The signatures of SAML assertions.
+//! - Permissions boundaries, and the policies of AWS Organizations.
+//! - The packed size of session policies and tags.
+
+mod arn;
+mod call;
+mod clock;
+mod fault;
+mod iam;
+mod policy;
+mod protocol;
+mod signature;
+mod simulator;
+mod sts;
+
+pub use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+pub use call::Call;
+pub use clock::Clock;
+pub use fault::Fault;
+pub use iam::{Caller, IamError, RoleBuilder, UserBuilder};
+pub use simulator::Simulator;

@@ -1,0 +1,184 @@
+//! AssumeRoleWithWebIdentity: tokens of OpenID Connect providers, whose private keys the test has.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jsonwebtoken::{Validation, decode, decode_header};
+use serde_json::Value;
+
+use super::constraints::{NAME, Violations, is_role_arn};
+use super::role_session::{
+    check_duration, expiry, federated_role, respond, session_policies, set_federated_keys,
+};
+use crate::arn;
+use crate::iam::{Accounts, Session, SessionPrincipal, SessionTag, new_session_token};
+use crate::policy::Context;
+use crate::protocol::{Element, ErrorResponse, Parameters};
+
+pub(super) fn assume_role(
+    accounts: &mut Accounts,
+    parameters: &Parameters,
+    now: SystemTime,
+) -> Result<Vec<Element>, ErrorResponse> {
+    let given = |name: &str| parameters.first(name).unwrap_or_default();
+    let (role_arn, name) = (given("RoleArn"), given("RoleSessionName"));
+    let token = given("WebIdentityToken");
+    let mut violations = Violations::default();
+    let duration = violations.read_duration(parameters, 3600, 43_200)?;
+    violations.check_text("RoleArn", role_arn, 20..=2048, None);
+    violations.check_text("RoleSessionName", name, 2..=64, Some(&NAME));
+    violations.check_text("WebIdentityToken", token, 4..=20_000, None);
+    violations.reject()?;
+    if !is_role_arn(role_arn) {
+        return Err(ErrorResponse::validation("Request ARN is invalid"));
+    }
+
+    let claims = Claims::read(accounts, token, arn::account_of(role_arn), now)?;
+    let policies = session_policies(
+        accounts,
+        parameters.first("Policy"),
+        &parameters.list("PolicyArns.member"),
+    )?;
+    let mut actions = vec!["sts:AssumeRoleWithWebIdentity"];
+    if !claims.tags.is_empty() {
+        actions.push("sts:TagSession");
+    }
+    if let Some(identity) = &claims.source_identity {
+        actions.push("sts:SetSourceIdentity");
+        let mut violations = Violations::default();
+        violations.check_text("SourceIdentity", identity, 2..=256, Some(&NAME));
+        violations.reject()?;
+    }
+    let context = |action: &str| claims.context(name, action);
+    let role = federated_role(accounts, role_arn, &claims.provider, &actions, &context)?;
+    check_duration(duration, &role, false)?;
+
+    let session = Session {
+        principal: SessionPrincipal::Role {
+            arn: role_arn.to_owned(),
+            id: role.id,
+            session_name: name.to_owned(),
+        },
+        token: new_session_token(),
+        issued: now,
+        expiry: expiry(now, duration),
+        policies,
+        tags: claims.tags,
+        source_identity: claims.source_identity,
+        mfa: None,
+    };
+    let subject = vec![
+        Element::text("SubjectFromWebIdentityToken", claims.subject),
+        Element::text("Provider", claims.provider),
+        Element::text("Audience", claims.audience),
+    ];
+    Ok(respond(accounts, session, subject))
+}
+
+/// The claims of a token whose signature, audience and expiry are valid.
+struct Claims {
+    /// The ARN of the identity provider.
+    provider: String,
+    /// The issuer without its scheme, which the names of the condition keys begin with.
+    issuer: String,
+    subject: String,
+    audience: String,
+    tags: Vec<SessionTag>,
+    source_identity: Option<String>,
+}
+
+impl Claims {
+    fn read(
+        accounts: &Accounts,
+        token: &str,
+        account: &str,
+        now: SystemTime,
+    ) -> Result<Self, ErrorResponse> {
+        let invalid = |message: &str| ErrorResponse::invalid_identity_token(message);
+        let malformed = || invalid("The ID Token provided is not a valid JWT.");
+        // The claims are read before the signature is checked: the issuer among them says whose key it is.
+        let header = decode_header(token).map_err(|_| malformed())?;
+        let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(token)
+            .map_err(|_| malformed())?
+            .claims;
+        let issuer = claims["iss"].as_str().unwrap_or_default().to_owned();
+        let host = issuer.strip_prefix("https://").unwrap_or(&issuer);
+        let arn = format!("arn:aws:iam::{account}:oidc-provider/{host}");
+        let provider = accounts.oidc_provider(&arn).ok_or_else(|| {
+            invalid(&format!(
+                "No OpenIDConnect provider found in your account for {issuer}"
+            ))
+        })?;
+        let audiences: Vec<&str> = match &claims["aud"] {
+            Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
+            one => one.as_str().into_iter().collect(),
+        };
+        let is_known = |audience: &&&str| provider.client_ids.iter().any(|id| id == **audience);
+        let audience = audiences
+            .iter()
+            .find(is_known)
+            .ok_or_else(|| invalid("Incorrect token audience"))?;
+        let at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        match claims["exp"].as_u64() {
+            None => return Err(malformed()),
+            Some(expiration) if expiration <= at => {
+                let message = format!(
+                    "Token expired: current date/time {at} must be before the expiration date/time \
+                     {expiration}"
+                );
+                return Err(ErrorResponse::new(400, "ExpiredTokenException", message));
+            }
+            Some(_) => {}
+        }
+        // Audience and expiry are checked above, the latter by the simulator's clock.
+        let mut validation = Validation::new(provider.algorithm);
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        validation.required_spec_claims.clear();
+        let signed = header.alg == provider.algorithm
+            && decode::<Value>(token, &provider.key, &validation).is_ok();
+        if !signed {
+            return Err(invalid("Token signature is invalid"));
+        }
+        Ok(Self {
+            subject: claims["sub"].as_str().unwrap_or_default().to_owned(),
+            audience: (*audience).to_owned(),
+            tags: read_tags(&claims["https://aws.amazon.com/tags"]),
+            source_identity: claims["https://aws.amazon.com/source_identity"]
+                .as_str()
+                .map(str::to_owned),
+            issuer: host.to_owned(),
+            provider: arn,
+        })
+    }
+
+    /// Returns the condition keys of a request with this token.
+    fn context(&self, session_name: &str, action: &str) -> Context {
+        let mut context = Context::default();
+        context.set(&format!("{}:sub", self.issuer), &*self.subject);
+        context.set(&format!("{}:aud", self.issuer), &*self.audience);
+        context.set("aws:FederatedProvider", &*self.provider);
+        set_federated_keys(
+            &mut context,
+            action,
+            session_name,
+            &self.tags,
+            self.source_identity.as_deref(),
+        );
+        context
+    }
+}
+
+/// Reads the claim with the session tags:
+/// `{"principal_tags": {"team": ["payments"]}, "transitive_tag_keys": ["team"]}`.
+fn read_tags(claim: &Value) -> Vec<SessionTag> {
+    let transitive = claim["transitive_tag_keys"].as_array();
+    let is_transitive =
+        |key: &str| transitive.is_some_and(|keys| keys.iter().any(|transitive| transitive == key));
+    let tags = claim["principal_tags"].as_object().into_iter().flatten();
+    tags.map(|(key, values)| SessionTag {
+        transitive: is_transitive(key),
+        value: values[0].as_str().unwrap_or_default().to_owned(),
+        key: key.clone(),
+    })
+    .collect()
+}
