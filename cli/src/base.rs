@@ -66,7 +66,7 @@ impl Overrides {
 /// What a profile provides.
 pub enum Base {
     /// Credentials that are no role's of the profile: keys, a process, IAM Identity Center, a sign-in.
-    Config(SdkConfig),
+    Config(Box<SdkConfig>),
     /// The roles of a profile with a `role_arn`, with its MFA device and durations.
     Chain(RoleChain),
 }
@@ -75,7 +75,7 @@ impl Base {
     /// A config for calls as this profile.
     pub fn sdk_config(&self) -> SdkConfig {
         let config = match self {
-            Self::Config(config) => config.clone(),
+            Self::Config(config) => SdkConfig::clone(config),
             Self::Chain(chain) => chain.sdk_config(),
         };
         match config.region() {
@@ -87,7 +87,8 @@ impl Base {
 
 /// The profile that an option names. `cli_cache` shares its roles' sessions with the AWS CLI.
 pub async fn profile(option: &str, name: &str, cli_cache: bool) -> Result<Base> {
-    if has_role(option, name).await? {
+    let kind = kind(option, name).await?;
+    if kind == Kind::Role {
         let mut loader = loader(name);
         if cli_cache {
             loader = loader.cli_cache();
@@ -97,10 +98,10 @@ pub async fn profile(option: &str, name: &str, cli_cache: bool) -> Result<Base> 
             chain.with_context(|| format!("{option} {name}"))?,
         ));
     }
-    if cli_cache {
+    if kind == Kind::NoCredentials {
         bail!(
-            "--cli-cache is for the roles of a profile, and the profile {name} has no role_arn: leave \
-             it out"
+            "{option} {name}: the profile has no credentials: no aws_access_key_id, credential_process, \
+             sso_session, login_session or role_arn"
         );
     }
     let config = aws_config::defaults(BehaviorVersion::latest())
@@ -118,7 +119,7 @@ pub async fn profile(option: &str, name: &str, cli_cache: bool) -> Result<Base> 
         .build();
     let credentials = SharedCredentialsProvider::new(credentials);
     let config = config.into_builder().credentials_provider(credentials);
-    Ok(Base::Config(config.build()))
+    Ok(Base::Config(Box::new(config.build())))
 }
 
 /// Where no profile is named: the SDK's default sources.
@@ -146,8 +147,8 @@ pub fn offline() -> SdkConfig {
 
 /// As [`profile`], for what needs no call.
 pub async fn offline_profile(option: &str, name: &str) -> Result<Base> {
-    if !has_role(option, name).await? {
-        return Ok(Base::Config(offline()));
+    if kind(option, name).await? != Kind::Role {
+        return Ok(Base::Config(Box::new(offline())));
     }
     let chain = loader(name).base(&offline()).load().await;
     Ok(Base::Chain(
@@ -159,23 +160,46 @@ fn loader(name: &str) -> ProfileLoader {
     RoleChain::from_profile(name).mfa(TerminalPrompt::new())
 }
 
-/// Whether the profile has a `role_arn`; an error where there is no such profile.
-async fn has_role(option: &str, name: &str) -> Result<bool> {
+/// What a profile has.
+#[derive(PartialEq)]
+enum Kind {
+    Role,
+    Credentials,
+    NoCredentials,
+}
+
+/// The keys that give a profile without a `role_arn` credentials.
+const CREDENTIALS: [&str; 7] = [
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "credential_process",
+    "login_session",
+    "sso_session",
+    "sso_start_url",
+    "web_identity_token_file",
+];
+
+/// Reads the files; an error where there is no such profile.
+async fn kind(option: &str, name: &str) -> Result<Kind> {
     let (fs, env, files) = (Fs::default(), Env::default(), EnvConfigFiles::default());
     let selected = Some(Cow::Owned(name.to_owned()));
     let profiles = aws_config::profile::load(&fs, &env, &files, selected).await;
     let profiles = profiles.context("reading the profiles")?;
-    match profiles.get_profile(name) {
-        Some(profile) => Ok(profile.get("role_arn").is_some()),
-        None => {
-            let file = |variable: &str, default: &str| {
-                std::env::var(variable).unwrap_or_else(|_| default.to_owned())
-            };
-            bail!(
-                "{option} {name}: there is no such profile, neither in {} nor in {}",
-                file("AWS_CONFIG_FILE", "~/.aws/config"),
-                file("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
-            )
-        }
-    }
+    let Some(profile) = profiles.get_profile(name) else {
+        let file = |variable: &str, default: &str| {
+            std::env::var(variable).unwrap_or_else(|_| default.to_owned())
+        };
+        bail!(
+            "{option} {name}: there is no such profile, neither in {} nor in {}",
+            file("AWS_CONFIG_FILE", "~/.aws/config"),
+            file("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
+        )
+    };
+    Ok(if profile.get("role_arn").is_some() {
+        Kind::Role
+    } else if CREDENTIALS.iter().any(|key| profile.get(key).is_some()) {
+        Kind::Credentials
+    } else {
+        Kind::NoCredentials
+    })
 }

@@ -54,22 +54,27 @@ impl ChainOptions {
     pub async fn load(&self, unnamed: Unnamed) -> Result<RoleChain> {
         let base = match (self.named_profile(), unnamed) {
             (Some((option, name)), _) => base::profile(option, name, self.cli_cache).await?,
-            (None, _) if self.cli_cache => {
-                bail!("--cli-cache is for the roles of a profile: name one with --profile")
+            (None, Unnamed::DefaultSources) => {
+                Base::Config(Box::new(base::default_sources().await))
             }
-            (None, Unnamed::DefaultSources) => Base::Config(base::default_sources().await),
             (None, Unnamed::NoProfile) => {
-                Base::Config(base::default_sources_without_profiles().await)
+                Base::Config(Box::new(base::default_sources_without_profiles().await))
             }
         };
-        self.assume_from(base)
+        self.assume_from(base).map_err(|error| {
+            let cause = aws_role_chain::Error::find(error.as_ref());
+            match cause.and_then(|cause| cause.field()) {
+                Some("region") => error.context("no AWS region is known: give one with --region"),
+                _ => error,
+            }
+        })
     }
 
     /// The same chain, for what makes no call: nobody is asked for credentials.
     pub async fn load_offline(&self) -> Result<RoleChain> {
         let base = match self.named_profile() {
             Some((option, name)) => base::offline_profile(option, name).await?,
-            None => Base::Config(base::offline()),
+            None => Base::Config(Box::new(base::offline())),
         };
         self.assume_from(base)
     }
@@ -102,6 +107,10 @@ impl ChainOptions {
         let mut chain = match (base, first) {
             (Base::Chain(chain), None) => chain,
             (Base::Chain(chain), Some(role)) => chain.assume(role)?,
+            (Base::Config(_), Some(_)) if self.cli_cache => bail!(
+                "--cli-cache shares the sessions of a profile's own roles: name a --profile that has a \
+                 role_arn, or leave it out"
+            ),
             (Base::Config(config), Some(role)) => RoleChain::new(&config, role)?,
             (Base::Config(_), None) => {
                 let name = self.profile.as_deref().unwrap_or_default();

@@ -13,8 +13,9 @@ use crate::{output, session};
 ///   [profile writer]
 ///   credential_process = role-chain credential-process --profile writer-chain
 ///
-/// Where no profile is named, the source credentials are those of the environment, the container or the
-/// instance. No other profile is read, because it may be the one that runs this program.
+/// Where no profile is named, the source credentials are those of the
+/// environment, the container or the instance. No other profile is read,
+/// because it may be the one that runs this program.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Options {
@@ -24,8 +25,15 @@ pub struct Options {
 
 pub async fn run(options: &Options) -> Result<()> {
     let chain = options.chain.load(Unnamed::NoProfile).await?;
-    let has_profile = options.chain.has_profile();
-    let credentials = session::credentials_without_default_profile(&chain, has_profile).await?;
+    let credentials = session::credentials(&chain).await.map_err(|error| {
+        let cause = aws_role_chain::Error::find(error.as_ref());
+        match cause.is_some_and(|cause| cause.is_source()) && !options.chain.has_profile() {
+            true => error.context(
+                "credential-process reads no profile that is not named; name one with --profile",
+            ),
+            false => error,
+        }
+    })?;
     let document = json!({
         "Version": 1,
         "AccessKeyId": credentials.access_key_id(),

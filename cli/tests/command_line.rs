@@ -74,7 +74,7 @@ fn wrong_values_are_errors_that_say_what_to_change() {
         (
             with(&["--cli-cache"]),
             1,
-            "--cli-cache is for the roles of a profile",
+            "--cli-cache shares the sessions of a profile's own roles",
         ),
         (
             [&role[..], &[""]].concat(),
@@ -91,6 +91,16 @@ fn wrong_values_are_errors_that_say_what_to_change() {
             vec!["whoami", "--profile", "b"],
             1,
             "--profile b: there is no role to assume",
+        ),
+        (
+            vec!["whoami", "--role-arn", HUB],
+            1,
+            "give one with --region",
+        ),
+        (
+            vec!["whoami", "--profile", "region-only", "--role-arn", HUB],
+            1,
+            "--profile region-only: the profile has no credentials",
         ),
         (vec!["whoami"], 2, "<--profile <NAME>|--role-arn <ARN>>"),
         (vec!["whoami", "--source-profile", "b"], 2, "--role-arn"),
