@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 }
 
 async fn list(options: &Options) -> Result<(), Box<dyn Error>> {
-    let chain = RoleChain::from_profile(&options.profile)
+    let chain = ProfileLoader::new(&options.profile)
         .mfa(TerminalPrompt::new())
         .load()
         .await?;

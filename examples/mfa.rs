@@ -13,7 +13,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use aws_config::BehaviorVersion;
-use aws_role_chain::{GetSessionToken, Role, RoleChain, TerminalPrompt};
+use aws_role_chain::{SessionTokenRequest, Role, RoleChain, TerminalPrompt};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use clap::Parser;
@@ -100,7 +100,7 @@ async fn list(options: &Options) -> Result<(), Box<dyn Error>> {
         role = role.external_id(id);
     }
     let chain = if options.session_token {
-        let request = GetSessionToken::new().mfa(serial, TerminalPrompt::new());
+        let request = SessionTokenRequest::new().mfa(serial, TerminalPrompt::new());
         RoleChain::from_session_token(&base, request)?.assume(role)?
     } else {
         RoleChain::new(&base, role.mfa(serial, TerminalPrompt::new()))?

@@ -22,7 +22,7 @@ fn refused(role: Role) -> Error {
     let error = RoleChain::new(&base, role).unwrap_err();
     assert!(error.is_invalid(), "{error}");
     assert!(!error.is_transient());
-    assert_eq!((error.hop(), error.hops()), (Some(1), 1));
+    assert_eq!((error.hop(), error.chain_len()), (Some(1), 1));
     assert_eq!(aws.requests(), 0);
     error
 }
@@ -494,54 +494,54 @@ fn a_role_from_somebody_else_is_taken_only_where_it_is_allowed() {
     let vendors = "arn:aws:iam::222222222222:role/vendor/Writer";
     let (a, b) = ("222222222222", "333333333333");
     let good = [
-        (vendors, of().accounts([a])),
-        (vendors, of().accounts([b]).accounts([a])),
-        (vendors, of().names(["Reader", "Writer"])),
-        (vendors, of().paths(["/", "/vendor/"])),
-        (HUB, of().paths(["/"])),
-        (vendors, of().not_accounts([b])),
+        (vendors, of().allow_accounts([a])),
+        (vendors, of().allow_accounts([b]).allow_accounts([a])),
+        (vendors, of().allow_names(["Reader", "Writer"])),
+        (vendors, of().allow_paths(["/", "/vendor/"])),
+        (HUB, of().allow_paths(["/"])),
+        (vendors, of().deny_accounts([b])),
         (
             vendors,
-            of().accounts([a, b])
-                .not_accounts([b])
-                .names(["Writer"])
-                .paths(["/vendor/"]),
+            of().allow_accounts([a, b])
+                .deny_accounts([b])
+                .allow_names(["Writer"])
+                .allow_paths(["/vendor/"]),
         ),
     ];
     for (arn, allowed) in good {
         let said = format!("{allowed:?}");
-        add(Role::new(arn).allowed(allowed)).unwrap_or_else(|error| panic!("{said}: {error}"));
+        add(Role::new(arn).allowed_roles(allowed)).unwrap_or_else(|error| panic!("{said}: {error}"));
     }
     let bad = [
-        (of().accounts([b]), "must have the account 333333333333"),
-        (of().accounts([b, "444444444444"]), "one of the 2 accounts"),
-        (of().not_accounts([b, a]), "not be a role of account 2222"),
-        (of().names(["writer"]), "must have the name writer"),
-        (of().names(["Write", "Writer2"]), "one of Write, Writer2"),
-        (of().paths(["/"]), "must have the path /"),
-        (of().paths(["/vendor/x/"]), "path /vendor/x/"),
-        (of().paths(["/ven/"]), "path /ven/"),
-        (of().paths(["/Vendor/"]), "path /Vendor/"),
-        (of().accounts([a]).names(["R"]), "must have the name R"),
+        (of().allow_accounts([b]), "must have the account 333333333333"),
+        (of().allow_accounts([b, "444444444444"]), "one of the 2 accounts"),
+        (of().deny_accounts([b, a]), "not be a role of account 2222"),
+        (of().allow_names(["writer"]), "must have the name writer"),
+        (of().allow_names(["Write", "Writer2"]), "one of Write, Writer2"),
+        (of().allow_paths(["/"]), "must have the path /"),
+        (of().allow_paths(["/vendor/x/"]), "path /vendor/x/"),
+        (of().allow_paths(["/ven/"]), "path /ven/"),
+        (of().allow_paths(["/Vendor/"]), "path /Vendor/"),
+        (of().allow_accounts([a]).allow_names(["R"]), "must have the name R"),
     ];
     for (allowed, rule) in bad {
-        let error = refused(Role::new(vendors).allowed(allowed));
+        let error = refused(Role::new(vendors).allowed_roles(allowed));
         assert_says(&error, "arn", &[rule, vendors]);
     }
-    let several = refused(Role::new(vendors).allowed(of().accounts([b, "444444444444"])));
+    let several = refused(Role::new(vendors).allowed_roles(of().allow_accounts([b, "444444444444"])));
     assert!(
         !several.to_string().contains(b),
         "customers do not read of each other: {several}"
     );
     // A path's end is a slash: its name does not continue.
     let beside = Role::new("arn:aws:iam::222222222222:role/vendor2/Writer");
-    refused(beside.allowed(of().paths(["/vendor/"])));
+    refused(beside.allowed_roles(of().allow_paths(["/vendor/"])));
 }
 
 #[test]
 fn where_an_external_id_is_required_a_role_without_one_is_refused() {
-    let allowed = Arc::new(AllowedRoles::new().external_id_required());
-    let role = || role().allowed(allowed.clone());
+    let allowed = Arc::new(AllowedRoles::new().require_external_id());
+    let role = || role().allowed_roles(allowed.clone());
     add(role().external_id(EXTERNAL_ID)).unwrap();
     assert_says(&refused(role()), "external_id", &["must be set"]);
 }
@@ -553,31 +553,31 @@ fn what_allows_nothing_or_everything_is_refused() {
     let long = "p".repeat(512);
     for (allowed, rule) in [
         (of(), "so it allows any role"),
-        (of().accounts(none), "12 digits, and at least one"),
-        (of().not_accounts(none), "12 digits, and at least one"),
-        (of().names(none), "and at least one"),
-        (of().paths(none), "and at least one"),
-        (of().accounts(["22222222222"]), "12 digits"),
-        (of().accounts(["*"]), "12 digits"),
+        (of().allow_accounts(none), "12 digits, and at least one"),
+        (of().deny_accounts(none), "12 digits, and at least one"),
+        (of().allow_names(none), "and at least one"),
+        (of().allow_paths(none), "and at least one"),
+        (of().allow_accounts(["22222222222"]), "12 digits"),
+        (of().allow_accounts(["*"]), "12 digits"),
         (
-            of().accounts(["arn:aws:iam::222222222222:root"]),
+            of().allow_accounts(["arn:aws:iam::222222222222:root"]),
             "12 digits",
         ),
-        (of().not_accounts(["2222 2222 2222"]), "12 digits"),
-        (of().names(["Writer*"]), "\"Writer*\""),
-        (of().names([""]), "1 to 64"),
-        (of().names(["vendor/Writer"]), "role names as they are"),
-        (of().paths(["vendor"]), "beginning and ending with /"),
-        (of().paths(["/vendor"]), "beginning and ending with /"),
-        (of().paths(["//"]), "beginning and ending with /"),
-        (of().paths(["/vendor/*/"]), "paths as they are"),
-        (of().paths([format!("/{long}/")]), "512"),
+        (of().deny_accounts(["2222 2222 2222"]), "12 digits"),
+        (of().allow_names(["Writer*"]), "\"Writer*\""),
+        (of().allow_names([""]), "1 to 64"),
+        (of().allow_names(["vendor/Writer"]), "role names as they are"),
+        (of().allow_paths(["vendor"]), "beginning and ending with /"),
+        (of().allow_paths(["/vendor"]), "beginning and ending with /"),
+        (of().allow_paths(["//"]), "beginning and ending with /"),
+        (of().allow_paths(["/vendor/*/"]), "paths as they are"),
+        (of().allow_paths([format!("/{long}/")]), "512"),
         (
-            of().accounts(["222222222222"])
-                .not_accounts(["222222222222"]),
+            of().allow_accounts(["222222222222"])
+                .deny_accounts(["222222222222"]),
             "must allow an account",
         ),
     ] {
-        assert_says(&refused(role().allowed(allowed)), "allowed", &[rule]);
+        assert_says(&refused(role().allowed_roles(allowed)), "allowed", &[rule]);
     }
 }

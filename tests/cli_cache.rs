@@ -80,7 +80,7 @@ impl World {
     }
 
     fn loader(&self, profile: &str) -> ProfileLoader {
-        RoleChain::from_profile(profile)
+        ProfileLoader::new(profile)
             .base(&self.base)
             .config_file(&self.config)
             .cli_cache_in(&self.cache)

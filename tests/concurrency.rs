@@ -777,7 +777,7 @@ async fn a_source_that_hangs_is_given_up_and_asked_again() {
 
     let error = chain.refresh().await.unwrap_err();
 
-    assert!(error.is_source() && error.is_transient(), "{error}");
+    assert!(error.is_source_failure() && error.is_transient(), "{error}");
     assert_eq!(aws.clock().elapsed().as_secs(), 120);
 }
 

@@ -8,7 +8,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_role_chain::{
-    Diagnosis, GetSessionToken, Role, RoleChain, SamlAssertion, WebIdentityToken,
+    Diagnosis, SessionTokenRequest, Role, RoleChain, SamlAssertion, WebIdentityToken,
 };
 use aws_types::SdkConfig;
 use common::*;
@@ -177,7 +177,7 @@ async fn the_two_policies_that_it_prints_let_the_refused_hop_through_and_one_alo
     for hop in [1, 2] {
         let diagnosis = chain_with(&iam).diagnose().await;
         let error = diagnosis.error().expect("refused");
-        assert_eq!((error.hop(), error.hops()), (Some(hop), 2), "{diagnosis}");
+        assert_eq!((error.hop(), error.chain_len()), (Some(hop), 2), "{diagnosis}");
         assert_eq!(diagnosis.steps().len(), 1 + hop);
         let text = diagnosis.to_string();
         assert!(text.contains("  - the trust policy of arn:aws:iam::"));
@@ -292,7 +292,7 @@ async fn a_source_that_is_no_good_is_told_with_advice_before_any_role_is_tried()
 
     let none = two_hops(&with_source(&base, NoCredentials));
     let diagnosis = none.diagnose().await;
-    assert!(diagnosis.error().unwrap().is_source(), "{diagnosis}");
+    assert!(diagnosis.error().unwrap().is_source_failure(), "{diagnosis}");
     let text = diagnosis.to_string();
     assert!(text.contains("no keys in the environment"), "{text}");
     assert!(text.contains("(hop 1 of 2)"), "{text}");
@@ -326,7 +326,7 @@ async fn other_starts_are_walked_too() {
         .create()
         .unwrap();
     let keys = user_with_device(&aws, DEVICE);
-    let start = GetSessionToken::new().mfa(DEVICE, totp());
+    let start = SessionTokenRequest::new().mfa(DEVICE, totp());
     let base_with_device = aws.sdk_config(keys);
     let token = RoleChain::from_session_token(&base_with_device, start).unwrap();
     let diagnosis = token.assume(Role::new(HUB)).unwrap().diagnose().await;

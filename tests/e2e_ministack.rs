@@ -379,39 +379,6 @@ fn as_user(world: &World, name: &str) -> Command {
 }
 
 #[tokio::test]
-async fn the_doctor_s_policies_cure_what_it_found() {
-    let Some(world) = World::new().await else {
-        return;
-    };
-    let server = &world.server;
-    let nobody = trusts_with_external_id("444444444444");
-    server.make_role(C, "Reader", &nobody, &allow("s3:*")).await;
-    let run = || -> Said {
-        let mut doctor = as_user(&world, "doctor");
-        doctor.arg(format!("--role-arn=arn:aws:iam::{C}:role/Reader"));
-        doctor.args(["--external-id", EXTERNAL_ID]);
-        doctor.output().unwrap().into()
-    };
-    let refused = run();
-    assert!(
-        !refused.ok && refused.out.contains("AccessDenied"),
-        "{refused:?}"
-    );
-    let user = format!("  is               arn:aws:iam::{B}:user/orders\n");
-    assert!(refused.out.contains(&user), "{refused:?}");
-
-    let (_, below) = refused.out.split_once("\nTrust policy of ").unwrap();
-    let json = &below[below.find('{').unwrap()..];
-    let mut documents = serde_json::Deserializer::from_str(json).into_iter::<serde_json::Value>();
-    let trust = documents.next().unwrap().unwrap().to_string();
-    let update = server.iam(C).await.update_assume_role_policy();
-    let update = update.role_name("Reader").policy_document(trust);
-    update.send().await.unwrap();
-    let well = run();
-    assert!(well.ok && well.out.contains("\nall is well: "), "{well:?}");
-}
-
-#[tokio::test]
 async fn each_tenant_s_records_reach_its_own_stream_or_the_summary() {
     let Some(world) = World::new().await else {
         return;

@@ -40,10 +40,10 @@ async fn a_refusal_names_hop_role_code_request_id_and_what_to_check() {
 
     let error = refusal(&tenant).await;
 
-    assert!(error.is_access_denied() && !error.is_transient() && !error.is_source());
+    assert!(error.is_access_denied() && !error.is_transient() && !error.is_source_failure());
     assert_eq!(error.code(), Some("AccessDenied"));
     assert_eq!(error.role_arn(), Some(TENANT));
-    assert_eq!((error.hop(), error.hops()), (Some(2), 2));
+    assert_eq!((error.hop(), error.chain_len()), (Some(2), 2));
     assert!(error.source().is_none(), "all of it is in the text");
     let text = error.to_string();
     let first = text.lines().next().unwrap();
@@ -83,12 +83,12 @@ async fn a_refusal_of_an_earlier_hop_is_told_by_that_hop_in_the_chain_that_was_a
 
     let error = refusal(&tenant).await;
     assert_eq!(
-        (error.role_arn(), error.hop(), error.hops()),
+        (error.role_arn(), error.hop(), error.chain_len()),
         (Some(HUB), Some(1), 2)
     );
     let error = refusal(&hub).await;
     assert_eq!(
-        (error.role_arn(), error.hop(), error.hops()),
+        (error.role_arn(), error.hop(), error.chain_len()),
         (Some(HUB), Some(1), 1)
     );
 }
@@ -266,7 +266,7 @@ async fn a_chain_that_is_the_source_of_another_is_asked_what_went_wrong() {
 
     let error = refusal(&tenant).await;
     assert!(
-        error.is_source() && error.is_access_denied() && !error.is_transient(),
+        error.is_source_failure() && error.is_access_denied() && !error.is_transient(),
         "{error}"
     );
     assert_advises(
@@ -367,7 +367,7 @@ async fn a_source_s_failure_is_another_error_than_stss_and_keeps_its_meaning() {
     for (fails, is_kind, transient) in cases {
         let chain = RoleChain::new(&with_source(&base, Fails(fails)), Role::new(HUB)).unwrap();
         let error = refusal(&chain).await;
-        assert!(error.is_source() && error.code().is_none());
+        assert!(error.is_source_failure() && error.code().is_none());
         assert_eq!(error.is_transient(), transient, "{error:?}");
         assert_eq!(
             error.to_string(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_role_chain::{
-    Error, GetSessionToken, MfaReason, MfaRequest, ProvideMfaCode, Role, RoleChain, Totp,
+    Error, SessionTokenRequest, MfaReason, MfaRequest, ProvideMfaCode, Role, RoleChain, Totp,
 };
 use aws_types::SdkConfig;
 use common::log::Log;
@@ -54,7 +54,7 @@ impl World {
     }
 
     fn session(&self, codes: impl ProvideMfaCode + 'static) -> RoleChain {
-        let request = GetSessionToken::new().mfa(&*self.serial, codes);
+        let request = SessionTokenRequest::new().mfa(&*self.serial, codes);
         RoleChain::from_session_token(&self.base, request).unwrap()
     }
 
@@ -544,7 +544,7 @@ async fn a_session_token_needs_long_term_keys_and_says_so_before_the_call() {
     let requests = world.aws.requests();
     let source = SharedCredentialsProvider::new(session.provide_credentials().await.unwrap());
     let base = world.base.to_builder().credentials_provider(source).build();
-    let me = RoleChain::from_session_token(&base, GetSessionToken::new()).unwrap();
+    let me = RoleChain::from_session_token(&base, SessionTokenRequest::new()).unwrap();
 
     let error = me.refresh().await.unwrap_err();
 
@@ -589,7 +589,7 @@ async fn what_breaks_a_rule_is_refused_before_any_question() {
         );
     }
     for (seconds, good) in [(899, false), (900, true), (129_600, true), (129_601, false)] {
-        let request = GetSessionToken::new().duration(seconds * SECOND);
+        let request = SessionTokenRequest::new().duration(seconds * SECOND);
         let made = RoleChain::from_session_token(&world.base, request);
         assert_eq!(made.is_ok(), good, "{seconds}");
         if let Err(error) = made {
@@ -604,7 +604,7 @@ async fn what_breaks_a_rule_is_refused_before_any_question() {
     let shown = format!(
         "{:?} {:?}",
         Role::new(HUB).mfa("GAHT12345678", nobody()),
-        GetSessionToken::new()
+        SessionTokenRequest::new()
     );
     assert!(shown.contains("GAHT12345678"));
 }

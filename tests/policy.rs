@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_role_chain::policy::{Document, HopPolicies, Source, TRUST_POLICY_LIMIT};
+use aws_role_chain::policy::{Document, HopPolicies, Principal, TRUST_POLICY_LIMIT};
 use aws_role_chain::{
-    Error, GetSessionToken, MfaRequest, Role, RoleChain, SamlAssertion, WebIdentityToken,
+    Error, SessionTokenRequest, MfaRequest, Role, RoleChain, SamlAssertion, WebIdentityToken,
 };
 use aws_types::SdkConfig;
 use common::example::Said;
@@ -203,7 +203,7 @@ impl World {
                 };
                 let base = self.base(arn);
                 let session = |request| RoleChain::from_session_token(&base, request);
-                let request = GetSessionToken::new();
+                let request = SessionTokenRequest::new();
                 match mfa {
                     Mfa::None => RoleChain::new(&base, first.role())?,
                     Mfa::Code => RoleChain::new(&base, first.role().mfa(&*self.device, code))?,
@@ -324,7 +324,7 @@ fn cases(exact: bool) -> Vec<Case> {
                     let Start::Caller { arn, mfa } = start else {
                         unreachable!()
                     };
-                    let mut source = Source::arn(arn);
+                    let mut source = Principal::arn(arn);
                     if mfa == Mfa::Session(50) {
                         source = source.mfa_max_age(HOUR);
                     }
@@ -339,13 +339,13 @@ fn cases(exact: bool) -> Vec<Case> {
                 audience: "sts.amazonaws.com",
                 subject: SUBJECT,
             },
-            Source::eks(ISSUER, "orders", "writer"),
+            Principal::eks(ISSUER, "orders", "writer"),
         ),
         (
             Start::Saml {
                 recipient: GOOD.recipient,
             },
-            Source::saml(),
+            Principal::saml(),
         ),
     ];
     for (start, source) in federated {
@@ -555,7 +555,7 @@ fn the_documents_read_as_iam_s_own_examples() {
         start,
         roles: vec![role, second],
     };
-    let source = Source::arn(USER).mfa_max_age(HOUR);
+    let source = Principal::arn(USER).mfa_max_age(HOUR);
     let hops = Case { asks, source }.documents();
     let [first, second] = &hops[..] else {
         panic!("{hops:?}")
@@ -659,7 +659,7 @@ fn tokens_and_assertions_are_named_as_their_providers_have_them() {
     let base = aws.sdk_config(user(&aws));
     let token = WebIdentityToken::from_file("unread");
     let pod = RoleChain::from_web_identity(&base, Role::new(HUB), token).unwrap();
-    let workflow = Source::github_actions("octo-org/octo-repo", "ref:refs/heads/main");
+    let workflow = Principal::github_actions("octo-org/octo-repo", "ref:refs/heads/main");
     let trust = &only_trust(&pod, workflow)["Statement"][0];
     assert_eq!(
         trust["Principal"],
@@ -680,13 +680,13 @@ fn tokens_and_assertions_are_named_as_their_providers_have_them() {
         let of = |arn: &str| arn.replace("arn:aws:", &format!("arn:{partition}:"));
         let role = Role::new(of(HUB));
         let chain = RoleChain::from_saml(&base, role, of(SAML_PROVIDER), signs_in()).unwrap();
-        let trust = &only_trust(&chain, Source::saml())["Statement"][0];
+        let trust = &only_trust(&chain, Principal::saml())["Statement"][0];
         assert_eq!(trust["Principal"], json!({"Federated": of(SAML_PROVIDER)}));
         assert_eq!(
             trust["Condition"],
             json!({"StringEquals": {"SAML:aud": audience}})
         );
-        let elsewhere = only_trust(&chain, Source::saml_for("https://x/saml"));
+        let elsewhere = only_trust(&chain, Principal::saml_with_audience("https://x/saml"));
         assert_eq!(
             elsewhere["Statement"][0]["Condition"]["StringEquals"]["SAML:aud"],
             "https://x/saml"
@@ -754,24 +754,24 @@ fn a_source_is_checked() {
         );
         assert!(error.to_string().contains(reason), "{source}: {error}");
     }
-    let session = RoleChain::from_session_token(&base, GetSessionToken::new()).unwrap();
+    let session = RoleChain::from_session_token(&base, SessionTokenRequest::new()).unwrap();
     let token = WebIdentityToken::from_file("unread");
     let pod = RoleChain::from_web_identity(&base, Role::new(HUB), token).unwrap();
     let next = pod.assume(Role::new(TENANT)).unwrap();
     let starred = RoleChain::new(&base, Role::new("arn:aws:iam::222222222222:role/*/A")).unwrap();
-    let old = |age| Source::arn(USER).mfa_max_age(age);
+    let old = |age| Principal::arn(USER).mfa_max_age(age);
     for (chain, source, field, reason) in [
         (&session, USER.into(), "source", "assumes no role"),
         (
             &chain,
-            Source::saml(),
+            Principal::saml(),
             "source",
             "starts with its credentials",
         ),
         (&chain, old(HOUR), "mfa_max_age", "proves no MFA"),
         (&chain, old(HOUR / 7200), "mfa_max_age", "at least a second"),
         (&next, USER.into(), "source", "web identity"),
-        (&pod, Source::eks("", "a", "b"), "source", "issuer"),
+        (&pod, Principal::eks("", "a", "b"), "source", "issuer"),
         (&starred, USER.into(), "arn", "pattern"),
     ] {
         let error = chain.policies(source).unwrap_err();
@@ -1157,7 +1157,7 @@ fn what_a_policy_would_take_for_a_pattern_or_for_another_provider_is_refused() {
     let provider = "arn:aws:iam::222222222222:saml-provider/Company";
     let saml = RoleChain::from_saml(&base, Role::new(HUB), provider, assertion).unwrap();
     for audience in ["", "${saml:sub}", "https://*"] {
-        let refused = saml.policies(Source::saml_for(audience));
+        let refused = saml.policies(Principal::saml_with_audience(audience));
         assert!(refused.is_err(), "{audience}");
     }
     let token = aws_role_chain::WebIdentityToken::from_file("/token");
@@ -1169,11 +1169,11 @@ fn what_a_policy_would_take_for_a_pattern_or_for_another_provider_is_refused() {
         // StringEquals takes it as it is, and so would never match.
         ("https://token.example.com", "repo:octo-org/octo-repo:*"),
     ] {
-        let source = Source::web_identity(issuer, "sts.amazonaws.com", subject);
+        let source = Principal::web_identity(issuer, "sts.amazonaws.com", subject);
         assert!(pod.policies(source).is_err(), "{issuer}");
     }
     for subject in ["sub", "repo:octo-org/octo-repo:environment:blue green"] {
-        let good = Source::web_identity("https://token.example.com", "aud", subject);
+        let good = Principal::web_identity("https://token.example.com", "aud", subject);
         pod.policies(good).unwrap();
     }
 }

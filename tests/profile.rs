@@ -4,7 +4,7 @@ mod common;
 
 use std::path::PathBuf;
 
-use aws_role_chain::{Error, GetSessionToken, ProfileLoader, Role, RoleChain};
+use aws_role_chain::{Error, SessionTokenRequest, ProfileLoader, Role, RoleChain};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use common::*;
@@ -47,7 +47,7 @@ impl World {
     }
 
     fn profile(&self, name: &str) -> ProfileLoader {
-        RoleChain::from_profile(name)
+        ProfileLoader::new(name)
             .base(&self.base)
             .config_file(self.folder.join("config"))
             .credentials_file(self.folder.join("credentials"))
@@ -217,7 +217,7 @@ async fn an_instance_s_metadata_is_where_the_profile_says() {
     );
     let chain = world.profile("app").load().await.unwrap();
     // No instance here; where it was looked for is what counts.
-    assert!(chain.refresh().await.unwrap_err().is_source());
+    assert!(chain.refresh().await.unwrap_err().is_source_failure());
     assert_eq!(world.aws.calls()[0].host, "metadata.example");
 }
 
@@ -313,7 +313,7 @@ async fn roles_go_on_from_a_profile_s_chain() {
     tenant.refresh().await.unwrap();
     assert_eq!(world.aws.requests(), 2);
     // The base's own credentials stay out of it.
-    let other = RoleChain::from_session_token(&world.base, GetSessionToken::new()).unwrap();
+    let other = RoleChain::from_session_token(&world.base, SessionTokenRequest::new()).unwrap();
     assert!(other.refresh().await.is_err());
 }
 
@@ -414,7 +414,7 @@ async fn what_is_wrong_is_said_by_profile_file_and_key() {
 
 #[tokio::test]
 async fn files_that_cannot_be_read_are_named() {
-    let missing = RoleChain::from_profile("app")
+    let missing = ProfileLoader::new("app")
         .config_file("/nowhere/config")
         .load();
     let error = missing.await.unwrap_err();

@@ -105,7 +105,7 @@ async fn who_must_sign_in_is_asked_only_while_somebody_waits() {
 async fn an_assertion_that_asks_nobody_is_renewed_like_any_credentials() {
     let world = World::new();
     let (assertion, asked) = world.signs_in(GOOD);
-    let me = world.chain(assertion.unattended());
+    let me = world.chain(assertion.non_interactive());
     me.provide_credentials().await.unwrap();
     world.aws.clock().advance(HOUR - MINUTE).await;
     assert_eq!(asked.load(Ordering::Relaxed), 2);
@@ -272,7 +272,7 @@ async fn an_expired_assertion_is_asked_for_once_more_and_a_failing_sign_in_reach
     };
     let (assertion, asked) = world.signs_in(old.clone());
     world
-        .chain(assertion.unattended())
+        .chain(assertion.non_interactive())
         .refresh()
         .await
         .unwrap_err();

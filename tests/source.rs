@@ -207,9 +207,9 @@ async fn a_source_that_fails_is_asked_once_for_all_and_its_error_names_no_role()
     );
     let error = aws_role_chain::Error::find(&error).unwrap();
     assert_eq!(error.to_string(), "loading the source credentials failed");
-    assert!(error.is_source() && !error.is_transient() && !error.is_invalid());
+    assert!(error.is_source_failure() && !error.is_transient() && !error.is_invalid());
     assert_eq!(
-        (error.hop(), error.hops(), error.role_arn()),
+        (error.hop(), error.chain_len(), error.role_arn()),
         (None, 1, None)
     );
     assert!(error.source().unwrap().is::<CredentialsError>());
@@ -376,7 +376,7 @@ async fn a_source_that_panics_is_a_source_that_failed() {
         .refresh()
         .await
         .unwrap_err();
-    assert!(error.is_source() && error.is_transient(), "{error}");
+    assert!(error.is_source_failure() && error.is_transient(), "{error}");
     let text = error.to_string();
     assert!(
         text.starts_with("loading the source credentials: "),

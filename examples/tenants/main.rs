@@ -135,10 +135,10 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         None => account(&us).await?,
     };
     let mut allowed = AllowedRoles::new()
-        .not_accounts([own_account])
-        .external_id_required();
+        .deny_accounts([own_account])
+        .require_external_id();
     if let Some(path) = &options.role_path {
-        allowed = allowed.paths([path]);
+        allowed = allowed.allow_paths([path]);
     }
     let vendor = Arc::new(Vendor {
         us,
@@ -285,7 +285,7 @@ impl Vendor {
         let customer = Customer::read(row)?;
         let role = Role::new(customer.role_arn)
             .external_id(customer.external_id)
-            .allowed(self.allowed.clone());
+            .allowed_roles(self.allowed.clone());
         let tenant = self.us.assume(role)?;
         tokio::select! {
             assumed = tenant.refresh() => assumed?,

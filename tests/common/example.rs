@@ -40,6 +40,7 @@ pub fn built(name: &str) -> PathBuf {
             .args([
                 "build",
                 "--quiet",
+                "--package=aws-role-chain",
                 "--all-features",
                 "--examples",
                 "--target-dir",

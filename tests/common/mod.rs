@@ -1,8 +1,9 @@
 //! Accounts for the tests: a user in one, a hub role in another, tenants in a third.
 
 // Each test binary uses its own part.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
+pub mod documents;
 pub mod example;
 pub mod log;
 pub mod ministack;
@@ -16,42 +17,17 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_role_chain::{Role, RoleChain};
 use aws_types::SdkConfig;
+pub use documents::{EXTERNAL_ID, allow, trusts, trusts_with_external_id};
 use sts_simulator::Simulator;
 
 pub const USER: &str = "arn:aws:iam::111111111111:user/orders";
 pub const HUB: &str = "arn:aws:iam::222222222222:role/Hub";
 pub const MIDDLE: &str = "arn:aws:iam::222222222222:role/Middle";
 pub const TENANT: &str = "arn:aws:iam::333333333333:role/FirehoseWriter";
-pub const EXTERNAL_ID: &str = "c0ffee-external-id";
 
 pub const HOUR: Duration = Duration::from_secs(3600);
 
 pub const MINUTE: Duration = Duration::from_secs(60);
-
-/// `Allow` of one action on any resource.
-pub fn allow(action: &str) -> String {
-    format!(
-        r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "{action}", "Resource": "*"}}}}"#
-    )
-}
-
-/// A trust policy for one principal.
-pub fn trusts(principal: &str) -> String {
-    format!(
-        r#"{{"Version": "2012-10-17", "Statement": {{
-            "Effect": "Allow", "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
-            "Principal": {{"AWS": "{principal}"}}}}}}"#
-    )
-}
-
-/// A trust policy that asks for the external ID.
-pub fn trusts_with_external_id(principal: &str) -> String {
-    format!(
-        r#"{{"Version": "2012-10-17", "Statement": {{
-            "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {{"AWS": "{principal}"}},
-            "Condition": {{"StringEquals": {{"sts:ExternalId": "{EXTERNAL_ID}"}}}}}}}}"#
-    )
-}
 
 /// The user may assume the hub, the hub the middle and the tenant, the middle the tenant.
 pub fn aws() -> (Simulator, SdkConfig) {

@@ -1,15 +1,16 @@
-//! The example `setup_iam`, run as a person would against ministack: what it makes, works; what is made,
+//! `role-chain setup-iam`, run as a person would against ministack: what it makes, works; what is made,
 //! stays as it is; and nothing is left of it.
 
 mod common;
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use aws_credential_types::Credentials;
 use aws_sdk_iam::Client;
-use common::example::{Said, example, put_records};
+use common::example::{Said, put_records, without_settings};
 use common::ministack::{Ministack, REGION};
-use common::{EXTERNAL_ID, USER, allow};
+use common::{EXTERNAL_ID, PROGRAM, USER, allow};
 
 const ROLE: &str = "arn:aws:iam::222222222222:role/streams/FirehoseWriter";
 const STREAM: &str = "arn:aws:firehose:us-east-1:222222222222:deliverystream/events";
@@ -74,14 +75,31 @@ impl World {
     }
 
     fn run_as(&self, caller: &str, role_arn: &str, role_profile: &str, more: &[&str]) -> Said {
+        let mut program = self.program(caller, role_arn, role_profile, more);
+        program.output().unwrap().into()
+    }
+
+    fn program(&self, caller: &str, role_arn: &str, role_profile: &str, more: &[&str]) -> Command {
         // What is undone needs no stream.
         let account = role_arn.split(':').nth(4).unwrap_or("222222222222");
         let names = |option| more.contains(&option);
-        let stream: &[_] = match ["--undo", "--stream", "--bucket"].into_iter().any(names) {
+        let stream: &[_] = match [
+            "--undo",
+            "--trust-only",
+            "--stream",
+            "--bucket",
+            "--permissions-file",
+        ]
+        .into_iter()
+        .any(names)
+        {
             true => &[],
             false => &["--stream", &STREAM.replace("222222222222", account)],
         };
-        let output = example("setup_iam")
+        let mut program = without_settings(PROGRAM);
+        program
+            .arg("setup-iam")
+            .env("AWS_CONFIG_FILE", "/nonexistent")
             .env(
                 "AWS_SHARED_CREDENTIALS_FILE",
                 self.folder.join("credentials"),
@@ -90,10 +108,8 @@ impl World {
             .args(["--role-profile", role_profile, "--external-id", EXTERNAL_ID])
             .args(["--endpoint-url", &self.server.url()])
             .args(stream)
-            .args(more)
-            .output()
-            .unwrap();
-        output.into()
+            .args(more);
+        program
     }
 
     /// Everything of IAM's that the program might change, in words.
@@ -170,7 +186,7 @@ async fn it_sets_up_once_changes_nothing_twice_and_leaves_nothing() {
 
     let again = world.run(("a-reads", "b-reads"), &["--try-profile", "orders"]);
     assert!(
-        again.ok && again.out.starts_with("no change\nworks: "),
+        again.ok && again.out.contains("\nno change\nworks: "),
         "{again:?}"
     );
 
@@ -189,7 +205,10 @@ async fn it_sets_up_once_changes_nothing_twice_and_leaves_nothing() {
     );
     assert_eq!(world.held().await, before);
     let again = world.run(("a-reads", "b-reads"), &["--undo"]);
-    assert!(again.ok && again.out == "no change\n", "{again:?}");
+    assert!(
+        again.ok && again.out.ends_with("\nno change\n"),
+        "{again:?}"
+    );
 }
 
 /// The example `put_records`, as the caller.
@@ -280,10 +299,7 @@ async fn a_role_that_it_did_not_make_is_left_alone() {
     let replaced = format!("that is replaced:\n{}\n", common::trusts("222222222222"));
     assert!(taken.err.contains(&replaced), "{taken:?}");
     let again = world.run(("a-reads", "b-reads"), &[]);
-    assert!(
-        again.ok && again.out.starts_with("no change\n"),
-        "{again:?}"
-    );
+    assert!(again.ok && again.out.contains("\nno change\n"), "{again:?}");
     // Its policies go, the role does not, and who is let in is for its owner to say.
     let undone = world.run(("a", "b"), &["--undo"]);
     assert!(
@@ -299,7 +315,10 @@ async fn a_role_that_it_did_not_make_is_left_alone() {
     let update = update.policy_document(common::trusts("222222222222"));
     update.send().await.unwrap();
     let undone = world.run(("a", "b"), &["--undo"]);
-    assert!(undone.ok && undone.out == "no change\n", "{undone:?}");
+    assert!(
+        undone.ok && undone.out.ends_with("\nno change\n"),
+        "{undone:?}"
+    );
     assert_eq!(world.held().await, before);
 }
 
@@ -382,11 +401,11 @@ async fn a_bucket_may_be_given_by_its_name() {
     let by_name = world.run(("a", "b"), &["--bucket", "reports"]);
     assert!(by_name.ok, "{by_name:?}");
     let by_arn = world.run(("a", "b"), &["--bucket", "arn:aws:s3:::reports"]);
-    assert!(by_arn.out.starts_with("no change\n"), "{by_arn:?}");
+    assert!(by_arn.out.contains("\nno change\n"), "{by_arn:?}");
 }
 
 #[tokio::test]
-async fn the_caller_s_namesakes_are_not_the_caller() {
+async fn namesakes_of_the_caller_are_not_the_caller() {
     let Some(world) = World::new("namesake").await else {
         return;
     };
@@ -431,7 +450,7 @@ async fn the_caller_s_namesakes_are_not_the_caller() {
         ("session", "arn:aws:sts::111111111111:assumed-role/orders/s"),
     ] {
         let refused = world.run(("a", "b"), &["--try-profile", name]);
-        let why = format!("--try-profile {name}: is {is}, not {USER}");
+        let why = format!("--try-profile {name} is {is}, not {USER}");
         assert!(
             !refused.ok && refused.err.contains(&why),
             "{why}: {refused:?}"
@@ -499,21 +518,26 @@ async fn what_cannot_be_is_said_before_anything_is_changed() {
     for (said, reason) in [
         (
             world.run(("b", "a"), &[]),
-            "profile b is of account 111111111111",
+            "--role-profile b is arn:aws:iam::111111111111:root, of account 111111111111, but \
+             arn:aws:iam::222222222222:role/streams/FirehoseWriter is of account 222222222222",
         ),
         (
             world.run(("a", "a"), &[]),
-            "profile a is of account 222222222222",
+            "--caller-profile a is arn:aws:iam::222222222222:root, of account 222222222222, but \
+             arn:aws:iam::111111111111:user/orders is of account 111111111111",
         ),
-        (world.run(("a", "nobody"), &[]), "profile nobody: "),
+        (
+            world.run(("a", "nobody"), &[]),
+            "--caller-profile nobody: there is no such profile",
+        ),
         (
             world.run(("a", "b"), &["--tag", "team"]),
-            "--tag team: must be KEY=VALUE",
+            "invalid value 'team' for '--tag <KEY=VALUE>': must be KEY=VALUE",
         ),
         (world.run(("a", "b"), &["--tag", "aws:team=x"]), "aws:"),
         (
             world.run_for(ROLE, "a", &[]),
-            "and arn:aws:iam::111111111111:user/orders is not: give --caller-profile",
+            "of the caller's account with --caller-profile",
         ),
         (
             world.run_as(ROLE, ROLE, "a", &[]),
@@ -539,7 +563,7 @@ async fn what_cannot_be_is_said_before_anything_is_changed() {
         ),
         (
             world.run(("a", "b"), &["--try-profile", "b-reads"]),
-            "--try-profile b-reads: is arn:aws:iam::111111111111:user/reader, not",
+            "--try-profile b-reads is arn:aws:iam::111111111111:user/reader, not",
         ),
         (
             world.run_for("FirehoseWriter", "a", &["--caller-profile", "b"]),
@@ -548,5 +572,115 @@ async fn what_cannot_be_is_said_before_anything_is_changed() {
     ] {
         assert!(!said.ok && said.err.contains(reason), "{reason}: {said:?}");
     }
+    assert_eq!(world.held().await, before);
+}
+
+#[tokio::test]
+async fn it_says_who_it_is_on_both_sides_and_environment_variables_do_not_change_that() {
+    let Some(world) = World::new("identity").await else {
+        return;
+    };
+    let keys = world.user("222222222222", "someone-else", None).await;
+    let output = world
+        .program(
+            USER,
+            ROLE,
+            "a-reads",
+            &["--caller-profile", "b-reads", "--dry-run"],
+        )
+        .env("AWS_ACCESS_KEY_ID", keys.access_key_id())
+        .env("AWS_SECRET_ACCESS_KEY", keys.secret_access_key())
+        .env("AWS_PROFILE", "a")
+        .output();
+    let said = Said::from(output.unwrap());
+    assert!(said.ok, "{said:?}");
+    let both = "role's account: arn:aws:iam::222222222222:user/reader\n\
+                caller's account: arn:aws:iam::111111111111:user/reader\n";
+    assert!(said.out.starts_with(both), "{said:?}");
+}
+
+#[tokio::test]
+async fn trust_may_be_set_up_alone() {
+    let Some(world) = World::new("trust").await else {
+        return;
+    };
+    let before = world.held().await;
+    let made = world.run(("a", "b"), &["--trust-only", "--try-profile", "orders"]);
+    assert!(
+        made.ok && made.out.contains("changed: 2\n") && made.out.contains("works"),
+        "{made:?}"
+    );
+    // What the role may do is left as it is.
+    assert!(world.run(("a", "b"), &[]).out.contains("changed: 1\n"));
+    let again = world.run(("a-reads", "b-reads"), &["--trust-only"]);
+    assert!(again.ok && again.out.contains("\nno change\n"), "{again:?}");
+    let undone = world.run(("a", "b"), &["--undo"]);
+    assert!(undone.ok, "{undone:?}");
+    assert_eq!(world.held().await, before);
+}
+
+#[tokio::test]
+async fn managed_policies_and_a_document_of_ones_own_are_set_up_and_undone() {
+    let Some(world) = World::new("own").await else {
+        return;
+    };
+    let before = world.held().await;
+    let iam = world.iam("222222222222").await;
+    let create = iam.create_policy().policy_name("Managed");
+    let create = create.policy_document(allow("s3:*")).send().await.unwrap();
+    let managed = create.policy.unwrap().arn.unwrap();
+    let file = world.folder.join("permissions.json");
+    std::fs::write(&file, allow("firehose:*")).unwrap();
+    let file = file.to_str().unwrap();
+    let own = ["--permissions-file", file, "--attach-policy-arn", &managed];
+
+    let dry = world.run(("a-reads", "b-reads"), &[&own[..], &["--dry-run"]].concat());
+    let command = format!(
+        "aws iam attach-role-policy --profile 'a-reads' --role-name 'FirehoseWriter' --policy-arn '{managed}'"
+    );
+    assert!(dry.ok && dry.out.contains(&command), "{dry:?}");
+    let made = world.run(("a", "b"), &own);
+    assert!(made.ok && made.out.contains("changed: 4\n"), "{made:?}");
+    let list = iam
+        .list_attached_role_policies()
+        .role_name("FirehoseWriter");
+    let attached = list.send().await.unwrap();
+    assert_eq!(
+        attached.attached_policies()[0].policy_arn(),
+        Some(&*managed)
+    );
+    let again = world.run(("a-reads", "b-reads"), &own);
+    assert!(again.ok && again.out.contains("\nno change\n"), "{again:?}");
+
+    let held = world.held().await;
+    let refused = world.run(("a", "b"), &["--undo"]);
+    assert!(
+        !refused.ok && refused.err.contains(&format!("to be detached: {managed}")),
+        "{refused:?}"
+    );
+    assert_eq!(world.held().await, held);
+    let undone = world.run(("a", "b"), &["--undo", "--attach-policy-arn", &managed]);
+    assert!(
+        undone.ok && undone.out.ends_with("changed: 4\n"),
+        "{undone:?}"
+    );
+    assert_eq!(world.held().await, before);
+
+    for (text, why) in [
+        ("{", "permissions.json: must be JSON"),
+        ("[]", "permissions.json: must be a policy"),
+    ] {
+        std::fs::write(file, text).unwrap();
+        let said = world.run(("a", "b"), &["--permissions-file", file]);
+        assert!(!said.ok && said.err.contains(why), "{said:?}");
+    }
+    let said = world.run(
+        ("a", "b"),
+        &["--trust-only", "--attach-policy-arn", "ReadOnlyAccess"],
+    );
+    assert!(
+        !said.ok && said.err.contains("must be the ARN of a managed policy"),
+        "{said:?}"
+    );
     assert_eq!(world.held().await, before);
 }

@@ -13,7 +13,7 @@ use aws_credential_types::Credentials;
 use common::example::{Said, built, without_settings};
 use common::ministack::{Ministack, REGION};
 use common::proxy::Proxy;
-use common::{EXTERNAL_ID, pypi, trusts_with_external_id};
+use common::{EXTERNAL_ID, PROGRAM, pypi, trusts_with_external_id};
 use serde_json::Value;
 
 const A: &str = "222222222222";
@@ -76,7 +76,7 @@ impl World {
         std::fs::write(&keys_json, printed.to_string()).unwrap();
         let print = if cfg!(windows) { "cmd /c type" } else { "cat" };
         let keys_process = format!("{print} {}", keys_json.display());
-        let process = built("credential_process").display().to_string();
+        let process = format!("{PROGRAM} credential-process");
         let config = format!(
             "[profile reader]\n{role}\
              [profile full]\n{role}role_session_name = orders\nduration_seconds = 1800\nmfa_serial = {SERIAL}\n\
@@ -124,9 +124,8 @@ impl World {
             .into()
     }
 
-    fn example(&self, name: &str, arguments: &[&str]) -> Said {
-        let program = built(name);
-        self.command(program)
+    fn run(&self, arguments: &[&str]) -> Said {
+        self.command(PROGRAM)
             .args(arguments)
             .output()
             .unwrap()
@@ -157,10 +156,7 @@ async fn what_the_cli_fetched_serves_the_program() {
             .contains("assumed-role/Reader/botocore-session-")
     );
     assert_eq!(world.assumed(), 1);
-    let given = json(&world.example(
-        "credential_process",
-        &["--profile", "reader", "--cli-cache"],
-    ));
+    let given = json(&world.run(&["credential-process", "--profile", "reader", "--cli-cache"]));
     assert_eq!(world.assumed(), 1);
     let cache = world.home.join(".aws/cli/cache");
     let entry = std::fs::read_dir(cache).unwrap().find_map(|file| {
@@ -170,7 +166,7 @@ async fn what_the_cli_fetched_serves_the_program() {
     let entry: Value = serde_json::from_slice(&entry.unwrap()).unwrap();
     assert_eq!(given["AccessKeyId"], entry["Credentials"]["AccessKeyId"]);
     // Without --cli-cache the program asks for itself.
-    let own = json(&world.example("credential_process", &["--profile", "reader"]));
+    let own = json(&world.run(&["credential-process", "--profile", "reader"]));
     assert_ne!(own["AccessKeyId"], given["AccessKeyId"]);
     assert_eq!(world.assumed(), 2);
 }
@@ -180,15 +176,12 @@ async fn what_the_program_fetched_serves_the_cli() {
     let Some(world) = World::new("program-first").await else {
         return;
     };
-    let process = ["--profile", "reader", "--cli-cache"];
-    json(&world.example("credential_process", &process));
+    let process = ["credential-process", "--profile", "reader", "--cli-cache"];
+    json(&world.run(&process));
     assert_eq!(world.assumed(), 1);
     let who = json(&world.aws(&["sts", "get-caller-identity", "--profile", "reader"]));
     assert!(
-        who["Arn"]
-            .as_str()
-            .unwrap()
-            .contains("/credential_process-"),
+        who["Arn"].as_str().unwrap().contains("/role-chain-"),
         "{who}"
     );
     assert_eq!(world.assumed(), 1);
@@ -213,9 +206,9 @@ async fn one_code_serves_the_cli_and_the_program() {
     assert!(said.ok && said.err.contains(SERIAL), "{said:?}");
     assert_eq!(world.assumed(), 1);
     // Nobody could be asked here, and nobody is.
-    json(&world.example("credential_process", &["--profile", "full", "--cli-cache"]));
+    json(&world.run(&["credential-process", "--profile", "full", "--cli-cache"]));
     assert_eq!(world.assumed(), 1);
-    let said = world.example("credential_process", &["--profile", "full"]);
+    let said = world.run(&["credential-process", "--profile", "full"]);
     assert!(!said.ok && said.err.contains("no MFA code"), "{said:?}");
 }
 
@@ -273,9 +266,8 @@ async fn a_shell_evaluates_what_is_exported() {
     let Some(world) = World::new("export").await else {
         return;
     };
-    let process = built("credential_process").display().to_string();
     let script = format!(
-        "eval \"$({process} --profile reader --export)\" && {} sts get-caller-identity --region {REGION}",
+        "eval \"$({PROGRAM} export --profile reader)\" && {} sts get-caller-identity --region {REGION}",
         world.cli.display()
     );
     let who = json(&Said::from(
@@ -288,10 +280,7 @@ async fn a_shell_evaluates_what_is_exported() {
             .contains("assumed-role/Reader/")
     );
 
-    let said = world.example(
-        "credential_process",
-        &["--profile", "reader", "--export", "--shell", "powershell"],
-    );
+    let said = world.run(&["export", "--profile", "reader", "--shell", "powershell"]);
     let names: Vec<_> = said
         .out
         .lines()
@@ -313,6 +302,7 @@ async fn chains_come_from_arguments_too() {
         return;
     };
     let arguments = [
+        "credential-process",
         "--role-arn",
         READER,
         "--source-profile",
@@ -326,15 +316,21 @@ async fn chains_come_from_arguments_too() {
         "--region",
         REGION,
     ];
-    let given = json(&world.example("credential_process", &arguments));
+    let given = json(&world.run(&arguments));
     assert_eq!(given["Version"], 1);
     assert_eq!(given["AccountId"], A);
     assert!(given["Expiration"].as_str().unwrap().ends_with('Z'));
 
     // Who is run by a profile's credential_process does not look at that profile.
-    let alone = ["--role-arn", READER, "--external-id", EXTERNAL_ID];
+    let alone = [
+        "credential-process",
+        "--role-arn",
+        READER,
+        "--external-id",
+        EXTERNAL_ID,
+    ];
     let run = |keys: &[(&str, &str)]| -> Said {
-        let mut command = world.command(built("credential_process"));
+        let mut command = world.command(PROGRAM);
         command.env("AWS_PROFILE", "itself").args(alone);
         let keys = keys.iter().copied();
         command
@@ -356,17 +352,17 @@ async fn chains_come_from_arguments_too() {
 }
 
 #[tokio::test]
-async fn the_environment_s_region_comes_before_the_profile_s() {
+async fn the_region_of_the_environment_comes_before_that_of_the_profile() {
     let Some(world) = World::new("region").await else {
         return;
     };
-    let mut command = world.command(built("credential_process"));
+    let mut command = world.command(PROGRAM);
     command
         .env("AWS_REGION", "eu-west-3")
-        .args(["--profile", "reader"]);
+        .args(["credential-process", "--profile", "reader"]);
     json(&Said::from(command.output().unwrap()));
     assert_eq!(world.proxy.seen("/eu-west-3/sts/aws4_request"), 1);
-    json(&world.example("credential_process", &["--profile", "reader"]));
+    json(&world.run(&["credential-process", "--profile", "reader"]));
     assert_eq!(world.proxy.seen(&format!("/{REGION}/sts/aws4_request")), 1);
 }
 
@@ -380,11 +376,11 @@ async fn an_error_goes_to_stderr_with_an_exit_code_and_no_output() {
         ("nobody", "there is no such profile"),
         ("b", "there is no role to assume"),
     ] {
-        let said = world.example("credential_process", &["--profile", profile, "--cli-cache"]);
+        let said = world.run(&["credential-process", "--profile", profile, "--cli-cache"]);
         assert!(!said.ok && said.out.is_empty(), "{said:?}");
         assert!(said.err.contains(says), "{said:?}");
     }
-    let said = world.example("credential_process", &[]);
+    let said = world.run(&["credential-process"]);
     assert!(
         !said.ok && said.out.is_empty() && said.err.contains("--profile"),
         "{said:?}"
@@ -392,7 +388,7 @@ async fn an_error_goes_to_stderr_with_an_exit_code_and_no_output() {
 }
 
 #[tokio::test]
-async fn a_profile_s_source_may_be_anything_that_aws_config_knows() {
+async fn a_profiles_source_may_be_anything_that_aws_config_knows() {
     let Some(world) = World::new("sources").await else {
         return;
     };
@@ -464,12 +460,11 @@ async fn processes_at_once_fetch_one_session() {
     let Some(world) = World::new("at-once").await else {
         return;
     };
-    let program = built("credential_process");
     let processes: Vec<_> = (0..8)
         .map(|_| {
             world
-                .command(&program)
-                .args(["--profile", "reader", "--cli-cache"])
+                .command(PROGRAM)
+                .args(["credential-process", "--profile", "reader", "--cli-cache"])
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()

@@ -1,0 +1,124 @@
+//! Printing: results to stdout, errors with their causes to stderr. Nothing here panics on a closed pipe
+//! or a full disk.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use aws_sdk_sts::error::ProvideErrorMetadata;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+
+/// Prints a result to stdout. Whoever closes the pipe has read enough: that is no error.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("writing to stdout")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a line for a person to stderr. Where that fails, there is nobody left to tell.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Prints an error with its causes; the exit code 1.
+pub fn failure(error: &anyhow::Error) -> ExitCode {
+    note(&format!("error: {}", describe(error.as_ref())));
+    ExitCode::FAILURE
+}
+
+/// Prints what clap answers: help to stdout with exit code 0, or wrong usage to stderr with 2.
+pub fn usage(answer: &clap::Error) -> ExitCode {
+    let printed = answer.print().and_then(|()| io::stdout().flush());
+    match (answer.use_stderr(), printed) {
+        (true, _) => ExitCode::from(2),
+        (false, Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
+            failure(&anyhow::Error::new(error).context("writing to stdout"))
+        }
+        (false, _) => ExitCode::SUCCESS,
+    }
+}
+
+/// Says that Ctrl-C ended the program; the exit code that shells use for it.
+pub fn interrupted() -> ExitCode {
+    note("\ninterrupted");
+    ExitCode::from(130)
+}
+
+/// An error with its causes on one line, then what to check, each on a line of its own. A text that
+/// another one contains is left out: many errors repeat their source.
+pub fn describe(error: &(dyn Error + 'static)) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let text = headline(error);
+        if !parts.iter().any(|part| part.contains(&text)) {
+            parts.retain(|part| !text.contains(part.as_str()));
+            parts.push(text);
+        }
+        cause = error.source();
+    }
+    let advice = aws_role_chain::Error::find(error).map(|error| error.advice());
+    let advice = advice.unwrap_or_default().iter();
+    let advice = advice.map(|line| format!("\n  - {line}"));
+    parts.join(": ") + &advice.collect::<String>()
+}
+
+/// Why a call of an SDK client failed: the service's own words, or the error with its causes.
+pub fn describe_call(error: &(impl ProvideErrorMetadata + Error + 'static)) -> String {
+    match error.code() {
+        Some(code) => format!("{code}: {}", error.message().unwrap_or_default()),
+        None => describe(error),
+    }
+}
+
+/// An error's own text on one line, without the advice that a chain's error ends with.
+fn headline(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    if let Some(error) = error.downcast_ref::<aws_role_chain::Error>()
+        && let Some(first) = error.advice().first()
+        && let Some(end) = text.find(&format!("\n  - {first}"))
+    {
+        text.truncate(end);
+    }
+    // Some providers' errors are lists.
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    lines.join(" ").trim_end_matches([':', '.']).to_owned()
+}
+
+/// A time as AWS prints it, to the second.
+pub fn timestamp(time: std::time::SystemTime) -> Option<String> {
+    let whole_seconds = DateTime::from_secs(DateTime::from(time).secs());
+    whole_seconds.fmt(Format::DateTime).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::describe;
+
+    #[test]
+    fn a_cause_that_is_repeated_is_said_once() {
+        for (error, expected) in [
+            (anyhow!("b").context("a"), "a: b"),
+            (anyhow!("a").context("a"), "a"),
+            (
+                anyhow!("NotFound: x").context("NotFound: x: no such x"),
+                "NotFound: x: no such x",
+            ),
+            (
+                anyhow!("service error: x is gone").context("service error"),
+                "service error: x is gone",
+            ),
+            (anyhow!("one\n  two\n").context("a:"), "a: one two"),
+        ] {
+            assert_eq!(describe(error.as_ref()), expected);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! `policies`: the trust and permission policies that a chain needs, without a call.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use aws_role_chain::policy::Principal;
+use aws_role_chain::{Role, RoleChain, SamlAssertion, WebIdentityToken};
+use clap::{ArgGroup, Args};
+
+use crate::chain::ChainOptions;
+use crate::{base, output, values};
+
+/// Print the IAM policies that a chain needs, without calling AWS.
+///
+/// For each role: the trust policy, for the role's account, and the permission policy of whoever assumes
+/// it. They allow what the options ask for (external IDs, tags, MFA, …) and nothing else.
+#[derive(Args)]
+#[command(group(ArgGroup::new("principal").required(true)
+    .args(["caller", "eks", "github", "web_identity", "saml"])))]
+pub struct Options {
+    #[command(flatten)]
+    pub chain: ChainOptions,
+
+    /// Whoever starts the chain: the ARN of a user or role
+    #[arg(long, value_name = "ARN", value_parser = values::non_empty)]
+    caller: Option<String>,
+
+    /// Service account on EKS; the issuer is the cluster's OpenID Connect URL
+    #[arg(long, num_args = 3, value_names = ["ISSUER", "NAMESPACE", "SERVICE_ACCOUNT"])]
+    #[arg(value_parser = values::non_empty)]
+    eks: Option<Vec<String>>,
+
+    /// Workflow on GitHub; the context is such as ref:refs/heads/main
+    #[arg(long, num_args = 2, value_names = ["OWNER/REPOSITORY", "CONTEXT"])]
+    #[arg(value_parser = values::non_empty)]
+    github: Option<Vec<String>>,
+
+    /// Any other OpenID Connect token, by its claims iss, aud and sub
+    #[arg(long, num_args = 3, value_names = ["ISSUER", "AUDIENCE", "SUBJECT"])]
+    #[arg(value_parser = values::non_empty)]
+    web_identity: Option<Vec<String>>,
+
+    /// SAML identity provider in the first role's account
+    #[arg(long, value_name = "PROVIDER_ARN", value_parser = values::non_empty)]
+    saml: Option<String>,
+
+    /// Where assertions are posted, if not to AWS's sign-in page
+    #[arg(long, value_name = "URL", requires = "saml", value_parser = values::url)]
+    saml_audience: Option<String>,
+
+    /// Name callers as principals by their own ARNs, not by account and condition
+    #[arg(long)]
+    exact: bool,
+
+    /// How long ago MFA may have been proved
+    #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
+    mfa_max_age: Option<Duration>,
+}
+
+pub async fn run(options: &Options) -> Result<()> {
+    let mut source = options.source();
+    if options.exact {
+        source = source.exact();
+    }
+    if let Some(age) = options.mfa_max_age {
+        source = source.mfa_max_age(age);
+    }
+    let mut text = String::new();
+    for hop in options.chain().await?.policies(source)? {
+        if let Some(warning) = hop.size_warning() {
+            output::note(&format!("warning: {warning}"));
+        }
+        text += &format!(
+            "Trust policy of {}:\n{}\n\n",
+            hop.role_arn, hop.trust_policy
+        );
+        text += &match hop.permission_policy {
+            Some(policy) => format!("Permission policy of {}:\n{policy}\n\n", hop.caller),
+            None => format!("{} needs no permission policy.\n\n", hop.caller),
+        };
+    }
+    output::print(&format!("{}\n", text.trim_end()))
+}
+
+impl Options {
+    fn source(&self) -> Source {
+        // clap gives as many values as `num_args` says.
+        if let Some([issuer, namespace, account]) = self.eks.as_deref() {
+            return Principal::eks(issuer, namespace, account);
+        }
+        if let Some([repository, context]) = self.github.as_deref() {
+            return Principal::github_actions(repository, context);
+        }
+        if let Some([issuer, audience, subject]) = self.web_identity.as_deref() {
+            return Principal::web_identity(issuer, audience, subject);
+        }
+        match (&self.saml, &self.saml_audience) {
+            (Some(_), Some(audience)) => Principal::saml_with_audience(audience),
+            (Some(_), None) => Principal::saml(),
+            (None, _) => Principal::arn(self.caller.as_deref().unwrap_or_default()),
+        }
+    }
+
+    /// The chain, starting as its principal starts it.
+    async fn chain(&self) -> Result<RoleChain> {
+        let has_token = self.eks.is_some() || self.github.is_some() || self.web_identity.is_some();
+        let (first, others) = match self.chain.roles().split_first() {
+            // A profile says itself how its chain starts.
+            Some(first) if !self.chain.has_profile() => first,
+            _ => return self.chain.load_offline().await,
+        };
+        let mut chain = match &self.saml {
+            Some(provider) => {
+                let none = || async { Err::<String, _>("no call is made") };
+                let assertion = SamlAssertion::from_provider(none);
+                self.start(first, |role| {
+                    RoleChain::from_saml(&base::offline(), role, provider, assertion)
+                })?
+            }
+            None if has_token => self.start(first, |role| {
+                RoleChain::from_web_identity(
+                    &base::offline(),
+                    role,
+                    WebIdentityToken::from_file("token"),
+                )
+            })?,
+            None => return self.chain.load_offline().await,
+        };
+        for role in others {
+            chain = chain.assume(role.clone())?;
+        }
+        Ok(chain)
+    }
+
+    fn start(
+        &self,
+        role: &Role,
+        start: impl FnOnce(Role) -> Result<RoleChain, aws_role_chain::Error>,
+    ) -> Result<RoleChain> {
+        if self.chain.has_mfa() {
+            bail!("--mfa is for a user's credentials: a token or an assertion has its own sign-in");
+        }
+        Ok(start(role.clone())?)
+    }
+}

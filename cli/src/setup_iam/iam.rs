@@ -1,0 +1,319 @@
+//! Users and roles in IAM: reads what they hold, makes the plan's changes, and gives them as the AWS CLI's
+//! commands.
+
+use std::error::Error;
+use std::fmt::Debug;
+
+use anyhow::{Result, anyhow, bail};
+use aws_sdk_iam::Client;
+use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_iam::types::Tag;
+use aws_types::SdkConfig;
+use percent_encoding::percent_decode_str;
+
+use super::plan::{Change, RoleState, Side, State};
+use crate::output;
+
+/// The tag of roles that this program made.
+const MARK: (&str, &str) = ("made-by", "role-chain setup-iam");
+
+/// Both sides, and what is to be read and written of them.
+pub struct Iam {
+    pub role: Entity,
+    pub caller: Entity,
+    /// The name of the inline policies on both sides.
+    pub policy_name: String,
+}
+
+/// A user or role, and the administrator that looks after it.
+pub struct Entity {
+    client: Client,
+    profile: String,
+    arn: String,
+    is_user: bool,
+    /// With slashes around it.
+    path: String,
+    name: String,
+}
+
+impl Iam {
+    /// Reads what `setup-iam` may change; of managed policies only if they are asked for, so that whoever
+    /// attaches none needs no permission to list them.
+    pub async fn read_to_set_up(&self, with_attached: bool) -> Result<State> {
+        let mut role = self.role.role().await?;
+        if let Some(role) = &mut role {
+            role.policy = self.role.policy(&self.policy_name).await?;
+            if with_attached {
+                role.attached = self.role.attached().await?;
+            }
+        }
+        Ok(State {
+            role,
+            caller_exists: self.caller.exists().await?,
+            caller_policy: self.caller.policy(&self.policy_name).await?,
+        })
+    }
+
+    /// Reads what `setup-iam --undo` may remove, and what must not be there for it to.
+    pub async fn read_to_undo(&self) -> Result<State> {
+        let mut role = self.role.role().await?;
+        if let Some(role) = &mut role {
+            role.policy = self.role.policy(&self.policy_name).await?;
+            role.attached = self.role.attached().await?;
+            if role.is_ours {
+                role.inline = self.role.inline().await?;
+                role.instance_profiles = self.role.instance_profiles().await?;
+            }
+        }
+        Ok(State {
+            role,
+            // It may be gone.
+            caller_exists: true,
+            caller_policy: self.caller.policy(&self.policy_name).await?,
+        })
+    }
+
+    pub async fn apply(&self, change: &Change) -> Result<()> {
+        let entity = self.entity(change);
+        let (iam, name, policy) = (&entity.client, entity.name.as_str(), &self.policy_name);
+        let verb = self.verb(change);
+        match change {
+            Change::CreateRole { trust } => {
+                let mark = Tag::builder().key(MARK.0).value(MARK.1).build()?;
+                let create = iam.create_role().role_name(name).path(&entity.path);
+                let create = create.assume_role_policy_document(&trust.pretty);
+                let made = create.tags(mark).send().await;
+                made.map_err(|error| entity.failed(verb, error))?;
+            }
+            Change::UpdateTrust { trust } => {
+                let update = iam.update_assume_role_policy().role_name(name);
+                let made = update.policy_document(&trust.pretty).send().await;
+                made.map_err(|error| entity.failed(verb, error))?;
+            }
+            Change::PutPolicy(_, document) if entity.is_user => {
+                let put = iam.put_user_policy().user_name(name).policy_name(policy);
+                let made = put.policy_document(&document.pretty).send().await;
+                made.map_err(|error| entity.failed(verb, error))?;
+            }
+            Change::PutPolicy(_, document) => {
+                let put = iam.put_role_policy().role_name(name).policy_name(policy);
+                let made = put.policy_document(&document.pretty).send().await;
+                made.map_err(|error| entity.failed(verb, error))?;
+            }
+            Change::DeletePolicy(_) if entity.is_user => {
+                let delete = iam.delete_user_policy().user_name(name);
+                let made = delete.policy_name(policy).send().await;
+                made.map_err(|error| entity.failed(verb, error))?;
+            }
+            Change::DeletePolicy(_) => {
+                let delete = iam.delete_role_policy().role_name(name);
+                let made = delete.policy_name(policy).send().await;
+                made.map_err(|error| entity.failed(verb, error))?;
+            }
+            Change::AttachPolicy(arn) => {
+                let attach = iam.attach_role_policy().role_name(name);
+                let made = attach.policy_arn(arn).send().await;
+                made.map_err(|error| entity.failed(verb, error))?;
+            }
+            Change::DetachPolicy(arn) => {
+                let detach = iam.detach_role_policy().role_name(name);
+                let made = detach.policy_arn(arn).send().await;
+                made.map_err(|error| entity.failed(verb, error))?;
+            }
+            Change::DeleteRole => {
+                let made = iam.delete_role().role_name(name).send().await;
+                made.map_err(|error| entity.failed(verb, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A change that was made, in a line.
+    pub fn done(&self, change: &Change) -> String {
+        let (verb, arn) = (self.verb(change), &self.entity(change).arn);
+        match change {
+            Change::AttachPolicy(policy) | Change::DetachPolicy(policy) => {
+                format!("{verb} {arn} {policy}")
+            }
+            _ => format!("{verb} {arn}"),
+        }
+    }
+
+    /// The AWS CLI's command for a change, for a POSIX shell.
+    pub fn command(&self, change: &Change) -> String {
+        let entity = self.entity(change);
+        let kind = if entity.is_user { "user" } else { "role" };
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+        let mut command = format!(
+            "aws iam {} --profile {} --{kind}-name {}",
+            self.verb(change),
+            quoted(&entity.profile),
+            quoted(&entity.name)
+        );
+        let mut add = |option: &str, value: &str| {
+            command += &format!(" --{option} {}", quoted(value));
+        };
+        match change {
+            Change::CreateRole { trust } => {
+                add("path", &entity.path);
+                add("assume-role-policy-document", &trust.compact);
+                add("tags", &format!("Key={},Value={}", MARK.0, MARK.1));
+            }
+            Change::UpdateTrust { trust } => add("policy-document", &trust.compact),
+            Change::PutPolicy(_, document) => {
+                add("policy-name", &self.policy_name);
+                add("policy-document", &document.compact);
+            }
+            Change::DeletePolicy(_) => add("policy-name", &self.policy_name),
+            Change::AttachPolicy(arn) | Change::DetachPolicy(arn) => add("policy-arn", arn),
+            Change::DeleteRole => {}
+        }
+        command
+    }
+
+    fn entity(&self, change: &Change) -> &Entity {
+        match change {
+            Change::PutPolicy(Side::Caller, _) | Change::DeletePolicy(Side::Caller) => &self.caller,
+            _ => &self.role,
+        }
+    }
+
+    /// A change's name in the AWS CLI.
+    fn verb(&self, change: &Change) -> &'static str {
+        match (change, self.entity(change).is_user) {
+            (Change::CreateRole { .. }, _) => "create-role",
+            (Change::UpdateTrust { .. }, _) => "update-assume-role-policy",
+            (Change::PutPolicy(..), true) => "put-user-policy",
+            (Change::PutPolicy(..), false) => "put-role-policy",
+            (Change::DeletePolicy(_), true) => "delete-user-policy",
+            (Change::DeletePolicy(_), false) => "delete-role-policy",
+            (Change::AttachPolicy(_), _) => "attach-role-policy",
+            (Change::DetachPolicy(_), _) => "detach-role-policy",
+            (Change::DeleteRole, _) => "delete-role",
+        }
+    }
+}
+
+impl Entity {
+    /// `arn` is a user's or a role's, checked.
+    pub fn new(config: &SdkConfig, profile: &str, arn: &str) -> Self {
+        let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
+        let (kind, path_and_name) = resource.split_once('/').unwrap_or_default();
+        let (path, name) = match path_and_name.rsplit_once('/') {
+            Some((path, name)) => (format!("/{path}/"), name),
+            None => ("/".to_owned(), path_and_name),
+        };
+        Self {
+            client: Client::new(config),
+            profile: profile.to_owned(),
+            arn: arn.to_owned(),
+            is_user: kind == "user",
+            path,
+            name: name.to_owned(),
+        }
+    }
+
+    /// The role, if it is there, without its policies.
+    async fn role(&self) -> Result<Option<RoleState>> {
+        let answer = self.client.get_role().role_name(&self.name).send().await;
+        let answer = self.found("GetRole", answer)?;
+        let Some(role) = answer.and_then(|answer| answer.role) else {
+            return Ok(None);
+        };
+        if role.arn != self.arn {
+            // Names are one account's, whatever the path.
+            bail!("{} is there already, at {}", self.name, role.arn);
+        }
+        let is_mark = |tag: &Tag| (tag.key.as_str(), tag.value.as_str()) == MARK;
+        Ok(Some(RoleState {
+            is_ours: role.tags().iter().any(is_mark),
+            trust: decoded(role.assume_role_policy_document().unwrap_or_default()),
+            ..RoleState::default()
+        }))
+    }
+
+    async fn exists(&self) -> Result<bool> {
+        if !self.is_user {
+            return Ok(self.role().await?.is_some());
+        }
+        let answer = self.client.get_user().user_name(&self.name).send().await;
+        let user = self.found("GetUser", answer)?.and_then(|user| user.user);
+        Ok(user.is_some_and(|user| user.arn == self.arn))
+    }
+
+    /// An inline policy, if it is there.
+    async fn policy(&self, policy: &str) -> Result<Option<String>> {
+        let name = self.name.as_str();
+        let document = if self.is_user {
+            let get = self.client.get_user_policy().user_name(name);
+            let answer = get.policy_name(policy).send().await;
+            let found = self.found("GetUserPolicy", answer)?;
+            found.map(|found| found.policy_document)
+        } else {
+            let get = self.client.get_role_policy().role_name(name);
+            let answer = get.policy_name(policy).send().await;
+            let found = self.found("GetRolePolicy", answer)?;
+            found.map(|found| found.policy_document)
+        };
+        Ok(document.map(|document| decoded(&document)))
+    }
+
+    /// The names of a role's inline policies.
+    async fn inline(&self) -> Result<Vec<String>> {
+        let list = self.client.list_role_policies().role_name(&self.name);
+        let listed = list.into_paginator().items().send().try_collect().await;
+        listed.map_err(|error| self.failed("ListRolePolicies", error))
+    }
+
+    /// The ARNs of a role's managed policies.
+    async fn attached(&self) -> Result<Vec<String>> {
+        let list = self.client.list_attached_role_policies();
+        let list = list.role_name(&self.name).into_paginator().items().send();
+        let listed = list.try_collect().await;
+        let listed: Vec<_> =
+            listed.map_err(|error| self.failed("ListAttachedRolePolicies", error))?;
+        let arns = listed.into_iter().filter_map(|policy| policy.policy_arn);
+        Ok(arns.collect())
+    }
+
+    /// The names of the instance profiles that a role is in.
+    async fn instance_profiles(&self) -> Result<Vec<String>> {
+        let list = self.client.list_instance_profiles_for_role();
+        let list = list.role_name(&self.name).into_paginator().items().send();
+        let listed = list.try_collect().await;
+        let listed: Vec<_> =
+            listed.map_err(|error| self.failed("ListInstanceProfilesForRole", error))?;
+        let names = listed
+            .into_iter()
+            .map(|profile| profile.instance_profile_name);
+        Ok(names.collect())
+    }
+
+    /// What an answer holds; none where IAM knows no such thing.
+    fn found<T, E, R>(&self, action: &str, answer: Result<T, SdkError<E, R>>) -> Result<Option<T>>
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+        R: Debug + Send + Sync + 'static,
+    {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.code() == Some("NoSuchEntity") => Ok(None),
+            Err(error) => Err(self.failed(action, error)),
+        }
+    }
+
+    fn failed<E>(&self, action: &str, error: E) -> anyhow::Error
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let (arn, profile, why) = (&self.arn, &self.profile, output::describe_call(&error));
+        anyhow!("{action} for {arn}, with profile {profile}: {why}")
+    }
+}
+
+/// IAM gives documents back percent-encoded.
+fn decoded(document: &str) -> String {
+    percent_decode_str(document)
+        .decode_utf8_lossy()
+        .into_owned()
+}

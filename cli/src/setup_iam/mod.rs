@@ -1,0 +1,367 @@
+//! `setup-iam`: makes a role, and lets a caller assume it: asks who it is, reads, plans, changes, tries.
+
+mod iam;
+mod identity;
+mod plan;
+mod policy_json;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use aws_role_chain::policy::{Document, HopPolicies, Principal};
+use aws_role_chain::{Role, RoleChain};
+use aws_types::SdkConfig;
+use clap::{ArgGroup, Args};
+
+use crate::base::{self, Overrides};
+use crate::{output, values};
+use iam::{Entity, Iam};
+use plan::{Plan, Target};
+use policy_json::PolicyJson;
+
+/// Set up IAM for a role and for whoever assumes it, from another account or the same one.
+///
+/// In the role's account it makes the role with its trust policy and, if asked to, what the role may do;
+/// in the caller's, an inline policy that lets the caller assume the role. It first asks who it is in
+/// both accounts, then reads, and changes only what differs: a second run changes nothing. A role that it
+/// did not make, or made for another caller, it neither changes (but with --take-over) nor deletes.
+///
+/// The profiles are those of administrators: they need, in IAM, the actions that --dry-run prints (with
+/// iam:TagRole), and to read: GetRole, GetRolePolicy, GetUser, GetUserPolicy; with managed policies
+/// ListAttachedRolePolicies; to undo also that, ListRolePolicies and ListInstanceProfilesForRole.
+#[derive(Args)]
+#[command(group(ArgGroup::new("permissions").args(["trust_only", "stream", "bucket", "permissions_file"])))]
+pub struct Options {
+    /// Role to make, with its path if it is to have one
+    #[arg(long, value_name = "ARN", value_parser = values::non_empty)]
+    role_arn: String,
+
+    /// User or role that is to assume it
+    #[arg(long, value_name = "ARN", value_parser = values::non_empty)]
+    caller: String,
+
+    /// Set up who may assume the role, and leave what it may do as it is: the same as none of the next
+    /// five options
+    #[arg(long, conflicts_with = "attach_policy_arn")]
+    trust_only: bool,
+
+    /// Firehose stream of the role's account that the role may put records on
+    #[arg(long, value_name = "ARN", value_parser = values::non_empty)]
+    stream: Option<String>,
+
+    /// Bucket that the role may read, by its name or ARN
+    #[arg(long, value_name = "BUCKET", value_parser = values::non_empty)]
+    bucket: Option<String>,
+
+    /// What in the bucket: keys that begin so
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        requires = "bucket"
+    )]
+    prefix: String,
+
+    /// Policy document (JSON) that says what the role may do
+    #[arg(long, value_name = "FILE")]
+    permissions_file: Option<PathBuf>,
+
+    /// Managed policy to attach to the role; repeatable. With --undo, to detach from it
+    #[arg(long, value_name = "ARN", value_parser = managed_policy)]
+    attach_policy_arn: Vec<String>,
+
+    /// External ID that the caller must pass
+    #[arg(long, value_name = "ID", value_parser = values::non_empty)]
+    external_id: Option<String>,
+
+    /// Session tag that the caller must pass; repeatable
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = values::key_value)]
+    tags: Vec<(String, String)>,
+
+    /// Name the caller as the principal itself, not by its account and a condition
+    #[arg(long)]
+    exact: bool,
+
+    /// Profile of an administrator of the role's account
+    #[arg(long, value_name = "NAME", value_parser = values::non_empty)]
+    role_profile: String,
+
+    /// Profile of an administrator of the caller's account, if that is another one
+    #[arg(long, value_name = "NAME", value_parser = values::non_empty)]
+    caller_profile: Option<String>,
+
+    /// Profile of the caller itself, to try the role with; needless where the caller administers
+    #[arg(long, value_name = "NAME", value_parser = values::non_empty)]
+    try_profile: Option<String>,
+
+    /// Print the documents and the AWS CLI's commands for what is to be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Remove what an earlier run made, with the same profiles, role, caller and managed policies
+    #[arg(long, conflicts_with = "take_over")]
+    undo: bool,
+
+    /// Change the role even if something else made it, or this program for another caller; prints the
+    /// trust policy that is replaced
+    #[arg(long)]
+    take_over: bool,
+
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+/// The configs of both administrators, and of the caller if the role can be tried.
+struct Sides {
+    role: SdkConfig,
+    caller: SdkConfig,
+    caller_profile: String,
+    trying: Option<SdkConfig>,
+}
+
+pub async fn run(options: &Options) -> Result<()> {
+    let hop = options.policies()?;
+    let target = options.target(&hop)?;
+    if let Some(warning) = hop.size_warning() {
+        output::note(&format!("warning: {warning}"));
+    }
+    let sides = Sides::identify(options, &hop).await?;
+    let iam = Iam {
+        role: Entity::new(&sides.role, &options.role_profile, &hop.role_arn),
+        caller: Entity::new(&sides.caller, &sides.caller_profile, &hop.caller),
+        policy_name: target.policy_name.clone(),
+    };
+
+    let plan = if options.undo {
+        Plan::undo(&iam.read_to_undo().await?, &target)?
+    } else {
+        let state = iam.read_to_set_up(!target.attach.is_empty()).await?;
+        Plan::set_up(&state, &target)?
+    };
+    for note in &plan.notes {
+        output::note(note);
+    }
+    if options.dry_run {
+        print_plan(options, &iam, &target, &plan)?;
+        return plan.remains.map_or(Ok(()), |remains| Err(anyhow!(remains)));
+    }
+    for change in &plan.changes {
+        iam.apply(change).await?;
+        output::print(&format!("{}\n", iam.done(change)))?;
+    }
+    output::print(&match plan.changes.len() {
+        0 => "no change\n".to_owned(),
+        n => format!("changed: {n}\n"),
+    })?;
+    if let Some(remains) = plan.remains {
+        bail!(remains);
+    }
+    if options.undo {
+        return Ok(());
+    }
+    match sides.trying {
+        Some(config) => try_role(&config, options.role()).await?,
+        None => output::print(
+            "not tried: give the caller's own profile with --try-profile; changes in IAM\n\
+             may take seconds to be seen\n",
+        )?,
+    }
+    output::print(&format!("role: {}\ncaller: {}\n", hop.role_arn, hop.caller))
+}
+
+impl Options {
+    /// What the chain asks for, which says what IAM must allow.
+    fn policies(&self) -> Result<HopPolicies> {
+        let chain = RoleChain::new(&base::offline(), self.role())?;
+        let mut source = Principal::arn(&self.caller);
+        if self.exact {
+            source = source.exact();
+        }
+        let hop = chain.policies(source)?.remove(0);
+        if hop.caller == hop.role_arn {
+            bail!("--caller must not be --role-arn itself");
+        }
+        Ok(hop)
+    }
+
+    fn role(&self) -> Role {
+        let mut role = Role::new(&self.role_arn);
+        if let Some(id) = &self.external_id {
+            role = role.external_id(id);
+        }
+        for (key, value) in &self.tags {
+            role = role.tag(key, value);
+        }
+        role
+    }
+
+    fn target(&self, hop: &HopPolicies) -> Result<Target> {
+        let role_name = hop.role_arn.rsplit('/').next().unwrap_or_default();
+        Ok(Target {
+            role_arn: hop.role_arn.clone(),
+            caller: hop.caller.clone(),
+            policy_name: format!("role-chain-{}-{role_name}", hop.account),
+            trust: PolicyJson::from(&hop.trust_policy),
+            permissions: self.permissions()?,
+            caller_permission: hop.permission_policy.as_ref().map(PolicyJson::from),
+            attach: self.attach_policy_arn.clone(),
+            take_over: self.take_over,
+        })
+    }
+
+    /// What the role may do, if that is asked for.
+    fn permissions(&self) -> Result<Option<PolicyJson>> {
+        // The partition and the account.
+        let home = |arn: &str| {
+            let mut parts = arn.split(':').skip(1).map(str::to_owned);
+            (parts.next(), parts.nth(2))
+        };
+        let (partition, account) = home(&self.role_arn);
+        let document = if let Some(stream) = &self.stream {
+            let document = Document::firehose_put(stream).context("--stream")?;
+            if home(stream) != (partition, account) {
+                bail!("--stream {stream}: must be of the role's account");
+            }
+            PolicyJson::from(&document)
+        } else if let Some(bucket) = &self.bucket {
+            let arn = match bucket.starts_with("arn:") {
+                true => bucket.clone(),
+                false => format!("arn:{}:s3:::{bucket}", partition.unwrap_or_default()),
+            };
+            let document = Document::s3_read(&arn, &self.prefix);
+            PolicyJson::from(&document.context("--bucket or its --prefix")?)
+        } else if let Some(file) = &self.permissions_file {
+            let name = || format!("--permissions-file {}", file.display());
+            let text = std::fs::read_to_string(file).with_context(name)?;
+            PolicyJson::parse(&text).with_context(name)?
+        } else {
+            return Ok(None);
+        };
+        Ok(Some(document))
+    }
+}
+
+impl Sides {
+    /// Asks both administrators, and the caller if it has a profile, who they are; an error where one is
+    /// not of its account.
+    async fn identify(options: &Options, hop: &HopPolicies) -> Result<Self> {
+        let load = async |option: &str, name: &str| -> Result<SdkConfig> {
+            Ok(base::profile(option, name, false).await?.sdk_config())
+        };
+        // All profiles must be there before the first call.
+        let role = load("--role-profile", &options.role_profile).await?;
+        let other = match &options.caller_profile {
+            Some(name) => Some((name, load("--caller-profile", name).await?)),
+            None => None,
+        };
+        let tries = match &options.try_profile {
+            Some(name) if !options.undo => Some((name, load("--try-profile", name).await?)),
+            _ => None,
+        };
+
+        let option = "--role-profile";
+        let role_identity = identity::of(&role, option, &options.role_profile).await?;
+        let role_side = format!("role's account: {role_identity}");
+        let (caller, caller_profile, caller_identity) = match other {
+            Some((name, config)) => {
+                let identity = identity::of(&config, "--caller-profile", name).await?;
+                (config, name.clone(), identity)
+            }
+            None => (
+                role.clone(),
+                options.role_profile.clone(),
+                role_identity.clone(),
+            ),
+        };
+        output::print(&format!(
+            "{role_side}\ncaller's account: {caller_identity}\n"
+        ))?;
+        identity::check_account(&role_identity, option, &options.role_profile, &hop.role_arn)?;
+        match &options.caller_profile {
+            Some(name) => {
+                identity::check_account(&caller_identity, "--caller-profile", name, &hop.caller)?;
+            }
+            None => {
+                identity::check_account(&caller_identity, option, &caller_profile, &hop.caller)
+                    .context(
+                        "give an administrator of the caller's account with --caller-profile",
+                    )?;
+            }
+        }
+        let trying = match tries {
+            Some((name, config)) => {
+                let identity = identity::of(&config, "--try-profile", name).await?;
+                if !identity::is_session_of(&identity, &hop.caller) {
+                    bail!("--try-profile {name} is {identity}, not {}", hop.caller);
+                }
+                Some(config)
+            }
+            // The administrator may be who is to assume the role.
+            None => identity::is_session_of(&caller_identity, &hop.caller).then(|| caller.clone()),
+        };
+        Ok(Self {
+            role,
+            caller,
+            caller_profile,
+            trying,
+        })
+    }
+}
+
+fn print_plan(options: &Options, iam: &Iam, target: &Target, plan: &Plan) -> Result<()> {
+    let mut text = String::new();
+    if !options.undo {
+        let (role, caller) = (&target.role_arn, &target.caller);
+        text += &format!("trust policy of {role}:\n{}\n\n", target.trust.pretty);
+        if let Some(permissions) = &target.permissions {
+            text += &format!("policy of {role}:\n{}\n\n", permissions.pretty);
+        }
+        if let Some(permission) = &target.caller_permission {
+            text += &format!("policy of {caller}:\n{}\n\n", permission.pretty);
+        }
+    }
+    for change in &plan.changes {
+        text += &format!("{}\n", iam.command(change));
+    }
+    output::print(&format!("{text}to be changed: {}\n", plan.changes.len()))
+}
+
+fn managed_policy(value: &str) -> Result<String, String> {
+    let parts: Vec<_> = value.splitn(6, ':').collect();
+    match parts[..] {
+        ["arn", _, "iam", "", _, policy] if policy.starts_with("policy/") => Ok(value.to_owned()),
+        _ => Err("must be the ARN of a managed policy, such as \
+                  arn:aws:iam::aws:policy/ReadOnlyAccess"
+            .to_owned()),
+    }
+}
+
+/// IAM's changes spread in seconds, and unevenly: one success may be followed by a refusal.
+async fn try_role(config: &SdkConfig, role: Role) -> Result<()> {
+    const IN_A_ROW: u32 = 3;
+    const PATIENCE: Duration = Duration::from_secs(90);
+    let chain = RoleChain::new(config, role)?;
+    let started = Instant::now();
+    let mut successes = 0;
+    let mut is_told = false;
+    while successes < IN_A_ROW {
+        match chain.refresh().await {
+            Ok(()) => successes += 1,
+            Err(error) if error.is_access_denied() && started.elapsed() < PATIENCE => {
+                if !is_told {
+                    output::note(&format!("waiting for IAM, up to {} s", PATIENCE.as_secs()));
+                }
+                (successes, is_told) = (0, true);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if successes < IN_A_ROW {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+    let seconds = started.elapsed().as_secs();
+    output::print(&format!(
+        "works: assumed {IN_A_ROW} times in a row, after {seconds} s\n"
+    ))
+}

@@ -1,0 +1,29 @@
+//! `whoami`: assumes a chain and says who that is.
+
+use anyhow::{Result, anyhow};
+use clap::Args;
+
+use crate::chain::{ChainOptions, Unnamed};
+use crate::{output, session};
+
+/// Assume the chain; print its ARN, its account and when it expires
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    pub chain: ChainOptions,
+}
+
+pub async fn run(options: &Options) -> Result<()> {
+    let chain = options.chain.load(Unnamed::DefaultSources).await?;
+    let credentials = session::credentials(&chain).await?;
+    let sts = aws_sdk_sts::Client::new(&chain.sdk_config());
+    let identity = sts.get_caller_identity().send().await;
+    let identity = identity.map_err(|error| anyhow!(error).context("GetCallerIdentity"))?;
+    let expiry = credentials.expiry().and_then(output::timestamp);
+    output::print(&format!(
+        "arn      {}\naccount  {}\nexpires  {}\n",
+        identity.arn().unwrap_or_default(),
+        identity.account().unwrap_or_default(),
+        expiry.as_deref().unwrap_or("never"),
+    ))
+}

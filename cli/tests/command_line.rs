@@ -1,0 +1,325 @@
+//! What a person or a shell sees of the program: errors, exit codes, closed pipes, full disks, Ctrl-C.
+
+mod common;
+
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use common::example::Said;
+use common::{HUB, Home, WRITER};
+
+/// An STS at this address is asked and never answers.
+fn profiles(endpoint: &str) -> String {
+    format!(
+        "[profile b]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = never-shown\n\
+         region = eu-west-1\nendpoint_url = {endpoint}\n\
+         [profile region-only]\nregion = eu-west-1\nendpoint_url = {endpoint}\n\
+         [profile hub]\nrole_arn = {HUB}\nsource_profile = b\nregion = eu-west-1\n"
+    )
+}
+
+fn home(test: &str) -> Home {
+    Home::new(test, &profiles("http://127.0.0.1:9"))
+}
+
+fn code(program: &mut Command) -> (Option<i32>, Said) {
+    let output = program.output().unwrap();
+    (output.status.code(), output.into())
+}
+
+#[test]
+fn wrong_values_are_errors_that_say_what_to_change() {
+    let home = home("values");
+    let role = ["whoami", "--profile", "b", "--role-arn"];
+    let with = |more: &[&'static str]| [&role[..], &[HUB], more].concat();
+    for (arguments, exit_code, why) in [
+        (
+            with(&["--duration", "abc"]),
+            2,
+            "must be a whole number of seconds",
+        ),
+        (
+            with(&["--duration", "1h"]),
+            2,
+            "must be a whole number of seconds",
+        ),
+        (
+            with(&["--duration", "1"]),
+            1,
+            "must be 900 to 43200 whole seconds",
+        ),
+        (
+            with(&["--tag", "nokey"]),
+            2,
+            "'--tag <KEY=VALUE>': must be KEY=VALUE",
+        ),
+        (with(&["--transitive-tag", "=x"]), 2, "must be KEY=VALUE"),
+        (
+            with(&["--endpoint-url", "localhost:4566"]),
+            2,
+            "must be a URL with its scheme",
+        ),
+        (
+            with(&["--region", "Ireland"]),
+            2,
+            "must be the code of a region",
+        ),
+        (
+            with(&["--external-id", ""]),
+            2,
+            "'--external-id <ID>': must not be empty",
+        ),
+        (with(&["--session-name", "a b"]), 1, "session_name"),
+        (with(&["--mfa", ""]), 2, "must not be empty"),
+        (
+            with(&["--cli-cache"]),
+            1,
+            "--cli-cache shares the sessions of a profile's own roles",
+        ),
+        (
+            [&role[..], &[""]].concat(),
+            2,
+            "'--role-arn <ARN>': must not be empty",
+        ),
+        ([&role[..], &["Hub"]].concat(), 1, "must be a role's ARN"),
+        (
+            vec!["whoami", "--profile", ""],
+            2,
+            "'--profile <NAME>': must not be empty",
+        ),
+        (
+            vec!["whoami", "--profile", "b"],
+            1,
+            "--profile b: there is no role to assume",
+        ),
+        (
+            vec!["whoami", "--role-arn", HUB],
+            1,
+            "give one with --region",
+        ),
+        (
+            vec!["whoami", "--profile", "region-only", "--role-arn", HUB],
+            1,
+            "--profile region-only: the profile has no credentials",
+        ),
+        (vec!["whoami"], 2, "<--profile <NAME>|--role-arn <ARN>>"),
+        (vec!["whoami", "--source-profile", "b"], 2, "--role-arn"),
+        (
+            vec!["whoami", "--external-id", "x", "--role-arn", HUB],
+            2,
+            "--external-id must follow the --role-arn",
+        ),
+        (
+            vec!["whoami", "--external-id", "x", "--profile", "hub"],
+            2,
+            "--external-id must follow the --role-arn",
+        ),
+        (
+            vec!["man", "nothing"],
+            1,
+            "there is no command nothing: give one of credential-process, ",
+        ),
+    ] {
+        let (code, said) = code(&mut home.program(&arguments));
+        assert_eq!(code, Some(exit_code), "{arguments:?} {said:?}");
+        assert!(
+            said.out.is_empty() && said.err.starts_with("error: "),
+            "{arguments:?} {said:?}"
+        );
+        assert!(said.err.contains(why), "{arguments:?} {said:?}");
+    }
+}
+
+#[test]
+fn an_error_says_nothing_twice_and_no_secret() {
+    let home = home("errors");
+    let external_id = ["--external-id", "not-to-be-shown"];
+    for profile in ["hub", "b", "region-only"] {
+        let mut arguments = vec!["export", "--profile", profile];
+        if profile != "hub" {
+            arguments.extend(["--role-arn", WRITER]);
+            arguments.extend(external_id);
+        }
+        let (code, said) = code(&mut home.program(&arguments));
+        assert_eq!(code, Some(1), "{said:?}");
+        assert!(said.out.is_empty(), "{said:?}");
+        for secret in ["never-shown", "not-to-be-shown"] {
+            assert!(!said.err.contains(secret), "{said:?}");
+        }
+        let headline = said.err.lines().next().unwrap();
+        let parts: Vec<_> = headline.split(": ").collect();
+        for (i, part) in parts.iter().enumerate() {
+            assert!(!parts[i + 1..].contains(part), "{part:?} twice: {headline}");
+        }
+    }
+}
+
+#[test]
+fn credential_process_reads_no_profile_that_is_not_named_and_says_so() {
+    let home = home("unnamed");
+    let arguments = [
+        "credential-process",
+        "--role-arn",
+        HUB,
+        "--region",
+        "eu-west-1",
+    ];
+    let said = Said::from(
+        home.program(&arguments)
+            .env("AWS_PROFILE", "b")
+            .output()
+            .unwrap(),
+    );
+    assert!(!said.ok && said.out.is_empty(), "{said:?}");
+    assert!(said.err.contains("name one with --profile"), "{said:?}");
+}
+
+#[test]
+fn help_fits_80_columns_and_has_the_exit_codes() {
+    let home = home("help");
+    let commands = [
+        "credential-process",
+        "export",
+        "doctor",
+        "whoami",
+        "policies",
+        "setup-iam",
+        "completions",
+        "man",
+    ];
+    let program = home.run(&["--help"]);
+    for command in commands {
+        assert!(
+            program.out.contains(&format!("\n  {command} ")),
+            "{program:?}"
+        );
+        let said = home.run(&[command, "--help"]);
+        assert!(said.ok && said.err.is_empty(), "{said:?}");
+        assert!(said.out.contains("\nExit codes: 0 success; "), "{said:?}");
+        for line in said.out.lines().filter(|line| !line.starts_with("Usage: ")) {
+            assert!(line.chars().count() <= 80, "{command}: {line:?}");
+        }
+    }
+}
+
+#[test]
+fn completions_and_man_pages_come_from_the_same_definitions() {
+    let home = home("generated");
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let said = home.run(&["completions", shell]);
+        assert!(
+            said.ok && said.out.contains("credential-process"),
+            "{said:?}"
+        );
+        assert!(said.out.contains("transitive-tag"), "{said:?}");
+    }
+    let said = home.run(&["man"]);
+    assert!(
+        said.ok && said.out.contains("credential\\-process"),
+        "{said:?}"
+    );
+    let said = home.run(&["man", "doctor"]);
+    assert!(said.ok && said.out.contains("transitive\\-tag"), "{said:?}");
+    assert!(said.out.contains(".TH role-chain-doctor 1"), "{said:?}");
+}
+
+/// Commands that print without a call.
+const PRINTS: [&[&str]; 4] = [
+    &["--help"],
+    &["completions", "bash"],
+    &["man"],
+    &["policies", "--role-arn", HUB, "--caller", common::USER],
+];
+
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    let home = home("pipe");
+    for arguments in PRINTS {
+        let (reads, writes) = std::io::pipe().unwrap();
+        drop(reads);
+        let (code, said) = code(home.program(arguments).stdout(writes));
+        assert_eq!(code, Some(0), "{arguments:?} {said:?}");
+        assert!(said.err.is_empty(), "{arguments:?} {said:?}");
+    }
+    // What doctor found is its exit code, read or not.
+    let (reads, writes) = std::io::pipe().unwrap();
+    drop(reads);
+    let mut doctor = home.program(&["doctor", "--profile", "hub"]);
+    let (code, said) = code(doctor.stdout(writes));
+    assert!(code == Some(1) && said.err.is_empty(), "{said:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error() {
+    let home = home("full");
+    for arguments in PRINTS {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let (code, said) = code(home.program(arguments).stdout(full.unwrap()));
+        assert_eq!(code, Some(1), "{arguments:?} {said:?}");
+        let why = "error: writing to stdout: No space left on device";
+        assert!(said.err.starts_with(why), "{arguments:?} {said:?}");
+    }
+}
+
+/// `kill -INT`, as the terminal sends for Ctrl-C.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_gives_exit_code_130() {
+    let sts = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", sts.local_addr().unwrap());
+    let home = Home::new("interrupt", &profiles(&endpoint));
+    for command in ["credential-process", "whoami", "doctor"] {
+        let program = home
+            .program(&[command, "--profile", "b", "--role-arn", HUB])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It waits for an answer that does not come.
+        let asks = sts.accept().unwrap();
+        let pid = program.id().to_string();
+        let sent = Command::new("kill").args(["-INT", &pid]).status();
+        assert!(sent.unwrap().success());
+        let output = program.wait_with_output().unwrap();
+        drop(asks);
+        assert_eq!(output.status.code(), Some(130), "{command}");
+        let said = Said::from(output);
+        assert!(
+            said.out.is_empty() && said.err == "\ninterrupted\n",
+            "{said:?}"
+        );
+    }
+}
+
+/// `script` gives the program a terminal of its own, which it feeds from its stdin.
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_ends_it_while_it_asks_for_an_mfa_code() {
+    use std::io::{Read, Write};
+    let home = home("mfa");
+    let command = format!(
+        "{} credential-process --profile b --role-arn {HUB} --mfa GAHT12345678",
+        common::PROGRAM
+    );
+    let mut terminal = common::example::without_settings("script")
+        .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+        .env("HOME", home.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut shows = terminal.stdout.take().unwrap();
+    let mut shown = String::new();
+    let mut byte = [0];
+    while !shown.contains("MFA code of GAHT12345678") || !shown.ends_with(": ") {
+        assert_eq!(shows.read(&mut byte).unwrap(), 1, "{shown}");
+        shown.push(char::from(byte[0]));
+    }
+    let mut types = terminal.stdin.take().unwrap();
+    types.write_all(b"\x03").unwrap();
+    shows.read_to_string(&mut shown).unwrap();
+    assert_eq!(terminal.wait().unwrap().code(), Some(130), "{shown}");
+    drop(types);
+    assert!(!shown.contains("AccessKeyId"), "{shown}");
+}

@@ -1,0 +1,28 @@
+//! Policy documents for the tests.
+
+pub const EXTERNAL_ID: &str = "c0ffee-external-id";
+
+/// `Allow` of one action on any resource.
+pub fn allow(action: &str) -> String {
+    format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "{action}", "Resource": "*"}}}}"#
+    )
+}
+
+/// A trust policy for one principal.
+pub fn trusts(principal: &str) -> String {
+    format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{
+            "Effect": "Allow", "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
+            "Principal": {{"AWS": "{principal}"}}}}}}"#
+    )
+}
+
+/// A trust policy that asks for the external ID.
+pub fn trusts_with_external_id(principal: &str) -> String {
+    format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{
+            "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {{"AWS": "{principal}"}},
+            "Condition": {{"StringEquals": {{"sts:ExternalId": "{EXTERNAL_ID}"}}}}}}}}"#
+    )
+}
