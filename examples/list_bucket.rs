@@ -17,7 +17,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use aws_role_chain::{RoleChain, TerminalPrompt};
+use aws_role_chain::{ProfileLoader, TerminalPrompt};
 use clap::Parser;
 
 /// List another account's bucket.

@@ -13,7 +13,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use aws_config::BehaviorVersion;
-use aws_role_chain::{SessionTokenRequest, Role, RoleChain, TerminalPrompt};
+use aws_role_chain::{Role, RoleChain, SessionTokenRequest, TerminalPrompt};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use clap::Parser;

@@ -510,25 +510,39 @@ fn a_role_from_somebody_else_is_taken_only_where_it_is_allowed() {
     ];
     for (arn, allowed) in good {
         let said = format!("{allowed:?}");
-        add(Role::new(arn).allowed_roles(allowed)).unwrap_or_else(|error| panic!("{said}: {error}"));
+        add(Role::new(arn).allowed_roles(allowed))
+            .unwrap_or_else(|error| panic!("{said}: {error}"));
     }
     let bad = [
-        (of().allow_accounts([b]), "must have the account 333333333333"),
-        (of().allow_accounts([b, "444444444444"]), "one of the 2 accounts"),
+        (
+            of().allow_accounts([b]),
+            "must have the account 333333333333",
+        ),
+        (
+            of().allow_accounts([b, "444444444444"]),
+            "one of the 2 accounts",
+        ),
         (of().deny_accounts([b, a]), "not be a role of account 2222"),
         (of().allow_names(["writer"]), "must have the name writer"),
-        (of().allow_names(["Write", "Writer2"]), "one of Write, Writer2"),
+        (
+            of().allow_names(["Write", "Writer2"]),
+            "one of Write, Writer2",
+        ),
         (of().allow_paths(["/"]), "must have the path /"),
         (of().allow_paths(["/vendor/x/"]), "path /vendor/x/"),
         (of().allow_paths(["/ven/"]), "path /ven/"),
         (of().allow_paths(["/Vendor/"]), "path /Vendor/"),
-        (of().allow_accounts([a]).allow_names(["R"]), "must have the name R"),
+        (
+            of().allow_accounts([a]).allow_names(["R"]),
+            "must have the name R",
+        ),
     ];
     for (allowed, rule) in bad {
         let error = refused(Role::new(vendors).allowed_roles(allowed));
         assert_says(&error, "arn", &[rule, vendors]);
     }
-    let several = refused(Role::new(vendors).allowed_roles(of().allow_accounts([b, "444444444444"])));
+    let several =
+        refused(Role::new(vendors).allowed_roles(of().allow_accounts([b, "444444444444"])));
     assert!(
         !several.to_string().contains(b),
         "customers do not read of each other: {several}"
@@ -566,7 +580,10 @@ fn what_allows_nothing_or_everything_is_refused() {
         (of().deny_accounts(["2222 2222 2222"]), "12 digits"),
         (of().allow_names(["Writer*"]), "\"Writer*\""),
         (of().allow_names([""]), "1 to 64"),
-        (of().allow_names(["vendor/Writer"]), "role names as they are"),
+        (
+            of().allow_names(["vendor/Writer"]),
+            "role names as they are",
+        ),
         (of().allow_paths(["vendor"]), "beginning and ending with /"),
         (of().allow_paths(["/vendor"]), "beginning and ending with /"),
         (of().allow_paths(["//"]), "beginning and ending with /"),
@@ -578,6 +595,10 @@ fn what_allows_nothing_or_everything_is_refused() {
             "must allow an account",
         ),
     ] {
-        assert_says(&refused(role().allowed_roles(allowed)), "allowed", &[rule]);
+        assert_says(
+            &refused(role().allowed_roles(allowed)),
+            "allowed_roles",
+            &[rule],
+        );
     }
 }

@@ -8,7 +8,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_role_chain::{
-    Diagnosis, SessionTokenRequest, Role, RoleChain, SamlAssertion, WebIdentityToken,
+    Diagnosis, Role, RoleChain, SamlAssertion, SessionTokenRequest, WebIdentityToken,
 };
 use aws_types::SdkConfig;
 use common::*;
@@ -177,7 +177,11 @@ async fn the_two_policies_that_it_prints_let_the_refused_hop_through_and_one_alo
     for hop in [1, 2] {
         let diagnosis = chain_with(&iam).diagnose().await;
         let error = diagnosis.error().expect("refused");
-        assert_eq!((error.hop(), error.chain_len()), (Some(hop), 2), "{diagnosis}");
+        assert_eq!(
+            (error.hop(), error.chain_len()),
+            (Some(hop), 2),
+            "{diagnosis}"
+        );
         assert_eq!(diagnosis.steps().len(), 1 + hop);
         let text = diagnosis.to_string();
         assert!(text.contains("  - the trust policy of arn:aws:iam::"));
@@ -292,7 +296,10 @@ async fn a_source_that_is_no_good_is_told_with_advice_before_any_role_is_tried()
 
     let none = two_hops(&with_source(&base, NoCredentials));
     let diagnosis = none.diagnose().await;
-    assert!(diagnosis.error().unwrap().is_source_failure(), "{diagnosis}");
+    assert!(
+        diagnosis.error().unwrap().is_source_failure(),
+        "{diagnosis}"
+    );
     let text = diagnosis.to_string();
     assert!(text.contains("no keys in the environment"), "{text}");
     assert!(text.contains("(hop 1 of 2)"), "{text}");
@@ -481,7 +488,8 @@ async fn where_policies_of_this_chain_would_not_help_none_are_printed_and_it_say
     let text = chain.diagnose().await.to_string();
     assert!(text.contains("No policies to show: "), "{text}");
     let why = "must be the role's own ARN, with its path";
-    assert!(text.replace("\n", " ").contains(why), "{text}");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    assert!(words.join(" ").contains(why), "{text}");
 
     let denied = "User: x is not authorized to perform: sts:AssumeRole on resource: y with an explicit \
                   deny in a service control policy";

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_role_chain::{
-    Error, SessionTokenRequest, MfaReason, MfaRequest, ProvideMfaCode, Role, RoleChain, Totp,
+    Error, MfaReason, MfaRequest, ProvideMfaCode, Role, RoleChain, SessionTokenRequest, Totp,
 };
 use aws_types::SdkConfig;
 use common::log::Log;

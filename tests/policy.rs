@@ -11,7 +11,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_role_chain::policy::{Document, HopPolicies, Principal, TRUST_POLICY_LIMIT};
 use aws_role_chain::{
-    Error, SessionTokenRequest, MfaRequest, Role, RoleChain, SamlAssertion, WebIdentityToken,
+    Error, MfaRequest, Role, RoleChain, SamlAssertion, SessionTokenRequest, WebIdentityToken,
 };
 use aws_types::SdkConfig;
 use common::example::Said;
@@ -271,7 +271,7 @@ impl World {
 #[derive(Clone, Debug)]
 struct Case {
     asks: Asks,
-    source: Source,
+    source: Principal,
 }
 
 impl Case {
@@ -357,7 +357,7 @@ fn cases(exact: bool) -> Vec<Case> {
 
 /// The first hop alone, and with a second one: in its account or another, that asks for nothing or for
 /// everything.
-fn with_second_hop(start: Start, first: RoleAsks, source: Source, exact: bool) -> Vec<Case> {
+fn with_second_hop(start: Start, first: RoleAsks, source: Principal, exact: bool) -> Vec<Case> {
     let source = if exact { source.exact() } else { source };
     let near = first.arn.replace("role/", "role/near/") + "Near";
     let mut roles = vec![vec![first.clone()]];
@@ -648,7 +648,7 @@ fn the_documents_read_as_iam_s_own_examples() {
     assert!(!debug.contains("c0ffee"), "{debug}");
 }
 
-fn only_trust(chain: &RoleChain, source: Source) -> Value {
+fn only_trust(chain: &RoleChain, source: Principal) -> Value {
     let hops = chain.policies(source).unwrap();
     serde_json::from_str(&hops[0].trust_policy.compact()).unwrap()
 }
@@ -749,7 +749,7 @@ fn a_source_is_checked() {
     ] {
         let error = caller(source).unwrap_err();
         assert!(
-            error.is_invalid() && error.field() == Some("source"),
+            error.is_invalid() && error.field() == Some("principal"),
             "{error}"
         );
         assert!(error.to_string().contains(reason), "{source}: {error}");
@@ -761,17 +761,17 @@ fn a_source_is_checked() {
     let starred = RoleChain::new(&base, Role::new("arn:aws:iam::222222222222:role/*/A")).unwrap();
     let old = |age| Principal::arn(USER).mfa_max_age(age);
     for (chain, source, field, reason) in [
-        (&session, USER.into(), "source", "assumes no role"),
+        (&session, USER.into(), "principal", "assumes no role"),
         (
             &chain,
             Principal::saml(),
-            "source",
+            "principal",
             "starts with its credentials",
         ),
         (&chain, old(HOUR), "mfa_max_age", "proves no MFA"),
         (&chain, old(HOUR / 7200), "mfa_max_age", "at least a second"),
-        (&next, USER.into(), "source", "web identity"),
-        (&pod, Principal::eks("", "a", "b"), "source", "issuer"),
+        (&next, USER.into(), "principal", "web identity"),
+        (&pod, Principal::eks("", "a", "b"), "principal", "issuer"),
         (&starred, USER.into(), "arn", "pattern"),
     ] {
         let error = chain.policies(source).unwrap_err();

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::PathBuf;
 
-use aws_role_chain::{Error, SessionTokenRequest, ProfileLoader, Role, RoleChain};
+use aws_role_chain::{Error, ProfileLoader, Role, RoleChain, SessionTokenRequest};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use common::*;

@@ -195,7 +195,7 @@ async fn each_refresh_that_fails_is_warned_of_once_whoever_calls_meanwhile() {
             "aws_role_chain",
             HUB,
             "AccessDenied: not today",
-            "go on being served",
+            "are still served",
         ];
         assert!(parts.iter().all(|part| line.contains(part)), "{line}");
     }

@@ -452,7 +452,7 @@ async fn a_profile_s_web_identity_takes_what_a_token_s_role_can_be_asked_for() {
     std::fs::write(&config, profiles).unwrap();
     let cache = folder.join("cache");
     let loader = |name: &str| {
-        let loader = ProfileLoader::new(name).base(&world.base);
+        let loader = aws_role_chain::ProfileLoader::new(name).base(&world.base);
         loader.config_file(&config).cli_cache_in(&cache)
     };
     loader("app").load().await.unwrap().refresh().await.unwrap();

@@ -58,15 +58,15 @@ pub struct Options {
 }
 
 pub async fn run(options: &Options) -> Result<()> {
-    let mut source = options.source();
+    let mut principal = options.principal();
     if options.exact {
-        source = source.exact();
+        principal = principal.exact();
     }
     if let Some(age) = options.mfa_max_age {
-        source = source.mfa_max_age(age);
+        principal = principal.mfa_max_age(age);
     }
     let mut text = String::new();
-    for hop in options.chain().await?.policies(source)? {
+    for hop in options.chain().await?.policies(principal)? {
         if let Some(warning) = hop.size_warning() {
             output::note(&format!("warning: {warning}"));
         }
@@ -83,7 +83,7 @@ pub async fn run(options: &Options) -> Result<()> {
 }
 
 impl Options {
-    fn source(&self) -> Source {
+    fn principal(&self) -> Principal {
         // clap gives as many values as `num_args` says.
         if let Some([issuer, namespace, account]) = self.eks.as_deref() {
             return Principal::eks(issuer, namespace, account);

@@ -273,7 +273,9 @@ impl<L: Load> CredentialsCache<L> {
         let now = self.0.time.now();
         let mut state = self.0.write();
         let mut max_wait = None;
-        if !reason.force {
+        let in_flight = state.load_in_flight(now).is_some();
+        // A load in the background joins another, however long that takes: it has no caller to serve.
+        if !reason.force && (reason.has_waiter || !in_flight) {
             match (self.0.decide(&state, now), &state.entry, &state.failure) {
                 (Decision::Fail, _, Some(failure)) => {
                     return Admission::Served(Err(failure.error.clone()));
@@ -290,19 +292,20 @@ impl<L: Load> CredentialsCache<L> {
             }
         }
         if let Some(load) = state.load_in_flight(now) {
-            let load = LoadFuture::Joined(load.result.clone());
+            let load = LoadFuture::Joined(load.clone());
             return Admission::Joined { load, max_wait };
         }
         state.loads_started += 1;
         let id = state.loads_started;
         let (sender, result) = watch::channel(None);
         let alive_at = Arc::new(Mutex::new(now));
-        state.in_flight = Some(InFlight {
+        let load = InFlight {
             id,
             started_at: now,
             alive_at: alive_at.clone(),
-            result: result.clone(),
-        });
+            result,
+        };
+        state.in_flight = Some(load.clone());
         let reason = LoadReason {
             cached_until: state.entry.as_ref().map(|entry| entry.window.expiry),
             ..reason
@@ -313,7 +316,7 @@ impl<L: Load> CredentialsCache<L> {
             let result = inner.complete(id, loaded);
             sender.send_replace(Some(result));
         });
-        let load = LoadFuture::Started { task, result };
+        let load = LoadFuture::Started { task, load };
         Admission::Joined { load, max_wait }
     }
 
@@ -322,26 +325,26 @@ impl<L: Load> CredentialsCache<L> {
         let Ok(runtime) = Handle::try_current() else {
             return LoadResult::NoRuntime;
         };
-        let (mut receiver, is_own) = match load {
-            LoadFuture::Joined(receiver) => (receiver, false),
-            LoadFuture::Started { task, result } => {
+        let (mut load, is_own) = match load {
+            LoadFuture::Joined(load) => (load, false),
+            LoadFuture::Started { task, load } => {
                 // In a task: a caller that gives up must not cancel the load of others.
                 runtime.spawn(task);
-                (result, true)
+                (load, true)
             }
         };
-        let result = async { receiver.wait_for(Option::is_some).await.ok()?.clone() };
-        // The runtime that drives the load may stop: look again whether it does.
-        let timeout = self.0.sleep.sleep(ABANDONED_LOAD_TIMEOUT);
-        match Timeout::new(result, timeout).await {
-            Ok(Some(result)) => LoadResult::Done(result),
-            // This caller's own runtime is shutting down.
-            Ok(None) if is_own => LoadResult::NoRuntime,
-            Ok(None) => LoadResult::Lost,
-            Err(_) => {
+        loop {
+            let result = async { load.result.wait_for(Option::is_some).await.ok()?.clone() };
+            // The runtime that drives the load may stop: look again whether it does.
+            let timeout = self.0.sleep.sleep(ABANDONED_LOAD_TIMEOUT);
+            match Timeout::new(result, timeout).await {
+                Ok(Some(result)) => return LoadResult::Done(result),
+                // This caller's own runtime is shutting down.
+                Ok(None) if is_own => return LoadResult::NoRuntime,
+                Ok(None) => return LoadResult::Lost,
+                Err(_) if load.is_abandoned(self.0.time.now()) => return LoadResult::Lost,
                 // A sleep that returns at once must not keep the thread.
-                tokio::task::yield_now().await;
-                LoadResult::Lost
+                Err(_) => tokio::task::yield_now().await,
             }
         }
     }
@@ -423,10 +426,10 @@ enum Admission {
 }
 
 enum LoadFuture {
-    Joined(watch::Receiver<Option<Result<(), Error>>>),
+    Joined(InFlight),
     Started {
         task: Pin<Box<dyn Future<Output = ()> + Send>>,
-        result: watch::Receiver<Option<Result<(), Error>>>,
+        load: InFlight,
     },
 }
 

@@ -312,7 +312,13 @@ impl Hop {
         if let Some(session) = stored() {
             return Ok(session);
         }
-        // Another process may be about to store one, or to ask the same person.
+        // No lock is held while another is waited for: two chains may meet in each other's entries.
+        if let Some(parent) = self.parent()
+            && parent.loader().ancestors().any(|hop| hop.store.is_some())
+        {
+            ask_parent(parent, reason).await?;
+        }
+        // Another process may be about to store a session, or to ask the same person.
         let _lock = store.lock(self.is_interactive(), &self.base.sleep).await;
         if let Some(session) = stored() {
             return Ok(session);
@@ -560,18 +566,11 @@ impl Hop {
         mfa.with_code(code_use, |code| call(Some(code))).await
     }
 
-    /// The credentials that sign: the parent is asked for its own as by any caller.
+    /// The credentials that sign.
     async fn signer(&self, caller: &Caller, reason: LoadReason) -> Result<Credentials, Error> {
-        let Caller::Hop(parent) = caller else {
-            return self.source_credentials().await;
-        };
-        match parent.lookup() {
-            Lookup::Ready(Err(_)) if reason.force => parent.get_or_load(reason).await,
-            Lookup::Ready(result) => result,
-            Lookup::Miss if !reason.has_waiter && parent.loader().is_interactive() => {
-                Err(parent.loader().error(ErrorKind::InteractionRequired))
-            }
-            Lookup::Miss => parent.get_or_load(reason.unforced()).await,
+        match caller {
+            Caller::Base => self.source_credentials().await,
+            Caller::Hop(parent) => ask_parent(parent, reason).await,
         }
     }
 
@@ -605,5 +604,17 @@ impl Hop {
             ..ErrorInner::new(self.operation(), kind)
         }
         .into()
+    }
+}
+
+/// Asks a parent for its credentials, as any caller does.
+async fn ask_parent(parent: &HopCache, reason: LoadReason) -> Result<Credentials, Error> {
+    match parent.lookup() {
+        Lookup::Ready(Err(_)) if reason.force => parent.get_or_load(reason).await,
+        Lookup::Ready(result) => result,
+        Lookup::Miss if !reason.has_waiter && parent.loader().is_interactive() => {
+            Err(parent.loader().error(ErrorKind::InteractionRequired))
+        }
+        Lookup::Miss => parent.get_or_load(reason.unforced()).await,
     }
 }

@@ -42,7 +42,18 @@ impl<'a> Refused<'a> {
     fn session_name(self) -> &'a str {
         self.summary.role.map_or("", |role| role.session_name())
     }
+
+    /// Puts the call's values in the place of a rule's names for them.
+    fn fill(self, line: &str) -> String {
+        line.replace("{signer}", self.signer())
+            .replace("{role}", self.role_arn())
+            .replace("{account}", self.account())
+            .replace("{region}", self.region())
+    }
 }
+
+/// Advice that the code, the operation and the message decide on.
+const RULES: &str = include_str!("advice.txt");
 
 /// Returns what to check after a refusal, most likely first.
 pub(super) fn advice(
@@ -51,175 +62,60 @@ pub(super) fn advice(
     signer: Option<&Credentials>,
 ) -> Vec<String> {
     let call = Refused { summary, signer };
+    let code = refusal.code.as_str();
     let message = refusal.message.as_deref().unwrap_or_default();
-    let says = |part: &str| message.contains(part);
-    match refusal.code.as_str() {
-        "AccessDenied" if says("by root accounts") => vec![
-            "the account's root user cannot assume roles: use an IAM user or a role".to_owned(),
-        ],
-        "AccessDenied" if says("invalid MFA one time pass code") => vec![
-            "a code is good once, and for half a minute: give the one that the device shows after \
-             its next change"
-                .to_owned(),
-            "check this machine's clock, and the device's".to_owned(),
-        ],
-        "AccessDenied" if says("provide both MFA serial number") => vec![
-            "a serial number and a code go together: set mfa with both".to_owned(),
-        ],
-        "AccessDenied" if says("validate MFA code") => vec![
-            "the serial must be the device's own, arn:<partition>:iam::<account>:mfa/<device name>, \
-             not the user's ARN"
-                .to_owned(),
-            format!(
-                "the device must belong to the user whose key signs ({}), and be enabled",
-                call.signer()
-            ),
-        ],
-        "AccessDenied" if says("with session credentials") => vec![format!(
-            "session tokens are for an IAM user's long-term keys: {} is temporary",
-            call.signer()
-        )],
-        "AccessDenied" if call.summary.operation == Operation::GetCallerIdentity => vec![
-            "GetCallerIdentity needs no permission: a VPC endpoint's policy is all that can refuse it"
-                .to_owned(),
-        ],
-        "AccessDenied" if call.summary.operation == Operation::GetSessionToken => vec![
-            "GetSessionToken needs no permission: a VPC endpoint's policy can refuse it (it must allow \
-             sts:GetSessionToken), or one of the organization's"
-                .to_owned(),
-        ],
-        "AccessDenied" if call.summary.operation == Operation::AssumeRoleWithSaml => {
-            token_denied(message, "sts:AssumeRoleWithSAML", call, saml_denied)
+    let operation = summary.operation;
+    let has_token = matches!(
+        operation,
+        Operation::AssumeRoleWithWebIdentity | Operation::AssumeRoleWithSaml
+    );
+    match (code, denying_policy(message)) {
+        ("AccessDenied", Some(DenyingPolicy::Other(policy))) if has_token => {
+            let action = format!("sts:{}", operation.name());
+            let is_denied = message.contains("explicit deny");
+            return vec![denied_elsewhere(
+                policy,
+                &action,
+                call.role_arn(),
+                is_denied,
+            )];
         }
-        "AccessDenied" if call.summary.operation == Operation::AssumeRoleWithWebIdentity => token_denied(
-            message,
-            "sts:AssumeRoleWithWebIdentity",
-            call,
-            web_identity_denied,
-        ),
-        "AccessDenied" => access_denied(message, call),
-        "ExpiredTokenException" if call.summary.operation == Operation::AssumeRoleWithSaml => vec![
-            "STS takes an assertion only for minutes after it was issued: the provider must sign in \
-             anew each time it is called, and give what it gets at once"
-                .to_owned(),
-        ],
-        "InvalidIdentityToken" if call.summary.operation == Operation::AssumeRoleWithSaml => saml_invalid(message),
-        "ExpiredTokenException" => vec![
-            "the token must be renewed by whoever writes the file or gives it: it was read twice, \
-             and expired both times"
-                .to_owned(),
-        ],
-        "InvalidIdentityToken" if says("No OpenIDConnect provider") => vec![format!(
-            "account {}, the role's own, needs an OIDC identity provider for the token's issuer",
-            call.account()
-        )],
-        "InvalidIdentityToken" if says("audience") => vec![
-            "the token's aud must be among the client ids of the OIDC identity provider \
-             (sts.amazonaws.com, as a rule)"
-                .to_owned(),
-        ],
-        "IDPCommunicationError" => vec![UNREACHABLE.to_owned()],
-        "InvalidIdentityToken" if says("retrieve verification key") => {
-            vec![UNREACHABLE.to_owned()]
+        ("ValidationError", _)
+            if message.contains("MaxSessionDuration") || message.contains("role chaining") =>
+        {
+            return too_long(call);
         }
-        "InvalidIdentityToken" if says("thumbprint") => vec![
-            "update the thumbprint of the OIDC identity provider".to_owned(),
-        ],
-        "IDPRejectedClaim" => vec![
-            "the issuer has revoked or let expire what the token claims: get a new one".to_owned(),
-        ],
-        "ValidationError" if says("MaxSessionDuration") || says("role chaining") => too_long(call),
-        "ValidationError" if says("source identity is already set") => vec![
-            "the calling session already has a source identity, which nobody can change: leave \
-             source_identity out here, or repeat the same one"
-                .to_owned(),
-        ],
-        "ValidationError" if message.trim_end().ends_with(" is invalid") => vec![format!(
-            "the role's partition must be that of the region call, {}: arn:aws-cn for cn-…, \
-             arn:aws-us-gov for us-gov-…, arn:aws for most others",
-            call.region()
-        )],
-        "InvalidParameterValue" if says("must be included in the requested tags") => vec![
-            "a transitive key must be one of the tags of the same request".to_owned(),
-        ],
-        "InvalidParameterValue" if says("Duplicate tag keys") => vec![
-            "give each tag key once; STS takes no account of case".to_owned(),
-        ],
-        "InvalidParameterValue" if says("aws:") => vec![
-            "tag keys that begin with aws: are AWS's own: rename them".to_owned(),
-        ],
-        "InvalidParameterValue" if says("transitive tag") => vec![
-            "the calling session has inherited a transitive tag with one of these keys (EKS Pod \
-             Identity sets some by itself): leave that key out"
-                .to_owned(),
-        ],
-        "PackedPolicyTooLarge" if says("session tags") => vec![TOO_MANY_TAGS.to_owned()],
-        "PackedPolicyTooLarge" => vec![
-            "shorten the session policy, or name managed policies with policy_arn instead"
-                .to_owned(),
-            TOO_MANY_TAGS.to_owned(),
-        ],
-        "MalformedPolicyDocument" => vec![
-            "the session policy is JSON but no IAM policy: it needs Version, and Statements with \
-             Effect, Action and Resource, and no Principal"
-                .to_owned(),
-        ],
-        "RegionDisabledException" if call.summary.operation == Operation::GetSessionToken => vec![format!(
-            "activate STS for {} in the user's account, or set another region on the session token",
-            call.region()
-        )],
-        "RegionDisabledException" => vec![format!(
-            "activate STS for {} in account {}, the role's own, or set another region on this role",
-            call.region(), call.account()
-        )],
-        "ExpiredToken" => vec![format!(
-            "the calling credentials ({}) have expired: see to it that their source renews them, \
-             and that this machine's clock is right",
-            call.signer()
-        )],
-        "InvalidClientTokenId" => vec![
-            format!(
-                "the calling credentials ({}) are unknown, inactive or incomplete: check the key id \
-                 and that its session token, if it has one, came with it",
-                call.signer()
-            ),
-            "a session of a role that was deleted is dead even if the role was made again"
-                .to_owned(),
-            format!(
-                "for a region that must be enabled ({} may be one), enable it in the caller's \
-                 account too; tokens of the global STS endpoint are not valid there, nor credentials of \
-                 another partition (China, GovCloud)",
+        ("ValidationError", _) if message.trim_end().ends_with(" is invalid") => {
+            return vec![format!(
+                "the role's partition must be that of the region called, {}: arn:aws-cn for cn-…, \
+                 arn:aws-us-gov for us-gov-…, arn:aws for most others",
                 call.region()
-            ),
-        ],
-        "SignatureDoesNotMatch" if says("scoped") => vec![format!(
-            "the endpoint is not that of region {}: set the region that belongs to it",
-            call.region()
-        )],
-        "SignatureDoesNotMatch" if says("Signature expired") || says("not yet current") => {
-            vec!["this machine's clock is wrong: set it (NTP)".to_owned()]
+            )];
         }
-        "SignatureDoesNotMatch" => vec![
-            format!(
-                "check the secret access key that goes with {}",
-                call.signer()
-            ),
-            "check this machine's clock".to_owned(),
-        ],
-        "Throttling" | "ThrottlingException" => vec![
-            "STS allows 600 requests a second to an account and region: share one chain (clones \
-             share their credentials) instead of building one for each use"
-                .to_owned(),
-        ],
-        _ => Vec::new(),
+        _ => {}
     }
+    let mut lines = RULES.lines().peekable();
+    while let Some(line) = lines.next() {
+        if applies(line, operation.name(), code, message) {
+            let advice = std::iter::from_fn(|| lines.next_if(|line| line.starts_with(' ')));
+            return advice.map(|line| call.fill(line.trim_start())).collect();
+        }
+    }
+    if code == "AccessDenied" {
+        return access_denied(message, call);
+    }
+    Vec::new()
 }
 
-const TOO_MANY_TAGS: &str = "pass fewer or shorter session tags; inherited ones count too (EKS Pod \
-                             Identity's can be turned off on the association: disableSessionTags)";
-
-const UNREACHABLE: &str =
-    "STS must reach the issuer's keys (its jwks_uri) over the internet; it often passes";
+/// Whether a line of [`RULES`] begins a rule for this refusal.
+fn applies(line: &str, operation: &str, code: &str, message: &str) -> bool {
+    let (rule, part) = line.split_once(": ").unwrap_or((line, ""));
+    let is_for_code = match rule.split_once(' ') {
+        Some((rule_operation, rule_code)) => rule_operation == operation && rule_code == code,
+        None => rule == code,
+    };
+    is_for_code && message.contains(part)
+}
 
 fn too_long(call: Refused<'_>) -> Vec<String> {
     let requested = call
@@ -299,7 +195,7 @@ fn access_denied(message: &str, call: Refused<'_>) -> Vec<String> {
                 );
             }
         }
-        Some(DenyingPolicy::Other(policy)) => lines.push(elsewhere(policy, action, role, denies)),
+        Some(DenyingPolicy::Other(policy)) => lines.push(denied_elsewhere(policy, action, role, denies)),
         None => {
             lines.push(format!(
                 "the trust policy of {role} must allow {action} to {trusted}; a user or role that was \
@@ -325,32 +221,12 @@ fn access_denied(message: &str, call: Refused<'_>) -> Vec<String> {
 }
 
 /// Advice where the policy that denied is neither of the two that a role needs.
-fn elsewhere(policy: &str, action: &str, role: &str, denies: bool) -> String {
+fn denied_elsewhere(policy: &str, action: &str, role: &str, denies: bool) -> String {
     if denies {
         format!("AWS says which side: a Deny in the {policy} applies, and no Allow outweighs it")
     } else {
         format!("AWS says which side: the {policy} must allow {action} on {role}, too")
     }
-}
-
-/// Advice where a token or an assertion authenticated the call.
-fn token_denied(
-    message: &str,
-    action: &str,
-    call: Refused<'_>,
-    trust_policy_advice: impl Fn(Refused<'_>) -> Vec<String>,
-) -> Vec<String> {
-    if let Some(DenyingPolicy::Other(policy)) = denying_policy(message) {
-        let denies = message.contains("explicit deny");
-        return vec![elsewhere(policy, action, call.role_arn(), denies)];
-    }
-    let mut lines = trust_policy_advice(call);
-    lines.push(
-        "an RCP of the role's organization (one that asks for aws:PrincipalOrgID refuses tokens and \
-         assertions) and a VPC endpoint's policy can refuse too; and a change in IAM takes up to a minute"
-            .to_owned(),
-    );
-    lines
 }
 
 /// What the trust policy may have against the request itself.
@@ -496,60 +372,6 @@ const SESSION_POLICY: DenyingPolicy =
 fn name_of(role_arn: &str) -> &str {
     let role = Arn::parse(role_arn).and_then(|arn| arn.role());
     role.map_or(role_arn, |(_, name)| name)
-}
-
-fn web_identity_denied(call: Refused<'_>) -> Vec<String> {
-    let role = call.role_arn();
-    vec![
-        format!(
-            "the trust policy of {role} must allow sts:AssumeRoleWithWebIdentity to the OIDC \
-             identity provider of the token's issuer, in account {}",
-            call.account()
-        ),
-        "its conditions on <issuer>:sub and <issuer>:aud must match the token's claims to the letter: \
-         decode the token and compare (GitHub's sub changes with branch, tag and environment)"
-            .to_owned(),
-        "a token that carries tags needs sts:TagSession as well, one with a source identity \
-         sts:SetSourceIdentity"
-            .to_owned(),
-        format!("the role must exist, spelled so (case counts), in account {}", call.account()),
-    ]
-}
-
-fn saml_denied(call: Refused<'_>) -> Vec<String> {
-    let role = call.role_arn();
-    vec![
-        format!(
-            "the trust policy of {role} must allow sts:AssumeRoleWithSAML to the SAML provider, with a \
-             condition on SAML:aud that is the assertion's Recipient \
-             (https://signin.aws.amazon.com/saml, as a rule)"
-        ),
-        "the assertion's Role attribute must hold this pair of role ARN and provider ARN: it lists the \
-         roles that the identity provider lets this person assume"
-            .to_owned(),
-        "PrincipalTag attributes need sts:TagSession as well, a SourceIdentity attribute \
-         sts:SetSourceIdentity"
-            .to_owned(),
-        format!("the role must exist, spelled so (case counts), in account {}", call.account()),
-    ]
-}
-
-fn saml_invalid(message: &str) -> Vec<String> {
-    let says = |part: &str| message.contains(part);
-    vec![if says("RoleSessionName") || says("Source Identity") {
-        "the identity provider must send the attribute named, in the form named: it decides the \
-         session's name, not the caller"
-            .to_owned()
-    } else if says("signature") {
-        "the SAML provider in IAM has another certificate than the identity provider signs with: \
-         update its metadata"
-            .to_owned()
-    } else if says("provider") {
-        "principal_arn must be a SAML provider that is there, in the role's own account".to_owned()
-    } else {
-        "decode the assertion and compare audience, recipient and times with AWS's requirements"
-            .to_owned()
-    }]
 }
 
 #[cfg(test)]
@@ -1051,6 +873,42 @@ mod tests {
                     "{end}: {part:?} is in {lines:#?}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn every_line_of_the_table_is_a_rule_with_advice_or_a_comment() {
+        let operations = [
+            "AssumeRole",
+            "AssumeRoleWithWebIdentity",
+            "AssumeRoleWithSAML",
+            "GetSessionToken",
+            "GetCallerIdentity",
+        ];
+        let mut lines = RULES
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .peekable();
+        while let Some(rule) = lines.next() {
+            let (head, _) = rule.split_once(": ").unwrap_or((rule, ""));
+            let code = match head.split_once(' ') {
+                Some((operation, code)) => {
+                    assert!(operations.contains(&operation), "{rule}");
+                    code
+                }
+                None => head,
+            };
+            assert!(code.chars().all(|c| c.is_ascii_alphanumeric()), "{rule}");
+            let mut advice = 0;
+            while let Some(line) = lines.next_if(|line| line.starts_with("  ")) {
+                let names = ["{signer}", "{role}", "{account}", "{region}"];
+                let filled = names
+                    .iter()
+                    .fold(line.to_owned(), |line, name| line.replace(name, ""));
+                assert!(!filled.contains(['{', '}']), "{line}");
+                advice += 1;
+            }
+            assert!(advice > 0, "{rule} has no advice");
         }
     }
 }

@@ -1,38 +1,39 @@
 //! [`RegionLimiter`]: how many calls to one region's STS run at once, and begin within a second.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 /// The most calls at once to one region: a thousand tenants used at once need a thousand calls, not a
 /// thousand sockets.
-pub(crate) const CONCURRENT_CALLS: usize = 32;
+const CONCURRENT_CALLS: usize = 32;
 
 /// The most calls begun within a second, however fast STS answers. [STS
 /// allows](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) an account 600 in a
 /// region, and other programs of the account call it, too.
-pub(crate) const CALLS_PER_SECOND: usize = 500;
+const CALLS_PER_SECOND: usize = 500;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How long a call waits for its permits.
-pub(crate) const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a call waits for its permit.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The permits of one region. Time is counted by the sleep alone, so that a clock that is set neither opens
-/// nor blocks it.
+/// The permits of one region.
 pub(super) struct RegionLimiter {
-    concurrent: Arc<Semaphore>,
-    /// A permit comes back a second after its call began.
-    per_second: Arc<Semaphore>,
+    permits: Semaphore,
+    /// When the last so many calls began, or will, the oldest first: on a clock that is never set.
+    begun: Mutex<VecDeque<Instant>>,
 }
 
 impl Default for RegionLimiter {
     fn default() -> Self {
         Self {
-            concurrent: Arc::new(Semaphore::new(CONCURRENT_CALLS)),
-            per_second: Arc::new(Semaphore::new(CALLS_PER_SECOND)),
+            permits: Semaphore::new(CONCURRENT_CALLS),
+            begun: Mutex::default(),
         }
     }
 }
@@ -45,29 +46,40 @@ impl RegionLimiter {
     pub(super) async fn acquire(
         &self,
         sleep: &SharedAsyncSleep,
-    ) -> Result<OwnedSemaphorePermit, QueueTimedOut> {
-        let permits = async {
-            let concurrent = self.concurrent.clone().acquire_owned().await?;
-            let begun = self.per_second.clone().acquire_owned().await?;
-            Ok::<_, AcquireError>((concurrent, begun))
-        };
-        // The semaphores are never closed, so the only failure is the timeout.
-        let Ok(Ok((concurrent, begun))) = Timeout::new(permits, sleep.sleep(QUEUE_TIMEOUT)).await
-        else {
+    ) -> Result<SemaphorePermit<'_>, QueueTimedOut> {
+        let timeout = sleep.sleep(QUEUE_TIMEOUT);
+        // The semaphore is never closed, so the only failure is the timeout.
+        let Ok(Ok(permit)) = Timeout::new(self.permits.acquire(), timeout).await else {
             return Err(QueueTimedOut);
         };
-        let second = sleep.sleep(SECOND);
-        // Loads run in tasks, so there is a runtime. If it is dropped, so is the permit: given back.
-        tokio::spawn(async move {
-            second.await;
-            drop(begun);
-        });
-        Ok(concurrent)
+        let wait = self.reserve(Instant::now());
+        if !wait.is_zero() {
+            sleep.sleep(wait).await;
+        }
+        Ok(permit)
+    }
+
+    /// Notes a call, and returns how long it must wait before it begins.
+    fn reserve(&self, now: Instant) -> Duration {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = match begun.front() {
+            Some(oldest) if begun.len() == CALLS_PER_SECOND => {
+                (*oldest + SECOND).saturating_duration_since(now)
+            }
+            _ => Duration::ZERO,
+        };
+        if begun.len() == CALLS_PER_SECOND {
+            begun.pop_front();
+        }
+        begun.push_back(now + wait);
+        wait
     }
 
     /// Whether it has no call to remember.
     pub(super) fn is_idle(&self) -> bool {
-        self.concurrent.available_permits() == CONCURRENT_CALLS
-            && self.per_second.available_permits() == CALLS_PER_SECOND
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = begun.back();
+        self.permits.available_permits() == CONCURRENT_CALLS
+            && newest.is_none_or(|newest| newest.elapsed() > SECOND)
     }
 }
