@@ -351,7 +351,7 @@ impl RoleChain {
         builder.credentials_provider(provider).build()
     }
 
-    /// Returns a retry classifier for a client's config: when the service rejects the session
+    /// Returns an interceptor and retry classifier for a client's config: when the service rejects the session
     /// (`ExpiredToken`, `InvalidToken` and the like, because it was revoked, or because the clock was set
     /// back), the chain is renewed, and the client's own retry succeeds. A service that rejects a session of
     /// less than a minute is believed.
@@ -360,8 +360,9 @@ impl RoleChain {
     ///
     /// ```no_run
     /// # fn example(chain: aws_role_chain::RoleChain) {
+    /// let renewal = chain.session_renewal();
     /// let config = aws_sdk_firehose::config::Builder::from(&chain.sdk_config())
-    ///     .retry_classifier(chain.session_renewal())
+    ///     .interceptor(renewal.clone()).retry_classifier(renewal)
     ///     .build();
     /// let firehose = aws_sdk_firehose::Client::from_conf(config);
     /// # }
