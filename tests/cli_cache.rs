@@ -244,7 +244,7 @@ async fn times_are_read_as_any_of_the_clis_wrote_them() {
 #[tokio::test(start_paused = true)]
 async fn what_is_broken_or_another_s_is_passed_over_and_replaced_with_one_warning() {
     type Break = (&'static str, &'static str, fn(&World));
-    let breaks: [Break; 10] = [
+    let breaks: [Break; 11] = [
         ("empty", "ends too early", |world| {
             fs::write(world.entry(), "").unwrap()
         }),
@@ -278,6 +278,9 @@ async fn what_is_broken_or_another_s_is_passed_over_and_replaced_with_one_warnin
         }),
         ("never to end", "too far in the future", |world| {
             world.edit(|entry| entry["Credentials"][EXPIRATION] = "9999-12-31T23:59:59Z".into());
+        }),
+        ("with a line break", "has control characters", |world| {
+            world.edit(|entry| entry["Credentials"]["SessionToken"] = "token\nX-Amz: 1".into());
         }),
         ("no text", "cannot be read", |world| {
             fs::write(world.entry(), [0xff, 0xfe]).unwrap()
@@ -520,4 +523,26 @@ async fn a_diagnosis_asks_sts_whatever_is_kept() {
     let diagnosis = world.chain("tenant").await.diagnose().await;
 
     assert_eq!(diagnosis.error().unwrap().hop(), Some(1), "{diagnosis}");
+}
+
+#[cfg(unix)]
+#[tokio::test(start_paused = true)]
+async fn a_fifo_in_the_place_of_an_entry_or_its_lock_blocks_nobody() {
+    for extension in ["json", "lock"] {
+        let world = World::new(&format!("fifo-{extension}"));
+        world.credentials("hub").await;
+        let file = world.entry().with_extension(extension);
+        fs::remove_file(world.entry()).unwrap();
+        let _ = fs::remove_file(&file);
+        let made = std::process::Command::new("mkfifo").arg(&file).status();
+        assert!(made.unwrap().success());
+        let (log, guard) = Log::at(LevelFilter::WARN);
+        world.credentials("hub").await;
+        drop(guard);
+        let log = log.text();
+        assert!(
+            log.contains("it is not a regular file"),
+            "{extension}: {log}"
+        );
+    }
 }

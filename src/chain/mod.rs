@@ -34,7 +34,7 @@ use identity::ChainIdentityCache;
 pub(crate) use base::Base;
 pub(crate) use hop::Caller;
 pub use renewal::SessionRenewal;
-pub use status::HopStatus;
+pub use status::{Health, HopStatus};
 pub(crate) use store::{SessionStore, StoreLock};
 
 /// A credentials provider for a role in another account, or for one that is reached through several.
@@ -392,6 +392,26 @@ impl RoleChain {
         let chain_len = self.hop().number;
         let hops = self.hops().into_iter();
         hops.map(|hop| HopStatus::of(hop, chain_len)).collect()
+    }
+
+    /// Returns whether this chain can provide credentials, judged by what is known. Makes no call.
+    ///
+    /// For a readiness probe: a program whose chain is [failing](Health::Failing) should get no work. Not for a
+    /// liveness probe: a restart cures nothing, and loses the cached credentials. To know before the first call,
+    /// [`refresh`](Self::refresh) once at start-up.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(chain: aws_role_chain::RoleChain) -> Result<(), aws_role_chain::Error> {
+    /// chain.refresh().await?; // at start-up: fail early
+    /// // …
+    /// println!("{}", chain.health());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn health(&self) -> Health {
+        Health::of(&self.status())
     }
 
     /// Creates a chain that goes on from `caller`; its last hop's sessions are kept in `store`.
