@@ -80,22 +80,27 @@ pub(crate) use store::{SessionStore, StoreLock};
 ///
 /// - In that window callers get the cached credentials while one background refresh runs. A chain that
 ///   nobody uses stops refreshing.
-/// - In the last minute callers wait for the refresh. While credentials are cached they wait at most 5 s,
-///   counted from the beginning of the load, and then get the cached ones, as they do when it fails.
+/// - In the last minute callers wait for the refresh, and get the cached credentials when it fails. Nobody
+///   waits longer than 1 s for a load while valid credentials are cached, nor than 5 s while expired ones are,
+///   both counted from the beginning of the load.
 /// - One load runs at a time, in a task of its own, for all who wait; a caller that gives up cancels
 ///   nothing.
 /// - A failed refresh is retried after a quarter of the time left (10 s to 5 min, spread), and a second
 ///   before expiry.
 /// - After expiry the last credentials are still served while STS cannot be reached or is busy: services
-///   will reject them, but a clock may be wrong. Every 10 s there is another try, for which callers wait as
-///   in the last minute. A rejection that a retry cannot cure is then an error, remembered for 5 s.
+///   will reject them, but a clock may be wrong. The next try is due after half the time since expiry (10 s to
+///   1 min), with one attempt instead of the SDK's three. A rejection that a retry cannot cure is then an
+///   error, remembered for 5 s.
 /// - With nothing cached callers wait for the load: 20 s a hop at most, and up to 60 s for a place among
 ///   the 32 calls that one region gets at once, and 500 within a second
 ///   ([STS allows](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) an account
 ///   600 in a region); as long as it takes where a person is asked. A failure is remembered for a second,
 ///   a rejection for 5.
+/// - Where STS says that the session of the hop before is expired or unknown, that hop is loaded once,
+///   however many of its children complain, and STS is not asked again with the rejected key for 2 minutes.
 /// - The base config's provider has two minutes, and so have the providers of tokens, assertions and codes
 ///   that ask no person.
+/// - A clock that is set back by more than a minute makes the cached credentials due.
 ///
 /// Loads run in tasks on the tokio runtime of the caller; without one, a load is an error that says so. A
 /// runtime that is dropped, or driven no more for a minute, holds up no caller elsewhere: the next one
