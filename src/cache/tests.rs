@@ -20,8 +20,9 @@ const FRESH: Duration = Duration::from_secs(44 * 60);
 const ADVISORY: Duration = Duration::from_secs(53 * 60);
 const MANDATORY: Duration = Duration::from_secs(59 * 60 + 30);
 
-/// How long a caller waits for a load while credentials are cached.
-const MAX_WAIT: Duration = Duration::from_secs(5);
+/// How long a caller waits for a load while the cached credentials are valid, and after their expiry.
+const MAX_WAIT_WITH_VALID: Duration = SECOND;
+const MAX_WAIT_WITH_EXPIRED: Duration = Duration::from_secs(5);
 /// How long a failure that no retry cures is cached.
 const NEGATIVE_CACHE_TTL: Duration = Duration::from_secs(5);
 /// The age from which on credentials can be invalidated.
@@ -363,6 +364,109 @@ async fn invalidated_credentials_are_served_while_their_replacement_fails() {
 }
 
 #[tokio::test]
+async fn further_complaints_neither_end_the_wait_after_a_failure_nor_the_invalidation() {
+    let (cache, clock) = cache();
+    load_unserved(&cache, "first").await;
+    clock.advance(2 * MIN_AGE_TO_INVALIDATE);
+    assert!(cache.invalidate("first"));
+    let mut caller = Caller::of(&cache);
+    caller.assert_waits().await;
+    cache.loader().fail(1, unreachable(OWN_HOP));
+    assert_eq!(caller.key().await, "first");
+    for _ in 0..3 {
+        assert!(cache.invalidate("first"));
+        assert_eq!(served(&cache), "first");
+    }
+    settle().await;
+    assert_eq!(cache.loader().loads(), 2, "the failure is cached");
+
+    clock.advance(10 * SECOND);
+    let mut caller = Caller::of(&cache);
+    caller.assert_waits().await;
+    assert_eq!(cache.loader().loads(), 3);
+    cache.loader().succeed(2, "third");
+    assert_eq!(caller.key().await, "third");
+    assert!(cache.is_fresh());
+}
+
+#[tokio::test]
+async fn many_children_replace_rejected_credentials_with_one_load() {
+    let (cache, clock) = cache();
+    load_unserved(&cache, "first").await;
+    clock.advance(2 * MIN_AGE_TO_INVALIDATE);
+    let mut children: Vec<_> = (0..50).map(|_| Replace::of(&cache, "first")).collect();
+    for child in &mut children {
+        assert!(child.result().await.is_none(), "it waits");
+    }
+    assert_eq!(cache.loader().loads(), 2);
+    cache.loader().succeed(1, "second");
+    for child in &mut children {
+        assert_eq!(child.key().await, "second");
+    }
+    assert_eq!(Replace::of(&cache, "first").key().await, "second");
+    assert_eq!(cache.loader().loads(), 2);
+}
+
+#[tokio::test]
+async fn credentials_that_are_too_new_or_given_again_are_not_replaced() {
+    let (cache, clock) = cache();
+    load_unserved(&cache, "first").await;
+    let replaced = Replace::of(&cache, "first").result().await;
+    assert!(replaced.expect("it does not wait").is_none());
+    assert_eq!(cache.loader().loads(), 1);
+
+    clock.advance(2 * MIN_AGE_TO_INVALIDATE);
+    let mut child = Replace::of(&cache, "first");
+    assert!(child.result().await.is_none(), "it waits");
+    cache.loader().succeed(1, "first");
+    let replaced = child.result().await;
+    assert!(replaced.expect("the load has ended").is_none());
+}
+
+#[tokio::test]
+async fn a_replacement_that_fails_is_the_same_error_for_all_children_until_its_retry() {
+    let (cache, clock) = cache();
+    load_unserved(&cache, "first").await;
+    clock.advance(2 * MIN_AGE_TO_INVALIDATE);
+    let mut children: Vec<_> = (0..50).map(|_| Replace::of(&cache, "first")).collect();
+    for child in &mut children {
+        assert!(child.result().await.is_none(), "it waits");
+    }
+    cache.loader().fail(1, denied(OWN_HOP));
+    for child in &mut children {
+        assert!(child.error().await.is_access_denied());
+    }
+    assert!(
+        Replace::of(&cache, "first")
+            .error()
+            .await
+            .is_access_denied()
+    );
+    assert_eq!(cache.loader().loads(), 2);
+
+    clock.advance(NEGATIVE_CACHE_TTL);
+    let mut child = Replace::of(&cache, "first");
+    assert!(child.result().await.is_none(), "it waits");
+    cache.loader().succeed(2, "third");
+    assert_eq!(child.key().await, "third");
+}
+
+#[tokio::test]
+async fn in_the_background_an_interactive_loader_replaces_nothing() {
+    let (cache, clock) = cache();
+    load_unserved(&cache, "first").await;
+    cache.loader().set_interactive(true);
+    clock.advance(2 * MIN_AGE_TO_INVALIDATE);
+    let mut in_background = Replace::with(&cache, "first", LoadReason::BACKGROUND);
+    assert!(in_background.error().await.is_interaction_required());
+    assert_eq!(cache.loader().loads(), 1);
+
+    let mut child = Replace::of(&cache, "first");
+    assert!(child.result().await.is_none(), "it waits");
+    assert!(cache.loader().reason(1).has_waiter);
+}
+
+#[tokio::test]
 async fn after_expiry_a_transient_failure_serves_the_cached_credentials_and_a_permanent_one_does_not()
  {
     let (cache, clock) = cache();
@@ -387,18 +491,21 @@ async fn after_expiry_a_transient_failure_serves_the_cached_credentials_and_a_pe
 
 #[tokio::test]
 async fn with_cached_credentials_callers_wait_by_the_age_of_the_load() {
-    for age in [MANDATORY, HOUR + MINUTE] {
+    for (age, max_wait) in [
+        (MANDATORY, MAX_WAIT_WITH_VALID),
+        (HOUR + MINUTE, MAX_WAIT_WITH_EXPIRED),
+    ] {
         let (cache, clock) = cache();
         load_unserved(&cache, "first").await;
         clock.advance(age);
         let mut first = Caller::of(&cache);
         first.assert_waits().await;
-        clock.advance(MAX_WAIT / 2);
+        clock.advance(max_wait / 2);
         let mut second = Caller::of(&cache);
         first.assert_waits().await;
         second.assert_waits().await;
 
-        clock.advance(MAX_WAIT / 2);
+        clock.advance(max_wait / 2);
         assert_eq!(first.key().await, "first");
         assert_eq!(second.key().await, "first", "it joined half-way");
         assert_eq!(Caller::of(&cache).key().await, "first", "it does not wait");
@@ -416,7 +523,7 @@ async fn a_load_that_ends_within_the_wait_serves_its_waiters() {
     clock.advance(MANDATORY);
     let mut caller = Caller::of(&cache);
     caller.assert_waits().await;
-    clock.advance(MAX_WAIT - SECOND / 10);
+    clock.advance(MAX_WAIT_WITH_VALID - SECOND / 10);
     caller.assert_waits().await;
     cache.loader().succeed(1, "second");
     assert_eq!(caller.key().await, "second");
@@ -564,7 +671,7 @@ async fn an_interactive_loader_never_loads_in_the_background() {
     let mut caller = Caller::of(&cache);
     caller.assert_waits().await;
     assert!(cache.loader().reason(1).has_waiter);
-    clock.advance(MAX_WAIT);
+    clock.advance(MAX_WAIT_WITH_VALID);
     assert_eq!(caller.key().await, "first", "while they are valid");
     clock.advance(MINUTE / 2);
     let mut caller = Caller::of(&cache);
@@ -682,6 +789,64 @@ async fn a_session_that_has_already_expired_is_a_failure() {
     assert!(cache.cached().is_none());
 }
 
+#[tokio::test]
+async fn a_failure_after_the_process_stood_still_is_not_an_answer_and_a_success_is() {
+    for fails in [true, false] {
+        let (cache, clock) = cache();
+        let mut caller = Caller::of(&cache);
+        caller.assert_waits().await;
+        // No task runs in this time, as in a process that is suspended.
+        clock.advance(ABANDONED_LOAD_TIMEOUT);
+        if fails {
+            cache.loader().fail(0, unreachable(OWN_HOP));
+            caller.assert_waits().await;
+            assert_eq!(cache.loader().loads(), 2);
+            assert!(cache.snapshot().last_error.is_none());
+            cache.loader().succeed(1, "second");
+            assert_eq!(caller.key().await, "second");
+        } else {
+            cache.loader().succeed(0, "first");
+            assert_eq!(caller.key().await, "first");
+        }
+    }
+}
+
+#[tokio::test]
+async fn credentials_from_before_the_clock_was_set_back_are_refreshed() {
+    let (cache, clock) = cache();
+    clock.advance(HOUR);
+    load_unserved(&cache, "first").await;
+    clock.set(HOUR - MINUTE);
+    assert_eq!(served(&cache), "first");
+    settle().await;
+    assert_eq!(cache.loader().loads(), 1, "clocks are adjusted");
+
+    clock.set(HOUR - MINUTE - SECOND);
+    assert_eq!(served(&cache), "first");
+    settle().await;
+    assert_eq!(cache.loader().loads(), 2);
+}
+
+#[tokio::test]
+async fn a_load_after_a_failed_one_is_a_retry_only_after_expiry() {
+    let (cache, clock) = cache();
+    load_unserved(&cache, "first").await;
+    clock.advance(MANDATORY);
+    Caller::of(&cache).assert_waits().await;
+    cache.loader().fail(1, unreachable(OWN_HOP));
+    settle().await;
+    clock.advance(20 * SECOND);
+    assert_eq!(served(&cache), "first");
+    settle().await;
+    assert!(!cache.loader().reason(2).is_retry, "they are valid");
+    cache.loader().fail(2, unreachable(OWN_HOP));
+    settle().await;
+
+    clock.advance(MINUTE);
+    Caller::of(&cache).assert_waits().await;
+    assert!(cache.loader().reason(3).is_retry);
+}
+
 #[test]
 fn without_a_runtime_only_unexpired_credentials_are_served() {
     let (cache, clock) = cache();
@@ -774,16 +939,37 @@ fn runtime() -> Runtime {
 
 type Polled<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-fn poll<T>(future: &mut Polled<T>) -> Option<T> {
-    let mut context = Context::from_waker(Waker::noop());
-    match future.as_mut().poll(&mut context) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
+/// A call of the cache that is polled by hand.
+struct Call<T>(Polled<T>);
+
+/// A caller that needs credentials.
+type Caller = Call<Result<Credentials, Error>>;
+/// A forced refresh.
+type Refresh = Call<Result<(), Error>>;
+/// A child whose credentials STS has rejected.
+type Replace = Call<Option<Result<Credentials, Error>>>;
+
+impl<T> Call<T> {
+    fn poll(&mut self) -> Option<T> {
+        let mut context = Context::from_waker(Waker::noop());
+        match self.0.as_mut().poll(&mut context) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Polls until nothing changes any more: a call that finds its load lost starts another.
+    async fn result(&mut self) -> Option<T> {
+        for _ in 0..3 {
+            settle().await;
+            if let Some(result) = self.poll() {
+                return Some(result);
+            }
+        }
+        settle().await;
+        None
     }
 }
-
-/// A caller of the cache, polled by hand.
-struct Caller(Polled<Result<Credentials, Error>>);
 
 impl Caller {
     fn of(cache: &CredentialsCache<Loader>) -> Self {
@@ -794,22 +980,6 @@ impl Caller {
                 Lookup::Miss => cache.get_or_load(LoadReason::ON_DEMAND).await,
             }
         }))
-    }
-
-    fn poll(&mut self) -> Option<Result<Credentials, Error>> {
-        poll(&mut self.0)
-    }
-
-    /// Polls until nothing changes any more. A caller that finds its load lost starts another.
-    async fn result(&mut self) -> Option<Result<Credentials, Error>> {
-        for _ in 0..3 {
-            settle().await;
-            if let Some(result) = self.poll() {
-                return Some(result);
-            }
-        }
-        settle().await;
-        None
     }
 
     async fn assert_waits(&mut self) {
@@ -828,17 +998,34 @@ impl Caller {
     }
 }
 
-/// A forced refresh, polled by hand.
-struct Refresh(Polled<Result<(), Error>>);
-
 impl Refresh {
     fn of(cache: &CredentialsCache<Loader>) -> Self {
         let cache = cache.clone();
         Self(Box::pin(async move { cache.refresh().await }))
     }
+}
 
-    fn poll(&mut self) -> Option<Result<(), Error>> {
-        poll(&mut self.0)
+impl Replace {
+    fn of(cache: &CredentialsCache<Loader>, rejected: &'static str) -> Self {
+        Self::with(cache, rejected, LoadReason::ON_DEMAND)
+    }
+
+    fn with(cache: &CredentialsCache<Loader>, rejected: &'static str, reason: LoadReason) -> Self {
+        let cache = cache.clone();
+        Self(Box::pin(
+            async move { cache.replace(rejected, reason).await },
+        ))
+    }
+
+    async fn key(&mut self) -> String {
+        let replaced = self.result().await.expect("it waits");
+        let credentials = replaced.expect("there are others").unwrap();
+        credentials.access_key_id().to_owned()
+    }
+
+    async fn error(&mut self) -> Error {
+        let replaced = self.result().await.expect("it waits");
+        replaced.expect("a load was tried").unwrap_err()
     }
 }
 

@@ -4,6 +4,7 @@ mod clock_steps;
 mod durations;
 mod invalidation;
 mod outages;
+mod rejected_sessions;
 mod timers;
 mod windows;
 

@@ -1,6 +1,7 @@
 //! One load at a time, shared by all who wait; a caller that gives up cancels nothing.
 
 mod cancellation;
+mod hanging_loads;
 mod herds;
 mod limiter;
 mod parents;
