@@ -278,24 +278,30 @@ fn the_late_result_of_an_abandoned_load_is_used_if_the_newer_load_failed() {
 
 #[test]
 fn an_abandoned_load_that_ends_does_not_end_the_newer_one() {
-    let (first, second) = (runtime(), runtime());
-    let (cache, clock) = cache();
-    first.block_on(Caller::of(&cache).assert_waits());
-    clock.advance(ABANDONED_LOAD_TIMEOUT);
-    second.block_on(async {
-        Caller::of(&cache).assert_waits().await;
+    for late_fails in [true, false] {
+        let (first, second) = (runtime(), runtime());
+        let (cache, clock) = cache();
+        first.block_on(Caller::of(&cache).assert_waits());
+        clock.advance(ABANDONED_LOAD_TIMEOUT);
+        second.block_on(Caller::of(&cache).assert_waits());
         assert_eq!(cache.loader().loads(), 2);
-    });
-    cache.loader().fail(0, denied(OWN_HOP - 1));
-    first.block_on(settle());
-    second.block_on(async {
-        Caller::of(&cache).assert_waits().await;
-        assert_eq!(
-            cache.loader().loads(),
-            2,
-            "the newer load is still in flight"
-        );
-    });
+
+        if late_fails {
+            cache.loader().fail(0, denied(OWN_HOP));
+        } else {
+            cache.loader().succeed(0, "late");
+        }
+        first.block_on(settle());
+        second.block_on(async {
+            let mut refresh = Refresh::of(&cache);
+            assert!(refresh.result().await.is_none(), "it waits");
+            assert_eq!(
+                cache.loader().loads(),
+                2,
+                "the newer load is still in flight"
+            );
+        });
+    }
 }
 
 #[tokio::test]
@@ -657,7 +663,6 @@ async fn an_interactive_loader_never_loads_in_the_background() {
     assert!(cache.loader().reason(0).has_waiter);
     cache.loader().succeed(0, "first");
     assert_eq!(first.key().await, "first");
-    settle().await;
     assert_eq!(tasks(), 0, "there is no timer");
 
     clock.advance(ADVISORY);
@@ -699,29 +704,42 @@ async fn a_timer_ends_when_its_loader_has_become_interactive() {
 async fn a_waiter_starts_a_load_that_may_prompt_after_a_background_load_that_may_not() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
-    clock.advance(ADVISORY);
+    // The background load begins just before the last minute, and the waiter joins it in that minute.
+    clock.advance(HOUR - MINUTE - SECOND / 10);
     assert_eq!(served(&cache), "first");
     settle().await;
     assert!(!cache.loader().reason(1).has_waiter);
-    clock.advance_in_steps(MANDATORY - ADVISORY).await;
-    clock.advance_in_steps(MINUTE).await;
+    clock.advance(SECOND / 5);
     let (mut waiter, mut refresh) = (Caller::of(&cache), Refresh::of(&cache));
-    assert!(refresh.poll().is_none());
-    // By its age the load in flight makes nobody wait, but a forced refresh does.
-    assert_eq!(waiter.key().await, "first");
+    waiter.assert_waits().await;
+    assert!(refresh.result().await.is_none(), "it waits");
+    assert_eq!(cache.loader().loads(), 2);
 
     cache.loader().fail(1, interaction_required());
-    settle().await;
-    assert!(refresh.poll().is_none());
-    settle().await;
+    waiter.assert_waits().await;
+    assert!(refresh.result().await.is_none(), "it waits");
     assert_eq!(cache.loader().loads(), 3);
     assert!(cache.loader().reason(2).has_waiter);
-    let mut waiter = Caller::of(&cache);
-    waiter.assert_waits().await;
-    cache.loader().succeed(2, "second");
+    cache.loader().succeed(2, "third");
+    assert_eq!(waiter.key().await, "third");
+    refresh.result().await.expect("it has ended").unwrap();
+}
+
+#[tokio::test]
+async fn a_forced_refresh_may_prompt_after_a_background_load_that_may_not() {
+    let (cache, clock) = cache();
+    load_unserved(&cache, "first").await;
+    clock.advance(ADVISORY);
+    assert_eq!(served(&cache), "first");
     settle().await;
-    assert!(refresh.poll().is_some_and(|result| result.is_ok()));
-    assert_eq!(waiter.key().await, "second");
+    let mut refresh = Refresh::of(&cache);
+    assert!(refresh.result().await.is_none(), "it waits");
+    cache.loader().fail(1, interaction_required());
+    assert!(refresh.result().await.is_none(), "it waits");
+    assert!(cache.loader().reason(2).has_waiter);
+    cache.loader().succeed(2, "third");
+    refresh.result().await.expect("it has ended").unwrap();
+    assert_eq!(served(&cache), "third");
 }
 
 #[tokio::test]
