@@ -20,7 +20,8 @@ const FRESH: Duration = Duration::from_secs(44 * 60);
 const ADVISORY: Duration = Duration::from_secs(53 * 60);
 const MANDATORY: Duration = Duration::from_secs(59 * 60 + 30);
 
-/// How long a caller waits for a load while the cached credentials are valid, and after their expiry.
+/// How long a caller waits for a load while the cached credentials are valid, and when they have expired or
+/// are invalidated.
 const MAX_WAIT_WITH_VALID: Duration = SECOND;
 const MAX_WAIT_WITH_EXPIRED: Duration = Duration::from_secs(5);
 /// How long a failure that no retry cures is cached.
@@ -497,13 +498,17 @@ async fn after_expiry_a_transient_failure_serves_the_cached_credentials_and_a_pe
 
 #[tokio::test]
 async fn with_cached_credentials_callers_wait_by_the_age_of_the_load() {
-    for (age, max_wait) in [
-        (MANDATORY, MAX_WAIT_WITH_VALID),
-        (HOUR + MINUTE, MAX_WAIT_WITH_EXPIRED),
+    for (age, is_invalidated, max_wait) in [
+        (MANDATORY, false, MAX_WAIT_WITH_VALID),
+        (FRESH, true, MAX_WAIT_WITH_EXPIRED),
+        (HOUR + MINUTE, false, MAX_WAIT_WITH_EXPIRED),
     ] {
         let (cache, clock) = cache();
         load_unserved(&cache, "first").await;
         clock.advance(age);
+        if is_invalidated {
+            assert!(cache.invalidate("first"));
+        }
         let mut first = Caller::of(&cache);
         first.assert_waits().await;
         clock.advance(max_wait / 2);
@@ -931,7 +936,7 @@ async fn fail_cold(cache: &CredentialsCache<Loader>, error: Error) {
 /// The access key ID that a caller is served without waiting.
 #[track_caller]
 fn served(cache: &CredentialsCache<Loader>) -> String {
-    match cache.lookup() {
+    match cache.lookup(|session| session.credentials.clone()) {
         Lookup::Ready(result) => result.unwrap().access_key_id().to_owned(),
         Lookup::Miss => panic!("a caller would have to wait"),
     }
@@ -993,7 +998,7 @@ impl Caller {
     fn of(cache: &CredentialsCache<Loader>) -> Self {
         let cache = cache.clone();
         Self(Box::pin(async move {
-            match cache.lookup() {
+            match cache.lookup(|session| session.credentials.clone()) {
                 Lookup::Ready(result) => result,
                 Lookup::Miss => cache.get_or_load(LoadReason::ON_DEMAND).await,
             }
@@ -1157,7 +1162,7 @@ fn denied(hop: usize) -> Error {
 
 /// A transient failure.
 fn unreachable(hop: usize) -> Error {
-    let what = "STS could not be called";
+    let what = "STS could not be called".to_owned();
     error(hop, ErrorKind::NoAnswer { what })
 }
 

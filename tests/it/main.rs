@@ -11,6 +11,7 @@ mod diagnose;
 mod e2e_ministack;
 mod errors;
 mod examples;
+mod leaks;
 mod mfa;
 mod policies;
 mod profile;

@@ -295,7 +295,7 @@ async fn an_expired_assertion_is_requested_once_more_and_a_failed_sign_in_reache
     assert!(
         error
             .to_string()
-            .ends_with("(hop 1 of 1): no SAML assertion"),
+            .ends_with("(hop 1 of 1): no SAML assertion: the browser was closed"),
         "{error}"
     );
     assert_eq!(

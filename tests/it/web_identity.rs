@@ -191,7 +191,7 @@ async fn a_token_file_that_is_unreadable_or_empty_is_named() {
         assert!(
             error
                 .to_string()
-                .ends_with("(hop 1 of 1): no web identity token"),
+                .contains("(hop 1 of 1): no web identity token: "),
             "{error}"
         );
         let cause = std::error::Error::source(&error).unwrap().to_string();

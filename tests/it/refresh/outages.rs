@@ -68,7 +68,7 @@ async fn an_outage_past_expiry_serves_the_last_credentials_until_sts_recovers() 
         aws.clock().advance(SECOND).await;
     }
     let took = aws.clock().elapsed() - back;
-    assert!(took <= 30 * SECOND, "recovered after {took:?}");
+    assert!(took <= MINUTE, "recovered after {took:?}");
     assert!(aws.requests() - down_at <= 4, "and gently");
     assert!(tenant.status().iter().all(|hop| hop.last_error.is_none()));
 }
