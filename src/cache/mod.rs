@@ -783,3 +783,6 @@ pub(crate) async fn catch_unwind<F: Future>(future: F) -> Result<F::Output, Pani
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;
