@@ -229,7 +229,8 @@ async fn in_the_last_minute_a_herd_waits_for_one_refresh_and_is_served_if_that_f
             let renewed = credentials.access_key_id() != first;
             assert_eq!(renewed, fault.is_none() || hangs, "{fault:?}");
         }
-        // The SDK tries a call three times.
+        // The SDK tries a call three times, also after its callers were served.
+        aws.clock().advance(3 * Duration::from_secs(1)).await;
         let attempts = if matches!(fault, Some(Fault::Error { .. })) {
             3
         } else {

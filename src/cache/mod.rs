@@ -28,8 +28,10 @@ use crate::session::{Session, timestamp};
 
 use schedule::{
     ABANDONED_LOAD_TIMEOUT, Cached, Decision, FailedAttempt, HEARTBEAT, Known, Window, decide,
-    may_invalidate, retry_wait, time_between,
+    may_invalidate, retry_wait,
 };
+
+pub(crate) use schedule::time_between;
 
 /// What a cache loads.
 pub(crate) trait Load: Send + Sync + 'static {
@@ -59,6 +61,8 @@ pub(crate) struct LoadReason {
     pub(crate) force: bool,
     /// When the cached credentials expire; `None` where nothing is cached.
     pub(crate) cached_until: Option<SystemTime>,
+    /// Whether the last load failed, after expiry: one attempt is enough, the next load is the retry.
+    pub(crate) is_retry: bool,
 }
 
 impl LoadReason {
@@ -67,6 +71,7 @@ impl LoadReason {
         has_waiter: true,
         force: false,
         cached_until: None,
+        is_retry: false,
     };
     /// They are due, and no caller waits.
     const BACKGROUND: Self = Self {
@@ -161,7 +166,7 @@ impl<L: Load> CredentialsCache<L> {
     /// credentials are returned, if they may still be good.
     pub(crate) async fn get_or_load(&self, reason: LoadReason) -> Result<Credentials, Error> {
         loop {
-            let (load, max_wait) = match self.join_or_start(reason) {
+            let (load, max_wait) = match self.join_or_start(reason, reason.force) {
                 Admission::Served(result) => return self.serve(result),
                 Admission::Joined { load, max_wait } => (load, max_wait),
             };
@@ -208,7 +213,8 @@ impl<L: Load> CredentialsCache<L> {
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
         loop {
             // A forced load always joins or starts one.
-            let Admission::Joined { load, .. } = self.join_or_start(LoadReason::FORCED) else {
+            let Admission::Joined { load, .. } = self.join_or_start(LoadReason::FORCED, true)
+            else {
                 continue;
             };
             match self.await_load(load).await {
@@ -234,24 +240,75 @@ impl<L: Load> CredentialsCache<L> {
         Some(state.entry.as_ref()?.session.credentials.clone())
     }
 
-    /// Marks credentials that STS has rejected; the next caller who needs some waits for others, and they
-    /// are served until those are there. Returns whether they may be to blame: not those that are new.
+    /// Waits for credentials other than these, which STS has rejected: a load that is in flight, or one that
+    /// is started now, however many ask. `None` where they are too new to be blamed.
+    pub(crate) async fn replace(
+        &self,
+        access_key_id: &str,
+        reason: LoadReason,
+    ) -> Option<Result<Credentials, Error>> {
+        if !self.invalidate(access_key_id) {
+            return None;
+        }
+        loop {
+            let now = self.0.time.now();
+            let state = self.0.read();
+            match &state.entry {
+                Some(entry) if entry.session.access_key_id() != access_key_id => {
+                    let credentials = entry.session.credentials.clone();
+                    return Some(self.serve(Ok(credentials)));
+                }
+                _ => {}
+            }
+            if let Some(failure) = &state.failure
+                && failure.attempt.is_resting(now)
+            {
+                return Some(Err(failure.error.clone()));
+            }
+            if !reason.has_waiter && self.0.loader.is_interactive() {
+                return Some(Err(self.0.loader.error(ErrorKind::InteractionRequired)));
+            }
+            drop(state);
+            let Admission::Joined { load, .. } = self.join_or_start(reason.unforced(), true) else {
+                continue;
+            };
+            match self.await_load(load).await {
+                LoadResult::Done(Err(error))
+                    if !reason.has_waiter || !error.is_interaction_required() =>
+                {
+                    return Some(Err(error));
+                }
+                LoadResult::NoRuntime => {
+                    return Some(Err(self.0.loader.error(ErrorKind::NoRuntime)));
+                }
+                LoadResult::Done(_) | LoadResult::Lost => {}
+            }
+        }
+    }
+
+    /// Marks credentials that STS has rejected; they are served until others are there. Returns whether they
+    /// may be to blame: not those that are new.
     pub(crate) fn invalidate(&self, access_key_id: &str) -> bool {
         let now = self.0.time.now();
         let mut state = self.0.write();
-        let state = &mut *state;
-        match &mut state.entry {
-            Some(entry) if entry.session.access_key_id() == access_key_id => {
-                if !may_invalidate(entry.loaded_at, now) && !entry.session.from_store {
-                    return false;
-                }
-                entry.is_invalidated = true;
-                state.failure = None;
-                true
-            }
+        let is_rejected = |entry: &Entry| entry.session.access_key_id() == access_key_id;
+        let Some(entry) = state.entry.as_ref().filter(|entry| is_rejected(entry)) else {
             // They were replaced already.
-            _ => true,
+            return true;
+        };
+        if !may_invalidate(entry.loaded_at, now) && !entry.session.from_store {
+            return false;
         }
+        // They stay invalidated until a load succeeds: further complaints change nothing, and the wait after
+        // a load that failed goes on.
+        if !entry.is_invalidated {
+            let state = &mut *state;
+            state.failure = None;
+            if let Some(entry) = &mut state.entry {
+                entry.is_invalidated = true;
+            }
+        }
+        true
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -259,7 +316,7 @@ impl<L: Load> CredentialsCache<L> {
         let state = self.0.read();
         Snapshot {
             session: state.entry.as_ref().map(|entry| entry.session.clone()),
-            next_refresh: state.due(),
+            next_refresh: state.due(now),
             is_expired: state
                 .entry
                 .as_ref()
@@ -268,14 +325,15 @@ impl<L: Load> CredentialsCache<L> {
         }
     }
 
-    /// Joins the load in flight, or starts one; unless, seen under the lock, none is needed any more.
-    fn join_or_start(&self, reason: LoadReason) -> Admission {
+    /// Joins the load in flight, or starts one; unless, seen under the lock, none is needed any more and none
+    /// must be made.
+    fn join_or_start(&self, reason: LoadReason, must_load: bool) -> Admission {
         let now = self.0.time.now();
         let mut state = self.0.write();
         let mut max_wait = None;
         let in_flight = state.load_in_flight(now).is_some();
         // A load in the background joins another, however long that takes: it has no caller to serve.
-        if !reason.force && (reason.has_waiter || !in_flight) {
+        if !must_load && (reason.has_waiter || !in_flight) {
             match (self.0.decide(&state, now), &state.entry, &state.failure) {
                 (Decision::Fail, _, Some(failure)) => {
                     return Admission::Served(Err(failure.error.clone()));
@@ -306,15 +364,17 @@ impl<L: Load> CredentialsCache<L> {
             result,
         };
         state.in_flight = Some(load.clone());
+        let cached_until = state.entry.as_ref().map(|entry| entry.window.expiry);
         let reason = LoadReason {
-            cached_until: state.entry.as_ref().map(|entry| entry.window.expiry),
+            cached_until,
+            is_retry: state.failure.is_some() && cached_until.is_some_and(|until| now >= until),
             ..reason
         };
         let inner = self.0.clone();
         let task = Box::pin(async move {
             let loaded = inner.load(reason, &alive_at).await;
-            let result = inner.complete(id, loaded);
-            sender.send_replace(Some(result));
+            let outcome = inner.complete(id, loaded);
+            sender.send_replace(Some(outcome));
         });
         let load = LoadFuture::Started { task, load };
         Admission::Joined { load, max_wait }
@@ -338,7 +398,8 @@ impl<L: Load> CredentialsCache<L> {
             // The runtime that drives the load may stop: look again whether it does.
             let timeout = self.0.sleep.sleep(ABANDONED_LOAD_TIMEOUT);
             match Timeout::new(result, timeout).await {
-                Ok(Some(result)) => return LoadResult::Done(result),
+                Ok(Some(Some(result))) => return LoadResult::Done(result),
+                Ok(Some(None)) => return LoadResult::Lost,
                 // This caller's own runtime is shutting down.
                 Ok(None) if is_own => return LoadResult::NoRuntime,
                 Ok(None) => return LoadResult::Lost,
@@ -371,7 +432,7 @@ impl<L: Load> CredentialsCache<L> {
         if let Admission::Joined {
             load: LoadFuture::Started { task, .. },
             ..
-        } = self.join_or_start(LoadReason::BACKGROUND)
+        } = self.join_or_start(LoadReason::BACKGROUND, false)
         {
             runtime.spawn(task);
         }
@@ -379,7 +440,7 @@ impl<L: Load> CredentialsCache<L> {
 
     /// Refreshes for the timer. Returns whether the timer has nothing more to do.
     async fn refresh_for_timer(&self) -> bool {
-        match self.join_or_start(LoadReason::BACKGROUND) {
+        match self.join_or_start(LoadReason::BACKGROUND, false) {
             Admission::Served(_) => false,
             Admission::Joined { load, .. } => match self.await_load(load).await {
                 LoadResult::Done(Ok(())) | LoadResult::NoRuntime => true,
@@ -441,20 +502,21 @@ enum LoadResult {
     NoRuntime,
 }
 
+/// What came of a load; `None` where it failed after its process or its runtime had stood still, which says
+/// nothing about now: its waiters start another.
+type Outcome = Option<Result<(), Error>>;
+
 impl<L: Load> Inner<L> {
     fn decide(&self, state: &State, now: SystemTime) -> Decision {
         let known = Known {
-            cached: state.entry.as_ref().map(|entry| Cached {
-                window: entry.window,
-                is_invalidated: entry.is_invalidated,
-            }),
+            cached: state.entry.as_ref().map(Entry::known),
             failure: state.failure.as_ref().map(|failure| failure.attempt),
             load_age: state
                 .load_in_flight(now)
                 .map(|load| time_between(now, load.started_at)),
             // Costs a look at the parents, and makes no difference to fresh credentials.
             is_interactive: state.entry.as_ref().is_some_and(|entry| {
-                (entry.is_invalidated || now >= entry.window.advisory)
+                (entry.is_invalidated || now >= entry.known().due(now))
                     && self.loader.is_interactive()
             }),
         };
@@ -466,23 +528,36 @@ impl<L: Load> Inner<L> {
         &self,
         reason: LoadReason,
         alive_at: &Mutex<SystemTime>,
-    ) -> Result<Session, Error> {
+    ) -> Option<Result<Session, Error>> {
         let mut load = pin!(catch_unwind(self.loader.load(reason)));
+        let mut was_frozen = false;
         loop {
-            match Timeout::new(load.as_mut(), self.sleep.sleep(HEARTBEAT)).await {
-                Ok(Ok(loaded)) => return loaded,
-                Ok(Err(Panicked)) => return Err(self.loader.error(ErrorKind::Panicked)),
-                Err(_) => {
-                    *alive_at.lock().unwrap_or_else(PoisonError::into_inner) = self.time.now();
-                    tokio::task::yield_now().await;
+            let loaded = Timeout::new(load.as_mut(), self.sleep.sleep(HEARTBEAT)).await;
+            let now = self.time.now();
+            let last = {
+                let mut alive_at = alive_at.lock().unwrap_or_else(PoisonError::into_inner);
+                std::mem::replace(&mut *alive_at, now)
+            };
+            was_frozen |= time_between(now, last) >= ABANDONED_LOAD_TIMEOUT;
+            match loaded {
+                Ok(Ok(Err(_))) if was_frozen => return None,
+                Ok(Ok(loaded)) => return Some(loaded),
+                Ok(Err(Panicked)) => {
+                    return Some(Err(self.loader.error(ErrorKind::Panicked)));
                 }
+                // A sleep that returns at once must not keep the thread.
+                Err(_) => tokio::task::yield_now().await,
             }
         }
     }
 
     /// Puts a load's result where callers find it.
-    fn complete(&self, id: u64, loaded: Result<Session, Error>) -> Result<(), Error> {
+    fn complete(&self, id: u64, loaded: Option<Result<Session, Error>>) -> Outcome {
         let now = self.time.now();
+        let Some(loaded) = loaded else {
+            self.write().in_flight.take_if(|load| load.id == id);
+            return None;
+        };
         let loaded = loaded.and_then(|session| {
             if session.expiry > now {
                 return Ok(session);
@@ -493,9 +568,9 @@ impl<L: Load> Inner<L> {
         let mut state = self.write();
         state.in_flight.take_if(|load| load.id == id);
         if id < state.latest_success {
-            return loaded.map(drop);
+            return Some(loaded.map(drop));
         }
-        match loaded {
+        Some(match loaded {
             Ok(session) => {
                 state.latest_success = id;
                 state.entry = Some(Entry {
@@ -511,11 +586,14 @@ impl<L: Load> Inner<L> {
             // Nothing was tried; a caller that waits will.
             Err(error) if error.is_interaction_required() => Err(error),
             Err(error) => {
-                let window = state.entry.as_ref().map(|entry| entry.window);
-                let wait = match window {
+                let cached = state.entry.as_ref().map(Entry::known);
+                let wait = match &cached {
                     // The parent hop caches its own failures; don't cache them again here.
                     None if !self.loader.is_own(&error) => Duration::ZERO,
-                    _ => retry_wait(window.as_ref(), error.is_transient(), now, fastrand::f64()),
+                    cached => {
+                        let jitter = fastrand::f64();
+                        retry_wait(cached.as_ref(), error.is_transient(), now, jitter)
+                    }
                 };
                 state.failure = Some(Failure {
                     error: error.clone(),
@@ -526,10 +604,10 @@ impl<L: Load> Inner<L> {
                     },
                 });
                 drop(state);
-                log_failure(&error, window, now, wait);
+                log_failure(&error, cached.map(|cached| cached.window), now, wait);
                 Err(error)
             }
-        }
+        })
     }
 
     /// Time until the next refresh; `None` once expired, when callers trigger it.
@@ -539,7 +617,7 @@ impl<L: Load> Inner<L> {
         if now >= state.entry.as_ref()?.window.expiry {
             return None;
         }
-        Some(state.due()?.duration_since(now).unwrap_or_default())
+        Some(state.due(now)?.duration_since(now).unwrap_or_default())
     }
 
     fn read(&self) -> Guard<Arc<State>> {
@@ -600,13 +678,11 @@ impl State {
     }
 
     /// When the cached credentials are to be refreshed.
-    fn due(&self) -> Option<SystemTime> {
-        let advisory = self.entry.as_ref()?.window.advisory;
-        let retry_at = self
-            .failure
-            .as_ref()
-            .map(|failure| failure.attempt.retry_at);
-        Some(retry_at.map_or(advisory, |at| at.max(advisory)))
+    fn due(&self, now: SystemTime) -> Option<SystemTime> {
+        let due = self.entry.as_ref()?.known().due(now);
+        let failure = self.failure.as_ref().map(|failure| failure.attempt);
+        let resting = failure.filter(|failure| failure.is_resting(now));
+        Some(resting.map_or(due, |failure| failure.retry_at.max(due)))
     }
 }
 
@@ -624,6 +700,14 @@ struct Entry {
 }
 
 impl Entry {
+    fn known(&self) -> Cached {
+        Cached {
+            window: self.window,
+            loaded_at: self.loaded_at,
+            is_invalidated: self.is_invalidated,
+        }
+    }
+
     fn has_timer(&self) -> bool {
         // A timer that was dropped with its runtime counts as finished.
         self.timer
@@ -653,7 +737,7 @@ struct InFlight {
     started_at: SystemTime,
     /// When its runtime last drove it.
     alive_at: Arc<Mutex<SystemTime>>,
-    result: watch::Receiver<Option<Result<(), Error>>>,
+    result: watch::Receiver<Option<Outcome>>,
 }
 
 impl InFlight {

@@ -27,14 +27,24 @@ const COLD_RETRY: Duration = Duration::from_secs(1);
 /// How long a failure that a retry cannot cure answers later calls.
 const NEGATIVE_CACHE_TTL: Duration = Duration::from_secs(5);
 
-/// How long callers wait for a load while credentials are cached, counted from its beginning.
-const MAX_WAIT_WITH_CACHED: Duration = Duration::from_secs(5);
+/// The wait after expiry grows with the time since then, up to this: a thousand expired chains in a long
+/// outage are some twenty calls a second.
+const LONGEST_RETRY_AFTER_EXPIRY: Duration = minutes(1);
+
+/// How long callers wait for a load while credentials are cached, valid or expired, counted from the load's
+/// beginning, whoever has waited for it before.
+const MAX_WAIT_WITH_VALID: Duration = Duration::from_secs(1);
+const MAX_WAIT_WITH_EXPIRED: Duration = Duration::from_secs(5);
 
 /// How often a load shows that its runtime drives it, and after what time without such a sign it counts as
 /// abandoned. Every part of a load has a timeout of its own, except what asks a person, so a load whose
 /// runtime drives it ends.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
 pub(super) const ABANDONED_LOAD_TIMEOUT: Duration = minutes(1);
+
+/// How far back the clock may be set before credentials count as due: their expiry is by a clock that was
+/// wrong.
+const CLOCK_TOLERANCE: Duration = minutes(1);
 
 /// Credentials newer than this are not invalidated: a fresh session would be rejected, too.
 const MIN_AGE_TO_INVALIDATE: Duration = minutes(1);
@@ -84,8 +94,19 @@ pub(super) struct Known {
 #[derive(Clone, Copy)]
 pub(super) struct Cached {
     pub(super) window: Window,
+    pub(super) loaded_at: SystemTime,
     /// STS has rejected the credentials.
     pub(super) is_invalidated: bool,
+}
+
+impl Cached {
+    /// When these credentials are to be refreshed, leaving failures aside.
+    pub(super) fn due(&self, now: SystemTime) -> SystemTime {
+        if self.loaded_at > now + CLOCK_TOLERANCE {
+            return now;
+        }
+        self.window.advisory
+    }
 }
 
 /// A failed load, and how long it answers for later ones.
@@ -118,16 +139,13 @@ pub(super) enum Decision {
 
 pub(super) fn decide(known: Known, now: SystemTime) -> Decision {
     let resting = known.failure.filter(|failure| failure.is_resting(now));
-    let Some(Cached {
-        window,
-        is_invalidated,
-    }) = known.cached
-    else {
+    let Some(cached) = known.cached else {
         return match resting {
             Some(_) => Decision::Fail,
             None => Decision::Wait(None),
         };
     };
+    let window = cached.window;
     let is_expired = now >= window.expiry;
     if let Some(failure) = resting {
         // After expiry the service decides on the cached credentials, unless STS itself has said no.
@@ -137,11 +155,11 @@ pub(super) fn decide(known: Known, now: SystemTime) -> Decision {
             Decision::Serve
         };
     }
-    if is_invalidated || is_expired || (known.is_interactive && now >= window.mandatory) {
+    if cached.is_invalidated || is_expired || (known.is_interactive && now >= window.mandatory) {
         return wait(known, is_expired);
     }
     // A person is not asked in the background.
-    if now < window.advisory || known.is_interactive {
+    if now < cached.due(now) || known.is_interactive {
         return Decision::Serve;
     }
     // After a refresh that failed, waiting for the next is likely in vain.
@@ -158,7 +176,12 @@ fn wait(known: Known, is_expired: bool) -> Decision {
         // A person's answer takes as long as it takes.
         return Decision::Wait(None);
     }
-    match MAX_WAIT_WITH_CACHED.checked_sub(known.load_age.unwrap_or_default()) {
+    let max_wait = if is_expired {
+        MAX_WAIT_WITH_EXPIRED
+    } else {
+        MAX_WAIT_WITH_VALID
+    };
+    match max_wait.checked_sub(known.load_age.unwrap_or_default()) {
         Some(left) if !left.is_zero() => Decision::Wait(Some(left)),
         _ => Decision::Serve,
     }
@@ -167,14 +190,21 @@ fn wait(known: Known, is_expired: bool) -> Decision {
 /// How long after a failed load the next is due; `cached` where credentials are. A `jitter` in 0..1 spreads
 /// retries over the last fifth of the wait.
 pub(super) fn retry_wait(
-    cached: Option<&Window>,
+    cached: Option<&Cached>,
     is_transient: bool,
     now: SystemTime,
     jitter: f64,
 ) -> Duration {
-    let left = cached.and_then(|window| window.expiry.duration_since(now).ok());
-    let wait = match left {
-        Some(left) => {
+    let Some(cached) = cached else {
+        let wait = if is_transient {
+            COLD_RETRY
+        } else {
+            NEGATIVE_CACHE_TTL
+        };
+        return wait.mul_f64(1.0 - jitter / 5.0);
+    };
+    let wait = match cached.window.expiry.duration_since(now) {
+        Ok(left) if !cached.is_invalidated => {
             let wait = (left / 4).clamp(SHORTEST_RETRY, LONGEST_RETRY);
             match left.checked_sub(LAST_RETRY) {
                 // STS may have come back by then.
@@ -182,9 +212,12 @@ pub(super) fn retry_wait(
                 _ => wait,
             }
         }
-        None if !is_transient => NEGATIVE_CACHE_TTL,
-        None if cached.is_some() => SHORTEST_RETRY,
-        None => COLD_RETRY,
+        _ if !is_transient => NEGATIVE_CACHE_TTL,
+        Ok(_) => SHORTEST_RETRY,
+        Err(_) => {
+            let expired_for = time_between(now, cached.window.expiry);
+            (expired_for / 2).clamp(SHORTEST_RETRY, LONGEST_RETRY_AFTER_EXPIRY)
+        }
     };
     wait.mul_f64(1.0 - jitter / 5.0)
 }
@@ -196,7 +229,7 @@ pub(super) fn may_invalidate(loaded_at: SystemTime, now: SystemTime) -> bool {
 }
 
 /// The time between two moments, in whichever order: a clock may be set back.
-pub(super) fn time_between(a: SystemTime, b: SystemTime) -> Duration {
+pub(crate) fn time_between(a: SystemTime, b: SystemTime) -> Duration {
     a.duration_since(b)
         .or_else(|_| b.duration_since(a))
         .unwrap_or_default()
@@ -221,18 +254,24 @@ mod tests {
         })
     }
 
+    fn cached(window: Window) -> Cached {
+        Cached {
+            window,
+            loaded_at: at(0),
+            is_invalidated: false,
+        }
+    }
+
     fn known(window: Option<Window>, failure: Option<FailedAttempt>) -> Known {
         Known {
-            cached: window.map(|window| Cached {
-                window,
-                is_invalidated: false,
-            }),
+            cached: window.map(cached),
             failure,
             ..Known::default()
         }
     }
 
-    const WAIT: Decision = Decision::Wait(Some(MAX_WAIT_WITH_CACHED));
+    const WAIT: Decision = Decision::Wait(Some(MAX_WAIT_WITH_VALID));
+    const WAIT_LONGER: Decision = Decision::Wait(Some(MAX_WAIT_WITH_EXPIRED));
     const WAIT_FOR_THE_RESULT: Decision = Decision::Wait(None);
 
     #[test]
@@ -265,11 +304,11 @@ mod tests {
             (window, failure(down, 3530, 3545), 3545, ServeAndRefresh),
             (window, failure(denied, 3530, 3545), 3545, ServeAndRefresh),
             // Expired.
-            (window, None, 3600, WAIT),
+            (window, None, 3600, WAIT_LONGER),
             (window, failure(down, 3600, 3610), 3609, Serve),
-            (window, failure(down, 3600, 3610), 3610, WAIT),
+            (window, failure(down, 3600, 3610), 3610, WAIT_LONGER),
             (window, failure(denied, 3600, 3605), 3604, Fail),
-            (window, failure(denied, 3600, 3605), 3605, WAIT),
+            (window, failure(denied, 3600, 3605), 3605, WAIT_LONGER),
             // The clock was set back past the failure.
             (window, failure(down, 3590, 3605), 2800, ServeAndRefresh),
             (None, failure(denied, 3590, 3605), 2800, WAIT_FOR_THE_RESULT),
@@ -305,20 +344,22 @@ mod tests {
 
     #[test]
     fn callers_wait_for_a_load_by_its_age_and_then_go_on_with_what_is_cached() {
-        let window = Window::new(at(0), at(3600), 0.0);
-        for (cached, now) in [(Some(window), 3599), (Some(window), 3700)] {
-            for (age, expected) in [
-                (0, WAIT),
-                (2, Decision::Wait(Some(3 * SECOND))),
-                (5, Decision::Serve),
-                (3600, Decision::Serve),
-            ] {
-                let known = Known {
-                    load_age: Some(age * SECOND),
-                    ..known(cached, None)
-                };
-                assert_eq!(decide(known, at(now)), expected, "age {age}, at {now}");
-            }
+        let window = Some(Window::new(at(0), at(3600), 0.0));
+        let cases = [
+            (3599, 0, WAIT),
+            (3599, 400, Decision::Wait(Some(Duration::from_millis(600)))),
+            (3599, 1000, Decision::Serve),
+            (3700, 0, WAIT_LONGER),
+            (3700, 2000, Decision::Wait(Some(3 * SECOND))),
+            (3700, 5000, Decision::Serve),
+            (3700, 3_600_000, Decision::Serve),
+        ];
+        for (now, age, expected) in cases {
+            let known = Known {
+                load_age: Some(Duration::from_millis(age)),
+                ..known(window, None)
+            };
+            assert_eq!(decide(known, at(now)), expected, "age {age} ms, at {now}");
         }
         let cold = Known {
             load_age: Some(3600 * SECOND),
@@ -331,8 +372,8 @@ mod tests {
     fn invalidated_credentials_are_loaded_anew_and_served_while_that_fails() {
         let of = |failure: Option<FailedAttempt>| {
             let cached = Cached {
-                window: Window::new(at(0), at(3600), 0.0),
                 is_invalidated: true,
+                ..cached(Window::new(at(0), at(3600), 0.0))
             };
             let known = Known {
                 cached: Some(cached),
@@ -376,8 +417,8 @@ mod tests {
 
     #[test]
     fn the_wait_after_a_failure_shrinks_as_expiry_nears() {
-        let window = Window::new(at(0), at(3600), 0.0);
-        let wait = |left: u64, jitter| retry_wait(Some(&window), true, at(3600 - left), jitter);
+        let cached = cached(Window::new(at(0), at(3600), 0.0));
+        let wait = |left: u64, jitter| retry_wait(Some(&cached), true, at(3600 - left), jitter);
         for (left, seconds) in [
             (3600, 300),
             (900, 225),
@@ -394,16 +435,45 @@ mod tests {
             assert_eq!(wait(left, 0.0), seconds * SECOND, "{left} s left");
         }
         assert_eq!(wait(100, 1.0), 20 * SECOND);
-        let expired = at(4000);
+        let after = |seconds: u64, is_transient| {
+            retry_wait(Some(&cached), is_transient, at(3600 + seconds), 0.0)
+        };
+        for (expired_for, seconds) in [(0, 10), (20, 10), (60, 30), (120, 60), (86_400, 60)] {
+            assert_eq!(after(expired_for, true), seconds * SECOND, "{expired_for}");
+        }
+        assert_eq!(after(400, false), NEGATIVE_CACHE_TTL);
+        let invalidated = Cached {
+            is_invalidated: true,
+            ..cached
+        };
         assert_eq!(
-            retry_wait(Some(&window), true, expired, 0.0),
+            retry_wait(Some(&invalidated), true, at(10), 0.0),
             SHORTEST_RETRY
         );
         assert_eq!(
-            retry_wait(Some(&window), false, expired, 0.0),
+            retry_wait(Some(&invalidated), false, at(10), 0.0),
             NEGATIVE_CACHE_TTL
         );
-        assert_eq!(retry_wait(None, false, expired, 0.0), NEGATIVE_CACHE_TTL);
-        assert_eq!(retry_wait(None, true, expired, 0.0), COLD_RETRY);
+        assert_eq!(retry_wait(None, false, at(0), 0.0), NEGATIVE_CACHE_TTL);
+        assert_eq!(retry_wait(None, true, at(0), 0.0), COLD_RETRY);
+    }
+
+    #[test]
+    fn credentials_loaded_in_the_future_are_due() {
+        let window = Window::new(at(10_000), at(13_600), 0.0);
+        let known = Known {
+            cached: Some(Cached {
+                loaded_at: at(10_000),
+                ..cached(window)
+            }),
+            ..Known::default()
+        };
+        assert_eq!(decide(known, at(10_000)), Decision::Serve);
+        assert_eq!(
+            decide(known, at(10_000 - 59)),
+            Decision::Serve,
+            "clocks are adjusted"
+        );
+        assert_eq!(decide(known, at(10_000 - 61)), Decision::ServeAndRefresh);
     }
 }

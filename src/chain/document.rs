@@ -5,7 +5,6 @@ use std::fmt;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::policies::is_pattern;
 use crate::arn::{Arn, is_account_id};
 use crate::error::{Error, Operation, Violation};
 use crate::json::escape_non_ascii;
@@ -233,4 +232,9 @@ impl Serialize for OneOrMore<'_> {
             more => more.serialize(serializer),
         }
     }
+}
+
+/// Whether a policy would not take this literally: wildcards, and variables.
+pub(super) fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?', '$'])
 }

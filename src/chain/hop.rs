@@ -1,9 +1,9 @@
 //! [`Hop`]: one node of a chain. Where its credentials come from, and how they are loaded.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_smithy_async::rt::sleep::AsyncSleep;
@@ -11,7 +11,7 @@ use aws_types::region::Region;
 
 use super::base::{Base, SOURCE_TIMEOUT};
 use super::store::SessionStore;
-use crate::cache::{CredentialsCache, Load, LoadReason, Lookup};
+use crate::cache::{CredentialsCache, Load, LoadReason, Lookup, time_between};
 use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning, Operation};
 use crate::mfa::{CodeUse, Mfa};
 use crate::request::limits::{
@@ -22,6 +22,7 @@ use crate::request::{
     SamlAssertion, WebIdentityToken,
 };
 use crate::session::{Session, timestamp};
+use crate::sts::Attempt;
 
 /// How long source credentials without an expiry are cached before their source is asked again: as long as
 /// the SDK's own cache keeps such.
@@ -30,6 +31,9 @@ const SOURCE_TTL: Duration = Duration::from_secs(15 * 60);
 /// Source credentials that have less left, or nothing, are cached for this long: some sources renew theirs
 /// only at expiry, and others give what they have while they cannot.
 const SOURCE_MIN_TTL: Duration = Duration::from_secs(10);
+
+/// How long STS is not asked again with a key that it has rejected as expired or unknown.
+const REJECTED_KEY_TTL: Duration = Duration::from_secs(2 * 60);
 
 /// How often a token is tried whose issuer STS cannot ask for its keys, and the first wait between.
 const TOKEN_ATTEMPTS: u32 = 3;
@@ -46,8 +50,17 @@ pub(crate) struct Hop {
     store: Option<Arc<dyn SessionStore>>,
     /// STS has said that the source's credentials are those of a role, so that one hour is the most.
     is_limited_to_one_hour: AtomicBool,
-    /// STS rejects even a new session of the parent's here.
-    parent_session_ruled_out: AtomicBool,
+    /// STS's last rejection of the parent's session.
+    rejection: Mutex<Option<Rejection>>,
+}
+
+/// STS has rejected a key of the parent's as expired or unknown.
+struct Rejection {
+    access_key_id: Box<str>,
+    at: SystemTime,
+    error: Error,
+    /// Whether the session was new, and so is not at fault.
+    is_of_new_session: bool,
 }
 
 /// Where a hop's credentials come from.
@@ -144,7 +157,7 @@ impl Hop {
             number,
             store,
             is_limited_to_one_hour: AtomicBool::new(false),
-            parent_session_ruled_out: AtomicBool::new(false),
+            rejection: Mutex::default(),
         }
     }
 
@@ -331,6 +344,10 @@ impl Hop {
     /// Fetches credentials from the source or from STS.
     async fn fetch(&self, reason: LoadReason) -> Result<Session, Error> {
         let summary = self.summary();
+        let attempt = Attempt {
+            is_only: reason.is_retry,
+            ..Attempt::default()
+        };
         let session = match &self.target {
             Target::Source => return self.load_source().await,
             Target::SessionToken(request) => {
@@ -344,7 +361,7 @@ impl Hop {
                     let token = self.base.with_source_timeout(token.get()).await;
                     let token = self.timely_token(token)?;
                     let sts = &self.base.sts;
-                    sts.assume_role_with_web_identity(request, &summary, &token)
+                    sts.assume_role_with_web_identity(request, &summary, attempt, &token)
                         .await
                 })
                 .await?
@@ -362,7 +379,7 @@ impl Hop {
                     };
                     let assertion = self.timely_token(assertion)?;
                     let sts = &self.base.sts;
-                    sts.assume_role_with_saml(request, &summary, provider_arn, &assertion)
+                    sts.assume_role_with_saml(request, &summary, attempt, provider_arn, &assertion)
                         .await
                 })
                 .await?
@@ -414,14 +431,17 @@ impl Hop {
         }
         let (sts, signer) = (&self.base.sts, &signer);
         self.with_code(reason, |code| async move {
-            sts.get_session_token(request, summary, code.as_deref(), signer)
+            let attempt = Attempt {
+                mfa_code: code.as_deref(),
+                is_only: reason.is_retry,
+            };
+            sts.get_session_token(request, summary, attempt, signer)
                 .await
         })
         .await
     }
 
-    /// Assumes the role: with its MFA code and, where STS says that the parent's session is dead, once more
-    /// with a new one.
+    /// Assumes the role; where STS says that the parent's session is dead, once more with a new one.
     async fn assume_role(
         &self,
         caller: &Caller,
@@ -430,37 +450,78 @@ impl Hop {
         reason: LoadReason,
     ) -> Result<Session, Error> {
         let signer = self.signer(caller, reason).await?;
-        let is_dead_caller = |result: &Result<Session, Error>| {
-            let meaning = result.as_ref().err().and_then(Error::meaning);
-            matches!(meaning, Some(Meaning::DeadCaller { .. }))
+        let Caller::Hop(parent) = caller else {
+            return self
+                .call_assume_role(request, summary, &signer, reason)
+                .await;
         };
-        let mut result = self
-            .call_assume_role(request, summary, &signer, reason)
-            .await;
-        if let Caller::Hop(parent) = caller
-            && is_dead_caller(&result)
-            && !self.parent_session_ruled_out.load(Ordering::Relaxed)
-            // It may have died early: its role was deleted and created again, say.
-            && parent.invalidate(signer.access_key_id())
-        {
-            let renewed = self.signer(caller, reason).await?;
-            // STS is not asked twice with the same rejected key.
-            if renewed.access_key_id() != signer.access_key_id() {
-                result = self
-                    .call_assume_role(request, summary, &renewed, reason)
-                    .await;
-                // If a new session does no better, the session is not at fault: the parent's other
-                // children need it.
-                let no_better = is_dead_caller(&result);
-                self.parent_session_ruled_out
-                    .store(no_better, Ordering::Relaxed);
-            }
+        let key = signer.access_key_id();
+        let is_ruled_out = self
+            .rejection()
+            .as_ref()
+            .is_some_and(|last| last.is_of_new_session);
+        // STS is not asked again with a key that it has just rejected.
+        let error = match self.rejection_of(key) {
+            Some(error) => error,
+            None => match self
+                .call_assume_role(request, summary, &signer, reason)
+                .await
+            {
+                Err(error) if is_dead_caller(&error) => {
+                    self.reject(key, &error, is_ruled_out);
+                    error
+                }
+                result => {
+                    *self.rejection() = None;
+                    return result;
+                }
+            },
+        };
+        if is_ruled_out {
+            return Err(error);
         }
-        if result.is_ok() {
-            self.parent_session_ruled_out
-                .store(false, Ordering::Relaxed);
+        // The session may have died early: its role was deleted and created again, say.
+        let Some(renewed) = parent.replace(key, reason).await else {
+            return Err(error);
+        };
+        let renewed = renewed?;
+        let result = self
+            .call_assume_role(request, summary, &renewed, reason)
+            .await;
+        match &result {
+            // If a new session does no better, the session is not at fault: the parent's other children
+            // need it.
+            Err(error) if is_dead_caller(error) => {
+                self.reject(renewed.access_key_id(), error, true)
+            }
+            _ => *self.rejection() = None,
         }
         result
+    }
+
+    /// The error of STS's recent rejection of this key.
+    fn rejection_of(&self, access_key_id: &str) -> Option<Error> {
+        let now = self.base.time.now();
+        let rejection = self.rejection();
+        let rejection = rejection.as_ref()?;
+        let is_recent = time_between(now, rejection.at) < REJECTED_KEY_TTL;
+        let is_same = *rejection.access_key_id == *access_key_id;
+        (is_recent && is_same).then(|| rejection.error.clone())
+    }
+
+    fn reject(&self, access_key_id: &str, error: &Error, is_of_new_session: bool) {
+        *self.rejection() = Some(Rejection {
+            access_key_id: access_key_id.into(),
+            at: self.base.time.now(),
+            error: error.clone(),
+            is_of_new_session,
+        });
+    }
+
+    fn rejection(&self) -> MutexGuard<'_, Option<Rejection>> {
+        self.rejection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One AssumeRole with these credentials: with an MFA code where there is a device, and for an hour
@@ -473,7 +534,11 @@ impl Hop {
         reason: LoadReason,
     ) -> Result<Session, Error> {
         self.with_code(reason, |code| async move {
-            self.assume_role_within_limit(request, summary, code.as_deref(), signer)
+            let attempt = Attempt {
+                mfa_code: code.as_deref(),
+                is_only: reason.is_retry,
+            };
+            self.assume_role_within_limit(request, summary, attempt, signer)
                 .await
         })
         .await
@@ -484,7 +549,7 @@ impl Hop {
         &self,
         request: &AssumeRoleRequest,
         summary: &RequestSummary<'_>,
-        code: Option<&str>,
+        attempt: Attempt<'_>,
         signer: &Credentials,
     ) -> Result<Session, Error> {
         let one_hour = i32::try_from(CHAINED_LIMIT.as_secs()).ok();
@@ -495,7 +560,7 @@ impl Hop {
         let duration = if is_limited { one_hour } else { requested };
         let sts = &self.base.sts;
         let result = sts
-            .assume_role(request, summary, duration, code, signer)
+            .assume_role(request, summary, duration, attempt, signer)
             .await;
         let is_limit = |error: &Error| error.meaning() == Some(Meaning::RoleChainingLimit);
         if !may_exceed || is_limited || !result.as_ref().is_err_and(is_limit) {
@@ -509,11 +574,11 @@ impl Hop {
             "the source credentials are those of a role, so sessions last one hour (role chaining), not \
              as long as requested"
         );
-        if code.is_some() {
+        if attempt.mfa_code.is_some() {
             // A code is good once: the next load asks for an hour.
             return result;
         }
-        sts.assume_role(request, summary, one_hour, None, signer)
+        sts.assume_role(request, summary, one_hour, attempt, signer)
             .await
     }
 
@@ -617,4 +682,8 @@ async fn ask_parent(parent: &HopCache, reason: LoadReason) -> Result<Credentials
         }
         Lookup::Miss => parent.get_or_load(reason.unforced()).await,
     }
+}
+
+fn is_dead_caller(error: &Error) -> bool {
+    matches!(error.meaning(), Some(Meaning::DeadCaller { .. }))
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::RoleChain;
-use super::document::{Conditions, Document, Statement};
+use super::document::{Conditions, Document, Statement, is_pattern};
 use crate::arn::{Arn, is_account_id};
 use crate::error::{Error, Operation, Violation};
 use crate::request::{CallerKind, RequestSummary};
@@ -573,11 +573,6 @@ fn check_no_pattern(field: &'static str, part: &str, text: &str) -> Result<(), V
     }
     let rule = format!("must have no *, ? or $ in {part}: a policy would take it for a pattern");
     Err(Violation::new(field, rule, Some(text)))
-}
-
-/// Whether a policy would not take this literally: wildcards, and variables.
-pub(super) fn is_pattern(text: &str) -> bool {
-    text.contains(['*', '?', '$'])
 }
 
 fn federated(action: &'static str, provider: &str, conditions: Conditions) -> Document {

@@ -3,7 +3,7 @@
 
 use aws_credential_types::Credentials;
 
-use super::Sts;
+use super::{Attempt, Sts};
 use crate::error::{Error, ErrorInner, ErrorKind, Operation};
 use crate::request::RequestSummary;
 
@@ -19,7 +19,11 @@ impl Sts {
             .client()
             .get_caller_identity()
             .customize()
-            .config_override(Self::config_override(&summary.region, Some(signer), false))
+            .config_override(Self::config_override(
+                &summary.region,
+                Some(signer),
+                Attempt::default(),
+            ))
             .send();
         let answer = self.send(summary, Some(signer), [], call).await?;
         answer.arn.zip(answer.account).ok_or_else(|| {

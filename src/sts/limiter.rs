@@ -1,6 +1,7 @@
 //! [`RegionLimiter`]: how many calls to one region's STS run at once, and begin within a second.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The permits of one region.
 pub(super) struct RegionLimiter {
     permits: Semaphore,
+    /// How many permits were given.
+    given: AtomicU64,
     /// When the last so many calls began, or will, the oldest first: on a clock that is never set.
     begun: Mutex<VecDeque<Instant>>,
 }
@@ -33,13 +36,18 @@ impl Default for RegionLimiter {
     fn default() -> Self {
         Self {
             permits: Semaphore::new(CONCURRENT_CALLS),
+            given: AtomicU64::new(0),
             begun: Mutex::default(),
         }
     }
 }
 
 /// No permit came in time.
-pub(super) struct QueueTimedOut;
+pub(super) struct QueueTimedOut {
+    /// Whether none was given to another call either: those that hold them run on runtimes that are driven
+    /// no more.
+    pub(super) is_stuck: bool,
+}
 
 impl RegionLimiter {
     /// Waits for the permission to begin a call, which ends when the permit is dropped.
@@ -47,11 +55,14 @@ impl RegionLimiter {
         &self,
         sleep: &SharedAsyncSleep,
     ) -> Result<SemaphorePermit<'_>, QueueTimedOut> {
+        let before = self.given.load(Ordering::Relaxed);
         let timeout = sleep.sleep(QUEUE_TIMEOUT);
         // The semaphore is never closed, so the only failure is the timeout.
         let Ok(Ok(permit)) = Timeout::new(self.permits.acquire(), timeout).await else {
-            return Err(QueueTimedOut);
+            let is_stuck = self.given.load(Ordering::Relaxed) == before;
+            return Err(QueueTimedOut { is_stuck });
         };
+        self.given.fetch_add(1, Ordering::Relaxed);
         let wait = self.reserve(Instant::now());
         if !wait.is_zero() {
             sleep.sleep(wait).await;

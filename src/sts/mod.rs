@@ -18,14 +18,15 @@ use aws_sdk_sts::config::timeout::TimeoutConfig;
 use aws_sdk_sts::config::{BehaviorVersion, Builder, IdentityCache};
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::types;
-use aws_smithy_async::rt::sleep::SharedAsyncSleep;
+use aws_smithy_async::future::timeout::Timeout;
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use tracing::instrument::WithSubscriber;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
 
-use crate::error::{Error, ErrorInner, ErrorKind};
+use crate::error::{BoxError, Error, ErrorInner, ErrorKind};
 use crate::request::{
     AssumeRoleRequest, GetSessionTokenRequest, ProvidedContext, RequestSummary, Role, Secret, Tag,
 };
@@ -39,6 +40,9 @@ use limiter::{QueueTimedOut, RegionLimiter};
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// What a call gets whatever timeouts the base config sets: a load must end.
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// One STS client for all the chains built on one base: hops, tenants and regions share its connections.
 pub(crate) struct Sts {
     config: SdkConfig,
@@ -47,6 +51,15 @@ pub(crate) struct Sts {
     client: OnceLock<Client>,
     /// By region: one whose STS hangs must not hold up the others.
     limiters: Mutex<HashMap<String, Arc<RegionLimiter>>>,
+}
+
+/// How a call is made.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Attempt<'a> {
+    /// A code of the request's device.
+    pub(crate) mfa_code: Option<&'a str>,
+    /// Whether the SDK must not retry the call by itself.
+    pub(crate) is_only: bool,
 }
 
 impl Sts {
@@ -65,7 +78,7 @@ impl Sts {
         request: &AssumeRoleRequest,
         summary: &RequestSummary<'_>,
         duration_seconds: Option<i32>,
-        mfa_code: Option<&str>,
+        attempt: Attempt<'_>,
         signer: &Credentials,
     ) -> Result<Session, Error> {
         let Role {
@@ -98,13 +111,13 @@ impl Sts {
             .set_transitive_tag_keys(non_empty(transitive.map(|tag| tag.key.clone())))
             .set_source_identity(source_identity.clone())
             .set_provided_contexts(non_empty(provided_contexts.iter().map(provided_context)))
-            .set_serial_number(mfa_code.and(summary.mfa_serial).map(str::to_owned))
-            .set_token_code(mfa_code.map(str::to_owned))
+            .set_serial_number(attempt.mfa_code.and(summary.mfa_serial).map(str::to_owned))
+            .set_token_code(attempt.mfa_code.map(str::to_owned))
             .customize()
             .config_override(Self::config_override(
                 &summary.region,
                 Some(signer),
-                mfa_code.is_some(),
+                attempt,
             ))
             .send();
         let assertions = provided_contexts
@@ -112,7 +125,7 @@ impl Sts {
             .map(|context| &*context.assertion.0);
         let secrets = assertions
             .chain(external_id.map(|id| &**id))
-            .chain(mfa_code);
+            .chain(attempt.mfa_code);
         let answer = self.send(summary, Some(signer), secrets, call).await?;
         let arn = answer.assumed_role_user.map(|user| user.arn);
         session(answer.credentials, Some(summary.account()), arn)
@@ -124,23 +137,25 @@ impl Sts {
         &self,
         request: &GetSessionTokenRequest,
         summary: &RequestSummary<'_>,
-        mfa_code: Option<&str>,
+        attempt: Attempt<'_>,
         signer: &Credentials,
     ) -> Result<Session, Error> {
         let call = self
             .client()
             .get_session_token()
             .set_duration_seconds(request.duration_seconds())
-            .set_serial_number(mfa_code.and(summary.mfa_serial).map(str::to_owned))
-            .set_token_code(mfa_code.map(str::to_owned))
+            .set_serial_number(attempt.mfa_code.and(summary.mfa_serial).map(str::to_owned))
+            .set_token_code(attempt.mfa_code.map(str::to_owned))
             .customize()
             .config_override(Self::config_override(
                 &summary.region,
                 Some(signer),
-                mfa_code.is_some(),
+                attempt,
             ))
             .send();
-        let answer = self.send(summary, Some(signer), mfa_code, call).await?;
+        let answer = self
+            .send(summary, Some(signer), attempt.mfa_code, call)
+            .await?;
         let account = signer.account_id().map(|id| id.as_str());
         session(answer.credentials, account, None).map_err(|what| unusable(summary, what))
     }
@@ -150,6 +165,7 @@ impl Sts {
         &self,
         request: &AssumeRoleRequest,
         summary: &RequestSummary<'_>,
+        attempt: Attempt<'_>,
         token: &str,
     ) -> Result<Session, Error> {
         let role = request.role();
@@ -163,7 +179,7 @@ impl Sts {
             .set_policy(role.policy.clone())
             .set_policy_arns(non_empty(role.policy_arns.iter().map(policy_arn)))
             .customize()
-            .config_override(Self::config_override(&summary.region, None, false))
+            .config_override(Self::config_override(&summary.region, None, attempt))
             .send();
         let answer = self.send(summary, None, [token], call).await?;
         let arn = answer.assumed_role_user.map(|user| user.arn);
@@ -176,6 +192,7 @@ impl Sts {
         &self,
         request: &AssumeRoleRequest,
         summary: &RequestSummary<'_>,
+        attempt: Attempt<'_>,
         provider_arn: &str,
         assertion: &str,
     ) -> Result<Session, Error> {
@@ -190,7 +207,7 @@ impl Sts {
             .set_policy(role.policy.clone())
             .set_policy_arns(non_empty(role.policy_arns.iter().map(policy_arn)))
             .customize()
-            .config_override(Self::config_override(&summary.region, None, false))
+            .config_override(Self::config_override(&summary.region, None, attempt))
             .send();
         let answer = self.send(summary, None, [assertion], call).await?;
         let arn = answer.assumed_role_user.map(|user| user.arn);
@@ -202,43 +219,33 @@ impl Sts {
     async fn send<'a, T, E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(
         &self,
         summary: &RequestSummary<'_>,
-        signer: Option<&Credentials>,
+        signer: Option<&'a Credentials>,
         secrets: impl IntoIterator<Item = &'a str>,
         call: impl Future<Output = Result<T, SdkError<E>>>,
     ) -> Result<T, Error> {
         let limiter = self.limiter(&summary.region);
-        let permit = limiter.acquire(&self.sleep).await;
-        let _permit = permit.map_err(|QueueTimedOut| {
-            let kind = ErrorKind::NoAnswer {
-                what: "too many calls to STS were waiting",
-            };
-            self.error(summary, signer, (kind, None))
-        })?;
-        let result = without_sdk_trace(call).await;
-        result.map_err(|error| {
-            let classified = failure::classify(summary.operation, error, secrets);
-            self.error(summary, signer, classified)
-        })
-    }
-
-    fn error(
-        &self,
-        summary: &RequestSummary<'_>,
-        signer: Option<&Credentials>,
-        (kind, source): (ErrorKind, Option<Box<dyn StdError + Send + Sync>>),
-    ) -> Error {
-        let advice = match &kind {
-            ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
-            _ => Vec::new(),
+        let permit = match limiter.acquire(&self.sleep).await {
+            Ok(permit) => Ok(permit),
+            Err(QueueTimedOut { is_stuck: true }) => {
+                self.replace_limiter(&summary.region, &limiter);
+                Err("no call to STS ended while this one was waiting")
+            }
+            Err(QueueTimedOut { is_stuck: false }) => Err("too many calls to STS were waiting"),
         };
-        ErrorInner {
-            role_arn: summary.role.map(|role| role.role().arn.clone()),
-            hop: summary.hop,
-            advice,
-            source,
-            ..ErrorInner::new(summary.operation, kind)
-        }
-        .into()
+        let _permit =
+            permit.map_err(|what| error(summary, signer, ErrorKind::NoAnswer { what }, None))?;
+        let timeout = self.sleep.sleep(CALL_TIMEOUT);
+        let Ok(result) = Timeout::new(without_sdk_trace(call), timeout).await else {
+            let what = "STS did not answer in time";
+            return Err(error(summary, signer, ErrorKind::NoAnswer { what }, None));
+        };
+        result.map_err(|sdk_error| {
+            // STS's messages can repeat the headers that were signed.
+            let token = signer.and_then(Credentials::session_token);
+            let secrets = secrets.into_iter().chain(token);
+            let (kind, source) = failure::classify(summary.operation, sdk_error, secrets);
+            error(summary, signer, kind, source)
+        })
     }
 
     fn limiter(&self, region: &str) -> Arc<RegionLimiter> {
@@ -247,6 +254,15 @@ impl Sts {
             limiters.retain(|_, limiter| Arc::strong_count(limiter) > 1 || !limiter.is_idle());
         }
         limiters.entry(region.to_owned()).or_default().clone()
+    }
+
+    /// Gives the next calls permits of their own, in the place of those that never come back.
+    fn replace_limiter(&self, region: &str, stuck: &Arc<RegionLimiter>) {
+        let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = limiters.get_mut(region);
+        if let Some(current) = current.filter(|current| Arc::ptr_eq(current, stuck)) {
+            *current = Arc::default();
+        }
     }
 
     fn client(&self) -> &Client {
@@ -279,7 +295,11 @@ impl Sts {
     }
 
     /// What is different for one call.
-    fn config_override(region: &str, signer: Option<&Credentials>, sends_code: bool) -> Builder {
+    fn config_override(
+        region: &str,
+        signer: Option<&Credentials>,
+        attempt: Attempt<'_>,
+    ) -> Builder {
         // The credentials are at hand: nothing to cache.
         let mut config = Builder::new()
             .identity_cache(IdentityCache::no_cache())
@@ -287,7 +307,7 @@ impl Sts {
         if let Some(signer) = signer {
             config = config.credentials_provider(signer.clone());
         }
-        if sends_code {
+        if attempt.is_only || attempt.mfa_code.is_some() {
             // A code is good once: the SDK must not send it again by itself.
             config = config.retry_config(RetryConfig::disabled());
         }
@@ -360,12 +380,26 @@ fn session(
 }
 
 fn unusable(summary: &RequestSummary<'_>, what: &str) -> Error {
-    let kind = ErrorKind::Unusable {
-        what: what.to_owned(),
+    let what = what.to_owned();
+    error(summary, None, ErrorKind::Unusable { what }, None)
+}
+
+/// Creates the error of a call, with advice where STS has refused it.
+fn error(
+    summary: &RequestSummary<'_>,
+    signer: Option<&Credentials>,
+    kind: ErrorKind,
+    source: Option<BoxError>,
+) -> Error {
+    let advice = match &kind {
+        ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
+        _ => Vec::new(),
     };
     ErrorInner {
         role_arn: summary.role.map(|role| role.role().arn.clone()),
         hop: summary.hop,
+        advice,
+        source,
         ..ErrorInner::new(summary.operation, kind)
     }
     .into()
