@@ -241,7 +241,8 @@ impl<L: Load> CredentialsCache<L> {
     }
 
     /// Waits for credentials other than these, which STS has rejected: a load that is in flight, or one that
-    /// is started now, however many ask. `None` where they are too new to be blamed.
+    /// is started now, however many ask. `None` where they are too new to be blamed, or the loader gives no
+    /// others.
     pub(crate) async fn replace(
         &self,
         access_key_id: &str,
@@ -281,7 +282,12 @@ impl<L: Load> CredentialsCache<L> {
                 LoadResult::NoRuntime => {
                     return Some(Err(self.0.loader.error(ErrorKind::NoRuntime)));
                 }
-                LoadResult::Done(_) | LoadResult::Lost => {}
+                LoadResult::Done(Ok(())) => {
+                    let new = self.cached()?;
+                    let is_other = new.access_key_id() != access_key_id;
+                    return is_other.then(|| self.serve(Ok(new)));
+                }
+                LoadResult::Done(Err(_)) | LoadResult::Lost => {}
             }
         }
     }

@@ -462,8 +462,8 @@ impl Hop {
             .is_some_and(|last| last.is_of_new_session);
         // STS is not asked again with a key that it has just rejected.
         let error = match self.rejection_of(key) {
-            Some(error) => error,
-            None => match self
+            Some(error) if !reason.force => error,
+            _ => match self
                 .call_assume_role(request, summary, &signer, reason)
                 .await
             {

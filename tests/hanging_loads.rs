@@ -1,0 +1,317 @@
+//! Loads that hang: who waits for them, for how long, and what becomes of them.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_role_chain::{Role, RoleChain};
+use aws_smithy_async::time::TimeSource;
+use common::*;
+use sts_simulator::{Clock, Fault, Simulator};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Gives sessions of 20 s, or hangs.
+#[derive(Debug, Clone)]
+struct ShortSessions {
+    clock: Clock,
+    hangs: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl ProvideCredentials for ShortSessions {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let number = self.asked.fetch_add(1, Ordering::Relaxed);
+        future::ProvideCredentials::new(async move {
+            if self.hangs.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            let expiry = self.clock.now() + 20 * SECOND;
+            let token = Some("token".to_owned());
+            Ok(Credentials::new(
+                format!("ASIA{number}"),
+                "secret",
+                token,
+                Some(expiry),
+                "test",
+            ))
+        })
+    }
+}
+
+/// Calls with a deadline of a second, a hundred a second, for as long as the session is valid; returns how
+/// many of them failed.
+async fn failed_calls(hang_after: Duration) -> usize {
+    let aws = Simulator::new();
+    let source = ShortSessions {
+        clock: aws.clock().clone(),
+        hangs: Arc::default(),
+        asked: Arc::default(),
+    };
+    let base = with_source(&aws.sdk_config(user(&aws)), source.clone());
+    let chain = RoleChain::from_source(&base).unwrap();
+    let first = chain.provide_credentials().await.unwrap();
+    let valid_until = first.expiry().unwrap();
+    aws.clock().advance(hang_after).await;
+    source.hangs.store(true, Ordering::Relaxed);
+    let valid_until = match chain.status()[0].expiry {
+        Some(expiry) => expiry.max(valid_until),
+        None => valid_until,
+    };
+    let mut calls = Vec::new();
+    while aws.clock().now() + SECOND < valid_until {
+        let chain = chain.clone();
+        calls.push(tokio::spawn(async move {
+            let call = chain.provide_credentials();
+            tokio::time::timeout(SECOND, call).await
+        }));
+        aws.clock().advance(SECOND / 100).await;
+    }
+    let mut failed = 0;
+    for call in calls {
+        failed += usize::from(!matches!(call.await.unwrap(), Ok(Ok(_))));
+    }
+    failed
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_session_is_valid_no_call_with_a_deadline_of_a_second_fails() {
+    for hang_after in [0, 4, 8, 12, 14] {
+        let failed = failed_calls(hang_after * SECOND).await;
+        assert_eq!(failed, 0, "hangs after {hang_after} s");
+    }
+    // In the last quarter callers wait, and a second's worth of them waits for that load.
+    for hang_after in [16, 18] {
+        let failed = failed_calls(hang_after * SECOND).await;
+        assert!(failed <= 100, "{failed} failed, hangs after {hang_after} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_give_up_at_once_leave_the_patience_of_the_next_as_it_is() {
+    let (aws, base) = aws();
+    let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    chain.refresh().await.unwrap();
+    // Never served, so no timer has tried; now in the last minute.
+    aws.clock().advance(HOUR - 30 * SECOND).await;
+    aws.fail(Fault::NoAnswer);
+    let begun = aws.clock().elapsed();
+    for _ in 0..20 {
+        let call = chain.provide_credentials();
+        if tokio::time::timeout(SECOND / 10, call).await.is_ok() {
+            break;
+        }
+    }
+    let waited = aws.clock().elapsed() - begun;
+    assert_eq!(waited, SECOND, "counted from the beginning of the load");
+    chain.provide_credentials().await.unwrap();
+    assert_eq!(
+        aws.clock().elapsed() - begun,
+        waited,
+        "nobody waits for it any more"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_expiry_callers_wait_five_seconds_from_the_beginning_of_the_load() {
+    let (aws, base) = aws();
+    let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    chain.refresh().await.unwrap();
+    aws.clock().advance(2 * HOUR).await;
+    aws.fail(Fault::NoAnswer);
+    let begun = aws.clock().elapsed();
+    let early = tokio::spawn({
+        let chain = chain.clone();
+        async move { chain.provide_credentials().await }
+    });
+    aws.clock().advance(3 * SECOND).await;
+    chain.provide_credentials().await.unwrap();
+    assert_eq!(aws.clock().elapsed() - begun, 5 * SECOND);
+    early.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn expired_chains_make_twenty_calls_a_second_at_most_and_recover_within_a_minute() {
+    for fault in [Fault::service_unavailable(), Fault::NoAnswer] {
+        let (aws, base) = aws();
+        let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+        hub.refresh().await.unwrap();
+        let chains: Vec<RoleChain> = (0..50)
+            .map(|i| {
+                let arn = format!("arn:aws:iam::333333333333:role/Tenant{i}");
+                let role = aws.role(&arn).trust(trusts("222222222222"));
+                role.create().unwrap();
+                hub.assume(Role::new(arn)).unwrap()
+            })
+            .collect();
+        for chain in &chains {
+            chain.refresh().await.unwrap();
+        }
+        aws.clock().advance(HOUR + MINUTE).await;
+        hub.refresh().await.unwrap();
+        aws.fail(fault.clone());
+        // Each chain is asked every second; the first minutes are those in which the waits grow.
+        let ask = async |seconds: u64| {
+            for _ in 0..seconds {
+                for chain in &chains {
+                    let chain = chain.clone();
+                    tokio::spawn(async move { drop(chain.provide_credentials().await) });
+                }
+                aws.clock().advance(SECOND).await;
+            }
+        };
+        ask(200).await;
+        let before = aws.requests();
+        ask(300).await;
+        // 50 chains: a twentieth of a thousand.
+        let rate = (aws.requests() - before) as f64 / 300.0;
+        assert!(
+            rate <= 20.0 / 20.0,
+            "{fault:?}: {rate} calls a second of 50 chains"
+        );
+
+        aws.recover();
+        ask(62).await;
+        for chain in &chains {
+            assert!(
+                !chain.status()[1].is_expired,
+                "{fault:?}: {:?}",
+                chain.status()
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chain_that_is_refreshed_recovers_at_once() {
+    let (aws, base) = aws();
+    let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    chain.refresh().await.unwrap();
+    aws.fail(Fault::service_unavailable());
+    aws.clock().advance(3 * HOUR).await;
+    chain.provide_credentials().await.unwrap();
+    aws.clock().advance(5 * SECOND).await;
+    aws.recover();
+    chain.refresh().await.unwrap();
+    assert!(!chain.status()[0].is_expired);
+}
+
+fn paused() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().unwrap()
+}
+
+/// The clock of the machine, as far as it can be set: tokio's clock of each runtime runs on its own.
+#[derive(Debug, Clone, Default)]
+struct SetClock(Arc<std::sync::Mutex<Duration>>);
+
+impl SetClock {
+    fn pass(&self, time: Duration) {
+        *self.0.lock().unwrap() += time;
+    }
+}
+
+impl TimeSource for SetClock {
+    fn now(&self) -> std::time::SystemTime {
+        std::time::SystemTime::UNIX_EPOCH + HOUR * 480_000 + *self.0.lock().unwrap()
+    }
+}
+
+/// Counts what it is asked for; hangs when told to.
+#[derive(Debug, Clone)]
+struct Source {
+    clock: SetClock,
+    hangs: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl ProvideCredentials for Source {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let number = self.asked.fetch_add(1, Ordering::Relaxed);
+        future::ProvideCredentials::new(async move {
+            if self.hangs.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            let expiry = Some(self.clock.now() + HOUR);
+            let token = Some("token".to_owned());
+            Ok(Credentials::new(
+                format!("ASIA{number}"),
+                "secret",
+                token,
+                expiry,
+                "test",
+            ))
+        })
+    }
+}
+
+fn source_chain() -> (Source, RoleChain) {
+    let clock = SetClock::default();
+    let source = Source {
+        clock: clock.clone(),
+        hangs: Arc::default(),
+        asked: Arc::default(),
+    };
+    let base = aws_types::SdkConfig::builder()
+        .credentials_provider(SharedCredentialsProvider::new(source.clone()))
+        .time_source(clock)
+        .build();
+    (source, RoleChain::from_source(&base).unwrap())
+}
+
+#[test]
+fn a_load_on_a_runtime_that_is_driven_no_more_is_replaced_by_the_next_caller() {
+    let (source, chain) = source_chain();
+    let (first, second) = (paused(), paused());
+    first.block_on(chain.refresh()).unwrap();
+    source.clock.pass(2 * HOUR);
+    source.hangs.store(true, Ordering::Relaxed);
+    // A caller that starts the load, and a runtime that stops at once.
+    first.block_on(async {
+        let call = chain.provide_credentials();
+        tokio::time::timeout(SECOND, call).await.unwrap_err();
+    });
+    assert_eq!(source.asked.load(Ordering::Relaxed), 2);
+    source.hangs.store(false, Ordering::Relaxed);
+
+    source.clock.pass(30 * SECOND);
+    let early = second.block_on(chain.provide_credentials()).unwrap();
+    assert_eq!(early.access_key_id(), "ASIA0", "the load may still come");
+    source.clock.pass(31 * SECOND);
+    let late = second.block_on(chain.provide_credentials()).unwrap();
+    assert_eq!(late.access_key_id(), "ASIA2");
+    assert!(!chain.status()[0].is_expired);
+    drop(first);
+}
+
+#[test]
+fn what_failed_while_the_process_stood_still_is_nobodys_answer() {
+    let (source, chain) = source_chain();
+    let runtime = paused();
+    runtime.block_on(chain.refresh()).unwrap();
+    source.clock.pass(2 * HOUR);
+    source.hangs.store(true, Ordering::Relaxed);
+    runtime.block_on(async {
+        let call = chain.provide_credentials();
+        tokio::time::timeout(SECOND, call).await.unwrap_err();
+    });
+    source.hangs.store(false, Ordering::Relaxed);
+    // Suspended for half an hour; on resume the old load's timeout is long over.
+    source.clock.pass(HOUR / 2);
+    let credentials = runtime.block_on(async {
+        tokio::time::advance(HOUR / 2).await;
+        chain.provide_credentials().await.unwrap()
+    });
+    assert_eq!(credentials.access_key_id(), "ASIA2");
+    assert!(chain.status()[0].last_error.is_none());
+}
