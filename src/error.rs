@@ -89,7 +89,7 @@ impl Error {
             ErrorKind::Invalid(_)
             | ErrorKind::TemporarySource { .. }
             | ErrorKind::NoMfaCode { .. }
-            | ErrorKind::NotSent
+            | ErrorKind::NotSent { .. }
             | ErrorKind::NoRuntime => false,
             ErrorKind::Source(failure) => match self.inner_chain_error() {
                 Some(error) => error.is_transient(),
@@ -215,28 +215,6 @@ impl Error {
         fmt::from_fn(|f| self.write_first_line(f))
     }
 
-    /// The first line, with the causes behind it, on one line.
-    pub(crate) fn with_causes(&self) -> impl fmt::Display + '_ {
-        fmt::from_fn(|f| {
-            self.write_first_line(f)?;
-            let mut cause = self.source();
-            while let Some(error) = cause {
-                match error.downcast_ref::<Error>() {
-                    // Its advice is this error's own.
-                    Some(chain_error) => write!(f, ": {}", chain_error.first_line())?,
-                    None => {
-                        // Some providers' errors span several lines.
-                        let text = error.to_string();
-                        let lines = text.lines().map(str::trim);
-                        write!(f, ": {}", lines.collect::<Vec<_>>().join(" "))?;
-                    }
-                }
-                cause = error.source();
-            }
-            Ok(())
-        })
-    }
-
     fn write_first_line(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_operation(f)?;
         match &self.inner.kind {
@@ -252,7 +230,10 @@ impl Error {
             ErrorKind::Source(SourceFailure::TimedOut(after)) if self.inner.source.is_none() => {
                 write!(f, " took longer than {} s", after.as_secs())
             }
-            ErrorKind::Source(_) => f.write_str(" failed"),
+            ErrorKind::Source(_) => {
+                f.write_str(" failed")?;
+                self.write_causes(f)
+            }
             ErrorKind::Refused(refusal) => {
                 write!(f, ": {}", refusal.code)?;
                 if let Some(message) = &refusal.message {
@@ -268,16 +249,24 @@ impl Error {
                 ": needs an IAM user's long-term keys, and the source gave temporary credentials \
                  ({access_key_id})"
             ),
-            ErrorKind::NoMfaCode { serial } => write!(f, ": no MFA code of {serial}"),
-            ErrorKind::NoToken => match self.inner.operation {
-                Operation::AssumeRoleWithSaml => f.write_str(": no SAML assertion"),
-                _ => f.write_str(": no web identity token"),
-            },
+            ErrorKind::NoMfaCode { serial } => {
+                write!(f, ": no MFA code of {serial}")?;
+                self.write_causes(f)
+            }
+            ErrorKind::NoToken => {
+                f.write_str(match self.inner.operation {
+                    Operation::AssumeRoleWithSaml => ": no SAML assertion",
+                    _ => ": no web identity token",
+                })?;
+                self.write_causes(f)
+            }
             ErrorKind::InteractionRequired => {
                 f.write_str(": a person would have to be asked, and no caller waits for the answer")
             }
             ErrorKind::NoAnswer { what } => write!(f, ": {what}"),
-            ErrorKind::NotSent => f.write_str(": the call to STS could not be made"),
+            ErrorKind::NotSent { destination } => {
+                write!(f, ": the SDK could not make the call to STS {destination}")
+            }
             ErrorKind::Unusable { what } => write!(f, ": {what}"),
             ErrorKind::Panicked => {
                 f.write_str(": a credentials provider, or the HTTP client, panicked while loading")
@@ -287,6 +276,31 @@ impl Error {
                  it on: call from within one",
             ),
         }
+    }
+
+    /// What the providers that a program passes in say of their failures; it is all there is to know.
+    fn write_causes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut written = String::new();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let text = match error.downcast_ref::<Error>() {
+                // Its advice is this error's own.
+                Some(chain_error) => chain_error.first_line().to_string(),
+                // Some providers' errors span several lines.
+                None => error
+                    .to_string()
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            };
+            // Some repeat their cause.
+            if !written.contains(&text) {
+                write!(f, ": {text}")?;
+                written += &text;
+            }
+            cause = error.source();
+        }
+        Ok(())
     }
 
     /// What was being done, for which role, at which hop.
@@ -370,7 +384,7 @@ impl From<Error> for CredentialsError {
             ErrorKind::Invalid(_)
             | ErrorKind::TemporarySource { .. }
             | ErrorKind::Source(SourceFailure::InvalidConfiguration)
-            | ErrorKind::NotSent
+            | ErrorKind::NotSent { .. }
             | ErrorKind::NoRuntime => Self::invalid_configuration,
             ErrorKind::Refused(refusal) if refusal.meaning == Meaning::BadRequest => {
                 Self::invalid_configuration
@@ -389,9 +403,8 @@ impl From<Error> for CredentialsError {
     }
 }
 
-/// What the SDK carries; the chain's error is its source. `DisplayErrorContext` prints the `Display` of
-/// every source and then the `Debug` of the outermost error, which contains this one's: an empty one keeps
-/// it from saying everything twice.
+/// What the SDK carries; the chain's error is its source. `Debug` is what `unwrap` and a `main` that returns
+/// an error print of a failed call.
 struct ProviderError(Error);
 
 impl fmt::Display for ProviderError {
@@ -402,7 +415,7 @@ impl fmt::Display for ProviderError {
 
 impl fmt::Debug for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RoleChain")
+        write!(f, "RoleChain({})", self.0.first_line())
     }
 }
 
@@ -521,9 +534,9 @@ pub(crate) enum ErrorKind {
     /// STS answered with an error.
     Refused(Refusal),
     /// STS was not reached, or did not answer in time.
-    NoAnswer { what: &'static str },
+    NoAnswer { what: String },
     /// The SDK could not build the request.
-    NotSent,
+    NotSent { destination: String },
     /// STS answered with something that cannot be used.
     Unusable { what: String },
     /// Code of the caller's that runs inside a load panicked.

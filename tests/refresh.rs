@@ -170,7 +170,7 @@ async fn while_sts_is_down_past_expiry_the_last_credentials_are_served_until_it_
         aws.clock().advance(SECOND).await;
     }
     let took = aws.clock().elapsed() - back;
-    assert!(took <= 30 * SECOND, "recovered after {took:?}");
+    assert!(took <= MINUTE, "recovered after {took:?}");
     assert!(aws.requests() - down_at <= 4, "and gently");
     assert!(tenant.status().iter().all(|hop| hop.last_error.is_none()));
 }

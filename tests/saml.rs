@@ -297,7 +297,7 @@ async fn an_expired_assertion_is_asked_for_once_more_and_a_failing_sign_in_reach
     assert!(
         error
             .to_string()
-            .ends_with("(hop 1 of 1): no SAML assertion"),
+            .ends_with("(hop 1 of 1): no SAML assertion: the browser was closed"),
         "{error}"
     );
     assert_eq!(

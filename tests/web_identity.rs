@@ -193,7 +193,7 @@ async fn a_file_that_cannot_be_read_or_holds_no_token_is_named() {
         assert!(
             error
                 .to_string()
-                .ends_with("(hop 1 of 1): no web identity token"),
+                .contains("(hop 1 of 1): no web identity token: "),
             "{error}"
         );
         let cause = std::error::Error::source(&error).unwrap().to_string();

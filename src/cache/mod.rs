@@ -648,7 +648,7 @@ fn log_failure(error: &Error, window: Option<Window>, now: SystemTime, wait: Dur
     match window {
         Some(window) => tracing::warn!(
             target: "aws_role_chain",
-            error = %error.with_causes(),
+            error = %error.first_line(),
             expiry = %timestamp(window.expiry),
             expired = now >= window.expiry,
             retry_in_seconds = wait.as_secs(),
@@ -656,7 +656,7 @@ fn log_failure(error: &Error, window: Option<Window>, now: SystemTime, wait: Dur
         ),
         None => tracing::debug!(
             target: "aws_role_chain",
-            error = %error.with_causes(),
+            error = %error.first_line(),
             "no credentials"
         ),
     }

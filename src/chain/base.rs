@@ -10,7 +10,7 @@ use aws_smithy_async::time::SharedTimeSource;
 use aws_types::SdkConfig;
 
 use crate::error::{BoxError, Error, ErrorKind, Operation, SourceFailure, Violation};
-use crate::sts::Sts;
+use crate::sts::{Sts, check_endpoint_url};
 
 /// How long the base config's provider may take, or the provider of a token. The SDK's own cache gives a
 /// provider some twenty seconds; a sign-in in a browser takes longer, and a provider that hangs must not
@@ -35,20 +35,22 @@ impl Base {
             let violation = Violation::new("credentials_provider", rule, None);
             return Err(violation.into_error(Operation::CheckBase));
         }
-        Ok(Self::without_source(config))
+        Self::without_source(config)
     }
 
     /// Takes what a chain needs that starts with a token.
-    pub(crate) fn without_source(config: &SdkConfig) -> Self {
+    pub(crate) fn without_source(config: &SdkConfig) -> Result<Self, Error> {
+        check_endpoint_url(config)
+            .map_err(|violation| violation.into_error(Operation::CheckBase))?;
         let tokio = || SharedAsyncSleep::new(TokioSleep::new());
         let sleep = config.sleep_impl().unwrap_or_else(tokio);
-        Self {
+        Ok(Self {
             source: config.credentials_provider(),
             time: config.time_source().unwrap_or_default(),
             sts: Sts::new(config.clone(), sleep.clone()),
             sleep,
             config: config.clone(),
-        }
+        })
     }
 
     /// Asks the config's provider for its credentials. The failure says what kind it is, and may have a

@@ -211,7 +211,7 @@ impl RoleChain {
         role: Role,
         token: WebIdentityToken,
     ) -> Result<Self, Error> {
-        Self::web_identity(Arc::new(Base::without_source(base)), role, token)
+        Self::web_identity(Arc::new(Base::without_source(base)?), role, token)
     }
 
     /// Creates a chain that starts with a role assumed by a SAML assertion, after a sign-in with a
@@ -259,7 +259,7 @@ impl RoleChain {
             assertion,
             request,
         };
-        Self::first_hop(Arc::new(Base::without_source(base)), target)
+        Self::first_hop(Arc::new(Base::without_source(base)?), target)
     }
 
     /// Creates a chain as [`from_web_identity`](Self::from_web_identity) does, from the environment

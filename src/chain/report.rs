@@ -34,7 +34,7 @@ impl fmt::Display for Diagnosis {
             let identity = caller.unwrap_or_default();
             return writeln!(f, "all is well: this chain is {identity}");
         };
-        write_wrapped(f, "", &error.with_causes().to_string())?;
+        write_wrapped(f, "", &error.first_line().to_string())?;
         for line in error.advice() {
             write_wrapped(f, "  - ", line)?;
         }

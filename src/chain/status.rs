@@ -93,7 +93,7 @@ impl fmt::Display for HopStatus {
             write!(f, ", next refresh at {}", timestamp(next))?;
         }
         match &self.last_error {
-            Some(error) => write!(f, ", last load failed: {}", error.with_causes()),
+            Some(error) => write!(f, ", last load failed: {}", error.first_line()),
             None => Ok(()),
         }
     }

@@ -331,10 +331,11 @@ impl ProfileLoader {
                 // Comes before a service's own endpoint in the environment or a file.
                 config.insert_origin("endpoint_url", Origin::shared_config());
             }
-            if let BaseProvider::WebIdentity { .. } = base {
-                return Ok(Arc::new(Base::without_source(&config.build())));
-            }
-            let base = Base::with_source(&config.build());
+            let config = config.build();
+            let base = match base {
+                BaseProvider::WebIdentity { .. } => Base::without_source(&config),
+                _ => Base::with_source(&config),
+            };
             let base = base.map_err(|error| in_profile(profile.name(), &error))?;
             Ok(Arc::new(base))
         };

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::RequestId;
 
-use crate::error::{BoxError, ErrorKind, Meaning, Operation, Refusal};
+use crate::error::{ErrorKind, Meaning, Operation, Refusal};
 
 /// Rejections of too many calls: the codes of the SDK's own retries.
 const THROTTLED: [&str; 14] = [
@@ -77,65 +77,111 @@ fn meaning(operation: Operation, code: &str, message: &str, status: u16) -> Mean
     }
 }
 
-/// Classifies an error of the SDK's. The secrets are taken out of STS's message, which repeats values that
-/// break a rule.
-pub(super) fn classify<'a, E>(
-    operation: Operation,
-    error: SdkError<E>,
-    secrets: impl IntoIterator<Item = &'a str>,
-) -> (ErrorKind, Option<BoxError>)
-where
-    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
-{
-    let no_answer = |what| ErrorKind::NoAnswer { what };
-    let kind = match &error {
-        // That of another server, such as the login page of a network.
-        SdkError::ServiceError(answer) if answer.raw().status().is_success() => {
-            ErrorKind::Unusable {
-                what: "what answered does not speak STS".to_owned(),
-            }
-        }
-        SdkError::ServiceError(answer) => {
-            let status = answer.raw().status().as_u16();
-            let refused = refusal(operation, answer.err(), status, secrets);
-            // The SDK's error says no more than that.
-            return (ErrorKind::Refused(refused), None);
-        }
-        SdkError::TimeoutError(_) => no_answer("STS did not answer in time"),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
-            no_answer("STS did not answer in time")
-        }
-        SdkError::DispatchFailure(_) => no_answer("STS could not be called"),
-        SdkError::ResponseError(_) => no_answer("STS's answer could not be read"),
-        _ => ErrorKind::NotSent,
-    };
-    (kind, error.into_source().ok())
+/// What an error says of the call that failed, and must not say.
+pub(super) struct FailedCall<'a> {
+    pub(super) operation: Operation,
+    /// Where the call went, for people.
+    pub(super) destination: String,
+    pub(super) secrets: Vec<&'a str>,
 }
 
-fn refusal<'a>(
-    operation: Operation,
-    error: &impl ProvideErrorMetadata,
-    status: u16,
-    secrets: impl IntoIterator<Item = &'a str>,
-) -> Refusal {
-    let code = match error.code() {
-        Some(code) => code.to_owned(),
-        None => format!("HTTP {status}"),
-    };
-    let message = error.message().unwrap_or_default();
-    let meaning = meaning(operation, &code, message, status);
-    let mut message = error.message().map(str::to_owned);
-    if let Some(message) = &mut message {
-        for secret in secrets {
-            *message = message.replace(secret, "** redacted **");
+impl FailedCall<'_> {
+    /// Classifies an error of the SDK's. Nothing of it is kept, because it may quote the request: what it says
+    /// is said in other words, and only the cause of a failed connection is repeated, without secrets.
+    pub(super) fn classify<E>(&self, error: &SdkError<E>) -> ErrorKind
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
+        let destination = &self.destination;
+        let no_answer = |what| ErrorKind::NoAnswer { what };
+        match error {
+            // That of another server, such as the login page of a network.
+            SdkError::ServiceError(answer) if answer.raw().status().is_success() => {
+                ErrorKind::Unusable {
+                    what: format!("what answered {destination} does not speak STS"),
+                }
+            }
+            SdkError::ServiceError(answer) => {
+                let status = answer.raw().status().as_u16();
+                ErrorKind::Refused(self.refusal(answer.err(), status))
+            }
+            SdkError::TimeoutError(_) => {
+                no_answer(format!("STS did not answer in time {destination}"))
+            }
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+                no_answer(format!("STS did not answer in time {destination}"))
+            }
+            SdkError::DispatchFailure(failure) => {
+                let cause = failure.as_connector_error().and_then(StdError::source);
+                no_answer(match cause {
+                    Some(cause) => {
+                        let cause = self.redact(&chain_of_causes(cause));
+                        format!("STS could not be called {destination}: {cause}")
+                    }
+                    None => format!("STS could not be called {destination}"),
+                })
+            }
+            SdkError::ResponseError(_) => {
+                no_answer(format!("STS's answer could not be read {destination}"))
+            }
+            _ => ErrorKind::NotSent {
+                destination: destination.clone(),
+            },
         }
     }
-    Refusal {
-        code,
-        message,
-        request_id: error.meta().request_id().map(str::to_owned),
-        meaning,
+
+    fn refusal(&self, error: &impl ProvideErrorMetadata, status: u16) -> Refusal {
+        let code = match error.code() {
+            Some(code) => self.redact(code),
+            None => format!("HTTP {status}"),
+        };
+        let message = error.message();
+        Refusal {
+            meaning: meaning(self.operation, &code, message.unwrap_or_default(), status),
+            code,
+            // STS repeats values that break a rule, and headers that were signed.
+            message: message.map(|message| self.redact(message)),
+            request_id: error.meta().request_id().map(str::to_owned),
+        }
     }
+
+    /// Takes the secrets out of a text, as they are and as a request has them.
+    fn redact(&self, text: &str) -> String {
+        let mut redacted = text.to_owned();
+        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
+            for form in [(*secret).to_owned(), form_encoded(secret)] {
+                redacted = redacted.replace(&form, "** redacted **");
+            }
+        }
+        redacted
+    }
+}
+
+/// An error and its causes on one line. One that repeats its cause, as some do, is said once.
+fn chain_of_causes(error: &(dyn StdError + 'static)) -> String {
+    let mut causes: Vec<String> = Vec::new();
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !causes.iter().any(|earlier| earlier.contains(&text)) {
+            causes.push(text);
+        }
+        cause = error.source();
+    }
+    causes.join(": ")
+}
+
+/// The text as the body of a request contains it.
+fn form_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(byte.into());
+        } else {
+            encoded += &format!("%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 #[cfg(test)]

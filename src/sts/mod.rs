@@ -22,17 +22,19 @@ use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+use aws_types::service_config::ServiceConfigKey;
 use tracing::instrument::WithSubscriber;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
 
-use crate::error::{BoxError, Error, ErrorInner, ErrorKind};
+use crate::error::{Error, ErrorInner, ErrorKind, Violation};
 use crate::request::{
     AssumeRoleRequest, GetSessionTokenRequest, ProvidedContext, RequestSummary, Role, Secret, Tag,
 };
 use crate::session::Session;
 
 pub(crate) use advice::{DenyingPolicy, denying_policy};
+use failure::FailedCall;
 use limiter::{QueueTimedOut, RegionLimiter};
 
 /// Where the base config sets no timeouts: STS answers in well under a second, and a load that hangs makes
@@ -224,6 +226,10 @@ impl Sts {
         call: impl Future<Output = Result<T, SdkError<E>>>,
     ) -> Result<T, Error> {
         let limiter = self.limiter(&summary.region);
+        let no_answer = |what: &str| {
+            let what = what.to_owned();
+            error(summary, signer, ErrorKind::NoAnswer { what })
+        };
         let permit = match limiter.acquire(&self.sleep).await {
             Ok(permit) => Ok(permit),
             Err(QueueTimedOut { is_stuck: true }) => {
@@ -232,20 +238,31 @@ impl Sts {
             }
             Err(QueueTimedOut { is_stuck: false }) => Err("too many calls to STS were waiting"),
         };
-        let _permit =
-            permit.map_err(|what| error(summary, signer, ErrorKind::NoAnswer { what }, None))?;
+        let _permit = permit.map_err(no_answer)?;
         let timeout = self.sleep.sleep(CALL_TIMEOUT);
         let Ok(result) = Timeout::new(without_sdk_trace(call), timeout).await else {
-            let what = "STS did not answer in time";
-            return Err(error(summary, signer, ErrorKind::NoAnswer { what }, None));
+            return Err(no_answer("STS did not answer in time"));
         };
         result.map_err(|sdk_error| {
-            // STS's messages can repeat the headers that were signed.
-            let token = signer.and_then(Credentials::session_token);
-            let secrets = secrets.into_iter().chain(token);
-            let (kind, source) = failure::classify(summary.operation, sdk_error, secrets);
-            error(summary, signer, kind, source)
+            let of_signer = signer.into_iter().flat_map(|signer| {
+                let token = signer.session_token().into_iter();
+                token.chain([signer.secret_access_key()])
+            });
+            let failed = FailedCall {
+                operation: summary.operation,
+                destination: self.destination(&summary.region),
+                secrets: secrets.into_iter().chain(of_signer).collect(),
+            };
+            error(summary, signer, failed.classify(&sdk_error))
         })
+    }
+
+    /// Where calls to a region's STS go, for people.
+    fn destination(&self, region: &str) -> String {
+        match endpoint_url(&self.config) {
+            Some(url) => format!("at {} (region {region})", without_user(&url)),
+            None => format!("in region {region}"),
+        }
     }
 
     fn limiter(&self, region: &str) -> Arc<RegionLimiter> {
@@ -315,6 +332,51 @@ impl Sts {
     }
 }
 
+/// The endpoint that the config sets for STS, if it sets one.
+fn endpoint_url(config: &SdkConfig) -> Option<String> {
+    let shared = || config.endpoint_url().map(str::to_owned);
+    if config.get_origin("endpoint_url").is_client_config() {
+        return shared();
+    }
+    let key = ServiceConfigKey::builder()
+        .service_id("STS")
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build();
+    let own = key
+        .ok()
+        .and_then(|key| config.service_config()?.load_config(key));
+    own.or_else(shared)
+}
+
+/// Checks the endpoint that the config sets for STS. The SDK would find out at the first call, and quote the
+/// whole request.
+pub(crate) fn check_endpoint_url(config: &SdkConfig) -> Result<(), Violation> {
+    let Some(url) = endpoint_url(config) else {
+        return Ok(());
+    };
+    let after_scheme = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
+    let host = after_scheme.and_then(|rest| rest.split(['/', '?', '#']).next());
+    let is_printable = url.chars().all(|c| c.is_ascii_graphic());
+    if is_printable && host.is_some_and(|host| !host.is_empty() && !host.starts_with(':')) {
+        return Ok(());
+    }
+    let rule =
+        "must be a URL, such as https://sts.eu-west-1.amazonaws.com or http://localhost:4566";
+    Err(Violation::new(
+        "endpoint_url",
+        rule,
+        Some(without_user(&url)),
+    ))
+}
+
+/// Leaves out a user and password.
+fn without_user(url: &str) -> &str {
+    url.rsplit_once('@').map_or(url, |(_, host)| host)
+}
+
 /// At TRACE the SDK logs whole requests, with session tokens and external IDs. This crate logs its own
 /// account of each call, so at that level the SDK's is left out.
 async fn without_sdk_trace<F: Future>(call: F) -> F::Output {
@@ -381,16 +443,11 @@ fn session(
 
 fn unusable(summary: &RequestSummary<'_>, what: &str) -> Error {
     let what = what.to_owned();
-    error(summary, None, ErrorKind::Unusable { what }, None)
+    error(summary, None, ErrorKind::Unusable { what })
 }
 
 /// Creates the error of a call, with advice where STS has refused it.
-fn error(
-    summary: &RequestSummary<'_>,
-    signer: Option<&Credentials>,
-    kind: ErrorKind,
-    source: Option<BoxError>,
-) -> Error {
+fn error(summary: &RequestSummary<'_>, signer: Option<&Credentials>, kind: ErrorKind) -> Error {
     let advice = match &kind {
         ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
         _ => Vec::new(),
@@ -399,7 +456,6 @@ fn error(
         role_arn: summary.role.map(|role| role.role().arn.clone()),
         hop: summary.hop,
         advice,
-        source,
         ..ErrorInner::new(summary.operation, kind)
     }
     .into()
