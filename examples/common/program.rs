@@ -63,7 +63,8 @@ pub fn explain(error: &(dyn Error + 'static)) -> String {
         // The advice of a chain's error comes last.
         let text = error.to_string();
         let text = text.split("\n  - ").next().unwrap_or_default().trim_end();
-        if !parts.iter().any(|part| part.contains(text)) {
+        // The SDK's "service error" says nothing that the service's own error does not.
+        if text != "service error" && !parts.iter().any(|part| part.contains(text)) {
             parts.retain(|part| !text.contains(part.as_str()));
             parts.push(text.to_owned());
         }

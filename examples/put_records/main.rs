@@ -115,19 +115,21 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     let end = send_all(&mut input, &mut sender, &progress, &mut interrupt).await;
     progress.finish_and_clear();
 
-    match &sender.stop {
-        Some(Stop::Refused(error)) => note(format_args!("error: {}", explain(error))),
-        Some(Stop::Interrupted) => note("interrupted"),
-        None => {}
+    if let Some(Stop::Refused(error)) = &sender.stop {
+        note(format_args!("error: {}", explain(error)));
     }
+    let is_interrupted = matches!(sender.stop, Some(Stop::Interrupted));
     match &end {
+        End::Complete if is_interrupted => note("interrupted"),
         End::Complete => {}
         End::Unreadable { line, error } => {
             note(format_args!(
                 "error: line {line} could not be read: {error}"
             ));
         }
-        End::Interrupted { line } => note(format_args!("not read: line {line} and what follows")),
+        End::Interrupted { line } => note(format_args!(
+            "interrupted: line {line} and what follows was not read"
+        )),
     }
     if sender.kept > 0 {
         let (kept, file) = (sender.kept, options.dead_letter.display());
@@ -150,7 +152,6 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     }
     print(&summary)?;
 
-    let is_interrupted = matches!(sender.stop, Some(Stop::Interrupted));
     Ok(match end {
         End::Interrupted { .. } => ExitCode::from(INTERRUPTED),
         _ if is_interrupted => ExitCode::from(INTERRUPTED),
