@@ -103,7 +103,7 @@ mod sts;
 
 #[cfg(feature = "policy")]
 pub use chain::diagnose::{Diagnosis, DiagnosisStep};
-pub use chain::{HopStatus, RoleChain};
+pub use chain::{HopStatus, RoleChain, SessionRenewal};
 pub use error::{BoxError, Error};
 pub use mfa::terminal::TerminalPrompt;
 #[cfg(feature = "totp")]

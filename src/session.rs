@@ -1,9 +1,10 @@
 //! [`Session`]: one set of credentials as it was loaded, and what STS said about it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
+use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
@@ -20,9 +21,22 @@ pub(crate) struct Session {
     pub(crate) arn: Option<Arc<str>>,
     /// Whether it comes from a session store, where it may have been for any time.
     pub(crate) from_store: bool,
+    /// The credentials as the SDK's identity, made once for all its calls.
+    identity: Arc<OnceLock<Identity>>,
 }
 
 impl Session {
+    /// Creates a session from credentials that a provider gave.
+    pub(crate) fn of_source(credentials: Credentials, expiry: SystemTime) -> Self {
+        Self {
+            credentials,
+            expiry,
+            arn: None,
+            from_store: false,
+            identity: Arc::default(),
+        }
+    }
+
     /// Creates the session of temporary credentials.
     pub(crate) fn new(
         access_key_id: impl Into<String>,
@@ -44,7 +58,16 @@ impl Session {
             expiry,
             arn,
             from_store: false,
+            identity: Arc::default(),
         }
+    }
+
+    /// The credentials as the SDK's identity.
+    pub(crate) fn identity(&self) -> Identity {
+        let identity = self
+            .identity
+            .get_or_init(|| self.credentials.clone().into());
+        identity.clone()
     }
 
     /// The access key ID; not a secret.

@@ -110,8 +110,8 @@ struct Inner<L> {
 }
 
 /// What [`CredentialsCache::lookup`] found.
-pub(crate) enum Lookup {
-    Ready(Result<Credentials, Error>),
+pub(crate) enum Lookup<T> {
+    Ready(Result<T, Error>),
     /// Call [`CredentialsCache::get_or_load`].
     Miss,
 }
@@ -139,8 +139,8 @@ impl<L: Load> CredentialsCache<L> {
         &self.0.loader
     }
 
-    /// The path of nearly every call: an atomic load, a look at the clock, a clone.
-    pub(crate) fn lookup(&self) -> Lookup {
+    /// The path of nearly every call: an atomic load, a look at the clock, and what `take` clones.
+    pub(crate) fn lookup<T>(&self, take: impl FnOnce(&Session) -> T) -> Lookup<T> {
         let now = self.0.time.now();
         let state = self.0.read();
         match (self.0.decide(&state, now), &state.entry) {
@@ -151,7 +151,7 @@ impl<L: Load> CredentialsCache<L> {
                 if decision == Decision::ServeAndRefresh && state.load_in_flight(now).is_none() {
                     self.refresh_in_background();
                 }
-                Lookup::Ready(Ok(entry.session.credentials.clone()))
+                Lookup::Ready(Ok(take(&entry.session)))
             }
             (Decision::Fail, _) => match &state.failure {
                 Some(failure) => Lookup::Ready(Err(failure.error.clone())),

@@ -176,7 +176,9 @@ fn wait(known: Known, is_expired: bool) -> Decision {
         // A person's answer takes as long as it takes.
         return Decision::Wait(None);
     }
-    let max_wait = if is_expired {
+    // Rejected credentials are of no more use than expired ones.
+    let is_invalidated = known.cached.is_some_and(|cached| cached.is_invalidated);
+    let max_wait = if is_expired || is_invalidated {
         MAX_WAIT_WITH_EXPIRED
     } else {
         MAX_WAIT_WITH_VALID
@@ -382,9 +384,9 @@ mod tests {
             };
             decide(known, at(10))
         };
-        assert_eq!(of(None), WAIT);
+        assert_eq!(of(None), WAIT_LONGER);
         assert_eq!(of(failure(true, 5, 20)), Decision::Serve);
-        assert_eq!(of(failure(true, 5, 10)), WAIT);
+        assert_eq!(of(failure(true, 5, 10)), WAIT_LONGER);
     }
 
     #[test]

@@ -407,15 +407,11 @@ impl Hop {
             expiry = until.map(timestamp),
             "loaded the source credentials"
         );
-        Ok(Session {
-            expiry: match until {
-                Some(until) => until.max(now + SOURCE_MIN_TTL),
-                None => now + SOURCE_TTL,
-            },
-            credentials,
-            arn: None,
-            from_store: false,
-        })
+        let expiry = match until {
+            Some(until) => until.max(now + SOURCE_MIN_TTL),
+            None => now + SOURCE_TTL,
+        };
+        Ok(Session::of_source(credentials, expiry))
     }
 
     async fn get_session_token(
@@ -674,7 +670,7 @@ impl Hop {
 
 /// Asks a parent for its credentials, as any caller does.
 async fn ask_parent(parent: &HopCache, reason: LoadReason) -> Result<Credentials, Error> {
-    match parent.lookup() {
+    match parent.lookup(|session| session.credentials.clone()) {
         Lookup::Ready(Err(_)) if reason.force => parent.get_or_load(reason).await,
         Lookup::Ready(result) => result,
         Lookup::Miss if !reason.has_waiter && parent.loader().is_interactive() => {

@@ -4,7 +4,9 @@ mod base;
 pub(crate) mod diagnose;
 pub(crate) mod document;
 mod hop;
+mod identity;
 pub(crate) mod policies;
+mod renewal;
 mod report;
 mod status;
 mod store;
@@ -15,7 +17,7 @@ use std::sync::Arc;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
-use aws_sdk_sts::config::IdentityCache;
+use aws_smithy_runtime_api::client::identity::{ResolveIdentity, SharedIdentityCache};
 use aws_types::SdkConfig;
 
 use crate::cache::{CredentialsCache, LoadReason, Lookup};
@@ -27,9 +29,11 @@ use crate::request::{
 };
 
 use hop::{Hop, HopCache, Target};
+use identity::ChainIdentityCache;
 
 pub(crate) use base::Base;
 pub(crate) use hop::Caller;
+pub use renewal::SessionRenewal;
 pub use status::HopStatus;
 pub(crate) use store::{SessionStore, StoreLock};
 
@@ -331,13 +335,39 @@ impl RoleChain {
     ///
     /// For a client in another region than the base's: `sdk_config().into_builder().region(..).build()`.
     ///
-    /// The SDK's identity cache is off in it, because the chain caches: more tenants than that cache holds
-    /// (64) cost nothing, and [`refresh`](Self::refresh) takes effect with the next call.
+    /// The config has an identity cache that leaves the caching to the chain: more tenants than the SDK's own
+    /// holds (64) cost nothing, and [`refresh`](Self::refresh) takes effect with the next call. Another
+    /// provider that is set on a client or an operation is cached as the SDK does it.
     pub fn sdk_config(&self) -> SdkConfig {
-        let base = self.hop().base.config.to_builder();
-        base.credentials_provider(SharedCredentialsProvider::new(self.clone()))
-            .identity_cache(IdentityCache::no_cache())
-            .build()
+        let config = &self.hop().base.config;
+        let provider = SharedCredentialsProvider::new(self.clone());
+        let mut builder = config.to_builder();
+        // A provider has one: the SDK tells providers apart by it.
+        if let Some(partition) = provider.cache_partition() {
+            let others = config.identity_cache();
+            let cache = ChainIdentityCache::new(self.0.clone(), partition, others);
+            builder.set_identity_cache(Some(SharedIdentityCache::new(cache)));
+        }
+        builder.credentials_provider(provider).build()
+    }
+
+    /// Returns a retry classifier for a client's config: when the service rejects the session
+    /// (`ExpiredToken`, `InvalidToken` and the like, because it was revoked, or because the clock was set
+    /// back), the chain is renewed, and the client's own retry succeeds. A service that rejects a session of
+    /// less than a minute is believed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn example(chain: aws_role_chain::RoleChain) {
+    /// let config = aws_sdk_firehose::config::Builder::from(&chain.sdk_config())
+    ///     .retry_classifier(chain.session_renewal())
+    ///     .build();
+    /// let firehose = aws_sdk_firehose::Client::from_conf(config);
+    /// # }
+    /// ```
+    pub fn session_renewal(&self) -> SessionRenewal {
+        SessionRenewal(self.0.clone())
     }
 
     /// Assumes the role now, whatever is cached: to warm up, or after its sessions were revoked. With
@@ -445,7 +475,7 @@ impl ProvideCredentials for RoleChain {
         Self: 'a,
     {
         let into_sdk_error = |error: Error| error.with_chain_len(self.hop().number).into();
-        match self.0.lookup() {
+        match self.0.lookup(|session| session.credentials.clone()) {
             Lookup::Ready(result) => {
                 future::ProvideCredentials::ready(result.map_err(into_sdk_error))
             }
