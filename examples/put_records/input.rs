@@ -8,7 +8,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
 
 /// Firehose's limit on a record, before base64: 1,000 KiB.
-pub const MOST_BYTES_IN_RECORD: usize = 1000 * 1024;
+pub const MAX_RECORD_BYTES: usize = 1000 * 1024;
 
 pub enum Line {
     Record {
@@ -100,7 +100,7 @@ impl Input {
             if complete && data.last() != Some(&b'\n') {
                 data.push(b'\n');
             }
-            if self.in_long_line || !complete || data.len() > MOST_BYTES_IN_RECORD {
+            if self.in_long_line || !complete || data.len() > MAX_RECORD_BYTES {
                 self.in_long_line = !complete;
                 return Ok(Some(Line::TooLong {
                     number,
@@ -122,7 +122,7 @@ impl Input {
             if buffer.is_empty() {
                 return Ok(true);
             }
-            let room = MOST_BYTES_IN_RECORD + 1 - self.part.len();
+            let room = MAX_RECORD_BYTES + 1 - self.part.len();
             let available = &buffer[..buffer.len().min(room)];
             let (taken, complete) = match available.iter().position(|byte| *byte == b'\n') {
                 Some(at) => (at + 1, true),
@@ -131,7 +131,7 @@ impl Input {
             self.part.extend_from_slice(&available[..taken]);
             self.reader.as_mut().consume(taken);
             self.position += taken as u64;
-            if complete || self.part.len() > MOST_BYTES_IN_RECORD {
+            if complete || self.part.len() > MAX_RECORD_BYTES {
                 return Ok(complete);
             }
         }

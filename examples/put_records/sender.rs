@@ -13,22 +13,24 @@ use aws_sdk_firehose::types::Record;
 use aws_sdk_firehose::{Client, Config};
 use tokio::time::Instant;
 
+use crate::program::note;
+
 /// Firehose's limits on a batch.
-const MOST_RECORDS: usize = 500;
-const MOST_BYTES: usize = 4 * 1024 * 1024;
+const MAX_RECORDS: usize = 500;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// How often a record is tried before it is given up.
 const ATTEMPTS: u32 = 10;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 type PutError = SdkError<PutRecordBatchError>;
 
 /// How long a record waits for others to fill its batch.
-const LONGEST_LINGER: Duration = Duration::from_secs(1);
+const MAX_LINGER: Duration = Duration::from_secs(1);
 
 /// How long one attempt may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Records with their line numbers.
 #[derive(Default)]
@@ -40,14 +42,13 @@ pub struct Batch {
 
 impl Batch {
     pub fn has_room_for(&self, data: &[u8]) -> bool {
-        self.records.len() < MOST_RECORDS && self.bytes + data.len() <= MOST_BYTES
+        self.records.len() < MAX_RECORDS && self.bytes + data.len() <= MAX_BYTES
     }
 
     pub fn push(&mut self, line: u64, data: Vec<u8>) {
         self.bytes += data.len();
         self.records.push((line, data));
-        self.due
-            .get_or_insert_with(|| Instant::now() + LONGEST_LINGER);
+        self.due.get_or_insert_with(|| Instant::now() + MAX_LINGER);
     }
 
     /// When the first record has waited long enough; never for an empty batch.
@@ -126,7 +127,7 @@ impl Sender {
                         failed.next_if(|failed| *failed == at - 1).is_some()
                     });
                 }
-                Err(error) if may_pass(&error) => {}
+                Err(error) if is_transient(&error) => {}
                 Err(error) => {
                     self.stop = Some(Stop::Refused(Box::new(error)));
                     break;
@@ -145,7 +146,9 @@ impl Sender {
             Ok(()) => self.kept += u64::from(first),
             Err(error) => {
                 self.lost += u64::from(first);
-                eprintln!("line {line} was neither sent nor kept: {error}");
+                note(format_args!(
+                    "line {line} was neither sent nor kept: {error}"
+                ));
             }
         }
     }
@@ -154,10 +157,10 @@ impl Sender {
         if let (None, Some((first, _)), Some((last, _))) =
             (&self.stop, records.first(), records.last())
         {
-            eprintln!(
+            note(format_args!(
                 "lines {first} to {last}: {} not taken in {ATTEMPTS} attempts",
                 records.len()
-            );
+            ));
         }
         for (line, data) in records {
             self.give_up_part(line, &data, true);
@@ -181,7 +184,7 @@ impl Sender {
             let record = Record::builder().data(Blob::new(data.as_slice()));
             record.build().expect("data is all that a record needs")
         });
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(PATIENCE);
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT);
         let answer = self
             .firehose
             .put_record_batch()
@@ -202,7 +205,7 @@ impl Sender {
 }
 
 /// Whether the same batch may be taken later. The SDK has tried a few times itself.
-fn may_pass(error: &PutError) -> bool {
+fn is_transient(error: &PutError) -> bool {
     match error {
         SdkError::ServiceError(answer) => {
             answer.raw().status().as_u16() >= 500
@@ -231,7 +234,7 @@ fn may_pass(error: &PutError) -> bool {
 fn wait_before(attempt: u32) -> Duration {
     let longest = FIRST_WAIT
         .saturating_mul(1 << attempt.min(16))
-        .min(LONGEST_WAIT);
+        .min(MAX_WAIT);
     longest.mul_f64(fastrand::f64() / 2.0 + 0.5)
 }
 

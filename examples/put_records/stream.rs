@@ -83,7 +83,7 @@ impl fmt::Display for Stream {
             .sum();
         write!(
             f,
-            "the local stream has {} records, {bytes} bytes (it refuses every hundredth it is offered)",
+            "the local stream has {} records, {bytes} bytes (it refuses every hundredth)",
             taken.records.len()
         )
     }

@@ -36,7 +36,7 @@ pub fn start(hub_arn: &str) -> Result<(SdkConfig, Local), Box<dyn Error>> {
         aws.role(arn).trust(trust).policy(policy).create()
     };
     role(hub_arn, user, "", MAY_ASSUME)?;
-    // What cedar would like to be.
+    // The role of the vendor's own that cedar names.
     role(
         "arn:aws:iam::111111111111:role/vendor/Admin",
         hub_arn,
@@ -61,7 +61,7 @@ pub fn start(hub_arn: &str) -> Result<(SdkConfig, Local), Box<dyn Error>> {
     aws.service("firehose", move |caller, request| {
         stream.answer(caller, request)
     });
-    // So that calls made at once can be seen to be.
+    // Long enough for calls to overlap.
     aws.set_latency(Duration::from_millis(50));
     let hub_arn = hub_arn.to_owned();
     Ok((aws.sdk_config(keys), Local { aws, hub_arn }))
@@ -77,7 +77,7 @@ impl fmt::Display for Local {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the local STS was asked for the hub {} time(s), and had {} calls at once at the most",
+            "the local STS was asked for the hub {} time(s), and had {} calls at once",
             self.aws.assumed(&self.hub_arn),
             self.aws.most_in_flight()
         )

@@ -1,0 +1,107 @@
+//! A web service with a readiness check that knows whether the service's credentials are valid.
+//!
+//! ```text
+//! cargo run --example health -- --role-arn arn:aws:iam::222222222222:role/FirehoseWriter
+//! curl --include http://127.0.0.1:8080/healthz
+//! ```
+//!
+//! `/healthz` answers 200 while the chain has valid credentials, and else 503, with a line for each hop: until
+//! when its credentials are valid, and why the last load failed. `--local` runs on the simulator
+//! `sts-simulator`; `--local --external-id wrong` shows a role that cannot be assumed.
+
+#[path = "common/base.rs"]
+#[allow(dead_code)] // No example needs all of it.
+mod base;
+#[path = "local/health.rs"]
+mod local;
+#[path = "common/program.rs"]
+#[allow(dead_code)]
+mod program;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use aws_credential_types::provider::ProvideCredentials;
+use aws_role_chain::{Role, RoleChain};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::{Router, routing};
+use base::BaseOptions;
+use clap::Parser;
+use tokio::net::TcpListener;
+
+/// Run a web service with a readiness check on its credentials.
+#[derive(Parser)]
+struct Options {
+    /// Role that the service works as
+    #[arg(
+        long,
+        required_unless_present = "local",
+        default_value_if("local", "true", local::ROLE_ARN)
+    )]
+    role_arn: Option<String>,
+
+    /// External ID that the role's trust policy requires
+    #[arg(long, default_value_if("local", "true", "c0ffee"))]
+    external_id: Option<String>,
+
+    /// Address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: String,
+
+    /// Profile to start from, instead of the default credentials
+    #[arg(long, conflicts_with = "local")]
+    profile: Option<String>,
+
+    #[command(flatten)]
+    base: BaseOptions,
+}
+
+fn main() -> ExitCode {
+    program::run(serve(Options::parse()))
+}
+
+async fn serve(options: Options) -> Result<ExitCode, Box<dyn Error>> {
+    let role_arn = options.role_arn.unwrap_or_default(); // clap has made sure of it
+    let base = if options.base.local {
+        local::start(&role_arn)?
+    } else {
+        options.base.load(options.profile.as_deref()).await?
+    };
+    let mut role = Role::new(role_arn);
+    if let Some(id) = options.external_id {
+        role = role.external_id(id);
+    }
+    // One chain for the whole service. Its clients are made from chain.sdk_config().
+    let chain = RoleChain::new(&base, role)?;
+
+    let listen = &options.listen;
+    let listener = TcpListener::bind(listen).await;
+    let listener = listener.map_err(|error| format!("--listen {listen}: {error}"))?;
+    let address = listener.local_addr()?;
+    program::print(&format!("listening: http://{address}/healthz\n"))?;
+    let router = Router::new()
+        .route("/healthz", routing::get(healthz))
+        .with_state(chain);
+    axum::serve(listener, router).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn healthz(State(chain): State<RoleChain>) -> (StatusCode, String) {
+    // status() makes no call, and a service that is not ready gets no requests that would make one: so load
+    // credentials here, if none are valid. A load that takes longer than this goes on without the check.
+    let load = chain.provide_credentials();
+    let _ = tokio::time::timeout(Duration::from_secs(1), load).await;
+
+    let hops = chain.status();
+    // The hops before the last one may expire in peace: they are needed for the next refresh only.
+    let is_ready = hops.last().is_some_and(|hop| !hop.is_expired);
+    let code = if is_ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let text = hops.iter().map(|hop| format!("{hop}\n")).collect();
+    (code, text)
+}

@@ -1,0 +1,153 @@
+//! What became of each customer's records, and the summary of all.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aws_sdk_firehose::error::ProvideErrorMetadata;
+
+use crate::program::explain;
+use crate::sender::{Sender, Stop};
+
+/// What became of a customer's records.
+pub struct Outcome {
+    name: String,
+    put: u64,
+    failed: u64,
+    pub took: Duration,
+    /// Why not all were put.
+    pub reason: Option<Reason>,
+    /// How many are in the dead-letter file.
+    kept: u64,
+    dead_letters: PathBuf,
+}
+
+impl Outcome {
+    pub fn of(name: &str, records: usize, sender: &Sender, dead_letters: PathBuf) -> Self {
+        let reason = match &sender.stop {
+            Some(Stop::Interrupted) => Some(Reason::interrupted()),
+            Some(Stop::Refused(error)) => Some(match (error.code(), error.message()) {
+                (Some(code), message) => Reason {
+                    result: code.to_owned(),
+                    text: format!("{code}: {}", message.unwrap_or_default()),
+                },
+                _ => Reason::failed(error),
+            }),
+            None if sender.kept + sender.lost > 0 => Some(Reason {
+                result: "not taken".to_owned(),
+                text: "Firehose refused some records at every attempt".to_owned(),
+            }),
+            None => None,
+        };
+        Self {
+            name: name.to_owned(),
+            put: sender.sent,
+            failed: records as u64 - sender.sent,
+            took: Duration::ZERO,
+            reason,
+            kept: sender.kept,
+            dead_letters,
+        }
+    }
+
+    pub fn unsent(name: &str, records: usize, reason: Reason) -> Self {
+        Self {
+            name: name.to_owned(),
+            put: 0,
+            failed: records as u64,
+            took: Duration::ZERO,
+            reason: Some(reason),
+            kept: 0,
+            dead_letters: PathBuf::new(),
+        }
+    }
+}
+
+/// Why a customer's records were not put.
+pub struct Reason {
+    /// For the table: STS's or Firehose's code, or a few words.
+    result: String,
+    /// One line.
+    text: String,
+}
+
+impl Reason {
+    pub fn interrupted() -> Self {
+        let text = String::new();
+        let result = "interrupted".to_owned();
+        Self { result, text }
+    }
+
+    pub fn invalid_row(text: String) -> Self {
+        let result = "invalid row".to_owned();
+        Self { result, text }
+    }
+
+    pub fn failed(error: &(dyn Error + 'static)) -> Self {
+        let found = aws_role_chain::Error::find(error);
+        let result = match found.map(|error| (error.code(), error.field())) {
+            Some((Some(code), _)) => code.to_owned(),
+            Some((None, Some(field))) => format!("invalid {field}"),
+            _ => "failed".to_owned(),
+        };
+        // The lines below the first say what to check, as `role-chain doctor` does in more detail.
+        let text = explain(error).lines().next().unwrap_or_default().to_owned();
+        Self { result, text }
+    }
+
+    pub fn is_interrupted(&self) -> bool {
+        self.result == "interrupted"
+    }
+}
+
+/// A table with totals, then why customers failed, then where their records are.
+pub fn summary(outcomes: &[Outcome], input: &str) -> String {
+    let width = outcomes.iter().map(|outcome| outcome.name.chars().count());
+    let width = width.chain([8]).max().unwrap_or_default();
+    let line = |name: &str, put: u64, failed: u64, took: Duration, result: &str| {
+        let seconds = took.as_secs_f64();
+        format!("{name:width$}  {put:>8}  {failed:>8}  {seconds:>7.1}  {result}\n")
+    };
+    let mut text = format!(
+        "{:width$}  {:>8}  {:>8}  {:>7}  result\n",
+        "customer", "put", "failed", "seconds"
+    );
+    for it in outcomes {
+        let result = it.reason.as_ref().map_or("ok", |reason| &reason.result);
+        text += &line(&it.name, it.put, it.failed, it.took, result);
+    }
+    let put = outcomes.iter().map(|it| it.put).sum();
+    let failed = outcomes.iter().map(|it| it.failed).sum();
+    let longest = outcomes.iter().map(|it| it.took).max().unwrap_or_default();
+    let ok = outcomes.iter().filter(|it| it.reason.is_none()).count();
+    let result = format!("{ok} of {} ok", outcomes.len());
+    text += &line("total", put, failed, longest, &result);
+
+    let reasons = outcomes
+        .iter()
+        .filter_map(|it| Some((it, it.reason.as_ref()?)));
+    let mut reasons = reasons
+        .filter(|(_, reason)| !reason.text.is_empty())
+        .peekable();
+    if reasons.peek().is_some() {
+        text += "\n";
+    }
+    for (it, reason) in reasons {
+        text += &format!("{}: {}\n", it.name, reason.text);
+    }
+
+    if failed > 0 {
+        text += "\nrecords not put are in\n";
+    }
+    for it in outcomes.iter().filter(|it| it.kept > 0) {
+        let path = it.dead_letters.display();
+        text += &format!("  {path}: {}\n", it.kept);
+    }
+    let unread = outcomes.iter().map(|it| it.failed - it.kept);
+    let customers = unread.clone().filter(|unread| *unread > 0).count();
+    if customers > 0 {
+        let unread: u64 = unread.sum();
+        text += &format!("  {input}: {unread}, those of {customers} customer(s)\n");
+    }
+    text
+}
