@@ -8,9 +8,9 @@ use anyhow::{Result, anyhow, bail};
 use aws_sdk_iam::Client;
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_iam::types::Tag;
-use aws_types::SdkConfig;
 use percent_encoding::percent_decode_str;
 
+use super::identity::Identity;
 use super::plan::{Change, RoleState, Side, State};
 use crate::output;
 
@@ -83,46 +83,46 @@ impl Iam {
                 let create = iam.create_role().role_name(name).path(&entity.path);
                 let create = create.assume_role_policy_document(&trust.pretty);
                 let made = create.tags(mark).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
             Change::UpdateTrust { trust } => {
                 let update = iam.update_assume_role_policy().role_name(name);
                 let made = update.policy_document(&trust.pretty).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
             Change::PutPolicy(_, document) if entity.is_user => {
                 let put = iam.put_user_policy().user_name(name).policy_name(policy);
                 let made = put.policy_document(&document.pretty).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
             Change::PutPolicy(_, document) => {
                 let put = iam.put_role_policy().role_name(name).policy_name(policy);
                 let made = put.policy_document(&document.pretty).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
             Change::DeletePolicy(_) if entity.is_user => {
                 let delete = iam.delete_user_policy().user_name(name);
                 let made = delete.policy_name(policy).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
             Change::DeletePolicy(_) => {
                 let delete = iam.delete_role_policy().role_name(name);
                 let made = delete.policy_name(policy).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
             Change::AttachPolicy(arn) => {
                 let attach = iam.attach_role_policy().role_name(name);
                 let made = attach.policy_arn(arn).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
             Change::DetachPolicy(arn) => {
                 let detach = iam.detach_role_policy().role_name(name);
                 let made = detach.policy_arn(arn).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
             Change::DeleteRole => {
                 let made = iam.delete_role().role_name(name).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
         }
         Ok(())
@@ -196,7 +196,7 @@ impl Iam {
 
 impl Entity {
     /// `arn` is a user's or a role's, checked.
-    pub fn new(config: &SdkConfig, profile: &str, arn: &str) -> Self {
+    pub fn new(administrator: &Identity<'_>, arn: &str) -> Self {
         let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
         let (kind, path_and_name) = resource.split_once('/').unwrap_or_default();
         let (path, name) = match path_and_name.rsplit_once('/') {
@@ -204,8 +204,8 @@ impl Entity {
             None => ("/".to_owned(), path_and_name),
         };
         Self {
-            client: Client::new(config),
-            profile: profile.to_owned(),
+            client: Client::new(&administrator.config),
+            profile: administrator.profile.name.to_owned(),
             arn: arn.to_owned(),
             is_user: kind == "user",
             path,
@@ -289,7 +289,17 @@ impl Entity {
         Ok(names.collect())
     }
 
-    /// What an answer holds; none where IAM knows no such thing.
+    /// Checks that a change was made.
+    fn made<T, E, R>(&self, action: &str, answer: Result<T, SdkError<E, R>>) -> Result<()>
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+        R: Debug + Send + Sync + 'static,
+    {
+        answer.map_err(|error| self.failed(action, error))?;
+        Ok(())
+    }
+
+    /// Returns what was read; none where IAM has no such entity.
     fn found<T, E, R>(&self, action: &str, answer: Result<T, SdkError<E, R>>) -> Result<Option<T>>
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
