@@ -30,9 +30,11 @@ Exit codes: 0 success; 1 failure, or doctor found one; 2 wrong usage; \
 #[derive(Parser)]
 #[command(name = "role-chain", version, max_term_width = 80)]
 struct Cli {
-    /// Log to stderr what the library does, such as each role that it assumes, without secrets. Without
-    /// it warnings are logged, and by credential-process nothing: SDKs show what it prints to stderr
-    #[arg(short, long, global = true)]
+    /// Log to stderr what the library does, such as each role that it assumes, without secrets
+    ///
+    /// Without it, warnings are logged; by credential-process nothing, because SDKs show what it prints
+    /// to stderr.
+    #[arg(short, long, global = true, display_order = 100)]
     verbose: bool,
 
     #[command(subcommand)]
