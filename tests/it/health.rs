@@ -1,10 +1,8 @@
 //! What a chain's health is before first use, when idle, and in outages.
 
-mod common;
-
+use crate::common::*;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_role_chain::{Health, Role, RoleChain};
-use common::*;
 use sts_simulator::Fault;
 
 #[tokio::test(start_paused = true)]

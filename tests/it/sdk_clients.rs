@@ -1,10 +1,9 @@
 //! SDK clients over a chain: their identity cache, and the renewal of sessions that a service rejects.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::common::*;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_role_chain::{Error, Role, RoleChain};
@@ -13,7 +12,6 @@ use aws_sdk_firehose::types::Record;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
-use common::*;
 use sts_simulator::{Fault, Simulator};
 
 fn answer(status: u16, json: &str) -> HttpResponse {
