@@ -1,11 +1,10 @@
-//! What a chain's health is before first use, when idle, and in outages.
-
-mod common;
+//! The health of a chain before its first use, when idle, and in outages.
 
 use aws_credential_types::provider::ProvideCredentials;
 use aws_role_chain::{Health, Role, RoleChain};
-use common::*;
 use sts_simulator::Fault;
+
+use crate::common::*;
 
 #[tokio::test(start_paused = true)]
 async fn health_is_judged_by_what_calls_can_expect() {
