@@ -689,3 +689,7 @@ impl Meaning {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod tests;

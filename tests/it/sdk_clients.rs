@@ -14,12 +14,14 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use sts_simulator::{Fault, Simulator};
 
+use crate::common::*;
+
 fn answer(status: u16, json: &str) -> HttpResponse {
     let status = StatusCode::try_from(status).unwrap();
     HttpResponse::new(status, SdkBody::from(json))
 }
 
-/// A Firehose service that accepts whoever is signed in.
+/// Adds a Firehose service that accepts every valid session.
 fn with_firehose(aws: &Simulator) {
     aws.service("firehose", |_, _| {
         answer(200, r#"{"RecordId":"1","Encrypted":false}"#)
@@ -69,7 +71,7 @@ async fn a_client_sees_a_refresh_with_its_next_call() {
     assert_eq!(aws.assumed(HUB), 2);
 }
 
-/// Counts how often it is asked.
+/// A provider that counts its calls.
 #[derive(Debug, Clone)]
 struct Counted(Credentials, Arc<AtomicUsize>);
 
@@ -84,15 +86,15 @@ impl ProvideCredentials for Counted {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_provider_of_a_client_or_an_operation_is_treated_as_by_the_sdk() {
+async fn another_provider_of_a_client_or_an_operation_is_cached_as_the_sdk_does_it() {
     let (aws, base) = aws();
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
-    let asked = Arc::new(AtomicUsize::new(0));
+    let calls = Arc::new(AtomicUsize::new(0));
     let keys = aws
         .user("arn:aws:iam::111111111111:user/other")
         .create()
         .unwrap();
-    let other = SharedCredentialsProvider::new(Counted(keys, asked.clone()));
+    let other = SharedCredentialsProvider::new(Counted(keys, calls.clone()));
     let client = aws_sdk_sts::Client::new(&chain.sdk_config());
     for _ in 0..3 {
         let own = client.get_caller_identity().send().await.unwrap();
@@ -106,7 +108,7 @@ async fn another_provider_of_a_client_or_an_operation_is_treated_as_by_the_sdk()
         assert_eq!(theirs.arn.unwrap(), "arn:aws:iam::111111111111:user/other");
     }
     // The SDK gives each override with a provider a cache of its own.
-    assert_eq!(asked.swap(0, Ordering::Relaxed), 3);
+    assert_eq!(calls.swap(0, Ordering::Relaxed), 3);
     let config = chain
         .sdk_config()
         .into_builder()
@@ -116,18 +118,18 @@ async fn another_provider_of_a_client_or_an_operation_is_treated_as_by_the_sdk()
     for _ in 0..3 {
         client.get_caller_identity().send().await.unwrap();
     }
-    assert_eq!(asked.load(Ordering::Relaxed), 1, "cached");
+    assert_eq!(calls.load(Ordering::Relaxed), 1, "cached");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_gets_the_chains_error() {
+async fn a_client_gets_the_error_of_the_chain() {
     let (aws, base) = aws();
     with_firehose(&aws);
     aws.fail_role(HUB, Fault::error(403, "AccessDenied", "no"));
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
     let client = aws_sdk_firehose::Client::new(&chain.sdk_config());
     let call = client.list_delivery_streams().send().await.unwrap_err();
-    let error = Error::find(&call).expect("among the sources");
+    let error = Error::find(&call).expect("it is among the sources");
     assert!(error.is_access_denied());
     assert!(format!("{call:?}").contains("AccessDenied: no"), "{call:?}");
 }
@@ -157,10 +159,10 @@ async fn a_session_that_is_killed_is_renewed_and_the_call_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_rejects_a_fresh_session_too_is_believed() {
+async fn a_service_that_rejects_a_fresh_session_too_is_not_retried() {
     let (aws, base) = aws();
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counted = asked.clone();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
     aws.service("firehose", move |_, _| {
         counted.fetch_add(1, Ordering::Relaxed);
         answer(
@@ -179,7 +181,7 @@ async fn a_service_that_rejects_a_fresh_session_too_is_believed() {
 
     let error = put(&client).await.unwrap_err();
     assert!(error.contains("ExpiredTokenException"), "{error}");
-    assert_eq!((aws.assumed(HUB), asked.load(Ordering::Relaxed)), (2, 2));
+    assert_eq!((aws.assumed(HUB), calls.load(Ordering::Relaxed)), (2, 2));
     for _ in 0..10 {
         put(&client).await.unwrap_err();
     }

@@ -1,0 +1,665 @@
+//! Two tables: the first line of every error, and what becomes of every error of the SDK.
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_sts::config::BehaviorVersion;
+use aws_sdk_sts::error::DisplayErrorContext;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use http_body_util::{Full, Limited};
+use hyper::body::Bytes;
+
+use super::Operation::*;
+use super::*;
+use crate::{Role, RoleChain};
+
+const ROLE: &str = "arn:aws:iam::222222222222:role/Hub";
+
+/// Every place where a load or a diagnosis can fail: the operation, whether a role is assumed, the hop, the
+/// length of the chain in use, and how the first line begins.
+const PLACES: [(Operation, bool, usize, usize, &str); 12] = [
+    (LoadSource, false, 0, 0, "loading the source credentials"),
+    (LoadSource, false, 0, 2, "loading the source credentials"),
+    (
+        AssumeRole,
+        true,
+        1,
+        1,
+        "assuming arn:aws:iam::222222222222:role/Hub (hop 1 of 1)",
+    ),
+    (
+        AssumeRole,
+        true,
+        1,
+        2,
+        "assuming arn:aws:iam::222222222222:role/Hub (hop 1 of 2)",
+    ),
+    (
+        AssumeRole,
+        true,
+        2,
+        2,
+        "assuming arn:aws:iam::222222222222:role/Hub (hop 2 of 2)",
+    ),
+    (
+        AssumeRoleWithWebIdentity,
+        true,
+        1,
+        2,
+        "assuming arn:aws:iam::222222222222:role/Hub (hop 1 of 2)",
+    ),
+    (
+        AssumeRoleWithSaml,
+        true,
+        1,
+        2,
+        "assuming arn:aws:iam::222222222222:role/Hub (hop 1 of 2)",
+    ),
+    (
+        GetSessionToken,
+        false,
+        1,
+        1,
+        "getting a session token (hop 1 of 1)",
+    ),
+    (
+        GetSessionToken,
+        false,
+        1,
+        2,
+        "getting a session token (hop 1 of 2)",
+    ),
+    (
+        GetCallerIdentity,
+        false,
+        0,
+        2,
+        "asking whose the source credentials are",
+    ),
+    (
+        GetCallerIdentity,
+        true,
+        1,
+        2,
+        "asking whose the credentials of hop 1 of 2 are",
+    ),
+    (
+        GetCallerIdentity,
+        true,
+        2,
+        2,
+        "asking whose the credentials of hop 2 of 2 are",
+    ),
+];
+
+/// The operations that call STS, and those that a hop loads with.
+const CALLS: [Operation; 5] = [
+    AssumeRole,
+    AssumeRoleWithWebIdentity,
+    AssumeRoleWithSaml,
+    GetSessionToken,
+    GetCallerIdentity,
+];
+const LOADS: [Operation; 5] = [
+    LoadSource,
+    AssumeRole,
+    AssumeRoleWithWebIdentity,
+    AssumeRoleWithSaml,
+    GetSessionToken,
+];
+
+#[test]
+fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why() {
+    let refused = |message: Option<&str>, request_id: Option<&str>| {
+        ErrorKind::Refused(Refusal {
+            code: "AccessDenied".to_owned(),
+            message: message.map(str::to_owned),
+            request_id: request_id.map(str::to_owned),
+            meaning: Meaning::Denied,
+        })
+    };
+    type Make<'a> = &'a dyn Fn() -> ErrorKind;
+    let cases: [(&[Operation], Make, Option<&str>, &str); 16] = [
+        (
+            &CALLS,
+            &|| refused(Some("not today "), Some("5e3d")),
+            None,
+            ": AccessDenied: not today (request id 5e3d)",
+        ),
+        (
+            &CALLS,
+            &|| refused(Some("not today"), None),
+            None,
+            ": AccessDenied: not today",
+        ),
+        (
+            &CALLS,
+            &|| refused(None, Some("5e3d")),
+            None,
+            ": AccessDenied (request id 5e3d)",
+        ),
+        (&CALLS, &|| refused(None, None), None, ": AccessDenied"),
+        (
+            &CALLS,
+            &|| ErrorKind::NoAnswer {
+                what: "STS could not be called in region eu-west-1: reset".to_owned(),
+            },
+            None,
+            ": STS could not be called in region eu-west-1: reset",
+        ),
+        (
+            &CALLS,
+            &|| ErrorKind::NotSent {
+                destination: "in region eu-west-1".to_owned(),
+            },
+            None,
+            ": the SDK could not make the call to STS in region eu-west-1",
+        ),
+        (
+            &CALLS,
+            &|| ErrorKind::Unusable {
+                what: "STS answered without credentials".to_owned(),
+            },
+            None,
+            ": STS answered without credentials",
+        ),
+        (
+            &LOADS,
+            &|| {
+                let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+                ErrorKind::already_expired(at(1), at(2))
+            },
+            None,
+            ": the credentials that came back expired at 1970-01-01T00:00:01Z, and it is \
+             1970-01-01T00:00:02Z by this machine's clock",
+        ),
+        (
+            &[GetSessionToken],
+            &|| ErrorKind::TemporarySource {
+                access_key_id: "ASIAEXAMPLE".to_owned(),
+            },
+            None,
+            ": needs an IAM user's long-term keys, and the source gave temporary credentials \
+             (ASIAEXAMPLE)",
+        ),
+        (
+            &[AssumeRole, GetSessionToken],
+            &|| ErrorKind::NoMfaCode {
+                serial: "GAHT12345678".to_owned(),
+            },
+            Some("no terminal"),
+            ": no MFA code of GAHT12345678: no terminal",
+        ),
+        (
+            &[AssumeRoleWithWebIdentity],
+            &|| ErrorKind::NoToken,
+            Some("no such file"),
+            ": no web identity token: no such file",
+        ),
+        (
+            &[AssumeRoleWithSaml],
+            &|| ErrorKind::NoToken,
+            Some("signed\n   out"),
+            ": no SAML assertion: signed out",
+        ),
+        (
+            &[AssumeRole, AssumeRoleWithSaml, GetSessionToken],
+            &|| ErrorKind::InteractionRequired,
+            None,
+            ": a person would have to be asked, and no caller waits for the answer",
+        ),
+        (
+            &LOADS,
+            &|| ErrorKind::Panicked,
+            None,
+            ": a credentials provider, or the HTTP client, panicked while loading",
+        ),
+        (
+            &LOADS,
+            &|| ErrorKind::NoRuntime,
+            None,
+            ": credentials are loaded in a task, and there is no running tokio runtime to spawn it on: \
+             call from within one",
+        ),
+        (
+            &[LoadSource, GetSessionToken],
+            &|| ErrorKind::Source(SourceFailure::Provider),
+            Some("IMDS is away"),
+            " failed: IMDS is away",
+        ),
+    ];
+    for (operations, kind, cause, end) in cases {
+        for (operation, has_role, hop, chain_len, begin) in PLACES {
+            if operations.contains(&operation) {
+                let error = failed(operation, has_role, hop, kind(), cause);
+                assert_reads(&error.with_chain_len(chain_len), &format!("{begin}{end}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_first_line_of_a_failed_source_names_the_role_that_it_was_needed_for() {
+    let two_minutes = Duration::from_secs(120);
+    let cases = [
+        (
+            SourceFailure::NotLoaded,
+            Some("no keys"),
+            " failed: no keys",
+        ),
+        (SourceFailure::NotLoaded, None, " failed"),
+        (
+            SourceFailure::InvalidConfiguration,
+            Some("bad file"),
+            " failed: bad file",
+        ),
+        (SourceFailure::Unhandled, Some("what?"), " failed: what?"),
+        (
+            SourceFailure::TimedOut(two_minutes),
+            None,
+            " took longer than 120 s",
+        ),
+        (
+            SourceFailure::TimedOut(two_minutes),
+            Some("the provider timed out"),
+            " failed: the provider timed out",
+        ),
+    ];
+    for (failure, cause, end) in cases {
+        for (operation, hop, begin) in [
+            (LoadSource, 0, "loading the source credentials"),
+            (
+                AssumeRole,
+                1,
+                "loading the source credentials for arn:aws:iam::222222222222:role/Hub (hop 1 of 2)",
+            ),
+        ] {
+            let has_role = operation == AssumeRole;
+            let error = failed(operation, has_role, hop, ErrorKind::Source(failure), cause);
+            assert_reads(&error.with_chain_len(2), &format!("{begin}{end}"));
+        }
+    }
+}
+
+#[test]
+fn the_first_line_of_an_invalid_value_names_field_rule_and_value() {
+    let rule = "must be 900 to 43200 whole seconds";
+    let violation = |value| Violation::new("duration", rule, value);
+    let long = "x".repeat(101);
+    let hidden = ": duration: must be 900 to 43200 whole seconds";
+    let shown = ": duration: must be 900 to 43200 whole seconds, but it is \"60 s\"";
+    for (operation, subject) in [
+        (CheckBase, "base config"),
+        (LoadProfile, "profile"),
+        (WritePolicies, "request for policies"),
+        (WriteDocument, "request for a policy document"),
+    ] {
+        let error = violation(None).into_error(operation);
+        assert_reads(&error, &format!("invalid {subject}{hidden}"));
+        let error = violation(Some("60 s")).into_error(operation);
+        assert_reads(&error, &format!("invalid {subject}{shown}"));
+    }
+    for operation in [AssumeRole, AssumeRoleWithWebIdentity, AssumeRoleWithSaml] {
+        for hop in [1, 2] {
+            let error = violation(Some("60 s")).into_hop_error(operation, Some(ROLE), hop);
+            let begin = format!("invalid role {ROLE} (hop {hop} of {hop})");
+            assert_reads(&error, &format!("{begin}{shown}"));
+        }
+    }
+    let error = violation(None).into_hop_error(GetSessionToken, None, 1);
+    let begin = "invalid session token request (hop 1 of 1)";
+    assert_reads(&error, &format!("{begin}{hidden}"));
+
+    // A malformed ARN stays on its line, and is cut short as other values are.
+    let error = violation(None).into_hop_error(AssumeRole, Some("two\nlines"), 1);
+    let begin = r"invalid role two\nlines (hop 1 of 1)";
+    assert_reads(&error, &format!("{begin}{hidden}"));
+    let error = violation(Some(&long)).into_error(CheckBase);
+    let end = format!(", but it is \"{}…\"", "x".repeat(100));
+    assert_reads(&error, &format!("invalid base config{hidden}{end}"));
+
+    let in_profile = violation(Some("60 s"))
+        .of_part("session's")
+        .in_profile("profile app in /home/ada/.aws/config");
+    let begin = "invalid profile app in /home/ada/.aws/config: duration: the session's must";
+    let end = " be 900 to 43200 whole seconds, but it is \"60 s\"";
+    assert_reads(
+        &in_profile.into_error(LoadProfile),
+        &format!("{begin}{end}"),
+    );
+}
+
+#[test]
+fn the_causes_are_said_once_and_the_advice_of_an_inner_chain_is_not_among_them() {
+    #[derive(Debug)]
+    struct Repeats(Error);
+    impl fmt::Display for Repeats {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "the provider failed: {}", self.0.first_line())
+        }
+    }
+    impl StdError for Repeats {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&self.0)
+        }
+    }
+    let inner = || -> Error {
+        let what = "STS did not answer in time in region eu-west-1".to_owned();
+        ErrorInner {
+            role_arn: Some(ROLE.into()),
+            hop: 1,
+            advice: vec!["check the network".to_owned()],
+            ..ErrorInner::new(AssumeRole, ErrorKind::NoAnswer { what })
+        }
+        .into()
+    };
+    let line =
+        format!("assuming {ROLE} (hop 1 of 1): STS did not answer in time in region eu-west-1");
+    assert_eq!(
+        inner().to_string(),
+        format!("{line}\n  - check the network")
+    );
+    let causes: [(BoxError, String); 2] = [
+        (Box::new(inner()), line.clone()),
+        (
+            Box::new(Repeats(inner())),
+            format!("the provider failed: {line}"),
+        ),
+    ];
+    for (cause, said) in causes {
+        let outer: Error = ErrorInner {
+            source: Some(cause),
+            ..ErrorInner::new(LoadSource, ErrorKind::Source(SourceFailure::Provider))
+        }
+        .into();
+        let expected = format!("loading the source credentials failed: {said}");
+        assert_reads(&outer, &expected);
+        assert_eq!(outer.advice(), ["check the network"]);
+        assert!(outer.is_transient());
+    }
+}
+
+fn failed(
+    operation: Operation,
+    has_role: bool,
+    hop: usize,
+    kind: ErrorKind,
+    cause: Option<&str>,
+) -> Error {
+    ErrorInner {
+        role_arn: has_role.then(|| ROLE.into()),
+        hop,
+        source: cause.map(BoxError::from),
+        ..ErrorInner::new(operation, kind)
+    }
+    .into()
+}
+
+/// All of the error is this line.
+#[track_caller]
+fn assert_reads(error: &Error, line: &str) {
+    assert_eq!(error.to_string(), line);
+    assert_eq!(
+        format!("{error:?}"),
+        format!("aws_role_chain::Error({line})")
+    );
+}
+
+/// A body that fails before its end.
+fn broken_off() -> Limited<Full<Bytes>> {
+    Limited::new(Full::new(Bytes::from("<AssumeRoleResponse>")), 1)
+}
+
+/// What an HTTP client does with a call.
+#[derive(Clone, Copy, Debug)]
+enum Http {
+    TimesOut,
+    FailsToConnect,
+    RejectsTheRequest,
+    FailsOtherwise,
+    NeverAnswers,
+    Answers(u16, &'static str),
+    BreaksOff,
+}
+
+impl HttpClient for Http {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(*self)
+    }
+}
+
+impl HttpConnector for Http {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        let why = || BoxError::from("the cause");
+        let answer = |status: u16, body| {
+            let status = status.try_into().unwrap();
+            let mut answer = HttpResponse::new(status, body);
+            answer.headers_mut().insert("x-amzn-requestid", "r-1");
+            Ok(answer)
+        };
+        HttpConnectorFuture::ready(match self {
+            Self::TimesOut => Err(ConnectorError::timeout(why())),
+            Self::FailsToConnect => Err(ConnectorError::io(why())),
+            Self::RejectsTheRequest => Err(ConnectorError::user(why())),
+            Self::FailsOtherwise => Err(ConnectorError::other(why(), None)),
+            Self::NeverAnswers => return HttpConnectorFuture::new(std::future::pending()),
+            Self::Answers(status, body) => answer(*status, SdkBody::from(*body)),
+            Self::BreaksOff => answer(200, SdkBody::from_body_1_x(broken_off())),
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_error_of_the_sdk_has_a_kind_and_the_kind_decides_what_the_sdk_is_told() {
+    const TIMED_OUT: &str = ": STS did not answer in time in region eu-west-1";
+    const NOT_CALLED: &str = ": STS could not be called in region eu-west-1: the cause";
+    const NOT_STS: &str = ": what answered in region eu-west-1 does not speak STS";
+    const UNREADABLE: &str = ": STS's answer could not be read in region eu-west-1";
+    let denied = answer_of("AccessDenied", "no");
+    let policy = answer_of("MalformedPolicyDocument", "no");
+    let expired = answer_of("ExpiredToken", "no");
+    let unknown = answer_of("InvalidClientTokenId", "no");
+    let throttled = answer_of("Throttling", "no");
+    let down = answer_of("InternalFailure", "no");
+    // What the HTTP client does, the kind, whether it is transient, the CredentialsError, and the end of the
+    // first line.
+    let cases = [
+        // SdkError::TimeoutError
+        (
+            Http::NeverAnswers,
+            "NoAnswer",
+            true,
+            "ProviderError",
+            TIMED_OUT,
+        ),
+        // SdkError::DispatchFailure
+        (Http::TimesOut, "NoAnswer", true, "ProviderError", TIMED_OUT),
+        (
+            Http::FailsToConnect,
+            "NoAnswer",
+            true,
+            "ProviderError",
+            NOT_CALLED,
+        ),
+        (
+            Http::RejectsTheRequest,
+            "NoAnswer",
+            true,
+            "ProviderError",
+            NOT_CALLED,
+        ),
+        (
+            Http::FailsOtherwise,
+            "NoAnswer",
+            true,
+            "ProviderError",
+            NOT_CALLED,
+        ),
+        // SdkError::ResponseError
+        (
+            Http::BreaksOff,
+            "NoAnswer",
+            true,
+            "ProviderError",
+            UNREADABLE,
+        ),
+        // SdkError::ServiceError that is not one of STS
+        (
+            Http::Answers(200, "Welcome"),
+            "Unusable",
+            true,
+            "Unhandled",
+            NOT_STS,
+        ),
+        (
+            Http::Answers(200, ""),
+            "Unusable",
+            true,
+            "Unhandled",
+            NOT_STS,
+        ),
+        // SdkError::ServiceError
+        (
+            Http::Answers(403, denied),
+            "Refused",
+            false,
+            "ProviderError",
+            ": AccessDenied: no (request id r-1)",
+        ),
+        (
+            Http::Answers(400, policy),
+            "Refused",
+            false,
+            "InvalidConfiguration",
+            ": MalformedPolicyDocument: no (request id r-1)",
+        ),
+        (
+            Http::Answers(403, expired),
+            "Refused",
+            true,
+            "ProviderError",
+            ": ExpiredToken: no (request id r-1)",
+        ),
+        (
+            Http::Answers(403, unknown),
+            "Refused",
+            false,
+            "ProviderError",
+            ": InvalidClientTokenId: no (request id r-1)",
+        ),
+        (
+            Http::Answers(400, throttled),
+            "Refused",
+            true,
+            "ProviderError",
+            ": Throttling: no (request id r-1)",
+        ),
+        (
+            Http::Answers(500, down),
+            "Refused",
+            true,
+            "ProviderError",
+            ": InternalFailure: no (request id r-1)",
+        ),
+        (
+            Http::Answers(503, ""),
+            "Refused",
+            true,
+            "ProviderError",
+            ": HTTP 503",
+        ),
+        (
+            Http::Answers(429, "slow"),
+            "Refused",
+            true,
+            "ProviderError",
+            ": HTTP 429",
+        ),
+        (
+            Http::Answers(404, "<html>"),
+            "Refused",
+            false,
+            "ProviderError",
+            ": HTTP 404",
+        ),
+    ];
+    for (http, kind, is_transient, told, end) in cases {
+        let error = failure_of(http).await;
+        assert_eq!(kind_of(&error), kind, "{http:?}: {error}");
+        assert_eq!(error.is_transient(), is_transient, "{http:?}: {error}");
+        let line = error.first_line().to_string();
+        assert_eq!(
+            line,
+            format!("assuming {ROLE} (hop 1 of 1){end}"),
+            "{http:?}"
+        );
+        // Nothing of the SDK's error is kept: it may quote the request.
+        assert!(error.source().is_none(), "{http:?}");
+        let sdk_error = CredentialsError::from(error);
+        assert_eq!(credentials_error_of(&sdk_error), told, "{http:?}");
+        let text = DisplayErrorContext(&sdk_error).to_string();
+        assert!(text.contains(&line), "{http:?}: {text}");
+    }
+}
+
+/// The error of a chain whose calls to STS fail like this.
+async fn failure_of(http: Http) -> Error {
+    let keys = Credentials::new("AKIAEXAMPLE", "secret", None, None, "test");
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .http_client(SharedHttpClient::new(http))
+        .build();
+    let chain = RoleChain::new(&config, Role::new(ROLE)).unwrap();
+    chain.refresh().await.unwrap_err()
+}
+
+/// An answer of STS with this error code.
+fn answer_of(code: &str, message: &str) -> &'static str {
+    let answer = format!(
+        "<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error>\
+         <RequestId>r-1</RequestId></ErrorResponse>"
+    );
+    answer.leak()
+}
+
+fn kind_of(error: &Error) -> &'static str {
+    match &error.inner.kind {
+        ErrorKind::Invalid(_) => "Invalid",
+        ErrorKind::Source(_) => "Source",
+        ErrorKind::TemporarySource { .. } => "TemporarySource",
+        ErrorKind::NoMfaCode { .. } => "NoMfaCode",
+        ErrorKind::NoToken => "NoToken",
+        ErrorKind::InteractionRequired => "InteractionRequired",
+        ErrorKind::Refused(_) => "Refused",
+        ErrorKind::NoAnswer { .. } => "NoAnswer",
+        ErrorKind::NotSent { .. } => "NotSent",
+        ErrorKind::Unusable { .. } => "Unusable",
+        ErrorKind::Panicked => "Panicked",
+        ErrorKind::NoRuntime => "NoRuntime",
+    }
+}
+
+fn credentials_error_of(error: &CredentialsError) -> &'static str {
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => "CredentialsNotLoaded",
+        CredentialsError::ProviderTimedOut(_) => "ProviderTimedOut",
+        CredentialsError::InvalidConfiguration(_) => "InvalidConfiguration",
+        CredentialsError::ProviderError(_) => "ProviderError",
+        CredentialsError::Unhandled(_) => "Unhandled",
+        _ => "another",
+    }
+}
