@@ -1,57 +1,81 @@
-//! What one cached retrieval costs, in time and allocations: `cargo bench --bench hot_path`.
+//! What the retrieval of cached credentials costs, in nanoseconds and allocations.
 //!
-//! All through `dyn ProvideCredentials` and a future that is ready at its first poll, but for the SDK's
-//! identity cache, which is asked as the SDK asks it, and reqsign. divan counts allocations; the table at
-//! the end takes turns, so that its ratios hold on a machine that does other things too.
+//! ```sh
+//! cargo bench --all-features --bench hot_path              # everything
+//! cargo bench --all-features --bench hot_path -- identity  # divan's part: only what has this name
+//! ```
+//!
+//! - `one_thread`: one retrieval of credentials, through `dyn ProvideCredentials` and a future that is ready at
+//!   its first poll. Providers behind the SDK's identity cache are called as the SDK calls that cache, and
+//!   reqsign signs a request.
+//! - `identity`: what an SDK client pays for its identity in each request: `ResolveCachedIdentity` with the
+//!   runtime components of a real client, whose provider is a chain.
+//! - `whole_call`: GetCallerIdentity with such a client, whose HTTP client responds at once, in the process.
+//!
+//! divan prints times and allocations. The tables at the end measure everything in turns, so that the ratios
+//! hold on a machine that is not idle.
 
 mod common;
 
+use std::marker::PhantomData;
 use std::pin::pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, future};
+use aws_role_chain::RoleChain;
+use aws_sdk_sts::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_sts::config::{ConfigBag, IdentityCache, Intercept, RuntimeComponents};
 use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::auth::{AuthScheme, AuthSchemeId};
+use aws_smithy_runtime_api::client::identity::{
+    Identity, IdentityFuture, ResolveCachedIdentity, SharedIdentityCache, SharedIdentityResolver,
+};
 use aws_types::SdkConfig;
-use common::{Cached, Contestant, Ours, Profiles, Reqsign, Setup, StandIn, show};
+use common::{
+    CachedAssumeRole, CachedProfile, Chain, FakeSts, InProcessHttp, Provider, ReqsignSigner,
+    StsSettings, format_duration, table,
+};
 use divan::{AllocProfiler, Bencher};
 use tokio::runtime::Runtime;
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
-/// Calls in a turn, and turns.
-const CALLS: u32 = 16_000;
+/// How many turns each provider takes.
 const TURNS: usize = 200;
+/// How many retrievals of credentials or identities are in a turn, and how many whole calls.
+const RETRIEVALS: u32 = 16_000;
+const WHOLE_CALLS: u32 = 320;
 const TASKS: u32 = 64;
 
 fn main() {
     let args = std::env::args().collect::<Vec<_>>();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        // For benches/profile.sh.
-        [_, "profile", "floor"] => profile::<Floor>(),
-        [_, "profile", "ours"] => profile::<Ours>(),
+        // benches/profile.sh runs these under callgrind.
+        [_, "profile", "floor"] => return profile::<Floor>(),
+        [_, "profile", "chain"] => return profile::<Chain>(),
         _ => divan::main(),
     }
-    // Under `cargo test --benches` the contestants need only work.
+    // `cargo test --benches` passes no `--bench`: it only checks that the providers work.
     if args.iter().any(|arg| arg == "--bench") {
-        take_turns();
+        print_tables();
     }
 }
 
-fn profile<C: Contestant>() {
-    let contestant = warm::<C>();
+fn profile<P: Provider>() {
+    let provider = warmed_up::<P>();
     let _runtime = RUNTIME.enter();
-    (0..100_000).for_each(|_| profiled(&*contestant));
+    (0..100_000).for_each(|_| profiled(&*provider));
 }
 
-/// What callgrind looks at.
+/// Callgrind counts the instructions in this function.
 #[inline(never)]
-fn profiled(contestant: &impl Contestant) {
-    ask(contestant);
+fn profiled(provider: &impl Provider) {
+    retrieve_ready(provider);
 }
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
@@ -63,91 +87,273 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("a runtime")
 });
 
-/// With its first call made.
-fn warm<C: Contestant>() -> Arc<C> {
+/// Creates a provider that has retrieved credentials once.
+fn warmed_up<P: Provider>() -> Arc<P> {
     RUNTIME.block_on(async {
-        let sts = StandIn::start(Setup {
+        let sts = FakeSts::start(StsSettings {
             latency: Duration::ZERO,
-            ..Setup::default()
+            ..StsSettings::default()
         });
-        let contestant = C::new(&sts.config(), 2).await;
-        contestant.call().await.expect("a session");
-        Arc::new(contestant)
+        let provider = P::new(&sts.config(), 2).await;
+        provider.retrieve().await.expect("a session");
+        Arc::new(provider)
     })
 }
 
-/// An atomic load, a look at the clock, a clone: nothing that caches can do with less.
+/// The least that a cache can do: an atomic load, a look at the clock, a clone.
 struct Floor(Arc<dyn ProvideCredentials>);
 
 #[derive(Debug)]
-struct Current {
+struct CredentialsFloor {
     credentials: ArcSwap<Credentials>,
     expiry: SystemTime,
 }
 
-impl ProvideCredentials for Current {
+impl ProvideCredentials for CredentialsFloor {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
     {
-        let current = self.credentials.load();
+        let credentials = self.credentials.load();
         assert!(SystemTime::now() < self.expiry);
-        future::ProvideCredentials::ready(Ok(Credentials::clone(&current)))
+        future::ProvideCredentials::ready(Ok(Credentials::clone(&credentials)))
     }
 }
 
-impl Contestant for Floor {
+impl Provider for Floor {
     const NAME: &'static str = "floor";
 
     async fn new(_: &SdkConfig, _: usize) -> Self {
         let expiry = SystemTime::now() + Duration::from_secs(3600);
         let token = Some("t".repeat(640));
         let credentials = Credentials::new("ASIABENCH", "secret", token, Some(expiry), "floor");
-        Self(Arc::new(Current {
+        Self(Arc::new(CredentialsFloor {
             credentials: ArcSwap::from_pointee(credentials),
             expiry,
         }))
     }
 
-    async fn call(&self) -> Result<(), BoxError> {
+    async fn retrieve(&self) -> Result<(), BoxError> {
         Ok(self.0.provide_credentials().await.map(drop)?)
     }
 }
 
-fn ask(contestant: &impl Contestant) {
-    match pin!(contestant.call()).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(served) => served.expect("credentials"),
-        Poll::Pending => panic!("a cached retrieval waits for nothing"),
+/// The identity cache of a client whose provider is a chain.
+trait ClientIdentityCache: Send + Sync + 'static {
+    const NAME: &'static str;
+
+    /// Returns the chain's config, with another identity cache where that is what is measured.
+    fn config(chain: &RoleChain) -> SdkConfig;
+}
+
+/// `chain.sdk_config()` as it is.
+struct ChainConfig;
+
+impl ClientIdentityCache for ChainConfig {
+    const NAME: &'static str = "chain.sdk_config()";
+
+    fn config(chain: &RoleChain) -> SdkConfig {
+        chain.sdk_config()
     }
 }
 
-#[divan::bench(types = [Floor, Ours, Cached, Profiles, Reqsign], sample_size = 1000)]
-fn one_thread<C: Contestant>(bencher: Bencher) {
-    let contestant = warm::<C>();
-    // The SDK's cache makes a timeout, which needs a runtime.
-    let _runtime = RUNTIME.enter();
-    bencher.bench_local(|| ask(&*contestant));
+/// The SDK's own identity cache.
+struct LazyCache;
+
+impl ClientIdentityCache for LazyCache {
+    const NAME: &'static str = "chain, SDK cache";
+
+    fn config(chain: &RoleChain) -> SdkConfig {
+        let cache = IdentityCache::lazy().build();
+        let config = chain.sdk_config().into_builder();
+        config.identity_cache(cache).build()
+    }
 }
 
-/// One contestant's times for a call, by the wall clock: in one task, and in 64 on two threads.
+/// The least that an identity cache can do: an atomic load of the converted identity, a look at the clock,
+/// a clone. It never loads again.
+#[derive(Debug, Default)]
+struct IdentityFloor(Arc<ArcSwap<Option<Identity>>>);
+
+impl ClientIdentityCache for IdentityFloor {
+    const NAME: &'static str = "floor";
+
+    fn config(chain: &RoleChain) -> SdkConfig {
+        let config = chain.sdk_config().into_builder();
+        config.identity_cache(Self::default()).build()
+    }
+}
+
+impl ResolveCachedIdentity for IdentityFloor {
+    fn resolve_cached_identity<'a>(
+        &'a self,
+        resolver: SharedIdentityResolver,
+        components: &'a RuntimeComponents,
+        bag: &'a ConfigBag,
+    ) -> IdentityFuture<'a> {
+        if let Some(identity) = &**self.0.load()
+            && identity
+                .expiration()
+                .is_some_and(|expiry| SystemTime::now() < expiry)
+        {
+            return IdentityFuture::ready(Ok(identity.clone()));
+        }
+        IdentityFuture::new(async move {
+            let no_cache = IdentityCache::no_cache();
+            let loaded = no_cache.resolve_cached_identity(resolver, components, bag);
+            let identity = loaded.await?;
+            self.0.store(Arc::new(Some(identity.clone())));
+            Ok(identity)
+        })
+    }
+}
+
+/// GetCallerIdentity, with a response that is made in the process at once.
+struct WholeCall<C> {
+    client: aws_sdk_sts::Client,
+    captured: CaptureComponents,
+    cache: PhantomData<C>,
+}
+
+impl<C: ClientIdentityCache> Provider for WholeCall<C> {
+    const NAME: &'static str = C::NAME;
+
+    async fn new(config: &SdkConfig, hops: usize) -> Self {
+        let chain = Chain::of(config, hops);
+        // Only the chain calls the fake STS.
+        chain.refresh().await.expect("a session");
+        let response = async || {
+            let document = "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn</Arn>\
+                            </GetCallerIdentityResult></GetCallerIdentityResponse>";
+            (200, document.to_owned())
+        };
+        let captured = CaptureComponents::default();
+        let config = aws_sdk_sts::config::Builder::from(&C::config(&chain))
+            .http_client(InProcessHttp::new(response))
+            .interceptor(captured.clone())
+            .build();
+        Self {
+            client: aws_sdk_sts::Client::from_conf(config),
+            captured,
+            cache: PhantomData,
+        }
+    }
+
+    async fn retrieve(&self) -> Result<(), BoxError> {
+        Ok(self.client.get_caller_identity().send().await.map(drop)?)
+    }
+}
+
+/// The identity cache of a client alone, called as the SDK's orchestrator calls it in every request.
+struct IdentityResolution<C> {
+    cache: SharedIdentityCache,
+    resolver: SharedIdentityResolver,
+    components: RuntimeComponents,
+    bag: ConfigBag,
+    variant: PhantomData<C>,
+}
+
+impl<C: ClientIdentityCache> Provider for IdentityResolution<C> {
+    const NAME: &'static str = C::NAME;
+
+    async fn new(config: &SdkConfig, hops: usize) -> Self {
+        let call = WholeCall::<C>::new(config, hops).await;
+        call.retrieve().await.expect("an identity");
+        let components = call.captured.0.lock().expect("no panics").take();
+        let components = components.expect("the call captured them");
+        let scheme = components.auth_scheme(AuthSchemeId::from("sigv4"));
+        let scheme = scheme.expect("STS uses SigV4");
+        Self {
+            cache: components.identity_cache(),
+            resolver: scheme
+                .identity_resolver(&components)
+                .expect("the chain is the provider"),
+            components,
+            bag: ConfigBag::base(),
+            variant: PhantomData,
+        }
+    }
+
+    async fn retrieve(&self) -> Result<(), BoxError> {
+        let (resolver, components) = (self.resolver.clone(), &self.components);
+        self.cache
+            .resolve_cached_identity(resolver, components, &self.bag)
+            .await
+            .map(drop)
+    }
+}
+
+/// Keeps the runtime components of the first call.
+#[derive(Clone, Debug, Default)]
+struct CaptureComponents(Arc<Mutex<Option<RuntimeComponents>>>);
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for CaptureComponents {
+    fn name(&self) -> &'static str {
+        "CaptureComponents"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        components: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let mut captured = self.0.lock().expect("no panics");
+        captured.get_or_insert_with(|| components.clone());
+        Ok(())
+    }
+}
+
+/// Polls once.
+fn retrieve_ready(provider: &impl Provider) {
+    match pin!(provider.retrieve()).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result.expect("credentials"),
+        Poll::Pending => panic!("a cached retrieval must not wait"),
+    }
+}
+
+#[divan::bench(types = [Floor, Chain, CachedAssumeRole, CachedProfile, ReqsignSigner], sample_size = 1000)]
+fn one_thread<P: Provider>(bencher: Bencher) {
+    bench::<P>(bencher);
+}
+
+#[divan::bench(types = [IdentityFloor, ChainConfig, LazyCache], sample_size = 1000)]
+fn identity<C: ClientIdentityCache>(bencher: Bencher) {
+    bench::<IdentityResolution<C>>(bencher);
+}
+
+#[divan::bench(types = [IdentityFloor, ChainConfig, LazyCache], sample_size = 100)]
+fn whole_call<C: ClientIdentityCache>(bencher: Bencher) {
+    bench::<WholeCall<C>>(bencher);
+}
+
+fn bench<P: Provider>(bencher: Bencher) {
+    let provider = warmed_up::<P>();
+    // The SDK's cache creates a timeout, which needs a runtime.
+    let _runtime = RUNTIME.enter();
+    bencher.bench_local(|| retrieve_ready(&*provider));
+}
+
+/// Takes one turn of a provider, and returns the wall time per call: in one task, and in 64 on two threads.
 type Turn = Box<dyn FnMut() -> [Duration; 2]>;
 
-fn turn<C: Contestant>() -> (&'static str, Turn) {
-    let contestant = warm::<C>();
+fn turn<P: Provider>(calls: u32) -> (&'static str, Turn) {
+    let provider = warmed_up::<P>();
     let take_turn = move || {
-        let alone = {
+        let one_task = {
             let _runtime = RUNTIME.enter();
             let started = Instant::now();
-            (0..CALLS).for_each(|_| ask(&*contestant));
-            started.elapsed() / CALLS
+            (0..calls).for_each(|_| retrieve_ready(&*provider));
+            started.elapsed() / calls
         };
         let started = Instant::now();
         RUNTIME.block_on(async {
             let tasks = (0..TASKS).map(|_| {
-                let contestant = contestant.clone();
+                let provider = provider.clone();
                 RUNTIME.spawn(async move {
-                    for _ in 0..CALLS / TASKS {
-                        contestant.call().await.expect("credentials");
+                    for _ in 0..calls / TASKS {
+                        provider.retrieve().await.expect("credentials");
                     }
                 })
             });
@@ -155,46 +361,76 @@ fn turn<C: Contestant>() -> (&'static str, Turn) {
                 task.await.expect("no panics");
             }
         });
-        [alone, started.elapsed() / CALLS]
+        [one_task, started.elapsed() / calls]
     };
-    (C::NAME, Box::new(take_turn))
+    (P::NAME, Box::new(take_turn))
 }
 
-fn take_turns() {
-    let mut contestants = [
-        turn::<Floor>(),
-        turn::<Ours>(),
-        turn::<Cached>(),
-        turn::<Profiles>(),
-        turn::<Reqsign>(),
-    ];
-    let mut took = contestants.each_ref().map(|_| [Vec::new(), Vec::new()]);
+fn print_tables() {
+    print_table(
+        "one retrieval",
+        [
+            turn::<Floor>(RETRIEVALS),
+            turn::<Chain>(RETRIEVALS),
+            turn::<CachedAssumeRole>(RETRIEVALS),
+            turn::<CachedProfile>(RETRIEVALS),
+            turn::<ReqsignSigner>(RETRIEVALS),
+        ],
+    );
+    print_table(
+        "identity of one request",
+        [
+            turn::<IdentityResolution<IdentityFloor>>(RETRIEVALS),
+            turn::<IdentityResolution<ChainConfig>>(RETRIEVALS),
+            turn::<IdentityResolution<LazyCache>>(RETRIEVALS),
+        ],
+    );
+    print_table(
+        "whole call",
+        [
+            turn::<WholeCall<IdentityFloor>>(WHOLE_CALLS),
+            turn::<WholeCall<ChainConfig>>(WHOLE_CALLS),
+            turn::<WholeCall<LazyCache>>(WHOLE_CALLS),
+        ],
+    );
+}
+
+/// Takes the turns of all providers, and compares them with the first.
+fn print_table<const N: usize>(what: &str, mut providers: [(&'static str, Turn); N]) {
+    let mut times = providers.each_ref().map(|_| [Vec::new(), Vec::new()]);
     for _ in 0..TURNS {
-        for ((_, take_turn), [alone, shared]) in contestants.iter_mut().zip(&mut took) {
+        for ((_, take_turn), [one_task, two_threads]) in providers.iter_mut().zip(&mut times) {
             let turn = take_turn();
-            alone.push(turn[0]);
-            shared.push(turn[1]);
+            one_task.push(turn[0]);
+            two_threads.push(turn[1]);
         }
     }
-    // The lower quartile: with others on the machine, the turns that they disturbed the least.
-    let quartiles = took.map(|times| {
+    // The lower quartile: turns that other processes disturbed are above it.
+    let quartiles = times.map(|times| {
         times.map(|mut times| {
             times.sort_unstable();
             times[TURNS / 4]
         })
     });
-    println!("| | 1 task | × the floor | 64 tasks, 2 threads | × the floor | × 1 task |");
-    println!("|---|---|---|---|---|---|");
+    let mut table = table([
+        what,
+        "1 task",
+        "× the floor",
+        "64 tasks, 2 threads",
+        "× the floor",
+        "× 1 task",
+    ]);
     let floor = quartiles[0];
-    let times = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
-    for ((name, _), [alone, shared]) in contestants.iter().zip(quartiles) {
-        println!(
-            "| {name} | {} | {:.2} | {} | {:.2} | {:.2} |",
-            show(alone),
-            times(alone, floor[0]),
-            show(shared),
-            times(shared, floor[1]),
-            times(shared, alone),
-        );
+    let ratio = |a: Duration, b: Duration| format!("{:.2}", a.as_secs_f64() / b.as_secs_f64());
+    for ((name, _), [one_task, two_threads]) in providers.iter().zip(quartiles) {
+        table.add_row([
+            (*name).to_owned(),
+            format_duration(one_task),
+            ratio(one_task, floor[0]),
+            format_duration(two_threads),
+            ratio(two_threads, floor[1]),
+            ratio(two_threads, one_task),
+        ]);
     }
+    println!("\n{table}");
 }

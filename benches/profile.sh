@@ -11,14 +11,14 @@ import json, re, subprocess, sys, tempfile
 CALLS = 100_000
 built = [json.loads(line) for line in sys.stdin]
 hot_path = next(it["executable"] for it in built if it.get("target", {}).get("name") == "hot_path")
-for contestant in ["floor", "ours"]:
+for provider in ["floor", "chain"]:
     with tempfile.NamedTemporaryFile() as out:
         toggle = "--toggle-collect=hot_path::profiled*"
         subprocess.run(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out.name}", toggle,
-                        hot_path, "profile", contestant], check=True, stderr=subprocess.DEVNULL)
+                        hot_path, "profile", provider], check=True, stderr=subprocess.DEVNULL)
         said = subprocess.run(["callgrind_annotate", "--threshold=99", out.name], check=True,
                               capture_output=True, text=True).stdout
-    print(f"{contestant}:")
+    print(f"{provider}:")
     for count, what in re.findall(r"^ *([\d,]+) +\([ \d.]+%\) +(.+)$", said, re.MULTILINE):
         what = re.sub(r"^.*?:(?=\S*\w)|  *\[[^]]*\]$", "", what).strip()
         print(f"{int(count.replace(chr(44), str())) / CALLS:6.0f}  {what}")

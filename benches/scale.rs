@@ -1,31 +1,32 @@
-//! What grows with hops and tenants, and a plot of it: `cargo bench --bench scale -- --plot benches/scale.svg`.
+//! Memory, first use, CPU time and STS requests of 1 to 10,000 tenants, and the cold start of 1 to 4 hops.
 //!
-//! Each number of tenants is measured in a process of its own, over loopback HTTP; what is refreshed for
-//! hours is measured under a virtual clock, with answers made in memory: its CPU time is without sockets.
+//! ```sh
+//! cargo bench --all-features --bench scale
+//! cargo bench --all-features --bench scale -- --plot benches/scale.svg  # also draws them
+//! ```
+//!
+//! Memory and first use of each number of tenants are measured in a separate process, over loopback HTTP. Hours
+//! of refreshes are measured under tokio's paused clock with an STS in memory, so that their CPU time has no
+//! sockets in it.
 
 mod common;
 mod plot;
 
 use std::alloc::System;
 use std::collections::HashMap;
-use std::fmt;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_sts::config::{HttpClient, RuntimeComponents};
 use aws_smithy_async::time::{SharedTimeSource, TimeSource};
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_types::body::SdkBody;
 use aws_types::SdkConfig;
 use cap::Cap;
+use comfy_table::Table;
 use common::{
-    Cached, Contestant, Mood, Nested, Ours, Reqsign, Setup, StandIn, Tenants, apart, refusal,
-    session, show, timed, without_hub,
+    CachedAssumeRole, Chain, FakeSts, InProcessHttp, Latencies, NestedAssumeRole, Provider,
+    ReqsignSigner, StsBehavior, StsSettings, Tenants, error_document, format_duration,
+    session_document, table, tenants_with_separate_chains, tenants_without_hub, timed,
 };
 use cpu_time::ProcessTime;
 use plot::{Panel, Series};
@@ -39,18 +40,18 @@ static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 
-/// Of the stand-in, where first use is measured.
+/// Latency of STS where first use is measured.
 const LATENCY: Duration = Duration::from_millis(5);
 
 fn main() {
     let args = std::env::args().skip(1).collect::<Vec<_>>();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        // In a process of its own.
-        ["ours", tenants] => first_use(Ours::tenants, tenants),
-        ["sdk", tenants] => first_use(Cached::tenants, tenants),
-        ["reqsign", tenants] => first_use(Reqsign::tenants, tenants),
-        ["no-hub", tenants] => first_use(without_hub, tenants),
-        ["apart", tenants] => first_use(apart, tenants),
+        // The separate processes run these.
+        ["chain", tenants] => first_use(Chain::tenants, tenants),
+        ["sdk", tenants] => first_use(CachedAssumeRole::tenants, tenants),
+        ["reqsign", tenants] => first_use(ReqsignSigner::tenants, tenants),
+        ["without-hub", tenants] => first_use(tenants_without_hub, tenants),
+        ["separate", tenants] => first_use(tenants_with_separate_chains, tenants),
         ["--plot", file, ..] => {
             std::fs::write(file, measure()).expect("a file that can be written")
         }
@@ -58,18 +59,19 @@ fn main() {
     }
 }
 
-/// All tables; the plot.
+/// Prints all tables; returns the plot.
 fn measure() -> String {
     let [memory, first_use] = tenants();
     let steady = steady();
+    under_quota();
     let cold = cold();
-    plot::svg(&[memory, first_use, steady, cold])
+    plot::svg(&[memory, first_use, steady, cold]).expect("strings can be written")
 }
 
-/// What a child process found.
+/// What a separate process measured.
 struct FirstUse {
     build: Duration,
-    /// Bytes, of what the allocator gave and of what is resident.
+    /// Bytes that the allocator has given out, and that are resident.
     built: [usize; 2],
     used: [usize; 2],
     wall: Duration,
@@ -77,18 +79,19 @@ struct FirstUse {
     connections: usize,
 }
 
-/// Tenants of one hub, built and then used once, 64 at a time; printed for the parent process.
-fn first_use<C: Contestant>(make: impl AsyncFnOnce(&SdkConfig, usize) -> Vec<C>, tenants: &str) {
+/// Builds tenants of one hub, retrieves the credentials of each once, 64 at a time, and prints what that takes
+/// for the parent process.
+fn first_use<P: Provider>(make: impl AsyncFnOnce(&SdkConfig, usize) -> Vec<P>, tenants: &str) {
     let tenants = tenants.parse().expect("a number");
     Runtime::new().expect("a runtime").block_on(async {
-        let sts = StandIn::start(Setup {
+        let sts = FakeSts::start(StsSettings {
             latency: LATENCY,
-            ..Setup::default()
+            ..StsSettings::default()
         });
-        // A process's first call and connection cost what the later ones find.
-        C::new(&sts.config(), 1)
+        // The first call of a process initializes what later ones share.
+        P::new(&sts.config(), 1)
             .await
-            .call()
+            .retrieve()
             .await
             .expect("a session");
         let first = (sts.requests(), sts.connections());
@@ -97,18 +100,18 @@ fn first_use<C: Contestant>(make: impl AsyncFnOnce(&SdkConfig, usize) -> Vec<C>,
         let (build, tenants) = timed(make(&sts.config(), tenants)).await;
         let built: [usize; 2] = grown();
         let at_once = Arc::new(Semaphore::new(64));
-        let tenants = shared(tenants);
+        let tenants = into_shared(tenants);
         let (wall, ()) = timed(async {
             let mut calls = JoinSet::new();
             for tenant in &tenants {
                 let (tenant, at_once) = (tenant.clone(), at_once.clone());
                 calls.spawn(async move {
                     let _permit = at_once.acquire().await;
-                    tenant.call().await
+                    tenant.retrieve().await
                 });
             }
-            for served in calls.join_all().await {
-                served.expect("a session");
+            for result in calls.join_all().await {
+                result.expect("a session");
             }
         })
         .await;
@@ -127,18 +130,18 @@ fn first_use<C: Contestant>(make: impl AsyncFnOnce(&SdkConfig, usize) -> Vec<C>,
     });
 }
 
-/// What the allocator has given, and what is resident (0 where /proc does not tell): of the whole
-/// process, the stand-in too.
+/// Returns the bytes of the whole process, with the fake STS: what the allocator has given out, and what is
+/// resident (0 without /proc).
 fn memory() -> [usize; 2] {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
     [ALLOCATOR.allocated(), pages.unwrap_or(0_usize) * 4096]
 }
 
-fn in_a_process(contestant: &str, tenants: usize) -> FirstUse {
+fn in_separate_process(provider: &str, tenants: usize) -> FirstUse {
     let this = std::env::current_exe().expect("a path");
     let output = Command::new(this)
-        .args([contestant, &tenants.to_string()])
+        .args([provider, &tenants.to_string()])
         .output();
     let output = String::from_utf8(output.expect("a process").stdout).expect("numbers");
     let numbers = output
@@ -169,101 +172,132 @@ fn in_a_process(contestant: &str, tenants: usize) -> FirstUse {
 }
 
 fn tenants() -> [Panel; 2] {
-    println!(
-        "\n| tenants | provider | to build each | live KiB each before first use, after | resident KiB each before, after | first use of all | requests | connections |"
-    );
-    println!("|---|---|---|---|---|---|---|---|");
-    let mut memory = Panel::new("live memory after first use", "tenants", "MiB");
-    let mut wall = Panel::new("first use of all, STS at 5 ms", "tenants", "s");
-    for (contestant, name, most) in [
-        ("ours", Ours::NAME, 10_000),
-        ("sdk", Cached::NAME, 1_000),
-        ("reqsign", Reqsign::NAME, 10_000),
+    let mut table = table([
+        "tenants",
+        "provider",
+        "to build each",
+        "live KiB each before first use, after",
+        "resident KiB each before, after",
+        "first use of all",
+        "requests",
+        "connections",
+    ]);
+    let mut measured = |provider, name, tenants| {
+        let found = in_separate_process(provider, tenants);
+        table.add_row(found.row(name, tenants));
+        found
+    };
+    let mut memory = panel("live memory after first use", "tenants", "MiB");
+    let mut wall = panel("first use of all, STS at 5 ms", "tenants", "s");
+    for (provider, name, most) in [
+        ("chain", Chain::NAME, 10_000),
+        ("sdk", CachedAssumeRole::NAME, 1_000),
+        ("reqsign", ReqsignSigner::NAME, 10_000),
     ] {
-        let (mut bytes, mut seconds) = (Series::new(name), Series::new(name));
-        // More of the SDK's, each with two HTTP clients, take more sockets than a process may have.
+        let (mut bytes, mut seconds) = (series(name), series(name));
+        // More of the SDK's providers, which have two HTTP clients each, need more sockets than a process may
+        // open.
         for tenants in COUNTS.into_iter().filter(|tenants| *tenants <= most) {
-            let found = measured(contestant, name, tenants);
-            bytes.add(tenants as f64, found.used[0] as f64 / 1_048_576.0);
-            seconds.add(tenants as f64, found.wall.as_secs_f64());
+            let found = measured(provider, name, tenants);
+            let mebibytes = found.used[0] as f64 / 1_048_576.0;
+            bytes.points.push((tenants as f64, mebibytes));
+            let wall = found.wall.as_secs_f64();
+            seconds.points.push((tenants as f64, wall));
         }
         memory.series.push(bytes);
         wall.series.push(seconds);
     }
-    measured("no-hub", "aws-role-chain, from_source", 1_000);
-    measured("apart", "aws-role-chain, each from new", 1_000);
+    measured("without-hub", "aws-role-chain, from_source", 1_000);
+    measured("separate", "aws-role-chain, each from new", 1_000);
+    println!("\n{table}");
     [memory, wall]
 }
 
-/// A row of the table.
-fn measured(contestant: &str, name: &str, tenants: usize) -> FirstUse {
-    let found = in_a_process(contestant, tenants);
-    let each = |bytes: usize| bytes as f64 / 1024.0 / tenants as f64;
-    println!(
-        "| {tenants} | {name} | {} | {:.2}, {:.2} | {:.2}, {:.2} | {} | {} | {} |",
-        show(found.build / tenants as u32),
-        each(found.built[0]),
-        each(found.used[0]),
-        each(found.built[1]),
-        each(found.used[1]),
-        show(found.wall),
-        found.requests,
-        found.connections,
-    );
-    found
+impl FirstUse {
+    fn row(&self, name: &str, tenants: usize) -> [String; 8] {
+        let each = |bytes: usize| bytes as f64 / 1024.0 / tenants as f64;
+        let both = |n: usize| format!("{:.2}, {:.2}", each(self.built[n]), each(self.used[n]));
+        [
+            tenants.to_string(),
+            name.to_owned(),
+            format_duration(self.build / tenants as u32),
+            both(0),
+            both(1),
+            format_duration(self.wall),
+            self.requests.to_string(),
+            self.connections.to_string(),
+        ]
+    }
 }
 
-/// Tokio's, which stands still while there is anything to do.
+fn panel(title: &'static str, x: &'static str, y: &'static str) -> Panel {
+    Panel {
+        title,
+        x,
+        y,
+        is_linear: false,
+        series: Vec::new(),
+    }
+}
+
+fn series(name: &'static str) -> Series {
+    Series {
+        name,
+        points: Vec::new(),
+    }
+}
+
+/// Tokio's paused clock, which advances to the next timer when all tasks wait.
 #[derive(Clone, Copy, Debug)]
-struct Virtual {
+struct PausedClock {
     start: SystemTime,
     started: Instant,
 }
 
-impl TimeSource for Virtual {
+impl TimeSource for PausedClock {
     fn now(&self) -> SystemTime {
         self.start + self.started.elapsed()
     }
 }
 
-/// What STS allows an account in a region in a second.
+/// How many requests a second STS allows an account in a region.
 const QUOTA: u32 = 600;
 
-/// STS in memory, under a virtual clock.
+/// An STS in memory, under the paused clock.
 #[derive(Clone)]
-struct InMemory(Arc<Shared>);
+struct InMemorySts(Arc<Shared>);
 
 struct Shared {
-    setup: Setup,
-    clock: Virtual,
-    mood: Mutex<Mood>,
-    /// Requests that it answers in one second; more are throttled.
+    settings: StsSettings,
+    clock: PausedClock,
+    behavior: Mutex<StsBehavior>,
+    /// How many requests it serves in one second; more are throttled.
     quota: u32,
-    /// Requests in each second.
+    /// The number of requests in each second.
     log: Mutex<HashMap<u64, u32>>,
 }
 
-impl InMemory {
+impl InMemorySts {
     fn new(quota: u32) -> Self {
-        let clock = Virtual {
+        let clock = PausedClock {
             start: SystemTime::now(),
             started: Instant::now(),
         };
-        let setup = Setup {
+        let settings = StsSettings {
             clock: SharedTimeSource::new(clock),
-            ..Setup::default()
+            ..StsSettings::default()
         };
         Self(Arc::new(Shared {
-            setup,
+            settings,
             clock,
-            mood: Mutex::new(Mood::Well),
+            behavior: Mutex::new(StsBehavior::Success),
             quota,
             log: Mutex::default(),
         }))
     }
 
-    fn set(&self, mood: Mood) {
-        *self.0.mood.lock().expect("no panics") = mood;
+    fn set_behavior(&self, behavior: StsBehavior) {
+        *self.0.behavior.lock().expect("no panics") = behavior;
     }
 
     fn passed(&self) -> u64 {
@@ -275,28 +309,30 @@ impl InMemory {
     }
 
     fn config(&self) -> SdkConfig {
-        let config = common::config(&self.0.setup).into_builder();
-        config.http_client(self.clone()).build()
+        let config = common::config(&self.0.settings).into_builder();
+        let sts = self.clone();
+        let http = InProcessHttp::new(move || sts.clone().respond());
+        config.http_client(http).build()
     }
 
-    async fn answer(&self) -> HttpResponse {
+    async fn respond(self) -> (u16, String) {
         let number = {
             let mut log = self.0.log.lock().expect("no panics");
             let requests = log.entry(self.passed()).or_default();
             *requests += 1;
             *requests
         };
-        tokio::time::sleep(self.0.setup.latency).await;
-        let is_well = *self.0.mood.lock().expect("no panics") == Mood::Well;
-        let (status, body) = match (is_well, number > self.0.quota) {
-            (false, _) => (503, refusal("ServiceUnavailable")),
-            (true, true) => (400, refusal("Throttling")),
-            (true, false) => (200, session(number as usize, &self.0.setup)),
-        };
-        HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body))
+        tokio::time::sleep(self.0.settings.latency).await;
+        if *self.0.behavior.lock().expect("no panics") != StsBehavior::Success {
+            return (503, error_document("ServiceUnavailable"));
+        }
+        if number > self.0.quota {
+            return (400, error_document("Throttling"));
+        }
+        (200, session_document(number as usize, &self.0.settings))
     }
 
-    /// Since the second `from`: all requests, and those of the busiest second.
+    /// Returns the number of requests since the second `from`, and of those in the busiest second.
     fn requests(&self, from: u64) -> (u32, u32) {
         let log = self.0.log.lock().expect("no panics");
         let counts = || {
@@ -308,44 +344,21 @@ impl InMemory {
     }
 }
 
-impl fmt::Debug for InMemory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("InMemory")
-    }
-}
-
-impl HttpConnector for InMemory {
-    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
-        let this = self.clone();
-        HttpConnectorFuture::new(async move { Ok(this.answer().await) })
-    }
-}
-
-impl HttpClient for InMemory {
-    fn http_connector(
-        &self,
-        _: &HttpConnectorSettings,
-        _: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
-    }
-}
-
-/// Everything used at once, then asked once a minute for three hours, with no quota.
+/// Retrieves the credentials of all tenants at once, then once a minute for three hours, without a quota.
 fn steady() -> Panel {
-    println!(
-        "\n| tenants, asked once a minute for 3 h | provider | CPU, of one core | STS requests | in the busiest second |"
-    );
-    println!("|---|---|---|---|---|");
-    let mut panel = Panel::new("CPU of a steady state, of one core", "tenants", "%");
-    panel.series = vec![steady_of::<Ours>(10_000), steady_of::<Cached>(1_000)];
-    println!(
-        "\n| 10,000 tenants, STS allows 600 a second | provider | not served | for | STS requests | in the busiest second |"
-    );
-    println!("|---|---|---|---|---|");
-    first_use_under_quota::<Ours>();
-    first_use_under_quota::<Cached>();
-    storm();
+    let mut table = table([
+        "tenants, retrieved once a minute for 3 h",
+        "provider",
+        "CPU, of one core",
+        "STS requests",
+        "in the busiest second",
+    ]);
+    let mut panel = panel("CPU of a steady state, of one core", "tenants", "%");
+    panel.series = vec![
+        steady_of::<Chain>(10_000, &mut table),
+        steady_of::<CachedAssumeRole>(1_000, &mut table),
+    ];
+    println!("\n{table}");
     panel
 }
 
@@ -358,124 +371,151 @@ fn paused() -> Runtime {
         .expect("a runtime")
 }
 
-fn steady_of<C: Tenants>(most: usize) -> Series {
-    let mut series = Series::new(C::NAME);
+fn steady_of<P: Tenants>(most: usize, table: &mut Table) -> Series {
+    let mut line = series(P::NAME);
     for count in COUNTS.into_iter().filter(|count| *count <= most) {
         paused().block_on(async {
-            let sts = InMemory::new(u32::MAX);
-            let tenants = shared(C::tenants(&sts.config(), count).await);
-            use_all(&tenants).await;
+            let sts = InMemorySts::new(u32::MAX);
+            let tenants = into_shared(P::tenants(&sts.config(), count).await);
+            retrieve_all(&tenants).await;
             let from = sts.passed() + 1;
             sts.until(from).await;
             let (started, cpu) = (Instant::now(), ProcessTime::now());
             for minute in 1..=180 {
                 sts.until(from + 60 * minute).await;
-                assert_eq!(use_all(&tenants).await, count);
+                assert_eq!(retrieve_all(&tenants).await, count);
             }
             let share = 100.0 * cpu.elapsed().as_secs_f64() / started.elapsed().as_secs_f64();
             let (requests, busiest) = sts.requests(from);
-            println!(
-                "| {count} | {} | {share:.4} % | {requests} | {busiest} |",
-                C::NAME
-            );
-            series.add(count as f64, share);
+            table.add_row([
+                count.to_string(),
+                P::NAME.to_owned(),
+                format!("{share:.4} %"),
+                requests.to_string(),
+                busiest.to_string(),
+            ]);
+            line.points.push((count as f64, share));
         });
     }
-    series
+    line
 }
 
-fn first_use_under_quota<C: Tenants>() {
-    paused().block_on(async {
-        let sts = InMemory::new(QUOTA);
-        let tenants = shared(C::tenants(&sts.config(), 10_000).await);
-        let failed = tenants.len() - use_all(&tenants).await;
-        row::<C>("first used at once", failed, &sts, 0);
-    });
+/// 10,000 tenants of an account whose quota throttles.
+fn under_quota() {
+    let mut table = table([
+        "10,000 tenants, STS allows 600 a second",
+        "provider",
+        "failed",
+        "for",
+        "STS requests",
+        "in the busiest second",
+    ]);
+    table.add_row(first_use_under_quota::<Chain>());
+    table.add_row(first_use_under_quota::<CachedAssumeRole>());
+    table.add_rows(recovery());
+    println!("\n{table}");
 }
 
-/// This crate's, asked once a minute through 14 minutes without STS, from when the first is due to a
-/// minute before their sessions of an hour expire; then with STS again.
-fn storm() {
+fn first_use_under_quota<P: Tenants>() -> [String; 6] {
     paused().block_on(async {
-        let sts = InMemory::new(QUOTA);
-        let tenants = shared(Ours::tenants(&sts.config(), 10_000).await);
-        use_all(&tenants).await;
-        for (what, mood, from, until) in [
+        let sts = InMemorySts::new(QUOTA);
+        let tenants = into_shared(P::tenants(&sts.config(), 10_000).await);
+        let failed = tenants.len() - retrieve_all(&tenants).await;
+        row::<P>("first use at once", failed, &sts, 0)
+    })
+}
+
+/// Retrieves once a minute during an outage of 14 minutes, from when the first refresh is due to a minute before
+/// the sessions of an hour expire, and then with STS back.
+fn recovery() -> Vec<[String; 6]> {
+    paused().block_on(async {
+        let sts = InMemorySts::new(QUOTA);
+        let tenants = into_shared(Chain::tenants(&sts.config(), 10_000).await);
+        retrieve_all(&tenants).await;
+        let mut rows = Vec::new();
+        for (what, behavior, from, until) in [
             (
-                "STS away for 14 minutes, all due",
-                Mood::Unavailable,
+                "STS unavailable for 14 minutes, all due",
+                StsBehavior::ServiceUnavailable,
                 2_700,
                 3_540,
             ),
-            ("STS back", Mood::Well, 3_541, 7_200),
+            ("STS back", StsBehavior::Success, 3_541, 7_200),
         ] {
             sts.until(from).await;
-            sts.set(mood);
+            sts.set_behavior(behavior);
             let mut failed = 0;
             for second in (from..until).step_by(60) {
                 sts.until(second).await;
-                failed += tenants.len() - use_all(&tenants).await;
+                failed += tenants.len() - retrieve_all(&tenants).await;
             }
-            row::<Ours>(what, failed, &sts, from);
+            rows.push(row::<Chain>(what, failed, &sts, from));
         }
-    });
+        rows
+    })
 }
 
-fn row<C: Contestant>(what: &str, failed: usize, sts: &InMemory, from: u64) {
+fn row<P: Provider>(what: &str, failed: usize, sts: &InMemorySts, from: u64) -> [String; 6] {
     let (requests, busiest) = sts.requests(from);
     let seconds = sts.passed() - from;
-    println!(
-        "| {what} | {} | {failed} | {seconds} s | {requests} | {busiest} |",
-        C::NAME
-    );
+    [
+        what.to_owned(),
+        P::NAME.to_owned(),
+        failed.to_string(),
+        format!("{seconds} s"),
+        requests.to_string(),
+        busiest.to_string(),
+    ]
 }
 
-fn shared<C>(tenants: Vec<C>) -> Vec<Arc<C>> {
+fn into_shared<P>(tenants: Vec<P>) -> Vec<Arc<P>> {
     tenants.into_iter().map(Arc::new).collect()
 }
 
-/// At once; how many were served.
-async fn use_all<C: Contestant>(tenants: &[Arc<C>]) -> usize {
-    let (mut served, mut waiting) = (0, JoinSet::new());
+/// Retrieves the credentials of all tenants at once; returns how many succeeded.
+async fn retrieve_all<P: Provider>(tenants: &[Arc<P>]) -> usize {
+    let (mut succeeded, mut pending) = (0, JoinSet::new());
     for tenant in tenants {
         let tenant = tenant.clone();
-        let mut call = Box::pin(async move { tenant.call().await.is_ok() });
+        let mut call = Box::pin(async move { tenant.retrieve().await.is_ok() });
         match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(is_served) => served += usize::from(is_served),
-            Poll::Pending => drop(waiting.spawn(call)),
+            Poll::Ready(is_success) => succeeded += usize::from(is_success),
+            Poll::Pending => drop(pending.spawn(call)),
         }
     }
-    let waited = waiting.join_all().await;
-    served + waited.into_iter().filter(|is_served| *is_served).count()
+    let results = pending.join_all().await;
+    succeeded + results.into_iter().filter(|is_success| *is_success).count()
 }
 
-/// From nothing in hand, STS at 20 ms; the middle of nine.
+/// The first credentials of chains of 1 to 4 hops, STS at 20 ms: the median of nine.
 fn cold() -> Panel {
-    let mut panel = Panel::new("cold start, STS at 20 ms", "hops", "ms");
+    let mut panel = panel("cold start, STS at 20 ms", "hops", "ms");
     panel.is_linear = true;
     let runtime = Runtime::new().expect("a runtime");
     panel.series = runtime.block_on(async {
         vec![
-            cold_of::<Ours>().await,
-            cold_of::<Nested>().await,
-            cold_of::<Reqsign>().await,
+            cold_of::<Chain>().await,
+            cold_of::<NestedAssumeRole>().await,
+            cold_of::<ReqsignSigner>().await,
         ]
     });
     panel
 }
 
-async fn cold_of<C: Contestant>() -> Series {
-    let mut series = Series::new(C::NAME);
+async fn cold_of<P: Provider>() -> Series {
+    let mut line = series(P::NAME);
     for hops in 1..=4 {
-        let mut calls = common::Calls::default();
+        let mut calls = Latencies::default();
         for _ in 0..9 {
-            let sts = StandIn::start(Setup::default());
+            let sts = FakeSts::start(StsSettings::default());
             sts.round_trips(1).await;
             let config = sts.config();
-            let (took, served) = timed(async { C::new(&config, hops).await.call().await }).await;
-            calls.add(took, served.is_ok());
+            let (duration, result) =
+                timed(async { P::new(&config, hops).await.retrieve().await }).await;
+            calls.add(duration, result.is_ok());
         }
-        series.add(hops as f64, calls.percentile(0.5).as_secs_f64() * 1e3);
+        let median = calls.percentile(0.5).as_secs_f64() * 1e3;
+        line.points.push((hops as f64, median));
     }
-    series
+    line
 }

@@ -30,7 +30,8 @@
 //! | [`Role::mfa`] | MFA codes from a person ([`TerminalPrompt`]), a closure, or a secret (`Totp`) |
 //! | `ProfileLoader` | the chain that a profile of `~/.aws/config` describes |
 //! | `RoleChain::policies`, `RoleChain::diagnose` | the IAM policies that a chain needs; what is wrong, hop by hop |
-//! | [`HopStatus`] | what is known of a hop, for a health page |
+//! | [`RoleChain::health`], [`RoleChain::status`] | whether the chain can provide credentials; what is known of each hop |
+//! | [`RoleChain::session_renewal`] | a client's retry when a service rejects the session |
 //! | [`Error`] | the hop, the role, STS's own code, message and request ID, and what to check |
 //!
 //! # Features
@@ -103,7 +104,7 @@ mod sts;
 
 #[cfg(feature = "policy")]
 pub use chain::diagnose::{Diagnosis, DiagnosisStep};
-pub use chain::{HopStatus, RoleChain, SessionRenewal};
+pub use chain::{Health, HopStatus, RoleChain, SessionRenewal};
 pub use error::{BoxError, Error};
 pub use mfa::terminal::TerminalPrompt;
 #[cfg(feature = "totp")]

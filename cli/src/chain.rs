@@ -8,11 +8,12 @@ use clap::builder::ValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::base::{self, Base, Overrides};
+use crate::base::{Base, Overrides, ProfileOption, offline_config};
 use crate::values;
 
 #[derive(Args)]
 #[command(group(ArgGroup::new("roles").args(["profile", "role_arn"]).required(true).multiple(true)))]
+#[command(group(ArgGroup::new("named_profile").args(["profile", "source_profile"])))]
 pub struct ChainOptions {
     /// Profile whose chain of roles to assume; with --role-arn, the profile whose credentials assume the
     /// first of those roles. It comes before all credentials in the environment
@@ -33,32 +34,30 @@ pub struct ChainOptions {
     mfa: Option<String>,
 
     /// Share the sessions of the profile's roles with the AWS CLI, in ~/.aws/cli/cache
-    #[arg(long)]
+    #[arg(long, requires = "named_profile")]
     cli_cache: bool,
 
     #[command(flatten)]
-    pub overrides: Overrides,
+    overrides: Overrides,
 }
 
-/// Which credentials assume the first role where no profile is named.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Unnamed {
-    /// The SDK's default sources.
-    DefaultSources,
-    /// The same, but no profile.
-    NoProfile,
+/// Which of the SDK's default credential sources may assume the first role where no profile is named.
+#[derive(Clone, Copy)]
+pub enum DefaultSources {
+    All,
+    /// The environment, the container and the instance.
+    WithoutProfiles,
 }
 
 impl ChainOptions {
-    /// The chain that they describe. Makes no call to STS yet.
-    pub async fn load(&self, unnamed: Unnamed) -> Result<RoleChain> {
-        let base = match (self.named_profile(), unnamed) {
-            (Some((option, name)), _) => base::profile(option, name, self.cli_cache).await?,
-            (None, Unnamed::DefaultSources) => {
-                Base::Config(Box::new(base::default_sources().await))
-            }
-            (None, Unnamed::NoProfile) => {
-                Base::Config(Box::new(base::default_sources_without_profiles().await))
+    /// Returns the chain that the options describe. Makes no call to STS yet.
+    pub async fn load(&self, sources: DefaultSources) -> Result<RoleChain> {
+        let overrides = &self.overrides;
+        let base = match (self.named_profile(), sources) {
+            (Some(profile), _) => profile.load(overrides, self.cli_cache).await?,
+            (None, DefaultSources::All) => Base::Config(Box::new(overrides.default_config().await)),
+            (None, DefaultSources::WithoutProfiles) => {
+                Base::Config(Box::new(overrides.default_config_without_profiles().await))
             }
         };
         self.assume_from(base).map_err(|error| {
@@ -70,16 +69,16 @@ impl ChainOptions {
         })
     }
 
-    /// The same chain, for what makes no call: nobody is asked for credentials.
+    /// Returns the same chain for what makes no call: no credentials are loaded.
     pub async fn load_offline(&self) -> Result<RoleChain> {
         let base = match self.named_profile() {
-            Some((option, name)) => base::offline_profile(option, name).await?,
-            None => Base::Config(Box::new(base::offline())),
+            Some(profile) => profile.load_offline(&self.overrides).await?,
+            None => Base::Config(Box::new(offline_config())),
         };
         self.assume_from(base)
     }
 
-    /// The roles given one by one.
+    /// The roles that the options name one by one.
     pub fn roles(&self) -> &[Role] {
         &self.roles.0
     }
@@ -92,10 +91,13 @@ impl ChainOptions {
         self.named_profile().is_some()
     }
 
-    fn named_profile(&self) -> Option<(&'static str, &str)> {
-        let profile = self.profile.as_deref().map(|name| ("--profile", name));
-        let source = self.source_profile.as_deref();
-        profile.or(source.map(|name| ("--source-profile", name)))
+    fn named_profile(&self) -> Option<ProfileOption<'_>> {
+        let (option, name) = match (&self.profile, &self.source_profile) {
+            (Some(name), _) => ("--profile", name),
+            (None, Some(name)) => ("--source-profile", name),
+            (None, None) => return None,
+        };
+        Some(ProfileOption { option, name })
     }
 
     fn assume_from(&self, base: Base) -> Result<RoleChain> {
@@ -127,7 +129,7 @@ impl ChainOptions {
     }
 }
 
-/// The roles given one by one, each with the options that follow it.
+/// The roles that the options name one by one, each with the options that follow it.
 #[derive(Clone)]
 struct Roles(Vec<Role>);
 
@@ -143,16 +145,6 @@ enum Setting {
 }
 
 impl Setting {
-    /// The options, in the order of the help.
-    const OPTIONS: [&str; 6] = [
-        "external_id",
-        "session_name",
-        "duration",
-        "tag",
-        "transitive_tag",
-        "source_identity",
-    ];
-
     fn apply(self, role: Role) -> Role {
         match self {
             Self::ExternalId(id) => role.external_id(id),
@@ -163,47 +155,64 @@ impl Setting {
             Self::SourceIdentity(identity) => role.source_identity(identity),
         }
     }
+}
 
-    fn option(name: &'static str) -> Arg {
-        type Parse = fn(&str) -> Result<Setting, String>;
-        let (value_name, help, parse): (&str, &str, Parse) = match name {
-            "external_id" => (
-                "ID",
-                "External ID that the role's trust policy asks for",
-                |value| values::non_empty(value).map(Self::ExternalId),
-            ),
-            "session_name" => (
-                "NAME",
-                "Name of the role session, as CloudTrail shows it",
-                |value| values::non_empty(value).map(Self::SessionName),
-            ),
-            "duration" => (
-                "SECONDS",
-                "How long the session lasts, 900 to 43200; an hour at most from the second role on",
-                |value| values::seconds(value).map(Self::Duration),
-            ),
-            "tag" => ("KEY=VALUE", "Session tag; repeatable", |value| {
-                values::key_value(value).map(|(key, value)| Self::Tag(key, value))
-            }),
-            "transitive_tag" => (
-                "KEY=VALUE",
-                "Session tag that later roles inherit; repeatable",
-                |value| {
-                    values::key_value(value).map(|(key, value)| Self::TransitiveTag(key, value))
-                },
-            ),
-            _ => (
-                "IDENTITY",
-                "Source identity, which later roles inherit",
-                |value| values::non_empty(value).map(Self::SourceIdentity),
-            ),
-        };
-        Arg::new(name)
-            .long(name.replace('_', "-"))
-            .value_name(value_name)
-            .help(help)
+/// An option that may follow a role.
+struct RoleOption {
+    name: &'static str,
+    value_name: &'static str,
+    help: &'static str,
+    parse: fn(&str) -> Result<Setting, String>,
+}
+
+/// The options that may follow a role, in the order of the help.
+const ROLE_OPTIONS: [RoleOption; 6] = [
+    RoleOption {
+        name: "external-id",
+        value_name: "ID",
+        help: "External ID that the role's trust policy asks for",
+        parse: |value| values::non_empty(value).map(Setting::ExternalId),
+    },
+    RoleOption {
+        name: "session-name",
+        value_name: "NAME",
+        help: "Name of the role session, as CloudTrail shows it",
+        parse: |value| values::non_empty(value).map(Setting::SessionName),
+    },
+    RoleOption {
+        name: "duration",
+        value_name: "SECONDS",
+        help: "How long the session lasts, 900 to 43200; an hour at most from the second role on",
+        parse: |value| values::seconds(value).map(Setting::Duration),
+    },
+    RoleOption {
+        name: "tag",
+        value_name: "KEY=VALUE",
+        help: "Session tag; repeatable",
+        parse: |tag| values::key_value(tag).map(|(key, value)| Setting::Tag(key, value)),
+    },
+    RoleOption {
+        name: "transitive-tag",
+        value_name: "KEY=VALUE",
+        help: "Session tag that later roles inherit; repeatable",
+        parse: |tag| values::key_value(tag).map(|(key, value)| Setting::TransitiveTag(key, value)),
+    },
+    RoleOption {
+        name: "source-identity",
+        value_name: "IDENTITY",
+        help: "Source identity, which later roles inherit",
+        parse: |value| values::non_empty(value).map(Setting::SourceIdentity),
+    },
+];
+
+impl From<RoleOption> for Arg {
+    fn from(option: RoleOption) -> Self {
+        Arg::new(option.name)
+            .long(option.name)
+            .value_name(option.value_name)
+            .help(option.help)
             .action(ArgAction::Append)
-            .value_parser(ValueParser::new(parse))
+            .value_parser(ValueParser::new(option.parse))
     }
 }
 
@@ -215,9 +224,7 @@ impl Args for Roles {
             .help("Role to assume; repeatable, in order. The next six options follow the role they are for")
             .action(ArgAction::Append)
             .value_parser(ValueParser::new(values::non_empty));
-        command
-            .arg(role_arn)
-            .args(Setting::OPTIONS.map(Setting::option))
+        command.arg(role_arn).args(ROLE_OPTIONS)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -234,14 +241,13 @@ impl FromArgMatches for Roles {
             .into_iter()
             .flatten()
             .collect();
-        for option in Setting::OPTIONS {
-            let settings = matches.get_many::<Setting>(option).into_iter().flatten();
-            let indices = matches.indices_of(option).into_iter().flatten();
+        for RoleOption { name, .. } in ROLE_OPTIONS {
+            let settings = matches.get_many::<Setting>(name).into_iter().flatten();
+            let indices = matches.indices_of(name).into_iter().flatten();
             for (setting, index) in settings.zip(indices) {
                 let before = starts.partition_point(|start| *start < index);
                 let Some(role) = before.checked_sub(1).map(|last| &mut roles[last]) else {
-                    let option = option.replace('_', "-");
-                    let text = format!("--{option} must follow the --role-arn that it is for");
+                    let text = format!("--{name} must follow the --role-arn that it is for");
                     return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
                 };
                 *role = setting.clone().apply(role.clone());

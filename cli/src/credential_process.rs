@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use crate::chain::{ChainOptions, Unnamed};
+use crate::chain::{ChainOptions, DefaultSources};
 use crate::{output, session};
 
 /// Print credentials as JSON, for credential_process in ~/.aws/config
@@ -20,18 +20,20 @@ use crate::{output, session};
 #[command(verbatim_doc_comment)]
 pub struct Options {
     #[command(flatten)]
-    pub chain: ChainOptions,
+    chain: ChainOptions,
 }
 
 pub async fn run(options: &Options) -> Result<()> {
-    let chain = options.chain.load(Unnamed::NoProfile).await?;
+    let chain = options.chain.load(DefaultSources::WithoutProfiles).await?;
     let credentials = session::credentials(&chain).await.map_err(|error| {
         let cause = aws_role_chain::Error::find(error.as_ref());
-        match cause.is_some_and(|cause| cause.is_source_failure()) && !options.chain.has_profile() {
-            true => error.context(
+        let is_source_failure = cause.is_some_and(|cause| cause.is_source_failure());
+        if is_source_failure && !options.chain.has_profile() {
+            error.context(
                 "credential-process reads no profile that is not named; name one with --profile",
-            ),
-            false => error,
+            )
+        } else {
+            error
         }
     })?;
     let document = json!({

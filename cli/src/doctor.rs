@@ -1,11 +1,11 @@
-//! `doctor`: walks a chain with real calls and says, hop by hop, what came of it.
+//! `doctor`: assumes the roles of a chain one by one, and says of each whether that works and why not.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 
-use crate::chain::{ChainOptions, Unnamed};
+use crate::chain::{ChainOptions, DefaultSources};
 use crate::output;
 
 /// Find out why a role cannot be assumed, or that it can.
@@ -16,15 +16,16 @@ use crate::output;
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
-    pub chain: ChainOptions,
+    chain: ChainOptions,
 }
 
 pub async fn run(options: &Options) -> Result<ExitCode> {
-    let chain = options.chain.load(Unnamed::DefaultSources).await?;
+    let chain = options.chain.load(DefaultSources::All).await?;
     let diagnosis = chain.diagnose().await;
     output::print(&diagnosis.to_string())?;
-    Ok(match diagnosis.is_ok() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    Ok(if diagnosis.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     })
 }

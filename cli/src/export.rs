@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use crate::chain::{ChainOptions, Unnamed};
+use crate::chain::{ChainOptions, DefaultSources};
 use crate::{output, session};
 
 /// Print credentials as environment variables, for a shell to evaluate
@@ -14,7 +14,7 @@ use crate::{output, session};
 #[command(verbatim_doc_comment)]
 pub struct Options {
     #[command(flatten)]
-    pub chain: ChainOptions,
+    chain: ChainOptions,
 
     /// Which shell
     #[arg(long, default_value = "sh")]
@@ -28,7 +28,7 @@ enum Shell {
 }
 
 pub async fn run(options: &Options) -> Result<()> {
-    let chain = options.chain.load(Unnamed::DefaultSources).await?;
+    let chain = options.chain.load(DefaultSources::All).await?;
     let credentials = session::credentials(&chain).await?;
     let expiration = credentials.expiry().and_then(output::timestamp);
     let variables = [

@@ -1,4 +1,4 @@
-//! The program `role-chain`: its commands, and what they share: one runtime, Ctrl-C, exit codes.
+//! The program `role-chain`: its commands, and what they share: the log, one runtime, Ctrl-C, exit codes.
 
 mod base;
 mod chain;
@@ -6,6 +6,7 @@ mod completions;
 mod credential_process;
 mod doctor;
 mod export;
+mod log;
 mod man;
 mod output;
 mod policies;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use base::Overrides;
+use tracing_subscriber::filter::LevelFilter;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 success; 1 failure, or doctor found one; 2 wrong usage; \
@@ -29,11 +30,18 @@ Exit codes: 0 success; 1 failure, or doctor found one; 2 wrong usage; \
 #[derive(Parser)]
 #[command(name = "role-chain", version, max_term_width = 80)]
 struct Cli {
+    /// Log to stderr what the library does, such as each role that it assumes, without secrets
+    ///
+    /// Without it, warnings are logged; by credential-process nothing, because SDKs show what it prints
+    /// to stderr.
+    #[arg(short, long, global = true, display_order = 100)]
+    verbose: bool,
+
     #[command(subcommand)]
     command: Command,
 }
 
-// Each command is described where its options are.
+// The help of each command is with its options.
 #[derive(Subcommand)]
 enum Command {
     CredentialProcess(credential_process::Options),
@@ -46,19 +54,20 @@ enum Command {
     Man(man::Options),
 }
 
-impl Command {
-    fn overrides(&self) -> Option<&Overrides> {
-        match self {
-            Self::CredentialProcess(options) => Some(&options.chain.overrides),
-            Self::Export(options) => Some(&options.chain.overrides),
-            Self::Doctor(options) => Some(&options.chain.overrides),
-            Self::Whoami(options) => Some(&options.chain.overrides),
-            Self::Policies(options) => Some(&options.chain.overrides),
-            Self::SetupIam(options) => Some(&options.overrides),
-            Self::Completions(_) | Self::Man(_) => None,
+impl Cli {
+    /// SDKs and the AWS CLI show what a credential process prints to stderr: it is for errors.
+    fn log_level(&self) -> LevelFilter {
+        if self.verbose {
+            return LevelFilter::DEBUG;
+        }
+        match self.command {
+            Command::CredentialProcess(_) => LevelFilter::OFF,
+            _ => LevelFilter::WARN,
         }
     }
+}
 
+impl Command {
     async fn run(self) -> Result<ExitCode> {
         match self {
             Self::CredentialProcess(options) => credential_process::run(&options).await?,
@@ -79,30 +88,27 @@ fn main() -> ExitCode {
     let parsed = parsed.and_then(|matches| {
         Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))
     });
-    let command = match parsed {
-        Ok(cli) => cli.command,
+    let cli = match parsed {
+        Ok(cli) => cli,
         Err(error) => return output::usage(&error),
     };
-    if let Some(overrides) = command.overrides() {
-        // Before the runtime: no other thread may run while the environment changes.
-        overrides.set_environment();
-    }
+    log::start(cli.log_level());
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return output::failure(&error.into()),
     };
     let code = runtime.block_on(async {
         tokio::select! {
-            result = command.run() => result.unwrap_or_else(|error| output::failure(&error)),
+            result = cli.command.run() => result.unwrap_or_else(|error| output::failure(&error)),
             Ok(()) = tokio::signal::ctrl_c() => output::interrupted(),
         }
     });
-    // Calls that are still running are not worth waiting for.
+    // Does not wait for calls that are still running.
     runtime.shutdown_background();
     code
 }
 
-/// The whole command line, as parsed, completed and described in man pages.
+/// Returns the whole command line, as it is parsed, completed and described in man pages.
 fn command() -> clap::Command {
     Cli::command()
         .after_help(EXIT_CODES)

@@ -10,10 +10,15 @@ use aws_sdk_sts::error::ProvideErrorMetadata;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
-/// Prints a result to stdout. Whoever closes the pipe has read enough: that is no error.
+/// Prints a result to stdout.
 pub fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    printed_to_stdout(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// A closed pipe is no error: its reader has read enough.
+fn printed_to_stdout(printed: io::Result<()>) -> Result<()> {
+    match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("writing to stdout")
         }
@@ -21,37 +26,39 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Prints a line for a person to stderr. Where that fails, there is nobody left to tell.
+/// Prints a line to stderr, where a person reads it. A failure is ignored: there is nowhere else to
+/// report it.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Prints an error with its causes; the exit code 1.
+/// Prints an error with its causes; returns exit code 1.
 pub fn failure(error: &anyhow::Error) -> ExitCode {
     note(&format!("error: {}", describe(error.as_ref())));
     ExitCode::FAILURE
 }
 
-/// Prints what clap answers: help to stdout with exit code 0, or wrong usage to stderr with 2.
+/// Prints what clap answers: help to stdout, with exit code 0, or what is wrong with the usage to stderr,
+/// with 2.
 pub fn usage(answer: &clap::Error) -> ExitCode {
     let printed = answer.print().and_then(|()| io::stdout().flush());
-    match (answer.use_stderr(), printed) {
-        (true, _) => ExitCode::from(2),
-        (false, Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
-            failure(&anyhow::Error::new(error).context("writing to stdout"))
-        }
-        (false, _) => ExitCode::SUCCESS,
+    if answer.use_stderr() {
+        return ExitCode::from(2);
+    }
+    match printed_to_stdout(printed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure(&error),
     }
 }
 
-/// Says that Ctrl-C ended the program; the exit code that shells use for it.
+/// Says that Ctrl-C ended the program; returns the exit code that shells use for it.
 pub fn interrupted() -> ExitCode {
     note("\ninterrupted");
     ExitCode::from(130)
 }
 
-/// An error with its causes on one line, then what to check, each on a line of its own. A text that
-/// another one contains is left out: many errors repeat their source.
+/// Returns an error with its causes on one line, then its advice, each piece on a line of its own. A text
+/// that another one contains is left out: many errors repeat their source.
 pub fn describe(error: &(dyn Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut cause = Some(error);
@@ -69,7 +76,8 @@ pub fn describe(error: &(dyn Error + 'static)) -> String {
     parts.join(": ") + &advice.collect::<String>()
 }
 
-/// Why a call of an SDK client failed: the service's own words, or the error with its causes.
+/// Returns why a call of an SDK client failed: the service's code and message, or the error with its
+/// causes.
 pub fn describe_call(error: &(impl ProvideErrorMetadata + Error + 'static)) -> String {
     match error.code() {
         Some(code) => format!("{code}: {}", error.message().unwrap_or_default()),
@@ -77,7 +85,7 @@ pub fn describe_call(error: &(impl ProvideErrorMetadata + Error + 'static)) -> S
     }
 }
 
-/// An error's own text on one line, without the advice that a chain's error ends with.
+/// Returns an error's own text on one line, without the advice that a chain's error ends with.
 fn headline(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     if let Some(error) = error.downcast_ref::<aws_role_chain::Error>()
@@ -91,7 +99,7 @@ fn headline(error: &(dyn Error + 'static)) -> String {
     lines.join(" ").trim_end_matches([':', '.']).to_owned()
 }
 
-/// A time as AWS prints it, to the second.
+/// Returns a time as AWS prints it, to the second.
 pub fn timestamp(time: std::time::SystemTime) -> Option<String> {
     let whole_seconds = DateTime::from_secs(DateTime::from(time).secs());
     whole_seconds.fmt(Format::DateTime).ok()

@@ -7,8 +7,9 @@ use aws_role_chain::policy::Principal;
 use aws_role_chain::{Role, RoleChain, SamlAssertion, WebIdentityToken};
 use clap::{ArgGroup, Args};
 
+use crate::base::offline_config;
 use crate::chain::ChainOptions;
-use crate::{base, output, values};
+use crate::{output, values};
 
 /// Print the IAM policies that a chain needs, without calling AWS.
 ///
@@ -19,9 +20,9 @@ use crate::{base, output, values};
     .args(["caller", "eks", "github", "web_identity", "saml"])))]
 pub struct Options {
     #[command(flatten)]
-    pub chain: ChainOptions,
+    chain: ChainOptions,
 
-    /// Whoever starts the chain: the ARN of a user or role
+    /// User or role that assumes the first role
     #[arg(long, value_name = "ARN", value_parser = values::non_empty)]
     caller: Option<String>,
 
@@ -67,9 +68,6 @@ pub async fn run(options: &Options) -> Result<()> {
     }
     let mut text = String::new();
     for hop in options.chain().await?.policies(principal)? {
-        if let Some(warning) = hop.size_warning() {
-            output::note(&format!("warning: {warning}"));
-        }
         text += &format!(
             "Trust policy of {}:\n{}\n\n",
             hop.role_arn, hop.trust_policy
@@ -84,7 +82,7 @@ pub async fn run(options: &Options) -> Result<()> {
 
 impl Options {
     fn principal(&self) -> Principal {
-        // clap gives as many values as `num_args` says.
+        // clap sees to it that there are as many values as `num_args` says.
         if let Some([issuer, namespace, account]) = self.eks.as_deref() {
             return Principal::eks(issuer, namespace, account);
         }
@@ -101,11 +99,11 @@ impl Options {
         }
     }
 
-    /// The chain, starting as its principal starts it.
+    /// Builds the chain, whose start follows from its principal: credentials, a token or an assertion.
     async fn chain(&self) -> Result<RoleChain> {
         let has_token = self.eks.is_some() || self.github.is_some() || self.web_identity.is_some();
         let (first, others) = match self.chain.roles().split_first() {
-            // A profile says itself how its chain starts.
+            // How the chain of a profile starts is in the profile.
             Some(first) if !self.chain.has_profile() => first,
             _ => return self.chain.load_offline().await,
         };
@@ -114,12 +112,12 @@ impl Options {
                 let none = || async { Err::<String, _>("no call is made") };
                 let assertion = SamlAssertion::from_provider(none);
                 self.start(first, |role| {
-                    RoleChain::from_saml(&base::offline(), role, provider, assertion)
+                    RoleChain::from_saml(&offline_config(), role, provider, assertion)
                 })?
             }
             None if has_token => self.start(first, |role| {
                 RoleChain::from_web_identity(
-                    &base::offline(),
+                    &offline_config(),
                     role,
                     WebIdentityToken::from_file("token"),
                 )

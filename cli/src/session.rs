@@ -1,14 +1,14 @@
-//! A session of a chain: its credentials, fetched now, for as long as a person takes to give an MFA code.
+//! The credentials of a chain, for the commands that print or use them.
 
 use anyhow::{Result, anyhow};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_role_chain::RoleChain;
 
-/// The credentials of the chain's last role.
+/// Assumes the chain; returns the credentials of its last role.
 pub async fn credentials(chain: &RoleChain) -> Result<Credentials> {
     let provided = chain.provide_credentials().await;
-    // What the SDK wraps the chain's error in says nothing more.
+    // The SDK's error around the chain's own adds nothing.
     provided.map_err(|error| match aws_role_chain::Error::find(&error) {
         Some(error) => anyhow!(error.clone()),
         None => error.into(),

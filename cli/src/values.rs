@@ -23,10 +23,10 @@ pub fn key_value(value: &str) -> Result<(String, String), String> {
 
 pub fn region(value: &str) -> Result<String, String> {
     let is_sign = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    match !value.is_empty() && value.chars().all(is_sign) {
-        true => Ok(value.to_owned()),
-        false => Err("must be the code of a region, such as eu-west-1".to_owned()),
+    if value.is_empty() || !value.chars().all(is_sign) {
+        return Err("must be the code of a region, such as eu-west-1".to_owned());
     }
+    Ok(value.to_owned())
 }
 
 pub fn url(value: &str) -> Result<String, String> {

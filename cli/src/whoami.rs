@@ -1,20 +1,20 @@
-//! `whoami`: assumes a chain and says who that is.
+//! `whoami`: assumes a chain and prints the identity that it has then.
 
 use anyhow::{Result, anyhow};
 use clap::Args;
 
-use crate::chain::{ChainOptions, Unnamed};
+use crate::chain::{ChainOptions, DefaultSources};
 use crate::{output, session};
 
 /// Assume the chain; print its ARN, its account and when it expires
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
-    pub chain: ChainOptions,
+    chain: ChainOptions,
 }
 
 pub async fn run(options: &Options) -> Result<()> {
-    let chain = options.chain.load(Unnamed::DefaultSources).await?;
+    let chain = options.chain.load(DefaultSources::All).await?;
     let credentials = session::credentials(&chain).await?;
     let sts = aws_sdk_sts::Client::new(&chain.sdk_config());
     let identity = sts.get_caller_identity().send().await;

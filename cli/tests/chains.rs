@@ -161,6 +161,29 @@ async fn without_a_profile_the_environment_provides_the_credentials() {
 }
 
 #[tokio::test]
+async fn a_verbose_command_logs_each_role_and_no_secret() {
+    let Some(world) = World::new("verbose").await else {
+        return;
+    };
+    let said = world.home.run(&["-v", "export", "--profile", "writer"]);
+    assert!(said.ok && !said.out.contains("DEBUG"), "{said:?}");
+    for role in [HUB, WRITER] {
+        let line = format!("DEBUG assumed role role=\"{role}\"");
+        assert!(said.err.contains(&line), "{said:?}");
+    }
+    let secrets = said.out.lines().filter_map(|line| {
+        let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+        let is_secret = matches!(name, "AWS_SECRET_ACCESS_KEY" | "AWS_SESSION_TOKEN");
+        is_secret.then(|| value.trim_matches('\''))
+    });
+    let secrets: Vec<_> = secrets.chain([EXTERNAL_ID]).collect();
+    assert_eq!(secrets.len(), 3, "{said:?}");
+    for secret in secrets {
+        assert!(!said.err.contains(secret), "{said:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_profile_that_does_not_exist_is_an_error_by_name_in_every_command() {
     let Some(world) = World::new("missing").await else {
         return;

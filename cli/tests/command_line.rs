@@ -69,6 +69,11 @@ fn wrong_values_are_errors_that_say_what_to_change() {
             2,
             "'--external-id <ID>': must not be empty",
         ),
+        (
+            vec!["whoami", "--role-arn", HUB, "--cli-cache"],
+            2,
+            "<--profile <NAME>|--source-profile <NAME>>",
+        ),
         (with(&["--session-name", "a b"]), 1, "session_name"),
         (with(&["--mfa", ""]), 2, "must not be empty"),
         (
@@ -151,6 +156,79 @@ fn an_error_says_nothing_twice_and_no_secret() {
         for (i, part) in parts.iter().enumerate() {
             assert!(!parts[i + 1..].contains(part), "{part:?} twice: {headline}");
         }
+    }
+}
+
+/// What every command says of an external ID while the endpoint has no scheme. The SDK's error repeats the
+/// whole request.
+fn assert_no_external_id(home: &Home, arguments: &[&str], variable: Option<&str>) {
+    for command in ["doctor", "export", "whoami", "credential-process"] {
+        for verbose in [&[][..], &["-v"]] {
+            let role = ["--role-arn", HUB, "--external-id", "not-to-be-shown"];
+            let mut program = home.program(&[&[command], arguments, &role, verbose].concat());
+            program.envs(variable.map(|name| (name, "localhost:4567")));
+            let (code, said) = code(&mut program);
+            assert_ne!(code, Some(0), "{said:?}");
+            let all = format!("{}{}", said.out, said.err);
+            assert!(!all.contains("not-to-be-shown"), "{command}: {all}");
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_option_without_a_scheme_shows_no_external_id() {
+    let home = Home::new("endpoint-option", &profiles("http://127.0.0.1:9"));
+    let endpoint = ["--profile", "b", "--endpoint-url", "localhost:4567"];
+    assert_no_external_id(&home, &endpoint, None);
+}
+
+#[test]
+#[ignore = "the library does not refuse such an endpoint yet"]
+fn an_endpoint_without_a_scheme_in_a_profile_shows_no_external_id() {
+    let home = Home::new("endpoint-profile", &profiles("localhost:4567"));
+    assert_no_external_id(&home, &["--profile", "b"], None);
+}
+
+#[test]
+#[ignore = "the library does not refuse such an endpoint yet"]
+fn an_endpoint_without_a_scheme_in_the_environment_shows_no_external_id() {
+    let home = Home::new("endpoint-environment", &profiles("http://127.0.0.1:9"));
+    for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"] {
+        assert_no_external_id(&home, &["--profile", "b"], Some(variable));
+    }
+}
+
+#[test]
+fn warnings_of_the_library_go_to_stderr() {
+    let home = home("warnings");
+    let identity = "i".repeat(65);
+    let policies = ["policies", "--role-arn", HUB, "--caller", common::USER];
+    let said = home.run(&[&policies[..], &["--source-identity", &identity]].concat());
+    assert!(said.ok, "{said:?}");
+    assert!(
+        said.err
+            .contains("WARN a source identity over 64 characters"),
+        "{said:?}"
+    );
+    assert!(!said.out.contains("WARN"), "{said:?}");
+}
+
+#[test]
+fn credential_process_logs_nothing_unless_it_is_verbose() {
+    let home = home("quiet");
+    let identity = "i".repeat(65);
+    let process = ["credential-process", "--profile", "b", "--role-arn", HUB];
+    let process = [&process[..], &["--source-identity", &identity]].concat();
+    let said = home.run(&process);
+    assert!(!said.ok && said.err.starts_with("error: "), "{said:?}");
+    assert_eq!(said.err.matches("WARN").count(), 0, "{said:?}");
+    for verbose in ["-v", "--verbose"] {
+        let said = home.run(&[&process[..], &[verbose]].concat());
+        assert!(
+            said.err.contains("WARN a source identity over 64"),
+            "{said:?}"
+        );
+        assert!(said.err.contains("DEBUG"), "{said:?}");
     }
 }
 

@@ -165,8 +165,12 @@ impl<L: Load> CredentialsCache<L> {
     /// Waits for the load in flight, or for a new one. Where that fails or takes long, the cached
     /// credentials are returned, if they may still be good.
     pub(crate) async fn get_or_load(&self, reason: LoadReason) -> Result<Credentials, Error> {
+        let Ok(runtime) = Handle::try_current() else {
+            let cached = self.cached().filter(|_| self.is_unexpired());
+            return cached.ok_or_else(|| self.0.loader.error(ErrorKind::NoRuntime));
+        };
         loop {
-            let (load, max_wait) = match self.join_or_start(reason, reason.force) {
+            let (load, max_wait) = match self.join_or_start(&runtime, reason, reason.force) {
                 Admission::Served(result) => return self.serve(result),
                 Admission::Joined { load, max_wait } => (load, max_wait),
             };
@@ -185,43 +189,35 @@ impl<L: Load> CredentialsCache<L> {
                 None => self.await_load(load).await,
             };
             match (result, self.cached()) {
-                (LoadResult::Done(Ok(())), Some(credentials)) => {
-                    return self.serve(Ok(credentials));
-                }
+                (Some(Ok(())), Some(credentials)) => return self.serve(Ok(credentials)),
                 // The joined load was a background one and may not prompt; this caller may, so start
                 // another.
-                (LoadResult::Done(Err(error)), _)
-                    if error.is_interaction_required() && reason.has_waiter => {}
-                (LoadResult::Done(Err(error)), Some(credentials))
+                (Some(Err(error)), _) if error.is_interaction_required() && reason.has_waiter => {}
+                (Some(Err(error)), Some(credentials))
                     if error.is_transient() || self.is_unexpired() =>
                 {
                     return self.serve(Ok(credentials));
                 }
-                (LoadResult::Done(Err(error)), _) => return Err(error),
-                (LoadResult::NoRuntime, Some(credentials)) if self.is_unexpired() => {
-                    return Ok(credentials);
-                }
-                (LoadResult::NoRuntime, _) => {
-                    return Err(self.0.loader.error(ErrorKind::NoRuntime));
-                }
-                (LoadResult::Lost | LoadResult::Done(Ok(())), _) => {}
+                (Some(Err(error)), _) => return Err(error),
+                (None | Some(Ok(())), _) => {}
             }
         }
     }
 
     /// Loads now, whatever is cached; joins the load in flight if there is one.
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
+        let Ok(runtime) = Handle::try_current() else {
+            return Err(self.0.loader.error(ErrorKind::NoRuntime));
+        };
         loop {
-            // A forced load always joins or starts one.
-            let Admission::Joined { load, .. } = self.join_or_start(LoadReason::FORCED, true)
-            else {
-                continue;
+            let load = match self.join_or_start(&runtime, LoadReason::FORCED, true) {
+                Admission::Served(result) => return result.map(drop),
+                Admission::Joined { load, .. } => load,
             };
             match self.await_load(load).await {
-                LoadResult::Done(Err(error)) if error.is_interaction_required() => {}
-                LoadResult::Done(result) => return result,
-                LoadResult::NoRuntime => return Err(self.0.loader.error(ErrorKind::NoRuntime)),
-                LoadResult::Lost => {}
+                Some(Err(error)) if error.is_interaction_required() => {}
+                Some(result) => return result,
+                None => {}
             }
         }
     }
@@ -251,43 +247,41 @@ impl<L: Load> CredentialsCache<L> {
         if !self.invalidate(access_key_id) {
             return None;
         }
+        let Ok(runtime) = Handle::try_current() else {
+            return Some(Err(self.0.loader.error(ErrorKind::NoRuntime)));
+        };
+        let is_other = |session: &Session| session.access_key_id() != access_key_id;
         loop {
             let now = self.0.time.now();
             let state = self.0.read();
-            match &state.entry {
-                Some(entry) if entry.session.access_key_id() != access_key_id => {
-                    let credentials = entry.session.credentials.clone();
-                    return Some(self.serve(Ok(credentials)));
-                }
-                _ => {}
+            if let Some(entry) = state
+                .entry
+                .as_ref()
+                .filter(|entry| is_other(&entry.session))
+            {
+                return Some(self.serve(Ok(entry.session.credentials.clone())));
             }
             if let Some(failure) = &state.failure
                 && failure.attempt.is_resting(now)
             {
                 return Some(Err(failure.error.clone()));
             }
+            drop(state);
             if !reason.has_waiter && self.0.loader.is_interactive() {
                 return Some(Err(self.0.loader.error(ErrorKind::InteractionRequired)));
             }
-            drop(state);
-            let Admission::Joined { load, .. } = self.join_or_start(reason.unforced(), true) else {
-                continue;
+            let load = match self.join_or_start(&runtime, reason.unforced(), true) {
+                Admission::Served(result) => return Some(result),
+                Admission::Joined { load, .. } => load,
             };
             match self.await_load(load).await {
-                LoadResult::Done(Err(error))
-                    if !reason.has_waiter || !error.is_interaction_required() =>
-                {
-                    return Some(Err(error));
+                Some(Err(error)) if error.is_interaction_required() && reason.has_waiter => {}
+                Some(Err(error)) => return Some(Err(error)),
+                Some(Ok(())) => {
+                    let new = self.0.read().entry.clone()?.session;
+                    return is_other(&new).then(|| self.serve(Ok(new.credentials)));
                 }
-                LoadResult::NoRuntime => {
-                    return Some(Err(self.0.loader.error(ErrorKind::NoRuntime)));
-                }
-                LoadResult::Done(Ok(())) => {
-                    let new = self.cached()?;
-                    let is_other = new.access_key_id() != access_key_id;
-                    return is_other.then(|| self.serve(Ok(new)));
-                }
-                LoadResult::Done(Err(_)) | LoadResult::Lost => {}
+                None => {}
             }
         }
     }
@@ -332,14 +326,14 @@ impl<L: Load> CredentialsCache<L> {
     }
 
     /// Joins the load in flight, or starts one; unless, seen under the lock, none is needed any more and none
-    /// must be made.
-    fn join_or_start(&self, reason: LoadReason, must_load: bool) -> Admission {
+    /// must be made, or none can be.
+    fn join_or_start(&self, runtime: &Handle, reason: LoadReason, must_load: bool) -> Admission {
         let now = self.0.time.now();
         let mut state = self.0.write();
         let mut max_wait = None;
-        let in_flight = state.load_in_flight(now).is_some();
+        let in_flight = state.load_in_flight(now).cloned();
         // A load in the background joins another, however long that takes: it has no caller to serve.
-        if !must_load && (reason.has_waiter || !in_flight) {
+        if !must_load && (reason.has_waiter || in_flight.is_none()) {
             match (self.0.decide(&state, now), &state.entry, &state.failure) {
                 (Decision::Fail, _, Some(failure)) => {
                     return Admission::Served(Err(failure.error.clone()));
@@ -355,18 +349,16 @@ impl<L: Load> CredentialsCache<L> {
                 _ => {}
             }
         }
-        if let Some(load) = state.load_in_flight(now) {
-            let load = LoadFuture::Joined(load.clone());
+        if let Some(load) = in_flight {
             return Admission::Joined { load, max_wait };
         }
         state.loads_started += 1;
         let id = state.loads_started;
         let (sender, result) = watch::channel(None);
-        let alive_at = Arc::new(Mutex::new(now));
         let load = InFlight {
             id,
             started_at: now,
-            alive_at: alive_at.clone(),
+            alive_at: Arc::new(Mutex::new(now)),
             result,
         };
         state.in_flight = Some(load.clone());
@@ -376,42 +368,35 @@ impl<L: Load> CredentialsCache<L> {
             is_retry: state.failure.is_some() && cached_until.is_some_and(|until| now >= until),
             ..reason
         };
-        let inner = self.0.clone();
-        let task = Box::pin(async move {
+        drop(state);
+        let (inner, alive_at) = (self.0.clone(), load.alive_at.clone());
+        // In a task: a caller that gives up must not cancel the load of others.
+        runtime.spawn(async move {
             let loaded = inner.load(reason, &alive_at).await;
             let outcome = inner.complete(id, loaded);
             sender.send_replace(Some(outcome));
         });
-        let load = LoadFuture::Started { task, load };
+        if load.result.has_changed().is_err() && load.result.borrow().is_none() {
+            // Dropped at once: the runtime is shutting down.
+            return Admission::Served(Err(self.0.loader.error(ErrorKind::NoRuntime)));
+        }
         Admission::Joined { load, max_wait }
     }
 
-    /// Waits for a load's result, for as long as its runtime drives it.
-    async fn await_load(&self, load: LoadFuture) -> LoadResult {
-        let Ok(runtime) = Handle::try_current() else {
-            return LoadResult::NoRuntime;
-        };
-        let (mut load, is_own) = match load {
-            LoadFuture::Joined(load) => (load, false),
-            LoadFuture::Started { task, load } => {
-                // In a task: a caller that gives up must not cancel the load of others.
-                runtime.spawn(task);
-                (load, true)
-            }
-        };
+    /// Waits for a load's result; `None` where it came to nothing, or its runtime was dropped, or drives it no
+    /// more.
+    async fn await_load(&self, mut load: InFlight) -> Option<Result<(), Error>> {
         loop {
             let result = async { load.result.wait_for(Option::is_some).await.ok()?.clone() };
             // The runtime that drives the load may stop: look again whether it does.
             let timeout = self.0.sleep.sleep(ABANDONED_LOAD_TIMEOUT);
-            match Timeout::new(result, timeout).await {
-                Ok(Some(Some(result))) => return LoadResult::Done(result),
-                Ok(Some(None)) => return LoadResult::Lost,
-                // This caller's own runtime is shutting down.
-                Ok(None) if is_own => return LoadResult::NoRuntime,
-                Ok(None) => return LoadResult::Lost,
-                Err(_) if load.is_abandoned(self.0.time.now()) => return LoadResult::Lost,
-                // A sleep that returns at once must not keep the thread.
-                Err(_) => tokio::task::yield_now().await,
+            let result = Timeout::new(result, timeout).await;
+            // A sleep that returns at once must not keep the thread.
+            tokio::task::yield_now().await;
+            match result {
+                Ok(outcome) => return outcome.flatten(),
+                Err(_) if load.is_abandoned(self.0.time.now()) => return None,
+                Err(_) => {}
             }
         }
     }
@@ -432,26 +417,22 @@ impl<L: Load> CredentialsCache<L> {
     }
 
     fn refresh_in_background(&self) {
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        if let Admission::Joined {
-            load: LoadFuture::Started { task, .. },
-            ..
-        } = self.join_or_start(LoadReason::BACKGROUND, false)
-        {
-            runtime.spawn(task);
+        if let Ok(runtime) = Handle::try_current() {
+            self.join_or_start(&runtime, LoadReason::BACKGROUND, false);
         }
     }
 
     /// Refreshes for the timer. Returns whether the timer has nothing more to do.
     async fn refresh_for_timer(&self) -> bool {
-        match self.join_or_start(LoadReason::BACKGROUND, false) {
+        let Ok(runtime) = Handle::try_current() else {
+            return true;
+        };
+        match self.join_or_start(&runtime, LoadReason::BACKGROUND, false) {
             Admission::Served(_) => false,
             Admission::Joined { load, .. } => match self.await_load(load).await {
-                LoadResult::Done(Ok(())) | LoadResult::NoRuntime => true,
-                LoadResult::Done(Err(error)) => error.is_interaction_required(),
-                LoadResult::Lost => false,
+                Some(Ok(())) => true,
+                Some(Err(error)) => error.is_interaction_required(),
+                None => false,
             },
         }
     }
@@ -487,25 +468,9 @@ enum Admission {
     /// Not at all: none is needed.
     Served(Result<Credentials, Error>),
     Joined {
-        load: LoadFuture,
+        load: InFlight,
         max_wait: Option<Duration>,
     },
-}
-
-enum LoadFuture {
-    Joined(InFlight),
-    Started {
-        task: Pin<Box<dyn Future<Output = ()> + Send>>,
-        load: InFlight,
-    },
-}
-
-enum LoadResult {
-    Done(Result<(), Error>),
-    /// The load was dropped with its runtime, or that may be driven no more.
-    Lost,
-    /// There is no runtime here, or it is shutting down.
-    NoRuntime,
 }
 
 /// What came of a load; `None` where it failed after its process or its runtime had stood still, which says
@@ -818,3 +783,6 @@ pub(crate) async fn catch_unwind<F: Future>(future: F) -> Result<F::Output, Pani
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

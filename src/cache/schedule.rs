@@ -478,4 +478,42 @@ mod tests {
         );
         assert_eq!(decide(known, at(10_000 - 61)), Decision::ServeAndRefresh);
     }
+
+    #[test]
+    fn the_numbers_in_the_docs_of_the_chain_are_these() {
+        let docs: String = include_str!("../chain/mod.rs")
+            .lines()
+            .filter_map(|line| line.trim_start().strip_prefix("///"))
+            .flat_map(|line| line.split_whitespace().map(|word| format!("{word} ")))
+            .collect();
+        let seconds = |duration: Duration| format!("{} s", duration.as_secs());
+        let minutes = |duration: Duration| format!("{} min", duration.as_secs() / 60);
+        for said in [
+            format!("longer than {} for a load", seconds(MAX_WAIT_WITH_VALID)),
+            format!("nor than {} while expired", seconds(MAX_WAIT_WITH_EXPIRED)),
+            format!(
+                "({} to {}, spread)",
+                seconds(SHORTEST_RETRY),
+                minutes(LONGEST_RETRY)
+            ),
+            format!(
+                "({} to {})",
+                seconds(SHORTEST_RETRY),
+                minutes(LONGEST_RETRY_AFTER_EXPIRY)
+            ),
+            format!("an error, remembered for {}", seconds(NEGATIVE_CACHE_TTL)),
+            "| up to 20 minutes | 5 minutes | 2½ minutes |".to_owned(),
+            "| below 90 minutes | 15 minutes | 7½ minutes |".to_owned(),
+            "| longer | 60 minutes | 30 minutes |".to_owned(),
+        ] {
+            assert!(docs.contains(&said), "{said:?} is not in the docs");
+        }
+        let windows = [(20, 5), (89, 15), (90, 60)].map(|(lifetime, window)| {
+            let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+            (advisory_window(minutes(lifetime)), minutes(window))
+        });
+        for (window, expected) in windows {
+            assert_eq!(window, expected);
+        }
+    }
 }

@@ -34,7 +34,7 @@ use identity::ChainIdentityCache;
 pub(crate) use base::Base;
 pub(crate) use hop::Caller;
 pub use renewal::SessionRenewal;
-pub use status::HopStatus;
+pub use status::{Health, HopStatus};
 pub(crate) use store::{SessionStore, StoreLock};
 
 /// A credentials provider for a role in another account, or for one that is reached through several.
@@ -80,22 +80,27 @@ pub(crate) use store::{SessionStore, StoreLock};
 ///
 /// - In that window callers get the cached credentials while one background refresh runs. A chain that
 ///   nobody uses stops refreshing.
-/// - In the last minute callers wait for the refresh. While credentials are cached they wait at most 5 s,
-///   counted from the beginning of the load, and then get the cached ones, as they do when it fails.
+/// - In the last minute callers wait for the refresh, and get the cached credentials when it fails. Nobody
+///   waits longer than 1 s for a load while valid credentials are cached, nor than 5 s while expired ones are,
+///   both counted from the beginning of the load.
 /// - One load runs at a time, in a task of its own, for all who wait; a caller that gives up cancels
 ///   nothing.
 /// - A failed refresh is retried after a quarter of the time left (10 s to 5 min, spread), and a second
 ///   before expiry.
 /// - After expiry the last credentials are still served while STS cannot be reached or is busy: services
-///   will reject them, but a clock may be wrong. Every 10 s there is another try, for which callers wait as
-///   in the last minute. A rejection that a retry cannot cure is then an error, remembered for 5 s.
+///   will reject them, but a clock may be wrong. The next try is due after half the time since expiry (10 s to
+///   1 min), with one attempt instead of the SDK's three. A rejection that a retry cannot cure is then an
+///   error, remembered for 5 s.
 /// - With nothing cached callers wait for the load: 20 s a hop at most, and up to 60 s for a place among
 ///   the 32 calls that one region gets at once, and 500 within a second
 ///   ([STS allows](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) an account
 ///   600 in a region); as long as it takes where a person is asked. A failure is remembered for a second,
 ///   a rejection for 5.
+/// - Where STS says that the session of the hop before is expired or unknown, that hop is loaded once,
+///   however many of its children complain, and STS is not asked again with the rejected key for 2 minutes.
 /// - The base config's provider has two minutes, and so have the providers of tokens, assertions and codes
 ///   that ask no person.
+/// - A clock that is set back by more than a minute makes the cached credentials due.
 ///
 /// Loads run in tasks on the tokio runtime of the caller; without one, a load is an error that says so. A
 /// runtime that is dropped, or driven no more for a minute, holds up no caller elsewhere: the next one
@@ -351,7 +356,7 @@ impl RoleChain {
         builder.credentials_provider(provider).build()
     }
 
-    /// Returns a retry classifier for a client's config: when the service rejects the session
+    /// Returns an interceptor and retry classifier for a client's config: when the service rejects the session
     /// (`ExpiredToken`, `InvalidToken` and the like, because it was revoked, or because the clock was set
     /// back), the chain is renewed, and the client's own retry succeeds. A service that rejects a session of
     /// less than a minute is believed.
@@ -360,8 +365,9 @@ impl RoleChain {
     ///
     /// ```no_run
     /// # fn example(chain: aws_role_chain::RoleChain) {
+    /// let renewal = chain.session_renewal();
     /// let config = aws_sdk_firehose::config::Builder::from(&chain.sdk_config())
-    ///     .retry_classifier(chain.session_renewal())
+    ///     .interceptor(renewal.clone()).retry_classifier(renewal)
     ///     .build();
     /// let firehose = aws_sdk_firehose::Client::from_conf(config);
     /// # }
@@ -391,6 +397,26 @@ impl RoleChain {
         let chain_len = self.hop().number;
         let hops = self.hops().into_iter();
         hops.map(|hop| HopStatus::of(hop, chain_len)).collect()
+    }
+
+    /// Returns whether this chain can provide credentials, judged by what is known. Makes no call.
+    ///
+    /// For a readiness probe: a program whose chain is [failing](Health::Failing) should get no work. Not for a
+    /// liveness probe: a restart cures nothing, and loses the cached credentials. To know before the first call,
+    /// [`refresh`](Self::refresh) once at start-up.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(chain: aws_role_chain::RoleChain) -> Result<(), aws_role_chain::Error> {
+    /// chain.refresh().await?; // at start-up: fail early
+    /// // …
+    /// println!("{}", chain.health());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn health(&self) -> Health {
+        Health::of(&self.status())
     }
 
     /// Creates a chain that goes on from `caller`; its last hop's sessions are kept in `store`.

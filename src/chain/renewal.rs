@@ -3,9 +3,15 @@
 
 use std::fmt;
 
-use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextMut, InterceptorContext,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use aws_smithy_types::retry::ErrorKind;
 
 use super::hop::HopCache;
@@ -19,15 +25,19 @@ const REJECTED_SESSION: [&str; 5] = [
     "UnrecognizedClientException",
 ];
 
-/// A retry classifier that renews the chain when a service rejects its session; see
+/// By this header of the response the interceptor tells the classifier that there will be a new session.
+const RENEWED: &str = "x-aws-role-chain-renewed";
+
+/// An interceptor and retry classifier that renews the chain when a service rejects its session; see
 /// [`RoleChain::session_renewal`](crate::RoleChain::session_renewal).
 ///
 /// # Examples
 ///
 /// ```no_run
 /// # fn example(chain: aws_role_chain::RoleChain) {
+/// let renewal = chain.session_renewal();
 /// let config = aws_sdk_firehose::config::Builder::from(&chain.sdk_config())
-///     .retry_classifier(chain.session_renewal())
+///     .interceptor(renewal.clone()).retry_classifier(renewal)
 ///     .build();
 /// let firehose = aws_sdk_firehose::Client::from_conf(config);
 /// # }
@@ -35,21 +45,61 @@ const REJECTED_SESSION: [&str; 5] = [
 #[derive(Clone)]
 pub struct SessionRenewal(pub(super) HopCache);
 
+/// The access key ID that signed an attempt.
+#[derive(Debug)]
+struct SignedBy(String);
+
+impl Storable for SignedBy {
+    type Storer = StoreReplace<Self>;
+}
+
+impl Intercept for SessionRenewal {
+    fn name(&self) -> &'static str {
+        "session renewal of a role chain"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let authorization = context.request().headers().get("authorization");
+        let credential = authorization.and_then(|text| text.split_once("Credential="));
+        let key = credential.and_then(|(_, credential)| credential.split('/').next());
+        if let Some(key) = key {
+            config
+                .interceptor_state()
+                .store_put(SignedBy(key.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn modify_before_attempt_completion(
+        &self,
+        context: &mut FinalizerInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        // A service that rejects a new session, too, is believed.
+        if let Some(response) = context.response_mut()
+            && is_session_rejected(response)
+            && let Some(SignedBy(key)) = config.load::<SignedBy>()
+            && self.0.invalidate(key)
+        {
+            response.headers_mut().insert(RENEWED, "true");
+        }
+        Ok(())
+    }
+}
+
 impl ClassifyRetry for SessionRenewal {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let is_rejected = context.response().is_some_and(is_session_rejected);
-        let access_key_id = context.request().and_then(|request| {
-            let authorization = request.headers().get("authorization")?;
-            let credential = authorization.split_once("Credential=")?.1;
-            credential.split('/').next()
-        });
-        match access_key_id {
-            // A service that rejects a new session, too, is believed.
-            Some(id) if is_rejected && self.0.invalidate(id) => {
-                RetryAction::retryable_error(ErrorKind::TransientError)
-            }
-            _ => RetryAction::NoActionIndicated,
+        let response = context.response();
+        if response.is_some_and(|response| response.headers().contains_key(RENEWED)) {
+            return RetryAction::retryable_error(ErrorKind::TransientError);
         }
+        RetryAction::NoActionIndicated
     }
 
     fn name(&self) -> &'static str {

@@ -1,4 +1,4 @@
-//! [`HopStatus`]: what is known of one hop, for a health page.
+//! [`Health`] and [`HopStatus`]: what is known of a chain, and of one hop, for a health page.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -6,6 +6,77 @@ use std::time::SystemTime;
 use super::hop::HopCache;
 use crate::error::Error;
 use crate::session::timestamp;
+
+/// Whether a chain can provide credentials; see [`RoleChain::health`](crate::RoleChain::health). `Display` is
+/// one line.
+///
+/// | | |
+/// |---|---|
+/// | before the first load; expired because nobody asked for it | `Ready`: loaded when next asked for |
+/// | valid credentials | `Ready` |
+/// | valid credentials, and the last refresh failed, of this hop or of one before it | `Degraded` |
+/// | no credentials, or expired ones, and the last load failed | `Failing` |
+///
+/// # Examples
+///
+/// ```
+/// use aws_role_chain::Health;
+///
+/// fn status_code(chain: &aws_role_chain::RoleChain) -> u16 {
+///     match chain.health() {
+///         Health::Failing(error) => {
+///             eprintln!("{error}"); // with what to check
+///             503
+///         }
+///         Health::Ready | Health::Degraded(_) => 200,
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub enum Health {
+    /// Nothing is known to be wrong.
+    Ready,
+    /// The cached credentials are valid, and could not be refreshed, for this reason.
+    Degraded(Error),
+    /// There are no valid credentials, for this reason.
+    Failing(Error),
+}
+
+impl Health {
+    /// Judges by the status of all hops, the first one first.
+    pub(super) fn of(hops: &[HopStatus]) -> Self {
+        let last_error = hops.iter().rev().find_map(|hop| hop.last_error.clone());
+        let is_expired = hops.last().is_none_or(|hop| hop.is_expired);
+        match last_error {
+            None => Self::Ready,
+            Some(error) if is_expired => Self::Failing(error),
+            Some(error) => Self::Degraded(error),
+        }
+    }
+
+    /// Returns whether calls can be expected to succeed: everything but [`Failing`](Self::Failing).
+    pub fn is_ready(&self) -> bool {
+        !matches!(self, Self::Failing(_))
+    }
+
+    /// Returns what is wrong, if anything is.
+    pub fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Ready => None,
+            Self::Degraded(error) | Self::Failing(error) => Some(error),
+        }
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready => f.write_str("ready"),
+            Self::Degraded(error) => write!(f, "degraded: {}", error.first_line()),
+            Self::Failing(error) => write!(f, "failing: {}", error.first_line()),
+        }
+    }
+}
 
 /// What is known of one hop of a chain, for a health page; see
 /// [`RoleChain::status`](crate::RoleChain::status). `Display` is one line.

@@ -113,7 +113,12 @@ impl Entry {
         let text = |pointer: &str| {
             let value = entry.pointer(pointer).and_then(Value::as_str);
             let value = value.filter(|value| !value.is_empty());
-            value.ok_or_else(|| format!("there is no {}", &pointer[1..]))
+            let value = value.ok_or_else(|| format!("there is no {}", &pointer[1..]))?;
+            // No header could carry it.
+            if value.chars().any(char::is_control) {
+                return Err(format!("its {} has control characters", &pointer[1..]));
+            }
+            Ok(value)
         };
         let arn = text("/AssumedRoleUser/Arn")?;
         let (role, session_name) = &self.session_arn;
@@ -164,11 +169,13 @@ impl Entry {
 
     fn open_lock(&self) -> io::Result<File> {
         self.folder()?;
+        let file = self.file.with_extension("lock");
+        check_regular(&file)?;
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(self.file.with_extension("lock"))
+        options.open(file)
     }
 
     /// Returns the folder, after creating it if it is missing.
@@ -195,7 +202,8 @@ impl Entry {
 
 impl SessionStore for Entry {
     fn read(&self, now: SystemTime, max_lifetime: Duration) -> Option<Session> {
-        let text = match std::fs::read_to_string(&self.file) {
+        let read = check_regular(&self.file).and_then(|()| std::fs::read_to_string(&self.file));
+        let text = match read {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
@@ -257,6 +265,17 @@ impl SessionStore for Entry {
                 }
             }
         })
+    }
+}
+
+/// Rejects what would block whoever opens it, such as a FIFO. A missing file is none of that.
+fn check_regular(path: &Path) -> io::Result<()> {
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            let text = "it is not a regular file";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 pub const EXTERNAL_ID: &str = "c0ffee-external-id";
 
-/// `Allow` of one action on any resource.
+/// A policy that allows one action on any resource.
 pub fn allow(action: &str) -> String {
     format!(
         r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "{action}", "Resource": "*"}}}}"#
@@ -18,7 +18,7 @@ pub fn trusts(principal: &str) -> String {
     )
 }
 
-/// A trust policy that asks for the external ID.
+/// A trust policy that requires the external ID.
 pub fn trusts_with_external_id(principal: &str) -> String {
     format!(
         r#"{{"Version": "2012-10-17", "Statement": {{

@@ -1,4 +1,4 @@
-//! Runs an example as a person would.
+//! Runs examples as a person would.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ pub fn put_records() -> Command {
     example("put_records")
 }
 
-/// A built example, without the AWS settings of whoever runs the tests.
+/// A built example, without the AWS settings of the person who runs the tests.
 pub fn example(name: &str) -> Command {
     let mut command = without_settings(built(name));
     command
@@ -20,7 +20,7 @@ pub fn example(name: &str) -> Command {
     command
 }
 
-/// A program without the AWS settings in the environment.
+/// A program that does not see the AWS settings of the environment.
 pub fn without_settings(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -32,7 +32,7 @@ pub fn without_settings(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// An example's program, with all features.
+/// The program of an example, built with all features.
 pub fn built(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -54,7 +54,7 @@ pub fn built(name: &str) -> PathBuf {
     target_dir().join(name)
 }
 
-/// What the program said.
+/// What a program printed, and whether it succeeded.
 #[derive(Debug)]
 pub struct Said {
     pub ok: bool,

@@ -1,8 +1,9 @@
-//! What tracing is told.
+//! Records what tracing is told.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -10,8 +11,9 @@ use tracing_subscriber::filter::LevelFilter;
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Everything at this level and above, as long as the guard lives.
+    /// Records the events of this thread at this level and above, for as long as the guard lives.
     pub fn at(level: LevelFilter) -> (Self, DefaultGuard) {
+        keep_second_dispatch();
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -25,6 +27,19 @@ impl Log {
     pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
+}
+
+/// Keeps a subscriber alive that records nothing.
+///
+/// While there is only one subscriber in the process, tracing decides whether a callsite is of interest by
+/// the subscriber of the thread that reaches it first. That may be the thread of another test, which has
+/// none: the event would then be off for the test that records it. With two subscribers, tracing asks both.
+fn keep_second_dispatch() {
+    static DISPATCH: OnceLock<Dispatch> = OnceLock::new();
+    DISPATCH.get_or_init(|| {
+        let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::OFF);
+        Dispatch::new(subscriber.finish())
+    });
 }
 
 impl Write for Log {

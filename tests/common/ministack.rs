@@ -26,7 +26,7 @@ pub struct Ministack {
 }
 
 impl Ministack {
-    /// None, with a word on stderr, where there is no python3; in CI that is a failure.
+    /// Starts a server. Returns `None` where there is no python3, with a message on stderr; fails in CI.
     pub fn start() -> Option<Self> {
         static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
         let program = PROGRAM.get_or_init(|| pypi::program("ministack", VERSION));
@@ -74,7 +74,7 @@ impl Ministack {
     }
 
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.port())
     }
 
     pub async fn config(&self, keys: Credentials) -> SdkConfig {
@@ -86,7 +86,7 @@ impl Ministack {
             .await
     }
 
-    /// An account's administrator, whom the server lets do anything unchecked: for the set-up only.
+    /// The config of an account's administrator, for the set-up only: the server checks nothing for it.
     pub async fn administrator(&self, account: &str) -> SdkConfig {
         self.config(Credentials::new(
             account,
@@ -146,7 +146,7 @@ impl Ministack {
             .unwrap();
     }
 
-    /// A delivery stream into a bucket of its own.
+    /// Creates a delivery stream into a new bucket.
     pub async fn make_stream(&self, account: &str, stream: &str, bucket: &str) {
         let s3 = self.s3(account).await;
         s3.create_bucket().bucket(bucket).send().await.unwrap();
@@ -167,7 +167,7 @@ impl Ministack {
 
 impl Drop for Ministack {
     fn drop(&mut self) {
-        // It may be gone already.
+        // The process may have ended already.
         let _ = self.server.kill();
         let _ = self.server.wait();
     }

@@ -1,16 +1,14 @@
 //! Accounts for the tests: a user in one, a hub role in another, tenants in a third.
 
-// Each test binary uses its own part.
-#![allow(dead_code, unused_imports)]
-
 pub mod documents;
 pub mod example;
 pub mod log;
 pub mod ministack;
-pub mod proxy;
 pub mod pypi;
 pub mod tokens;
 
+use std::collections::HashSet;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -47,16 +45,26 @@ pub fn aws() -> (Simulator, SdkConfig) {
     (aws, base)
 }
 
-/// A virtual MFA device's secret.
+/// The serial of a new MFA device of the user. A code of a device is sent only once per process, and all tests
+/// share one, so no two of them may share a device: panics if the name was used before.
+pub fn new_device(name: &str) -> String {
+    static NAMES: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+    let mut names = NAMES.lock().unwrap();
+    let is_new = names.get_or_insert_default().insert(name.to_owned());
+    drop(names);
+    assert!(is_new, "another test has a device with the name {name}");
+    format!("arn:aws:iam::111111111111:mfa/{name}")
+}
+
+/// The secret of a virtual MFA device.
 pub const MFA_SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
-/// The codes of the device with [`MFA_SECRET`].
-#[cfg(feature = "totp")]
+/// Generates the codes of the device with [`MFA_SECRET`].
 pub fn totp() -> aws_role_chain::Totp {
     aws_role_chain::Totp::from_secret(MFA_SECRET).unwrap()
 }
 
-/// The user, with the device of [`MFA_SECRET`].
+/// Creates the user with a device that has [`MFA_SECRET`].
 pub fn user_with_device(aws: &Simulator, serial: &str) -> Credentials {
     let user = aws.user(USER).policy(allow("sts:*"));
     user.mfa_device(serial, MFA_SECRET).create().unwrap()
@@ -66,7 +74,7 @@ pub fn user(aws: &Simulator) -> Credentials {
     aws.user(USER).policy(allow("sts:*")).create().unwrap()
 }
 
-/// The base config with other source credentials.
+/// Replaces the source credentials of a base config.
 pub fn with_source(base: &SdkConfig, source: impl ProvideCredentials + 'static) -> SdkConfig {
     let source = SharedCredentialsProvider::new(source);
     base.to_builder().credentials_provider(source).build()
@@ -78,7 +86,7 @@ pub fn two_hops(base: &SdkConfig) -> RoleChain {
     hub.assume(Role::new(TENANT)).unwrap()
 }
 
-/// Lets every task run until it waits for something; the clock stands still.
+/// Lets every task run until it waits for something, and does not move the clock.
 pub async fn settle() {
     for _ in 0..1000 {
         tokio::task::yield_now().await;

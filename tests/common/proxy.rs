@@ -1,10 +1,10 @@
-//! Stands between programs and a server, and counts their calls to STS.
+//! A proxy between programs and a server that counts their calls to STS; for the tests of the program.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// Forwards what comes to a port of its own; as long as the process lives.
+/// Forwards connections to a port of its own for as long as the process lives.
 pub struct Proxy {
     port: u16,
     sent: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -43,12 +43,12 @@ impl Proxy {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// How many calls of an action STS has been sent.
+    /// How many calls of an action were sent to STS.
     pub fn calls(&self, action: &str) -> usize {
         self.seen(&format!("Action={action}&"))
     }
 
-    /// How often the server was sent a text.
+    /// How often a text was sent to the server.
     pub fn seen(&self, asked: &str) -> usize {
         let sent = self.sent.lock().unwrap();
         sent.iter()
@@ -64,7 +64,7 @@ impl Proxy {
 fn forward(mut from: TcpStream, mut to: TcpStream, see: impl Fn(&[u8])) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
-        // Seen before it arrives: what was answered was counted.
+        // Counted before it is forwarded, so every call that was answered is counted.
         see(&buffer[..read]);
         if to.write_all(&buffer[..read]).is_err() {
             break;

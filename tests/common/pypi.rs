@@ -3,19 +3,22 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The program that a package of the same name brings; see [`program_of`].
+/// The program of a package of the same name; see [`program_of`].
 pub fn program(package: &str, version: &str) -> Option<PathBuf> {
     program_of(package, &[(package, version)])
 }
 
-/// A program of the first of these packages, installed once; an install that was broken off is made again.
-/// None, with a word on stderr, where there is no python3; in CI that is a failure.
+/// A program of the first of these packages. Installs them if they are not installed completely. Returns
+/// `None` where there is no python3, with a message on stderr; fails in CI.
 pub fn program_of(name: &str, packages: &[(&str, &str)]) -> Option<PathBuf> {
     let (package, version) = packages[0];
     let venv = target_dir().join(format!("{package}-{version}"));
-    let in_venv = |name: &str| match cfg!(windows) {
-        true => venv.join(format!("Scripts/{name}.exe")),
-        false => venv.join("bin").join(name),
+    let in_venv = |name: &str| {
+        if cfg!(windows) {
+            venv.join(format!("Scripts/{name}.exe"))
+        } else {
+            venv.join("bin").join(name)
+        }
     };
     let program = in_venv(name);
     if program.exists() {
@@ -35,7 +38,7 @@ pub fn program_of(name: &str, packages: &[(&str, &str)]) -> Option<PathBuf> {
         eprintln!("skipped: this test needs python3 with venv, to run {package}");
         return None;
     };
-    // pip writes the folder's name into the programs: it must be made where it stays.
+    // pip writes the folder's path into the programs, so it cannot be moved afterwards.
     let _ = std::fs::remove_dir_all(&venv);
     let run = |command: &mut Command| {
         let output = command.output().unwrap();
@@ -53,7 +56,7 @@ pub fn program_of(name: &str, packages: &[(&str, &str)]) -> Option<PathBuf> {
     Some(program)
 }
 
-/// The folder that cargo builds into: this test's own program is two folders down.
+/// The folder that cargo builds into: the program of this test is in `debug/deps` below it.
 pub fn target_dir() -> PathBuf {
     let program = std::env::current_exe().unwrap();
     program.ancestors().nth(3).unwrap().to_owned()

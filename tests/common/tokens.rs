@@ -1,4 +1,4 @@
-//! What identity providers give: OpenID Connect tokens and SAML assertions.
+//! OpenID Connect tokens and SAML assertions of identity providers.
 
 use std::time::UNIX_EPOCH;
 
@@ -12,8 +12,8 @@ use super::HUB;
 
 pub const SAML_PROVIDER: &str = "arn:aws:iam::222222222222:saml-provider/Company";
 
-/// A token with these claims, signed with the key in `tests/keys`; good for ten minutes, if they do not
-/// say how long.
+/// Signs a token with these claims and the key in `tests/keys`. It is valid for ten minutes, unless the claims
+/// say otherwise.
 pub fn web_identity_token(aws: &Simulator, mut claims: Value) -> String {
     let now = aws.clock().now().duration_since(UNIX_EPOCH).unwrap();
     for (claim, time) in [("iat", now.as_secs()), ("exp", now.as_secs() + 600)] {
@@ -27,7 +27,7 @@ pub fn web_identity_token(aws: &Simulator, mut claims: Value) -> String {
     jsonwebtoken::encode(&header, &claims, &key).unwrap()
 }
 
-/// What differs between assertions.
+/// The parts of an assertion that the tests change.
 #[derive(Clone)]
 pub struct Claims {
     pub audience: &'static str,
@@ -38,7 +38,7 @@ pub struct Claims {
     pub more: &'static str,
 }
 
-/// For the hub.
+/// The claims of an assertion that is valid for the hub.
 pub const GOOD: Claims = Claims {
     audience: "urn:amazon:webservices",
     recipient: "https://signin.aws.amazon.com/saml",
@@ -48,7 +48,7 @@ pub const GOOD: Claims = Claims {
     more: "",
 };
 
-/// An assertion, in base64.
+/// Makes an assertion, in base64.
 pub fn assertion(aws: &Simulator, claims: &Claims) -> String {
     let until = DateTime::from_secs(DateTime::from(aws.clock().now()).secs() + claims.good_for);
     let until = until.fmt(Format::DateTime).unwrap();

@@ -8,16 +8,16 @@ use anyhow::{Result, anyhow, bail};
 use aws_sdk_iam::Client;
 use aws_sdk_iam::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_iam::types::Tag;
-use aws_types::SdkConfig;
 use percent_encoding::percent_decode_str;
 
+use super::identity::Identity;
 use super::plan::{Change, RoleState, Side, State};
 use crate::output;
 
 /// The tag of roles that this program made.
 const MARK: (&str, &str) = ("made-by", "role-chain setup-iam");
 
-/// Both sides, and what is to be read and written of them.
+/// The role and its caller, in their accounts.
 pub struct Iam {
     pub role: Entity,
     pub caller: Entity,
@@ -25,20 +25,20 @@ pub struct Iam {
     pub policy_name: String,
 }
 
-/// A user or role, and the administrator that looks after it.
+/// A user or role, with the client and the profile of its administrator.
 pub struct Entity {
     client: Client,
     profile: String,
     arn: String,
     is_user: bool,
-    /// With slashes around it.
+    /// Begins and ends with a slash.
     path: String,
     name: String,
 }
 
 impl Iam {
-    /// Reads what `setup-iam` may change; of managed policies only if they are asked for, so that whoever
-    /// attaches none needs no permission to list them.
+    /// Reads what `setup-iam` may change. Managed policies are read only if some are to be attached, because
+    /// listing them needs a permission.
     pub async fn read_to_set_up(&self, with_attached: bool) -> Result<State> {
         let mut role = self.role.role().await?;
         if let Some(role) = &mut role {
@@ -54,7 +54,7 @@ impl Iam {
         })
     }
 
-    /// Reads what `setup-iam --undo` may remove, and what must not be there for it to.
+    /// Reads what `setup-iam --undo` may remove, and what prevents that.
     pub async fn read_to_undo(&self) -> Result<State> {
         let mut role = self.role.role().await?;
         if let Some(role) = &mut role {
@@ -67,7 +67,7 @@ impl Iam {
         }
         Ok(State {
             role,
-            // It may be gone.
+            // An undo does not need it.
             caller_exists: true,
             caller_policy: self.caller.policy(&self.policy_name).await?,
         })
@@ -83,52 +83,52 @@ impl Iam {
                 let create = iam.create_role().role_name(name).path(&entity.path);
                 let create = create.assume_role_policy_document(&trust.pretty);
                 let made = create.tags(mark).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
             Change::UpdateTrust { trust } => {
                 let update = iam.update_assume_role_policy().role_name(name);
                 let made = update.policy_document(&trust.pretty).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
             Change::PutPolicy(_, document) if entity.is_user => {
                 let put = iam.put_user_policy().user_name(name).policy_name(policy);
                 let made = put.policy_document(&document.pretty).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
             Change::PutPolicy(_, document) => {
                 let put = iam.put_role_policy().role_name(name).policy_name(policy);
                 let made = put.policy_document(&document.pretty).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
             Change::DeletePolicy(_) if entity.is_user => {
                 let delete = iam.delete_user_policy().user_name(name);
                 let made = delete.policy_name(policy).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
             Change::DeletePolicy(_) => {
                 let delete = iam.delete_role_policy().role_name(name);
                 let made = delete.policy_name(policy).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
             Change::AttachPolicy(arn) => {
                 let attach = iam.attach_role_policy().role_name(name);
                 let made = attach.policy_arn(arn).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
             Change::DetachPolicy(arn) => {
                 let detach = iam.detach_role_policy().role_name(name);
                 let made = detach.policy_arn(arn).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
             Change::DeleteRole => {
                 let made = iam.delete_role().role_name(name).send().await;
-                made.map_err(|error| entity.failed(verb, error))?;
+                entity.made(verb, made)?;
             }
         }
         Ok(())
     }
 
-    /// A change that was made, in a line.
+    /// Describes a change that was made in a line.
     pub fn done(&self, change: &Change) -> String {
         let (verb, arn) = (self.verb(change), &self.entity(change).arn);
         match change {
@@ -139,7 +139,7 @@ impl Iam {
         }
     }
 
-    /// The AWS CLI's command for a change, for a POSIX shell.
+    /// Returns the AWS CLI's command for a change, for a POSIX shell.
     pub fn command(&self, change: &Change) -> String {
         let entity = self.entity(change);
         let kind = if entity.is_user { "user" } else { "role" };
@@ -178,7 +178,7 @@ impl Iam {
         }
     }
 
-    /// A change's name in the AWS CLI.
+    /// Returns the name of a change in the AWS CLI.
     fn verb(&self, change: &Change) -> &'static str {
         match (change, self.entity(change).is_user) {
             (Change::CreateRole { .. }, _) => "create-role",
@@ -195,8 +195,8 @@ impl Iam {
 }
 
 impl Entity {
-    /// `arn` is a user's or a role's, checked.
-    pub fn new(config: &SdkConfig, profile: &str, arn: &str) -> Self {
+    /// Expects the ARN of a user or role, which the library has checked.
+    pub fn new(administrator: &Identity<'_>, arn: &str) -> Self {
         let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
         let (kind, path_and_name) = resource.split_once('/').unwrap_or_default();
         let (path, name) = match path_and_name.rsplit_once('/') {
@@ -204,8 +204,8 @@ impl Entity {
             None => ("/".to_owned(), path_and_name),
         };
         Self {
-            client: Client::new(config),
-            profile: profile.to_owned(),
+            client: Client::new(&administrator.config),
+            profile: administrator.profile.name.to_owned(),
             arn: arn.to_owned(),
             is_user: kind == "user",
             path,
@@ -213,7 +213,7 @@ impl Entity {
         }
     }
 
-    /// The role, if it is there, without its policies.
+    /// Reads the role without its policies; none if IAM has no such role.
     async fn role(&self) -> Result<Option<RoleState>> {
         let answer = self.client.get_role().role_name(&self.name).send().await;
         let answer = self.found("GetRole", answer)?;
@@ -221,7 +221,7 @@ impl Entity {
             return Ok(None);
         };
         if role.arn != self.arn {
-            // Names are one account's, whatever the path.
+            // A name is unique in its account, whatever the path.
             bail!("{} is there already, at {}", self.name, role.arn);
         }
         let is_mark = |tag: &Tag| (tag.key.as_str(), tag.value.as_str()) == MARK;
@@ -241,7 +241,7 @@ impl Entity {
         Ok(user.is_some_and(|user| user.arn == self.arn))
     }
 
-    /// An inline policy, if it is there.
+    /// Reads an inline policy; none if there is no such policy.
     async fn policy(&self, policy: &str) -> Result<Option<String>> {
         let name = self.name.as_str();
         let document = if self.is_user {
@@ -289,7 +289,17 @@ impl Entity {
         Ok(names.collect())
     }
 
-    /// What an answer holds; none where IAM knows no such thing.
+    /// Checks that a change was made.
+    fn made<T, E, R>(&self, action: &str, answer: Result<T, SdkError<E, R>>) -> Result<()>
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+        R: Debug + Send + Sync + 'static,
+    {
+        answer.map_err(|error| self.failed(action, error))?;
+        Ok(())
+    }
+
+    /// Returns what was read; none where IAM has no such entity.
     fn found<T, E, R>(&self, action: &str, answer: Result<T, SdkError<E, R>>) -> Result<Option<T>>
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,

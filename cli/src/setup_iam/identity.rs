@@ -1,41 +1,56 @@
-//! Who a profile is, and whether it may speak for an account or a caller.
+//! The identity of a profile, as GetCallerIdentity says it.
 
 use anyhow::{Result, anyhow, bail};
 use aws_types::SdkConfig;
 
+use crate::base::ProfileOption;
 use crate::output;
 
-/// Who a profile is, as GetCallerIdentity says it.
-pub async fn of(config: &SdkConfig, option: &str, profile: &str) -> Result<String> {
-    let sts = aws_sdk_sts::Client::new(config);
-    let identity = sts.get_caller_identity().send().await;
-    let identity = identity.map_err(|error| {
-        let why = output::describe_call(&error);
-        anyhow!("{option} {profile}: asking who it is (GetCallerIdentity): {why}")
-    })?;
-    Ok(identity.arn.unwrap_or_default())
+pub struct Identity<'a> {
+    pub profile: ProfileOption<'a>,
+    pub config: SdkConfig,
+    pub arn: String,
 }
 
-/// An error where `identity` is of another account than `arn`.
-pub fn check_account(identity: &str, option: &str, profile: &str, arn: &str) -> Result<()> {
-    let (has, needs) = (account(identity), account(arn));
-    if has != needs {
-        bail!(
-            "{option} {profile} is {identity}, of account {has}, but {arn} is of account {needs}: \
-             nothing was changed"
-        );
+impl<'a> Identity<'a> {
+    /// Asks for the identity of a profile, whose config this is.
+    pub async fn ask(profile: ProfileOption<'a>, config: SdkConfig) -> Result<Self> {
+        let sts = aws_sdk_sts::Client::new(&config);
+        let identity = sts.get_caller_identity().send().await;
+        let identity = identity.map_err(|error| {
+            let why = output::describe_call(&error);
+            anyhow!("{profile}: asking who it is (GetCallerIdentity): {why}")
+        })?;
+        Ok(Self {
+            profile,
+            config,
+            arn: identity.arn.unwrap_or_default(),
+        })
     }
-    Ok(())
-}
 
-/// Whether credentials of this ARN are the user's or role's.
-pub fn is_session_of(session: &str, arn: &str) -> bool {
-    let assumed = session.split_once(":assumed-role/");
-    let of_role = |((account, assumed), (role_account, role)): ((&str, &str), (&str, &str))| {
-        account.replace(":sts:", ":iam:") == role_account
-            && assumed.split('/').next() == role.rsplit('/').next()
-    };
-    session == arn || assumed.zip(arn.split_once(":role/")).is_some_and(of_role)
+    /// Returns an error unless the identity is of the same account as `arn`.
+    pub fn check_account(&self, arn: &str) -> Result<()> {
+        let (has, needs) = (account(&self.arn), account(arn));
+        if has != needs {
+            let Self {
+                profile, arn: is, ..
+            } = self;
+            bail!(
+                "{profile} is {is}, of account {has}, but {arn} is of account {needs}: nothing was changed"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether the identity is this user, or a session of this role.
+    pub fn is_session_of(&self, arn: &str) -> bool {
+        let assumed = self.arn.split_once(":assumed-role/");
+        let of_role = |((account, assumed), (role_account, role)): ((&str, &str), (&str, &str))| {
+            account.replace(":sts:", ":iam:") == role_account
+                && assumed.split('/').next() == role.rsplit('/').next()
+        };
+        self.arn == arn || assumed.zip(arn.split_once(":role/")).is_some_and(of_role)
+    }
 }
 
 fn account(arn: &str) -> &str {

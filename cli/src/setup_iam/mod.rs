@@ -1,4 +1,5 @@
-//! `setup-iam`: makes a role, and lets a caller assume it: asks who it is, reads, plans, changes, tries.
+//! `setup-iam`: makes a role, and lets a caller assume it. It asks for the identities of its profiles, reads
+//! what IAM has, plans, makes the changes, and tries the role.
 
 mod iam;
 mod identity;
@@ -14,9 +15,10 @@ use aws_role_chain::{Role, RoleChain};
 use aws_types::SdkConfig;
 use clap::{ArgGroup, Args};
 
-use crate::base::{self, Overrides};
+use crate::base::{Overrides, ProfileOption, offline_config};
 use crate::{output, values};
 use iam::{Entity, Iam};
+use identity::Identity;
 use plan::{Plan, Target};
 use policy_json::PolicyJson;
 
@@ -109,27 +111,24 @@ pub struct Options {
     take_over: bool,
 
     #[command(flatten)]
-    pub overrides: Overrides,
+    overrides: Overrides,
 }
 
-/// The configs of both administrators, and of the caller if the role can be tried.
-struct Sides {
-    role: SdkConfig,
-    caller: SdkConfig,
-    caller_profile: String,
+/// The administrators of both sides, and the caller's config if the role can be tried.
+struct Sides<'a> {
+    role: Identity<'a>,
+    /// None where the role's administrator is also the caller's.
+    caller: Option<Identity<'a>>,
     trying: Option<SdkConfig>,
 }
 
 pub async fn run(options: &Options) -> Result<()> {
     let hop = options.policies()?;
     let target = options.target(&hop)?;
-    if let Some(warning) = hop.size_warning() {
-        output::note(&format!("warning: {warning}"));
-    }
     let sides = Sides::identify(options, &hop).await?;
     let iam = Iam {
-        role: Entity::new(&sides.role, &options.role_profile, &hop.role_arn),
-        caller: Entity::new(&sides.caller, &sides.caller_profile, &hop.caller),
+        role: Entity::new(&sides.role, &hop.role_arn),
+        caller: Entity::new(sides.caller.as_ref().unwrap_or(&sides.role), &hop.caller),
         policy_name: target.policy_name.clone(),
     };
 
@@ -171,9 +170,9 @@ pub async fn run(options: &Options) -> Result<()> {
 }
 
 impl Options {
-    /// What the chain asks for, which says what IAM must allow.
+    /// Returns what IAM must allow for the caller to assume the role as the options say.
     fn policies(&self) -> Result<HopPolicies> {
-        let chain = RoleChain::new(&base::offline(), self.role())?;
+        let chain = RoleChain::new(&offline_config(), self.role())?;
         let mut source = Principal::arn(&self.caller);
         if self.exact {
             source = source.exact();
@@ -210,7 +209,7 @@ impl Options {
         })
     }
 
-    /// What the role may do, if that is asked for.
+    /// Returns the policy that says what the role may do, if the options ask for one.
     fn permissions(&self) -> Result<Option<PolicyJson>> {
         // The partition and the account.
         let home = |arn: &str| {
@@ -225,9 +224,10 @@ impl Options {
             }
             PolicyJson::from(&document)
         } else if let Some(bucket) = &self.bucket {
-            let arn = match bucket.starts_with("arn:") {
-                true => bucket.clone(),
-                false => format!("arn:{}:s3:::{bucket}", partition.unwrap_or_default()),
+            let arn = if bucket.starts_with("arn:") {
+                bucket.clone()
+            } else {
+                format!("arn:{}:s3:::{bucket}", partition.unwrap_or_default())
             };
             let document = Document::s3_read(&arn, &self.prefix);
             PolicyJson::from(&document.context("--bucket or its --prefix")?)
@@ -242,68 +242,59 @@ impl Options {
     }
 }
 
-impl Sides {
-    /// Asks both administrators, and the caller if it has a profile, who they are; an error where one is
-    /// not of its account.
-    async fn identify(options: &Options, hop: &HopPolicies) -> Result<Self> {
-        let load = async |option: &str, name: &str| -> Result<SdkConfig> {
-            Ok(base::profile(option, name, false).await?.sdk_config())
+impl<'a> Sides<'a> {
+    /// Asks for the identities of both administrators, and of the caller if it has a profile; an error where
+    /// one is of another account than it should be.
+    async fn identify(options: &'a Options, hop: &HopPolicies) -> Result<Self> {
+        let load = async |option, name: &'a str| -> Result<(ProfileOption<'a>, SdkConfig)> {
+            let profile = ProfileOption { option, name };
+            let base = profile.load(&options.overrides, false).await?;
+            Ok((profile, base.sdk_config()))
         };
         // All profiles must be there before the first call.
-        let role = load("--role-profile", &options.role_profile).await?;
-        let other = match &options.caller_profile {
-            Some(name) => Some((name, load("--caller-profile", name).await?)),
+        let (role_profile, role) = load("--role-profile", &options.role_profile).await?;
+        let caller = match &options.caller_profile {
+            Some(name) => Some(load("--caller-profile", name).await?),
             None => None,
         };
-        let tries = match &options.try_profile {
-            Some(name) if !options.undo => Some((name, load("--try-profile", name).await?)),
+        let trying = match &options.try_profile {
+            Some(name) if !options.undo => Some(load("--try-profile", name).await?),
             _ => None,
         };
 
-        let option = "--role-profile";
-        let role_identity = identity::of(&role, option, &options.role_profile).await?;
-        let role_side = format!("role's account: {role_identity}");
-        let (caller, caller_profile, caller_identity) = match other {
-            Some((name, config)) => {
-                let identity = identity::of(&config, "--caller-profile", name).await?;
-                (config, name.clone(), identity)
-            }
-            None => (
-                role.clone(),
-                options.role_profile.clone(),
-                role_identity.clone(),
-            ),
+        let role = Identity::ask(role_profile, role).await?;
+        let caller = match caller {
+            Some((profile, config)) => Some(Identity::ask(profile, config).await?),
+            None => None,
         };
+        let caller_side = caller.as_ref().unwrap_or(&role);
         output::print(&format!(
-            "{role_side}\ncaller's account: {caller_identity}\n"
+            "role's account: {}\ncaller's account: {}\n",
+            role.arn, caller_side.arn
         ))?;
-        identity::check_account(&role_identity, option, &options.role_profile, &hop.role_arn)?;
-        match &options.caller_profile {
-            Some(name) => {
-                identity::check_account(&caller_identity, "--caller-profile", name, &hop.caller)?;
-            }
-            None => {
-                identity::check_account(&caller_identity, option, &caller_profile, &hop.caller)
-                    .context(
-                        "give an administrator of the caller's account with --caller-profile",
-                    )?;
-            }
+        role.check_account(&hop.role_arn)?;
+        let is_callers = caller_side.check_account(&hop.caller);
+        if caller.is_none() {
+            is_callers
+                .context("give an administrator of the caller's account with --caller-profile")?;
+        } else {
+            is_callers?;
         }
-        let trying = match tries {
-            Some((name, config)) => {
-                let identity = identity::of(&config, "--try-profile", name).await?;
-                if !identity::is_session_of(&identity, &hop.caller) {
-                    bail!("--try-profile {name} is {identity}, not {}", hop.caller);
+        let trying = match trying {
+            Some((profile, config)) => {
+                let identity = Identity::ask(profile, config).await?;
+                if !identity.is_session_of(&hop.caller) {
+                    bail!("{profile} is {}, not {}", identity.arn, hop.caller);
                 }
-                Some(config)
+                Some(identity.config)
             }
             // The administrator may be who is to assume the role.
-            None => identity::is_session_of(&caller_identity, &hop.caller).then(|| caller.clone()),
+            None if caller_side.is_session_of(&hop.caller) => Some(caller_side.config.clone()),
+            None => None,
         };
         Ok(Self {
             role,
             caller,
-            caller_profile,
             trying,
         })
     }
@@ -337,10 +328,11 @@ fn managed_policy(value: &str) -> Result<String, String> {
     }
 }
 
-/// IAM's changes spread in seconds, and unevenly: one success may be followed by a refusal.
+/// Assumes the role until that works several times in a row: IAM's changes spread in seconds, and unevenly,
+/// so that a refusal may follow a success.
 async fn try_role(config: &SdkConfig, role: Role) -> Result<()> {
     const IN_A_ROW: u32 = 3;
-    const PATIENCE: Duration = Duration::from_secs(90);
+    const MAX_WAIT: Duration = Duration::from_secs(90);
     let chain = RoleChain::new(config, role)?;
     let started = Instant::now();
     let mut successes = 0;
@@ -348,9 +340,9 @@ async fn try_role(config: &SdkConfig, role: Role) -> Result<()> {
     while successes < IN_A_ROW {
         match chain.refresh().await {
             Ok(()) => successes += 1,
-            Err(error) if error.is_access_denied() && started.elapsed() < PATIENCE => {
+            Err(error) if error.is_access_denied() && started.elapsed() < MAX_WAIT => {
                 if !is_told {
-                    output::note(&format!("waiting for IAM, up to {} s", PATIENCE.as_secs()));
+                    output::note(&format!("waiting for IAM, up to {} s", MAX_WAIT.as_secs()));
                 }
                 (successes, is_told) = (0, true);
             }

@@ -1,16 +1,16 @@
-//! The pure plan: from what IAM holds and what it is to hold, the changes. It calls nothing.
+//! The plan: which changes turn what IAM has into what it should have. It makes no calls.
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::policy_json::PolicyJson;
 
-/// What IAM holds.
+/// What IAM has.
 #[derive(Default)]
 pub struct State {
     pub role: Option<RoleState>,
     pub caller_exists: bool,
-    /// The caller's inline policy of this program's.
+    /// The caller's inline policy that this program made.
     pub caller_policy: Option<String>,
 }
 
@@ -19,29 +19,28 @@ pub struct RoleState {
     pub trust: String,
     /// Whether it has the tag of roles that this program made.
     pub is_ours: bool,
-    /// The role's inline policy of this program's.
+    /// The role's inline policy that this program made.
     pub policy: Option<String>,
-    /// The names of all its inline policies; read to undo only.
+    /// The names of all its inline policies; read only to undo.
     pub inline: Vec<String>,
     /// The ARNs of its managed policies.
     pub attached: Vec<String>,
-    /// The names of the instance profiles that it is in, out of which it cannot be deleted; read to undo
-    /// only.
+    /// The names of the instance profiles that contain it, which prevent its deletion; read only to undo.
     pub instance_profiles: Vec<String>,
 }
 
-/// What IAM is to hold.
+/// What IAM should have.
 pub struct Target {
     pub role_arn: String,
     pub caller: String,
-    /// The name of the inline policies on both sides; it tells what an earlier run made.
+    /// The name of the inline policies on both sides, by which a later run finds them.
     pub policy_name: String,
     pub trust: PolicyJson,
-    /// What the role may do; with none, what it may do already is left as it is.
+    /// What the role may do. None leaves it as it is.
     pub permissions: Option<PolicyJson>,
-    /// What the caller must be allowed, if anything.
+    /// What the caller must be allowed, unless the trust policy suffices.
     pub caller_permission: Option<PolicyJson>,
-    /// ARNs of managed policies.
+    /// The ARNs of the managed policies to attach, or to detach when undoing.
     pub attach: Vec<String>,
     pub take_over: bool,
 }
@@ -67,14 +66,14 @@ pub enum Side {
 pub struct Plan {
     /// In the order in which they must be made.
     pub changes: Vec<Change>,
-    /// What a person should know of them.
+    /// What a person should know about the changes.
     pub notes: Vec<String>,
-    /// What an undo leaves, that only a person can decide on.
+    /// What an undo leaves for a person to decide.
     pub remains: Option<String>,
 }
 
 impl Plan {
-    /// What must change for IAM to be as the target says.
+    /// Returns the changes that set up what the target says.
     pub fn set_up(state: &State, target: &Target) -> Result<Self> {
         let mut plan = Self::default();
         plan.set_up_role(state.role.as_ref(), target)?;
@@ -86,7 +85,7 @@ impl Plan {
             (Some(wanted), _) => plan
                 .changes
                 .push(Change::PutPolicy(Side::Caller, wanted.clone())),
-            // Of an earlier run that needed one.
+            // An earlier run made it, with options that needed one.
             (None, Some(_)) => plan.changes.push(Change::DeletePolicy(Side::Caller)),
             (None, None) => {}
         }
@@ -134,7 +133,7 @@ impl Plan {
         Ok(())
     }
 
-    /// What must change for nothing of this program's to be left.
+    /// Returns the changes that remove what this program made.
     pub fn undo(state: &State, target: &Target) -> Result<Self> {
         let mut plan = Self::default();
         let (arn, caller) = (&target.role_arn, &target.caller);
@@ -198,7 +197,7 @@ impl Plan {
     }
 }
 
-/// Whether a trust policy is for this user or role and nobody else, as this program writes it: its
+/// Whether a trust policy is for this user or role and nobody else, in the form that this program writes: its
 /// principal is the caller, or the caller's account with a condition.
 fn is_for(trust: &str, caller: &str) -> bool {
     let account = caller.splitn(6, ':').take(5).collect::<Vec<_>>().join(":");

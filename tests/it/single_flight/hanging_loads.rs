@@ -1,26 +1,26 @@
 //! Loads that hang: who waits for them, for how long, and what becomes of them.
 
-mod common;
-
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
-use aws_role_chain::{Role, RoleChain};
+use aws_credential_types::provider::future;
 use aws_smithy_async::time::TimeSource;
-use common::*;
-use sts_simulator::{Clock, Fault, Simulator};
+use aws_types::SdkConfig;
+use sts_simulator::Clock;
+use tokio::runtime::Runtime;
+
+use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Gives sessions of 20 s, or hangs.
+/// A source that gives sessions of 20 s, or hangs.
 #[derive(Debug, Clone)]
 struct ShortSessions {
     clock: Clock,
     hangs: Arc<AtomicBool>,
-    asked: Arc<AtomicUsize>,
+    calls: Arc<AtomicUsize>,
 }
 
 impl ProvideCredentials for ShortSessions {
@@ -28,7 +28,7 @@ impl ProvideCredentials for ShortSessions {
     where
         Self: 'a,
     {
-        let number = self.asked.fetch_add(1, Ordering::Relaxed);
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
         future::ProvideCredentials::new(async move {
             if self.hangs.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
@@ -46,14 +46,14 @@ impl ProvideCredentials for ShortSessions {
     }
 }
 
-/// Calls with a deadline of a second, a hundred a second, for as long as the session is valid; returns how
-/// many of them failed.
+/// Makes a hundred calls a second with a deadline of one second for as long as the session is valid, and
+/// returns how many of them failed.
 async fn failed_calls(hang_after: Duration) -> usize {
     let aws = Simulator::new();
     let source = ShortSessions {
         clock: aws.clock().clone(),
         hangs: Arc::default(),
-        asked: Arc::default(),
+        calls: Arc::default(),
     };
     let base = with_source(&aws.sdk_config(user(&aws)), source.clone());
     let chain = RoleChain::from_source(&base).unwrap();
@@ -87,7 +87,7 @@ async fn while_the_session_is_valid_no_call_with_a_deadline_of_a_second_fails() 
         let failed = failed_calls(hang_after * SECOND).await;
         assert_eq!(failed, 0, "hangs after {hang_after} s");
     }
-    // In the last quarter callers wait, and a second's worth of them waits for that load.
+    // In the last quarter of the session callers wait, and those of one second wait for that load.
     for hang_after in [16, 18] {
         let failed = failed_calls(hang_after * SECOND).await;
         assert!(failed <= 100, "{failed} failed, hangs after {hang_after} s");
@@ -95,11 +95,11 @@ async fn while_the_session_is_valid_no_call_with_a_deadline_of_a_second_fails() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_that_give_up_at_once_leave_the_patience_of_the_next_as_it_is() {
+async fn callers_that_give_up_early_do_not_prolong_the_wait_of_the_next() {
     let (aws, base) = aws();
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
     chain.refresh().await.unwrap();
-    // Never served, so no timer has tried; now in the last minute.
+    // Without a caller there is no timer, so the load begins here, in the last minute.
     aws.clock().advance(HOUR - 30 * SECOND).await;
     aws.fail(Fault::NoAnswer);
     let begun = aws.clock().elapsed();
@@ -138,7 +138,7 @@ async fn after_expiry_callers_wait_five_seconds_from_the_beginning_of_the_load()
 }
 
 #[tokio::test(start_paused = true)]
-async fn expired_chains_make_twenty_calls_a_second_at_most_and_recover_within_a_minute() {
+async fn a_thousand_expired_chains_would_make_twenty_calls_a_second_and_recover_within_a_minute() {
     for fault in [Fault::service_unavailable(), Fault::NoAnswer] {
         let (aws, base) = aws();
         let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
@@ -157,8 +157,8 @@ async fn expired_chains_make_twenty_calls_a_second_at_most_and_recover_within_a_
         aws.clock().advance(HOUR + MINUTE).await;
         hub.refresh().await.unwrap();
         aws.fail(fault.clone());
-        // Each chain is asked every second; the first minutes are those in which the waits grow.
-        let ask = async |seconds: u64| {
+        // Each chain is called every second. In the first minutes the waits grow.
+        let call_all = async |seconds: u64| {
             for _ in 0..seconds {
                 for chain in &chains {
                     let chain = chain.clone();
@@ -167,10 +167,10 @@ async fn expired_chains_make_twenty_calls_a_second_at_most_and_recover_within_a_
                 aws.clock().advance(SECOND).await;
             }
         };
-        ask(200).await;
+        call_all(200).await;
         let before = aws.requests();
-        ask(300).await;
-        // 50 chains: a twentieth of a thousand.
+        call_all(300).await;
+        // These are 50 chains, a twentieth of a thousand.
         let rate = (aws.requests() - before) as f64 / 300.0;
         assert!(
             rate <= 20.0 / 20.0,
@@ -178,7 +178,7 @@ async fn expired_chains_make_twenty_calls_a_second_at_most_and_recover_within_a_
         );
 
         aws.recover();
-        ask(62).await;
+        call_all(62).await;
         for chain in &chains {
             assert!(
                 !chain.status()[1].is_expired,
@@ -203,14 +203,14 @@ async fn a_chain_that_is_refreshed_recovers_at_once() {
     assert!(!chain.status()[0].is_expired);
 }
 
-fn paused() -> tokio::runtime::Runtime {
+fn paused() -> Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().start_paused(true).build().unwrap()
 }
 
-/// The clock of the machine, as far as it can be set: tokio's clock of each runtime runs on its own.
+/// The clock of the machine, set by hand: each runtime has a clock of its own that does not move it.
 #[derive(Debug, Clone, Default)]
-struct SetClock(Arc<std::sync::Mutex<Duration>>);
+struct SetClock(Arc<Mutex<Duration>>);
 
 impl SetClock {
     fn pass(&self, time: Duration) {
@@ -219,17 +219,17 @@ impl SetClock {
 }
 
 impl TimeSource for SetClock {
-    fn now(&self) -> std::time::SystemTime {
-        std::time::SystemTime::UNIX_EPOCH + HOUR * 480_000 + *self.0.lock().unwrap()
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + HOUR * 480_000 + *self.0.lock().unwrap()
     }
 }
 
-/// Counts what it is asked for; hangs when told to.
+/// A source that counts its calls, and hangs when told to.
 #[derive(Debug, Clone)]
 struct Source {
     clock: SetClock,
     hangs: Arc<AtomicBool>,
-    asked: Arc<AtomicUsize>,
+    calls: Arc<AtomicUsize>,
 }
 
 impl ProvideCredentials for Source {
@@ -237,7 +237,7 @@ impl ProvideCredentials for Source {
     where
         Self: 'a,
     {
-        let number = self.asked.fetch_add(1, Ordering::Relaxed);
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
         future::ProvideCredentials::new(async move {
             if self.hangs.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
@@ -260,9 +260,9 @@ fn source_chain() -> (Source, RoleChain) {
     let source = Source {
         clock: clock.clone(),
         hangs: Arc::default(),
-        asked: Arc::default(),
+        calls: Arc::default(),
     };
-    let base = aws_types::SdkConfig::builder()
+    let base = SdkConfig::builder()
         .credentials_provider(SharedCredentialsProvider::new(source.clone()))
         .time_source(clock)
         .build();
@@ -270,23 +270,23 @@ fn source_chain() -> (Source, RoleChain) {
 }
 
 #[test]
-fn a_load_on_a_runtime_that_is_driven_no_more_is_replaced_by_the_next_caller() {
+fn a_load_on_a_runtime_that_is_no_longer_polled_is_replaced_by_the_next_caller() {
     let (source, chain) = source_chain();
     let (first, second) = (paused(), paused());
     first.block_on(chain.refresh()).unwrap();
     source.clock.pass(2 * HOUR);
     source.hangs.store(true, Ordering::Relaxed);
-    // A caller that starts the load, and a runtime that stops at once.
+    // A caller starts the load on a runtime that is not polled any more.
     first.block_on(async {
         let call = chain.provide_credentials();
         tokio::time::timeout(SECOND, call).await.unwrap_err();
     });
-    assert_eq!(source.asked.load(Ordering::Relaxed), 2);
+    assert_eq!(source.calls.load(Ordering::Relaxed), 2);
     source.hangs.store(false, Ordering::Relaxed);
 
     source.clock.pass(30 * SECOND);
     let early = second.block_on(chain.provide_credentials()).unwrap();
-    assert_eq!(early.access_key_id(), "ASIA0", "the load may still come");
+    assert_eq!(early.access_key_id(), "ASIA0", "the load may still end");
     source.clock.pass(31 * SECOND);
     let late = second.block_on(chain.provide_credentials()).unwrap();
     assert_eq!(late.access_key_id(), "ASIA2");
@@ -295,7 +295,7 @@ fn a_load_on_a_runtime_that_is_driven_no_more_is_replaced_by_the_next_caller() {
 }
 
 #[test]
-fn what_failed_while_the_process_stood_still_is_nobodys_answer() {
+fn a_failure_from_before_the_process_was_suspended_is_not_an_answer() {
     let (source, chain) = source_chain();
     let runtime = paused();
     runtime.block_on(chain.refresh()).unwrap();
@@ -306,7 +306,7 @@ fn what_failed_while_the_process_stood_still_is_nobodys_answer() {
         tokio::time::timeout(SECOND, call).await.unwrap_err();
     });
     source.hangs.store(false, Ordering::Relaxed);
-    // Suspended for half an hour; on resume the old load's timeout is long over.
+    // The process is suspended for half an hour. The timeout of the load is over when it resumes.
     source.clock.pass(HOUR / 2);
     let credentials = runtime.block_on(async {
         tokio::time::advance(HOUR / 2).await;

@@ -1,18 +1,16 @@
-//! MFA: codes that are asked for, made, refused, and never sent twice.
-
-mod common;
+//! MFA: codes from a person and from a secret, refused codes, and that no code is sent twice.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::common::log::Log;
+use crate::common::*;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_role_chain::{
     Error, MfaReason, MfaRequest, ProvideMfaCode, Role, RoleChain, SessionTokenRequest, Totp,
 };
 use aws_types::SdkConfig;
-use common::log::Log;
-use common::*;
 use sts_simulator::{Fault, Simulator};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -20,7 +18,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A device of the user's; each test has its own, because codes are good once in a process.
+/// The user's accounts and MFA device. Each test has a device of its own, because a code is sent only once
+/// per process.
 struct World {
     aws: Simulator,
     base: SdkConfig,
@@ -30,7 +29,7 @@ struct World {
 impl World {
     fn new(device: &str) -> Self {
         let aws = Simulator::new();
-        let serial = format!("arn:aws:iam::111111111111:mfa/{device}");
+        let serial = new_device(device);
         let keys = user_with_device(&aws, &serial);
         let with_mfa = trusts("111111111111").replace(
             r#""Principal""#,
@@ -62,7 +61,7 @@ impl World {
         totp()
     }
 
-    /// Every code that STS was sent.
+    /// The codes that were sent to STS.
     fn codes(&self) -> Vec<String> {
         let calls = self.aws.calls();
         let codes = calls.iter().filter_map(|call| call.parameter("TokenCode"));
@@ -70,38 +69,41 @@ impl World {
     }
 }
 
-/// Answers with what the device shows, and remembers what was asked.
+/// Answers with the code that the device shows, and records the requests.
 #[derive(Clone)]
 struct Person {
     aws: Simulator,
-    asked: Arc<Mutex<Vec<MfaRequest>>>,
+    requests: Arc<Mutex<Vec<MfaRequest>>>,
 }
 
 impl Person {
     fn of(world: &World) -> Self {
         Self {
             aws: world.aws.clone(),
-            asked: Arc::default(),
+            requests: Arc::default(),
         }
     }
 
     fn reasons(&self) -> Vec<MfaReason> {
-        let asked = self.asked.lock().unwrap();
-        asked.iter().map(|request| request.reason.clone()).collect()
+        let requests = self.requests.lock().unwrap();
+        requests
+            .iter()
+            .map(|request| request.reason.clone())
+            .collect()
     }
 
     fn codes(&self) -> impl ProvideMfaCode + 'static {
         let this = self.clone();
         move |request: MfaRequest| {
             let code = this.aws.mfa_code(&request.serial).unwrap();
-            this.asked.lock().unwrap().push(request);
+            this.requests.lock().unwrap().push(request);
             async move { Ok::<_, Error>(code) }
         }
     }
 }
 
-/// Gives these codes, one after the other.
-fn gives(codes: &[&str]) -> (impl ProvideMfaCode + 'static, Arc<Mutex<Vec<MfaReason>>>) {
+/// Provides these codes in order, and records the reasons.
+fn codes_in_order(codes: &[&str]) -> (impl ProvideMfaCode + 'static, Arc<Mutex<Vec<MfaReason>>>) {
     let left = Mutex::new(
         codes
             .iter()
@@ -125,13 +127,13 @@ async fn a_role_behind_mfa_is_assumed_with_a_code_and_not_without() {
     let person = Person::of(&world);
     world.hub(person.codes()).refresh().await.unwrap();
 
-    let asked = person.asked.lock().unwrap()[0].clone();
+    let request = person.requests.lock().unwrap()[0].clone();
     assert_eq!(
-        (&*asked.serial, asked.role_arn.as_deref(), asked.hop),
+        (&*request.serial, request.role_arn.as_deref(), request.hop),
         (&*world.serial, Some(HUB), 1)
     );
-    assert_eq!(asked.reason, MfaReason::First);
-    let question = asked.to_string();
+    assert_eq!(request.reason, MfaReason::First);
+    let question = request.to_string();
     assert_eq!(
         question,
         format!("MFA code of {}, to assume {HUB}", world.serial)
@@ -146,9 +148,9 @@ async fn a_role_behind_mfa_is_assumed_with_a_code_and_not_without() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_code_is_asked_for_again_with_stss_message_three_times_in_all() {
+async fn a_wrong_code_is_requested_again_with_the_message_of_sts_three_times_in_all() {
     let world = World::new("wrong");
-    let (codes, reasons) = gives(&["000000", "000001", "000002", "000003"]);
+    let (codes, reasons) = codes_in_order(&["000000", "000001", "000002", "000003"]);
     let hub = world.hub(codes);
 
     let error = hub.refresh().await.unwrap_err();
@@ -165,18 +167,22 @@ async fn a_wrong_code_is_asked_for_again_with_stss_message_three_times_in_all() 
     for code in world.codes() {
         assert!(!format!("{error} {error:?}").contains(&code));
     }
-    // Callers that loop do not make it ask again at once.
+    // The failure is cached: the next caller does not trigger another prompt.
     hub.provide_credentials().await.unwrap_err();
     assert_eq!(reasons.lock().unwrap().len(), 3);
 }
 
 #[tokio::test]
-async fn what_is_no_code_or_was_used_is_not_sent() {
+async fn malformed_and_used_codes_are_not_sent() {
     let world = World::new("unsent");
     let good = world.aws.mfa_code(&world.serial).unwrap();
-    world.hub(gives(&[&good]).0).refresh().await.unwrap();
+    world
+        .hub(codes_in_order(&[&good]).0)
+        .refresh()
+        .await
+        .unwrap();
 
-    let (codes, reasons) = gives(&["12345", &good, "abcdef"]);
+    let (codes, reasons) = codes_in_order(&["12345", &good, "abcdef"]);
     let error = world.hub(codes).refresh().await.unwrap_err();
 
     assert_eq!(world.codes(), [&*good], "nothing more was sent");
@@ -192,9 +198,9 @@ async fn what_is_no_code_or_was_used_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_code_is_not_sent_twice_however_many_lie_between() {
+async fn a_code_is_not_sent_twice_even_with_others_in_between() {
     let world = World::new("between");
-    let (codes, reasons) = gives(&["111111", "222222", "111111"]);
+    let (codes, reasons) = codes_in_order(&["111111", "222222", "111111"]);
     let error = world.hub(codes).refresh().await.unwrap_err();
     assert_eq!(world.codes(), ["111111", "222222"]);
     assert!(error.is_access_denied(), "what STS said of them: {error}");
@@ -202,7 +208,7 @@ async fn a_code_is_not_sent_twice_however_many_lie_between() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_tenant_asks_a_person_once() {
+async fn a_refused_tenant_prompts_a_person_once() {
     let world = World::new("tenant");
     let person = Person::of(&world);
     let hub = world.hub(person.codes());
@@ -218,7 +224,7 @@ async fn a_refused_tenant_asks_a_person_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_made_again_asks_nobody_in_the_background_and_the_next_caller_is_asked() {
+async fn a_recreated_role_does_not_prompt_in_the_background_but_for_the_next_caller() {
     let world = World::new("again");
     let person = Person::of(&world);
     let hub = world.hub(person.codes());
@@ -253,7 +259,7 @@ async fn a_role_made_again_asks_nobody_in_the_background_and_the_next_caller_is_
 }
 
 #[test]
-fn a_load_whose_runtime_is_driven_no_more_does_not_keep_its_device_for_ever() {
+fn a_load_whose_runtime_is_no_longer_polled_does_not_hold_its_device_for_ever() {
     let paused = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_all().start_paused(true).build().unwrap()
@@ -284,7 +290,7 @@ async fn no_code_is_in_a_log_or_an_error_even_if_sts_repeats_it() {
     let world = World::new("logged");
     world.hub(world.totp()).refresh().await.unwrap();
     world.session(world.totp()).refresh().await.unwrap();
-    let (codes, _) = gives(&["424242"]);
+    let (codes, _) = codes_in_order(&["424242"]);
     world.aws.fail(Fault::error(
         400,
         "ValidationError",
@@ -303,9 +309,9 @@ async fn no_code_is_in_a_log_or_an_error_even_if_sts_repeats_it() {
 }
 
 #[tokio::test]
-async fn a_provider_s_error_reaches_the_caller_whole() {
+async fn an_error_of_the_code_provider_reaches_the_caller() {
     let world = World::new("fails");
-    let hub = world.hub(gives(&[]).0);
+    let hub = world.hub(codes_in_order(&[]).0);
     let error = hub.refresh().await.unwrap_err();
     assert!(!error.is_transient() && error.code().is_none());
     assert_eq!(
@@ -346,7 +352,7 @@ async fn a_hundred_chains_with_one_device_send_no_code_twice() {
     }
     let codes = world.codes();
     assert_eq!(codes.len(), 100);
-    // STS refuses a code that it has taken before, so each was another.
+    // STS refuses a code that it has accepted before, so all codes were different.
     let took = world.aws.clock().elapsed();
     assert!(
         took >= 98 * 30 * SECOND && took <= 100 * 30 * SECOND,
@@ -355,7 +361,7 @@ async fn a_hundred_chains_with_one_device_send_no_code_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn totp_chains_refresh_themselves_like_any_other() {
+async fn a_chain_with_totp_refreshes_itself() {
     let world = World::new("self");
     let tenant = world.hub(world.totp()).assume(Role::new(TENANT)).unwrap();
     tenant.provide_credentials().await.unwrap();
@@ -374,7 +380,7 @@ async fn totp_chains_refresh_themselves_like_any_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_person_is_asked_only_while_somebody_waits_and_as_late_as_can_be() {
+async fn a_person_is_prompted_only_while_a_caller_waits_and_as_late_as_possible() {
     let world = World::new("late");
     let person = Person::of(&world);
     let hub = world.hub(person.codes());
@@ -382,7 +388,7 @@ async fn a_person_is_asked_only_while_somebody_waits_and_as_late_as_can_be() {
     tenant.provide_credentials().await.unwrap();
     assert_eq!(person.reasons(), [MfaReason::First]);
 
-    // The tenant renews itself with what the hub has, as long as that is good; nobody is asked.
+    // The tenant is renewed with the hub's credentials while these are valid; nobody is prompted.
     for _ in 0..58 {
         tenant.provide_credentials().await.unwrap();
         hub.provide_credentials().await.unwrap();
@@ -390,7 +396,7 @@ async fn a_person_is_asked_only_while_somebody_waits_and_as_late_as_can_be() {
     }
     assert_eq!(person.reasons().len(), 1);
     assert_eq!(world.aws.assumed(TENANT), 2);
-    // Left alone, it asks nobody either.
+    // An unused chain prompts nobody, either.
     world.aws.clock().advance(24 * HOUR).await;
     assert_eq!(person.reasons().len(), 1);
     assert_eq!(world.aws.assumed(HUB), 1);
@@ -400,7 +406,7 @@ async fn a_person_is_asked_only_while_somebody_waits_and_as_late_as_can_be() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_the_last_minute_a_caller_asks() {
+async fn in_the_last_minute_a_caller_triggers_the_prompt() {
     let world = World::new("minute");
     let person = Person::of(&world);
     let hub = world.hub(person.codes());
@@ -412,38 +418,38 @@ async fn in_the_last_minute_a_caller_asks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_there_are_good_credentials_nobody_waits_long_for_a_person() {
+async fn with_unexpired_credentials_nobody_waits_long_for_a_person() {
     let world = World::new("away");
     let (person, away) = (Person::of(&world), Arc::new(AtomicUsize::new(0)));
-    let (first, asked) = (person.codes(), away.clone());
-    let hub = world.hub(Sleepy { first, asked });
-    let in_hand = hub.provide_credentials().await.unwrap();
+    let (first, prompts) = (person.codes(), away.clone());
+    let hub = world.hub(AnswersOnce { first, prompts });
+    let cached = hub.provide_credentials().await.unwrap();
     world.aws.clock().advance(HOUR - 30 * SECOND).await;
     for _ in 0..3 {
         let before = world.aws.clock().elapsed();
-        assert_eq!(hub.provide_credentials().await.unwrap(), in_hand);
+        assert_eq!(hub.provide_credentials().await.unwrap(), cached);
         assert!(world.aws.clock().elapsed() - before <= 5 * SECOND);
     }
     assert_eq!(
         away.load(Ordering::Relaxed),
         2,
-        "asked once for the renewal"
+        "prompted once for the renewal"
     );
 }
 
-/// Answers the first time, and never again.
-struct Sleepy<P> {
+/// Answers the first request, and no other.
+struct AnswersOnce<P> {
     first: P,
-    asked: Arc<AtomicUsize>,
+    prompts: Arc<AtomicUsize>,
 }
 
-impl<P: ProvideMfaCode> ProvideMfaCode for Sleepy<P> {
+impl<P: ProvideMfaCode> ProvideMfaCode for AnswersOnce<P> {
     fn provide_mfa_code(
         &self,
         request: MfaRequest,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<String, aws_role_chain::BoxError>> + Send + '_>>
     {
-        match self.asked.fetch_add(1, Ordering::Relaxed) {
+        match self.prompts.fetch_add(1, Ordering::Relaxed) {
             0 => self.first.provide_mfa_code(request),
             _ => Box::pin(std::future::pending()),
         }
@@ -451,10 +457,10 @@ impl<P: ProvideMfaCode> ProvideMfaCode for Sleepy<P> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_code_typed_after_the_sdk_gave_up_serves_the_next_call_and_is_asked_once() {
+async fn a_code_entered_after_the_sdk_timed_out_serves_the_next_call() {
     let world = World::new("slow");
-    let (typed, asked) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
-    let (waits, counts, aws) = (typed.clone(), asked.clone(), world.aws.clone());
+    let (entered, prompts) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+    let (waits, counts, aws) = (entered.clone(), prompts.clone(), world.aws.clone());
     let hub = world.hub(move |request: MfaRequest| {
         let (waits, counts, aws) = (waits.clone(), counts.clone(), aws.clone());
         async move {
@@ -463,7 +469,7 @@ async fn a_code_typed_after_the_sdk_gave_up_serves_the_next_call_and_is_asked_on
             aws.mfa_code(&request.serial).ok_or("no such device")
         }
     });
-    // With the SDK's default cache, which gives a provider some twenty seconds.
+    // The SDK's default identity cache gives a provider about twenty seconds.
     let provider = SharedCredentialsProvider::new(hub);
     let config = world
         .base
@@ -474,18 +480,18 @@ async fn a_code_typed_after_the_sdk_gave_up_serves_the_next_call_and_is_asked_on
 
     let started = world.aws.clock().elapsed();
     client.get_caller_identity().send().await.unwrap_err();
-    let gave_up = world.aws.clock().elapsed() - started;
-    assert!(gave_up < 40 * SECOND, "{gave_up:?}");
-    world.aws.clock().advance(40 * SECOND - gave_up).await;
-    typed.notify_one();
+    let timed_out = world.aws.clock().elapsed() - started;
+    assert!(timed_out < 40 * SECOND, "{timed_out:?}");
+    world.aws.clock().advance(40 * SECOND - timed_out).await;
+    entered.notify_one();
     let me = client.get_caller_identity().send().await.unwrap();
 
     assert!(me.arn().unwrap().contains(":assumed-role/Hub/"), "{me:?}");
-    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(prompts.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_code_is_not_sent_again_when_sts_does_not_answer() {
+async fn a_code_is_not_sent_again_when_sts_is_unavailable() {
     let world = World::new("once");
     let person = Person::of(&world);
     let hub = world.hub(person.codes());
@@ -520,9 +526,9 @@ async fn one_code_of_a_session_token_serves_every_role_behind_it() {
     }
     assert_eq!(world.codes().len(), 1);
     assert_eq!(me.role_arn(), None);
-    let asked = person.asked.lock().unwrap()[0].to_string();
-    assert_eq!(asked, format!("MFA code of {}", world.serial));
-    // Twelve hours on one code, each role renewing itself.
+    let request = person.requests.lock().unwrap()[0].to_string();
+    assert_eq!(request, format!("MFA code of {}", world.serial));
+    // One code lasts for eleven hours, in which the roles are renewed.
     for _ in 0..11 * 60 {
         roles[0].provide_credentials().await.unwrap();
         world.aws.clock().advance(MINUTE).await;
@@ -560,9 +566,9 @@ async fn a_session_token_needs_long_term_keys_and_says_so_before_the_call() {
 }
 
 #[tokio::test]
-async fn what_breaks_a_rule_is_refused_before_any_question() {
+async fn invalid_requests_are_refused_before_any_prompt() {
     let world = World::new("rules");
-    let nobody = || gives(&[]).0;
+    let nobody = || codes_in_order(&[]).0;
     let hub = world.hub(nobody());
     let later = hub
         .assume(Role::new(TENANT).mfa(&*world.serial, nobody()))
@@ -610,14 +616,14 @@ async fn what_breaks_a_rule_is_refused_before_any_question() {
 }
 
 #[tokio::test]
-async fn sts_refuses_devices_of_others_with_its_own_texts_and_advice() {
+async fn a_device_of_another_user_is_refused_with_advice() {
     let world = World::new("others");
     let other = world
         .aws
         .user("arn:aws:iam::111111111111:user/other")
         .policy(allow("sts:*"));
     let base = world.aws.sdk_config(other.create().unwrap());
-    let role = Role::new(HUB).mfa(&*world.serial, gives(&["123456"]).0);
+    let role = Role::new(HUB).mfa(&*world.serial, codes_in_order(&["123456"]).0);
     let error = RoleChain::new(&base, role)
         .unwrap()
         .refresh()
@@ -638,7 +644,7 @@ async fn sts_refuses_devices_of_others_with_its_own_texts_and_advice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn mfa_context_goes_with_a_session_token_and_into_role_sessions_only_by_the_switch() {
+async fn mfa_context_reaches_role_sessions_only_where_the_simulator_passes_it_on() {
     for travels in [false, true] {
         let world = World::new(if travels { "travels" } else { "stays" });
         world.aws.set_mfa_context_inherited(travels);

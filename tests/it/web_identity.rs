@@ -1,19 +1,17 @@
 //! Chains that start with a web identity: tokens from files and callbacks, renewed, refused, retried.
 
-mod common;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::common::log::Log;
+use crate::common::tokens::web_identity_token;
+use crate::common::*;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_role_chain::{Error, Role, RoleChain, WebIdentityToken};
 use aws_smithy_async::time::TimeSource;
 use aws_types::SdkConfig;
-use common::log::Log;
-use common::tokens::web_identity_token;
-use common::*;
 use serde_json::{Value, json};
 use sts_simulator::{Fault, Simulator};
 use tracing_subscriber::filter::LevelFilter;
@@ -24,14 +22,14 @@ const SUBJECT: &str = "repo:octo-org/octo-repo:ref:refs/heads/main";
 
 struct World {
     aws: Simulator,
-    /// Without credentials: the token takes their place.
+    /// Has no credentials: the token replaces them.
     base: SdkConfig,
 }
 
 impl World {
     fn new() -> Self {
         let aws = Simulator::new();
-        let key = include_str!("keys/oidc-public.pem");
+        let key = include_str!("../keys/oidc-public.pem");
         aws.oidc_provider(PROVIDER, &["sts.amazonaws.com"], key)
             .unwrap();
         aws.role(HUB)
@@ -56,21 +54,21 @@ impl World {
         RoleChain::from_web_identity(&self.base, Role::new(HUB), token).unwrap()
     }
 
-    /// A token that is good for ten minutes, with these claims changed.
+    /// Signs a token that is valid for ten minutes, with these claims changed.
     fn token(&self, changed: Value) -> String {
         sign(&self.aws, changed)
     }
 
-    /// Tokens made when they are asked for, counted.
+    /// Tokens that are signed at each call of their provider, and the number of these calls.
     fn tokens(&self) -> (WebIdentityToken, Arc<AtomicUsize>) {
-        let (aws, asked) = (self.aws.clone(), Arc::new(AtomicUsize::new(0)));
-        let counted = asked.clone();
+        let (aws, calls) = (self.aws.clone(), Arc::new(AtomicUsize::new(0)));
+        let counted = calls.clone();
         let tokens = WebIdentityToken::from_provider(move || {
             counted.fetch_add(1, Ordering::Relaxed);
             let token = sign(&aws, json!({}));
             async { Ok::<_, Error>(token) }
         });
-        (tokens, asked)
+        (tokens, calls)
     }
 }
 
@@ -91,7 +89,7 @@ fn trust(action: &str, subject: &str) -> String {
     )
 }
 
-/// Always this token.
+/// A provider of this one token.
 fn fixed(token: String) -> WebIdentityToken {
     WebIdentityToken::from_provider(move || {
         let token = token.clone();
@@ -105,7 +103,7 @@ fn file(name: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_token_takes_the_place_of_credentials_and_roles_chain_on_from_it() {
+async fn a_token_replaces_credentials_and_roles_chain_on_from_it() {
     let world = World::new();
     let (tokens, _) = world.tokens();
     let pod = world.chain(tokens);
@@ -116,7 +114,7 @@ async fn a_token_takes_the_place_of_credentials_and_roles_chain_on_from_it() {
     assert_eq!(credentials.account_id().unwrap().as_str(), "333333333333");
     let session = pod.status()[0].session_arn.clone().unwrap();
     assert!(
-        session.starts_with("arn:aws:sts::222222222222:assumed-role/Hub/web_identity-"),
+        session.starts_with("arn:aws:sts::222222222222:assumed-role/Hub/it-"),
         "{session}"
     );
     let calls = world.aws.calls();
@@ -126,7 +124,7 @@ async fn a_token_takes_the_place_of_credentials_and_roles_chain_on_from_it() {
 }
 
 #[tokio::test]
-async fn twelve_hours_are_no_chaining_but_what_comes_after_is() {
+async fn a_session_from_a_token_may_last_twelve_hours_and_the_next_hop_one() {
     let world = World::new();
     let (tokens, _) = world.tokens();
     let role = Role::new(HUB).duration(12 * HOUR);
@@ -140,7 +138,7 @@ async fn twelve_hours_are_no_chaining_but_what_comes_after_is() {
 }
 
 #[tokio::test]
-async fn what_a_web_identity_s_role_cannot_be_asked_for_is_refused() {
+async fn settings_that_a_web_identity_does_not_support_are_refused() {
     let world = World::new();
     let role = || Role::new(HUB);
     for (role, field) in [
@@ -160,14 +158,14 @@ async fn what_a_web_identity_s_role_cannot_be_asked_for_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_is_read_again_at_each_load() {
+async fn the_token_file_is_read_again_at_each_load() {
     let world = World::new();
     let path = file("rotated");
     std::fs::write(&path, world.token(json!({})) + "\n").unwrap();
     let pod = world.chain(WebIdentityToken::from_file(&path));
     pod.provide_credentials().await.unwrap();
 
-    // The old token is long dead when the window opens.
+    // The old token expired long before the window opens.
     world.aws.clock().advance(40 * MINUTE).await;
     std::fs::write(&path, world.token(json!({"exp": u32::MAX}))).unwrap();
     world.aws.clock().advance(19 * MINUTE).await;
@@ -177,7 +175,7 @@ async fn a_file_is_read_again_at_each_load() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_or_holds_no_token_is_named() {
+async fn a_token_file_that_is_unreadable_or_empty_is_named() {
     let world = World::new();
     let path = file("empty");
     for (written, why) in [
@@ -208,8 +206,8 @@ async fn a_file_that_cannot_be_read_or_holds_no_token_is_named() {
 #[tokio::test]
 async fn an_expired_token_is_read_once_more() {
     let world = World::new();
-    let (aws, asked) = (world.aws.clone(), Arc::new(AtomicUsize::new(0)));
-    let counted = asked.clone();
+    let (aws, calls) = (world.aws.clone(), Arc::new(AtomicUsize::new(0)));
+    let counted = calls.clone();
     let pod = world.chain(WebIdentityToken::from_provider(move || {
         let expired = counted.fetch_add(1, Ordering::Relaxed) == 0;
         let token = sign(
@@ -224,7 +222,7 @@ async fn an_expired_token_is_read_once_more() {
     }));
     pod.refresh().await.unwrap();
     assert_eq!(
-        (asked.load(Ordering::Relaxed), world.aws.requests()),
+        (calls.load(Ordering::Relaxed), world.aws.requests()),
         (2, 2)
     );
 
@@ -236,7 +234,7 @@ async fn an_expired_token_is_read_once_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_issuer_that_sts_cannot_ask_is_tried_three_times() {
+async fn an_issuer_that_sts_cannot_reach_is_tried_three_times() {
     let message = "Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements";
     let world = World::new();
     world
@@ -250,7 +248,7 @@ async fn an_issuer_that_sts_cannot_ask_is_tried_three_times() {
     assert!(error.to_string().contains("jwks_uri"), "{error}");
     assert!(error.is_transient(), "it often passes");
 
-    // This one the SDK retries by itself.
+    // The SDK itself retries this code.
     let world = World::new();
     let message =
         "Your request cannot be completed because the identity provider could not be reached";
@@ -267,7 +265,7 @@ async fn an_issuer_that_sts_cannot_ask_is_tried_three_times() {
 }
 
 #[tokio::test]
-async fn sts_s_refusals_are_its_own_and_come_with_advice() {
+async fn a_refusal_keeps_the_message_of_sts_and_adds_advice() {
     let (log, _guard) = Log::at(LevelFilter::TRACE);
     let world = World::new();
     let cases = [
@@ -398,9 +396,8 @@ async fn tags_of_a_token_are_inherited_and_need_permission_at_the_next_hop() {
     );
 }
 
-#[cfg(feature = "policy")]
 #[tokio::test]
-async fn a_diagnosis_reads_the_token_and_says_what_would_let_it_in() {
+async fn a_diagnosis_reads_the_token_and_prints_the_policy_that_admits_it() {
     let world = World::new();
     let token = || {
         let aud = ["sts.amazonaws.com", "other"];
@@ -431,9 +428,8 @@ async fn a_diagnosis_reads_the_token_and_says_what_would_let_it_in() {
     );
 }
 
-#[cfg(feature = "cli-cache")]
 #[tokio::test(start_paused = true)]
-async fn a_profile_s_web_identity_takes_what_a_token_s_role_can_be_asked_for() {
+async fn a_profile_with_a_web_identity_applies_supported_keys_and_refuses_others() {
     let world = World::new();
     let folder = file("profile");
     std::fs::create_dir_all(&folder).unwrap();
@@ -463,7 +459,7 @@ async fn a_profile_s_web_identity_takes_what_a_token_s_role_can_be_asked_for() {
     assert_eq!(pod.duration_seconds.as_deref(), Some("7200"));
     assert_eq!(pod.host, "sts.us-east-2.amazonaws.com");
     assert_eq!(calls[1].action, "AssumeRole");
-    // The tenant's is kept, the pod's own is not.
+    // The tenant's session is in the cache, and the pod's is not.
     loader("pod").load().await.unwrap().refresh().await.unwrap();
     assert_eq!(world.aws.assumed(HUB), 2);
     let entries = std::fs::read_dir(&cache).unwrap();

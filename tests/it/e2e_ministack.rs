@@ -1,14 +1,15 @@
-//! From a user's keys in account B to records in account A's bucket, on a server that others wrote.
+//! From a user's keys in account B to records in account A's bucket, on an emulator written by others.
 //!
 //! Accounts as in the README: B (111111111111) calls, A (222222222222) streams, C (333333333333) is a
-//! third. The administrators' keys only set things up.
-
-mod common;
+//! third. The administrators' keys are for the set-up only.
 
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::common::example::{Said, example};
+use crate::common::ministack::{Ministack, REGION};
+use crate::common::{EXTERNAL_ID, allow, trusts, trusts_with_external_id};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_role_chain::{Role, RoleChain};
@@ -16,9 +17,6 @@ use aws_sdk_firehose::error::ProvideErrorMetadata;
 use aws_sdk_firehose::primitives::Blob;
 use aws_sdk_firehose::types::Record;
 use aws_types::SdkConfig;
-use common::example::{Said, example};
-use common::ministack::{Ministack, REGION};
-use common::{EXTERNAL_ID, allow, trusts, trusts_with_external_id};
 
 const A: &str = "222222222222";
 const B: &str = "111111111111";
@@ -30,7 +28,7 @@ const BUCKET: &str = "a-events";
 /// The server with B's user, A's stream into A's bucket, and A's role that B may assume.
 struct World {
     server: Ministack,
-    /// B's user's own keys.
+    /// The keys of the user in account B.
     keys: Credentials,
     base: SdkConfig,
 }
@@ -50,7 +48,7 @@ impl World {
         Some(world)
     }
 
-    /// What is in A's bucket, object by object.
+    /// The objects in A's bucket.
     async fn delivered(&self) -> BTreeSet<Vec<u8>> {
         let s3 = self.server.s3(A).await;
         let mut objects = BTreeSet::new();
@@ -77,7 +75,7 @@ impl World {
     }
 }
 
-/// Puts records; the error is the service's code.
+/// Puts records. The error is the code of the service.
 async fn put(config: &SdkConfig, records: &[&[u8]]) -> Result<(), String> {
     let records = records
         .iter()
@@ -98,7 +96,7 @@ async fn put(config: &SdkConfig, records: &[&[u8]]) -> Result<(), String> {
 }
 
 #[tokio::test]
-async fn a_user_in_b_puts_records_into_a_s_bucket_byte_for_byte() {
+async fn records_from_account_b_reach_the_bucket_of_account_a_byte_for_byte() {
     let Some(world) = World::new().await else {
         return;
     };
@@ -145,7 +143,7 @@ async fn a_wrong_or_missing_external_id_is_refused() {
 }
 
 #[tokio::test]
-async fn b_s_own_credentials_do_not_see_the_stream() {
+async fn credentials_of_account_b_do_not_see_the_stream() {
     let Some(world) = World::new().await else {
         return;
     };
@@ -154,7 +152,7 @@ async fn b_s_own_credentials_do_not_see_the_stream() {
         ["AccessDeniedException", "ResourceNotFoundException"].contains(&&*refused),
         "{refused}"
     );
-    // Nor with every permission in B.
+    // They do not see it with every permission in B, either.
     let all = world.server.make_user(B, "powerful", &allow("*")).await;
     let refused = put(&world.server.config(all).await, &[b"x"])
         .await
@@ -195,7 +193,7 @@ async fn a_chain_through_a_third_account_works_and_skipping_it_does_not() {
 }
 
 #[tokio::test]
-async fn a_session_policy_takes_permissions_away() {
+async fn a_session_policy_restricts_permissions() {
     let Some(world) = World::new().await else {
         return;
     };
@@ -210,7 +208,7 @@ async fn a_session_policy_takes_permissions_away() {
 }
 
 #[tokio::test]
-async fn a_session_tag_opens_what_a_condition_asks_for() {
+async fn a_session_tag_satisfies_a_condition_on_principal_tags() {
     let Some(world) = World::new().await else {
         return;
     };
@@ -246,7 +244,7 @@ async fn expired_source_credentials_are_an_expired_token() {
         .server
         .make_role(C, "Gate", &trusts(B), &allow("*"))
         .await;
-    // This server gives sessions of a second, to a client that asks.
+    // This server allows sessions of one second; the crate does not, so an SDK client requests one.
     let sts = aws_sdk_sts::Client::new(&world.base);
     let gate = sts
         .assume_role()
@@ -281,12 +279,12 @@ async fn expired_source_credentials_are_an_expired_token() {
         put(&base, &[b"x"]).await.unwrap_err(),
         "ExpiredTokenException"
     );
-    // What was assumed before is good for an hour yet.
+    // The session that was assumed before is still valid.
     chain.provide_credentials().await.unwrap();
     put(&chain.sdk_config(), &[b"x"]).await.unwrap();
 }
 
-/// A chain must outlive the runtime that its connections began in.
+/// A chain must outlive the runtime on which its connections were opened.
 #[test]
 fn a_chain_used_from_one_runtime_after_another_keeps_working() {
     let runtime = || tokio::runtime::Runtime::new().unwrap();
@@ -300,7 +298,7 @@ fn a_chain_used_from_one_runtime_after_another_keeps_working() {
 }
 
 #[tokio::test]
-async fn the_example_puts_its_records_and_says_who_it_was() {
+async fn the_put_records_example_puts_its_records_and_prints_its_caller() {
     let Some(world) = World::new().await else {
         return;
     };
@@ -368,7 +366,7 @@ async fn the_example_puts_its_records_and_says_who_it_was() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// An example, with B's user's keys.
+/// An example that runs with the keys of the user in account B.
 fn as_user(world: &World, name: &str) -> Command {
     let mut program = example(name);
     program
@@ -379,7 +377,7 @@ fn as_user(world: &World, name: &str) -> Command {
 }
 
 #[tokio::test]
-async fn each_tenant_s_records_reach_its_own_stream_or_the_summary() {
+async fn the_records_of_each_tenant_reach_its_stream_or_are_reported_as_failed() {
     let Some(world) = World::new().await else {
         return;
     };
@@ -408,7 +406,7 @@ async fn each_tenant_s_records_reach_its_own_stream_or_the_summary() {
         customer("ours", &format!("arn:aws:iam::{B}:role/Hub"), EXTERNAL_ID),
     ]);
     std::fs::write(folder.join("customers.json"), customers.to_string()).unwrap();
-    // Through a hub, and with the user's own keys.
+    // Once through a hub, and once with the user's own keys.
     for hub in [Some(format!("--hub-arn=arn:aws:iam::{B}:role/Hub")), None] {
         let output = as_user(&world, "tenants")
             .args(hub)

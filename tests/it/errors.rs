@@ -1,16 +1,14 @@
 //! What an error says, that it says it once, and that nothing secret is ever in it or in a log.
 
-mod common;
-
 use std::error::Error as StdError;
 
+use crate::common::log::Log;
+use crate::common::*;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_role_chain::{Error, Role, RoleChain};
 use aws_sdk_sts::error::DisplayErrorContext;
-use common::log::Log;
-use common::*;
 use sts_simulator::{Fault, Simulator};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -72,7 +70,7 @@ async fn a_refusal_names_hop_role_code_request_id_and_what_to_check() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_an_earlier_hop_is_told_by_that_hop_in_the_chain_that_was_asked() {
+async fn a_refusal_at_an_earlier_hop_names_that_hop_and_the_length_of_the_chain_in_use() {
     let (aws, base) = aws();
     aws.role(HUB)
         .trust(trusts("444444444444"))
@@ -136,7 +134,7 @@ async fn the_refused_action_decides_the_advice() {
 }
 
 #[tokio::test]
-async fn each_of_stss_codes_has_its_own_advice() {
+async fn each_error_code_of_sts_has_its_own_advice() {
     let (aws, base) = aws();
     let cases = [
         (
@@ -224,7 +222,7 @@ async fn each_of_stss_codes_has_its_own_advice() {
 }
 
 #[tokio::test]
-async fn a_duration_too_long_for_a_chained_role_is_told_both_limits() {
+async fn the_advice_on_a_too_long_duration_of_a_chained_role_names_both_limits() {
     let (aws, base) = aws();
     let session = RoleChain::new(&base, Role::new(HUB))
         .unwrap()
@@ -232,7 +230,7 @@ async fn a_duration_too_long_for_a_chained_role_is_told_both_limits() {
         .await
         .unwrap();
     let on_instance = with_source(&base, session);
-    // The role's own limit is checked first, so the chaining limit does not show.
+    // STS checks the role's own limit first, so its message does not mention role chaining.
     let chain = RoleChain::new(&on_instance, Role::new(TENANT).duration(2 * HOUR)).unwrap();
     let error = refusal(&chain).await;
     assert!(
@@ -255,7 +253,7 @@ async fn a_duration_too_long_for_a_chained_role_is_told_both_limits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_chain_that_is_the_source_of_another_is_asked_what_went_wrong() {
+async fn the_error_of_a_chain_used_as_a_source_keeps_its_code_and_advice() {
     let (aws, base) = aws();
     aws.role(HUB)
         .trust(trusts("444444444444"))
@@ -296,7 +294,7 @@ async fn debug_is_the_first_line_because_unwrap_and_main_print_it() {
 }
 
 #[tokio::test]
-async fn an_external_id_that_sts_repeats_is_not_shown() {
+async fn an_external_id_in_a_message_of_sts_is_redacted() {
     let (aws, base) = aws();
     let message = format!("Value '{EXTERNAL_ID}' at 'externalId' failed to satisfy constraint");
     aws.fail(Fault::error(400, "ValidationError", message));
@@ -307,7 +305,7 @@ async fn an_external_id_that_sts_repeats_is_not_shown() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_stss_says_so() {
+async fn an_answer_of_another_server_than_sts_is_reported_as_such() {
     let (aws, base) = aws();
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
     aws.fail(Fault::error(
@@ -334,7 +332,7 @@ impl ProvideCredentials for Fails {
 }
 
 #[tokio::test]
-async fn a_source_s_failure_is_another_error_than_stss_and_keeps_its_meaning() {
+async fn a_failure_of_the_source_differs_from_one_of_sts_and_keeps_its_kind() {
     let (aws, base) = aws();
     type Fail = fn() -> CredentialsError;
     type Kind = fn(&CredentialsError) -> bool;
@@ -379,7 +377,7 @@ async fn a_source_s_failure_is_another_error_than_stss_and_keeps_its_meaning() {
 }
 
 #[tokio::test]
-async fn an_sdk_client_s_error_shows_everything_once() {
+async fn the_error_of_an_sdk_client_shows_everything_once() {
     let (aws, base) = aws();
     aws.role(TENANT)
         .trust(trusts("444444444444"))
@@ -467,7 +465,7 @@ async fn no_secret_is_in_any_debug_display_or_trace_log_of_a_full_run() {
     };
     keep(&keys);
 
-    // A run with successes, a refusal, a failing source, an outage and a recovery.
+    // The run has successes, a refusal, a failing source, an outage and a recovery.
     keep(&hub.provide_credentials().await.unwrap());
     keep(&tenant.provide_credentials().await.unwrap());
     for chain in [&wrong, &away] {

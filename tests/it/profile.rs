@@ -1,27 +1,27 @@
-//! Chains from profiles: what reaches STS, and what is said of profiles that describe none.
-
-mod common;
+//! Chains from profiles: what is sent to STS, and the errors of invalid profiles.
 
 use std::path::PathBuf;
 
+use crate::common::*;
 use aws_role_chain::{Error, ProfileLoader, Role, RoleChain, SessionTokenRequest};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
-use common::*;
 use sts_simulator::{Call, Simulator};
 
-/// The accounts of [`aws`], and files that describe ways through them.
+/// The accounts of [`aws`], and profile files for chains through them.
 struct World {
     aws: Simulator,
     base: SdkConfig,
     folder: PathBuf,
+    serial: String,
 }
 
 impl World {
-    /// `{keys}` in the files is the user's key pair, as two lines.
+    /// In the files, `{keys}` stands for the two lines of the user's key pair, and `{serial}` for its MFA device.
     fn new(name: &str, config: &str, credentials: &str) -> Self {
         let aws = Simulator::new();
-        let keys = user_with_device(&aws, &serial(name));
+        let serial = new_device(&format!("profile-{name}"));
+        let keys = user_with_device(&aws, &serial);
         for (role, trusted) in [
             (HUB, USER),
             (MIDDLE, "222222222222"),
@@ -37,13 +37,19 @@ impl World {
         );
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("profile-{name}"));
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("config"), config.replace("{keys}", &pair)).unwrap();
+        let config = config.replace("{keys}", &pair).replace("{serial}", &serial);
+        std::fs::write(folder.join("config"), config).unwrap();
         let credentials = credentials.replace("{keys}", &pair);
         std::fs::write(folder.join("credentials"), credentials).unwrap();
-        // What the chain is built on gives no credentials: those of the profiles count.
+        // The base config's credentials are not valid: only those of the profiles are.
         let nobody = aws_credential_types::Credentials::new("AKIANOBODY", "x", None, None, "test");
         let base = aws.sdk_config(nobody);
-        Self { aws, base, folder }
+        Self {
+            aws,
+            base,
+            folder,
+            serial,
+        }
     }
 
     fn profile(&self, name: &str) -> ProfileLoader {
@@ -53,7 +59,7 @@ impl World {
             .credentials_file(self.folder.join("credentials"))
     }
 
-    /// The calls that a profile's chain makes.
+    /// Loads a profile's chain, and returns the calls that it makes.
     async fn calls_of(&self, loader: ProfileLoader) -> Vec<Call> {
         let before = self.aws.requests();
         loader.load().await.unwrap().refresh().await.unwrap();
@@ -65,10 +71,6 @@ impl World {
         assert_eq!(self.aws.requests(), 0);
         refused.unwrap_err()
     }
-}
-
-fn serial(device: &str) -> String {
-    format!("arn:aws:iam::111111111111:mfa/{device}")
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +112,7 @@ async fn every_key_of_a_role_reaches_sts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn roles_are_assumed_one_through_another_each_in_its_profile_s_region() {
+async fn each_role_is_assumed_in_the_region_of_its_profile() {
     let world = World::new(
         "regions",
         &format!(
@@ -150,7 +152,7 @@ async fn roles_are_assumed_one_through_another_each_in_its_profile_s_region() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_profile_s_endpoint_is_its_own_and_that_of_sources_that_name_none() {
+async fn the_endpoint_of_a_profile_also_applies_to_source_profiles_without_one() {
     let world = World::new(
         "endpoints",
         &format!(
@@ -170,7 +172,7 @@ async fn a_profile_s_endpoint_is_its_own_and_that_of_sources_that_name_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_profile_does_not_say_is_the_base_s() {
+async fn settings_missing_from_a_profile_come_from_the_base_config() {
     let mut world = World::new(
         "overlay",
         &format!(
@@ -200,7 +202,7 @@ async fn what_a_profile_does_not_say_is_the_base_s() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_s_metadata_is_where_the_profile_says() {
+async fn the_instance_metadata_endpoint_comes_from_the_profile() {
     let world = World::new(
         "imds",
         &format!(
@@ -216,14 +218,14 @@ async fn an_instance_s_metadata_is_where_the_profile_says() {
         Some("ec2_metadata_service_endpoint_mode")
     );
     let chain = world.profile("app").load().await.unwrap();
-    // No instance here; where it was looked for is what counts.
+    // There is no instance here. The host that was called is what counts.
     assert!(chain.refresh().await.unwrap_err().is_source_failure());
     assert_eq!(world.aws.calls()[0].host, "metadata.example");
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_source_profile_s_process_is_that_of_the_same_files() {
+async fn the_credential_process_of_a_source_profile_is_read_from_the_same_files() {
     let world = World::new("process", "", "");
     let keys = world.aws.user("arn:aws:iam::111111111111:user/process");
     let keys = keys.policy(allow("sts:*")).create().unwrap();
@@ -250,13 +252,12 @@ async fn a_source_profile_s_process_is_that_of_the_same_files() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_code_serves_all_roles_that_ask_for_the_same_device() {
-    let serial = serial("several");
+async fn one_code_serves_all_roles_that_name_the_same_device() {
     let world = World::new(
         "several",
         &format!(
-            "[profile app]\nrole_arn = {TENANT}\nsource_profile = hub\nmfa_serial = {serial}\nregion = ap-east-1\n\
-             [profile hub]\nrole_arn = {HUB}\nsource_profile = b\nmfa_serial = {serial}\nregion = us-east-2\n"
+            "[profile app]\nrole_arn = {TENANT}\nsource_profile = hub\nmfa_serial = {{serial}}\nregion = ap-east-1\n\
+             [profile hub]\nrole_arn = {HUB}\nsource_profile = b\nmfa_serial = {{serial}}\nregion = us-east-2\n"
         ),
         "[b]\n{keys}",
     );
@@ -270,7 +271,7 @@ async fn one_code_serves_all_roles_that_ask_for_the_same_device() {
         })
         .collect();
     let expected = [
-        ("GetSessionToken", "us-east-2", Some(&*serial)),
+        ("GetSessionToken", "us-east-2", Some(&*world.serial)),
         ("AssumeRole", "us-east-2", None),
         ("AssumeRole", "ap-east-1", None),
     ];
@@ -278,20 +279,19 @@ async fn one_code_serves_all_roles_that_ask_for_the_same_device() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_device_of_the_first_role_alone_goes_with_its_call() {
-    let serial = serial("first");
+async fn a_device_named_only_by_the_first_role_is_sent_with_its_call() {
     let world = World::new(
         "first",
         &format!(
             "[profile app]\nrole_arn = {TENANT}\nsource_profile = hub\n\
-             [profile hub]\nrole_arn = {HUB}\nsource_profile = b\nmfa_serial = {serial}\nduration_seconds = 7200\n"
+             [profile hub]\nrole_arn = {HUB}\nsource_profile = b\nmfa_serial = {{serial}}\nduration_seconds = 7200\n"
         ),
         "[b]\n{keys}",
     );
     let totp = totp();
     let calls = world.calls_of(world.profile("app").mfa(totp)).await;
     assert_eq!(calls.len(), 2);
-    assert_eq!(calls[0].parameter("SerialNumber"), Some(&*serial));
+    assert_eq!(calls[0].parameter("SerialNumber"), Some(&*world.serial));
     assert_eq!(calls[0].duration_seconds.as_deref(), Some("7200"));
 
     let error = world.profile("app").load().await.unwrap_err();
@@ -302,7 +302,7 @@ async fn a_device_of_the_first_role_alone_goes_with_its_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn roles_go_on_from_a_profile_s_chain() {
+async fn roles_chain_on_from_a_profile() {
     let world = World::new(
         "further",
         &format!("[profile app]\nrole_arn = {HUB}\nsource_profile = app\n{{keys}}"),
@@ -312,13 +312,13 @@ async fn roles_go_on_from_a_profile_s_chain() {
     let tenant = hub.assume(Role::new(TENANT)).unwrap();
     tenant.refresh().await.unwrap();
     assert_eq!(world.aws.requests(), 2);
-    // The base's own credentials stay out of it.
+    // The base config's own credentials play no part.
     let other = RoleChain::from_session_token(&world.base, SessionTokenRequest::new()).unwrap();
     assert!(other.refresh().await.is_err());
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_by_profile_file_and_key() {
+async fn an_invalid_profile_is_named_with_its_file_and_key() {
     let world = World::new(
         "wrong",
         &format!(

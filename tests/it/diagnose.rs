@@ -1,9 +1,8 @@
-//! What a diagnosis finds out, and what it prints.
-
-mod common;
+//! What a diagnosis finds, and what it prints.
 
 use std::time::Duration;
 
+use crate::common::*;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
@@ -11,13 +10,10 @@ use aws_role_chain::{
     Diagnosis, Role, RoleChain, SamlAssertion, SessionTokenRequest, WebIdentityToken,
 };
 use aws_types::SdkConfig;
-use common::*;
 use sts_simulator::{Fault, Simulator};
 
-const DEVICE: &str = "arn:aws:iam::111111111111:mfa/orders";
-
-/// The hub with all that a hop can ask for, and the tenant behind it.
-fn asking(base: &SdkConfig) -> RoleChain {
+/// The hub with every setting that a hop can have, and the tenant behind it.
+fn chain_with_everything(base: &SdkConfig) -> RoleChain {
     let hub = Role::new(HUB)
         .session_name("orders")
         .transitive_tag("team", "payments")
@@ -54,10 +50,10 @@ fn assert_prints(diagnosis: &Diagnosis, lines: &[&str]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_all_is_well_it_says_at_each_hop_who_asked_for_what_and_got_what() {
+async fn a_successful_diagnosis_reports_each_request_and_its_session() {
     let (aws, base) = aws_for_two_hours();
     aws.set_latency(Duration::from_millis(20));
-    let chain = asking(&base);
+    let chain = chain_with_everything(&base);
 
     let diagnosis = chain.diagnose().await;
 
@@ -113,11 +109,11 @@ async fn where_all_is_well_it_says_at_each_hop_who_asked_for_what_and_got_what()
 }
 
 #[tokio::test(start_paused = true)]
-async fn source_credentials_that_a_chain_keeps_are_the_step_before_the_first_hop() {
+async fn cached_source_credentials_are_the_step_before_the_first_hop() {
     let (aws, base) = aws();
     let source = RoleChain::from_source(&base).unwrap();
     let hub = source.assume(Role::new(HUB)).unwrap();
-    let kept = hub.provide_credentials().await.unwrap();
+    let cached = hub.provide_credentials().await.unwrap();
 
     let diagnosis = hub.diagnose().await;
 
@@ -133,7 +129,7 @@ async fn source_credentials_that_a_chain_keeps_are_the_step_before_the_first_hop
             "  asked by         arn:aws:iam::111111111111:user/orders",
         ],
     );
-    assert_ne!(hub.provide_credentials().await.unwrap(), kept);
+    assert_ne!(hub.provide_credentials().await.unwrap(), cached);
     assert!(source.diagnose().await.is_ok());
     aws.role(HUB).trust(trusts(TENANT)).create().unwrap();
     let refused = hub.diagnose().await;
@@ -142,7 +138,7 @@ async fn source_credentials_that_a_chain_keeps_are_the_step_before_the_first_hop
     assert!(refused.to_string().contains("(hop 1 of 1)"), "{refused}");
 }
 
-/// What IAM holds: the user's policy, the hub's trust policy, the hub's own, the tenant's trust policy.
+/// The documents in IAM: the user's policy, the hub's trust policy, the hub's own, the tenant's trust policy.
 type Documents = [Option<String>; 4];
 
 fn chain_with(documents: &Documents) -> RoleChain {
@@ -159,10 +155,10 @@ fn chain_with(documents: &Documents) -> RoleChain {
         };
         role.max_session_duration(2 * HOUR).create().unwrap();
     }
-    asking(&aws.sdk_config(keys))
+    chain_with_everything(&aws.sdk_config(keys))
 }
 
-/// The JSON document printed below a heading.
+/// Finds the JSON document that is printed below a heading.
 #[track_caller]
 fn printed_below(heading: &str, text: &str) -> Option<String> {
     let (_, below) = text.split_once(heading).expect(heading);
@@ -172,7 +168,7 @@ fn printed_below(heading: &str, text: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn the_two_policies_that_it_prints_let_the_refused_hop_through_and_one_alone_does_not() {
+async fn the_two_printed_policies_admit_the_refused_hop_and_one_alone_does_not() {
     let mut iam = Documents::default();
     for hop in [1, 2] {
         let diagnosis = chain_with(&iam).diagnose().await;
@@ -207,7 +203,7 @@ const TENANT_NOT_TRIED: &str =
     "hop 2 of 2: AssumeRole arn:aws:iam::333333333333:role/FirehoseWriter\n  not tried\n";
 
 #[tokio::test]
-async fn the_lines_fit_a_terminal_but_for_what_cannot_be_broken() {
+async fn lines_fit_a_terminal_unless_they_cannot_be_wrapped() {
     let text = chain_with(&Documents::default())
         .diagnose()
         .await
@@ -220,10 +216,10 @@ async fn the_lines_fit_a_terminal_but_for_what_cannot_be_broken() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_no_policy_cures_prints_none() {
+async fn a_refusal_that_no_policy_can_cure_prints_none() {
     let (aws, base) = aws();
     let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
-    // More than the role's own limit.
+    // This duration is over the role's own limit.
     let long = RoleChain::new(&base, Role::new(HUB).duration(12 * HOUR)).unwrap();
     let diagnosis = long.diagnose().await;
     assert_eq!(diagnosis.error().unwrap().code(), Some("ValidationError"));
@@ -234,8 +230,8 @@ async fn a_refusal_that_no_policy_cures_prints_none() {
             .contains("  - ask for less than 43200 s")
     );
 
-    // A device that is not the user's is an AccessDenied, too.
-    let device = "arn:aws:iam::111111111111:mfa/somebody-s";
+    // A device of another user is an AccessDenied, too.
+    let device = &*new_device("of-another-user");
     let role = Role::new(HUB).mfa(device, totp());
     let mfa = RoleChain::new(&base, role).unwrap();
     let diagnosis = mfa.diagnose().await;
@@ -263,7 +259,7 @@ impl ProvideCredentials for NoCredentials {
 }
 
 #[tokio::test]
-async fn a_source_that_is_no_good_is_told_with_advice_before_any_role_is_tried() {
+async fn bad_source_credentials_are_reported_with_advice_before_any_role_is_tried() {
     let (aws, base) = aws();
     let keys = user(&aws);
     let bad_key = Credentials::new("AKIANOBODYKNOWSTHAT", "secret", None, None, "test");
@@ -307,7 +303,7 @@ async fn a_source_that_is_no_good_is_told_with_advice_before_any_role_is_tried()
 }
 
 #[tokio::test(start_paused = true)]
-async fn behind_a_role_an_hour_is_what_comes_of_more() {
+async fn a_longer_duration_behind_a_role_is_reported_as_one_hour() {
     let (aws, base) = aws();
     aws.role(MIDDLE)
         .trust(trusts("222222222222"))
@@ -315,7 +311,7 @@ async fn behind_a_role_an_hour_is_what_comes_of_more() {
         .create()
         .unwrap();
     let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
-    // The hub's session is the source, as on EC2.
+    // The source is a role session, as on EC2.
     let on_a_role = with_source(&base, hub);
     let chain = RoleChain::new(&on_a_role, Role::new(MIDDLE).duration(12 * HOUR)).unwrap();
     let diagnosis = chain.diagnose().await;
@@ -326,14 +322,15 @@ async fn behind_a_role_an_hour_is_what_comes_of_more() {
 }
 
 #[tokio::test]
-async fn other_starts_are_walked_too() {
+async fn chains_with_other_starts_are_diagnosed_too() {
     let (aws, base) = aws();
     aws.role(HUB)
         .trust(trusts("444444444444"))
         .create()
         .unwrap();
-    let keys = user_with_device(&aws, DEVICE);
-    let start = SessionTokenRequest::new().mfa(DEVICE, totp());
+    let device = &*new_device("diagnosed");
+    let keys = user_with_device(&aws, device);
+    let start = SessionTokenRequest::new().mfa(device, totp());
     let base_with_device = aws.sdk_config(keys);
     let token = RoleChain::from_session_token(&base_with_device, start).unwrap();
     let diagnosis = token.assume(Role::new(HUB)).unwrap().diagnose().await;
@@ -341,7 +338,7 @@ async fn other_starts_are_walked_too() {
         &diagnosis,
         &[
             "hop 1 of 2: GetSessionToken",
-            &format!("  MFA device       {DEVICE}"),
+            &format!("  MFA device       {device}"),
             "hop 2 of 2: AssumeRole arn:aws:iam::222222222222:role/Hub",
         ],
     );
@@ -387,7 +384,7 @@ async fn other_starts_are_walked_too() {
 }
 
 #[tokio::test]
-async fn a_chain_at_work_goes_on_with_what_it_has_when_a_hop_is_refused() {
+async fn a_failed_diagnosis_leaves_the_cached_credentials_in_use() {
     let (aws, base) = aws();
     let chain = two_hops(&base);
     let before = chain.provide_credentials().await.unwrap();
@@ -407,11 +404,11 @@ async fn a_chain_at_work_goes_on_with_what_it_has_when_a_hop_is_refused() {
 }
 
 #[tokio::test]
-async fn nothing_secret_is_in_it_but_the_external_id_in_the_trust_policy() {
+async fn the_external_id_in_the_trust_policy_is_the_only_secret_shown() {
     let (aws, base) = aws_for_two_hours();
     let keys = base.credentials_provider().unwrap();
     let keys = keys.provide_credentials().await.unwrap();
-    let chain = asking(&base);
+    let chain = chain_with_everything(&base);
     let well = chain.diagnose().await;
     assert!(well.is_ok(), "{well}");
     let sessions = chain.provide_credentials().await.unwrap();
@@ -436,7 +433,7 @@ async fn nothing_secret_is_in_it_but_the_external_id_in_the_trust_policy() {
     }
 }
 
-/// The hub trusts the user's account, but with AssumeRole alone.
+/// The hub trusts the user's account for AssumeRole, and for neither TagSession nor SetSourceIdentity.
 fn hub_without_tag_session() -> (Simulator, SdkConfig) {
     let aws = Simulator::new();
     let base = aws.sdk_config(user(&aws));
@@ -454,7 +451,7 @@ fn role_at_home(aws: &Simulator, path_and_name: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_policies_of_this_chain_would_not_help_none_are_printed_and_it_says_why() {
+async fn the_reason_is_printed_where_policies_of_this_chain_would_not_help() {
     let (aws, base) = hub_without_tag_session();
     let pod = role_at_home(&aws, "Pod");
     let pod = Role::new(pod).transitive_tag("eks-cluster", "x");
@@ -505,7 +502,7 @@ async fn where_policies_of_this_chain_would_not_help_none_are_printed_and_it_say
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_request_is_not_made_right_by_a_policy() {
+async fn printed_policies_come_with_a_caution_about_the_external_id() {
     let (aws, base) = hub_without_tag_session();
     let trust = trusts_with_external_id("111111111111");
     aws.role(HUB).trust(trust).create().unwrap();
@@ -523,7 +520,7 @@ async fn a_wrong_request_is_not_made_right_by_a_policy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn advice_of_a_source_that_is_a_chain_stands_there_once() {
+async fn the_advice_of_a_chain_used_as_a_source_is_printed_once() {
     let (aws, base) = hub_without_tag_session();
     aws.role(HUB)
         .trust(trusts("999999999999"))
@@ -550,7 +547,7 @@ impl ProvideCredentials for Panics {
 }
 
 #[tokio::test(start_paused = true)]
-async fn providers_that_panic_or_never_answer_are_an_error() {
+async fn providers_that_panic_or_never_answer_are_reported_as_errors() {
     let (aws, base) = aws();
     let panics = SharedCredentialsProvider::new(Panics);
     let panics = base.to_builder().credentials_provider(panics).build();

@@ -1,14 +1,9 @@
-//! Sessions that STS rejects: the parent is renewed once, and nobody asks again with a rejected key.
+//! Sessions that STS rejects: the parent is renewed once, and a rejected key is not used again.
 
-mod common;
-
-use std::time::Duration;
-
-use aws_credential_types::provider::ProvideCredentials;
-use aws_role_chain::{Role, RoleChain};
-use common::*;
-use sts_simulator::{Fault, Simulator};
+use aws_types::SdkConfig;
 use tokio::task::JoinSet;
+
+use super::*;
 
 fn tenants(aws: &Simulator, hub: &RoleChain, count: usize) -> Vec<RoleChain> {
     let tenant = |i| {
@@ -22,7 +17,8 @@ fn tenants(aws: &Simulator, hub: &RoleChain, count: usize) -> Vec<RoleChain> {
     (0..count).map(tenant).collect()
 }
 
-async fn ask_all(tenants: &[RoleChain]) {
+/// Calls all tenants at once. All calls must fail.
+async fn fail_all(tenants: &[RoleChain]) {
     let mut calls = JoinSet::new();
     for tenant in tenants {
         let tenant = tenant.clone();
@@ -34,7 +30,7 @@ async fn ask_all(tenants: &[RoleChain]) {
 }
 
 /// A hub whose session is dead, and whose role may not be assumed any more.
-async fn dead_hub(aws: &Simulator, base: &aws_types::SdkConfig) -> RoleChain {
+async fn dead_hub(aws: &Simulator, base: &SdkConfig) -> RoleChain {
     let hub = RoleChain::new(base, Role::new(HUB)).unwrap();
     hub.refresh().await.unwrap();
     aws.clock().advance(2 * MINUTE).await;
@@ -53,7 +49,7 @@ async fn a_dead_hub_is_loaded_once_however_many_tenants_complain() {
     let tenants = tenants(&aws, &hub, 50);
     let before = (aws.requests(), aws.assumed(HUB));
 
-    ask_all(&tenants).await;
+    fail_all(&tenants).await;
 
     assert_eq!(aws.assumed(HUB) - before.1, 1);
     assert!(
@@ -64,18 +60,18 @@ async fn a_dead_hub_is_loaded_once_however_many_tenants_complain() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tenants_asked_each_second_do_not_ask_sts_again_with_the_rejected_key() {
+async fn tenants_called_every_second_do_not_call_sts_again_with_the_rejected_key() {
     let (aws, base) = aws();
     let hub = dead_hub(&aws, &base).await;
     let tenants = tenants(&aws, &hub, 200);
     let before = (aws.requests(), aws.assumed(HUB));
 
     for _ in 0..60 {
-        ask_all(&tenants).await;
-        aws.clock().advance(Duration::from_secs(1)).await;
+        fail_all(&tenants).await;
+        aws.clock().advance(SECOND).await;
     }
 
-    // The hub's own refusal is remembered for five seconds.
+    // The hub's own failure is cached for five seconds.
     let of_hub = aws.assumed(HUB) - before.1;
     assert!(of_hub <= 16, "{of_hub}");
     assert_eq!(aws.requests() - before.0 - of_hub, 200, "one each");
@@ -87,14 +83,14 @@ async fn tenants_asked_each_second_do_not_ask_sts_again_with_the_rejected_key() 
         .policy(allow("sts:*"))
         .create()
         .unwrap();
-    aws.clock().advance(Duration::from_secs(6)).await;
+    aws.clock().advance(6 * SECOND).await;
     for tenant in &tenants {
         tenant.provide_credentials().await.unwrap();
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_while_the_hub_is_replaced_is_not_an_answer_for_ever() {
+async fn an_outage_while_the_hub_is_replaced_does_not_last_beyond_its_end() {
     let (aws, base) = aws();
     let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
     let tenants = tenants(&aws, &hub, 3);
@@ -107,18 +103,18 @@ async fn an_outage_while_the_hub_is_replaced_is_not_an_answer_for_ever() {
         .create()
         .unwrap();
     aws.fail_role(HUB, Fault::service_unavailable());
-    ask_all(&tenants[1..]).await;
+    fail_all(&tenants[1..]).await;
     tenants[0].provide_credentials().await.unwrap();
 
     aws.recover();
-    aws.clock().advance(Duration::from_secs(11)).await;
+    aws.clock().advance(11 * SECOND).await;
     for tenant in &tenants {
         tenant.provide_credentials().await.unwrap();
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn sts_may_name_the_dead_caller_by_any_of_its_codes() {
+async fn every_code_of_sts_for_a_dead_caller_renews_the_hub() {
     for code in [
         "ExpiredToken",
         "ExpiredTokenException",

@@ -1,12 +1,10 @@
-//! The examples, run as a person would on the simulator.
-
-mod common;
+//! The examples, run on the simulator as a person would run them.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use common::example::{Said, built, example, put_records};
+use crate::common::example::{Said, built, example, put_records};
 
 /// Runs `put_records --local` with `input` on stdin, in a folder of its own.
 fn run(name: &str, arguments: &[&str], input: Option<&[u8]>) -> (Said, PathBuf) {
@@ -25,7 +23,7 @@ fn run(name: &str, arguments: &[&str], input: Option<&[u8]>) -> (Said, PathBuf) 
         .spawn()
         .unwrap();
     let mut stdin = program.stdin.take().unwrap();
-    // It may stop before it has read everything.
+    // The program may stop before it has read everything.
     let _ = stdin.write_all(input.unwrap_or_default());
     drop(stdin);
     (program.wait_with_output().unwrap().into(), folder)
@@ -35,7 +33,7 @@ fn run(name: &str, arguments: &[&str], input: Option<&[u8]>) -> (Said, PathBuf) 
 fn the_sample_goes_through_with_one_retry() {
     let (said, folder) = run("sample", &[], None);
     assert!(said.ok, "{said:?}");
-    let sample = include_str!("../examples/put_records/records.ndjson");
+    let sample = include_str!("../../examples/put_records/records.ndjson");
     let kept = format!(
         "the local stream has 200 records, {} bytes (it refuses",
         sample.len()
@@ -58,7 +56,7 @@ fn the_sample_goes_through_with_one_retry() {
 }
 
 #[test]
-fn roles_on_the_way_are_assumed_first() {
+fn roles_given_as_via_are_assumed_first() {
     let (said, _) = run("via", &["--via", HUB, "--session-name", "me"], None);
     assert!(
         said.ok && said.out.ends_with("FirehoseWriter/me\n"),
@@ -119,7 +117,7 @@ fn a_record_over_1000_kib_is_refused_by_line_number_and_kept() {
 }
 
 #[test]
-fn what_was_read_before_a_record_that_cannot_be_kept_is_sent() {
+fn records_read_before_one_that_cannot_be_kept_are_sent() {
     let long = [vec![b'x'; 1000 * 1024], b"\n".to_vec()].concat();
     let input = [b"one\ntwo\nthree\n", &*long, b"four\n"].concat();
     let (said, _) = run("unkept", &["--dead-letter", "no/such/folder"], Some(&input));
@@ -138,7 +136,7 @@ fn what_was_read_before_a_record_that_cannot_be_kept_is_sent() {
 }
 
 #[test]
-fn a_dead_letter_file_is_not_read_and_written_at_once() {
+fn the_dead_letter_file_cannot_be_the_input_too() {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join(format!("put-records-same-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -168,7 +166,7 @@ fn a_dead_letter_file_is_not_read_and_written_at_once() {
 }
 
 #[test]
-fn records_that_cannot_be_kept_either_are_named() {
+fn a_dead_letter_file_that_cannot_be_written_is_named() {
     let long = vec![b'x'; 1000 * 1024 + 1];
     let (said, _) = run("nowhere", &["--dead-letter", "no/such/folder"], Some(&long));
     assert!(
@@ -188,7 +186,7 @@ fn the_last_line_needs_no_line_feed_and_a_missing_file_is_named() {
     assert!(!said.ok && said.err.contains("no-such-file: "), "{said:?}");
 }
 
-/// A folder of this test's own, and empty.
+/// Creates an empty folder for one test.
 fn folder(name: &str) -> PathBuf {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join(format!("{name}-{}", std::process::id()));
@@ -205,7 +203,7 @@ fn tenants(folder: &PathBuf, arguments: &[&str]) -> Said {
 }
 
 #[test]
-fn a_customer_that_refuses_stops_no_other_and_no_external_id_is_shown() {
+fn a_customer_that_fails_stops_no_other_and_no_external_id_is_shown() {
     let folder = folder("tenants");
     let said = tenants(&folder, &[]);
     assert!(!said.ok && said.err.is_empty(), "{said:?}");
@@ -250,12 +248,12 @@ fn a_customer_that_refuses_stops_no_other_and_no_external_id_is_shown() {
     assert_eq!(*unread, "  the sample records: 600, those of 3 customer(s)");
     assert_eq!(*meant, "birch, cedar, dune and fir are meant to fail");
     assert!(local.contains("asked for the hub 1 time(s)"), "{local}");
-    // What was tried in vain is kept; what no role could be had for was not read.
-    let sample = include_str!("../examples/put_records/records.ndjson");
+    // Records that could not be put are in the file; where the role failed, none were read.
+    let sample = include_str!("../../examples/put_records/records.ndjson");
     let kept = std::fs::read_to_string(folder.join("dune.dead-letter")).unwrap();
     assert_eq!(kept, sample);
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
-    let customers = include_str!("../examples/tenants/customers.json");
+    let customers = include_str!("../../examples/tenants/customers.json");
     let ids = customers
         .lines()
         .filter_map(|line| line.split_once("\"external_id\": \""));
@@ -268,9 +266,9 @@ fn a_customer_that_refuses_stops_no_other_and_no_external_id_is_shown() {
 }
 
 #[test]
-fn customers_are_served_so_many_at_once_and_success_is_zero() {
+fn the_concurrency_is_limited_and_success_exits_with_zero() {
     let folder = folder("tenants-at-once");
-    let sample = include_str!("../examples/tenants/customers.json");
+    let sample = include_str!("../../examples/tenants/customers.json");
     let sample: Vec<serde_json::Value> = serde_json::from_str(sample).unwrap();
     let names = |i: usize| format!("customer-{i}");
     let (acme, elm) = (&sample[0], &sample[4]);
@@ -301,7 +299,7 @@ fn customers_are_served_so_many_at_once_and_success_is_zero() {
 }
 
 #[test]
-fn a_customer_s_row_that_is_incomplete_is_one_more_that_refuses() {
+fn an_incomplete_customer_row_is_reported_as_a_failure() {
     let folder = folder("tenants-rows");
     std::fs::write(
         folder.join("customers.json"),
@@ -335,13 +333,13 @@ fn a_customer_s_row_that_is_incomplete_is_one_more_that_refuses() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupt_ends_in_the_summary_with_those_who_had_no_turn() {
-    // Whoever asks this STS waits.
+fn an_interrupt_prints_the_summary_with_the_customers_not_served() {
+    // This STS never answers.
     let sts = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let folder = folder("tenants-interrupt");
-    let sample = include_str!("../examples/tenants/customers.json");
+    let sample = include_str!("../../examples/tenants/customers.json");
     std::fs::write(folder.join("customers.json"), sample).unwrap();
-    // Of many batches.
+    // These are several batches.
     std::fs::write(folder.join("records.ndjson"), "one\n".repeat(1200)).unwrap();
     let program = example("tenants")
         .env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
@@ -364,13 +362,13 @@ fn an_interrupt_ends_in_the_summary_with_those_who_had_no_turn() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let asks = sts.accept().unwrap();
+    let connection = sts.accept().unwrap();
     let pid = program.id().to_string();
     let sent = Command::new("kill").args(["-INT", &pid]).status();
     assert!(sent.unwrap().success());
     // The first customer's role is still being assumed.
     let said = Said::from(program.wait_with_output().unwrap());
-    drop((asks, sts));
+    drop((connection, sts));
     assert!(!said.ok, "{said:?}");
     let lines: Vec<&str> = said.out.lines().collect();
     assert!(lines.len() > 7, "{said:?}");
@@ -383,7 +381,7 @@ fn an_interrupt_ends_in_the_summary_with_those_who_had_no_turn() {
 
 const HUB: &str = "arn:aws:iam::333333333333:role/Hub";
 #[test]
-fn a_web_identity_and_a_saml_assertion_say_who_they_are() {
+fn the_web_identity_and_saml_examples_print_their_caller() {
     for (name, session) in [
         ("web_identity", "assumed-role/Pod/web_identity-"),
         ("saml", "assumed-role/Developer/ada@example.com"),
@@ -396,7 +394,7 @@ fn a_web_identity_and_a_saml_assertion_say_who_they_are() {
 
 #[cfg(unix)]
 #[test]
-fn what_a_sign_in_program_says_reaches_the_person() {
+fn the_stderr_of_a_sign_in_program_reaches_the_user() {
     use std::os::unix::fs::PermissionsExt;
     let program = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join(format!("sign-in-{}", std::process::id()));
@@ -465,7 +463,7 @@ mod terminal {
         }
 
         /// Reads until this is shown, and gives what came before.
-        fn sees(&mut self, text: &str) -> String {
+        fn read_until(&mut self, text: &str) -> String {
             let mut byte = [0];
             loop {
                 if let Some(at) = self.shown.find(text) {
@@ -479,49 +477,49 @@ mod terminal {
             }
         }
 
-        fn types(&mut self, line: &str) {
+        fn type_line(&mut self, line: &str) {
             writeln!(self.types, "{line}").unwrap();
         }
 
-        fn ends(mut self) -> bool {
+        fn finish(mut self) -> bool {
             self.shows.read_to_string(&mut self.shown).unwrap();
             self.program.wait().unwrap().success()
         }
     }
 
     #[test]
-    fn a_code_is_asked_for_on_the_terminal_until_it_is_right() {
+    fn the_terminal_prompt_repeats_until_the_code_is_right() {
         let mut terminal = Terminal::run("");
-        terminal.sees("the simulated device shows ");
-        let code = terminal.sees("\r\n");
+        terminal.read_until("the simulated device shows ");
+        let code = terminal.read_until("\r\n");
         let question = "MFA code of arn:aws:iam::111111111111:mfa/ada, to assume arn:aws:iam::222222222222:role/Reader: ";
-        assert_eq!(terminal.sees(question), "");
-        terminal.types("12345");
-        terminal.sees("A code has six digits. MFA code of");
-        terminal.sees(": ");
-        terminal.types(if code == "000000" { "000001" } else { "000000" });
+        assert_eq!(terminal.read_until(question), "");
+        terminal.type_line("12345");
+        terminal.read_until("A code has six digits. MFA code of");
+        terminal.read_until(": ");
+        terminal.type_line(if code == "000000" { "000001" } else { "000000" });
         let refused =
             "MultiFactorAuthentication failed with invalid MFA one time pass code. MFA code of";
-        terminal.sees(refused);
-        terminal.sees(": ");
-        terminal.types(&code);
-        terminal.sees("19496  2026/11/orders.ndjson");
-        assert!(terminal.ends());
+        terminal.read_until(refused);
+        terminal.read_until(": ");
+        terminal.type_line(&code);
+        terminal.read_until("19496  2026/11/orders.ndjson");
+        assert!(terminal.finish());
     }
 
     #[test]
-    fn a_session_token_asks_for_no_role() {
+    fn the_prompt_for_a_session_token_names_no_role() {
         let mut terminal = Terminal::run("--session-token");
-        terminal.sees("the simulated device shows ");
-        let code = terminal.sees("\r\n");
-        terminal.sees("MFA code of arn:aws:iam::111111111111:mfa/ada: ");
-        terminal.types(&code);
-        terminal.sees("2026/11/refunds.ndjson");
-        assert!(terminal.ends());
+        terminal.read_until("the simulated device shows ");
+        let code = terminal.read_until("\r\n");
+        terminal.read_until("MFA code of arn:aws:iam::111111111111:mfa/ada: ");
+        terminal.type_line(&code);
+        terminal.read_until("2026/11/refunds.ndjson");
+        assert!(terminal.finish());
     }
 
     #[test]
-    fn stdin_and_stdout_stay_the_program_s() {
+    fn the_prompt_uses_neither_stdin_nor_stdout() {
         let command = format!(
             "{} --local < /dev/null | cat > /dev/null",
             built("mfa").display()
@@ -542,16 +540,16 @@ mod terminal {
             program,
             shown: String::new(),
         };
-        terminal.sees("to assume arn:aws:iam::222222222222:role/Reader: ");
+        terminal.read_until("to assume arn:aws:iam::222222222222:role/Reader: ");
         for _ in 0..3 {
-            terminal.types("x");
+            terminal.type_line("x");
         }
-        terminal.sees("no MFA code of");
-        terminal.ends();
+        terminal.read_until("no MFA code of");
+        terminal.finish();
     }
 
     #[test]
-    fn without_a_terminal_it_says_so_at_once() {
+    fn without_a_terminal_the_prompt_fails_at_once() {
         let output = Command::new("setsid")
             .arg("--wait")
             .arg(built("mfa"))

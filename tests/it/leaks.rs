@@ -1,6 +1,4 @@
-//! No secret comes back: not in an error, in what the SDK makes of it, in a diagnosis, or in the log.
-
-mod common;
+//! No secret is in an error, in what the SDK makes of it, in a diagnosis, or in the log.
 
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -23,9 +21,10 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
-use common::log::Log;
-use common::*;
-use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::common::log::Log;
+use crate::common::*;
 
 const SECRET_KEY: &str = "marked/secret+key==0001";
 const SESSION_TOKEN: &str = "marked/session+token==0002";
@@ -44,7 +43,7 @@ const SECRETS: [&str; 7] = [
     CONTEXT,
 ];
 
-/// How the call fails; whoever answers quotes the whole request wherever that can be done.
+/// How a call fails. The failure quotes the whole request wherever that is possible.
 #[derive(Clone, Copy, Debug)]
 enum Fails {
     Io,
@@ -78,7 +77,7 @@ impl HttpConnector for Quotes {
         }
         let body = request.body().bytes().unwrap_or_default();
         quoted += std::str::from_utf8(body).unwrap();
-        // As the parameters are, too, once decoded.
+        // The parameters are quoted once more, decoded.
         quoted += &percent_decoded(&quoted);
         let text = move || quoted.clone().into();
         let answer = |status: u16, body: String| {
@@ -139,19 +138,19 @@ async fn code(_: MfaRequest) -> Result<String, std::io::Error> {
     Ok(CODE.to_owned())
 }
 
-/// A chain for each operation; its last call is that one.
-fn chains(fails: Fails, serial: &str) -> Vec<RoleChain> {
+/// A chain for each operation, whose last call is of that operation.
+fn chains(fails: Fails, device: &str) -> Vec<RoleChain> {
     let role = || Role::new(HUB).session_name("test");
     let full = role()
         .external_id(EXTERNAL)
         .provided_context("arn:aws:iam::aws:contextProvider/IdentityCenter", CONTEXT);
-    let device = format!("arn:aws:iam::111111111111:mfa/{serial}");
+    let (device, session_device) = (new_device(device), new_device(&format!("{device}-session")));
     vec![
         RoleChain::new(&base(fails, true), full.clone()).unwrap(),
-        RoleChain::new(&base(fails, false), full.mfa(&device, code)).unwrap(),
+        RoleChain::new(&base(fails, false), full.mfa(device, code)).unwrap(),
         RoleChain::from_session_token(
             &base(fails, false),
-            SessionTokenRequest::new().mfa(format!("{device}2"), code),
+            SessionTokenRequest::new().mfa(session_device, code),
         )
         .unwrap(),
         RoleChain::from_web_identity(
@@ -244,7 +243,6 @@ async fn no_secret_is_in_an_error_whatever_fails_at_whatever_operation() {
             for hop in chain.status() {
                 write!(text, "{hop} {hop:?}").unwrap();
             }
-            #[cfg(feature = "policy")]
             {
                 tokio::time::advance(Duration::from_secs(700)).await;
                 let diagnosis = chain.diagnose().await;
@@ -258,7 +256,7 @@ async fn no_secret_is_in_an_error_whatever_fails_at_whatever_operation() {
         logged.contains("no credentials"),
         "this crate's events are in it"
     );
-    // The clients above log their own calls; none of them is one with a secret of a chain's.
+    // The clients above log their own calls. None of these calls holds a secret of a chain.
     assert_no_secret(&logged, "the log");
 }
 

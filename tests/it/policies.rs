@@ -1,12 +1,15 @@
 //! The IAM documents that a chain needs: loaded into the simulator, they let this chain through, and
 //! nothing else.
 
-mod common;
-
 use std::collections::HashSet;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::common::example::Said;
+use crate::common::log::Log;
+use crate::common::ministack::Ministack;
+use crate::common::tokens::{Claims, GOOD, SAML_PROVIDER, assertion, web_identity_token};
+use crate::common::*;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_role_chain::policy::{Document, HopPolicies, Principal, TRUST_POLICY_LIMIT};
@@ -14,39 +17,33 @@ use aws_role_chain::{
     Error, MfaRequest, Role, RoleChain, SamlAssertion, SessionTokenRequest, WebIdentityToken,
 };
 use aws_types::SdkConfig;
-use common::example::Said;
-use common::log::Log;
-use common::ministack::Ministack;
-use common::tokens::{Claims, GOOD, SAML_PROVIDER, assertion, web_identity_token};
-use common::*;
 use serde_json::{Value, json};
 use sts_simulator::Simulator;
 use tracing_subscriber::filter::LevelFilter;
 
-const HOME: &str = "111111111111";
 const OTHER_USER: &str = "arn:aws:iam::111111111111:user/refunds";
 const STRANGER: &str = "arn:aws:iam::444444444444:user/orders";
-/// A role to start from, with a path, as an instance's.
+/// A role with a path to start from, like that of an instance.
 const SERVICE: &str = "arn:aws:iam::111111111111:role/services/eu/Orders";
 const OTHER_SERVICE: &str = "arn:aws:iam::111111111111:role/Orders";
 const HOME_ROLE: &str = "arn:aws:iam::111111111111:role/teams/Writer";
-/// The last hop's, in an account of its own and in that of the role before.
+/// The role of the last hop, in another account than the role before.
 const LAST: &str = TENANT;
 const ISSUER: &str = "https://oidc.eks.eu-west-1.amazonaws.com/id/ABCD";
 const OIDC_PROVIDER: &str =
     "arn:aws:iam::222222222222:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/ABCD";
 const SUBJECT: &str = "system:serviceaccount:orders:writer";
 
-/// What a chain asks for, from where: all that can be asked for otherwise.
+/// Where a chain starts and what its hops request: everything that the documents can restrict.
 #[derive(Clone, Debug, PartialEq)]
-struct Asks {
+struct ChainSpec {
     start: Start,
-    roles: Vec<RoleAsks>,
+    roles: Vec<RoleSpec>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Start {
-    /// A user's keys, or a role's session.
+    /// The keys of a user, or a session of a role.
     Caller {
         arn: &'static str,
         mfa: Mfa,
@@ -64,14 +61,14 @@ enum Start {
 enum Mfa {
     None,
     Code,
-    /// A session token with a code, used so many minutes later.
+    /// A session token for which a code was sent, used so many minutes later.
     Session(u32),
-    /// A session token without.
+    /// A session token without a code.
     Unproved,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct RoleAsks {
+struct RoleSpec {
     arn: String,
     external_id: Option<&'static str>,
     tags: Vec<(&'static str, &'static str, bool)>,
@@ -79,7 +76,7 @@ struct RoleAsks {
     context: Option<&'static str>,
 }
 
-impl RoleAsks {
+impl RoleSpec {
     fn new(arn: &str) -> Self {
         Self {
             arn: arn.to_owned(),
@@ -96,9 +93,10 @@ impl RoleAsks {
             role = role.external_id(id);
         }
         for (key, value, transitive) in &self.tags {
-            role = match transitive {
-                true => role.transitive_tag(*key, *value),
-                false => role.tag(*key, *value),
+            role = if *transitive {
+                role.transitive_tag(*key, *value)
+            } else {
+                role.tag(*key, *value)
             };
         }
         if let Some(identity) = self.source_identity {
@@ -111,7 +109,7 @@ impl RoleAsks {
     }
 }
 
-/// Accounts with all who might ask; each may do anything at all, unless documents say what.
+/// The accounts, with every caller. A caller may do anything, unless documents restrict it.
 struct World {
     aws: Simulator,
     keys: Vec<(&'static str, Credentials)>,
@@ -119,13 +117,14 @@ struct World {
 }
 
 impl World {
-    /// With the documents, if there are any; the caller may do then what they say only.
+    /// Creates the roles of the documents, if there are any. The caller has the permissions of the documents
+    /// then, and no others.
     fn new(caller: Option<&str>, hops: &[HopPolicies]) -> Self {
         static DEVICES: AtomicUsize = AtomicUsize::new(0);
         let aws = Simulator::new();
-        // A code is good once in a process, so each world has a device of its own.
+        // A code is sent only once per process, so each world has a device of its own.
         let n = DEVICES.fetch_add(1, Ordering::Relaxed);
-        let device = format!("arn:aws:iam::{HOME}:mfa/orders-{n}");
+        let device = new_device(&format!("orders-{n}"));
         let of = |caller: &str| -> Option<&Document> {
             let hop = hops.iter().find(|hop| hop.caller == caller)?;
             hop.permission_policy.as_ref()
@@ -152,7 +151,7 @@ impl World {
             }
             role.create().unwrap();
         }
-        let key = include_str!("keys/oidc-public.pem");
+        let key = include_str!("../keys/oidc-public.pem");
         aws.oidc_provider(OIDC_PROVIDER, &["sts.amazonaws.com", "other"], key)
             .unwrap();
         aws.saml_provider(SAML_PROVIDER);
@@ -162,7 +161,7 @@ impl World {
                 role = role.policy(document.to_string());
             }
             role.create().unwrap();
-            // Beside each role another that trusts the account, which may not be assumed.
+            // Beside each role there is another that trusts the account. The chain may not assume it.
             let account = hop.caller.split(':').nth(4).unwrap();
             aws.role(format!("{}2", hop.role_arn))
                 .trust(trusts(account))
@@ -178,23 +177,22 @@ impl World {
             let keys = self.keys.iter().find(|(user, _)| *user == arn);
             self.aws.sdk_config(keys.unwrap().1.clone())
         };
-        match arn.contains(":role/") {
-            false => keys(arn),
-            true => {
-                let boot = keys("arn:aws:iam::111111111111:user/boot");
-                let session = RoleChain::new(&boot, Role::new(arn)).unwrap();
-                let config = self.aws.sdk_config(self.keys[0].1.clone()).into_builder();
-                let provider = SharedCredentialsProvider::new(session);
-                config.credentials_provider(provider).build()
-            }
+        if arn.contains(":role/") {
+            let boot = keys("arn:aws:iam::111111111111:user/boot");
+            let session = RoleChain::new(&boot, Role::new(arn)).unwrap();
+            let config = self.aws.sdk_config(self.keys[0].1.clone()).into_builder();
+            let provider = SharedCredentialsProvider::new(session);
+            config.credentials_provider(provider).build()
+        } else {
+            keys(arn)
         }
     }
 
-    /// The chain, with what must be loaded first and how long before.
-    fn chain(&self, asks: &Asks) -> Result<(RoleChain, Option<(RoleChain, u32)>), Error> {
-        let (first, others) = asks.roles.split_first().unwrap();
+    /// Builds the chain. Also returns what must be loaded before it, and how many minutes before.
+    fn chain(&self, spec: &ChainSpec) -> Result<(RoleChain, Option<(RoleChain, u32)>), Error> {
+        let (first, others) = spec.roles.split_first().unwrap();
         let mut early = None;
-        let mut chain = match &asks.start {
+        let mut chain = match &spec.start {
             Start::Caller { arn, mfa } => {
                 let aws = self.aws.clone();
                 let code = move |request: MfaRequest| {
@@ -242,11 +240,11 @@ impl World {
         Ok((chain, early))
     }
 
-    /// Whether IAM lets the chain through. Chains that this crate itself refuses are not let through.
-    async fn lets_through(&self, asks: &Asks) -> bool {
-        // To the next code.
+    /// Whether IAM admits the chain. A chain that this crate itself refuses does not count as admitted.
+    async fn admits(&self, spec: &ChainSpec) -> bool {
+        // Moves the clock to the next code of the device.
         self.aws.clock().advance(MINUTE).await;
-        let (chain, early) = match self.chain(asks) {
+        let (chain, early) = match self.chain(spec) {
             Ok(chain) => chain,
             Err(error) => {
                 assert!(error.is_invalid(), "{error}");
@@ -260,35 +258,35 @@ impl World {
         match chain.refresh().await {
             Ok(()) => true,
             Err(error) => {
-                assert!(error.is_access_denied(), "{asks:?}: {error}");
+                assert!(error.is_access_denied(), "{spec:?}: {error}");
                 false
             }
         }
     }
 }
 
-/// A chain with its documents' options.
+/// A chain, and the principal that its documents are for.
 #[derive(Clone, Debug)]
 struct Case {
-    asks: Asks,
+    spec: ChainSpec,
     source: Principal,
 }
 
 impl Case {
     fn caller(&self) -> Option<&'static str> {
-        match &self.asks.start {
+        match &self.spec.start {
             Start::Caller { arn, .. } => Some(arn),
             _ => None,
         }
     }
 
     fn documents(&self) -> Vec<HopPolicies> {
-        let (chain, _) = World::new(None, &[]).chain(&self.asks).unwrap();
+        let (chain, _) = World::new(None, &[]).chain(&self.spec).unwrap();
         chain.policies(self.source.clone()).unwrap()
     }
 }
 
-/// Every combination.
+/// All combinations of starts and settings.
 fn cases(exact: bool) -> Vec<Case> {
     let mut cases = Vec::new();
     let callers = [
@@ -315,11 +313,11 @@ fn cases(exact: bool) -> Vec<Case> {
         for external_id in [None, Some("c0ffee")] {
             for tags in &tags {
                 for source_identity in [None, Some("ada")] {
-                    let first = RoleAsks {
+                    let first = RoleSpec {
                         external_id,
                         tags: tags.clone(),
                         source_identity,
-                        ..RoleAsks::new(role)
+                        ..RoleSpec::new(role)
                     };
                     let Start::Caller { arn, mfa } = start else {
                         unreachable!()
@@ -349,21 +347,20 @@ fn cases(exact: bool) -> Vec<Case> {
         ),
     ];
     for (start, source) in federated {
-        let first = RoleAsks::new(HUB);
+        let first = RoleSpec::new(HUB);
         cases.extend(with_second_hop(start, first, source, exact));
     }
     cases
 }
 
-/// The first hop alone, and with a second one: in its account or another, that asks for nothing or for
-/// everything.
-fn with_second_hop(start: Start, first: RoleAsks, source: Principal, exact: bool) -> Vec<Case> {
+/// The first hop alone, and with a second one: in the same account or another, with no settings or with all.
+fn with_second_hop(start: Start, first: RoleSpec, source: Principal, exact: bool) -> Vec<Case> {
     let source = if exact { source.exact() } else { source };
     let near = first.arn.replace("role/", "role/near/") + "Near";
     let mut roles = vec![vec![first.clone()]];
     for arn in [LAST, &near] {
-        let second = RoleAsks::new(arn);
-        let eager = RoleAsks {
+        let second = RoleSpec::new(arn);
+        let eager = RoleSpec {
             external_id: Some("second-id"),
             tags: vec![("Region", "eu", false), ("stage", "live", true)],
             source_identity: first.source_identity.or(Some("grace")),
@@ -373,7 +370,7 @@ fn with_second_hop(start: Start, first: RoleAsks, source: Principal, exact: bool
         roles.extend([second, eager].map(|second| vec![first.clone(), second]));
     }
     let case = |roles| Case {
-        asks: Asks {
+        spec: ChainSpec {
             start: start.clone(),
             roles,
         },
@@ -382,23 +379,23 @@ fn with_second_hop(start: Start, first: RoleAsks, source: Principal, exact: bool
     roles.into_iter().map(case).collect()
 }
 
-/// The same with any one thing changed.
-fn changed(asks: &Asks) -> Vec<Asks> {
+/// The chains that differ from this one in a single thing.
+fn changed(spec: &ChainSpec) -> Vec<ChainSpec> {
     let mut all = Vec::new();
     let mut start = |start: Start| {
-        all.push(Asks {
+        all.push(ChainSpec {
             start,
-            roles: asks.roles.clone(),
+            roles: spec.roles.clone(),
         });
     };
-    match &asks.start {
+    match &spec.start {
         Start::Caller { arn, mfa } => {
             let others: &[&'static str] = match *arn {
                 USER => &[OTHER_USER, STRANGER, SERVICE],
                 _ => &[OTHER_SERVICE, USER, STRANGER],
             };
             for arn in others {
-                // Another has no device of the user's.
+                // Another caller does not have the user's device.
                 let mfa = Mfa::None;
                 start(Start::Caller { arn, mfa });
             }
@@ -425,15 +422,15 @@ fn changed(asks: &Asks) -> Vec<Asks> {
             recipient: "https://eu-west-1.signin.aws.amazon.com/saml",
         }),
     }
-    let federated = !matches!(asks.start, Start::Caller { .. });
-    for (hop, role) in asks.roles.iter().enumerate() {
-        let mut change = |change: &dyn Fn(&mut RoleAsks)| {
-            let mut changed = asks.clone();
+    let federated = !matches!(spec.start, Start::Caller { .. });
+    for (hop, role) in spec.roles.iter().enumerate() {
+        let mut change = |change: &dyn Fn(&mut RoleSpec)| {
+            let mut changed = spec.clone();
             change(&mut changed.roles[hop]);
             all.push(changed);
         };
         if federated && hop == 0 {
-            // An assertion names its role, and a token's role has nothing else to change.
+            // An assertion names its role, and the role of a token has no other settings.
             continue;
         }
         change(&|role| role.arn += "2");
@@ -452,16 +449,16 @@ fn changed(asks: &Asks) -> Vec<Asks> {
         }
         change(&|role| role.tags.push(("extra", "x", false)));
         change(&|role| role.tags.push(("extra", "x", true)));
-        let inherited = hop > 0 && asks.roles[0].source_identity.is_some();
+        let inherited = hop > 0 && spec.roles[0].source_identity.is_some();
         change(&|role| role.source_identity = Some("mallory"));
-        // One that is inherited need not be passed.
+        // An inherited source identity need not be sent.
         if role.source_identity.is_some() && !inherited {
             change(&|role| role.source_identity = None);
         }
         change(&|role| role.context = Some("arn:aws:iam::aws:contextProvider/Other"));
     }
-    if asks.roles.len() > 1 {
-        let mut without_first = asks.clone();
+    if spec.roles.len() > 1 {
+        let mut without_first = spec.clone();
         without_first.roles.remove(0);
         if !federated {
             all.push(without_first);
@@ -470,25 +467,25 @@ fn changed(asks: &Asks) -> Vec<Asks> {
     all
 }
 
-/// All cases whose principals are named so. What was tried with the same documents is not tried again: a
-/// second hop's are the same behind most first ones.
+/// Tries all cases. The changes of a case are skipped if its documents were seen before: those of a second
+/// hop are the same behind most first hops.
 async fn try_all(exact: bool) {
     let (mut tried, mut refused) = (0, 0);
     let mut seen = HashSet::new();
     for case in cases(exact) {
         let documents = case.documents();
         let world = World::new(case.caller(), &documents);
-        assert!(world.lets_through(&case.asks).await, "{case:?}");
+        assert!(world.admits(&case.spec).await, "{case:?}");
         tried += 1;
         let hop = documents.last().unwrap();
-        let asks = (documents.len() == 1).then(|| format!("{:?}", case.asks));
+        let spec = (documents.len() == 1).then(|| format!("{:?}", case.spec));
         let permission = hop.permission_policy.as_ref().map(Document::compact);
-        if !seen.insert((hop.trust_policy.compact(), permission, asks)) {
+        if !seen.insert((hop.trust_policy.compact(), permission, spec)) {
             continue;
         }
-        for changed in changed(&case.asks) {
-            assert_ne!(changed, case.asks);
-            let through = world.lets_through(&changed).await;
+        for changed in changed(&case.spec) {
+            assert_ne!(changed, case.spec);
+            let through = world.admits(&changed).await;
             assert!(!through, "{case:?} let through {changed:?}");
             refused += 1;
         }
@@ -498,33 +495,33 @@ async fn try_all(exact: bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn documents_for_accounts_let_a_chain_through_and_nothing_else() {
+async fn documents_that_trust_accounts_admit_the_chain_and_nothing_else() {
     try_all(false).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn documents_for_exact_principals_let_a_chain_through_and_nothing_else() {
+async fn documents_that_trust_exact_principals_admit_the_chain_and_nothing_else() {
     try_all(true).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_wants_the_source_identity_that_it_inherits_whatever_the_role_before_lets_in() {
-    let asks = |source_identity| {
-        let first = RoleAsks {
+async fn an_inherited_source_identity_is_required_whatever_the_previous_role_admits() {
+    let spec = |source_identity| {
+        let first = RoleSpec {
             source_identity,
-            ..RoleAsks::new(HUB)
+            ..RoleSpec::new(HUB)
         };
         let start = Start::Caller {
             arn: USER,
             mfa: Mfa::None,
         };
-        Asks {
+        ChainSpec {
             start,
-            roles: vec![first, RoleAsks::new(LAST)],
+            roles: vec![first, RoleSpec::new(LAST)],
         }
     };
     let case = Case {
-        asks: asks(Some("ada")),
+        spec: spec(Some("ada")),
         source: USER.into(),
     };
     let documents = case.documents();
@@ -532,31 +529,31 @@ async fn a_role_wants_the_source_identity_that_it_inherits_whatever_the_role_bef
     let permission = documents[1].permission_policy.as_ref().unwrap();
     let hub = world.aws.role(HUB).trust(trusts(USER));
     hub.policy(permission.compact()).create().unwrap();
-    assert!(world.lets_through(&case.asks).await);
+    assert!(world.admits(&case.spec).await);
     for other in [None, Some("mallory")] {
-        assert!(!world.lets_through(&asks(other)).await, "{other:?}");
+        assert!(!world.admits(&spec(other)).await, "{other:?}");
     }
 }
 
 #[test]
-fn the_documents_read_as_iam_s_own_examples() {
-    let role = RoleAsks {
+fn the_documents_read_like_the_examples_of_iam() {
+    let role = RoleSpec {
         external_id: Some("c0ffee"),
         tags: vec![("team", "payments", true), ("cost centre", "7", false)],
         source_identity: Some("ada"),
-        ..RoleAsks::new(HUB)
+        ..RoleSpec::new(HUB)
     };
     let start = Start::Caller {
         arn: USER,
         mfa: Mfa::Session(0),
     };
-    let second = RoleAsks::new(TENANT);
-    let asks = Asks {
+    let second = RoleSpec::new(TENANT);
+    let spec = ChainSpec {
         start,
         roles: vec![role, second],
     };
     let source = Principal::arn(USER).mfa_max_age(HOUR);
-    let hops = Case { asks, source }.documents();
+    let hops = Case { spec, source }.documents();
     let [first, second] = &hops[..] else {
         panic!("{hops:?}")
     };
@@ -654,7 +651,7 @@ fn only_trust(chain: &RoleChain, source: Principal) -> Value {
 }
 
 #[test]
-fn tokens_and_assertions_are_named_as_their_providers_have_them() {
+fn trust_policies_name_the_identity_provider_audience_and_subject() {
     let aws = Simulator::new();
     let base = aws.sdk_config(user(&aws));
     let token = WebIdentityToken::from_file("unread");
@@ -695,7 +692,7 @@ fn tokens_and_assertions_are_named_as_their_providers_have_them() {
 }
 
 #[test]
-fn a_source_is_checked() {
+fn the_principal_is_checked() {
     let aws = Simulator::new();
     let base = aws.sdk_config(user(&aws));
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
@@ -781,7 +778,7 @@ fn a_source_is_checked() {
 }
 
 #[test]
-fn a_trust_policy_near_its_limit_is_warned_of() {
+fn a_trust_policy_near_its_size_limit_logs_a_warning() {
     let aws = Simulator::new();
     let base = aws.sdk_config(user(&aws));
     let with_id_of = |length| {
@@ -795,7 +792,7 @@ fn a_trust_policy_near_its_limit_is_warned_of() {
     let (size, warning, log) = with_id_of(1000);
     assert!(size < TRUST_POLICY_LIMIT * 9 / 10, "{size}");
     assert_eq!((warning, &*log), (None, ""));
-    // An external ID has 1,224 characters at the most.
+    // An external ID can have at most 1,224 characters, which is too few to reach the limit.
     let tagged = |tags: usize| {
         let tag = |role: Role, n| role.tag(format!("tag{n}"), "x".repeat(200));
         let role = (0..tags).fold(Role::new(HUB), tag);
@@ -822,7 +819,7 @@ fn a_trust_policy_near_its_limit_is_warned_of() {
 }
 
 #[test]
-fn a_role_s_own_permissions_are_for_one_stream_or_one_prefix() {
+fn permission_documents_cover_one_stream_or_one_prefix() {
     let stream = "arn:aws:firehose:eu-west-1:222222222222:deliverystream/events";
     assert_eq!(
         Document::firehose_put(stream).unwrap().compact(),
@@ -862,7 +859,7 @@ fn a_role_s_own_permissions_are_for_one_stream_or_one_prefix() {
     }
 }
 
-/// What `parliament` finds in these documents, by their names.
+/// The findings of `parliament` on these documents, which are given with their names.
 fn findings(documents: &[(String, Value)]) -> Option<Vec<Value>> {
     let program = pypi::program("parliament", "1.6.4")?;
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
@@ -889,16 +886,16 @@ fn findings(documents: &[(String, Value)]) -> Option<Vec<Value>> {
 }
 
 #[test]
-fn parliament_finds_nothing_to_say_about_the_documents() {
+fn parliament_has_no_findings_on_the_documents() {
     let read = |document: &Document| serde_json::from_str(&document.compact()).unwrap();
     let mut documents: HashSet<Value> = HashSet::new();
     for case in [cases(false), cases(true)].concat() {
         for hop in case.documents() {
             let mut trust: Value = read(&hop.trust_policy);
             for statement in trust["Statement"].as_array_mut().unwrap() {
-                // It takes no policy without a resource; a trust policy's is the role.
+                // It accepts no policy without a resource. The resource of a trust policy is its role.
                 statement["Resource"] = hop.role_arn.clone().into();
-                // Here it fails: it does not know the type of its own list's key.
+                // It crashes on this condition: it does not know the type of a key in its own list.
                 if statement["Sid"] == "SetContext" {
                     statement["Condition"]
                         .as_object_mut()
@@ -935,7 +932,7 @@ fn parliament_finds_nothing_to_say_about_the_documents() {
         path.is_some_and(|path| path.ends_with("wrong.json"))
     });
     assert!(!wrong.is_empty(), "it finds what is wrong");
-    // Of OpenID Connect it knows the four oldest providers only.
+    // It knows only the four oldest OpenID Connect providers.
     let unknown: Vec<_> = others
         .iter()
         .filter(|finding| {
@@ -957,7 +954,7 @@ fn parliament_finds_nothing_to_say_about_the_documents() {
     );
 }
 
-/// ministack with the documents of one case put into it.
+/// A ministack server that holds the documents of one case.
 struct Emulated {
     server: Ministack,
     users: Vec<(&'static str, SdkConfig)>,
@@ -980,7 +977,7 @@ impl Emulated {
         Some(Self { server, users })
     }
 
-    /// Of the users only the caller is bound to its document.
+    /// Stores the documents. Only the caller has the permissions of its document; other users may do anything.
     async fn put(&self, hops: &[HopPolicies]) {
         for (arn, _) in &self.users {
             let hop = hops.iter().find(|hop| hop.caller == *arn);
@@ -997,7 +994,7 @@ impl Emulated {
                 }
                 None => {
                     let delete = iam.delete_user_policy().user_name(name).policy_name("p");
-                    // It may not be there.
+                    // There may be none to delete.
                     let _ = delete.send().await;
                 }
             }
@@ -1033,13 +1030,13 @@ impl Emulated {
         }
     }
 
-    async fn lets_through(&self, asks: &Asks) -> bool {
-        let Start::Caller { arn, .. } = asks.start else {
+    async fn admits(&self, spec: &ChainSpec) -> bool {
+        let Start::Caller { arn, .. } = spec.start else {
             return false;
         };
         let (_, base) = self.users.iter().find(|(user, _)| *user == arn).unwrap();
         let mut chain: Option<RoleChain> = None;
-        for role in &asks.roles {
+        for role in &spec.roles {
             let next = match chain {
                 None => RoleChain::new(base, role.role()),
                 Some(chain) => chain.assume(role.role()),
@@ -1052,7 +1049,7 @@ impl Emulated {
         match chain.unwrap().refresh().await {
             Ok(()) => true,
             Err(error) => {
-                assert!(error.is_access_denied(), "{asks:?}: {error}");
+                assert!(error.is_access_denied(), "{spec:?}: {error}");
                 false
             }
         }
@@ -1068,50 +1065,50 @@ async fn iam(server: &Ministack, account: &str) -> aws_sdk_iam::Client {
     aws_sdk_iam::Client::new(&server.administrator(account).await)
 }
 
-fn all_transitive(asks: &Asks) -> Asks {
-    let mut asks = asks.clone();
-    let tags = asks.roles.iter_mut().flat_map(|role| &mut role.tags);
+fn all_transitive(spec: &ChainSpec) -> ChainSpec {
+    let mut spec = spec.clone();
+    let tags = spec.roles.iter_mut().flat_map(|role| &mut role.tags);
     tags.for_each(|tag| tag.2 = true);
-    asks
+    spec
 }
 
-/// ministack knows no MFA, source identity, context and transitive tags. It wants a permission of the
-/// caller's even where the trust policy of its own account names it, and takes a session's ARN for
-/// `aws:PrincipalArn`.
+/// ministack does not know MFA, source identities, contexts and transitive tags. It requires a permission of
+/// the caller even where a trust policy in the caller's account names it, and compares `aws:PrincipalArn`
+/// with the ARN of the session.
 #[tokio::test]
-async fn an_emulator_by_others_takes_the_documents_and_enforces_them() {
+async fn ministack_accepts_the_documents_and_enforces_them() {
     let Some(aws) = Emulated::start().await else {
         return;
     };
-    let knows = |asks: &Asks| {
-        let role = |role: &RoleAsks| role.source_identity.is_none() && role.context.is_none();
+    let knows = |spec: &ChainSpec| {
+        let role = |role: &RoleSpec| role.source_identity.is_none() && role.context.is_none();
         let mfa = Mfa::None;
-        let user = |arn| asks.start == Start::Caller { arn, mfa };
-        [USER, OTHER_USER, STRANGER].into_iter().any(user) && asks.roles.iter().all(role)
+        let user = |arn| spec.start == Start::Caller { arn, mfa };
+        [USER, OTHER_USER, STRANGER].into_iter().any(user) && spec.roles.iter().all(role)
     };
     let first_only = cases(false)
         .into_iter()
-        .filter(|case| case.asks.roles.len() == 1);
+        .filter(|case| case.spec.roles.len() == 1);
     let by_name = cases(true)
         .into_iter()
-        .filter(|case| match &case.asks.roles[..] {
+        .filter(|case| match &case.spec.roles[..] {
             [first] => first.arn == HUB,
             [first, second, ..] => first.arn == HUB && second.arn == LAST,
             [] => false,
         });
     let (mut tried, mut refused) = (0, 0);
     for case in first_only.chain(by_name) {
-        if !knows(&case.asks) {
+        if !knows(&case.spec) {
             continue;
         }
         aws.put(&case.documents()).await;
-        assert!(aws.lets_through(&case.asks).await, "{case:?}");
+        assert!(aws.admits(&case.spec).await, "{case:?}");
         tried += 1;
-        for changed in changed(&case.asks) {
-            if !knows(&changed) || all_transitive(&changed) == all_transitive(&case.asks) {
+        for changed in changed(&case.spec) {
+            if !knows(&changed) || all_transitive(&changed) == all_transitive(&case.spec) {
                 continue;
             }
-            let through = aws.lets_through(&changed).await;
+            let through = aws.admits(&changed).await;
             assert!(!through, "{case:?} let through {changed:?}");
             refused += 1;
         }
@@ -1121,7 +1118,7 @@ async fn an_emulator_by_others_takes_the_documents_and_enforces_them() {
 }
 
 #[test]
-fn a_document_has_only_characters_that_iam_takes() {
+fn a_document_has_only_characters_that_iam_accepts() {
     let aws = Simulator::new();
     let keys = aws.user(USER).create().unwrap();
     let role = Role::new(HUB).tag("équipe", "日本");
@@ -1142,7 +1139,7 @@ fn a_document_has_only_characters_that_iam_takes() {
 }
 
 #[test]
-fn what_a_policy_would_take_for_a_pattern_or_for_another_provider_is_refused() {
+fn values_that_a_policy_would_read_as_a_pattern_or_another_provider_are_refused() {
     let aws = Simulator::new();
     let base = aws.sdk_config(aws.user(USER).create().unwrap());
     for name in ["*", "${aws:username}"] {
@@ -1166,7 +1163,7 @@ fn what_a_policy_would_take_for_a_pattern_or_for_another_provider_is_refused() {
         ("https://accounts.google.com", "1234"),
         ("cognito-identity.amazonaws.com", "1234"),
         ("https://token.example.com", "${aws:username}"),
-        // StringEquals takes it as it is, and so would never match.
+        // StringEquals compares the asterisk itself, and so would never match.
         ("https://token.example.com", "repo:octo-org/octo-repo:*"),
     ] {
         let source = Principal::web_identity(issuer, "sts.amazonaws.com", subject);

@@ -1,6 +1,4 @@
-//! The AWS CLI's cache: what is kept there, what is taken from there, and what is not.
-
-mod common;
+//! The AWS CLI's cache: what is written to it, what is read from it, and what is not.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::common::log::Log;
+use crate::common::*;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_role_chain::{BoxError, MfaRequest, ProfileLoader, RoleChain};
 use aws_smithy_async::time::TimeSource;
 use aws_types::SdkConfig;
-use common::log::Log;
-use common::*;
 use serde_json::Value;
 use sts_simulator::Simulator;
 use tokio::sync::Semaphore;
@@ -35,7 +33,7 @@ struct World {
 impl World {
     fn new(name: &str) -> Self {
         let aws = Simulator::new();
-        let serial = format!("arn:aws:iam::111111111111:mfa/cache-{name}");
+        let serial = new_device(&format!("cache-{name}"));
         let keys = user_with_device(&aws, &serial);
         for (role, longest) in [(HUB, 2 * HOUR), (TENANT, HOUR), (WITH_PATH, HOUR)] {
             aws.role(role)
@@ -86,7 +84,7 @@ impl World {
             .cli_cache_in(&self.cache)
     }
 
-    /// As another process would have it.
+    /// Loads the chain anew, as another process would.
     async fn chain(&self, profile: &str) -> RoleChain {
         self.loader(profile).load().await.unwrap()
     }
@@ -96,7 +94,7 @@ impl World {
         chain.provide_credentials().await.unwrap()
     }
 
-    /// The entries, by name.
+    /// The files of the entries.
     fn entries(&self) -> Vec<PathBuf> {
         let Ok(files) = fs::read_dir(&self.cache) else {
             return Vec::new();
@@ -113,7 +111,7 @@ impl World {
         entries.remove(0)
     }
 
-    /// Changes the one entry.
+    /// Changes the only entry.
     fn edit(&self, change: impl FnOnce(&mut Value)) {
         let entry = self.entry();
         let mut value = serde_json::from_slice(&fs::read(&entry).unwrap()).unwrap();
@@ -123,7 +121,7 @@ impl World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_one_process_fetched_serves_the_next() {
+async fn the_session_of_one_process_serves_the_next() {
     let world = World::new("serves");
     let first = world.credentials("tenant").await;
     assert_eq!(world.aws.requests(), 2);
@@ -133,13 +131,13 @@ async fn what_one_process_fetched_serves_the_next() {
     assert_eq!(second.session_token(), first.session_token());
     assert_eq!(second.account_id(), first.account_id());
     assert_eq!(second.expiry(), first.expiry());
-    // The hub's was kept, too.
+    // The hub's session was cached, too.
     world.credentials("hub").await;
     assert_eq!(world.aws.requests(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_entry_is_the_cli_s_and_its_owner_s_alone() {
+async fn an_entry_has_the_format_of_the_aws_cli_and_is_private_to_its_owner() {
     let world = World::new("format");
     let session = world.credentials("hub").await;
     // SHA-1 of {"RoleArn": "arn:aws:iam::222222222222:role/Hub"}
@@ -180,9 +178,9 @@ async fn an_entry_is_the_cli_s_and_its_owner_s_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_entry_with_fifteen_minutes_left_or_less_is_fetched_anew() {
+async fn an_entry_with_fifteen_minutes_left_or_less_is_replaced() {
     let world = World::new("late");
-    // STS counts in whole seconds.
+    // An expiry has whole seconds, so the clock is moved to one.
     let since = world.aws.clock().now().duration_since(UNIX_EPOCH).unwrap();
     let to_the_second = Duration::from_nanos(1_000_000_000 - u64::from(since.subsec_nanos()));
     world.aws.clock().advance(to_the_second).await;
@@ -222,7 +220,7 @@ async fn a_chain_in_use_keeps_the_entry_fresh() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn times_are_read_as_any_of_the_clis_wrote_them() {
+async fn expiry_times_of_every_aws_cli_version_are_read() {
     let world = World::new("times");
     let session = world.credentials("hub").await;
     let utc = aws_smithy_types::DateTime::from(session.expiry().unwrap());
@@ -242,9 +240,9 @@ async fn times_are_read_as_any_of_the_clis_wrote_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_broken_or_another_s_is_passed_over_and_replaced_with_one_warning() {
+async fn broken_and_foreign_entries_are_replaced_with_one_warning() {
     type Break = (&'static str, &'static str, fn(&World));
-    let breaks: [Break; 10] = [
+    let breaks: [Break; 11] = [
         ("empty", "ends too early", |world| {
             fs::write(world.entry(), "").unwrap()
         }),
@@ -279,6 +277,9 @@ async fn what_is_broken_or_another_s_is_passed_over_and_replaced_with_one_warnin
         ("never to end", "too far in the future", |world| {
             world.edit(|entry| entry["Credentials"][EXPIRATION] = "9999-12-31T23:59:59Z".into());
         }),
+        ("with a line break", "has control characters", |world| {
+            world.edit(|entry| entry["Credentials"]["SessionToken"] = "token\nX-Amz: 1".into());
+        }),
         ("no text", "cannot be read", |world| {
             fs::write(world.entry(), [0xff, 0xfe]).unwrap()
         }),
@@ -310,7 +311,7 @@ async fn what_is_broken_or_another_s_is_passed_over_and_replaced_with_one_warnin
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_by_another_name_is_not_taken_where_a_name_is_asked_for() {
+async fn an_entry_with_another_session_name_is_not_used_where_a_name_is_set() {
     let world = World::new("named");
     let first = world.credentials("named").await;
     world.edit(|entry| {
@@ -324,7 +325,7 @@ async fn a_session_by_another_name_is_not_taken_where_a_name_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sessions_with_tags_or_a_source_identity_or_behind_them_are_not_shared() {
+async fn sessions_with_tags_or_a_source_identity_and_those_behind_them_are_not_shared() {
     for profile in ["behind", "behind-identity"] {
         let world = World::new(profile);
         world.credentials(profile).await;
@@ -335,20 +336,20 @@ async fn sessions_with_tags_or_a_source_identity_or_behind_them_are_not_shared()
 }
 
 #[tokio::test(start_paused = true)]
-async fn refresh_takes_what_is_kept_at_first_and_then_asks_sts() {
+async fn the_first_refresh_reads_the_cache_and_later_ones_call_sts() {
     let world = World::new("refresh");
-    let kept = world.credentials("hub").await;
+    let cached = world.credentials("hub").await;
     let chain = world.chain("hub").await;
     chain.refresh().await.unwrap();
     let session = async || chain.provide_credentials().await.unwrap();
-    assert_eq!(session().await.access_key_id(), kept.access_key_id());
+    assert_eq!(session().await.access_key_id(), cached.access_key_id());
     chain.refresh().await.unwrap();
-    assert_ne!(session().await.access_key_id(), kept.access_key_id());
+    assert_ne!(session().await.access_key_id(), cached.access_key_id());
     let next = world.credentials("hub").await;
     assert_eq!(next.access_key_id(), session().await.access_key_id());
     assert_eq!(world.aws.requests(), 2);
 
-    // Who insists does not take what another process fetched meanwhile.
+    // A forced refresh does not use what another process loaded meanwhile.
     let other = world.chain("hub").await;
     other.refresh().await.unwrap();
     world.aws.clock().advance(MINUTE).await;
@@ -359,7 +360,7 @@ async fn refresh_takes_what_is_kept_at_first_and_then_asks_sts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_kept_session_that_died_is_replaced_when_sts_refuses_it() {
+async fn a_cached_session_that_sts_refuses_is_replaced() {
     let world = World::new("died");
     world.credentials("hub").await;
     world.aws.delete_role(HUB);
@@ -372,7 +373,7 @@ async fn a_kept_session_that_died_is_replaced_when_sts_refuses_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_another_process_replaced_is_taken_when_one_s_own_died() {
+async fn a_session_replaced_by_another_process_is_used_when_the_old_one_dies() {
     let world = World::new("replaced");
     let chains = [world.chain("tenant").await, world.chain("tenant").await];
     for chain in &chains {
@@ -389,7 +390,7 @@ async fn a_session_that_another_process_replaced_is_taken_when_one_s_own_died() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn chains_that_meet_each_other_s_entries_do_not_wait_for_each_other() {
+async fn chains_that_lock_the_same_entries_in_opposite_order_do_not_deadlock() {
     let world = World::new("opposite");
     let there = world.chain("tenant").await;
     let back = world.chain("back").await;
@@ -401,11 +402,11 @@ async fn chains_that_meet_each_other_s_entries_do_not_wait_for_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_session_is_refreshed_as_early_as_any() {
+async fn a_session_of_two_hours_is_refreshed_in_its_window() {
     let world = World::new("long");
     let chain = world.chain("long").await;
     let first = chain.provide_credentials().await.unwrap();
-    // The window of two hours is the last one, its start spread over half of it.
+    // The window of a session of two hours is its last hour, and its start is spread over half an hour.
     world.aws.clock().advance(HOUR + 30 * MINUTE).await;
     settle().await;
     let second = chain.provide_credentials().await.unwrap();
@@ -414,7 +415,7 @@ async fn a_long_session_is_refreshed_as_early_as_any() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_s_path_is_not_in_its_sessions_names() {
+async fn an_entry_of_a_role_with_a_path_is_recognized() {
     let world = World::new("path");
     world.credentials("path").await;
     world.credentials("path").await;
@@ -422,15 +423,15 @@ async fn a_role_s_path_is_not_in_its_sessions_names() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_at_once_ask_for_one_code() {
+async fn two_loads_at_once_request_one_code() {
     let world = World::new("two");
-    let (asked, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+    let (prompts, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
     let mut loads = Vec::new();
     for _ in 0..2 {
-        let (asked, answer) = (asked.clone(), answer.clone());
+        let (prompts, answer) = (prompts.clone(), answer.clone());
         let (aws, serial) = (world.aws.clone(), world.serial.clone());
         let codes = move |_: MfaRequest| {
-            asked.fetch_add(1, Ordering::Relaxed);
+            prompts.fetch_add(1, Ordering::Relaxed);
             let (answer, aws, serial) = (answer.clone(), aws.clone(), serial.clone());
             async move {
                 let _open = answer.acquire().await.unwrap();
@@ -443,24 +444,24 @@ async fn two_at_once_ask_for_one_code() {
         }));
     }
     settle().await;
-    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(prompts.load(Ordering::Relaxed), 1);
     answer.add_permits(1);
     let mut keys = Vec::new();
     for load in loads {
         keys.push(load.await.unwrap().access_key_id().to_owned());
     }
     assert_eq!(keys[0], keys[1]);
-    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(prompts.load(Ordering::Relaxed), 1);
     assert_eq!(world.aws.requests(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_is_waited_for_but_longer_only_where_a_person_is_asked() {
+async fn a_lock_is_awaited_for_20_seconds_and_longer_only_by_interactive_loads() {
     let world = World::new("lock");
     world.credentials("hub").await;
     let lock = world.entry().with_extension("lock");
     fs::remove_file(world.entry()).unwrap();
-    // What a process left that is gone is no obstacle.
+    // A lock file that a finished process has left behind is no obstacle.
     assert!(lock.exists());
     world.credentials("hub").await;
     fs::remove_file(world.entry()).unwrap();
@@ -476,8 +477,8 @@ async fn a_lock_is_waited_for_but_longer_only_where_a_person_is_asked() {
     assert_eq!(start.elapsed(), Duration::from_secs(20));
     assert_eq!(world.aws.requests(), 3);
 
-    let asks = |_: MfaRequest| async { Err::<String, BoxError>("asked".into()) };
-    let chain = world.loader("mfa").mfa(asks).load().await.unwrap();
+    let prompts = |_: MfaRequest| async { Err::<String, BoxError>("asked".into()) };
+    let chain = world.loader("mfa").mfa(prompts).load().await.unwrap();
     assert!(chain.provide_credentials().await.is_err());
     let entry = fs::read_dir(&world.cache)
         .unwrap()
@@ -497,7 +498,7 @@ async fn a_lock_is_waited_for_but_longer_only_where_a_person_is_asked() {
 
 #[cfg(unix)]
 #[tokio::test(start_paused = true)]
-async fn without_a_place_to_keep_it_a_session_is_fetched_all_the_same() {
+async fn a_cache_that_cannot_be_written_does_not_prevent_a_load() {
     let mut world = World::new("unwritable");
     fs::write(world.cache.parent().unwrap(), "a file, no folder").unwrap();
     let (log, _guard) = Log::at(LevelFilter::WARN);
@@ -508,9 +509,8 @@ async fn without_a_place_to_keep_it_a_session_is_fetched_all_the_same() {
     assert_eq!(world.aws.requests(), 2);
 }
 
-#[cfg(feature = "policy")]
 #[tokio::test]
-async fn a_diagnosis_asks_sts_whatever_is_kept() {
+async fn a_diagnosis_calls_sts_whatever_is_cached() {
     let world = World::new("diagnosis");
     world.chain("tenant").await.refresh().await.unwrap();
     let role = world.aws.role(HUB).trust(trusts("444444444444"));
@@ -520,4 +520,26 @@ async fn a_diagnosis_asks_sts_whatever_is_kept() {
     let diagnosis = world.chain("tenant").await.diagnose().await;
 
     assert_eq!(diagnosis.error().unwrap().hop(), Some(1), "{diagnosis}");
+}
+
+#[cfg(unix)]
+#[tokio::test(start_paused = true)]
+async fn a_fifo_in_the_place_of_an_entry_or_its_lock_blocks_nobody() {
+    for extension in ["json", "lock"] {
+        let world = World::new(&format!("fifo-{extension}"));
+        world.credentials("hub").await;
+        let file = world.entry().with_extension(extension);
+        fs::remove_file(world.entry()).unwrap();
+        let _ = fs::remove_file(&file);
+        let made = std::process::Command::new("mkfifo").arg(&file).status();
+        assert!(made.unwrap().success());
+        let (log, guard) = Log::at(LevelFilter::WARN);
+        world.credentials("hub").await;
+        drop(guard);
+        let log = log.text();
+        assert!(
+            log.contains("it is not a regular file"),
+            "{extension}: {log}"
+        );
+    }
 }

@@ -1,6 +1,4 @@
-//! Chains that start with the source's own credentials, kept and shared by all roles assumed with them.
-
-mod common;
+//! Chains that start with the source's own credentials: cached, and shared by all roles assumed with them.
 
 use std::error::Error as _;
 use std::fmt;
@@ -8,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use crate::common::*;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_role_chain::{Role, RoleChain};
 use aws_smithy_async::time::TimeSource;
 use aws_types::SdkConfig;
-use common::*;
 use sts_simulator::{Fault, Simulator};
 use tokio::task::JoinSet;
 
@@ -22,18 +20,18 @@ const LATENCY: Duration = Duration::from_millis(20);
 
 type Answer = Result<Credentials, CredentialsError>;
 
-/// A source that counts, and answers as it is told.
+/// A source that counts its calls and answers as the test tells it to.
 #[derive(Clone)]
 struct Source {
     answers: Arc<Mutex<Box<dyn FnMut() -> Answer + Send>>>,
-    asked: Arc<AtomicUsize>,
+    calls: Arc<AtomicUsize>,
 }
 
 impl Source {
     fn new(answers: impl FnMut() -> Answer + Send + 'static) -> Self {
         Self {
             answers: Arc::new(Mutex::new(Box::new(answers))),
-            asked: Arc::default(),
+            calls: Arc::default(),
         }
     }
 
@@ -41,8 +39,8 @@ impl Source {
         *self.answers.lock().unwrap() = Box::new(answers);
     }
 
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
     }
 }
 
@@ -57,17 +55,17 @@ impl ProvideCredentials for Source {
     where
         Self: 'a,
     {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.calls.fetch_add(1, Ordering::Relaxed);
         let answer = (self.answers.lock().unwrap())();
         future::ProvideCredentials::new(async move {
-            // Not at once, as any that asks somebody.
+            // A real provider does not answer at once, either.
             tokio::task::yield_now().await;
             answer
         })
     }
 }
 
-/// The user's keys, and a base config whose source gives them, without an expiry.
+/// A base config whose source gives the user's keys, without an expiry.
 fn aws_with_source() -> (Simulator, Source, SdkConfig) {
     let (aws, base) = aws();
     let keys = user(&aws);
@@ -76,7 +74,7 @@ fn aws_with_source() -> (Simulator, Source, SdkConfig) {
     (aws, source, base)
 }
 
-/// Roles of customers', which trust the user.
+/// Creates roles of customers that trust the user.
 fn customers(aws: &Simulator, count: usize) -> Vec<Role> {
     let role = |i| {
         let arn = format!("arn:aws:iam::333333333333:role/Customer{i}");
@@ -86,7 +84,7 @@ fn customers(aws: &Simulator, count: usize) -> Vec<Role> {
     (0..count).map(role).collect()
 }
 
-/// All at once; how many were served.
+/// Calls all chains at once, and returns how many of them were served.
 async fn herd(chains: impl IntoIterator<Item = RoleChain>) -> usize {
     let mut callers = JoinSet::new();
     for chain in chains {
@@ -97,23 +95,23 @@ async fn herd(chains: impl IntoIterator<Item = RoleChain>) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_roles_used_at_once_ask_their_source_once_and_sts_in_turn() {
+async fn a_thousand_roles_used_at_once_call_their_source_once_and_queue_for_sts() {
     let (aws, source, base) = aws_with_source();
     aws.set_latency(LATENCY);
     let us = RoleChain::from_source(&base).unwrap();
     let tenants = customers(&aws, 1000)
         .into_iter()
         .map(|role| us.assume(role).unwrap());
-    assert_eq!(source.asked(), 0, "no call is made yet");
+    assert_eq!(source.calls(), 0, "no call is made yet");
 
     assert_eq!(herd(tenants).await, 1000);
 
-    assert_eq!((source.asked(), aws.requests()), (1, 1000));
+    assert_eq!((source.calls(), aws.requests()), (1, 1000));
     assert!(aws.most_in_flight() <= 32, "{}", aws.most_in_flight());
 }
 
 #[tokio::test(start_paused = true)]
-async fn chains_of_their_own_share_nothing() {
+async fn separate_chains_share_nothing() {
     let (aws, source, base) = aws_with_source();
     aws.set_latency(LATENCY);
     let tenants = customers(&aws, 100)
@@ -122,18 +120,18 @@ async fn chains_of_their_own_share_nothing() {
 
     assert_eq!(herd(tenants.collect::<Vec<_>>()).await, 100);
 
-    assert_eq!((source.asked(), aws.most_in_flight()), (100, 100));
+    assert_eq!((source.calls(), aws.most_in_flight()), (100, 100));
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_without_an_expiry_are_asked_for_again_after_15_minutes() {
+async fn credentials_without_an_expiry_are_loaded_again_after_15_minutes() {
     let (aws, source, base) = aws_with_source();
     let us = RoleChain::from_source(&base).unwrap();
     let given = us.provide_credentials().await.unwrap();
     assert_eq!(given.expiry(), None, "they are handed on as they are");
     let [first, second] = customers(&aws, 2).try_into().unwrap_or_else(|_| panic!());
     us.assume(first).unwrap().refresh().await.unwrap();
-    assert_eq!(source.asked(), 1);
+    assert_eq!(source.calls(), 1);
 
     let new = user(&aws);
     let keys = new.clone();
@@ -142,12 +140,12 @@ async fn credentials_without_an_expiry_are_asked_for_again_after_15_minutes() {
     us.assume(second).unwrap().refresh().await.unwrap();
 
     assert_eq!(us.provide_credentials().await.unwrap(), new);
-    // In the window before, by itself, and nobody took what came; then for the role.
-    assert!((2..=3).contains(&source.asked()), "{}", source.asked());
+    // Once by the timer in the window before, and then for the role.
+    assert!((2..=3).contains(&source.calls()), "{}", source.calls());
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_with_an_expiry_are_renewed_before_it_and_outlast_a_source_that_is_away() {
+async fn credentials_with_an_expiry_are_renewed_before_it_and_served_through_an_outage() {
     let (aws, source, base) = aws_with_source();
     let keys = user(&aws);
     let clock = aws.clock();
@@ -161,19 +159,19 @@ async fn credentials_with_an_expiry_are_renewed_before_it_and_outlast_a_source_t
     let roles = customers(&aws, 4);
     let tenant = |n: usize| us.assume(roles[n].clone()).unwrap();
     tenant(0).refresh().await.unwrap();
-    // After a window of 15 minutes has opened: nobody asked for it.
+    // The window of 15 minutes has opened, and the timer has refreshed them.
     aws.clock().advance(53 * MINUTE).await;
     settle().await;
-    assert_eq!(source.asked(), 2);
+    assert_eq!(source.calls(), 2);
 
     us.provide_credentials().await.unwrap();
     source.now(|| Err(CredentialsError::provider_error("IMDS is away")));
     aws.clock().advance(55 * MINUTE).await;
     tenant(1).refresh().await.unwrap();
     aws.clock().advance(HOUR).await;
-    let asked = source.asked();
-    assert!(asked > 2, "it was tried meanwhile");
-    // STS does not know when they expire; the source would.
+    let calls = source.calls();
+    assert!(calls > 2, "it was tried meanwhile");
+    // STS does not know when the source's credentials expire.
     tenant(2).refresh().await.unwrap();
 
     source.now(of_an_hour);
@@ -188,7 +186,7 @@ async fn credentials_with_an_expiry_are_renewed_before_it_and_outlast_a_source_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_fails_is_asked_once_for_all_and_its_error_names_no_role() {
+async fn a_failing_source_is_called_once_for_all_roles_and_its_error_names_none() {
     let (aws, source, base) = aws_with_source();
     source.now(|| Err(CredentialsError::not_loaded("no keys")));
     let us = RoleChain::from_source(&base).unwrap();
@@ -199,7 +197,7 @@ async fn a_source_that_fails_is_asked_once_for_all_and_its_error_names_no_role()
 
     assert_eq!(herd(tenants.clone()).await, 0);
 
-    assert_eq!((source.asked(), aws.requests()), (1, 0));
+    assert_eq!((source.calls(), aws.requests()), (1, 0));
     let error = tenants[0].provide_credentials().await.unwrap_err();
     assert!(
         matches!(error, CredentialsError::CredentialsNotLoaded(_)),
@@ -224,11 +222,11 @@ async fn a_source_that_fails_is_asked_once_for_all_and_its_error_names_no_role()
         lines[0].starts_with("source credentials: no credentials yet, last load failed: loading the source credentials failed: "),
         "{lines:?}"
     );
-    assert_eq!(source.asked(), 1, "it is remembered");
+    assert_eq!(source.calls(), 1, "it is remembered");
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_that_sts_refuses_are_asked_for_again_at_once() {
+async fn keys_that_sts_refuses_are_loaded_again_at_once() {
     let (aws, source, base) = aws_with_source();
     let us = RoleChain::from_source(&base).unwrap();
     let [tenant] = customers(&aws, 1).try_into().unwrap_or_else(|_| panic!());
@@ -240,15 +238,15 @@ async fn keys_that_sts_refuses_are_asked_for_again_at_once() {
     let token = "The security token included in the request is invalid";
     aws.fail_role(arn, Fault::error(403, "InvalidClientTokenId", token));
     tenant.refresh().await.unwrap_err();
-    assert_eq!(source.asked(), 2);
+    assert_eq!(source.calls(), 2);
 
     aws.recover();
     tenant.refresh().await.unwrap();
-    assert_eq!(source.asked(), 2);
+    assert_eq!(source.calls(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_assumed_with_them_is_a_first_hop() {
+async fn a_role_assumed_with_source_credentials_is_the_first_hop() {
     let (aws, _, base) = aws_with_source();
     let us = RoleChain::from_source(&base).unwrap();
     assert_eq!((us.role_arn(), us.status()[0].hop), (None, 0));
@@ -285,7 +283,7 @@ async fn a_base_config_without_credentials_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_that_come_a_minute_after_the_old_ones_died_are_found() {
+async fn keys_replaced_a_minute_after_the_old_ones_expired_are_found() {
     let (aws, base) = aws();
     let hub = RoleChain::new(&base, Role::new(HUB).duration(15 * MINUTE)).unwrap();
     let without_expiry = async || {
@@ -309,7 +307,7 @@ async fn keys_that_come_a_minute_after_the_old_ones_died_are_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_without_an_expiry_are_never_told_to_have_expired() {
+async fn keys_without_an_expiry_are_never_shown_as_expired() {
     let (aws, _, base) = aws_with_source();
     let us = RoleChain::from_source(&base).unwrap();
     let [role] = customers(&aws, 1).try_into().unwrap_or_else(|_| panic!());
@@ -329,7 +327,7 @@ async fn keys_without_an_expiry_are_never_told_to_have_expired() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_a_source_says_of_their_expiry_its_credentials_are_tried() {
+async fn source_credentials_are_tried_whatever_their_expiry() {
     let (aws, source, base) = aws_with_source();
     let now = aws.clock().now();
     let until = [0, 1_000_000_000, i64::MAX as u64 / 2, i64::MAX as u64];
@@ -349,7 +347,7 @@ async fn whatever_a_source_says_of_their_expiry_its_credentials_are_tried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_renews_at_expiry_only_is_not_asked_ever_faster() {
+async fn a_source_that_renews_only_at_expiry_is_not_called_ever_more_often() {
     let (aws, source, base) = aws_with_source();
     let (keys, clock) = (user(&aws), aws.clock());
     let first = clock.now() + HOUR;
@@ -367,11 +365,11 @@ async fn a_source_that_renews_at_expiry_only_is_not_asked_ever_faster() {
         }
         aws.clock().advance(Duration::from_millis(500)).await;
     }
-    assert!(source.asked() <= 16, "{}", source.asked());
+    assert!(source.calls() <= 16, "{}", source.calls());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_panics_is_a_source_that_failed() {
+async fn a_panic_of_the_source_is_a_source_failure() {
     let (_, source, base) = aws_with_source();
     source.now(|| panic!("the provider's own bug"));
     let us = RoleChain::from_source(&base).unwrap();
@@ -390,7 +388,7 @@ async fn a_source_that_panics_is_a_source_that_failed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_region_named_by_some_roles_and_the_base_is_one_and_enough() {
+async fn a_region_is_the_same_whether_a_role_or_the_base_config_names_it() {
     let (aws, _, base) = aws_with_source();
     aws.set_latency(LATENCY);
     let region = base.region().unwrap().to_string();
@@ -409,7 +407,6 @@ async fn a_region_named_by_some_roles_and_the_base_is_one_and_enough() {
     assert_eq!(missing.field(), Some("region"));
     let hub = us.assume(Role::new(HUB).region(region)).unwrap();
     hub.refresh().await.unwrap();
-    #[cfg(feature = "policy")]
     {
         let diagnosis = hub.diagnose().await;
         assert!(diagnosis.is_ok(), "{diagnosis}");

@@ -1,19 +1,17 @@
 //! Chains that start with a SAML assertion.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::common::tokens::{Claims, GOOD, SAML_PROVIDER as PROVIDER, assertion};
+use crate::common::*;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_role_chain::{Error, Role, RoleChain, SamlAssertion};
 use aws_smithy_async::time::TimeSource;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use aws_types::SdkConfig;
-use common::tokens::{Claims, GOOD, SAML_PROVIDER as PROVIDER, assertion};
-use common::*;
 use sts_simulator::Simulator;
 
 struct World {
@@ -46,20 +44,20 @@ impl World {
         RoleChain::from_saml(&self.base, Role::new(HUB), PROVIDER, assertion).unwrap()
     }
 
-    /// Assertions made when they are asked for, counted.
-    fn signs_in(&self, claims: Claims) -> (SamlAssertion, Arc<AtomicUsize>) {
-        let (aws, asked) = (self.aws.clone(), Arc::new(AtomicUsize::new(0)));
-        let counted = asked.clone();
+    /// Assertions that are made at each call of their provider, and the number of these calls.
+    fn assertions(&self, claims: Claims) -> (SamlAssertion, Arc<AtomicUsize>) {
+        let (aws, calls) = (self.aws.clone(), Arc::new(AtomicUsize::new(0)));
+        let counted = calls.clone();
         let assertion = SamlAssertion::from_provider(move || {
             counted.fetch_add(1, Ordering::Relaxed);
             let assertion = assertion(&aws, &claims);
             async { Ok::<_, Error>(assertion) }
         });
-        (assertion, asked)
+        (assertion, calls)
     }
 
     async fn refused(&self, claims: Claims) -> Error {
-        self.chain(self.signs_in(claims).0)
+        self.chain(self.assertions(claims).0)
             .refresh()
             .await
             .unwrap_err()
@@ -75,9 +73,9 @@ fn trust(action: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_assertion_takes_the_place_of_credentials_and_names_the_session() {
+async fn an_assertion_replaces_credentials_and_names_the_session() {
     let world = World::new();
-    let me = world.chain(world.signs_in(GOOD).0);
+    let me = world.chain(world.assertions(GOOD).0);
     let tenant = me.assume(Role::new(TENANT)).unwrap();
     let credentials = tenant.provide_credentials().await.unwrap();
     assert_eq!(credentials.account_id().unwrap().as_str(), "333333333333");
@@ -90,29 +88,29 @@ async fn an_assertion_takes_the_place_of_credentials_and_names_the_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_must_sign_in_is_asked_only_while_somebody_waits() {
+async fn an_interactive_sign_in_happens_only_while_a_caller_waits() {
     let world = World::new();
-    let (assertion, asked) = world.signs_in(GOOD);
+    let (assertion, calls) = world.assertions(GOOD);
     let me = world.chain(assertion);
     me.provide_credentials().await.unwrap();
     world.aws.clock().advance(24 * HOUR).await;
-    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
     me.provide_credentials().await.unwrap();
-    assert_eq!(asked.load(Ordering::Relaxed), 2, "a fresh assertion");
+    assert_eq!(calls.load(Ordering::Relaxed), 2, "a fresh assertion");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_assertion_that_asks_nobody_is_renewed_like_any_credentials() {
+async fn a_non_interactive_assertion_is_renewed_in_the_background() {
     let world = World::new();
-    let (assertion, asked) = world.signs_in(GOOD);
+    let (assertion, calls) = world.assertions(GOOD);
     let me = world.chain(assertion.non_interactive());
     me.provide_credentials().await.unwrap();
     world.aws.clock().advance(HOUR - MINUTE).await;
-    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]
-async fn an_assertion_ends_the_session_where_it_says_so() {
+async fn an_assertion_can_shorten_the_session() {
     let world = World::new();
     let end = DateTime::from_secs(DateTime::from(world.aws.clock().now()).secs() + 1200);
     let plain = assertion(&world.aws, &GOOD);
@@ -137,7 +135,7 @@ async fn an_assertion_ends_the_session_where_it_says_so() {
 }
 
 #[tokio::test]
-async fn what_saml_cannot_be_asked_for_is_refused() {
+async fn settings_that_saml_does_not_support_are_refused() {
     let world = World::new();
     let role = || Role::new(HUB);
     for (role, field) in [
@@ -147,7 +145,7 @@ async fn what_saml_cannot_be_asked_for_is_refused() {
         (role().source_identity("ada"), "source_identity"),
         (role().duration(Duration::from_secs(1)), "duration"),
     ] {
-        let (assertion, _) = world.signs_in(GOOD);
+        let (assertion, _) = world.assertions(GOOD);
         let error = RoleChain::from_saml(&world.base, role, PROVIDER, assertion).unwrap_err();
         assert_eq!(error.field(), Some(field), "{error}");
     }
@@ -157,7 +155,7 @@ async fn what_saml_cannot_be_asked_for_is_refused() {
         "arn:aws:iam::222222222222:oidc-provider/x",
         "arn:aws:iam::2:saml-provider/Company",
     ] {
-        let (assertion, _) = world.signs_in(GOOD);
+        let (assertion, _) = world.assertions(GOOD);
         let error = RoleChain::from_saml(&world.base, role(), wrong, assertion).unwrap_err();
         assert_eq!(error.field(), Some("principal_arn"), "{error}");
     }
@@ -165,7 +163,7 @@ async fn what_saml_cannot_be_asked_for_is_refused() {
 }
 
 #[tokio::test]
-async fn sts_s_refusals_are_its_own_and_come_with_advice() {
+async fn a_refusal_keeps_the_message_of_sts_and_adds_advice() {
     let world = World::new();
     let denied = "Not authorized to perform sts:AssumeRoleWithSAML";
     let cases = [
@@ -230,7 +228,7 @@ async fn sts_s_refusals_are_its_own_and_come_with_advice() {
     assert!(old.to_string().contains("sign in anew"), "{old}");
 
     let unknown = "arn:aws:iam::222222222222:saml-provider/Unknown";
-    let (assertion, _) = world.signs_in(GOOD);
+    let (assertion, _) = world.assertions(GOOD);
     let chain = RoleChain::from_saml(&world.base, Role::new(HUB), unknown, assertion).unwrap();
     let error = chain.refresh().await.unwrap_err();
     assert_eq!(error.message(), Some("Specified provider doesn't exist."));
@@ -254,7 +252,7 @@ async fn conditions_on_tags_and_their_keys_are_evaluated() {
             more: tagged,
             ..GOOD
         };
-        let (assertion, _) = world.signs_in(claims);
+        let (assertion, _) = world.assertions(claims);
         assert_eq!(
             world.chain(assertion).refresh().await.is_ok(),
             allowed,
@@ -264,30 +262,30 @@ async fn conditions_on_tags_and_their_keys_are_evaluated() {
 }
 
 #[tokio::test]
-async fn an_expired_assertion_is_asked_for_once_more_and_a_failing_sign_in_reaches_the_caller() {
+async fn an_expired_assertion_is_requested_once_more_and_a_failed_sign_in_reaches_the_caller() {
     let world = World::new();
     let old = Claims {
         good_for: -1,
         ..GOOD
     };
-    let (assertion, asked) = world.signs_in(old.clone());
+    let (assertion, calls) = world.assertions(old.clone());
     world
         .chain(assertion.non_interactive())
         .refresh()
         .await
         .unwrap_err();
     assert_eq!(
-        (asked.load(Ordering::Relaxed), world.aws.requests()),
+        (calls.load(Ordering::Relaxed), world.aws.requests()),
         (2, 2)
     );
 
-    // A person is not asked twice for one load, nor at once for the next.
-    let (assertion, asked) = world.signs_in(old);
+    // A person is prompted once per load, and not for the next load either while the failure is cached.
+    let (assertion, calls) = world.assertions(old);
     let me = world.chain(assertion);
     me.provide_credentials().await.unwrap_err();
     me.provide_credentials().await.unwrap_err();
     assert_eq!(
-        (asked.load(Ordering::Relaxed), world.aws.requests()),
+        (calls.load(Ordering::Relaxed), world.aws.requests()),
         (1, 3)
     );
 

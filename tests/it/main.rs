@@ -1,0 +1,27 @@
+//! The library's tests; each module is one behaviour.
+//!
+//! They share a process. No test may depend on what belongs to the process: environment variables, the
+//! current directory, a global tracing subscriber, the names of MFA devices.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod cli_cache;
+mod diagnose;
+mod e2e_ministack;
+mod errors;
+mod examples;
+mod health;
+mod leaks;
+mod mfa;
+mod policies;
+mod profile;
+mod refresh;
+mod requests;
+mod saml;
+mod sdk_clients;
+mod single_flight;
+mod source;
+mod status;
+mod validation;
+mod web_identity;

@@ -1,0 +1,96 @@
+//! Source providers that panic, hang, or count their calls.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::future;
+
+use super::*;
+
+#[derive(Debug)]
+struct Source {
+    keys: Credentials,
+    calls: Arc<AtomicUsize>,
+    panics: usize,
+}
+
+impl ProvideCredentials for Source {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let calls = self.calls.fetch_add(1, Ordering::Relaxed);
+        future::ProvideCredentials::new(async move {
+            assert!(calls >= self.panics, "the provider's own bug");
+            Ok::<_, CredentialsError>(self.keys.clone())
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_source_provider_is_an_error_for_its_waiters() {
+    let (aws, base) = aws();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let source = Source {
+        keys: user(&aws),
+        calls: calls.clone(),
+        panics: 1,
+    };
+    let tenant = two_hops(&with_source(&base, source));
+
+    let (first, second) = tokio::join!(tenant.refresh(), tenant.provide_credentials());
+    let (first, second) = (first.unwrap_err(), second.unwrap_err());
+    assert!(first.to_string().contains("panicked"), "{first}");
+    assert!(
+        matches!(second, CredentialsError::Unhandled(_)),
+        "{second:?}"
+    );
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+
+    aws.clock().advance(Duration::from_secs(1)).await;
+    tenant.provide_credentials().await.unwrap();
+    assert_eq!(
+        calls.load(Ordering::Relaxed),
+        2,
+        "the next call tries again"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_hangs_times_out_after_two_minutes() {
+    #[derive(Debug)]
+    struct Hangs;
+    impl ProvideCredentials for Hangs {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            future::ProvideCredentials::new(std::future::pending())
+        }
+    }
+    let (aws, base) = aws();
+    let chain = RoleChain::new(&with_source(&base, Hangs), Role::new(HUB)).unwrap();
+
+    let error = chain.refresh().await.unwrap_err();
+
+    assert!(error.is_source_failure() && error.is_transient(), "{error}");
+    assert_eq!(aws.clock().elapsed().as_secs(), 120);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_is_called_once_per_load() {
+    let (aws, base) = aws();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let source = Source {
+        keys: user(&aws),
+        calls: calls.clone(),
+        panics: 0,
+    };
+    let chain = RoleChain::new(&with_source(&base, source), Role::new(HUB)).unwrap();
+    for _ in 0..100 {
+        chain.provide_credentials().await.unwrap();
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
