@@ -406,6 +406,7 @@ struct State {
     is_skewed: bool,
     /// How often the clock was set.
     steps: u32,
+    set_at: Option<Duration>,
     frozen: Duration,
     /// When the last freeze of a minute or more ended: loads begun before it count as abandoned.
     resumed_at: Option<Duration>,
@@ -494,6 +495,7 @@ impl World {
             is_slow: false,
             is_skewed: false,
             steps: 0,
+            set_at: None,
             frozen: Duration::ZERO,
             resumed_at: None,
             is_on_side: false,
@@ -626,7 +628,12 @@ impl World {
                 self.plan_next(agenda, &event);
                 break Pause::Side;
             }
-            self.happen(agenda, event).await;
+            if let Event::Freeze = event {
+                self.plan_next(agenda, &event);
+                self.freeze().await;
+            } else {
+                self.happen(agenda, event);
+            }
         };
         self.state().now = Some(Instant::now());
         pause
@@ -666,7 +673,7 @@ impl World {
         }
     }
 
-    async fn happen(self: &Arc<Self>, agenda: &mut Agenda, event: Event) {
+    fn happen(self: &Arc<Self>, agenda: &mut Agenda, event: Event) {
         self.plan_next(agenda, &event);
         if let Event::Call(target) | Event::LateCall(target) = event {
             return self.call(target);
@@ -799,22 +806,27 @@ impl World {
                     world.state().pending -= 1;
                 });
             }
-            Event::Freeze => {
-                let lasts = state.log_uniform(1.0, 2400.0);
-                state.log(now, format!("frozen for {lasts:?}"));
-                state.trouble.begin();
-                state.frozen += lasts;
-                drop(guard);
-                tokio::time::advance(lasts).await;
-                let now = self.elapsed();
-                let mut state = self.state();
-                state.trouble.end(now);
-                if lasts >= MINUTE {
-                    state.resumed_at = Some(now);
-                }
-            }
             // It is so already.
             _ => {}
+        }
+    }
+
+    /// Lets time pass at once, while nothing runs.
+    async fn freeze(&self) {
+        let lasts = {
+            let mut state = self.state();
+            let lasts = state.log_uniform(1.0, 2400.0);
+            state.log(self.elapsed(), format!("frozen for {lasts:?}"));
+            state.trouble.begin();
+            state.frozen += lasts;
+            lasts
+        };
+        tokio::time::advance(lasts).await;
+        let now = self.elapsed();
+        let mut state = self.state();
+        state.trouble.end(now);
+        if lasts >= MINUTE {
+            state.resumed_at = Some(now);
         }
     }
 
@@ -832,6 +844,7 @@ impl World {
         let now = self.elapsed();
         self.clock.offset.store(offset, Ordering::Relaxed);
         state.steps += 1;
+        state.set_at = Some(now);
         state.trouble.begin();
         state.trouble.end(now);
         // What was expired by it, or due, is loaded once; what was loaded meanwhile, once more.
@@ -933,17 +946,10 @@ impl World {
         };
         self.state().is_old_side = old.is_some();
         let side = old.unwrap_or_else(|| paused(self.seed));
+        let count = callers.len();
         side.block_on(async {
             self.catch_up().await;
-            let now = self.elapsed();
-            let mut state = self.state();
-            let count = callers.len();
-            state.log(
-                now,
-                format!("another runtime, {count} callers, for {drive_for:?}"),
-            );
-            state.trouble.begin();
-            drop(state);
+            self.begin_side(count, drive_for);
             for target in callers {
                 self.call(target);
             }
@@ -957,8 +963,6 @@ impl World {
             let now = self.elapsed();
             let mut state = self.state();
             state.trouble.end(now);
-            // For what was lost, and asked for again.
-            state.figures.bound += u64::from(ATTEMPTS) * 2 * count as u64;
             state.now = Some(Instant::now());
         });
         if choice % 2 == 0 {
@@ -968,6 +972,16 @@ impl World {
         }
         let mut state = self.state();
         (state.is_on_side, state.is_old_side) = (false, false);
+    }
+
+    fn begin_side(&self, callers: usize, drive_for: Duration) {
+        let now = self.elapsed();
+        let mut state = self.state();
+        let event = format!("another runtime, {callers} callers, for {drive_for:?}");
+        state.log(now, event);
+        state.trouble.begin();
+        // For what is lost, and asked for again.
+        state.figures.bound += u64::from(ATTEMPTS) * 2 * callers as u64;
     }
 
     async fn end_all_troubles(&self, agenda: &mut Agenda) {
@@ -1295,6 +1309,8 @@ impl State {
                     Ok("the session is from the future")
                 } else if !self.is_alive(session, right) {
                     Ok("the session was revoked")
+                } else if self.set_at.is_some_and(|at| now < at + MINUTE) {
+                    Ok("the clock was set since the load began")
                 } else {
                     Err("the session is good".into())
                 }
