@@ -349,6 +349,8 @@ struct Figures {
     /// With a session that is valid, but expired by the chain's clock.
     max_wait_by_clock: Duration,
     failed_by_clock: u64,
+    /// With nothing to serve, because the signature was too early or too late.
+    failed_by_skew: u64,
     longest: Duration,
     requests: u64,
     operations: u64,
@@ -364,8 +366,8 @@ impl fmt::Display for Figures {
         write!(
             f,
             "{} calls ({} undisturbed, {} by clients), {} served ({} with a dead session), {} refused by \
-             right, {} given up, {} lost with their runtime; waited at most {:?} with a valid session, {:?} \
-             (and {} failed) with one that the chain's clock took for expired, {:?} with none; {} STS \
+             right ({} for their signature's time), {} given up, {} lost with their runtime; waited at most \
+             {:?} with a valid session, {:?} (and {} failed) with one that the chain's clock took for expired, {:?} with none; {} STS \
              requests in {} operations for {} sessions, bound {}, at most {} in flight; {} timers at the end; \
              digest {:016x}",
             self.calls,
@@ -374,6 +376,7 @@ impl fmt::Display for Figures {
             self.served,
             self.served_dead,
             self.refused,
+            self.failed_by_skew,
             self.given_up,
             self.lost,
             self.max_wait,
@@ -1290,6 +1293,10 @@ impl State {
         {
             return Ok("the last load may be lost");
         }
+        // A load may have begun before; and one in flight seems to have stood still where the clock leaps.
+        if self.set_at.is_some_and(|at| now < at + MINUTE) {
+            return Ok("the clock was set");
+        }
         match &last.outcome {
             Outcome::InFlight => Err(format!("one is in flight since {:?}", last.begun)),
             Outcome::Failed {
@@ -1309,8 +1316,6 @@ impl State {
                     Ok("the session is from the future")
                 } else if !self.is_alive(session, right) {
                     Ok("the session was revoked")
-                } else if self.set_at.is_some_and(|at| now < at + MINUTE) {
-                    Ok("the clock was set since the load began")
                 } else {
                     Err("the session is good".into())
                 }
@@ -1462,16 +1467,18 @@ impl Call {
                     aws_smithy_types::error::display::DisplayErrorContext(error).to_string();
                 let line = error.lines().next().unwrap_or_default();
                 state.log(now, format!("role {target}: a call failed: {line}"));
-                if !is_disturbed {
-                    Some(format!("role {target}, undisturbed, failed: {error}"))
-                } else if could_be_served && self.is_expired {
+                if could_be_served && self.is_expired {
                     state.figures.failed_by_clock += 1;
                     None
                 } else if could_be_served && self.steps == state.steps {
                     let key = self.valid.as_deref();
                     Some(format!("role {target} failed, {key:?} is valid: {error}"))
-                } else {
+                } else if error.contains("SignatureDoesNotMatch") {
+                    // The SDK signs by the skew that it has learnt last, until an answer tells it another.
+                    state.figures.failed_by_skew += 1;
                     None
+                } else {
+                    (!is_disturbed).then(|| format!("role {target}, undisturbed, failed: {error}"))
                 }
             }
         };
