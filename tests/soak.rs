@@ -1503,7 +1503,8 @@ impl Call {
         };
         state.figures.refused += 1;
         // With a session that was valid all along, nothing is wrong with the service.
-        let is_excused = is_disturbed && !(could_be_served && steps == state.steps);
+        let is_judged = steps == state.steps && !self.is_on_side && self.frozen == state.frozen;
+        let is_excused = is_disturbed && !(could_be_served && is_judged);
         drop(state);
         if !is_excused {
             let what = format!("a client of role {target}, valid {:?}: {error}", self.valid);
