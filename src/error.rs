@@ -670,9 +670,11 @@ pub(crate) enum Meaning {
     WrongMfaCode,
     /// Temporary credentials cannot get a session of this length.
     RoleChainingLimit,
+    /// The clocks differ; the SDK has learnt by how much, so the next call is signed right.
+    ClockSkew,
     /// Too many calls.
     Throttled,
-    /// The service failed, or the clocks differ: the same call may succeed later.
+    /// The service failed: the same call may succeed later.
     Transient,
 }
 
@@ -685,7 +687,10 @@ impl Meaning {
             | Self::WrongMfaCode
             | Self::RoleChainingLimit => false,
             Self::DeadCaller { transient } => transient,
-            Self::IdentityProviderUnreachable | Self::Throttled | Self::Transient => true,
+            Self::IdentityProviderUnreachable
+            | Self::ClockSkew
+            | Self::Throttled
+            | Self::Transient => true,
         }
     }
 }

@@ -26,8 +26,8 @@ use crate::error::{Error, ErrorKind};
 use crate::session::{Session, timestamp};
 
 use schedule::{
-    ABANDONED_LOAD_TIMEOUT, Cached, Decision, FailedAttempt, HEARTBEAT, Known, Window, decide,
-    may_invalidate, retry_wait,
+    ABANDONED_LOAD_TIMEOUT, COLD_RETRY, Cached, Decision, FailedAttempt, HEARTBEAT, Known, Window,
+    decide, may_invalidate, retry_wait,
 };
 
 pub(crate) use schedule::time_between;
@@ -776,6 +776,8 @@ async fn refresh_loop<L: Load>(cache: Weak<Inner<L>>, sleep: SharedAsyncSleep) {
                 if CredentialsCache(inner).refresh_for_timer().await {
                     return;
                 }
+                // Whatever the rules say of a refresh that is due and is not made: not again at once.
+                sleep.sleep(COLD_RETRY).await;
             }
             Some(wait) => {
                 drop(inner);

@@ -23,7 +23,7 @@ const LONGEST_RETRY: Duration = minutes(5);
 /// However short the time, one retry is made this long before expiry.
 const LAST_RETRY: Duration = Duration::from_secs(1);
 /// The wait with nothing cached: callers that loop must not flood STS.
-const COLD_RETRY: Duration = Duration::from_secs(1);
+pub(super) const COLD_RETRY: Duration = Duration::from_secs(1);
 /// How long a failure that a retry cannot cure answers later calls.
 const NEGATIVE_CACHE_TTL: Duration = Duration::from_secs(5);
 

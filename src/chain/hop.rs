@@ -220,10 +220,15 @@ impl Hop {
             Target::Role { caller, .. } => {
                 let (kind, proves_mfa) = match caller {
                     Caller::Base => (CallerKind::Base, false),
-                    Caller::Hop(parent) => match parent.loader().role_arn() {
-                        Some(role_arn) => (CallerKind::Role(role_arn), false),
-                        // A session token, which is the user's own, or the source.
-                        None => (CallerKind::Base, parent.loader().mfa().is_some()),
+                    Caller::Hop(parent) => match &parent.loader().target {
+                        Target::Source => (CallerKind::Base, false),
+                        // The user's own.
+                        Target::SessionToken(token) => (CallerKind::Base, token.mfa().is_some()),
+                        Target::Role { request, .. }
+                        | Target::WebIdentity { request, .. }
+                        | Target::Saml { request, .. } => {
+                            (CallerKind::Role(&request.role().arn), false)
+                        }
                     },
                 };
                 (caller.inherited(), kind, proves_mfa)
@@ -393,7 +398,8 @@ impl Hop {
             session = session.arn.as_deref(),
             access_key_id = session.access_key_id(),
             expiry = %timestamp(session.expiry),
-            "assumed role"
+            "{}",
+            if self.request().is_some() { "assumed role" } else { "got a session token" }
         );
         Ok(session)
     }
@@ -555,9 +561,17 @@ impl Hop {
         let is_limited = may_exceed && self.is_limited_to_one_hour.load(Ordering::Relaxed);
         let duration = if is_limited { one_hour } else { requested };
         let sts = &self.base.sts;
-        let result = sts
+        let mut result = sts
             .assume_role(request, summary, duration, attempt, signer)
             .await;
+        let meaning = result.as_ref().err().and_then(Error::meaning);
+        // The SDK does not repeat a call by itself if its correction of a wrong clock is out of date. A code is
+        // good once.
+        if meaning == Some(Meaning::ClockSkew) && attempt.mfa_code.is_none() {
+            result = sts
+                .assume_role(request, summary, duration, attempt, signer)
+                .await;
+        }
         let is_limit = |error: &Error| error.meaning() == Some(Meaning::RoleChainingLimit);
         if !may_exceed || is_limited || !result.as_ref().is_err_and(is_limit) {
             return result;

@@ -8,7 +8,7 @@ use super::RoleChain;
 use super::document::{Conditions, Document, Statement, is_pattern};
 use crate::arn::{Arn, is_account_id};
 use crate::error::{Error, Operation, Violation};
-use crate::request::{CallerKind, RequestSummary};
+use crate::request::{CallerKind, RequestSummary, SessionAction};
 
 /// The most characters that a role's trust policy may have, unless AWS raised the
 /// [quota](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html); white space does
@@ -356,10 +356,13 @@ impl Principal {
         let caller_account = Arn::parse(&caller).map(|arn| arn.account);
         let is_named_in_own_account = self.exact && caller_account == Some(account);
         let permission = (!is_federated && !is_named_in_own_account).then(|| {
-            let statements = actions(request).into_iter().map(|action| Statement {
-                resource: vec![role_arn.to_owned()],
-                ..Statement::allow(action, &format!("sts:{action}"))
-            });
+            let actions = session_actions(request).into_iter().map(name);
+            let statements = std::iter::once("AssumeRole")
+                .chain(actions)
+                .map(|action| Statement {
+                    resource: vec![role_arn.to_owned()],
+                    ..Statement::allow(action, &format!("sts:{action}"))
+                });
             Document::new(statements.collect())
         });
         Ok(HopPolicies {
@@ -384,13 +387,7 @@ impl Principal {
             } = Arn::parse(caller).unwrap_or(Arn::EMPTY);
             format!("arn:{partition}:iam::{account}:root")
         };
-        let statement = |action: &'static str| {
-            let mut conditions = match action {
-                "AssumeRole" => self.assume_role_conditions(request),
-                "TagSession" => tag_session_conditions(request),
-                "SetSourceIdentity" => source_identity_conditions(request),
-                _ => set_context_conditions(request),
-            };
+        let statement = |action: &'static str, mut conditions: Conditions| {
             conditions.extend(&who);
             Statement {
                 principal: Some(("AWS", principal.clone())),
@@ -398,7 +395,16 @@ impl Principal {
                 ..Statement::allow(action, &format!("sts:{action}"))
             }
         };
-        Document::new(actions(request).into_iter().map(statement).collect())
+        let assume_role = statement("AssumeRole", self.assume_role_conditions(request));
+        let others = session_actions(request).into_iter().map(|action| {
+            let conditions = match action {
+                SessionAction::TagSession => tag_session_conditions(request),
+                SessionAction::SetSourceIdentity => source_identity_conditions(request),
+                SessionAction::SetContext => set_context_conditions(request),
+            };
+            statement(name(action), conditions)
+        });
+        Document::new(std::iter::once(assume_role).chain(others).collect())
     }
 
     fn assume_role_conditions(&self, request: &RequestSummary<'_>) -> Conditions {
@@ -437,19 +443,28 @@ impl From<String> for Principal {
     }
 }
 
-/// Lists the actions that STS authorizes the call as.
-fn actions(request: &RequestSummary<'_>) -> Vec<&'static str> {
+/// Lists what STS authorizes beside `sts:AssumeRole`.
+fn session_actions(request: &RequestSummary<'_>) -> Vec<SessionAction> {
     let parameters = request.role.map(|role| role.role().parameters());
-    let passed = parameters.into_iter().flatten().filter_map(|parameter| {
+    let parameters = parameters.into_iter().flatten();
+    let needed = parameters.filter_map(|parameter| {
         let action = parameter.action?;
-        let is_inherited = match parameter.field {
-            "tag" => request.has_tags(),
-            "source_identity" => request.has_source_identity(),
-            _ => false,
+        let is_inherited = match action {
+            SessionAction::TagSession => request.has_tags(),
+            SessionAction::SetSourceIdentity => request.has_source_identity(),
+            SessionAction::SetContext => false,
         };
         (parameter.shown.is_some() || is_inherited).then_some(action)
     });
-    std::iter::once("AssumeRole").chain(passed).collect()
+    needed.collect()
+}
+
+fn name(action: SessionAction) -> &'static str {
+    match action {
+        SessionAction::TagSession => "TagSession",
+        SessionAction::SetSourceIdentity => "SetSourceIdentity",
+        SessionAction::SetContext => "SetContext",
+    }
 }
 
 fn tag_conditions(request: &RequestSummary<'_>) -> Conditions {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use super::hop::HopCache;
-use crate::error::Error;
+use crate::error::{Error, Operation};
 use crate::session::timestamp;
 
 /// Whether a chain can provide credentials; see [`RoleChain::health`](crate::RoleChain::health). `Display` is
@@ -115,6 +115,7 @@ pub struct HopStatus {
     pub next_refresh: Option<SystemTime>,
     /// Why the last load failed; `None` after a success.
     pub last_error: Option<Error>,
+    operation: Operation,
 }
 
 impl HopStatus {
@@ -136,17 +137,19 @@ impl HopStatus {
             last_error: known
                 .last_error
                 .map(|error| error.with_chain_len(chain_len)),
+            operation: hop.operation(),
         }
     }
 }
 
 impl fmt::Display for HopStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &self.role_arn {
-            Some(role_arn) => role_arn,
-            None if self.hop == 0 => "source credentials",
-            None => "session token",
-        })?;
+        match (&self.role_arn, self.operation) {
+            (Some(role_arn), _) => f.write_str(role_arn)?,
+            (None, Operation::LoadSource) => f.write_str("source credentials")?,
+            (None, Operation::GetSessionToken) => f.write_str("session token")?,
+            (None, operation) => f.write_str(operation.name())?,
+        }
         match self.expiry {
             Some(expiry) if self.is_expired && self.last_error.is_none() => {
                 // No caller has asked since.

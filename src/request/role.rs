@@ -209,54 +209,53 @@ impl Role {
         let providers = |context: &ProvidedContext| context.provider_arn.clone();
         [
             Parameter::new("session_name", "session name", session_name.clone())
-                .accepted_by(AcceptedBy::AllButSaml),
+                .accepted_by(AcceptedBy::AllButSaml)
+                .known_to_cli(),
             Parameter::new(
                 "external_id",
                 "external ID",
                 external_id.as_ref().map(|_| "sent: yes".to_owned()),
-            ),
+            )
+            .known_to_cli(),
             Parameter::new(
                 "duration",
                 "duration",
                 duration.map(|duration| format!("{} s", duration.as_secs())),
             )
-            .accepted_by(AcceptedBy::All),
+            .accepted_by(AcceptedBy::All)
+            .known_to_cli(),
             Parameter::new("tag", "session tags", list(tags, |tag| format!("{tag:?}")))
-                .authorized_as("TagSession")
-                .unknown_to_cli(),
+                .authorized_as(SessionAction::TagSession),
             Parameter::new(
                 "source_identity",
                 "source identity",
                 source_identity.clone(),
             )
-            .authorized_as("SetSourceIdentity")
-            .unknown_to_cli(),
+            .authorized_as(SessionAction::SetSourceIdentity),
             Parameter::new(
                 "policy",
                 "session policy",
                 policy.as_ref().map(policy_length),
             )
-            .accepted_by(AcceptedBy::All)
-            .unknown_to_cli(),
+            .accepted_by(AcceptedBy::All),
             Parameter::new(
                 "policy_arn",
                 "policy ARNs",
                 list(policy_arns, String::clone),
             )
-            .accepted_by(AcceptedBy::All)
-            .unknown_to_cli(),
+            .accepted_by(AcceptedBy::All),
             Parameter::new(
                 "provided_context",
                 "contexts of",
                 list(provided_contexts, providers),
             )
-            .authorized_as("SetContext")
-            .unknown_to_cli(),
+            .authorized_as(SessionAction::SetContext),
             Parameter::new(
                 "mfa",
                 "MFA device",
                 mfa.as_ref().map(|mfa| mfa.serial.clone()),
-            ),
+            )
+            .known_to_cli(),
         ]
     }
 
@@ -324,6 +323,28 @@ const MFA_ON_LATER_HOP: &str = "is for the first hop only: a device belongs to a
      role is assumed by a session. Give it to the first role, or start the chain with \
      RoleChain::from_session_token, and give it to that: it proves MFA to every role behind it";
 
+impl Role {
+    /// The session policies, which are all that the operations with a token take beside name and duration. The
+    /// pattern names every parameter, so that a new one is thought of here, too.
+    pub(crate) fn session_policies(&self) -> (Option<&String>, &[String]) {
+        let Self {
+            policy,
+            policy_arns,
+            arn: _,
+            session_name: _,
+            external_id: _,
+            duration: _,
+            tags: _,
+            source_identity: _,
+            provided_contexts: _,
+            mfa: _,
+            region: _,
+            allowed_roles: _,
+        } = self;
+        (policy.as_ref(), policy_arns)
+    }
+}
+
 /// A [`Role`] that broke no rule, with its session's name filled in.
 #[derive(Debug)]
 pub(crate) struct AssumeRoleRequest(Role);
@@ -334,7 +355,7 @@ impl AssumeRoleRequest {
     }
 
     pub(crate) fn arn(&self) -> Arn<'_> {
-        // Checked to be one; any other part-wise empty ARN is never seen.
+        // It was checked to be an ARN.
         Arn::parse(&self.0.arn).unwrap_or(Arn::EMPTY)
     }
 
@@ -362,13 +383,13 @@ pub(crate) struct Parameter {
     /// The operations that take it.
     accepted_by: AcceptedBy,
     /// The action that STS authorizes beside `sts:AssumeRole` where it is passed.
-    pub(crate) action: Option<&'static str>,
+    pub(crate) action: Option<SessionAction>,
     /// Whether the AWS CLI sends it too, and has it in the key of its cache.
     pub(crate) is_in_cli_cache_key: bool,
 }
 
 impl Parameter {
-    /// One that AssumeRole alone takes, that the CLI has too, and that needs no action of its own.
+    /// One that AssumeRole alone takes, that the CLI does not know, and that needs no action of its own.
     fn new(field: &'static str, label: &'static str, shown: Option<String>) -> Self {
         Self {
             field,
@@ -376,7 +397,7 @@ impl Parameter {
             shown,
             accepted_by: AcceptedBy::AssumeRole,
             action: None,
-            is_in_cli_cache_key: true,
+            is_in_cli_cache_key: false,
         }
     }
 
@@ -385,15 +406,23 @@ impl Parameter {
         self
     }
 
-    fn authorized_as(mut self, action: &'static str) -> Self {
+    fn authorized_as(mut self, action: SessionAction) -> Self {
         self.action = Some(action);
         self
     }
 
-    fn unknown_to_cli(mut self) -> Self {
-        self.is_in_cli_cache_key = false;
+    fn known_to_cli(mut self) -> Self {
+        self.is_in_cli_cache_key = true;
         self
     }
+}
+
+/// What STS authorizes by itself, beside `sts:AssumeRole`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum SessionAction {
+    TagSession,
+    SetSourceIdentity,
+    SetContext,
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -281,7 +281,7 @@ fn trust_conditions(action: &str, caller: Option<&str>, call: Refused<'_>) -> Ve
                 let proof = match call.is_chained() {
                     false => "no MFA code was sent, and it needs one (mfa)",
                     true if caller.is_some_and(is_user) => {
-                        "a session token proves MFA only if it was got with a code (GetSessionToken::mfa)"
+                        "a session token proves MFA only if it was got with a code (SessionTokenRequest::mfa)"
                     }
                     true => "it refuses role sessions, which have none of their own",
                 };

@@ -66,7 +66,7 @@ fn meaning(operation: Operation, code: &str, message: &str, status: u16) -> Mean
         "SignatureDoesNotMatch"
             if message.contains("Signature expired") || message.contains("not yet current") =>
         {
-            Meaning::Transient
+            Meaning::ClockSkew
         }
         _ if BAD_REQUEST.contains(&code) => Meaning::BadRequest,
         _ if THROTTLED.contains(&code) => Meaning::Throttled,
@@ -276,8 +276,8 @@ mod tests {
             (AssumeRole, "PackedPolicyTooLarge", "", 400, BadRequest),
             (AssumeRole, "RegionDisabledException", "", 403, BadRequest),
             (AssumeRole, "SignatureDoesNotMatch", "", 403, Denied),
-            (AssumeRole, "SignatureDoesNotMatch", expired, 403, Transient),
-            (AssumeRole, "SignatureDoesNotMatch", early, 403, Transient),
+            (AssumeRole, "SignatureDoesNotMatch", expired, 403, ClockSkew),
+            (AssumeRole, "SignatureDoesNotMatch", early, 403, ClockSkew),
             (AssumeRole, "Throttling", "", 400, Throttled),
             (AssumeRole, "SlowDown", "", 503, Throttled),
             (AssumeRole, "LimitExceededException", "", 400, Throttled),

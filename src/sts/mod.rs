@@ -170,16 +170,16 @@ impl Sts {
         attempt: Attempt<'_>,
         token: &str,
     ) -> Result<Session, Error> {
-        let role = request.role();
+        let (policy, policy_arns) = request.role().session_policies();
         let call = self
             .client()
             .assume_role_with_web_identity()
-            .role_arn(&*role.arn)
+            .role_arn(&*request.role().arn)
             .role_session_name(request.session_name())
             .web_identity_token(token)
             .set_duration_seconds(request.duration_seconds())
-            .set_policy(role.policy.clone())
-            .set_policy_arns(non_empty(role.policy_arns.iter().map(policy_arn)))
+            .set_policy(policy.cloned())
+            .set_policy_arns(non_empty(policy_arns.iter().map(policy_arn)))
             .customize()
             .config_override(Self::config_override(&summary.region, None, attempt))
             .send();
@@ -198,16 +198,16 @@ impl Sts {
         provider_arn: &str,
         assertion: &str,
     ) -> Result<Session, Error> {
-        let role = request.role();
+        let (policy, policy_arns) = request.role().session_policies();
         let call = self
             .client()
             .assume_role_with_saml()
-            .role_arn(&*role.arn)
+            .role_arn(&*request.role().arn)
             .principal_arn(provider_arn)
             .saml_assertion(assertion)
             .set_duration_seconds(request.duration_seconds())
-            .set_policy(role.policy.clone())
-            .set_policy_arns(non_empty(role.policy_arns.iter().map(policy_arn)))
+            .set_policy(policy.cloned())
+            .set_policy_arns(non_empty(policy_arns.iter().map(policy_arn)))
             .customize()
             .config_override(Self::config_override(&summary.region, None, attempt))
             .send();
