@@ -304,6 +304,8 @@ struct Operation {
     invocation_id: String,
     attempts: u32,
     begun: Duration,
+    /// When its last attempt was answered, or given up.
+    ended: Option<Duration>,
     /// On a runtime other than the main one, where it may stop at any time.
     is_on_side: bool,
     /// The freezes before it.
@@ -1129,6 +1131,7 @@ impl World {
             invocation_id: invocation_id.to_owned(),
             attempts: 1,
             begun: now,
+            ended: None,
             is_on_side,
             frozen_before,
             outcome: Outcome::InFlight,
@@ -1198,6 +1201,7 @@ impl World {
             .filter(|last| last.invocation_id == invocation_id)
         {
             last.outcome = outcome;
+            last.ended = Some(now);
         }
     }
 }
@@ -1285,7 +1289,8 @@ impl State {
         // What ran when the process was suspended may be lost, or go on beside the load that replaces it.
         let is_unfinished = !matches!(last.outcome, Outcome::Session(_));
         let froze = self.frozen - last.frozen_before >= MINUTE;
-        let just_after = |at: Duration| (at..at + MINUTE).contains(&last.begun);
+        let just_after =
+            |at: Duration| last.begun < at + MINUTE && last.ended.is_none_or(|ended| ended >= at);
         if last.is_on_side
             || self.is_old_side
             || (is_unfinished && froze)
