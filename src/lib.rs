@@ -105,6 +105,7 @@ mod profile;
 mod request;
 mod session;
 mod sts;
+mod sync;
 
 #[cfg(feature = "policy")]
 pub use chain::diagnose::{Diagnosis, DiagnosisStep};

@@ -9,21 +9,18 @@ mod schedule;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::{ArcSwap, Guard};
 use aws_credential_types::Credentials;
 use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
 use aws_smithy_async::time::SharedTimeSource;
-use tokio::runtime::Handle;
-use tokio::sync::watch;
-use tokio::task::AbortHandle;
 
 use crate::error::{Error, ErrorKind};
 use crate::session::{Session, timestamp};
+use crate::sync::{AbortHandle, ArcSwap, Guard, Handle, Mutex, watch, yield_now};
 
 use schedule::{
     ABANDONED_LOAD_TIMEOUT, COLD_RETRY, Cached, Decision, FailedAttempt, HEARTBEAT, Known, Window,
@@ -365,7 +362,7 @@ impl<L: Load> CredentialsCache<L> {
             let timeout = self.0.sleep.sleep(ABANDONED_LOAD_TIMEOUT);
             let result = Timeout::new(result, timeout).await;
             // A sleep that returns at once must not keep the thread.
-            tokio::task::yield_now().await;
+            yield_now().await;
             match result {
                 Ok(outcome) => return outcome.flatten(),
                 Err(_) if load.is_abandoned(self.0.time.now()) => return None,
@@ -401,7 +398,11 @@ impl<L: Load> CredentialsCache<L> {
             return true;
         };
         match self.join_or_start(&runtime, LoadReason::BACKGROUND, false) {
-            Admission::Served(_) => false,
+            // By the rules a refresh that is due is made. Should they ever disagree: not again at once.
+            Admission::Served(_) => {
+                self.0.sleep.sleep(COLD_RETRY).await;
+                false
+            }
             Admission::NoRuntime => true,
             Admission::Joined { load, .. } => match self.await_load(load).await {
                 Some(Ok(())) => true,
@@ -547,7 +548,7 @@ impl<L: Load> Inner<L> {
                     return Some(Err(self.loader.error(ErrorKind::Panicked)));
                 }
                 // A sleep that returns at once must not keep the thread.
-                Err(_) => tokio::task::yield_now().await,
+                Err(_) => yield_now().await,
             }
         }
     }
@@ -776,8 +777,6 @@ async fn refresh_loop<L: Load>(cache: Weak<Inner<L>>, sleep: SharedAsyncSleep) {
                 if CredentialsCache(inner).refresh_for_timer().await {
                     return;
                 }
-                // Whatever the rules say of a refresh that is due and is not made: not again at once.
-                sleep.sleep(COLD_RETRY).await;
             }
             Some(wait) => {
                 drop(inner);
@@ -785,7 +784,7 @@ async fn refresh_loop<L: Load>(cache: Weak<Inner<L>>, sleep: SharedAsyncSleep) {
             }
         }
         // A sleep that returns at once must not keep the thread.
-        tokio::task::yield_now().await;
+        yield_now().await;
     }
 }
 

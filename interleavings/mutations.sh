@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Breaks the cache in one way after another, in a copy, and searches the interleavings of each: all must be
+# found. Needs cargo and perl. With arguments, only the mutations of these names. The failing schedules are in
+# target/mutations.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export INTERLEAVINGS="${INTERLEAVINGS:-1000}"
+# Compiled more often than run.
+export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0 RUSTFLAGS='-A warnings'
+target=$PWD/target/mutations
+copy=$target/copy
+
+# name | file in src/cache | what perl does to it, as one string
+mutations() {
+  cat <<'END'
+wake-up dropped           | mod | s/sender\.send_replace\(Some\(outcome\)\);/{ let _ = outcome; std::mem::forget(sender); }/
+result lost               | mod | s/sender\.send_replace\(Some\(outcome\)\);/let _ = (outcome, sender);/
+result told before stored | mod | s/let outcome = inner\.complete\(id, loaded\);\s*sender\.send_replace\(Some\(outcome\)\);/sender.send_replace(Some(Some(loaded.as_ref().map_or(Ok(()), |loaded| loaded.as_ref().map(|_| ()).map_err(Clone::clone))))); inner.complete(id, loaded);/
+double load               | mod | s/if let Some\(load\) = in_flight \{/if let Some(load) = in_flight.filter(|_| false) {/
+state read before the lock| mod | s/(\/\/ Nothing that holds the lock)/let state = self.state.load_full();\n        $1/; s/state: self\.state\.load_full\(\),/state,/; s/State::clone\(&self\.state\.load\(\)\)/State::clone(&state)/
+late landing taken        | mod | s/if id < state\.latest_success \{/if false {/
+late landing ends another | mod | s/((?:self\.write\(\);|\|state\| \{)\s*state\.in_flight)\.take_if\(\|load\| load\.id == id\)/$1.take()/
+invalidation lost         | mod | s/entry\.is_invalidated = true;/entry.is_invalidated = false;/
+replacement invalidated   | mod | s/entry\.session\.access_key_id\(\) == access_key_id/!entry.session.access_key_id().is_empty()/
+invalidation outlives load| mod | s/(loaded_at: now,\s*is_invalidated:) false/$1 state.entry.as_ref().is_some_and(|entry| entry.is_invalidated)/
+overdue load kept         | mod | s/(fn is_abandoned.*?)time_between\(now, alive_at\) >= ABANDONED_LOAD_TIMEOUT/$1 let _ = (now, alive_at); false/s
+overdue load joined       | mod | s/ && !load\.is_abandoned\(now\)/ \&\& { let _ = now; true }/
+driven load given up      | mod | s/std::mem::replace\(&mut \*alive_at, now\)/*alive_at/; s/let mut alive_at = alive_at\.lock/let alive_at = alive_at.lock/
+dropped load kept         | mod | s/load\.result\.has_changed\(\)\.is_ok\(\) && //
+runtime's end unseen      | mod | s/if load\.result\.has_changed\(\)\.is_err\(\) && /if false \&\& /
+end taken for runtime's   | mod | s/if load\.result\.has_changed\(\)\.is_err\(\) && load\.result\.borrow\(\)\.is_none\(\)/if load.result.has_changed().is_err()/
+caller waits for all time | mod | s/max_wait = wait\b/max_wait = wait.and(None)/
+frozen failure believed   | mod | s/Ok\(Ok\(Err\(_\)\)\) if was_frozen/Ok(Ok(Err(_))) if was_frozen \&\& false/
+person's answer refused   | mod | s/if error\.is_interaction_required\(\) && reason\.has_waiter => \{\}/if error.is_interaction_required() \&\& reason.has_waiter \&\& false => {}/
+panic not caught          | mod | s/pin!\(catch_unwind\(self\.loader\.load\(reason\)\)\)/pin!(async { Ok::<_, Panicked>(self.loader.load(reason).await) })/
+timer outlives cache      | mod | s/self\.0\.abort\(\);//
+timer holds cache         | mod | s/drop\(inner\);\s*sleep\.sleep\(wait\)\.await;/sleep.sleep(wait).await; drop(inner);/
+dead timer kept           | mod | s/\.is_some_and\(\|timer\| !timer\.0\.is_finished\(\)\)/.is_some()/
+failure not remembered    | schedule | s/(fn is_resting.*?)\(self\.at\.\.self\.retry_at\)\.contains\(&now\)/$1 let _ = now; false/s
+age of the load ignored   | schedule | s/known\.load_age\.unwrap_or_default\(\)/Duration::ZERO/
+END
+}
+
+rm -rf "$copy"
+mkdir -p "$copy"
+# A workspace of its own, with the profiles of ours.
+cp -r interleavings Cargo.lock "$copy"
+{
+  echo '[workspace]'
+  sed -n '/^\[profile\./,$p' Cargo.toml | sed '/^\[profile.dev.package.interleavings\]/,/^$/d'
+} >>"$copy/interleavings/Cargo.toml"
+mv "$copy/Cargo.lock" "$copy/interleavings"
+
+cargo_test() {
+  CARGO_TARGET_DIR=$target timeout 600 cargo test --quiet \
+    --manifest-path "$copy/interleavings/Cargo.toml" "$@"
+}
+
+fresh_sources() {
+  rm -rf "$copy/src"
+  mkdir "$copy/src"
+  cp -r src/cache src/error.rs src/session.rs "$copy/src"
+}
+
+fresh_sources
+cargo_test >"$target/unchanged.log" 2>&1 || {
+  tail -n 30 "$target/unchanged.log"
+  echo 'the cache fails unchanged'
+  exit 1
+}
+
+scenarios=$(grep -c '^#\[test\]' interleavings/tests/scenarios.rs)
+missed=0
+while IFS='|' read -r name file patch; do
+  name=$(sed 's/ *$//' <<<"$name")
+  file=$(tr -d ' ' <<<"$file").rs
+  if (($#)) && [[ " $* " != *" $name "* ]]; then continue; fi
+  fresh_sources
+  perl -0pi -e "$patch" "$copy/src/cache/$file"
+  if cmp -s "src/cache/$file" "$copy/src/cache/$file"; then
+    echo "$name: changes nothing; the cache has changed since"
+    exit 1
+  fi
+  log=$target/$(tr -c 'a-z\n' - <<<"$name").log
+  if ! cargo_test --no-run >"$log" 2>&1; then
+    tail -n 30 "$log"
+    echo "$name: does not compile"
+    exit 1
+  fi
+  if cargo_test >"$log" 2>&1; then
+    echo "$name: NOT FOUND"
+    missed=$((missed + 1))
+  else
+    found_by=$(sed -nE 's/^    ([a-z_]+)$/\1/p' "$log" | sort -u)
+    printf '%-25s found by %2d of %d scenarios, such as %s\n' "$name" \
+      "$(wc -l <<<"$found_by")" "$scenarios" "$(head -n 1 <<<"$found_by")"
+  fi
+done < <(mutations)
+((missed == 0))

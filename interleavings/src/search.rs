@@ -1,0 +1,93 @@
+//! Runs a scenario under the random and the PCT scheduler.
+
+use std::time::Instant;
+
+use shuttle::rand::{Rng, thread_rng};
+use shuttle::scheduler::{
+    PctScheduler, RandomScheduler, ReplayScheduler, Schedule, Scheduler, Task, TaskId,
+};
+use shuttle::{Config, MaxSteps, Runner};
+
+use crate::clock::Clock;
+
+/// How many schedules of a scenario each `cargo test` runs, half of them with either scheduler.
+const SCHEDULES: usize = 4_000;
+
+/// How many times PCT changes the priorities in a schedule, at least.
+const DEPTH: usize = 3;
+
+/// No scenario comes near this: one that does goes round in circles.
+const MAX_STEPS: usize = 50_000;
+
+/// So that CI searches the same schedules every time; `SHUTTLE_RANDOM_SEED` sets another.
+const SEED: u64 = 1;
+
+/// Searches the interleavings of `scenario`. Set `INTERLEAVINGS` to the number of schedules, or `REPLAY` to a
+/// schedule that failed.
+pub fn search<F>(name: &str, scenario: impl Fn(Clock) -> F + Copy + Send + Sync + 'static)
+where
+    F: Future<Output = ()>,
+{
+    let run = move || {
+        let clock = Clock::default();
+        drop(shuttle::future::spawn(clock.clone().run()));
+        // The cache's jitter is part of the schedule.
+        fastrand::seed(thread_rng().r#gen());
+        shuttle::future::block_on(scenario(clock));
+    };
+    if let Ok(schedule) = std::env::var("REPLAY") {
+        check(ReplayScheduler::new_from_encoded(&schedule), run);
+        return;
+    }
+    let schedules = match std::env::var("INTERLEAVINGS") {
+        Ok(schedules) => schedules.parse().expect("INTERLEAVINGS is a number"),
+        Err(_) => SCHEDULES,
+    };
+    let began = Instant::now();
+    let half = schedules / 2;
+    check(RandomScheduler::new_from_seed(SEED, half), run);
+    check(
+        PctScheduler::new_from_seed(SEED, DEPTH, schedules - half),
+        run,
+    );
+    let seconds = began.elapsed().as_secs_f64();
+    println!("{name}: {schedules} schedules in {seconds:.1} s");
+}
+
+fn check(scheduler: impl Scheduler + 'static, run: impl Fn() + Send + Sync + 'static) {
+    let mut config = Config::new();
+    config.max_steps = MaxSteps::FailAfter(MAX_STEPS);
+    config.stack_size = 0x4_0000;
+    Runner::new(ClockLast(scheduler), config).run(run);
+}
+
+/// Runs the clock, which is spawned first, when no other task can run.
+struct ClockLast<S>(S);
+
+impl<S: Scheduler> Scheduler for ClockLast<S> {
+    fn new_execution(&mut self) -> Option<Schedule> {
+        self.0.new_execution()
+    }
+
+    fn next_task(
+        &mut self,
+        runnable: &[&Task],
+        current: Option<TaskId>,
+        is_yielding: bool,
+    ) -> Option<TaskId> {
+        let clock = TaskId::from(1);
+        if runnable.len() == 1 || runnable.iter().all(|task| task.id() != clock) {
+            return self.0.next_task(runnable, current, is_yielding);
+        }
+        let others: Vec<_> = runnable
+            .iter()
+            .copied()
+            .filter(|task| task.id() != clock)
+            .collect();
+        self.0.next_task(&others, current, is_yielding)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+}
