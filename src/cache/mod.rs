@@ -7,10 +7,9 @@
 mod schedule;
 
 use std::future::Future;
-use std::ops::{Deref, DerefMut};
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
@@ -290,25 +289,24 @@ impl<L: Load> CredentialsCache<L> {
     /// may be to blame: not those that are new.
     pub(crate) fn invalidate(&self, access_key_id: &str) -> bool {
         let now = self.0.time.now();
-        let mut state = self.0.write();
-        let is_rejected = |entry: &Entry| entry.session.access_key_id() == access_key_id;
-        let Some(entry) = state.entry.as_ref().filter(|entry| is_rejected(entry)) else {
-            // They were replaced already.
-            return true;
-        };
-        if !may_invalidate(entry.loaded_at, now) && !entry.session.from_store {
-            return false;
-        }
-        // They stay invalidated until a load succeeds: further complaints change nothing, and the wait after
-        // a load that failed goes on.
-        if !entry.is_invalidated {
-            let state = &mut *state;
-            state.failure = None;
-            if let Some(entry) = &mut state.entry {
-                entry.is_invalidated = true;
+        self.0.update(|state| {
+            let rejected = (state.entry.as_mut())
+                .filter(|entry| entry.session.access_key_id() == access_key_id);
+            let Some(entry) = rejected else {
+                // They were replaced already.
+                return true;
+            };
+            if !may_invalidate(entry.loaded_at, now) && !entry.session.from_store {
+                return false;
             }
-        }
-        true
+            // They stay invalidated until a load succeeds: further complaints change nothing, and the wait
+            // after a load that failed goes on.
+            if !entry.is_invalidated {
+                entry.is_invalidated = true;
+                state.failure = None;
+            }
+            true
+        })
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -329,47 +327,14 @@ impl<L: Load> CredentialsCache<L> {
     /// must be made, or none can be.
     fn join_or_start(&self, runtime: &Handle, reason: LoadReason, must_load: bool) -> Admission {
         let now = self.0.time.now();
-        let mut state = self.0.write();
-        let mut max_wait = None;
-        let in_flight = state.load_in_flight(now).cloned();
-        // A load in the background joins another, however long that takes: it has no caller to serve.
-        if !must_load && (reason.has_waiter || in_flight.is_none()) {
-            match (self.0.decide(&state, now), &state.entry, &state.failure) {
-                (Decision::Fail, _, Some(failure)) => {
-                    return Admission::Served(Err(failure.error.clone()));
-                }
-                (Decision::Serve, Some(entry), _) => {
-                    return Admission::Served(Ok(entry.session.credentials.clone()));
-                }
-                // The refresh that is due is left to whoever looks the credentials up next.
-                (Decision::ServeAndRefresh, Some(entry), _) if reason.has_waiter => {
-                    return Admission::Served(Ok(entry.session.credentials.clone()));
-                }
-                (Decision::Wait(wait), ..) => max_wait = wait,
-                _ => {}
-            }
-        }
-        if let Some(load) = in_flight {
-            return Admission::Joined { load, max_wait };
-        }
-        state.loads_started += 1;
-        let id = state.loads_started;
-        let (sender, result) = watch::channel(None);
-        let load = InFlight {
-            id,
-            started_at: now,
-            alive_at: Arc::new(Mutex::new(now)),
-            result,
+        let inner = self.0.clone();
+        let (admission, started) = self
+            .0
+            .update(|state| inner.admit(state, reason, must_load, now));
+        let (Some((sender, reason)), Admission::Joined { load, .. }) = (started, &admission) else {
+            return admission;
         };
-        state.in_flight = Some(load.clone());
-        let cached_until = state.entry.as_ref().map(|entry| entry.window.expiry);
-        let reason = LoadReason {
-            cached_until,
-            is_retry: state.failure.is_some() && cached_until.is_some_and(|until| now >= until),
-            ..reason
-        };
-        drop(state);
-        let (inner, alive_at) = (self.0.clone(), load.alive_at.clone());
+        let (id, alive_at) = (load.id, load.alive_at.clone());
         // In a task: a caller that gives up must not cancel the load of others.
         runtime.spawn(async move {
             let loaded = inner.load(reason, &alive_at).await;
@@ -380,7 +345,7 @@ impl<L: Load> CredentialsCache<L> {
             // Dropped at once: the runtime is shutting down.
             return Admission::Served(Err(self.0.loader.error(ErrorKind::NoRuntime)));
         }
-        Admission::Joined { load, max_wait }
+        admission
     }
 
     /// Waits for a load's result; `None` where it came to nothing, or its runtime was dropped, or drives it no
@@ -446,14 +411,15 @@ impl<L: Load> CredentialsCache<L> {
             return;
         }
         let now = self.0.time.now();
-        let mut state = self.0.write();
-        if let Some(entry) = &mut state.entry
-            && !entry.has_timer()
-            && now < entry.window.expiry
-        {
-            let task = refresh_loop(Arc::downgrade(&self.0), self.0.sleep.clone());
-            entry.timer = Some(Arc::new(Timer(runtime.spawn(task).abort_handle())));
-        }
+        self.0.update(|state| {
+            if let Some(entry) = &mut state.entry
+                && !entry.has_timer()
+                && now < entry.window.expiry
+            {
+                let task = refresh_loop(Arc::downgrade(&self.0), self.0.sleep.clone());
+                entry.timer = Some(Arc::new(Timer(runtime.spawn(task).abort_handle())));
+            }
+        });
     }
 }
 
@@ -472,6 +438,9 @@ enum Admission {
         max_wait: Option<Duration>,
     },
 }
+
+/// Where a load's outcome is sent, and what the load is for.
+type NewLoad = (watch::Sender<Option<Outcome>>, LoadReason);
 
 /// What came of a load; `None` where it failed after its process or its runtime had stood still, which says
 /// nothing about now: its waiters start another.
@@ -492,6 +461,56 @@ impl<L: Load> Inner<L> {
             }),
         };
         decide(known, now)
+    }
+
+    /// Decides how a caller takes part; where a load is to be started, also what it needs.
+    fn admit(
+        &self,
+        state: &mut State,
+        reason: LoadReason,
+        must_load: bool,
+        now: SystemTime,
+    ) -> (Admission, Option<NewLoad>) {
+        let mut max_wait = None;
+        let in_flight = state.load_in_flight(now).cloned();
+        // A load in the background joins another, however long that takes: it has no caller to serve.
+        if !must_load && (reason.has_waiter || in_flight.is_none()) {
+            let served = match (self.decide(state, now), &state.entry, &state.failure) {
+                (Decision::Fail, _, Some(failure)) => Some(Err(failure.error.clone())),
+                (Decision::Serve, Some(entry), _) => Some(Ok(entry.session.credentials.clone())),
+                // The refresh that is due is left to whoever looks the credentials up next.
+                (Decision::ServeAndRefresh, Some(entry), _) if reason.has_waiter => {
+                    Some(Ok(entry.session.credentials.clone()))
+                }
+                (Decision::Wait(wait), ..) => {
+                    max_wait = wait;
+                    None
+                }
+                _ => None,
+            };
+            if let Some(result) = served {
+                return (Admission::Served(result), None);
+            }
+        }
+        if let Some(load) = in_flight {
+            return (Admission::Joined { load, max_wait }, None);
+        }
+        let (sender, result) = watch::channel(None);
+        state.loads_started += 1;
+        let load = InFlight {
+            id: state.loads_started,
+            started_at: now,
+            alive_at: Arc::new(Mutex::new(now)),
+            result,
+        };
+        state.in_flight = Some(load.clone());
+        let cached_until = state.entry.as_ref().map(|entry| entry.window.expiry);
+        let reason = LoadReason {
+            cached_until,
+            is_retry: state.failure.is_some() && cached_until.is_some_and(|until| now >= until),
+            ..reason
+        };
+        (Admission::Joined { load, max_wait }, Some((sender, reason)))
     }
 
     /// Loads, and shows while it does that its runtime drives it.
@@ -525,60 +544,73 @@ impl<L: Load> Inner<L> {
     /// Puts a load's result where callers find it.
     fn complete(&self, id: u64, loaded: Option<Result<Session, Error>>) -> Outcome {
         let now = self.time.now();
-        let Some(loaded) = loaded else {
-            self.write().in_flight.take_if(|load| load.id == id);
-            return None;
-        };
-        let loaded = loaded.and_then(|session| {
+        let loaded = loaded.map(|loaded| {
+            let session = loaded?;
             if session.expiry > now {
                 return Ok(session);
             }
-            let kind = ErrorKind::already_expired(session.expiry, now);
-            Err(self.loader.error(kind))
+            Err(self
+                .loader
+                .error(ErrorKind::already_expired(session.expiry, now)))
         });
-        let mut state = self.write();
-        state.in_flight.take_if(|load| load.id == id);
-        if id < state.latest_success {
-            return Some(loaded.map(drop));
-        }
-        Some(match loaded {
-            Ok(session) => {
-                state.latest_success = id;
-                state.entry = Some(Entry {
-                    window: Window::new(now, session.expiry, fastrand::f64()),
-                    session,
-                    loaded_at: now,
-                    is_invalidated: false,
-                    timer: None,
-                });
-                state.failure = None;
-                Ok(())
+        let mut recorded = None;
+        let outcome = self.update(|state| {
+            state.in_flight.take_if(|load| load.id == id);
+            let loaded = loaded?;
+            if id < state.latest_success {
+                return Some(loaded.map(drop));
             }
-            // Nothing was tried; a caller that waits will.
-            Err(error) if error.is_interaction_required() => Err(error),
-            Err(error) => {
-                let cached = state.entry.as_ref().map(Entry::known);
-                let wait = match &cached {
-                    // The parent hop caches its own failures; don't cache them again here.
-                    None if !self.loader.is_own(&error) => Duration::ZERO,
-                    cached => {
-                        let jitter = fastrand::f64();
-                        retry_wait(cached.as_ref(), error.is_transient(), now, jitter)
+            Some(match loaded {
+                Ok(session) => {
+                    state.latest_success = id;
+                    state.failure = None;
+                    state.entry = Some(Entry {
+                        window: Window::new(now, session.expiry, fastrand::f64()),
+                        session,
+                        loaded_at: now,
+                        is_invalidated: false,
+                        timer: None,
+                    });
+                    Ok(())
+                }
+                Err(error) => {
+                    // Where a person would have had to be asked, nothing was tried; a caller that waits will.
+                    if !error.is_interaction_required() {
+                        recorded = Some(self.record(state, &error, now));
                     }
-                };
-                state.failure = Some(Failure {
-                    error: error.clone(),
-                    attempt: FailedAttempt {
-                        is_transient: error.is_transient(),
-                        at: now,
-                        retry_at: now + wait,
-                    },
-                });
-                drop(state);
-                log_failure(&error, cached.map(|cached| cached.window), now, wait);
-                Err(error)
-            }
-        })
+                    Err(error)
+                }
+            })
+        });
+        // Not under the lock: a log may need credentials itself.
+        if let (Some((window, wait)), Some(Err(error))) = (recorded, &outcome) {
+            log_failure(error, window, now, wait);
+        }
+        outcome
+    }
+
+    /// Remembers a failure until the next load is due; returns the window of what is cached, and the wait.
+    fn record(
+        &self,
+        state: &mut State,
+        error: &Error,
+        now: SystemTime,
+    ) -> (Option<Window>, Duration) {
+        let cached = state.entry.as_ref().map(Entry::known);
+        let wait = match &cached {
+            // The parent hop caches its own failures; don't cache them again here.
+            None if !self.loader.is_own(error) => Duration::ZERO,
+            cached => retry_wait(cached.as_ref(), error.is_transient(), now, fastrand::f64()),
+        };
+        state.failure = Some(Failure {
+            error: error.clone(),
+            attempt: FailedAttempt {
+                is_transient: error.is_transient(),
+                at: now,
+                retry_at: now + wait,
+            },
+        });
+        (cached.map(|cached| cached.window), wait)
     }
 
     /// Time until the next refresh; `None` once expired, when callers trigger it.
@@ -595,17 +627,20 @@ impl<L: Load> Inner<L> {
         self.state.load()
     }
 
-    fn write(&self) -> StateUpdate<'_> {
+    /// Changes a copy of the state, under the write lock, and puts it in the place of the current one.
+    fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         // Nothing that holds the lock panics half-way, so a poisoned one guards a good state.
         let lock = self
             .write_lock
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        StateUpdate {
-            _lock: lock,
-            current: &self.state,
-            state: self.state.load_full(),
-        }
+        let mut state = State::clone(&self.state.load());
+        let result = change(&mut state);
+        let replaced = self.state.swap(Arc::new(state));
+        drop(lock);
+        // Not under the lock: it may hold the last reference to a timer or an error.
+        drop(replaced);
+        result
     }
 }
 
@@ -718,34 +753,6 @@ impl InFlight {
     }
 }
 
-/// A change of the state: made to a copy, and published when this is dropped.
-struct StateUpdate<'a> {
-    // Dropped first, and so never held while what was replaced is dropped.
-    _lock: MutexGuard<'a, ()>,
-    current: &'a ArcSwap<State>,
-    state: Arc<State>,
-}
-
-impl Deref for StateUpdate<'_> {
-    type Target = State;
-
-    fn deref(&self) -> &State {
-        &self.state
-    }
-}
-
-impl DerefMut for StateUpdate<'_> {
-    fn deref_mut(&mut self) -> &mut State {
-        Arc::make_mut(&mut self.state)
-    }
-}
-
-impl Drop for StateUpdate<'_> {
-    fn drop(&mut self) {
-        self.state = self.current.swap(self.state.clone());
-    }
-}
-
 /// Refreshes the cached credentials in their window. Ends with success (the new credentials get a timer of
 /// their own when they are served), with expiry, or with the cache.
 async fn refresh_loop<L: Load>(cache: Weak<Inner<L>>, sleep: SharedAsyncSleep) {
@@ -785,4 +792,5 @@ pub(crate) async fn catch_unwind<F: Future>(future: F) -> Result<F::Output, Pani
 }
 
 #[cfg(test)]
+#[path = "../../tests/unit/cache.rs"]
 mod tests;

@@ -205,74 +205,58 @@ impl Role {
             region: _,
             allowed_roles: _,
         } = self;
+        let policy_length = |json: &String| format!("{} characters", json.chars().count());
+        let providers = |context: &ProvidedContext| context.provider_arn.clone();
         [
-            Parameter {
-                field: "session_name",
-                label: "session name",
-                shown: session_name.as_deref().map(str::to_owned),
-                accepted_by: AcceptedBy::AllButSaml,
-                action: None,
-                is_in_cli_cache_key: true,
-            },
-            Parameter {
-                field: "external_id",
-                label: "external ID",
-                shown: external_id.as_ref().map(|_| "sent: yes".to_owned()),
-                ..Parameter::DEFAULT
-            },
-            Parameter {
-                field: "duration",
-                label: "duration",
-                shown: duration.map(|duration| format!("{} s", duration.as_secs())),
-                accepted_by: AcceptedBy::All,
-                ..Parameter::DEFAULT
-            },
-            Parameter {
-                field: "tag",
-                label: "session tags",
-                shown: list(tags, |tag| format!("{tag:?}")),
-                action: Some("TagSession"),
-                is_in_cli_cache_key: false,
-                ..Parameter::DEFAULT
-            },
-            Parameter {
-                field: "source_identity",
-                label: "source identity",
-                shown: source_identity.clone(),
-                action: Some("SetSourceIdentity"),
-                is_in_cli_cache_key: false,
-                ..Parameter::DEFAULT
-            },
-            Parameter {
-                field: "policy",
-                label: "session policy",
-                shown: (policy.as_ref()).map(|json| format!("{} characters", json.chars().count())),
-                accepted_by: AcceptedBy::All,
-                is_in_cli_cache_key: false,
-                ..Parameter::DEFAULT
-            },
-            Parameter {
-                field: "policy_arn",
-                label: "policy ARNs",
-                shown: list(policy_arns, String::clone),
-                accepted_by: AcceptedBy::All,
-                is_in_cli_cache_key: false,
-                ..Parameter::DEFAULT
-            },
-            Parameter {
-                field: "provided_context",
-                label: "contexts of",
-                shown: list(provided_contexts, |context| context.provider_arn.clone()),
-                action: Some("SetContext"),
-                is_in_cli_cache_key: false,
-                ..Parameter::DEFAULT
-            },
-            Parameter {
-                field: "mfa",
-                label: "MFA device",
-                shown: mfa.as_ref().map(|mfa| mfa.serial.clone()),
-                ..Parameter::DEFAULT
-            },
+            Parameter::new("session_name", "session name", session_name.clone())
+                .accepted_by(AcceptedBy::AllButSaml),
+            Parameter::new(
+                "external_id",
+                "external ID",
+                external_id.as_ref().map(|_| "sent: yes".to_owned()),
+            ),
+            Parameter::new(
+                "duration",
+                "duration",
+                duration.map(|duration| format!("{} s", duration.as_secs())),
+            )
+            .accepted_by(AcceptedBy::All),
+            Parameter::new("tag", "session tags", list(tags, |tag| format!("{tag:?}")))
+                .authorized_as("TagSession")
+                .unknown_to_cli(),
+            Parameter::new(
+                "source_identity",
+                "source identity",
+                source_identity.clone(),
+            )
+            .authorized_as("SetSourceIdentity")
+            .unknown_to_cli(),
+            Parameter::new(
+                "policy",
+                "session policy",
+                policy.as_ref().map(policy_length),
+            )
+            .accepted_by(AcceptedBy::All)
+            .unknown_to_cli(),
+            Parameter::new(
+                "policy_arn",
+                "policy ARNs",
+                list(policy_arns, String::clone),
+            )
+            .accepted_by(AcceptedBy::All)
+            .unknown_to_cli(),
+            Parameter::new(
+                "provided_context",
+                "contexts of",
+                list(provided_contexts, providers),
+            )
+            .authorized_as("SetContext")
+            .unknown_to_cli(),
+            Parameter::new(
+                "mfa",
+                "MFA device",
+                mfa.as_ref().map(|mfa| mfa.serial.clone()),
+            ),
         ]
     }
 
@@ -384,14 +368,32 @@ pub(crate) struct Parameter {
 }
 
 impl Parameter {
-    const DEFAULT: Self = Self {
-        field: "",
-        label: "",
-        shown: None,
-        accepted_by: AcceptedBy::AssumeRole,
-        action: None,
-        is_in_cli_cache_key: true,
-    };
+    /// One that AssumeRole alone takes, that the CLI has too, and that needs no action of its own.
+    fn new(field: &'static str, label: &'static str, shown: Option<String>) -> Self {
+        Self {
+            field,
+            label,
+            shown,
+            accepted_by: AcceptedBy::AssumeRole,
+            action: None,
+            is_in_cli_cache_key: true,
+        }
+    }
+
+    fn accepted_by(mut self, accepted_by: AcceptedBy) -> Self {
+        self.accepted_by = accepted_by;
+        self
+    }
+
+    fn authorized_as(mut self, action: &'static str) -> Self {
+        self.action = Some(action);
+        self
+    }
+
+    fn unknown_to_cli(mut self) -> Self {
+        self.is_in_cli_cache_key = false;
+        self
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -1,6 +1,7 @@
 //! Loads on one runtime, callers on another, and callers on none.
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_role_chain::Error;
 
 use super::*;
 
@@ -133,4 +134,29 @@ fn without_a_runtime_loading_fails_and_cached_credentials_are_served() {
 
     let loaded = runtime().block_on(tenant.provide_credentials()).unwrap();
     assert_eq!(block_on(tenant.provide_credentials()).unwrap(), loaded);
+}
+
+#[test]
+fn on_a_runtime_that_is_shutting_down_loading_fails() {
+    let (aws, base) = in_runtime(aws);
+    for is_multi_threaded in [false, true] {
+        let runtime = if is_multi_threaded {
+            tokio::runtime::Runtime::new().unwrap()
+        } else {
+            runtime()
+        };
+        let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        for error in [
+            handle.block_on(chain.refresh()).unwrap_err(),
+            Error::find(&handle.block_on(chain.provide_credentials()).unwrap_err())
+                .unwrap()
+                .clone(),
+        ] {
+            let text = error.to_string();
+            assert!(text.contains("no running tokio runtime"), "{text}");
+        }
+    }
+    assert_eq!(aws.requests(), 0);
 }
