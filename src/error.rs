@@ -691,5 +691,5 @@ impl Meaning {
 }
 
 #[cfg(test)]
-#[path = "error_tests.rs"]
+#[path = "../tests/unit/error.rs"]
 mod tests;

@@ -183,14 +183,12 @@ fn an_endpoint_option_without_a_scheme_shows_no_external_id() {
 }
 
 #[test]
-#[ignore = "the library does not refuse such an endpoint yet"]
 fn an_endpoint_without_a_scheme_in_a_profile_shows_no_external_id() {
     let home = Home::new("endpoint-profile", &profiles("localhost:4567"));
     assert_no_external_id(&home, &["--profile", "b"], None);
 }
 
 #[test]
-#[ignore = "the library does not refuse such an endpoint yet"]
 fn an_endpoint_without_a_scheme_in_the_environment_shows_no_external_id() {
     let home = Home::new("endpoint-environment", &profiles("http://127.0.0.1:9"));
     for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"] {

@@ -164,13 +164,17 @@ impl<L: Load> CredentialsCache<L> {
     /// Waits for the load in flight, or for a new one. Where that fails or takes long, the cached
     /// credentials are returned, if they may still be good.
     pub(crate) async fn get_or_load(&self, reason: LoadReason) -> Result<Credentials, Error> {
-        let Ok(runtime) = Handle::try_current() else {
+        let without_runtime = || {
             let cached = self.cached().filter(|_| self.is_unexpired());
-            return cached.ok_or_else(|| self.0.loader.error(ErrorKind::NoRuntime));
+            cached.ok_or_else(|| self.0.loader.error(ErrorKind::NoRuntime))
+        };
+        let Ok(runtime) = Handle::try_current() else {
+            return without_runtime();
         };
         loop {
             let (load, max_wait) = match self.join_or_start(&runtime, reason, reason.force) {
                 Admission::Served(result) => return self.serve(result),
+                Admission::NoRuntime => return without_runtime(),
                 Admission::Joined { load, max_wait } => (load, max_wait),
             };
             let result = match max_wait {
@@ -211,6 +215,7 @@ impl<L: Load> CredentialsCache<L> {
         loop {
             let load = match self.join_or_start(&runtime, LoadReason::FORCED, true) {
                 Admission::Served(result) => return result.map(drop),
+                Admission::NoRuntime => return Err(self.0.loader.error(ErrorKind::NoRuntime)),
                 Admission::Joined { load, .. } => load,
             };
             match self.await_load(load).await {
@@ -271,6 +276,9 @@ impl<L: Load> CredentialsCache<L> {
             }
             let load = match self.join_or_start(&runtime, reason.unforced(), true) {
                 Admission::Served(result) => return Some(result),
+                Admission::NoRuntime => {
+                    return Some(Err(self.0.loader.error(ErrorKind::NoRuntime)));
+                }
                 Admission::Joined { load, .. } => load,
             };
             match self.await_load(load).await {
@@ -342,8 +350,8 @@ impl<L: Load> CredentialsCache<L> {
             sender.send_replace(Some(outcome));
         });
         if load.result.has_changed().is_err() && load.result.borrow().is_none() {
-            // Dropped at once: the runtime is shutting down.
-            return Admission::Served(Err(self.0.loader.error(ErrorKind::NoRuntime)));
+            // Dropped at once.
+            return Admission::NoRuntime;
         }
         admission
     }
@@ -394,6 +402,7 @@ impl<L: Load> CredentialsCache<L> {
         };
         match self.join_or_start(&runtime, LoadReason::BACKGROUND, false) {
             Admission::Served(_) => false,
+            Admission::NoRuntime => true,
             Admission::Joined { load, .. } => match self.await_load(load).await {
                 Some(Ok(())) => true,
                 Some(Err(error)) => error.is_interaction_required(),
@@ -437,6 +446,8 @@ enum Admission {
         load: InFlight,
         max_wait: Option<Duration>,
     },
+    /// The runtime is shutting down: it drops what it is given.
+    NoRuntime,
 }
 
 /// Where a load's outcome is sent, and what the load is for.

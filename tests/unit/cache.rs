@@ -188,7 +188,6 @@ fn a_caller_whose_own_runtime_shuts_down_gets_an_error() {
 }
 
 #[test]
-#[ignore = "not kept at present: the caller gets the error, though the cached credentials are valid"]
 fn a_caller_whose_own_runtime_shuts_down_is_served_unexpired_credentials() {
     let (cache, clock) = cache();
     runtime().block_on(load_unserved(&cache, "first"));
