@@ -5,8 +5,9 @@
 //! curl --include http://127.0.0.1:8080/healthz
 //! ```
 //!
-//! `/healthz` answers 200 while the chain has valid credentials, and else 503, with a line for each hop: until
-//! when its credentials are valid, and why the last load failed. `--local` runs on the simulator
+//! `/healthz` answers 200 while the chain is ready or degraded, and 503 when it is failing, with the reason and a
+//! line for each hop: until when its credentials are valid, and why the last load failed. For a readiness probe;
+//! a restart cures nothing, so not for a liveness probe. `--local` runs on the simulator
 //! `sts-simulator`; `--local --external-id wrong` shows a role that cannot be assumed.
 
 #[path = "common/base.rs"]
@@ -89,19 +90,19 @@ async fn serve(options: Options) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 async fn healthz(State(chain): State<RoleChain>) -> (StatusCode, String) {
-    // status() makes no call, and a service that is not ready gets no requests that would make one: so load
-    // credentials here, if none are valid. A load that takes longer than this goes on without the check.
+    // health() makes no call, and a service that is not ready gets no requests that would make one: so ask for
+    // credentials here, which costs nothing while they are cached. A load that takes longer goes on without
+    // the check.
     let load = chain.provide_credentials();
     let _ = tokio::time::timeout(Duration::from_secs(1), load).await;
 
-    let hops = chain.status();
-    // The hops before the last one may expire in peace: they are needed for the next refresh only.
-    let is_ready = hops.last().is_some_and(|hop| !hop.is_expired);
-    let code = if is_ready {
+    let health = chain.health();
+    let code = if health.is_ready() {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let text = hops.iter().map(|hop| format!("{hop}\n")).collect();
-    (code, text)
+    let hops = chain.status();
+    let hops: String = hops.iter().map(|hop| format!("{hop}\n")).collect();
+    (code, format!("{health}\n{hops}"))
 }

@@ -18,6 +18,9 @@
 //! # }
 //! ```
 //!
+//! Each role of a chain is a *hop*: the first is assumed with the source credentials, each further one with the
+//! credentials of the hop before.
+//!
 //! # Where to find what
 //!
 //! | | |
@@ -60,7 +63,8 @@
 //! # Examples
 //!
 //! The repository's `examples` folder has `put_records` (records on a Firehose stream in another account),
-//! `tenants` (one role in each of many customers' accounts), `mfa`, `web_identity`, `saml` and `list_bucket`.
+//! `tenants` (one role in each of many customers' accounts), `health` (a service's health page), `mfa`,
+//! `web_identity`, `saml` and `list_bucket`.
 //! The program `role-chain` (in `cli`) assumes chains on the command line, says what is wrong with one, and
 //! sets up the IAM side.
 //!

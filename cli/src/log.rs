@@ -12,6 +12,7 @@ use tracing_subscriber::{Layer, fmt};
 pub fn start(level: LevelFilter) {
     let library = Targets::new().with_target("aws_role_chain", level);
     let lines = fmt::layer()
+        .with_ansi(false)
         .with_writer(io::stderr)
         .with_target(false)
         .without_time()

@@ -385,7 +385,7 @@ fn doctor_walks_the_chain_of_a_profile_and_keeps_its_secrets() {
         "  access key       AKIAEXAMPLE\n",
         &format!("hop 1 of 2: AssumeRole {HUB}\n  not tried\n"),
         &format!("hop 2 of 2: AssumeRole {WRITER}\n  not tried\n"),
-        "asking whose the source credentials are: STS could not be called: ",
+        "asking whose the source credentials are: STS could not be called ",
     ] {
         assert!(said.out.contains(part), "{part:?} {}", said.out);
     }

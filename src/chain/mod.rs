@@ -401,9 +401,10 @@ impl RoleChain {
 
     /// Returns whether this chain can provide credentials, judged by what is known. Makes no call.
     ///
-    /// For a readiness probe: a program whose chain is [failing](Health::Failing) should get no work. Not for a
-    /// liveness probe: a restart cures nothing, and loses the cached credentials. To know before the first call,
-    /// [`refresh`](Self::refresh) once at start-up.
+    /// For a readiness probe: a program whose chain is [failing](Health::Failing) should get no work. Ask for
+    /// credentials in the probe, too, as the example `health` does: a program without work makes no calls that
+    /// would load them. Not for a liveness probe: a restart cures nothing, and loses the cached credentials. To
+    /// know before the first call, [`refresh`](Self::refresh) once at start-up.
     ///
     /// # Examples
     ///
