@@ -1,9 +1,10 @@
 //! What a chain's health is before first use, when idle, and in outages.
 
-use crate::common::*;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_role_chain::{Health, Role, RoleChain};
 use sts_simulator::Fault;
+
+use crate::common::*;
 
 #[tokio::test(start_paused = true)]
 async fn health_is_judged_by_what_calls_can_expect() {

@@ -750,6 +750,22 @@ async fn a_forced_refresh_may_prompt_after_a_background_load_that_may_not() {
 }
 
 #[tokio::test]
+async fn a_replacement_may_prompt_after_a_background_load_that_may_not() {
+    let (cache, clock) = cache();
+    load_unserved(&cache, "first").await;
+    clock.advance(ADVISORY);
+    assert_eq!(served(&cache), "first");
+    settle().await;
+    let mut child = Replace::of(&cache, "first");
+    assert!(child.result().await.is_none(), "it waits");
+    cache.loader().fail(1, interaction_required());
+    assert!(child.result().await.is_none(), "it waits");
+    assert!(cache.loader().reason(2).has_waiter);
+    cache.loader().succeed(2, "third");
+    assert_eq!(child.key().await, "third");
+}
+
+#[tokio::test]
 async fn a_background_load_that_may_not_prompt_leaves_no_failure_behind() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
