@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use shuttle::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use shuttle::future::yield_now;
-pub(crate) use shuttle::sync::{Mutex, MutexGuard};
+pub(crate) use shuttle::sync::Mutex;
 
 /// Plain data of the model, never locked across a scheduling point.
 pub(crate) type Plain<T> = std::sync::Mutex<T>;

@@ -459,7 +459,6 @@ fn a_session_invalidated_while_a_load_completes_is_not_served_after_it() {
 }
 
 #[test]
-#[ignore = "replace() looks, and takes the lock later: a load that ends between is followed by another"]
 fn a_session_that_many_complain_of_is_replaced_by_one_load() {
     search("complaints", |clock| async move {
         let runtime = Handle::default();
@@ -477,7 +476,6 @@ fn a_session_that_many_complain_of_is_replaced_by_one_load() {
 }
 
 #[test]
-#[ignore = "replace() looks, and takes the lock later: a load that ends between is followed by another"]
 fn complaints_share_the_failure_of_the_load_that_they_wait_for() {
     search("complaints in an outage", |clock| async move {
         let runtime = Handle::default();

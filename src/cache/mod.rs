@@ -168,8 +168,13 @@ impl<L: Load> CredentialsCache<L> {
         let Ok(runtime) = Handle::try_current() else {
             return without_runtime();
         };
+        let need = if reason.force {
+            Need::Load
+        } else {
+            Need::Credentials
+        };
         loop {
-            let (load, max_wait) = match self.join_or_start(&runtime, reason, reason.force) {
+            let (load, max_wait) = match self.join_or_start(&runtime, reason, need) {
                 Admission::Served(result) => return self.serve(result),
                 Admission::NoRuntime => return without_runtime(),
                 Admission::Joined { load, max_wait } => (load, max_wait),
@@ -210,7 +215,7 @@ impl<L: Load> CredentialsCache<L> {
             return Err(self.0.loader.error(ErrorKind::NoRuntime));
         };
         loop {
-            let load = match self.join_or_start(&runtime, LoadReason::FORCED, true) {
+            let load = match self.join_or_start(&runtime, LoadReason::FORCED, Need::Load) {
                 Admission::Served(result) => return result.map(drop),
                 Admission::NoRuntime => return Err(self.0.loader.error(ErrorKind::NoRuntime)),
                 Admission::Joined { load, .. } => load,
@@ -251,28 +256,16 @@ impl<L: Load> CredentialsCache<L> {
         let Ok(runtime) = Handle::try_current() else {
             return Some(Err(self.0.loader.error(ErrorKind::NoRuntime)));
         };
-        let is_other = |session: &Session| session.access_key_id() != access_key_id;
+        let need = Need::OtherThan(access_key_id);
         loop {
-            let now = self.0.time.now();
-            let state = self.0.read();
-            if let Some(entry) = state
-                .entry
-                .as_ref()
-                .filter(|entry| is_other(&entry.session))
-            {
-                return Some(self.serve(Ok(entry.session.credentials.clone())));
-            }
-            if let Some(failure) = &state.failure
-                && failure.attempt.is_resting(now)
-            {
-                return Some(Err(failure.error.clone()));
-            }
-            drop(state);
             if !reason.has_waiter && self.0.loader.is_interactive() {
-                return Some(Err(self.0.loader.error(ErrorKind::InteractionRequired)));
+                let now = self.0.time.now();
+                let found = self.0.read().replacement_of(access_key_id, now);
+                let nobody_asked = || Err(self.0.loader.error(ErrorKind::InteractionRequired));
+                return Some(found.unwrap_or_else(nobody_asked));
             }
-            let load = match self.join_or_start(&runtime, reason.unforced(), true) {
-                Admission::Served(result) => return Some(result),
+            let load = match self.join_or_start(&runtime, reason.unforced(), need) {
+                Admission::Served(result) => return Some(self.serve(result)),
                 Admission::NoRuntime => {
                     return Some(Err(self.0.loader.error(ErrorKind::NoRuntime)));
                 }
@@ -282,8 +275,9 @@ impl<L: Load> CredentialsCache<L> {
                 Some(Err(error)) if error.is_interaction_required() && reason.has_waiter => {}
                 Some(Err(error)) => return Some(Err(error)),
                 Some(Ok(())) => {
-                    let new = self.0.read().entry.clone()?.session;
-                    return is_other(&new).then(|| self.serve(Ok(new.credentials)));
+                    let new = self.cached()?;
+                    let is_other = new.access_key_id() != access_key_id;
+                    return is_other.then(|| self.serve(Ok(new)));
                 }
                 None => {}
             }
@@ -328,14 +322,12 @@ impl<L: Load> CredentialsCache<L> {
         }
     }
 
-    /// Joins the load in flight, or starts one; unless, seen under the lock, none is needed any more and none
-    /// must be made, or none can be.
-    fn join_or_start(&self, runtime: &Handle, reason: LoadReason, must_load: bool) -> Admission {
+    /// Joins the load in flight, or starts one. Neither where, seen under the lock, none is needed, or where the
+    /// runtime takes none.
+    fn join_or_start(&self, runtime: &Handle, reason: LoadReason, need: Need<'_>) -> Admission {
         let now = self.0.time.now();
         let inner = self.0.clone();
-        let (admission, started) = self
-            .0
-            .update(|state| inner.admit(state, reason, must_load, now));
+        let (admission, started) = self.0.update(|state| inner.admit(state, reason, need, now));
         let (Some((sender, reason)), Admission::Joined { load, .. }) = (started, &admission) else {
             return admission;
         };
@@ -388,7 +380,7 @@ impl<L: Load> CredentialsCache<L> {
 
     fn refresh_in_background(&self) {
         if let Ok(runtime) = Handle::try_current() {
-            self.join_or_start(&runtime, LoadReason::BACKGROUND, false);
+            self.join_or_start(&runtime, LoadReason::BACKGROUND, Need::Credentials);
         }
     }
 
@@ -397,7 +389,7 @@ impl<L: Load> CredentialsCache<L> {
         let Ok(runtime) = Handle::try_current() else {
             return true;
         };
-        match self.join_or_start(&runtime, LoadReason::BACKGROUND, false) {
+        match self.join_or_start(&runtime, LoadReason::BACKGROUND, Need::Credentials) {
             // By the rules a refresh that is due is made. Should they ever disagree: not again at once.
             Admission::Served(_) => {
                 self.0.sleep.sleep(COLD_RETRY).await;
@@ -439,6 +431,17 @@ impl<L> Clone for CredentialsCache<L> {
     }
 }
 
+/// What a caller needs of a load.
+#[derive(Clone, Copy)]
+enum Need<'a> {
+    /// Credentials, by the rules of the schedule.
+    Credentials,
+    /// A load, whatever is cached.
+    Load,
+    /// Credentials other than those of this access key ID.
+    OtherThan(&'a str),
+}
+
 /// How a caller takes part in a load.
 enum Admission {
     /// Not at all: none is needed.
@@ -460,17 +463,18 @@ type Outcome = Option<Result<(), Error>>;
 
 impl<L: Load> Inner<L> {
     fn decide(&self, state: &State, now: SystemTime) -> Decision {
+        let cached = state.entry.as_ref().map(Entry::known);
+        // Nearly every call: the rest need not be looked at.
+        if cached.is_some_and(|cached| cached.is_fresh(now)) {
+            return Decision::Serve;
+        }
+        let load = state.load_in_flight(now);
         let known = Known {
-            cached: state.entry.as_ref().map(Entry::known),
+            cached,
             failure: state.failure.as_ref().map(|failure| failure.attempt),
-            load_age: state
-                .load_in_flight(now)
-                .map(|load| time_between(now, load.started_at)),
-            // Costs a look at the parents, and makes no difference to fresh credentials.
-            is_interactive: state.entry.as_ref().is_some_and(|entry| {
-                (entry.is_invalidated || now >= entry.known().due(now))
-                    && self.loader.is_interactive()
-            }),
+            load_age: load.map(|load| time_between(now, load.started_at)),
+            // Makes no difference where nothing is cached.
+            is_interactive: cached.is_some() && self.loader.is_interactive(),
         };
         decide(known, now)
     }
@@ -480,14 +484,17 @@ impl<L: Load> Inner<L> {
         &self,
         state: &mut State,
         reason: LoadReason,
-        must_load: bool,
+        need: Need<'_>,
         now: SystemTime,
     ) -> (Admission, Option<NewLoad>) {
         let mut max_wait = None;
         let in_flight = state.load_in_flight(now).cloned();
-        // A load in the background joins another, however long that takes: it has no caller to serve.
-        if !must_load && (reason.has_waiter || in_flight.is_none()) {
-            let served = match (self.decide(state, now), &state.entry, &state.failure) {
+        let served = match need {
+            Need::Load => None,
+            Need::OtherThan(key) => state.replacement_of(key, now),
+            // A load in the background joins another, however long that takes: it has no caller to serve.
+            Need::Credentials if !reason.has_waiter && in_flight.is_some() => None,
+            Need::Credentials => match (self.decide(state, now), &state.entry, &state.failure) {
                 (Decision::Fail, _, Some(failure)) => Some(Err(failure.error.clone())),
                 (Decision::Serve, Some(entry), _) => Some(Ok(entry.session.credentials.clone())),
                 // The refresh that is due is left to whoever looks the credentials up next.
@@ -499,10 +506,10 @@ impl<L: Load> Inner<L> {
                     None
                 }
                 _ => None,
-            };
-            if let Some(result) = served {
-                return (Admission::Served(result), None);
-            }
+            },
+        };
+        if let Some(result) = served {
+            return (Admission::Served(result), None);
         }
         if let Some(load) = in_flight {
             return (Admission::Joined { load, max_wait }, None);
@@ -693,6 +700,24 @@ impl State {
             .as_ref()
             // An error means that the sender is gone: the task was dropped with its runtime.
             .filter(|load| load.result.has_changed().is_ok() && !load.is_abandoned(now))
+    }
+
+    /// What stands in the place of rejected credentials without a load: newer ones, or a failure that is not
+    /// retried yet.
+    fn replacement_of(&self, key: &str, now: SystemTime) -> Option<Result<Credentials, Error>> {
+        let newer = self
+            .entry
+            .as_ref()
+            .filter(|entry| entry.session.access_key_id() != key);
+        let failure = self
+            .failure
+            .as_ref()
+            .filter(|failure| failure.attempt.is_resting(now));
+        match (newer, failure) {
+            (Some(entry), _) => Some(Ok(entry.session.credentials.clone())),
+            (None, Some(failure)) => Some(Err(failure.error.clone())),
+            (None, None) => None,
+        }
     }
 
     /// When the cached credentials are to be refreshed.

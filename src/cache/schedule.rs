@@ -100,6 +100,12 @@ pub(super) struct Cached {
 }
 
 impl Cached {
+    /// Whether nothing is to be done: these credentials are served, whatever else is known.
+    #[inline]
+    pub(super) fn is_fresh(&self, now: SystemTime) -> bool {
+        !self.is_invalidated && now < self.due(now)
+    }
+
     /// When these credentials are to be refreshed, leaving failures aside.
     pub(super) fn due(&self, now: SystemTime) -> SystemTime {
         if self.loaded_at > now + CLOCK_TOLERANCE {
@@ -145,6 +151,9 @@ pub(super) fn decide(known: Known, now: SystemTime) -> Decision {
             None => Decision::Wait(None),
         };
     };
+    if cached.is_fresh(now) {
+        return Decision::Serve;
+    }
     let window = cached.window;
     let is_expired = now >= window.expiry;
     if let Some(failure) = resting {
@@ -159,7 +168,7 @@ pub(super) fn decide(known: Known, now: SystemTime) -> Decision {
         return wait(known, is_expired);
     }
     // A person is not asked in the background.
-    if now < cached.due(now) || known.is_interactive {
+    if known.is_interactive {
         return Decision::Serve;
     }
     // After a refresh that failed, waiting for the next is likely in vain.
