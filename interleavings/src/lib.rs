@@ -17,7 +17,7 @@
 //! ```
 //!
 //! What the model leaves out: weak memory orders (all is sequentially consistent), and the steps inside
-//! `ArcSwap`, `watch` and tokio itself, which their own tests search with loom.
+//! `ArcSwap`, `watch` and tokio itself, which it replaces.
 //!
 //! [shuttle]: https://docs.rs/shuttle
 

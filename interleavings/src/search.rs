@@ -13,7 +13,7 @@ use crate::clock::Clock;
 /// How many schedules of a scenario each `cargo test` runs, half of them with either scheduler.
 const SCHEDULES: usize = 4_000;
 
-/// How many times PCT changes the priorities in a schedule, at least.
+/// PCT's bug depth: the number of steps whose order makes the bugs that it looks for.
 const DEPTH: usize = 3;
 
 /// No scenario comes near this: one that does goes round in circles.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
 use aws_smithy_async::time::{SharedTimeSource, TimeSource};
+use shuttle::rand::{Rng, thread_rng};
 
 use crate::cache::{CredentialsCache, Load, LoadReason, Lookup};
 use crate::clock::Clock;
@@ -85,7 +86,7 @@ impl Load for Loader {
         Box::pin(async move {
             let running = self.start();
             let plan = (self.plan)(running.id);
-            yield_now().await;
+            pass_by().await;
             if locked(&self.notes).is_interactive {
                 if !reason.has_waiter {
                     return Err(self.error(ErrorKind::InteractionRequired));
@@ -95,7 +96,7 @@ impl Load for Loader {
             if !plan.takes.is_zero() {
                 self.clock.sleep(plan.takes).await;
             }
-            yield_now().await;
+            pass_by().await;
             match plan.gives {
                 Gives::Session => {
                     let mut notes = locked(&self.notes);
@@ -152,6 +153,13 @@ impl Loader {
             notes.running.push((id, runtime));
         }
         Running { loader: self, id }
+    }
+}
+
+/// Lets others run, or not: some loads are ready when they are first polled.
+async fn pass_by() {
+    if thread_rng().r#gen() {
+        yield_now().await;
     }
 }
 

@@ -336,6 +336,24 @@ fn a_runtime_shut_down_at_any_point_leaves_no_caller_of_another_waiting() {
 }
 
 #[test]
+fn callers_whose_own_runtime_is_shut_down_do_not_wait_for_another() {
+    search("own runtime shut down", |clock| async move {
+        let lost = Handle::default();
+        let cache = Cache::new(&clock, |_| Gives::Session.at_once());
+        let threads = [(); 2].map(|()| lost.spawn_thread(cache.clone().call()));
+        at_any_point();
+        lost.shut_down();
+        for thread in threads {
+            // Credentials if a load ended before, or else an error.
+            let _ = thread.await.unwrap();
+        }
+        lost.idle().await;
+        assert_eq!(clock.elapsed(), Duration::ZERO, "woken by a timeout");
+        end(&clock, cache, &[&lost]).await;
+    });
+}
+
+#[test]
 fn a_refresh_lost_with_its_runtime_is_made_by_the_next_caller() {
     search("refresh lost with its runtime", |clock| async move {
         let [lost, other] = [Handle::default(), Handle::default()];
