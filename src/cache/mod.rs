@@ -141,7 +141,7 @@ impl<L: Load> CredentialsCache<L> {
         let state = self.0.read();
         match (self.0.decide(&state, now), &state.entry) {
             (decision @ (Decision::Serve | Decision::ServeAndRefresh), Some(entry)) => {
-                if !entry.has_timer() && now < entry.window.expiry {
+                if entry.needs_timer(now) {
                     self.start_timer();
                 }
                 if decision == Decision::ServeAndRefresh && state.load_in_flight(now).is_none() {
@@ -413,10 +413,13 @@ impl<L: Load> CredentialsCache<L> {
             return;
         }
         let now = self.0.time.now();
+        // All who waited for one load come here: only the first needs the lock.
+        if !(self.0.read().entry.as_ref()).is_some_and(|entry| entry.needs_timer(now)) {
+            return;
+        }
         self.0.update(|state| {
             if let Some(entry) = &mut state.entry
-                && !entry.has_timer()
-                && now < entry.window.expiry
+                && entry.needs_timer(now)
             {
                 let task = refresh_loop(Arc::downgrade(&self.0), self.0.sleep.clone());
                 entry.timer = Some(Arc::new(Timer(runtime.spawn(task).abort_handle())));
@@ -687,7 +690,7 @@ struct State {
     /// The last load's failure, if it failed.
     failure: Option<Failure>,
     in_flight: Option<InFlight>,
-    /// The loads started so far, and the last of them that brought credentials: the late result of an
+    /// The loads started so far, and the last of them that succeeded: the late result of an
     /// abandoned load must not replace that of a later one.
     loads_started: u64,
     latest_success: u64,
@@ -751,11 +754,10 @@ impl Entry {
         }
     }
 
-    fn has_timer(&self) -> bool {
+    fn needs_timer(&self, now: SystemTime) -> bool {
         // A timer that was dropped with its runtime counts as finished.
-        self.timer
-            .as_ref()
-            .is_some_and(|timer| !timer.0.is_finished())
+        let has_timer = (self.timer.as_ref()).is_some_and(|timer| !timer.0.is_finished());
+        !has_timer && now < self.window.expiry
     }
 }
 

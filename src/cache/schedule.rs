@@ -108,7 +108,8 @@ impl Cached {
 
     /// When these credentials are to be refreshed, leaving failures aside.
     pub(super) fn due(&self, now: SystemTime) -> SystemTime {
-        if self.loaded_at > now + CLOCK_TOLERANCE {
+        // Every call comes here, and nearly every one is answered by the first comparison.
+        if self.loaded_at > now && self.loaded_at > now + CLOCK_TOLERANCE {
             return now;
         }
         self.window.advisory

@@ -9,9 +9,10 @@ use serde_json::Value;
 use super::RoleChain;
 use super::hop::{Hop, HopCache, Target};
 use super::policies::{HopPolicies, Principal};
-use crate::cache::{Panicked, catch_unwind};
+use crate::cache::{Load, Panicked, catch_unwind};
 use crate::error::{Error, ErrorKind, Operation};
 use crate::request::{CallerKind, RequestSummary};
+use crate::session::Session;
 use crate::sts::{DenyingPolicy, denying_policy};
 
 impl RoleChain {
@@ -135,7 +136,7 @@ async fn source_step(first: &HopCache, asking: &Hop) -> Option<StepOutcome> {
         Target::WebIdentity { .. } | Target::Saml { .. } => return None,
         Target::Role { .. } | Target::SessionToken(_) => {
             let loaded = catch_unwind(hop.source_credentials()).await;
-            loaded.unwrap_or_else(|Panicked| Err(hop.error_of(ErrorKind::Panicked)))
+            loaded.unwrap_or_else(|Panicked| Err(hop.error(ErrorKind::Panicked)))
         }
     };
     let title = "source credentials".to_owned();
@@ -149,7 +150,7 @@ async fn hop_step(cache: &HopCache, caller: Option<&Credentials>) -> StepOutcome
     let hop = cache.loader();
     let started = hop.now();
     let mut refreshed = cache.refresh().await;
-    let is_stored = |session: &crate::session::Session| session.from_store;
+    let is_stored = |session: &Session| session.from_store;
     if refreshed.is_ok() && cache.snapshot().session.as_ref().is_some_and(is_stored) {
         // What STS says today may differ from what is in the store.
         refreshed = cache.refresh().await;
@@ -377,10 +378,6 @@ impl DiagnosisStep {
 impl Hop {
     fn now(&self) -> SystemTime {
         self.base.time.now()
-    }
-
-    fn error_of(&self, kind: ErrorKind) -> Error {
-        crate::cache::Load::error(self, kind)
     }
 
     /// What the token says of itself that the chain starts with.

@@ -3,8 +3,8 @@
 
 use aws_credential_types::Credentials;
 
-use super::{Attempt, Sts};
-use crate::error::{Error, ErrorInner, ErrorKind, Operation};
+use super::{Attempt, Sts, unusable};
+use crate::error::Error;
 use crate::request::RequestSummary;
 
 impl Sts {
@@ -26,15 +26,7 @@ impl Sts {
             ))
             .send();
         let answer = self.send(summary, Some(signer), [], call).await?;
-        answer.arn.zip(answer.account).ok_or_else(|| {
-            let kind = ErrorKind::Unusable {
-                what: "STS answered without an ARN".to_owned(),
-            };
-            ErrorInner {
-                hop: summary.hop,
-                ..ErrorInner::new(Operation::GetCallerIdentity, kind)
-            }
-            .into()
-        })
+        let identity = answer.arn.zip(answer.account);
+        identity.ok_or_else(|| unusable(summary, "STS answered without an ARN"))
     }
 }

@@ -129,9 +129,7 @@ impl Sts {
             .chain(external_id.map(|id| &**id))
             .chain(attempt.mfa_code);
         let answer = self.send(summary, Some(signer), secrets, call).await?;
-        let arn = answer.assumed_role_user.map(|user| user.arn);
-        session(answer.credentials, Some(summary.account()), arn)
-            .map_err(|what| unusable(summary, what))
+        role_session(summary, answer.credentials, answer.assumed_role_user)
     }
 
     /// Gets a session token for the user whose keys sign.
@@ -184,9 +182,7 @@ impl Sts {
             .config_override(Self::config_override(&summary.region, None, attempt))
             .send();
         let answer = self.send(summary, None, [token], call).await?;
-        let arn = answer.assumed_role_user.map(|user| user.arn);
-        session(answer.credentials, Some(summary.account()), arn)
-            .map_err(|what| unusable(summary, what))
+        role_session(summary, answer.credentials, answer.assumed_role_user)
     }
 
     /// Assumes a role; likewise, the SAML assertion authenticates.
@@ -212,9 +208,7 @@ impl Sts {
             .config_override(Self::config_override(&summary.region, None, attempt))
             .send();
         let answer = self.send(summary, None, [assertion], call).await?;
-        let arn = answer.assumed_role_user.map(|user| user.arn);
-        session(answer.credentials, Some(summary.account()), arn)
-            .map_err(|what| unusable(summary, what))
+        role_session(summary, answer.credentials, answer.assumed_role_user)
     }
 
     /// Makes a call once the region's limiter permits it. None of its `secrets` comes back in an error.
@@ -414,6 +408,16 @@ fn provided_context(context: &ProvidedContext) -> types::ProvidedContext {
 fn non_empty<T>(items: impl Iterator<Item = T>) -> Option<Vec<T>> {
     let items: Vec<T> = items.collect();
     (!items.is_empty()).then_some(items)
+}
+
+/// Reads the answer of an operation that assumes a role.
+fn role_session(
+    summary: &RequestSummary<'_>,
+    credentials: Option<types::Credentials>,
+    user: Option<types::AssumedRoleUser>,
+) -> Result<Session, Error> {
+    let arn = user.map(|user| user.arn);
+    session(credentials, Some(summary.account()), arn).map_err(|what| unusable(summary, what))
 }
 
 /// Reads the credentials of an answer; says what is missing from it.
