@@ -13,24 +13,22 @@ mod common;
 mod plot;
 
 use std::alloc::System;
-use std::collections::HashMap;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use aws_smithy_async::time::{SharedTimeSource, TimeSource};
 use aws_types::SdkConfig;
 use cap::Cap;
 use comfy_table::Table;
 use common::{
-    CachedAssumeRole, Chain, FakeSts, InProcessHttp, Latencies, NestedAssumeRole, Provider,
-    ReqsignSigner, StsBehavior, StsSettings, Tenants, error_document, format_duration,
-    session_document, table, tenants_with_separate_chains, tenants_without_hub, timed,
+    CachedAssumeRole, Chain, FakeSts, InMemorySts, Latencies, NestedAssumeRole, Provider, Quota,
+    ReqsignSigner, StsBehavior, StsSettings, Tenants, format_duration, paused, table,
+    tenants_with_separate_chains, tenants_without_hub, timed,
 };
 use cpu_time::ProcessTime;
 use plot::{Panel, Series};
-use tokio::runtime::{self, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -247,103 +245,6 @@ fn series(name: &'static str) -> Series {
     }
 }
 
-/// Tokio's paused clock, which advances to the next timer when all tasks wait.
-#[derive(Clone, Copy, Debug)]
-struct PausedClock {
-    start: SystemTime,
-    started: Instant,
-}
-
-impl TimeSource for PausedClock {
-    fn now(&self) -> SystemTime {
-        self.start + self.started.elapsed()
-    }
-}
-
-/// How many requests a second STS allows an account in a region.
-const QUOTA: u32 = 600;
-
-/// An STS in memory, under the paused clock.
-#[derive(Clone)]
-struct InMemorySts(Arc<Shared>);
-
-struct Shared {
-    settings: StsSettings,
-    clock: PausedClock,
-    behavior: Mutex<StsBehavior>,
-    /// How many requests it serves in one second; more are throttled.
-    quota: u32,
-    /// The number of requests in each second.
-    log: Mutex<HashMap<u64, u32>>,
-}
-
-impl InMemorySts {
-    fn new(quota: u32) -> Self {
-        let clock = PausedClock {
-            start: SystemTime::now(),
-            started: Instant::now(),
-        };
-        let settings = StsSettings {
-            clock: SharedTimeSource::new(clock),
-            ..StsSettings::default()
-        };
-        Self(Arc::new(Shared {
-            settings,
-            clock,
-            behavior: Mutex::new(StsBehavior::Success),
-            quota,
-            log: Mutex::default(),
-        }))
-    }
-
-    fn set_behavior(&self, behavior: StsBehavior) {
-        *self.0.behavior.lock().expect("no panics") = behavior;
-    }
-
-    fn passed(&self) -> u64 {
-        self.0.clock.started.elapsed().as_secs()
-    }
-
-    async fn until(&self, second: u64) {
-        tokio::time::sleep_until(self.0.clock.started + Duration::from_secs(second)).await;
-    }
-
-    fn config(&self) -> SdkConfig {
-        let config = common::config(&self.0.settings).into_builder();
-        let sts = self.clone();
-        let http = InProcessHttp::new(move || sts.clone().respond());
-        config.http_client(http).build()
-    }
-
-    async fn respond(self) -> (u16, String) {
-        let number = {
-            let mut log = self.0.log.lock().expect("no panics");
-            let requests = log.entry(self.passed()).or_default();
-            *requests += 1;
-            *requests
-        };
-        tokio::time::sleep(self.0.settings.latency).await;
-        if *self.0.behavior.lock().expect("no panics") != StsBehavior::Success {
-            return (503, error_document("ServiceUnavailable"));
-        }
-        if number > self.0.quota {
-            return (400, error_document("Throttling"));
-        }
-        (200, session_document(number as usize, &self.0.settings))
-    }
-
-    /// Returns the number of requests since the second `from`, and of those in the busiest second.
-    fn requests(&self, from: u64) -> (u32, u32) {
-        let log = self.0.log.lock().expect("no panics");
-        let counts = || {
-            log.iter()
-                .filter(|(second, _)| **second >= from)
-                .map(|(_, count)| *count)
-        };
-        (counts().sum(), counts().max().unwrap_or(0))
-    }
-}
-
 /// Retrieves the credentials of all tenants at once, then once a minute for three hours, without a quota.
 fn steady() -> Panel {
     let mut table = table([
@@ -362,20 +263,11 @@ fn steady() -> Panel {
     panel
 }
 
-fn paused() -> Runtime {
-    let mut runtime = runtime::Builder::new_current_thread();
-    runtime
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .expect("a runtime")
-}
-
 fn steady_of<P: Tenants>(most: usize, table: &mut Table) -> Series {
     let mut line = series(P::NAME);
     for count in COUNTS.into_iter().filter(|count| *count <= most) {
         paused().block_on(async {
-            let sts = InMemorySts::new(u32::MAX);
+            let sts = InMemorySts::new(Quota::UNLIMITED);
             let tenants = into_shared(P::tenants(&sts.config(), count).await);
             retrieve_all(&tenants).await;
             let from = sts.passed() + 1;
@@ -418,7 +310,7 @@ fn under_quota() {
 
 fn first_use_under_quota<P: Tenants>() -> [String; 6] {
     paused().block_on(async {
-        let sts = InMemorySts::new(QUOTA);
+        let sts = InMemorySts::new(Quota::STS);
         let tenants = into_shared(P::tenants(&sts.config(), 10_000).await);
         let failed = tenants.len() - retrieve_all(&tenants).await;
         row::<P>("first use at once", failed, &sts, 0)
@@ -429,7 +321,7 @@ fn first_use_under_quota<P: Tenants>() -> [String; 6] {
 /// the sessions of an hour expire, and then with STS back.
 fn recovery() -> Vec<[String; 6]> {
     paused().block_on(async {
-        let sts = InMemorySts::new(QUOTA);
+        let sts = InMemorySts::new(Quota::STS);
         let tenants = into_shared(Chain::tenants(&sts.config(), 10_000).await);
         retrieve_all(&tenants).await;
         let mut rows = Vec::new();

@@ -228,6 +228,46 @@ impl<L: Load> CredentialsCache<L> {
         }
     }
 
+    /// Waits for credentials that stay valid for so long: the cached ones, or new ones.
+    pub(crate) async fn get_valid_for(&self, min: Duration) -> Result<Credentials, Error> {
+        let without_runtime = || Err(self.0.loader.error(ErrorKind::NoRuntime));
+        let need = Need::ValidFor(min);
+        loop {
+            // Valid credentials need no runtime.
+            let now = self.0.time.now();
+            if let Some(result) = self.0.valid_for(&self.0.read(), min, now) {
+                return self.serve(result);
+            }
+            let Ok(runtime) = Handle::try_current() else {
+                return without_runtime();
+            };
+            let load = match self.join_or_start(&runtime, LoadReason::FORCED, need) {
+                Admission::Served(result) => return self.serve(result),
+                Admission::NoRuntime => return without_runtime(),
+                Admission::Joined { load, .. } => load,
+            };
+            let loaded = self.await_load(load).await;
+            let state = self.0.read();
+            match (loaded, &state.entry) {
+                (Some(Err(error)), _) if error.is_interaction_required() => {}
+                (Some(Err(error)), Some(entry)) => {
+                    return Err(self.0.too_short(entry, min, Some(error)));
+                }
+                (Some(Err(error)), None) => return Err(error),
+                // STS gives no more. One from a store may have been there for any time.
+                (Some(Ok(())), Some(entry)) if !entry.session.from_store => {
+                    let left = entry.session.time_left(self.0.time.now());
+                    return if left >= min {
+                        self.serve(Ok(entry.session.credentials.clone()))
+                    } else {
+                        Err(self.0.too_short(entry, min, None))
+                    };
+                }
+                (Some(Ok(())) | None, _) => {}
+            }
+        }
+    }
+
     /// Whether the cached credentials will do for a call that is made now.
     pub(crate) fn is_fresh(&self) -> bool {
         let now = self.0.time.now();
@@ -443,6 +483,8 @@ enum Need<'a> {
     Load,
     /// Credentials other than those of this access key ID.
     OtherThan(&'a str),
+    /// Credentials that stay valid for so long.
+    ValidFor(Duration),
 }
 
 /// How a caller takes part in a load.
@@ -495,6 +537,7 @@ impl<L: Load> Inner<L> {
         let served = match need {
             Need::Load => None,
             Need::OtherThan(key) => state.replacement_of(key, now),
+            Need::ValidFor(min) => self.valid_for(state, min, now),
             // A load in the background joins another, however long that takes: it has no caller to serve.
             Need::Credentials if !reason.has_waiter && in_flight.is_some() => None,
             Need::Credentials => match (self.decide(state, now), &state.entry, &state.failure) {
@@ -533,6 +576,38 @@ impl<L: Load> Inner<L> {
             ..reason
         };
         (Admission::Joined { load, max_wait }, Some((sender, reason)))
+    }
+
+    /// What is known without a load of credentials that stay valid for so long: they are cached, or a load would
+    /// not bring them.
+    fn valid_for(
+        &self,
+        state: &State,
+        min: Duration,
+        now: SystemTime,
+    ) -> Option<Result<Credentials, Error>> {
+        let failure = state.resting_failure(now);
+        let Some(entry) = &state.entry else {
+            return failure.map(|failure| Err(failure.error.clone()));
+        };
+        if !entry.is_invalidated && entry.session.time_left(now) >= min {
+            return Some(Ok(entry.session.credentials.clone()));
+        }
+        let cause = failure.map(|failure| failure.error.clone());
+        // The next session would last no longer.
+        let is_longest = entry.known().is_fresh(now)
+            && !entry.session.from_store
+            && entry.session.time_left(entry.loaded_at) < min;
+        (cause.is_some() || is_longest).then(|| Err(self.too_short(entry, min, cause)))
+    }
+
+    fn too_short(&self, entry: &Entry, required: Duration, cause: Option<Error>) -> Error {
+        let left = entry.session.time_left(self.time.now());
+        self.loader.error(ErrorKind::TooShort {
+            left,
+            required,
+            cause,
+        })
     }
 
     /// Loads, and shows while it does that its runtime drives it.
@@ -712,23 +787,24 @@ impl State {
             .entry
             .as_ref()
             .filter(|entry| entry.session.access_key_id() != key);
-        let failure = self
-            .failure
-            .as_ref()
-            .filter(|failure| failure.attempt.is_resting(now));
-        match (newer, failure) {
+        match (newer, self.resting_failure(now)) {
             (Some(entry), _) => Some(Ok(entry.session.credentials.clone())),
             (None, Some(failure)) => Some(Err(failure.error.clone())),
             (None, None) => None,
         }
     }
 
+    /// The last load's failure, while no retry is due.
+    fn resting_failure(&self, now: SystemTime) -> Option<&Failure> {
+        let failure = self.failure.as_ref();
+        failure.filter(|failure| failure.attempt.is_resting(now))
+    }
+
     /// When the cached credentials are to be refreshed.
     fn due(&self, now: SystemTime) -> Option<SystemTime> {
         let due = self.entry.as_ref()?.known().due(now);
-        let failure = self.failure.as_ref().map(|failure| failure.attempt);
-        let resting = failure.filter(|failure| failure.is_resting(now));
-        Some(resting.map_or(due, |failure| failure.retry_at.max(due)))
+        let resting = self.resting_failure(now);
+        Some(resting.map_or(due, |failure| failure.attempt.retry_at.max(due)))
     }
 }
 

@@ -23,5 +23,6 @@ mod sdk_clients;
 mod single_flight;
 mod source;
 mod status;
+mod valid_for;
 mod validation;
 mod web_identity;
