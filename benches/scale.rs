@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use aws_credential_types::provider::ProvideCredentials;
+use aws_role_chain::{ChainPool, Role};
 use aws_types::SdkConfig;
 use cap::Cap;
 use comfy_table::Table;
@@ -49,6 +51,7 @@ fn main() {
         ["sdk", tenants] => first_use(CachedAssumeRole::tenants, tenants),
         ["reqsign", tenants] => first_use(ReqsignSigner::tenants, tenants),
         ["without-hub", tenants] => first_use(tenants_without_hub, tenants),
+        ["pool", max_chains] => used_through_a_pool(max_chains),
         ["separate", tenants] => first_use(tenants_with_separate_chains, tenants),
         ["--plot", file, ..] => {
             std::fs::write(file, measure()).expect("a file that can be written")
@@ -60,6 +63,7 @@ fn main() {
 /// Prints all tables; returns the plot.
 fn measure() -> String {
     let [memory, first_use] = tenants();
+    pool();
     let steady = steady();
     under_quota();
     let cold = cold();
@@ -243,6 +247,64 @@ fn series(name: &'static str) -> Series {
         name,
         points: Vec::new(),
     }
+}
+
+/// What is asked of a pool: by so many customers, the first ones most often, as a Zipf distribution has it.
+const POOL_REQUESTS: usize = 100_000;
+const POOL_CUSTOMERS: usize = 20_000;
+
+/// Memory of 100,000 requests over 20,000 customers through a pool of 10,000, and through one with room for all.
+fn pool() {
+    let mut table = table([
+        "100,000 requests of 20,000 customers",
+        "chains at the end",
+        "AssumeRole calls",
+        "live MiB",
+        "resident MiB",
+        "live KiB a chain",
+    ]);
+    for max_chains in [1_000, 10_000, POOL_CUSTOMERS] {
+        let this = std::env::current_exe().expect("a path");
+        let args = ["pool".to_owned(), max_chains.to_string()];
+        let output = Command::new(this).args(args).output().expect("a process");
+        let output = String::from_utf8(output.stdout).expect("numbers");
+        let mut row = vec![format!("pool of {max_chains}")];
+        row.extend(output.split_whitespace().map(str::to_owned));
+        table.add_row(row);
+    }
+    println!("\n{table}");
+}
+
+fn used_through_a_pool(max_chains: &str) {
+    let max_chains = max_chains.parse().expect("a number");
+    paused().block_on(async {
+        let sts = InMemorySts::new(Quota::UNLIMITED);
+        let hub = Chain::of(&sts.config(), 1);
+        hub.refresh().await.expect("a session");
+        let before = memory();
+        let pool = ChainPool::builder(hub).max_chains(max_chains).build();
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..POOL_REQUESTS {
+            // Of a Zipf distribution with exponent 1: the logarithm is even.
+            let customer = (POOL_CUSTOMERS as f64).powf(random.f64()) as usize;
+            let arn = format!("arn:aws:iam::333333333333:role/Tenant{customer}");
+            let role = Role::new(arn).external_id(format!("customer-{customer}"));
+            let chain = pool.get(role).expect("a role");
+            chain.provide_credentials().await.expect("a session");
+            assert!(pool.len() <= max_chains);
+        }
+        let after = memory();
+        let grown: [usize; 2] = std::array::from_fn(|n| after[n].saturating_sub(before[n]));
+        let mebibytes = |bytes: usize| bytes as f64 / 1_048_576.0;
+        println!(
+            "{} {} {:.1} {:.1} {:.2}",
+            pool.len(),
+            sts.requests(0).0 - 1,
+            mebibytes(grown[0]),
+            mebibytes(grown[1]),
+            grown[0] as f64 / 1024.0 / pool.len() as f64,
+        );
+    });
 }
 
 /// Retrieves the credentials of all tenants at once, then once a minute for three hours, without a quota.

@@ -191,6 +191,36 @@ impl Error {
         self.refusal().map(|refusal| refusal.meaning)
     }
 
+    /// The kind of failure, in one of a few words that stay the same, for a label.
+    pub(crate) fn outcome(&self) -> &'static str {
+        match &self.inner.kind {
+            ErrorKind::Source(_) => "no_source_credentials",
+            ErrorKind::NoMfaCode { .. } => "no_mfa_code",
+            ErrorKind::NoToken => "no_token",
+            ErrorKind::InteractionRequired => "interaction_required",
+            ErrorKind::NoAnswer { .. } => "no_answer",
+            ErrorKind::Refused(refusal) => match refusal.meaning {
+                Meaning::Throttled => "throttled",
+                Meaning::Transient | Meaning::ClockSkew | Meaning::IdentityProviderUnreachable => {
+                    "sts_failed"
+                }
+                Meaning::Denied
+                | Meaning::BadRequest
+                | Meaning::DeadCaller { .. }
+                | Meaning::ExpiredToken
+                | Meaning::WrongMfaCode
+                | Meaning::RoleChainingLimit => "refused",
+            },
+            ErrorKind::Invalid(_)
+            | ErrorKind::TemporarySource { .. }
+            | ErrorKind::TooShort { .. }
+            | ErrorKind::NotSent { .. }
+            | ErrorKind::Unusable { .. }
+            | ErrorKind::Panicked
+            | ErrorKind::NoRuntime => "other",
+        }
+    }
+
     /// The same failure, as a chain of this many hops reports it.
     pub(crate) fn with_chain_len(&self, chain_len: usize) -> Self {
         Self {

@@ -135,6 +135,11 @@ impl<L: Load> CredentialsCache<L> {
         &self.0.loader
     }
 
+    /// How many handles of this cache there are, this one included.
+    pub(crate) fn handles(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     /// The path of nearly every call: an atomic load, a look at the clock, and what `take` clones.
     pub(crate) fn lookup<T>(&self, take: impl FnOnce(&Session) -> T) -> Lookup<T> {
         let now = self.0.time.now();
@@ -371,11 +376,11 @@ impl<L: Load> CredentialsCache<L> {
         let (Some((sender, reason)), Admission::Joined { load, .. }) = (started, &admission) else {
             return admission;
         };
-        let (id, alive_at) = (load.id, load.alive_at.clone());
+        let (id, started_at, alive_at) = (load.id, load.started_at, load.alive_at.clone());
         // In a task: a caller that gives up must not cancel the load of others.
         runtime.spawn(async move {
             let loaded = inner.load(reason, &alive_at).await;
-            let outcome = inner.complete(id, loaded);
+            let outcome = inner.complete(id, started_at, loaded);
             sender.send_replace(Some(outcome));
         });
         if load.result.has_changed().is_err() && load.result.borrow().is_none() {
@@ -639,7 +644,12 @@ impl<L: Load> Inner<L> {
     }
 
     /// Puts a load's result where callers find it.
-    fn complete(&self, id: u64, loaded: Option<Result<Session, Error>>) -> Outcome {
+    fn complete(
+        &self,
+        id: u64,
+        started_at: SystemTime,
+        loaded: Option<Result<Session, Error>>,
+    ) -> Outcome {
         let now = self.time.now();
         let loaded = loaded.map(|loaded| {
             let session = loaded?;
@@ -681,7 +691,7 @@ impl<L: Load> Inner<L> {
         });
         // Not under the lock: a log may need credentials itself.
         if let (Some((window, wait)), Some(Err(error))) = (recorded, &outcome) {
-            log_failure(error, window, now, wait);
+            log_failure(error, window, now, time_between(now, started_at), wait);
         }
         outcome
     }
@@ -741,10 +751,19 @@ impl<L: Load> Inner<L> {
     }
 }
 
-fn log_failure(error: &Error, window: Option<Window>, now: SystemTime, wait: Duration) {
+fn log_failure(
+    error: &Error,
+    window: Option<Window>,
+    now: SystemTime,
+    elapsed: Duration,
+    wait: Duration,
+) {
+    let elapsed = elapsed.as_secs_f64();
     match window {
         Some(window) => tracing::warn!(
+            name: "refresh_failed",
             target: "aws_role_chain",
+            elapsed,
             error = %error.first_line(),
             expiry = %timestamp(window.expiry),
             expired = now >= window.expiry,
@@ -752,7 +771,9 @@ fn log_failure(error: &Error, window: Option<Window>, now: SystemTime, wait: Dur
             "refresh failed; the cached credentials are still served"
         ),
         None => tracing::debug!(
+            name: "load_failed",
             target: "aws_role_chain",
+            elapsed,
             error = %error.first_line(),
             "no credentials"
         ),

@@ -6,6 +6,7 @@ pub(crate) mod document;
 mod hop;
 mod identity;
 pub(crate) mod policies;
+pub(crate) mod pool;
 mod renewal;
 mod report;
 mod status;
@@ -493,10 +494,18 @@ impl RoleChain {
         role: Role,
         store: Option<Arc<dyn SessionStore>>,
     ) -> Result<Self, Error> {
-        let inherited = caller.inherited();
-        let number = inherited.hop;
-        let request = check_role(role, &inherited, Operation::AssumeRole)?;
-        drop(inherited);
+        let request = caller.check(role)?;
+        Self::assume_checked(base, caller, request, store)
+    }
+
+    /// Creates a chain that goes on from the `caller` that has checked the request.
+    fn assume_checked(
+        base: Arc<Base>,
+        caller: Caller,
+        request: Arc<AssumeRoleRequest>,
+        store: Option<Arc<dyn SessionStore>>,
+    ) -> Result<Self, Error> {
+        let number = caller.inherited().hop;
         let target = Target::Role { caller, request };
         Self::checked(Hop::new(base, target, number, store))
     }
@@ -549,6 +558,12 @@ impl RoleChain {
         Caller::Hop(self.0)
     }
 
+    /// Whether somebody but its caller has this chain: another handle, a client, a chain that goes on from it, or a
+    /// load that runs.
+    fn is_held(&self) -> bool {
+        self.0.handles() > 1
+    }
+
     fn hop(&self) -> &Hop {
         self.0.loader()
     }
@@ -592,13 +607,22 @@ impl fmt::Debug for RoleChain {
     }
 }
 
+impl Caller {
+    /// Checks what the caller is to assume.
+    fn check(&self, role: Role) -> Result<Arc<AssumeRoleRequest>, Error> {
+        check_role(role, &self.inherited(), Operation::AssumeRole)
+    }
+}
+
 fn check_role(
     role: Role,
     inherited: &Inherited<'_>,
     operation: Operation,
-) -> Result<AssumeRoleRequest, Error> {
+) -> Result<Arc<AssumeRoleRequest>, Error> {
     let arn = role.arn.clone();
-    role.check(inherited, operation)
+    let checked = role.check(inherited, operation);
+    checked
+        .map(Arc::new)
         .map_err(|violation| violation.into_hop_error(operation, Some(&arn), inherited.hop))
 }
 

@@ -32,6 +32,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
 
 use crate::error::{Error, ErrorInner, ErrorKind, Meaning, Violation};
+use crate::metrics;
 use crate::request::{
     AssumeRoleRequest, GetSessionTokenRequest, ProvidedContext, RequestSummary, Role, Secret, Tag,
 };
@@ -246,6 +247,7 @@ impl Sts {
         let deadline = Instant::now() + QUEUE_TIMEOUT;
         let mut throttled = None;
         loop {
+            let queued_at = Instant::now();
             let limiter = self.limiter(&summary.region);
             let permit = match limiter.acquire(&self.sleep, self.ceiling(), deadline).await {
                 Ok(permit) => permit,
@@ -261,6 +263,7 @@ impl Sts {
                     return Err(throttled.unwrap_or_else(|| no_answer(what)));
                 }
             };
+            metrics::call_waited(&summary.region, queued_at.elapsed());
             let timeout = self.sleep.sleep(CALL_TIMEOUT);
             let call = call(Self::config_override::<E>(&summary.region, signer, attempt));
             let Ok(result) = Timeout::new(without_sdk_trace(call), timeout).await else {
@@ -274,6 +277,7 @@ impl Sts {
                 return Err(error);
             }
             permit.throttled();
+            metrics::call_throttled(&summary.region);
             if attempt.is_single() || Instant::now() >= deadline {
                 return Err(error);
             }

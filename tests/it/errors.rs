@@ -502,7 +502,7 @@ async fn no_secret_is_in_any_debug_display_or_trace_log_of_a_full_run() {
 
     let logged = log.text();
     assert!(
-        logged.contains("assumed role"),
+        logged.contains("loaded credentials"),
         "our own events are in the log"
     );
     assert!(logged.contains("refresh failed"), "{logged}");
