@@ -22,7 +22,7 @@ impl Sts {
             .config_override(Self::config_override(
                 &summary.region,
                 Some(signer),
-                Attempt::default(),
+                &Attempt::default(),
             ))
             .send();
         let answer = self.send(summary, Some(signer), [], call).await?;
