@@ -46,6 +46,7 @@
 //! | `profile` | `ProfileLoader`: chains from the profiles of `~/.aws/config` |
 //! | `cli-cache` | `ProfileLoader::cli_cache`: their sessions shared with the AWS CLI |
 //! | `policy` | the module `policy`, `RoleChain::policies` and `RoleChain::diagnose` |
+//! | `serde` | `Serialize` for `Health`, `HopStatus` and `Error`: a health page in JSON |
 //! | `totp` | `Totp`: MFA codes from a virtual device's secret |
 //!
 //! # Errors

@@ -8,6 +8,7 @@ mod identity;
 pub(crate) mod policies;
 mod renewal;
 mod report;
+mod serialize;
 mod status;
 mod store;
 
