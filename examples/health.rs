@@ -1,13 +1,14 @@
 //! A web service with a readiness check that knows whether the service's credentials are valid.
 //!
 //! ```text
-//! cargo run --example health -- --role-arn arn:aws:iam::222222222222:role/FirehoseWriter
+//! cargo run --example health --features serde -- --role-arn arn:aws:iam::222222222222:role/FirehoseWriter
 //! curl --include http://127.0.0.1:8080/healthz
 //! ```
 //!
-//! `/healthz` answers 200 while the chain is ready or degraded, and 503 when it is failing, with the reason and a
-//! line for each hop: until when its credentials are valid, and why the last load failed. For a readiness probe;
-//! a restart cures nothing, so not for a liveness probe. `--local` runs on the simulator
+//! `/healthz` answers 200 while the chain is ready or degraded, and 503 when it is failing, with JSON: the state and
+//! its reason, and for each hop until when its credentials are valid, and why the last load failed. For a
+//! readiness probe; a restart cures nothing, so not for a liveness probe. ARNs and access key IDs are in it, which
+//! are no secrets, but not for everybody to read. `--local` runs on the simulator
 //! `sts-simulator`; `--local --external-id wrong` shows a role that cannot be assumed.
 
 #[path = "common/base.rs"]
@@ -27,9 +28,10 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_role_chain::{Role, RoleChain};
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::{Router, routing};
+use axum::{Json, Router, routing};
 use base::BaseOptions;
 use clap::Parser;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 /// Run a web service with a readiness check on its credentials.
@@ -89,7 +91,7 @@ async fn serve(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn healthz(State(chain): State<RoleChain>) -> (StatusCode, String) {
+async fn healthz(State(chain): State<RoleChain>) -> (StatusCode, Json<Value>) {
     // health() makes no call, and a service that is not ready gets no requests that would make one: so ask for
     // credentials here, which costs nothing while they are cached. A load that takes longer goes on without
     // the check.
@@ -102,7 +104,6 @@ async fn healthz(State(chain): State<RoleChain>) -> (StatusCode, String) {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let hops = chain.status();
-    let hops: String = hops.iter().map(|hop| format!("{hop}\n")).collect();
-    (code, format!("{health}\n{hops}"))
+    let page = json!({ "health": health, "hops": chain.status() });
+    (code, Json(page))
 }

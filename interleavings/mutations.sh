@@ -18,6 +18,7 @@ result lost               | mod | s/sender\.send_replace\(Some\(outcome\)\);/let
 result told before stored | mod | s/let outcome = inner\.complete\(id, loaded\);\s*sender\.send_replace\(Some\(outcome\)\);/sender.send_replace(Some(Some(loaded.as_ref().map_or(Ok(()), |loaded| loaded.as_ref().map(|_| ()).map_err(Clone::clone))))); inner.complete(id, loaded);/
 double load               | mod | s/if let Some\(load\) = in_flight \{/if let Some(load) = in_flight.filter(|_| false) {/
 state read before the lock| mod | s/(\/\/ Nothing that holds the lock)/let state = self.state.load_full();\n        $1/; s/state: self\.state\.load_full\(\),/state,/; s/State::clone\(&self\.state\.load\(\)\)/State::clone(&state)/
+late beginning not seen   | mod | s/is_none_or\(\|load\| load\.id != id\)/is_some_and(|load| load.id != id \&\& false)/
 late landing taken        | mod | s/if id < state\.latest_success \{/if false {/
 late landing ends another | mod | s/((?:self\.write\(\);|\|state\| \{)\s*state\.in_flight)\.take_if\(\|load\| load\.id == id\)/$1.take()/
 invalidation lost         | mod | s/entry\.is_invalidated = true;/entry.is_invalidated = false;/
@@ -32,7 +33,7 @@ end taken for runtime's   | mod | s/if load\.result\.has_changed\(\)\.is_err\(\)
 caller waits for all time | mod | s/max_wait = wait\b/max_wait = wait.and(None)/
 frozen failure believed   | mod | s/Ok\(Ok\(Err\(_\)\)\) if was_frozen/Ok(Ok(Err(_))) if was_frozen \&\& false/
 person's answer refused   | mod | s/if error\.is_interaction_required\(\) && reason\.has_waiter => \{\}/if error.is_interaction_required() \&\& reason.has_waiter \&\& false => {}/
-panic not caught          | mod | s/pin!\(catch_unwind\(self\.loader\.load\(reason\)\)\)/pin!(async { Ok::<_, Panicked>(self.loader.load(reason).await) })/
+panic not caught          | mod | s/pin!\(catch_unwind\(async \{ self\.loader\.load\(reason\)\.await \}\)\)/pin!(async { Ok::<_, Panicked>(self.loader.load(reason).await) })/
 timer outlives cache      | mod | s/self\.0\.abort\(\);//
 timer holds cache         | mod | s/drop\(inner\);\s*sleep\.sleep\(wait\)\.await;/sleep.sleep(wait).await; drop(inner);/
 dead timer kept           | mod | s/\.is_some_and\(\|timer\| !timer\.0\.is_finished\(\)\)/.is_some()/

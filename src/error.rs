@@ -19,8 +19,9 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// message and request ID. Below it, where something can be done, stands one line of advice for each
 /// thing to check. `Debug` is the first line, in `aws_role_chain::Error(…)`. Neither contains a secret
 /// key, a session token, an MFA code or an external ID; ARNs and access key IDs are there, because
-/// people debug with them. The cause of a failed source or connection is the
-/// [`source`](StdError::source), and not repeated in the text.
+/// people debug with them. The cause of a failed source is the [`source`](StdError::source), too. With
+/// the feature `serde` it is serialized as `message` (the first line), `code`, `is_transient` and
+/// `advice`.
 ///
 /// The error is cheap to clone: all callers who wait for the same load get the same one.
 ///

@@ -52,6 +52,7 @@
 //! | `metrics` | figures on the facade of the [`metrics`](https://docs.rs/metrics) crate, see below |
 //! | `pool` | `ChainPool`, a bounded pool of chains |
 //! | `policy` | the module `policy`, `RoleChain::policies` and `RoleChain::diagnose` |
+//! | `serde` | `Serialize` for `Health`, `HopStatus` and `Error`: a health page in JSON |
 //! | `totp` | `Totp`: MFA codes from a virtual device's secret |
 //!
 //! # Errors

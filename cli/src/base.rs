@@ -33,7 +33,8 @@ pub struct Overrides {
     #[arg(long, value_name = "REGION", value_parser = values::region)]
     region: Option<String>,
 
-    /// Endpoint of STS and IAM, such as a local server's, before AWS_ENDPOINT_URL and the profile's
+    /// Endpoint of STS and IAM, such as a local server's, before AWS_ENDPOINT_URL and the profile's. Not
+    /// for sign-ins of IAM Identity Center (SSO), which go to AWS
     #[arg(long, value_name = "URL", value_parser = values::url)]
     endpoint_url: Option<String>,
 }

@@ -100,18 +100,41 @@ impl Reason {
     }
 }
 
+/// The most characters of the table's first and last column: with the numbers between them it fits a terminal
+/// of 80 columns. Names are ASCII.
+const NAME_WIDTH: usize = 24;
+const RESULT_WIDTH: usize = 25;
+
+/// A row of the table. What is too long for its column goes on below.
+fn row(width: usize, name: &str, [put, failed, seconds]: [&str; 3], result: &str) -> String {
+    let pieces = |text: &str, width: usize| -> Vec<String> {
+        let chars: Vec<char> = text.chars().collect();
+        chars.chunks(width).map(String::from_iter).collect()
+    };
+    let (names, results) = (pieces(name, width), pieces(result, RESULT_WIDTH));
+    let mut numbers = format!("{put:>8}  {failed:>8}  {seconds:>7}");
+    let mut text = String::new();
+    for i in 0..names.len().max(results.len()) {
+        let piece = |of: &[String]| of.get(i).cloned().unwrap_or_default();
+        let (name, result) = (piece(&names), piece(&results));
+        let line = format!("{name:width$}  {numbers:27}  {result}");
+        text += line.trim_end();
+        text += "\n";
+        numbers.clear();
+    }
+    text
+}
+
 /// A table with totals, then why customers failed, then where their records are.
 pub fn summary(outcomes: &[Outcome], input: &str) -> String {
     let width = outcomes.iter().map(|outcome| outcome.name.chars().count());
-    let width = width.chain([8]).max().unwrap_or_default();
+    let width = width.chain([8]).max().unwrap_or_default().min(NAME_WIDTH);
     let line = |name: &str, put: u64, failed: u64, took: Duration, result: &str| {
-        let seconds = took.as_secs_f64();
-        format!("{name:width$}  {put:>8}  {failed:>8}  {seconds:>7.1}  {result}\n")
+        let seconds = format!("{:.1}", took.as_secs_f64());
+        let numbers = [&*put.to_string(), &*failed.to_string(), &*seconds];
+        row(width, name, numbers, result)
     };
-    let mut text = format!(
-        "{:width$}  {:>8}  {:>8}  {:>7}  result\n",
-        "customer", "put", "failed", "seconds"
-    );
+    let mut text = row(width, "customer", ["put", "failed", "seconds"], "result");
     for it in outcomes {
         let result = it.reason.as_ref().map_or("ok", |reason| &reason.result);
         text += &line(&it.name, it.put, it.failed, it.took, result);

@@ -400,6 +400,31 @@ fn a_load_on_a_runtime_that_is_driven_no_more_is_given_up_and_may_land_late() {
 }
 
 #[test]
+fn a_load_that_has_not_begun_when_another_takes_its_place_is_never_made() {
+    search("late beginning", |clock| async move {
+        let [stalled, other] = [Handle::default(), Handle::default()];
+        let cache = Cache::new(&clock, |_| Gives::Session.at_once());
+        let frozen = calls(&cache, &stalled, 2);
+        at_any_point();
+        stalled.stall();
+        // What was being polled goes on until it waits.
+        clock.sleep(SECOND).await;
+        let begun = cache.loader().loads();
+        for call in calls(&cache, &other, 2) {
+            key(call).await;
+        }
+        stalled.resume();
+        for call in frozen {
+            key(call).await;
+        }
+        assert!(cache.loader().loads() <= begun + 1);
+        let loader = cache.loader();
+        end(&clock, cache, &[&stalled, &other]).await;
+        assert!(loader.loads() <= begun + 1);
+    });
+}
+
+#[test]
 fn a_late_landing_replaces_no_newer_session_and_ends_no_newer_load() {
     search("late landing", |clock| async move {
         let [stalled, other] = [Handle::default(), Handle::default()];

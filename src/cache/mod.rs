@@ -379,7 +379,7 @@ impl<L: Load> CredentialsCache<L> {
         let (id, started_at, alive_at) = (load.id, load.started_at, load.alive_at.clone());
         // In a task: a caller that gives up must not cancel the load of others.
         runtime.spawn(async move {
-            let loaded = inner.load(reason, &alive_at).await;
+            let loaded = inner.load(id, reason, &alive_at).await;
             let outcome = inner.complete(id, started_at, loaded);
             sender.send_replace(Some(outcome));
         });
@@ -615,13 +615,20 @@ impl<L: Load> Inner<L> {
         })
     }
 
-    /// Loads, and shows while it does that its runtime drives it.
+    /// Loads, and shows while it does that its runtime drives it. `None` where what came of it is no answer.
     async fn load(
         &self,
+        id: u64,
         reason: LoadReason,
         alive_at: &Mutex<SystemTime>,
     ) -> Option<Result<Session, Error>> {
-        let mut load = pin!(catch_unwind(self.loader.load(reason)));
+        // Where the process stood still before this first poll, that has hurt nothing; but another load may have
+        // been started in the stead of this one.
+        *alive_at.lock().unwrap_or_else(PoisonError::into_inner) = self.time.now();
+        if (self.read().in_flight.as_ref()).is_none_or(|load| load.id != id) {
+            return None;
+        }
+        let mut load = pin!(catch_unwind(async { self.loader.load(reason).await }));
         let mut was_frozen = false;
         loop {
             let loaded = Timeout::new(load.as_mut(), self.sleep.sleep(HEARTBEAT)).await;

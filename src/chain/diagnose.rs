@@ -69,7 +69,6 @@ impl RoleChain {
         let message = error.message().unwrap_or_default();
         let is_about_policies = error.is_access_denied()
             && error.role_arn().is_some()
-            && !error.is_mfa_failure()
             && !message.contains("MultiFactorAuthentication failed")
             && !message.contains("by root accounts");
         if !is_about_policies {

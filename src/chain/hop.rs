@@ -371,9 +371,9 @@ impl Hop {
     /// Fetches credentials from the source or from STS.
     async fn fetch(&self, reason: LoadReason) -> Result<Session, Error> {
         let summary = self.summary();
-        let attempt = Attempt {
+        let attempt = &Attempt {
+            mfa_code: None,
             is_only: reason.is_retry,
-            ..Attempt::default()
         };
         let session = match &self.target {
             Target::Source => return self.load_source().await,
@@ -437,12 +437,8 @@ impl Hop {
             return Err(self.error(ErrorKind::TemporarySource { access_key_id }));
         }
         let (sts, signer) = (&self.base.sts, &signer);
-        self.with_code(reason, |code| async move {
-            let attempt = Attempt {
-                mfa_code: code.as_deref(),
-                is_only: reason.is_retry,
-            };
-            sts.get_session_token(request, summary, attempt, signer)
+        self.with_code(reason, |attempt| async move {
+            sts.get_session_token(request, summary, &attempt, signer)
                 .await
         })
         .await
@@ -540,12 +536,8 @@ impl Hop {
         signer: &Credentials,
         reason: LoadReason,
     ) -> Result<Session, Error> {
-        self.with_code(reason, |code| async move {
-            let attempt = Attempt {
-                mfa_code: code.as_deref(),
-                is_only: reason.is_retry,
-            };
-            self.assume_role_within_limit(request, summary, attempt, signer)
+        self.with_code(reason, |attempt| async move {
+            self.assume_role_within_limit(request, summary, &attempt, signer)
                 .await
         })
         .await
@@ -556,7 +548,7 @@ impl Hop {
         &self,
         request: &AssumeRoleRequest,
         summary: &RequestSummary<'_>,
-        attempt: Attempt<'_>,
+        attempt: &Attempt,
         signer: &Credentials,
     ) -> Result<Session, Error> {
         let one_hour = i32::try_from(CHAINED_LIMIT.as_secs()).ok();
@@ -628,13 +620,17 @@ impl Hop {
     async fn with_code<Fut>(
         &self,
         reason: LoadReason,
-        call: impl Fn(Option<String>) -> Fut,
+        call: impl Fn(Attempt) -> Fut,
     ) -> Result<Session, Error>
     where
         Fut: Future<Output = Result<Session, Error>>,
     {
+        let attempt = |mfa_code| Attempt {
+            mfa_code,
+            is_only: reason.is_retry,
+        };
         let Some(mfa) = self.mfa() else {
-            return call(None).await;
+            return call(attempt(None)).await;
         };
         let code_use = CodeUse {
             operation: self.operation(),
@@ -644,7 +640,8 @@ impl Hop {
             time: &self.base.time,
             sleep: &self.base.sleep,
         };
-        mfa.with_code(code_use, |code| call(Some(code))).await
+        mfa.with_code(code_use, |code| call(attempt(Some(code))))
+            .await
     }
 
     /// The credentials that sign.

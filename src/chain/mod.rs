@@ -9,6 +9,7 @@ pub(crate) mod policies;
 pub(crate) mod pool;
 mod renewal;
 mod report;
+mod serialize;
 mod status;
 mod store;
 
@@ -68,10 +69,10 @@ pub(crate) use store::{SessionStore, StoreLock};
 /// # What the base config provides
 ///
 /// The source credentials (the default chain, a profile, any provider), the region, endpoint, FIPS and
-/// dual-stack settings of STS, the HTTP client, retries, timeouts, the clock and the sleep. Where it sets
-/// no operation timeouts, a call to STS gets 6 s an attempt and 20 s in all. All hops and forks of one
-/// chain share one STS client. Chains built separately share nothing, even on one base: begin those with
-/// [`from_source`](Self::from_source), or set an `http_client` on the base.
+/// dual-stack settings of STS (not beside an endpoint URL), the HTTP client, retries, timeouts, the clock and
+/// the sleep. Where it sets no operation timeouts, a call to STS gets 6 s an attempt and 20 s in all. All hops
+/// and forks of one chain share one STS client. Chains built separately share nothing, even on one base: begin
+/// those with [`from_source`](Self::from_source), or set an `http_client` on the base.
 ///
 /// # When credentials are refreshed
 ///
@@ -105,7 +106,9 @@ pub(crate) use store::{SessionStore, StoreLock};
 ///   however many of its children complain, and STS is not asked again with the rejected key for 2 minutes.
 /// - The base config's provider has two minutes, and so have the providers of tokens, assertions and codes
 ///   that ask no person.
-/// - A clock that is set back by more than a minute makes the cached credentials due.
+/// - A clock that is set back by more than a minute makes the cached credentials due. One that is set forward by
+///   a minute or more looks like a process that stood still: a load in flight may get a second one beside it, and
+///   a person a second question.
 ///
 /// Loads run in tasks on the tokio runtime of the caller; without one, a load is an error that says so. A
 /// runtime that is dropped, or driven no more for a minute, holds up no caller elsewhere: the next one

@@ -8,6 +8,7 @@ use super::RoleChain;
 use super::document::{Conditions, Document, Statement, is_pattern};
 use crate::arn::{Arn, is_account_id};
 use crate::error::{Error, Operation, Violation};
+use crate::request::limits::ARN_LENGTH;
 use crate::request::{CallerKind, RequestSummary, SessionAction};
 
 /// The most characters that a role's trust policy may have, unless AWS raised the
@@ -556,8 +557,12 @@ fn caller_arn(text: &str) -> Result<String, Violation> {
         Some(arn) if is_account_id(arn.account) && arn.region.is_empty() => arn,
         _ => return violation(SHAPE),
     };
-    if text.len() > 2048 || !text.chars().all(|c| c.is_ascii_graphic()) || is_pattern(text) {
+    if !text.chars().all(|c| c.is_ascii_graphic()) || is_pattern(text) {
         return violation("must have printable ASCII characters other than *, ? and $");
+    }
+    if !ARN_LENGTH.contains(&text.len()) {
+        let most = ARN_LENGTH.end();
+        return violation(&format!("must have {most} characters or fewer"));
     }
     let names: Vec<&str> = arn.resource.split('/').collect();
     if names.iter().any(|name| name.is_empty()) {

@@ -10,8 +10,11 @@ use crate::arn::Arn;
 use crate::request::limits::CHAINED_LIMIT;
 use crate::session::timestamp;
 
-/// Lines are broken here, except for what cannot be: ARNs and documents.
-const WIDTH: usize = 96;
+/// The width of a terminal. Only policies, which are to be copied, may be wider.
+const WIDTH: usize = 80;
+
+/// How far the lines after the first are indented where a word would be too long for their column.
+const SMALL_INDENT: usize = 4;
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,7 +23,7 @@ impl fmt::Display for Diagnosis {
         for step in &self.steps {
             match step.hop {
                 0 => writeln!(f, "{}", step.title)?,
-                hop => writeln!(f, "hop {hop} of {chain_len}: {}", step.title)?,
+                hop => write_wrapped(f, &format!("hop {hop} of {chain_len}: "), &step.title)?,
             }
             step.write(f, caller)?;
             writeln!(f)?;
@@ -28,11 +31,12 @@ impl fmt::Display for Diagnosis {
         }
         for (i, title) in self.not_tried.iter().enumerate() {
             let hop = chain_len - self.not_tried.len() + i + 1;
-            writeln!(f, "hop {hop} of {chain_len}: {title}\n  not tried\n")?;
+            write_wrapped(f, &format!("hop {hop} of {chain_len}: "), title)?;
+            writeln!(f, "  not tried\n")?;
         }
         let Some(error) = self.error() else {
             let identity = caller.unwrap_or_default();
-            return writeln!(f, "all is well: this chain is {identity}");
+            return write_wrapped(f, "all is well: ", &format!("this chain is {identity}"));
         };
         write_wrapped(f, "", &error.first_line().to_string())?;
         for line in error.advice() {
@@ -75,11 +79,8 @@ impl Diagnosis {
             write_wrapped(f, "", text)?;
         }
         writeln!(f)?;
-        writeln!(
-            f,
-            "Trust policy of {}:\n{}",
-            policies.role_arn, policies.trust_policy
-        )?;
+        write_wrapped(f, "Trust policy of ", &format!("{}:", policies.role_arn))?;
+        writeln!(f, "{}", policies.trust_policy)?;
         let source = self.steps.first().and_then(|step| step.arn.as_deref());
         let source = source.and_then(Arn::parse);
         if self.steps.len() == 2 && source.is_some_and(|arn| arn.assumed_role().is_some()) {
@@ -87,11 +88,9 @@ impl Diagnosis {
             write_wrapped(f, "", text)?;
         }
         if let Some(permission) = &policies.permission_policy {
-            writeln!(
-                f,
-                "\nPermission policy of {}:\n{permission}",
-                policies.caller
-            )?;
+            writeln!(f)?;
+            write_wrapped(f, "Permission policy of ", &format!("{}:", policies.caller))?;
+            writeln!(f, "{permission}")?;
         }
         Ok(())
     }
@@ -148,24 +147,44 @@ impl DiagnosisStep {
     }
 }
 
-/// Breaks lines between words; all of them are indented to the end of `first`.
+/// Writes a paragraph: `first`, then the text, whose further lines are indented to the end of `first`. Lines are
+/// broken between words. An ARN that is too long for that column gets a line of its own, whole if it fits.
 fn write_wrapped(f: &mut fmt::Formatter<'_>, first: &str, text: &str) -> fmt::Result {
-    let indent = first.chars().count();
-    f.write_str(first)?;
-    for (i, line) in text.lines().enumerate() {
-        let mut column = indent;
-        for (j, word) in line.split_whitespace().enumerate() {
-            let length = word.chars().count();
-            if j > 0 && column + 1 + length <= WIDTH {
-                f.write_str(" ")?;
-                column += 1;
-            } else if i + j > 0 {
-                write!(f, "\n{:indent$}", "")?;
-                column = indent;
-            }
-            f.write_str(word)?;
-            column += length;
+    let column = first.chars().count();
+    let longest = text.split_whitespace().map(|word| word.chars().count());
+    let indent = match longest.max() {
+        Some(longest) if column + longest > WIDTH => column.min(SMALL_INDENT),
+        _ => column,
+    };
+    let mut line = first.to_owned();
+    let mut is_begun = false;
+    for word in text
+        .split_whitespace()
+        .flat_map(|word| pieces(word, WIDTH - indent))
+    {
+        let gap = usize::from(is_begun);
+        if line.chars().count() + gap + word.chars().count() > WIDTH {
+            writeln!(f, "{}", line.trim_end())?;
+            line = " ".repeat(indent);
+        } else if is_begun {
+            line.push(' ');
         }
+        line += word;
+        is_begun = true;
     }
-    writeln!(f)
+    writeln!(f, "{}", line.trim_end())
+}
+
+/// Breaks a word that is longer than a line, behind a separator of ARNs if there is one.
+fn pieces(word: &str, width: usize) -> impl Iterator<Item = &str> {
+    let mut rest = word;
+    std::iter::from_fn(move || {
+        let end = match rest.char_indices().nth(width) {
+            None => rest.len(),
+            Some((end, _)) => rest[..end].rfind(['/', ':']).map_or(end, |i| i + 1),
+        };
+        let (piece, after) = rest.split_at(end);
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Operation};
 use crate::session::timestamp;
 
 /// Whether a chain can provide credentials; see [`RoleChain::health`](crate::RoleChain::health). `Display` is
-/// one line.
+/// one line; with the feature `serde` it is serialized as `{"state": "failing", "error": {…}}`.
 ///
 /// | | |
 /// |---|---|
@@ -79,7 +79,8 @@ impl fmt::Display for Health {
 }
 
 /// What is known of one hop of a chain, for a health page; see
-/// [`RoleChain::status`](crate::RoleChain::status). `Display` is one line.
+/// [`RoleChain::status`](crate::RoleChain::status). `Display` is one line; with the feature `serde` it is
+/// serialized by the names of its fields, with times such as `2026-11-26T08:00:00Z`.
 ///
 /// # Examples
 ///

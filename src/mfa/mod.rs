@@ -386,3 +386,40 @@ impl Device {
         sent.iter().any(|(_, at)| now < *at + USED_CODE_TTL)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_map_of_devices_does_not_grow_for_ever() {
+        // The other tests of this process have devices in it, too.
+        let known = |serial: &str| DEVICES.lock().unwrap().contains_key(serial);
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let serial = |i: u64| format!("arn:aws:iam::111111111111:mfa/many-{i}");
+        let in_use = Device::of("in use", at(0));
+        for i in 0..1000 {
+            let device = Device::of(&serial(i), at(i));
+            // Every tenth sends a code.
+            assert!(i % 10 != 0 || device.mark_sent("123456", at(i)));
+        }
+        let ttl = USED_CODE_TTL.as_secs();
+        for i in 0..1000 {
+            let is_newest = i == 999;
+            let has_sent = i % 10 == 0 && i + ttl > 999;
+            assert_eq!(known(&serial(i)), is_newest || has_sent, "{i}");
+        }
+        Device::of("another", at(1000 + ttl));
+        assert!((0..1000).all(|i| !known(&serial(i))));
+        assert!(known("in use") && known("another"));
+
+        // What a device has sent is forgotten as it sends more.
+        for i in 0..1000 {
+            in_use.mark_sent(&format!("{i:06}"), at(2000 + 30 * i));
+        }
+        assert_eq!(
+            in_use.sent.lock().unwrap().len(),
+            USED_CODE_TTL.as_secs() as usize / 30
+        );
+    }
+}

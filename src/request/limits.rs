@@ -21,7 +21,7 @@ pub(crate) const DEFAULT_ROLE_DURATION: Duration = Duration::from_secs(3600);
 pub(crate) const DEFAULT_SESSION_TOKEN_DURATION: Duration = Duration::from_secs(43_200);
 
 /// In characters.
-pub(super) const ARN_LENGTH: RangeInclusive<usize> = 20..=2048;
+pub(crate) const ARN_LENGTH: RangeInclusive<usize> = 20..=2048;
 pub(super) const SESSION_NAME_LENGTH: RangeInclusive<usize> = 2..=64;
 pub(super) const EXTERNAL_ID_LENGTH: RangeInclusive<usize> = 2..=1224;
 pub(super) const SERIAL_LENGTH: RangeInclusive<usize> = 9..=256;

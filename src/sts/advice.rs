@@ -3,6 +3,7 @@
 //! STS seldom says which policy denied the call, so each line is something to check, most likely first.
 
 use aws_credential_types::Credentials;
+use aws_types::SdkConfig;
 
 use crate::arn::Arn;
 use crate::error::{Operation, Refusal};
@@ -105,6 +106,27 @@ pub(super) fn advice(
         return access_denied(message, call);
     }
     Vec::new()
+}
+
+/// Returns what to check where the host that AWS's rules make of a region does not resolve. Which regions there
+/// are, only AWS knows.
+pub(super) fn unresolved(summary: &RequestSummary<'_>, config: &SdkConfig) -> Vec<String> {
+    let region = &summary.region;
+    let mut lines = vec![format!(
+        "region {region} may not exist, or not be spelled so: the host of its STS endpoint does not resolve"
+    )];
+    for (kind, is_set) in [
+        ("FIPS", config.use_fips()),
+        ("dual-stack", config.use_dual_stack()),
+    ] {
+        if is_set == Some(true) {
+            lines.push(format!(
+                "STS may have no {kind} endpoint in region {region}: not every region has one"
+            ));
+        }
+    }
+    lines.push("if the endpoint exists, check this machine's DNS, network and proxy".to_owned());
+    lines
 }
 
 /// Whether a line of [`RULES`] begins a rule for this refusal.

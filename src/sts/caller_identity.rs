@@ -18,7 +18,7 @@ impl Sts {
         let call = self.client().get_caller_identity();
         let call = |config| call.clone().customize().config_override(config).send();
         let answer = self
-            .send(summary, Some(signer), [], Attempt::default(), call)
+            .send(summary, Some(signer), [], &Attempt::default(), call)
             .await?;
         let identity = answer.arn.zip(answer.account);
         identity.ok_or_else(|| unusable(summary, "STS answered without an ARN"))

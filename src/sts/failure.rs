@@ -7,7 +7,8 @@ use std::marker::PhantomData;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::RequestId;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
-use aws_smithy_runtime_api::client::orchestrator::OrchestratorError;
+use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
+use aws_smithy_runtime_api::client::result::DispatchFailure;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 
 use crate::error::{ErrorKind, Meaning, Operation, Refusal};
@@ -140,8 +141,7 @@ impl FailedCall<'_> {
                 }
             }
             SdkError::ServiceError(answer) => {
-                let status = answer.raw().status().as_u16();
-                ErrorKind::Refused(self.refusal(answer.err(), status))
+                ErrorKind::Refused(self.refusal(answer.err(), answer.raw()))
             }
             SdkError::TimeoutError(_) => {
                 no_answer(format!("STS did not answer in time {destination}"))
@@ -149,16 +149,13 @@ impl FailedCall<'_> {
             SdkError::DispatchFailure(failure) if failure.is_timeout() => {
                 no_answer(format!("STS did not answer in time {destination}"))
             }
-            SdkError::DispatchFailure(failure) => {
-                let cause = failure.as_connector_error().and_then(StdError::source);
-                no_answer(match cause {
-                    Some(cause) => {
-                        let cause = self.redact(&chain_of_causes(cause));
-                        format!("STS could not be called {destination}: {cause}")
-                    }
-                    None => format!("STS could not be called {destination}"),
-                })
-            }
+            SdkError::DispatchFailure(failure) => no_answer(match cause_of(failure) {
+                Some(cause) => {
+                    let cause = self.redact(&cause);
+                    format!("STS could not be called {destination}: {cause}")
+                }
+                None => format!("STS could not be called {destination}"),
+            }),
             SdkError::ResponseError(_) => {
                 no_answer(format!("STS's answer could not be read {destination}"))
             }
@@ -168,7 +165,8 @@ impl FailedCall<'_> {
         }
     }
 
-    fn refusal(&self, error: &impl ProvideErrorMetadata, status: u16) -> Refusal {
+    fn refusal(&self, error: &impl ProvideErrorMetadata, answer: &HttpResponse) -> Refusal {
+        let status = answer.status().as_u16();
         let code = match error.code() {
             Some(code) => self.redact(code),
             None => format!("HTTP {status}"),
@@ -179,7 +177,8 @@ impl FailedCall<'_> {
             code,
             // STS repeats values that break a rule, and headers that were signed.
             message: message.map(|message| self.redact(message)),
-            request_id: error.meta().request_id().map(str::to_owned),
+            // The error has none where the answer had no body that could be read.
+            request_id: answer.request_id().map(str::to_owned),
         }
     }
 
@@ -193,6 +192,21 @@ impl FailedCall<'_> {
         }
         redacted
     }
+}
+
+/// Whether the name of the host to call did not resolve. HTTP clients say so in their text alone.
+pub(super) fn is_unresolved<E>(error: &SdkError<E>) -> bool {
+    let SdkError::DispatchFailure(failure) = error else {
+        return false;
+    };
+    let said = ["dns error", "failed to lookup address information"];
+    cause_of(failure).is_some_and(|cause| said.into_iter().any(|said| cause.contains(said)))
+}
+
+/// Why no connection was made.
+fn cause_of(failure: &DispatchFailure) -> Option<String> {
+    let cause = failure.as_connector_error()?.source()?;
+    Some(chain_of_causes(cause))
 }
 
 /// An error and its causes on one line. One that repeats its cause, as some do, is said once.

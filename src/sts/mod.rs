@@ -63,18 +63,24 @@ pub(crate) struct Sts {
 }
 
 /// How a call is made.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Attempt<'a> {
+#[derive(Default)]
+pub(crate) struct Attempt {
     /// A code of the request's device.
-    pub(crate) mfa_code: Option<&'a str>,
+    pub(crate) mfa_code: Option<String>,
     /// Whether the call must not be retried.
     pub(crate) is_only: bool,
 }
 
-impl Attempt<'_> {
+impl Attempt {
     /// Whether the call is made once, whatever comes of it. A code is good once: it must not be sent again.
     fn is_single(&self) -> bool {
         self.is_only || self.mfa_code.is_some()
+    }
+
+    /// The device that the code is of; a device without a code is an error to STS.
+    fn mfa_serial(&self, summary: &RequestSummary<'_>) -> Option<String> {
+        let of_code = self.mfa_code.as_ref().and(summary.mfa_serial);
+        of_code.map(str::to_owned)
     }
 }
 
@@ -100,7 +106,7 @@ impl Sts {
         request: &AssumeRoleRequest,
         summary: &RequestSummary<'_>,
         duration_seconds: Option<i32>,
-        attempt: Attempt<'_>,
+        attempt: &Attempt,
         signer: &Credentials,
     ) -> Result<Session, Error> {
         let Role {
@@ -133,15 +139,15 @@ impl Sts {
             .set_transitive_tag_keys(non_empty(transitive.map(|tag| tag.key.clone())))
             .set_source_identity(source_identity.clone())
             .set_provided_contexts(non_empty(provided_contexts.iter().map(provided_context)))
-            .set_serial_number(attempt.mfa_code.and(summary.mfa_serial).map(str::to_owned))
-            .set_token_code(attempt.mfa_code.map(str::to_owned));
+            .set_serial_number(attempt.mfa_serial(summary))
+            .set_token_code(attempt.mfa_code.clone());
         let call = |config| call.clone().customize().config_override(config).send();
         let assertions = provided_contexts
             .iter()
             .map(|context| &*context.assertion.0);
         let secrets = assertions
             .chain(external_id.map(|id| &**id))
-            .chain(attempt.mfa_code);
+            .chain(attempt.mfa_code.as_deref());
         let answer = self
             .send(summary, Some(signer), secrets, attempt, call)
             .await?;
@@ -153,18 +159,19 @@ impl Sts {
         &self,
         request: &GetSessionTokenRequest,
         summary: &RequestSummary<'_>,
-        attempt: Attempt<'_>,
+        attempt: &Attempt,
         signer: &Credentials,
     ) -> Result<Session, Error> {
         let call = self
             .client()
             .get_session_token()
             .set_duration_seconds(request.duration_seconds())
-            .set_serial_number(attempt.mfa_code.and(summary.mfa_serial).map(str::to_owned))
-            .set_token_code(attempt.mfa_code.map(str::to_owned));
+            .set_serial_number(attempt.mfa_serial(summary))
+            .set_token_code(attempt.mfa_code.clone());
         let call = |config| call.clone().customize().config_override(config).send();
+        let secret = attempt.mfa_code.as_deref();
         let answer = self
-            .send(summary, Some(signer), attempt.mfa_code, attempt, call)
+            .send(summary, Some(signer), secret, attempt, call)
             .await?;
         let account = signer.account_id().map(|id| id.as_str());
         session(answer.credentials, account, None).map_err(|what| unusable(summary, what))
@@ -175,7 +182,7 @@ impl Sts {
         &self,
         request: &AssumeRoleRequest,
         summary: &RequestSummary<'_>,
-        attempt: Attempt<'_>,
+        attempt: &Attempt,
         token: &str,
     ) -> Result<Session, Error> {
         let (policy, policy_arns) = request.role().session_policies();
@@ -198,7 +205,7 @@ impl Sts {
         &self,
         request: &AssumeRoleRequest,
         summary: &RequestSummary<'_>,
-        attempt: Attempt<'_>,
+        attempt: &Attempt,
         provider_arn: &str,
         assertion: &str,
     ) -> Result<Session, Error> {
@@ -224,7 +231,7 @@ impl Sts {
         summary: &RequestSummary<'_>,
         signer: Option<&'a Credentials>,
         secrets: impl IntoIterator<Item = &'a str>,
-        attempt: Attempt<'_>,
+        attempt: &Attempt,
         call: impl Fn(Builder) -> Fut,
     ) -> Result<T, Error>
     where
@@ -242,7 +249,7 @@ impl Sts {
         };
         let no_answer = |what: &str| {
             let what = what.to_owned();
-            error(summary, signer, ErrorKind::NoAnswer { what })
+            error(summary, ErrorKind::NoAnswer { what }, Vec::new())
         };
         let deadline = Instant::now() + QUEUE_TIMEOUT;
         let mut throttled = None;
@@ -271,7 +278,19 @@ impl Sts {
             };
             let error = match result {
                 Ok(answer) => return Ok(answer),
-                Err(sdk_error) => error(summary, signer, failed.classify(&sdk_error)),
+                Err(sdk_error) => {
+                    let kind = failed.classify(&sdk_error);
+                    let advice = match &kind {
+                        ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
+                        _ if failure::is_unresolved(&sdk_error)
+                            && endpoint_url(&self.config).is_none() =>
+                        {
+                            advice::unresolved(summary, &self.config)
+                        }
+                        _ => Vec::new(),
+                    };
+                    error(summary, kind, advice)
+                }
             };
             if error.meaning() != Some(Meaning::Throttled) {
                 return Err(error);
@@ -346,11 +365,7 @@ impl Sts {
     }
 
     /// What is different for one call, whose error is an `E`.
-    fn config_override<E>(
-        region: &str,
-        signer: Option<&Credentials>,
-        attempt: Attempt<'_>,
-    ) -> Builder
+    fn config_override<E>(region: &str, signer: Option<&Credentials>, attempt: &Attempt) -> Builder
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
@@ -392,6 +407,23 @@ pub(crate) fn check_endpoint_url(config: &SdkConfig) -> Result<(), Violation> {
     let Some(url) = endpoint_url(config) else {
         return Ok(());
     };
+    for (field, variable, is_set) in [
+        ("use_fips", "AWS_USE_FIPS_ENDPOINT", config.use_fips()),
+        (
+            "use_dual_stack",
+            "AWS_USE_DUALSTACK_ENDPOINT",
+            config.use_dual_stack(),
+        ),
+    ] {
+        if is_set == Some(true) {
+            let rule = format!(
+                "chooses among AWS's own endpoints, and must not be set ({variable}, say) beside an endpoint \
+                 URL for STS, {}",
+                without_user(&url)
+            );
+            return Err(Violation::new(field, rule, Some("true")));
+        }
+    }
     let after_scheme = url
         .strip_prefix("http://")
         .or_else(|| url.strip_prefix("https://"));
@@ -490,15 +522,11 @@ fn session(
 
 fn unusable(summary: &RequestSummary<'_>, what: &str) -> Error {
     let what = what.to_owned();
-    error(summary, None, ErrorKind::Unusable { what })
+    error(summary, ErrorKind::Unusable { what }, Vec::new())
 }
 
-/// Creates the error of a call, with advice where STS has refused it.
-fn error(summary: &RequestSummary<'_>, signer: Option<&Credentials>, kind: ErrorKind) -> Error {
-    let advice = match &kind {
-        ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
-        _ => Vec::new(),
-    };
+/// Creates the error of a call.
+fn error(summary: &RequestSummary<'_>, kind: ErrorKind, advice: Vec<String>) -> Error {
     ErrorInner {
         role_arn: summary.role.map(|role| role.role().arn.clone()),
         hop: summary.hop,
@@ -506,4 +534,39 @@ fn error(summary: &RequestSummary<'_>, signer: Option<&Credentials>, kind: Error
         ..ErrorInner::new(summary.operation, kind)
     }
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_async::rt::sleep::TokioSleep;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_map_of_regions_does_not_grow_for_ever() {
+        let sleep = SharedAsyncSleep::new(TokioSleep::new());
+        let sts = Sts::new(SdkConfig::builder().build(), sleep.clone());
+        let (ceiling, deadline) = (sts.ceiling(), Instant::now() + QUEUE_TIMEOUT);
+        let known = || sts.limiters.lock().unwrap().len();
+        let in_use = sts.limiter("in use");
+        let _permit = in_use
+            .acquire(&sleep, ceiling, deadline)
+            .await
+            .ok()
+            .unwrap();
+        for i in 0..100 {
+            let limiter = sts.limiter(&format!("region-{i}"));
+            drop(limiter.acquire(&sleep, ceiling, deadline).await);
+        }
+        assert_eq!(known(), 101, "all have made a call within the last second");
+
+        tokio::time::advance(Duration::from_secs(2)).await;
+        sts.limiter("another");
+        assert_eq!(known(), 2, "the one in use, and the new one");
+        for i in 0..100 {
+            sts.limiter(&format!("unused-{i}"));
+        }
+        assert_eq!(known(), 2, "one that makes no call gives way to the next");
+        assert!(Arc::ptr_eq(&sts.limiter("in use"), &in_use));
+    }
 }

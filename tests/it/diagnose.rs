@@ -97,7 +97,8 @@ async fn a_successful_diagnosis_reports_each_request_and_its_session() {
             "  inherited tags   team",
             "  source identity  ada (inherited)",
             "  role chaining    yes: an hour at most",
-            "all is well: this chain is arn:aws:sts::333333333333:assumed-role/FirehoseWriter/orders",
+            "all is well: this chain is",
+            "             arn:aws:sts::333333333333:assumed-role/FirehoseWriter/orders",
         ],
     );
     let text = diagnosis.to_string();
@@ -202,17 +203,88 @@ async fn the_two_printed_policies_admit_the_refused_hop_and_one_alone_does_not()
 const TENANT_NOT_TRIED: &str =
     "hop 2 of 2: AssumeRole arn:aws:iam::333333333333:role/FirehoseWriter\n  not tried\n";
 
-#[tokio::test]
-async fn lines_fit_a_terminal_unless_they_cannot_be_wrapped() {
-    let text = chain_with(&Documents::default())
-        .diagnose()
-        .await
-        .to_string();
-    let (report, _) = text.split_once("\nTrust policy of ").unwrap();
+/// A report whose lines are not broken.
+fn unwrapped(diagnosis: &Diagnosis) -> String {
+    let text = diagnosis.to_string();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A report without its policies, which are to be copied. Every line fits a terminal.
+#[track_caller]
+fn report_of(diagnosis: &Diagnosis) -> String {
+    let text = diagnosis.to_string();
+    let (report, _) = text.split_once("\nTrust policy of").unwrap_or((&text, ""));
     for line in report.lines() {
-        assert!(line.chars().count() <= 96, "{line}");
+        assert!(line.chars().count() <= 80, "{line}");
         assert_eq!(line.trim_end(), line);
     }
+    report.to_owned()
+}
+
+#[tokio::test]
+async fn the_report_fits_a_terminal_however_long_the_arns_are_and_loses_nothing_of_them() {
+    let user = format!("arn:aws:iam::111111111111:user/company/{}", "u".repeat(30));
+    let hub = format!(
+        "arn:aws:iam::222222222222:role/aws-reserved/sso.amazonaws.com/eu-central-1/{}",
+        "AWSReservedSSO_AdministratorAccess_0123456789abcdef"
+    );
+    // As long as IAM lets them be: a path of 512 characters, of which one part is longer than a line.
+    let path = format!("{}/{}", "p/".repeat(200), "q".repeat(109));
+    let tenant = format!("arn:aws:iam::333333333333:role/{path}/{}", "t".repeat(64));
+    let session = "ada.lovelace-and-charles.babbage@analytical-engines.example.org";
+    let aws = Simulator::new();
+    let keys = aws.user(&*user).policy(allow("sts:*")).create().unwrap();
+    for (arn, trust) in [(&hub, trusts(&user)), (&tenant, trusts("222222222222"))] {
+        let role = aws.role(&**arn).trust(trust).policy(allow("sts:*"));
+        role.create().unwrap();
+    }
+    let base = aws.sdk_config(keys);
+    let hub_chain = RoleChain::new(&base, Role::new(&*hub).session_name(session)).unwrap();
+    let chain = hub_chain
+        .assume(Role::new(&*tenant).session_name(session))
+        .unwrap();
+
+    let diagnosis = chain.diagnose().await;
+    assert!(diagnosis.is_ok(), "{diagnosis}");
+    let report = report_of(&diagnosis);
+    // One that fits a line is whole on it.
+    let whole = [
+        format!("    {user}"),
+        "  region           eu-west-1".to_owned(),
+    ];
+    for line in &whole {
+        assert!(report.lines().any(|printed| printed == line), "{report}");
+    }
+    let joined: String = report.split_whitespace().collect();
+    let steps = diagnosis.steps();
+    let sessions = steps.iter().filter_map(|step| step.arn.as_deref());
+    for arn in sessions.chain([&*hub, &*tenant]) {
+        assert!(joined.contains(arn), "{arn} is not in {report}");
+    }
+
+    // The first line of the error and its advice, and a chain that stops before its last hop.
+    for (trust_of_hub, trust_of_tenant) in [
+        (trusts("444444444444"), trusts("222222222222")),
+        (trusts(&user), trusts("444444444444")),
+    ] {
+        for (arn, trust) in [(&hub, trust_of_hub), (&tenant, trust_of_tenant)] {
+            aws.role(&**arn).trust(trust).create().unwrap();
+        }
+        let diagnosis = chain.diagnose().await;
+        assert!(diagnosis.policies().is_some(), "{diagnosis}");
+        report_of(&diagnosis);
+        for heading in ["Trust policy of", "Permission policy of"] {
+            let text = diagnosis.to_string();
+            let (_, below) = text.split_once(heading).unwrap();
+            let (heading, _) = below.split_once("\n{").unwrap();
+            assert!(heading.lines().all(|line| line.len() <= 80), "{heading}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_short_report_fits_a_terminal_too() {
+    report_of(&chain_with(&Documents::default()).diagnose().await);
 }
 
 #[tokio::test]
@@ -296,7 +368,7 @@ async fn bad_source_credentials_are_reported_with_advice_before_any_role_is_trie
         diagnosis.error().unwrap().is_source_failure(),
         "{diagnosis}"
     );
-    let text = diagnosis.to_string();
+    let text = unwrapped(&diagnosis);
     assert!(text.contains("no keys in the environment"), "{text}");
     assert!(text.contains("(hop 1 of 2)"), "{text}");
     assert_eq!(aws.assumed(HUB), 0);
@@ -365,20 +437,14 @@ async fn chains_with_other_starts_are_diagnosed_too() {
         &diagnosis,
         &["hop 1 of 1: AssumeRoleWithWebIdentity arn:aws:iam::222222222222:role/Hub"],
     );
-    assert!(
-        diagnosis
-            .to_string()
-            .contains("/nonexistent/token: No such file")
-    );
+    assert!(unwrapped(&diagnosis).contains("/nonexistent/token: No such file"));
 
     let company = "arn:aws:iam::222222222222:saml-provider/Company";
     let assertion = SamlAssertion::from_provider(async || Err::<String, _>("signed out"));
     let saml = RoleChain::from_saml(&base, Role::new(HUB), company, assertion);
     let diagnosis = saml.unwrap().diagnose().await;
     assert!(
-        diagnosis
-            .to_string()
-            .contains("no SAML assertion: signed out"),
+        unwrapped(&diagnosis).contains("no SAML assertion: signed out"),
         "{diagnosis}"
     );
 }

@@ -9,6 +9,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_role_chain::{Error, Role, RoleChain};
 use aws_sdk_sts::error::DisplayErrorContext;
+use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use sts_simulator::{Fault, Simulator};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -133,7 +135,7 @@ async fn the_refused_action_decides_the_advice() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_error_code_of_sts_has_its_own_advice() {
     let (aws, base) = aws();
     let cases = [
@@ -317,6 +319,69 @@ async fn an_answer_of_another_server_than_sts_is_reported_as_such() {
     assert!(error.to_string().contains("does not speak STS"), "{error}");
     // The SDK's own error may quote the request or the answer.
     assert!(error.is_transient() && error.source().is_none());
+}
+
+/// Knows no host.
+#[derive(Clone, Debug)]
+struct NoSuchHost;
+
+impl ResolveDns for NoSuchHost {
+    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
+        DnsFuture::ready(Err(ResolveDnsError::new(format!("no such host: {name}"))))
+    }
+}
+
+#[tokio::test]
+async fn a_region_whose_sts_does_not_resolve_gets_advice_and_an_endpoint_of_ones_own_does_not() {
+    let (aws, base) = aws();
+    let http_client = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::AwsLc,
+        ))
+        .build_with_resolver(NoSuchHost);
+    let base = base.into_builder().http_client(http_client).build();
+    let with = |fips: bool, dual_stack: bool| {
+        base.to_builder()
+            .use_fips(fips)
+            .use_dual_stack(dual_stack)
+            .build()
+    };
+    let role = || Role::new(HUB).region("eu-west-9");
+    let (may_not_exist, fips, dual_stack) = (
+        "region eu-west-9 may not exist",
+        "no FIPS endpoint in region eu-west-9",
+        "no dual-stack endpoint in region eu-west-9",
+    );
+    for (config, expected) in [
+        (with(false, false), vec![may_not_exist]),
+        (with(true, false), vec![may_not_exist, fips]),
+        (with(true, true), vec![may_not_exist, fips, dual_stack]),
+    ] {
+        let error = refusal(&RoleChain::new(&config, role()).unwrap()).await;
+        let host = "in region eu-west-9: ";
+        assert!(
+            error.to_string().contains(host) && error.to_string().contains("no such host: sts"),
+            "{error}"
+        );
+        assert!(error.is_transient(), "DNS may be away: {error}");
+        assert_advises(&error, &expected);
+        assert_advises(&error, &["this machine's DNS"]);
+        assert_eq!(error.advice().len(), expected.len() + 1, "{error}");
+    }
+
+    let own = base.to_builder().endpoint_url("https://sts.example.com");
+    let error = refusal(&RoleChain::new(&own.build(), role()).unwrap()).await;
+    assert!(
+        error.to_string().contains("no such host: sts.example.com"),
+        "{error}"
+    );
+    assert!(error.advice().is_empty(), "{error}");
+
+    // A connection that breaks says nothing of the region.
+    aws.fail(Fault::ConnectionClosed);
+    let away = base.into_builder().http_client(aws).build();
+    let error = refusal(&RoleChain::new(&away, role()).unwrap()).await;
+    assert!(error.advice().is_empty(), "{error}");
 }
 
 #[derive(Debug)]

@@ -299,6 +299,39 @@ fn the_concurrency_is_limited_and_success_exits_with_zero() {
 }
 
 #[test]
+fn the_summary_fits_a_terminal_however_long_the_names_are() {
+    let folder = folder("tenants-names");
+    let sample = include_str!("../../examples/tenants/customers.json");
+    let mut customers: Vec<serde_json::Value> = serde_json::from_str(sample).unwrap();
+    let name = |i: usize| format!("customer-{i}-{}", "of-a-long-name".repeat(6));
+    for (i, customer) in customers.iter_mut().enumerate() {
+        customer["name"] = name(i).into();
+    }
+    let customers = serde_json::Value::from_iter(customers).to_string();
+    std::fs::write(folder.join("customers.json"), customers).unwrap();
+    let said = tenants(&folder, &["--customers", "customers.json"]);
+    let (table, _) = said.out.split_once("\n\n").unwrap();
+    for line in table.lines() {
+        assert!(line.len() <= 80 && line.trim_end() == line, "{line:?}");
+    }
+    let mut names = table
+        .lines()
+        .map(|line| line.get(..24).unwrap_or(line).trim());
+    let names: String = names.by_ref().collect();
+    for i in 0..6 {
+        assert!(names.contains(&name(i)), "{table}");
+    }
+    let dune = table.lines().find(|line| line.contains("customer-3-"));
+    let counts = "       0       200  ";
+    assert!(dune.unwrap().contains(counts), "{table}");
+    assert!(
+        dune.unwrap().ends_with("  ResourceNotFoundException"),
+        "{table}"
+    );
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn an_incomplete_customer_row_is_reported_as_a_failure() {
     let folder = folder("tenants-rows");
     std::fs::write(

@@ -1,7 +1,12 @@
 //! What a chain's health is before first use, when idle, and in outages.
 
+use std::time::SystemTime;
+
 use aws_credential_types::provider::ProvideCredentials;
 use aws_role_chain::{Health, Role, RoleChain};
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use serde_json::json;
 use sts_simulator::Fault;
 
 use crate::common::*;
@@ -61,6 +66,68 @@ async fn a_chain_that_never_had_credentials_is_failing_once_a_load_failed() {
         health.error().unwrap().is_access_denied() && !health.is_ready(),
         "{health}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_and_status_are_json_for_a_page() {
+    let (aws, base) = aws();
+    let tenant = two_hops(&base);
+    let json = |chain: &RoleChain| {
+        (
+            serde_json::to_value(chain.health()).unwrap(),
+            serde_json::to_value(chain.status()).unwrap(),
+        )
+    };
+    let (health, hops) = json(&tenant);
+    assert_eq!(health, json!({ "state": "ready", "error": null }));
+    let unused = json!({
+        "hop": 1, "role_arn": HUB, "session_arn": null, "access_key_id": null, "expiry": null,
+        "is_expired": true, "next_refresh": null, "last_error": null,
+    });
+    assert_eq!(hops[0], unused);
+
+    let credentials = tenant.provide_credentials().await.unwrap();
+    let (_, hops) = json(&tenant);
+    let status = &tenant.status()[1];
+    let expected = json!({
+        "hop": 2, "role_arn": TENANT, "session_arn": status.session_arn,
+        "access_key_id": credentials.access_key_id(), "expiry": timestamp(status.expiry),
+        "is_expired": false, "next_refresh": timestamp(status.next_refresh), "last_error": null,
+    });
+    assert_eq!(hops[1], expected);
+
+    let denied = Fault::error(403, "AccessDenied", "no");
+    aws.fail_role(TENANT, denied);
+    let error = tenant.refresh().await.unwrap_err();
+    let (health, hops) = json(&tenant);
+    let expected = json!({
+        "message": error.to_string().lines().next(), "code": "AccessDenied", "is_transient": false,
+        "advice": error.advice(),
+    });
+    assert!(!error.advice().is_empty());
+    assert_eq!(health, json!({ "state": "degraded", "error": expected }));
+    assert_eq!(hops[1]["last_error"], expected);
+
+    aws.clock().advance(2 * HOUR).await;
+    tenant.refresh().await.unwrap_err();
+    let (health, hops) = json(&tenant);
+    assert_eq!(
+        (&health["state"], &hops[1]["is_expired"]),
+        (&json!("failing"), &json!(true))
+    );
+    let page = format!("{health}{hops}");
+    let secrets = [
+        Some(credentials.secret_access_key()),
+        credentials.session_token(),
+    ];
+    for secret in secrets.into_iter().flatten() {
+        assert!(!page.contains(secret));
+    }
+}
+
+fn timestamp(time: Option<SystemTime>) -> Option<String> {
+    let seconds = DateTime::from_secs(DateTime::from(time?).secs());
+    seconds.fmt(Format::DateTime).ok()
 }
 
 #[tokio::test(start_paused = true)]

@@ -314,3 +314,46 @@ async fn an_endpoint_that_is_no_url_is_refused_when_the_chain_is_built() {
         assert!(error.to_string().contains(&destination), "{error}");
     }
 }
+
+#[test]
+fn fips_and_dual_stack_beside_an_endpoint_of_ones_own_are_refused_when_the_chain_is_built() {
+    let url = "https://user:hunter2@sts.example.com";
+    let with = |fips, dual_stack, url: Option<&str>| {
+        let mut config = base(Fails::Io, true).into_builder();
+        config.set_use_fips(fips).set_use_dual_stack(dual_stack);
+        config.set_endpoint_url(url.map(str::to_owned));
+        let config = config.build();
+        let token = || WebIdentityToken::from_file("token");
+        [
+            RoleChain::new(&config, Role::new(HUB)),
+            RoleChain::from_source(&config),
+            RoleChain::from_web_identity(&config, Role::new(HUB), token()),
+        ]
+    };
+    for (fips, dual_stack, field, variable) in [
+        (Some(true), None, "use_fips", "AWS_USE_FIPS_ENDPOINT"),
+        (
+            None,
+            Some(true),
+            "use_dual_stack",
+            "AWS_USE_DUALSTACK_ENDPOINT",
+        ),
+        (Some(true), Some(true), "use_fips", "AWS_USE_FIPS_ENDPOINT"),
+    ] {
+        for chain in with(fips, dual_stack, Some(url)) {
+            let error = chain.unwrap_err();
+            assert_eq!(error.field(), Some(field), "{error}");
+            assert!(error.is_invalid() && !error.is_transient(), "{error}");
+            for part in [variable, "sts.example.com", "must not be set"] {
+                assert!(error.to_string().contains(part), "{error}");
+            }
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+        for chain in with(fips, dual_stack, None) {
+            chain.unwrap();
+        }
+    }
+    for chain in with(Some(false), Some(false), Some(url)) {
+        chain.unwrap();
+    }
+}

@@ -662,6 +662,26 @@ async fn a_panic_of_the_loader_is_an_error_for_all_waiters_and_the_next_load_wor
 }
 
 #[tokio::test]
+async fn a_loader_that_panics_before_there_is_a_future_is_an_error_too() {
+    let (cache, clock) = cache();
+    cache.loader().set_panics(true);
+    let (mut first, mut second) = (Caller::of(&cache), Caller::of(&cache));
+    assert!(first.poll().is_none() && second.poll().is_none());
+    for caller in [&mut first, &mut second] {
+        let error = caller.error().await;
+        assert!(error.to_string().contains("panicked"), "{error}");
+    }
+    assert_eq!(cache.loader().loads(), 1);
+
+    clock.advance(SECOND);
+    cache.loader().set_panics(false);
+    let mut next = Caller::of(&cache);
+    next.assert_waits().await;
+    cache.loader().succeed(1, "second");
+    assert_eq!(next.key().await, "second");
+}
+
+#[tokio::test]
 async fn an_interactive_loader_never_loads_in_the_background() {
     let (cache, clock) = cache();
     cache.loader().set_interactive(true);
@@ -850,6 +870,72 @@ async fn a_failure_after_the_process_stood_still_is_not_an_answer_and_a_success_
 }
 
 #[tokio::test]
+async fn a_load_that_is_first_polled_after_the_process_stood_still_is_joined_and_its_failure_believed()
+ {
+    let (cache, clock) = cache();
+    let mut caller = Caller::of(&cache);
+    assert!(caller.poll().is_none(), "it waits");
+    assert_eq!(cache.loader().loads(), 0, "its task was not polled yet");
+    clock.advance(HOUR);
+    settle().await;
+    let mut late = Caller::of(&cache);
+    late.assert_waits().await;
+    assert_eq!(cache.loader().loads(), 1);
+
+    cache.loader().fail(0, denied(OWN_HOP));
+    assert!(caller.error().await.is_access_denied());
+    assert!(late.error().await.is_access_denied());
+    assert_eq!(cache.loader().loads(), 1);
+}
+
+#[test]
+fn a_load_that_is_first_polled_after_another_took_its_place_is_not_made() {
+    let (first, second) = (runtime(), runtime());
+    let (cache, clock) = cache();
+    let mut early = Caller::of(&cache);
+    first.block_on(async { assert!(early.poll().is_none(), "it waits") });
+    clock.advance(ABANDONED_LOAD_TIMEOUT);
+    let mut late = Caller::of(&cache);
+    second.block_on(late.assert_waits());
+    assert_eq!(cache.loader().loads(), 1);
+
+    first.block_on(early.assert_waits());
+    assert_eq!(cache.loader().loads(), 1, "both wait for the second");
+    cache.loader().succeed(0, "second");
+    assert_eq!(second.block_on(late.key()), "second");
+    assert_eq!(first.block_on(early.key()), "second");
+    assert_eq!(cache.loader().loads(), 1);
+}
+
+/// It cannot be told from a process that stood still, whose loads are to be replaced.
+#[tokio::test]
+async fn a_clock_set_forward_by_a_minute_costs_one_load_more_and_the_first_success_counts() {
+    let (cache, clock) = cache();
+    let mut first = Caller::of(&cache);
+    first.assert_waits().await;
+    clock.advance(MINUTE);
+    let mut herd: Vec<_> = (0..100).map(|_| Caller::of(&cache)).collect();
+    for caller in &mut herd {
+        assert!(caller.poll().is_none(), "it waits");
+    }
+    first.assert_waits().await;
+    herd.push(Caller::of(&cache));
+    for caller in &mut herd {
+        caller.assert_waits().await;
+    }
+    assert_eq!(cache.loader().loads(), 2);
+
+    cache.loader().succeed(0, "first");
+    assert_eq!(first.key().await, "first");
+    assert_eq!(served(&cache), "first");
+    cache.loader().fail(1, unreachable(OWN_HOP));
+    for caller in &mut herd {
+        assert_eq!(caller.key().await, "first");
+    }
+    assert_eq!(cache.loader().loads(), 2);
+}
+
+#[tokio::test]
 async fn credentials_from_before_the_clock_was_set_back_are_refreshed() {
     let (cache, clock) = cache();
     clock.advance(HOUR);
@@ -919,6 +1005,7 @@ fn cache() -> (CredentialsCache<Loader>, Clock) {
         clock: clock.clone(),
         started: Mutex::default(),
         is_interactive: Mutex::new(false),
+        panics: Mutex::new(false),
     };
     let time = SharedTimeSource::new(clock.clone());
     let cache = CredentialsCache::new(loader, time, SharedAsyncSleep::new(clock.clone()));
@@ -1073,6 +1160,8 @@ struct Loader {
     clock: Clock,
     started: Mutex<Vec<Started>>,
     is_interactive: Mutex<bool>,
+    /// Whether it panics before there is a future.
+    panics: Mutex<bool>,
 }
 
 struct Started {
@@ -1095,6 +1184,8 @@ impl Load for Loader {
             reason,
             gate: Some(gate),
         });
+        let panics = *self.panics.lock().unwrap();
+        assert!(!panics, "the loader's own bug");
         Box::pin(async {
             match opened.await.expect("the test keeps the gate") {
                 Outcome::Result(result) => result,
@@ -1128,6 +1219,10 @@ impl Loader {
 
     fn set_interactive(&self, is_interactive: bool) {
         *self.is_interactive.lock().unwrap() = is_interactive;
+    }
+
+    fn set_panics(&self, panics: bool) {
+        *self.panics.lock().unwrap() = panics;
     }
 
     fn session(&self, key: &str, lifetime: Duration) -> Session {

@@ -588,21 +588,21 @@ async fn every_error_of_the_sdk_has_a_kind_and_the_kind_decides_what_the_sdk_is_
             "Refused",
             true,
             "ProviderError",
-            ": HTTP 503",
+            ": HTTP 503 (request id r-1)",
         ),
         (
             Http::Answers(429, "slow"),
             "Refused",
             true,
             "ProviderError",
-            ": HTTP 429",
+            ": HTTP 429 (request id r-1)",
         ),
         (
             Http::Answers(404, "<html>"),
             "Refused",
             false,
             "ProviderError",
-            ": HTTP 404",
+            ": HTTP 404 (request id r-1)",
         ),
     ];
     for (http, kind, is_transient, told, end) in cases {

@@ -1,11 +1,13 @@
 //! Source providers that panic, hang, or count their calls.
 
+use std::future::Ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future;
+use aws_role_chain::{SamlAssertion, SessionTokenRequest, WebIdentityToken};
 
 use super::*;
 
@@ -55,6 +57,64 @@ async fn a_panic_in_a_source_provider_is_an_error_for_its_waiters() {
         calls.load(Ordering::Relaxed),
         2,
         "the next call tries again"
+    );
+}
+
+#[derive(Debug)]
+struct PanicsAtOnce;
+
+impl ProvideCredentials for PanicsAtOnce {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        panic!("the provider's own bug")
+    }
+}
+
+/// Panics before there is a future.
+fn panics_at_once<T>(_: T) -> Ready<Result<String, String>> {
+    panic!("the provider's own bug")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_panics_before_it_returns_a_future_is_an_error_too() {
+    let (aws, base) = aws();
+    let source = with_source(&base, PanicsAtOnce);
+    let role = || Role::new(HUB);
+    let saml = "arn:aws:iam::222222222222:saml-provider/Company";
+    let assertion = || SamlAssertion::from_provider(|| panics_at_once(()));
+    let chains = [
+        RoleChain::new(&source, role()),
+        RoleChain::from_source(&source),
+        RoleChain::from_source(&source).and_then(|source| source.assume(role())),
+        RoleChain::from_session_token(&source, SessionTokenRequest::new()),
+        RoleChain::new(&base, role().mfa(new_device("panics"), panics_at_once)),
+        RoleChain::from_web_identity(
+            &base,
+            role(),
+            WebIdentityToken::from_provider(|| panics_at_once(())),
+        ),
+        RoleChain::from_saml(&base, role(), saml, assertion()),
+        RoleChain::from_saml(&base, role(), saml, assertion().non_interactive()),
+    ];
+    for (i, chain) in chains.into_iter().enumerate() {
+        let chain = chain.unwrap();
+        let (first, second) = tokio::join!(chain.refresh(), chain.provide_credentials());
+        let first = first.unwrap_err();
+        assert!(first.to_string().contains("panicked"), "{i}: {first}");
+        let second = second.unwrap_err();
+        assert!(
+            matches!(second, CredentialsError::Unhandled(_)),
+            "{i}: {second:?}"
+        );
+        let error = chain.diagnose().await.error().unwrap().to_string();
+        assert!(error.contains("panicked"), "{i}: {error}");
+    }
+    assert!(
+        aws.calls()
+            .iter()
+            .all(|call| call.action == "GetCallerIdentity")
     );
 }
 
