@@ -208,7 +208,7 @@ pub struct ChainPoolBuilder {
 }
 
 impl ChainPoolBuilder {
-    /// Sets the most chains that the pool holds, at least 1. Default: 10,000, which take some 50 MiB once all have
+    /// Sets the most chains that the pool holds, at least 1. Default: 10,000, which take some 30 MiB once all have
     /// credentials.
     pub fn max_chains(mut self, chains: usize) -> Self {
         self.max_chains = chains;
