@@ -14,7 +14,7 @@ use super::base::{Base, SOURCE_TIMEOUT};
 use super::store::SessionStore;
 use crate::cache::{CredentialsCache, Load, LoadReason, Lookup, time_between};
 use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning, Operation};
-use crate::metrics;
+use crate::metrics::Figure;
 use crate::mfa::{CodeUse, Mfa};
 use crate::request::limits::{
     CHAINED_LIMIT, DEFAULT_ROLE_DURATION, DEFAULT_SESSION_TOKEN_DURATION,
@@ -307,9 +307,10 @@ impl Hop {
     }
 
     /// Logs and counts a load; the cache logs a failure.
-    fn note(&self, loaded: &Result<Session, Error>, elapsed: Duration, reason: LoadReason) {
+    fn note(&self, loaded: &Result<Session, Error>, took: Duration, reason: LoadReason) {
         let now = self.base.time.now();
         let left = |until: SystemTime| until.duration_since(now).unwrap_or_default();
+        let operation = self.operation();
         let (failure, valid_for) = match loaded {
             Ok(session) => (None, left(session.expiry)),
             Err(error) => (
@@ -317,19 +318,26 @@ impl Hop {
                 reason.cached_until.map_or(Duration::ZERO, left),
             ),
         };
-        metrics::load_ended(self.operation(), failure, elapsed, valid_for);
+
+        Figure::LoadEnded {
+            operation,
+            failure,
+            took,
+            valid_for,
+        }
+        .record();
         let Ok(session) = loaded else { return };
         tracing::debug!(
             name: "loaded",
             target: "aws_role_chain",
-            operation = self.operation().name(),
+            operation = operation.name(),
             role = self.role_arn().map(|arn| &**arn),
             hop = self.number,
             session = session.arn.as_deref(),
             access_key_id = session.access_key_id(),
             expiry = session.credentials.expiry().map(timestamp),
             from_store = session.from_store,
-            elapsed = elapsed.as_secs_f64(),
+            elapsed = took.as_secs_f64(),
             "loaded credentials"
         );
     }

@@ -32,7 +32,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
 
 use crate::error::{Error, ErrorInner, ErrorKind, Meaning, Violation};
-use crate::metrics;
+use crate::metrics::Figure;
 use crate::request::{
     AssumeRoleRequest, GetSessionTokenRequest, ProvidedContext, RequestSummary, Role, Secret, Tag,
 };
@@ -270,7 +270,8 @@ impl Sts {
                     return Err(throttled.unwrap_or_else(|| no_answer(what)));
                 }
             };
-            metrics::call_waited(&summary.region, queued_at.elapsed());
+            let (region, wait) = (&*summary.region, queued_at.elapsed());
+            Figure::CallWaited { region, wait }.record();
             let timeout = self.sleep.sleep(CALL_TIMEOUT);
             let call = call(Self::config_override::<E>(&summary.region, signer, attempt));
             let Ok(result) = Timeout::new(without_sdk_trace(call), timeout).await else {
@@ -296,7 +297,7 @@ impl Sts {
                 return Err(error);
             }
             permit.throttled();
-            metrics::call_throttled(&summary.region);
+            Figure::CallThrottled { region }.record();
             if attempt.is_single() || Instant::now() >= deadline {
                 return Err(error);
             }
