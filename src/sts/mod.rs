@@ -253,6 +253,7 @@ impl Sts {
         };
         let deadline = Instant::now() + QUEUE_TIMEOUT;
         let mut throttled = None;
+        let mut was_skewed = false;
         loop {
             let queued_at = Instant::now();
             let limiter = self.limiter(&summary.region);
@@ -279,30 +280,44 @@ impl Sts {
             };
             let error = match result {
                 Ok(answer) => return Ok(answer),
-                Err(sdk_error) => {
-                    let kind = failed.classify(&sdk_error);
-                    let advice = match &kind {
-                        ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
-                        _ if failure::is_unresolved(&sdk_error)
-                            && endpoint_url(&self.config).is_none() =>
-                        {
-                            advice::unresolved(summary, &self.config)
-                        }
-                        _ => Vec::new(),
-                    };
-                    error(summary, kind, advice)
-                }
+                Err(sdk_error) => self.error(summary, signer, &failed, &sdk_error),
             };
-            if error.meaning() != Some(Meaning::Throttled) {
-                return Err(error);
+            match error.meaning() {
+                // The SDK does not repeat a call by itself if its correction of a wrong clock is out of date.
+                Some(Meaning::ClockSkew) if !was_skewed && attempt.mfa_code.is_none() => {
+                    was_skewed = true;
+                }
+                Some(Meaning::Throttled) => {
+                    permit.throttled();
+                    Figure::CallThrottled { region }.record();
+                    if attempt.is_single() || Instant::now() >= deadline {
+                        return Err(error);
+                    }
+                    throttled = Some(error);
+                }
+                _ => return Err(error),
             }
-            permit.throttled();
-            Figure::CallThrottled { region }.record();
-            if attempt.is_single() || Instant::now() >= deadline {
-                return Err(error);
-            }
-            throttled = Some(error);
         }
+    }
+
+    /// Creates the error of a call that the SDK says has failed, with what to check.
+    fn error<E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(
+        &self,
+        summary: &RequestSummary<'_>,
+        signer: Option<&Credentials>,
+        failed: &FailedCall<'_>,
+        sdk_error: &SdkError<E>,
+    ) -> Error {
+        let kind = failed.classify(sdk_error);
+        let has_own_endpoint = || endpoint_url(&self.config).is_some();
+        let advice = match &kind {
+            ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
+            _ if failure::is_unresolved(sdk_error) && !has_own_endpoint() => {
+                advice::unresolved(summary, &self.config)
+            }
+            _ => Vec::new(),
+        };
+        error(summary, kind, advice)
     }
 
     fn ceiling(&self) -> usize {
