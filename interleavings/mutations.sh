@@ -15,7 +15,7 @@ mutations() {
   cat <<'END'
 wake-up dropped           | mod | s/sender\.send_replace\(Some\(outcome\)\);/{ let _ = outcome; std::mem::forget(sender); }/
 result lost               | mod | s/sender\.send_replace\(Some\(outcome\)\);/let _ = (outcome, sender);/
-result told before stored | mod | s/let outcome = inner\.complete\(id, loaded\);\s*sender\.send_replace\(Some\(outcome\)\);/sender.send_replace(Some(Some(loaded.as_ref().map_or(Ok(()), |loaded| loaded.as_ref().map(|_| ()).map_err(Clone::clone))))); inner.complete(id, loaded);/
+result told before stored | mod | s/let outcome = inner\.complete\(id, started_at, loaded\);\s*sender\.send_replace\(Some\(outcome\)\);/sender.send_replace(Some(Some(loaded.as_ref().map_or(Ok(()), |loaded| loaded.as_ref().map(|_| ()).map_err(Clone::clone))))); inner.complete(id, started_at, loaded);/
 double load               | mod | s/if let Some\(load\) = in_flight \{/if let Some(load) = in_flight.filter(|_| false) {/
 state read before the lock| mod | s/(\/\/ Nothing that holds the lock)/let state = self.state.load_full();\n        $1/; s/state: self\.state\.load_full\(\),/state,/; s/State::clone\(&self\.state\.load\(\)\)/State::clone(&state)/
 late beginning not seen   | mod | s/is_none_or\(\|load\| load\.id != id\)/is_some_and(|load| load.id != id \&\& false)/
@@ -38,6 +38,7 @@ timer outlives cache      | mod | s/self\.0\.abort\(\);//
 timer holds cache         | mod | s/drop\(inner\);\s*sleep\.sleep\(wait\)\.await;/sleep.sleep(wait).await; drop(inner);/
 dead timer kept           | mod | s/\.is_some_and\(\|timer\| !timer\.0\.is_finished\(\)\)/.is_some()/
 failure not remembered    | schedule | s/(fn is_resting.*?)\(self\.at\.\.self\.retry_at\)\.contains\(&now\)/$1 let _ = now; false/s
+older session is new enough| mod | s/(let left = entry\.session\.time_left.*?)left >= min/$1 { let _ = left; true }/s; s/entry\.session\.time_left\(now\) >= min/true/
 age of the load ignored   | schedule | s/known\.load_age\.unwrap_or_default\(\)/Duration::ZERO/
 END
 }

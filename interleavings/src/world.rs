@@ -261,6 +261,11 @@ impl Cache {
         self.0.refresh().await
     }
 
+    /// Asks for a session that stays valid for so long.
+    pub async fn valid_for(self, min: Duration) -> Result<Key, Error> {
+        key(self.0.get_valid_for(min).await)
+    }
+
     /// What a chain's child does with a session that STS has rejected.
     pub async fn replace(self, rejected: Key) -> Option<Result<Key, Error>> {
         let rejected = rejected.to_string();

@@ -129,6 +129,35 @@ fn forced_refreshes_and_calls_share_loads_that_run_one_after_another() {
 }
 
 #[test]
+fn callers_that_need_a_longer_session_share_one_load_and_others_do_not_wait_for_it() {
+    search("longer sessions", |clock| async move {
+        let runtime = Handle::default();
+        let cache = Cache::warm(&clock, &runtime, |_| Gives::Session.after(SECOND)).await;
+        let warm = clock.elapsed();
+        clock.jump(LIFETIME / 2);
+        let needing = |min| runtime.spawn(cache.clone().valid_for(min));
+        let longer = [(); 3].map(|()| needing(LIFETIME * 3 / 4));
+        assert!(key(needing(LIFETIME / 4)).await <= 2);
+        assert_eq!(clock.elapsed() - warm, LIFETIME / 2, "nobody else waits");
+        for call in longer {
+            assert_eq!(key(call).await, 2);
+        }
+        assert!(
+            clock.elapsed() - warm <= LIFETIME / 2 + SECOND,
+            "woken by a timeout"
+        );
+        assert_eq!(cache.loader().loads(), 2);
+        // Not even STS gives more, so it is not asked again.
+        let most = [(); 2].map(|()| needing(LIFETIME * 2));
+        for call in most {
+            error(call).await;
+        }
+        assert_eq!(cache.loader().loads(), 2);
+        end(&clock, cache, &[&runtime]).await;
+    });
+}
+
+#[test]
 fn a_due_session_is_refreshed_by_one_load_in_the_background() {
     search("advisory window", |clock| async move {
         let runtime = Handle::default();
