@@ -13,24 +13,24 @@ mod common;
 mod plot;
 
 use std::alloc::System;
-use std::collections::HashMap;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use aws_smithy_async::time::{SharedTimeSource, TimeSource};
+use aws_credential_types::provider::ProvideCredentials;
+use aws_role_chain::{ChainPool, Role};
 use aws_types::SdkConfig;
 use cap::Cap;
 use comfy_table::Table;
 use common::{
-    CachedAssumeRole, Chain, FakeSts, InProcessHttp, Latencies, NestedAssumeRole, Provider,
-    ReqsignSigner, StsBehavior, StsSettings, Tenants, error_document, format_duration,
-    session_document, table, tenants_with_separate_chains, tenants_without_hub, timed,
+    CachedAssumeRole, Chain, FakeSts, InMemorySts, Latencies, NestedAssumeRole, Provider, Quota,
+    ReqsignSigner, StsBehavior, StsSettings, Tenants, format_duration, paused, table,
+    tenants_with_separate_chains, tenants_without_hub, timed,
 };
 use cpu_time::ProcessTime;
 use plot::{Panel, Series};
-use tokio::runtime::{self, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -51,6 +51,7 @@ fn main() {
         ["sdk", tenants] => first_use(CachedAssumeRole::tenants, tenants),
         ["reqsign", tenants] => first_use(ReqsignSigner::tenants, tenants),
         ["without-hub", tenants] => first_use(tenants_without_hub, tenants),
+        ["pool", max_chains] => used_through_a_pool(max_chains),
         ["separate", tenants] => first_use(tenants_with_separate_chains, tenants),
         ["--plot", file, ..] => {
             std::fs::write(file, measure()).expect("a file that can be written")
@@ -62,6 +63,7 @@ fn main() {
 /// Prints all tables; returns the plot.
 fn measure() -> String {
     let [memory, first_use] = tenants();
+    pool();
     let steady = steady();
     under_quota();
     let cold = cold();
@@ -247,101 +249,62 @@ fn series(name: &'static str) -> Series {
     }
 }
 
-/// Tokio's paused clock, which advances to the next timer when all tasks wait.
-#[derive(Clone, Copy, Debug)]
-struct PausedClock {
-    start: SystemTime,
-    started: Instant,
+/// What is asked of a pool: by so many customers, the first ones most often, as a Zipf distribution has it.
+const POOL_REQUESTS: usize = 100_000;
+const POOL_CUSTOMERS: usize = 20_000;
+
+/// Memory of 100,000 requests over 20,000 customers through a pool of 10,000, and through one with room for all.
+fn pool() {
+    let mut table = table([
+        "100,000 requests of 20,000 customers",
+        "chains at the end",
+        "AssumeRole calls",
+        "live MiB",
+        "resident MiB",
+        "live KiB a chain",
+    ]);
+    for max_chains in [1_000, 10_000, POOL_CUSTOMERS] {
+        let this = std::env::current_exe().expect("a path");
+        let args = ["pool".to_owned(), max_chains.to_string()];
+        let output = Command::new(this).args(args).output().expect("a process");
+        let output = String::from_utf8(output.stdout).expect("numbers");
+        let mut row = vec![format!("pool of {max_chains}")];
+        row.extend(output.split_whitespace().map(str::to_owned));
+        table.add_row(row);
+    }
+    println!("\n{table}");
 }
 
-impl TimeSource for PausedClock {
-    fn now(&self) -> SystemTime {
-        self.start + self.started.elapsed()
-    }
-}
-
-/// How many requests a second STS allows an account in a region.
-const QUOTA: u32 = 600;
-
-/// An STS in memory, under the paused clock.
-#[derive(Clone)]
-struct InMemorySts(Arc<Shared>);
-
-struct Shared {
-    settings: StsSettings,
-    clock: PausedClock,
-    behavior: Mutex<StsBehavior>,
-    /// How many requests it serves in one second; more are throttled.
-    quota: u32,
-    /// The number of requests in each second.
-    log: Mutex<HashMap<u64, u32>>,
-}
-
-impl InMemorySts {
-    fn new(quota: u32) -> Self {
-        let clock = PausedClock {
-            start: SystemTime::now(),
-            started: Instant::now(),
-        };
-        let settings = StsSettings {
-            clock: SharedTimeSource::new(clock),
-            ..StsSettings::default()
-        };
-        Self(Arc::new(Shared {
-            settings,
-            clock,
-            behavior: Mutex::new(StsBehavior::Success),
-            quota,
-            log: Mutex::default(),
-        }))
-    }
-
-    fn set_behavior(&self, behavior: StsBehavior) {
-        *self.0.behavior.lock().expect("no panics") = behavior;
-    }
-
-    fn passed(&self) -> u64 {
-        self.0.clock.started.elapsed().as_secs()
-    }
-
-    async fn until(&self, second: u64) {
-        tokio::time::sleep_until(self.0.clock.started + Duration::from_secs(second)).await;
-    }
-
-    fn config(&self) -> SdkConfig {
-        let config = common::config(&self.0.settings).into_builder();
-        let sts = self.clone();
-        let http = InProcessHttp::new(move || sts.clone().respond());
-        config.http_client(http).build()
-    }
-
-    async fn respond(self) -> (u16, String) {
-        let number = {
-            let mut log = self.0.log.lock().expect("no panics");
-            let requests = log.entry(self.passed()).or_default();
-            *requests += 1;
-            *requests
-        };
-        tokio::time::sleep(self.0.settings.latency).await;
-        if *self.0.behavior.lock().expect("no panics") != StsBehavior::Success {
-            return (503, error_document("ServiceUnavailable"));
+fn used_through_a_pool(max_chains: &str) {
+    let max_chains = max_chains.parse().expect("a number");
+    paused().block_on(async {
+        let sts = InMemorySts::new(Quota::UNLIMITED);
+        let hub = Chain::of(&sts.config(), 1);
+        hub.refresh().await.expect("a session");
+        let before = memory();
+        let pool = ChainPool::builder(hub).max_chains(max_chains).build();
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..POOL_REQUESTS {
+            // Of a Zipf distribution with exponent 1: the logarithm is even.
+            let customer = (POOL_CUSTOMERS as f64).powf(random.f64()) as usize;
+            let arn = format!("arn:aws:iam::333333333333:role/Tenant{customer}");
+            let role = Role::new(arn).external_id(format!("customer-{customer}"));
+            let chain = pool.get(role).expect("a role");
+            chain.provide_credentials().await.expect("a session");
+            assert!(pool.len() <= max_chains);
         }
-        if number > self.0.quota {
-            return (400, error_document("Throttling"));
-        }
-        (200, session_document(number as usize, &self.0.settings))
-    }
-
-    /// Returns the number of requests since the second `from`, and of those in the busiest second.
-    fn requests(&self, from: u64) -> (u32, u32) {
-        let log = self.0.log.lock().expect("no panics");
-        let counts = || {
-            log.iter()
-                .filter(|(second, _)| **second >= from)
-                .map(|(_, count)| *count)
-        };
-        (counts().sum(), counts().max().unwrap_or(0))
-    }
+        let after = memory();
+        let grown: [usize; 2] = std::array::from_fn(|n| after[n].saturating_sub(before[n]));
+        let mebibytes = |bytes: usize| bytes as f64 / 1_048_576.0;
+        println!(
+            "{} {} {:.1} {:.1} {:.2}",
+            pool.len(),
+            sts.requests(0).0 - 1,
+            mebibytes(grown[0]),
+            mebibytes(grown[1]),
+            grown[0] as f64 / 1024.0 / pool.len() as f64,
+        );
+    });
 }
 
 /// Retrieves the credentials of all tenants at once, then once a minute for three hours, without a quota.
@@ -362,20 +325,11 @@ fn steady() -> Panel {
     panel
 }
 
-fn paused() -> Runtime {
-    let mut runtime = runtime::Builder::new_current_thread();
-    runtime
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .expect("a runtime")
-}
-
 fn steady_of<P: Tenants>(most: usize, table: &mut Table) -> Series {
     let mut line = series(P::NAME);
     for count in COUNTS.into_iter().filter(|count| *count <= most) {
         paused().block_on(async {
-            let sts = InMemorySts::new(u32::MAX);
+            let sts = InMemorySts::new(Quota::UNLIMITED);
             let tenants = into_shared(P::tenants(&sts.config(), count).await);
             retrieve_all(&tenants).await;
             let from = sts.passed() + 1;
@@ -418,7 +372,7 @@ fn under_quota() {
 
 fn first_use_under_quota<P: Tenants>() -> [String; 6] {
     paused().block_on(async {
-        let sts = InMemorySts::new(QUOTA);
+        let sts = InMemorySts::new(Quota::STS);
         let tenants = into_shared(P::tenants(&sts.config(), 10_000).await);
         let failed = tenants.len() - retrieve_all(&tenants).await;
         row::<P>("first use at once", failed, &sts, 0)
@@ -429,7 +383,7 @@ fn first_use_under_quota<P: Tenants>() -> [String; 6] {
 /// the sessions of an hour expire, and then with STS back.
 fn recovery() -> Vec<[String; 6]> {
     paused().block_on(async {
-        let sts = InMemorySts::new(QUOTA);
+        let sts = InMemorySts::new(Quota::STS);
         let tenants = into_shared(Chain::tenants(&sts.config(), 10_000).await);
         retrieve_all(&tenants).await;
         let mut rows = Vec::new();

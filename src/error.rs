@@ -92,6 +92,7 @@ impl Error {
             | ErrorKind::NoMfaCode { .. }
             | ErrorKind::NotSent { .. }
             | ErrorKind::NoRuntime => false,
+            ErrorKind::TooShort { cause, .. } => cause.as_ref().is_some_and(Self::is_transient),
             ErrorKind::Source(failure) => match self.inner_chain_error() {
                 Some(error) => error.is_transient(),
                 None => !matches!(
@@ -191,6 +192,36 @@ impl Error {
         self.refusal().map(|refusal| refusal.meaning)
     }
 
+    /// The kind of failure, in one of a few words that stay the same, for a label.
+    pub(crate) fn outcome(&self) -> &'static str {
+        match &self.inner.kind {
+            ErrorKind::Source(_) => "no_source_credentials",
+            ErrorKind::NoMfaCode { .. } => "no_mfa_code",
+            ErrorKind::NoToken => "no_token",
+            ErrorKind::InteractionRequired => "interaction_required",
+            ErrorKind::NoAnswer { .. } => "no_answer",
+            ErrorKind::Refused(refusal) => match refusal.meaning {
+                Meaning::Throttled => "throttled",
+                Meaning::Transient | Meaning::ClockSkew | Meaning::IdentityProviderUnreachable => {
+                    "sts_failed"
+                }
+                Meaning::Denied
+                | Meaning::BadRequest
+                | Meaning::DeadCaller { .. }
+                | Meaning::ExpiredToken
+                | Meaning::WrongMfaCode
+                | Meaning::RoleChainingLimit => "refused",
+            },
+            ErrorKind::Invalid(_)
+            | ErrorKind::TemporarySource { .. }
+            | ErrorKind::TooShort { .. }
+            | ErrorKind::NotSent { .. }
+            | ErrorKind::Unusable { .. }
+            | ErrorKind::Panicked
+            | ErrorKind::NoRuntime => "other",
+        }
+    }
+
     /// The same failure, as a chain of this many hops reports it.
     pub(crate) fn with_chain_len(&self, chain_len: usize) -> Self {
         Self {
@@ -265,6 +296,14 @@ impl Error {
                 f.write_str(": a person would have to be asked, and no caller waits for the answer")
             }
             ErrorKind::NoAnswer { what } => write!(f, ": {what}"),
+            ErrorKind::TooShort { left, required, .. } => {
+                let (left, required) = (left.as_secs(), required.as_secs_f64());
+                write!(
+                    f,
+                    ": the credentials stay valid for {left} s, and {required} s are needed"
+                )?;
+                self.write_causes(f)
+            }
             ErrorKind::NotSent { destination } => {
                 write!(f, ": the SDK could not make the call to STS {destination}")
             }
@@ -360,10 +399,10 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.inner
-            .source
-            .as_deref()
-            .map(|source| source as &(dyn StdError + 'static))
+        if let ErrorKind::TooShort { cause, .. } = &self.inner.kind {
+            return cause.as_ref().map(|cause| cause as _);
+        }
+        self.inner.source.as_deref().map(|source| source as _)
     }
 }
 
@@ -398,6 +437,7 @@ impl From<Error> for CredentialsError {
             | ErrorKind::NoToken
             | ErrorKind::InteractionRequired
             | ErrorKind::Refused(_)
+            | ErrorKind::TooShort { .. }
             | ErrorKind::NoAnswer { .. } => Self::provider_error,
         };
         convert(ProviderError(error))
@@ -536,6 +576,13 @@ pub(crate) enum ErrorKind {
     Refused(Refusal),
     /// STS was not reached, or did not answer in time.
     NoAnswer { what: String },
+    /// The credentials do not stay valid for as long as a caller needs them; where a load of new ones failed, for
+    /// this reason.
+    TooShort {
+        left: Duration,
+        required: Duration,
+        cause: Option<Error>,
+    },
     /// The SDK could not build the request.
     NotSent { destination: String },
     /// STS answered with something that cannot be used.

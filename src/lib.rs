@@ -28,6 +28,10 @@
 //! | [`RoleChain`] | the provider: from a base config on through one role or more; when it refreshes, and what callers get meanwhile |
 //! | [`Role`] | what to ask AssumeRole for: external ID, session name, duration, session policies and tags, source identity |
 //! | [`AllowedRoles`] | which role ARNs to accept from others, such as a vendor's customers |
+//! | `ChainPool` | many customers' roles: one chain for each, as many as fit, made at each request |
+//! | [`names`] | session names and tag values that STS accepts, made from any text |
+//! | [`RoleChain::credentials_valid_for`] | credentials for what outlives the call, such as presigned URLs |
+//! | [`RoleChain::limit_sts_calls`] | how much of STS's quota the program may use |
 //! | [`RoleChain::from_source`] | many roles assumed with the base config's own credentials |
 //! | [`SessionTokenRequest`], [`WebIdentityToken`], [`SamlAssertion`] | other starts: a session token, an OpenID Connect token, a SAML assertion |
 //! | [`Role::mfa`] | MFA codes from a person ([`TerminalPrompt`]), a closure, or a secret (`Totp`) |
@@ -45,6 +49,8 @@
 //! |---|---|
 //! | `profile` | `ProfileLoader`: chains from the profiles of `~/.aws/config` |
 //! | `cli-cache` | `ProfileLoader::cli_cache`: their sessions shared with the AWS CLI |
+//! | `metrics` | figures on the facade of the [`metrics`](https://docs.rs/metrics) crate, see below |
+//! | `pool` | `ChainPool`, a bounded pool of chains |
 //! | `policy` | the module `policy`, `RoleChain::policies` and `RoleChain::diagnose` |
 //! | `serde` | `Serialize` for `Health`, `HopStatus` and `Error`: a health page in JSON |
 //! | `totp` | `Totp`: MFA codes from a virtual device's secret |
@@ -71,14 +77,44 @@
 //!
 //! # Logs
 //!
-//! Events of [`tracing`](https://docs.rs/tracing), under the target `aws_role_chain`: a debug event for each
-//! role assumed or refused, a warning for each refresh that failed while the cached credentials are still
-//! served. Nothing per request, and no secret key, session token or external ID.
+//! Events of [`tracing`](https://docs.rs/tracing), under the target `aws_role_chain`. Nothing per request, and no
+//! secret key, session token or external ID. Names and fields stay the same within a major version; fields may be
+//! added.
+//!
+//! | event | level | when | fields |
+//! |---|---|---|---|
+//! | `loaded` | debug | a load brought credentials | `operation`, `role`, `hop`, `session` (its ARN), `access_key_id`, `expiry`, `from_store` (the AWS CLI's cache), `elapsed` |
+//! | `load_failed` | debug | a load failed, and nothing is cached | `error`, `elapsed` |
+//! | `refresh_failed` | warn | a load failed, and the cached credentials are still served | `error`, `expiry`, `expired`, `retry_in_seconds`, `elapsed` |
+//! | `session_shortened` | warn | the source credentials are those of a role, so that the session lasts an hour | `role`, `requested_seconds` |
+//!
+//! `elapsed` is in seconds. Warnings about files of profiles and of the CLI's cache have no name.
 //!
 //! The SDK's own log of a call contains all of these at TRACE. Where that level is on, its log of this crate's
 //! calls to STS is left out, at all levels; at DEBUG it is there. This needs a tracing subscriber: a program
 //! that reads tracing's events through the `log` crate must keep `aws_smithy_runtime` and `aws_sdk_sts` below
 //! TRACE.
+//!
+//! # Metrics
+//!
+//! With the feature `metrics`, for whatever recorder the program installs, such as
+//! [`metrics-exporter-prometheus`](https://docs.rs/metrics-exporter-prometheus). Without one they cost next to
+//! nothing. No label has values without bound: never a role, a session or a customer.
+//!
+//! | name | kind | labels | what |
+//! |---|---|---|---|
+//! | `aws_role_chain_loads_total` | counter | `operation`, `outcome` | loads of credentials that ended: first loads and refreshes |
+//! | `aws_role_chain_load_duration_seconds` | histogram | `operation`, `outcome` | how long they took, waits included |
+//! | `aws_role_chain_seconds_until_expiry` | histogram | `operation`, `outcome` | for how long what is cached after them stays valid: after a failure, what is left |
+//! | `aws_role_chain_sts_wait_seconds` | histogram | `region` | how long calls waited for their turn |
+//! | `aws_role_chain_sts_throttled_total` | counter | `region` | calls that STS throttled |
+//! | `aws_role_chain_pool_gets_total` | counter | `result` | calls of `ChainPool::get`: `hit` or `miss` |
+//! | `aws_role_chain_pool_evictions_total` | counter | `reason` | chains that a pool dropped: for its `size`, or because they were `idle` |
+//! | `aws_role_chain_pool_chains` | gauge | | chains in all pools |
+//!
+//! `operation` is `AssumeRole`, `AssumeRoleWithWebIdentity`, `AssumeRoleWithSAML`, `GetSessionToken` or `loading the
+//! source credentials`. `outcome` is `success`, `refused`, `throttled`, `sts_failed`, `no_answer`,
+//! `no_source_credentials`, `no_token`, `no_mfa_code`, `interaction_required` or `other`.
 //!
 //! # Where this crate differs from AWS's own refresh rules
 //!
@@ -100,6 +136,7 @@ mod cache;
 mod chain;
 mod error;
 mod json;
+mod metrics;
 mod mfa;
 #[cfg(feature = "profile")]
 mod profile;
@@ -110,6 +147,8 @@ mod sync;
 
 #[cfg(feature = "policy")]
 pub use chain::diagnose::{Diagnosis, DiagnosisStep};
+#[cfg(feature = "pool")]
+pub use chain::pool::{ChainPool, ChainPoolBuilder};
 pub use chain::{Health, HopStatus, RoleChain, SessionRenewal};
 pub use error::{BoxError, Error};
 pub use mfa::terminal::TerminalPrompt;
@@ -119,6 +158,11 @@ pub use mfa::{MfaReason, MfaRequest, ProvideMfaCode};
 #[cfg(feature = "profile")]
 pub use profile::ProfileLoader;
 pub use request::{AllowedRoles, Role, SamlAssertion, SessionTokenRequest, WebIdentityToken};
+
+/// Session names and tag values that STS accepts, made from whatever text a program has.
+pub mod names {
+    pub use crate::request::names::{session_name, tag_value};
+}
 
 /// The IAM policies that a chain needs: for each hop the trust policy of its role and the permission policy of
 /// its caller, generated from what the chain asks for.

@@ -1,7 +1,7 @@
 //! [`Session`]: one set of credentials as it was loaded, and what STS said about it.
 
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::identity::Identity;
@@ -68,6 +68,14 @@ impl Session {
             .identity
             .get_or_init(|| self.credentials.clone().into());
         identity.clone()
+    }
+
+    /// How long the credentials stay valid; for ever where they have no expiry of their own.
+    pub(crate) fn time_left(&self, now: SystemTime) -> Duration {
+        let expiry = self.credentials.expiry();
+        expiry.map_or(Duration::MAX, |expiry| {
+            expiry.duration_since(now).unwrap_or_default()
+        })
     }
 
     /// The access key ID; not a secret.

@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod fake_sts;
+mod in_memory_sts;
 mod latencies;
 mod providers;
 
@@ -14,9 +15,10 @@ pub use fake_sts::{
     CERTIFICATE, FakeSts, InProcessHttp, StsBehavior, StsSettings, config, error_document,
     session_document,
 };
+pub use in_memory_sts::{InMemorySts, Quota, paused};
 pub use latencies::{Latencies, format_duration, timed};
 pub use providers::{
-    CachedAssumeRole, CachedProfile, Chain, NestedAssumeRole, Provider, ReqsignSigner,
+    CachedAssumeRole, CachedProfile, Chain, HUB, NestedAssumeRole, Provider, ReqsignSigner,
     SdkIdentityCache, Tenants, nested_tenant, tenants_with_separate_chains, tenants_without_hub,
 };
 

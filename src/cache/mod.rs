@@ -135,6 +135,11 @@ impl<L: Load> CredentialsCache<L> {
         &self.0.loader
     }
 
+    /// How many handles of this cache there are, this one included.
+    pub(crate) fn handles(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     /// The path of nearly every call: an atomic load, a look at the clock, and what `take` clones.
     pub(crate) fn lookup<T>(&self, take: impl FnOnce(&Session) -> T) -> Lookup<T> {
         let now = self.0.time.now();
@@ -224,6 +229,46 @@ impl<L: Load> CredentialsCache<L> {
                 Some(Err(error)) if error.is_interaction_required() => {}
                 Some(result) => return result,
                 None => {}
+            }
+        }
+    }
+
+    /// Waits for credentials that stay valid for so long: the cached ones, or new ones.
+    pub(crate) async fn get_valid_for(&self, min: Duration) -> Result<Credentials, Error> {
+        let without_runtime = || Err(self.0.loader.error(ErrorKind::NoRuntime));
+        let need = Need::ValidFor(min);
+        loop {
+            // Valid credentials need no runtime.
+            let now = self.0.time.now();
+            if let Some(result) = self.0.valid_for(&self.0.read(), min, now) {
+                return self.serve(result);
+            }
+            let Ok(runtime) = Handle::try_current() else {
+                return without_runtime();
+            };
+            let load = match self.join_or_start(&runtime, LoadReason::FORCED, need) {
+                Admission::Served(result) => return self.serve(result),
+                Admission::NoRuntime => return without_runtime(),
+                Admission::Joined { load, .. } => load,
+            };
+            let loaded = self.await_load(load).await;
+            let state = self.0.read();
+            match (loaded, &state.entry) {
+                (Some(Err(error)), _) if error.is_interaction_required() => {}
+                (Some(Err(error)), Some(entry)) => {
+                    return Err(self.0.too_short(entry, min, Some(error)));
+                }
+                (Some(Err(error)), None) => return Err(error),
+                // STS gives no more. One from a store may have been there for any time.
+                (Some(Ok(())), Some(entry)) if !entry.session.from_store => {
+                    let left = entry.session.time_left(self.0.time.now());
+                    return if left >= min {
+                        self.serve(Ok(entry.session.credentials.clone()))
+                    } else {
+                        Err(self.0.too_short(entry, min, None))
+                    };
+                }
+                (Some(Ok(())) | None, _) => {}
             }
         }
     }
@@ -331,11 +376,11 @@ impl<L: Load> CredentialsCache<L> {
         let (Some((sender, reason)), Admission::Joined { load, .. }) = (started, &admission) else {
             return admission;
         };
-        let (id, alive_at) = (load.id, load.alive_at.clone());
+        let (id, started_at, alive_at) = (load.id, load.started_at, load.alive_at.clone());
         // In a task: a caller that gives up must not cancel the load of others.
         runtime.spawn(async move {
             let loaded = inner.load(id, reason, &alive_at).await;
-            let outcome = inner.complete(id, loaded);
+            let outcome = inner.complete(id, started_at, loaded);
             sender.send_replace(Some(outcome));
         });
         if load.result.has_changed().is_err() && load.result.borrow().is_none() {
@@ -443,6 +488,8 @@ enum Need<'a> {
     Load,
     /// Credentials other than those of this access key ID.
     OtherThan(&'a str),
+    /// Credentials that stay valid for so long.
+    ValidFor(Duration),
 }
 
 /// How a caller takes part in a load.
@@ -495,6 +542,7 @@ impl<L: Load> Inner<L> {
         let served = match need {
             Need::Load => None,
             Need::OtherThan(key) => state.replacement_of(key, now),
+            Need::ValidFor(min) => self.valid_for(state, min, now),
             // A load in the background joins another, however long that takes: it has no caller to serve.
             Need::Credentials if !reason.has_waiter && in_flight.is_some() => None,
             Need::Credentials => match (self.decide(state, now), &state.entry, &state.failure) {
@@ -535,6 +583,38 @@ impl<L: Load> Inner<L> {
         (Admission::Joined { load, max_wait }, Some((sender, reason)))
     }
 
+    /// What is known without a load of credentials that stay valid for so long: they are cached, or a load would
+    /// not bring them.
+    fn valid_for(
+        &self,
+        state: &State,
+        min: Duration,
+        now: SystemTime,
+    ) -> Option<Result<Credentials, Error>> {
+        let failure = state.resting_failure(now);
+        let Some(entry) = &state.entry else {
+            return failure.map(|failure| Err(failure.error.clone()));
+        };
+        if !entry.is_invalidated && entry.session.time_left(now) >= min {
+            return Some(Ok(entry.session.credentials.clone()));
+        }
+        let cause = failure.map(|failure| failure.error.clone());
+        // The next session would last no longer.
+        let is_longest = entry.known().is_fresh(now)
+            && !entry.session.from_store
+            && entry.session.time_left(entry.loaded_at) < min;
+        (cause.is_some() || is_longest).then(|| Err(self.too_short(entry, min, cause)))
+    }
+
+    fn too_short(&self, entry: &Entry, required: Duration, cause: Option<Error>) -> Error {
+        let left = entry.session.time_left(self.time.now());
+        self.loader.error(ErrorKind::TooShort {
+            left,
+            required,
+            cause,
+        })
+    }
+
     /// Loads, and shows while it does that its runtime drives it. `None` where what came of it is no answer.
     async fn load(
         &self,
@@ -571,7 +651,12 @@ impl<L: Load> Inner<L> {
     }
 
     /// Puts a load's result where callers find it.
-    fn complete(&self, id: u64, loaded: Option<Result<Session, Error>>) -> Outcome {
+    fn complete(
+        &self,
+        id: u64,
+        started_at: SystemTime,
+        loaded: Option<Result<Session, Error>>,
+    ) -> Outcome {
         let now = self.time.now();
         let loaded = loaded.map(|loaded| {
             let session = loaded?;
@@ -613,7 +698,7 @@ impl<L: Load> Inner<L> {
         });
         // Not under the lock: a log may need credentials itself.
         if let (Some((window, wait)), Some(Err(error))) = (recorded, &outcome) {
-            log_failure(error, window, now, wait);
+            log_failure(error, window, now, time_between(now, started_at), wait);
         }
         outcome
     }
@@ -673,10 +758,19 @@ impl<L: Load> Inner<L> {
     }
 }
 
-fn log_failure(error: &Error, window: Option<Window>, now: SystemTime, wait: Duration) {
+fn log_failure(
+    error: &Error,
+    window: Option<Window>,
+    now: SystemTime,
+    elapsed: Duration,
+    wait: Duration,
+) {
+    let elapsed = elapsed.as_secs_f64();
     match window {
         Some(window) => tracing::warn!(
+            name: "refresh_failed",
             target: "aws_role_chain",
+            elapsed,
             error = %error.first_line(),
             expiry = %timestamp(window.expiry),
             expired = now >= window.expiry,
@@ -684,7 +778,9 @@ fn log_failure(error: &Error, window: Option<Window>, now: SystemTime, wait: Dur
             "refresh failed; the cached credentials are still served"
         ),
         None => tracing::debug!(
+            name: "load_failed",
             target: "aws_role_chain",
+            elapsed,
             error = %error.first_line(),
             "no credentials"
         ),
@@ -719,23 +815,24 @@ impl State {
             .entry
             .as_ref()
             .filter(|entry| entry.session.access_key_id() != key);
-        let failure = self
-            .failure
-            .as_ref()
-            .filter(|failure| failure.attempt.is_resting(now));
-        match (newer, failure) {
+        match (newer, self.resting_failure(now)) {
             (Some(entry), _) => Some(Ok(entry.session.credentials.clone())),
             (None, Some(failure)) => Some(Err(failure.error.clone())),
             (None, None) => None,
         }
     }
 
+    /// The last load's failure, while no retry is due.
+    fn resting_failure(&self, now: SystemTime) -> Option<&Failure> {
+        let failure = self.failure.as_ref();
+        failure.filter(|failure| failure.attempt.is_resting(now))
+    }
+
     /// When the cached credentials are to be refreshed.
     fn due(&self, now: SystemTime) -> Option<SystemTime> {
         let due = self.entry.as_ref()?.known().due(now);
-        let failure = self.failure.as_ref().map(|failure| failure.attempt);
-        let resting = failure.filter(|failure| failure.is_resting(now));
-        Some(resting.map_or(due, |failure| failure.retry_at.max(due)))
+        let resting = self.resting_failure(now);
+        Some(resting.map_or(due, |failure| failure.attempt.retry_at.max(due)))
     }
 }
 

@@ -8,11 +8,13 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_smithy_async::rt::sleep::AsyncSleep;
 use aws_types::region::Region;
+use tokio::time::Instant;
 
 use super::base::{Base, SOURCE_TIMEOUT};
 use super::store::SessionStore;
 use crate::cache::{CredentialsCache, Load, LoadReason, Lookup, time_between};
 use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning, Operation};
+use crate::metrics;
 use crate::mfa::{CodeUse, Mfa};
 use crate::request::limits::{
     CHAINED_LIMIT, DEFAULT_ROLE_DURATION, DEFAULT_SESSION_TOKEN_DURATION,
@@ -72,18 +74,18 @@ pub(crate) enum Target {
     /// AssumeRole.
     Role {
         caller: Caller,
-        request: AssumeRoleRequest,
+        request: Arc<AssumeRoleRequest>,
     },
     /// AssumeRoleWithWebIdentity.
     WebIdentity {
         token: WebIdentityToken,
-        request: AssumeRoleRequest,
+        request: Arc<AssumeRoleRequest>,
     },
     /// AssumeRoleWithSAML.
     Saml {
         provider_arn: String,
         assertion: SamlAssertion,
-        request: AssumeRoleRequest,
+        request: Arc<AssumeRoleRequest>,
     },
 }
 
@@ -111,10 +113,13 @@ impl Load for Hop {
         reason: LoadReason,
     ) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send + '_>> {
         Box::pin(async move {
-            match &self.store {
+            let began = Instant::now();
+            let loaded = match &self.store {
                 Some(store) => self.load_via_store(&**store, reason).await,
                 None => self.fetch(reason).await,
-            }
+            };
+            self.note(&loaded, began.elapsed(), reason);
+            loaded
         })
     }
 
@@ -293,6 +298,34 @@ impl Hop {
         }
     }
 
+    /// Logs and counts a load; the cache logs a failure.
+    fn note(&self, loaded: &Result<Session, Error>, elapsed: Duration, reason: LoadReason) {
+        let now = self.base.time.now();
+        let left = |until: SystemTime| until.duration_since(now).unwrap_or_default();
+        let (failure, valid_for) = match loaded {
+            Ok(session) => (None, left(session.expiry)),
+            Err(error) => (
+                Some(error),
+                reason.cached_until.map_or(Duration::ZERO, left),
+            ),
+        };
+        metrics::load_ended(self.operation(), failure, elapsed, valid_for);
+        let Ok(session) = loaded else { return };
+        tracing::debug!(
+            name: "loaded",
+            target: "aws_role_chain",
+            operation = self.operation().name(),
+            role = self.role_arn().map(|arn| &**arn),
+            hop = self.number,
+            session = session.arn.as_deref(),
+            access_key_id = session.access_key_id(),
+            expiry = session.credentials.expiry().map(timestamp),
+            from_store = session.from_store,
+            elapsed = elapsed.as_secs_f64(),
+            "loaded credentials"
+        );
+    }
+
     /// Takes a session from the store or, one process at a time, fetches it.
     async fn load_via_store(
         &self,
@@ -306,18 +339,7 @@ impl Hop {
                 .cached_until
                 .is_none_or(|until| session.expiry > until);
             let is_wanted = is_newer && !(reason.force && reason.is_renewal());
-            is_wanted.then(|| {
-                tracing::debug!(
-                    target: "aws_role_chain",
-                    role = self.role_arn().map(|arn| &**arn),
-                    hop = self.number,
-                    session = session.arn.as_deref(),
-                    access_key_id = session.access_key_id(),
-                    expiry = %timestamp(session.expiry),
-                    "took a session from the store"
-                );
-                session
-            })
+            is_wanted.then_some(session)
         };
         if let Some(session) = stored() {
             return Ok(session);
@@ -382,29 +404,12 @@ impl Hop {
                 .await?
             }
         };
-        let session = self.clamp_expiry(session);
-        tracing::debug!(
-            target: "aws_role_chain",
-            role = self.role_arn().map(|arn| &**arn),
-            hop = self.number,
-            session = session.arn.as_deref(),
-            access_key_id = session.access_key_id(),
-            expiry = %timestamp(session.expiry),
-            "{}",
-            if self.request().is_some() { "assumed role" } else { "got a session token" }
-        );
-        Ok(session)
+        Ok(self.clamp_expiry(session))
     }
 
     async fn load_source(&self) -> Result<Session, Error> {
         let credentials = self.source_credentials().await?;
         let (now, until) = (self.base.time.now(), credentials.expiry());
-        tracing::debug!(
-            target: "aws_role_chain",
-            access_key_id = credentials.access_key_id(),
-            expiry = until.map(timestamp),
-            "loaded the source credentials"
-        );
         let expiry = match until {
             Some(until) => until.max(now + SOURCE_MIN_TTL),
             None => now + SOURCE_TTL,
@@ -562,6 +567,7 @@ impl Hop {
         }
         self.is_limited_to_one_hour.store(true, Ordering::Relaxed);
         tracing::warn!(
+            name: "session_shortened",
             target: "aws_role_chain",
             role = %request.role().arn,
             requested_seconds = requested,

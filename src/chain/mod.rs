@@ -6,6 +6,7 @@ pub(crate) mod document;
 mod hop;
 mod identity;
 pub(crate) mod policies;
+pub(crate) mod pool;
 mod renewal;
 mod report;
 mod serialize;
@@ -14,7 +15,9 @@ mod store;
 
 use std::env::VarError;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
@@ -92,11 +95,13 @@ pub(crate) use store::{SessionStore, StoreLock};
 ///   will reject them, but a clock may be wrong. The next try is due after half the time since expiry (10 s to
 ///   1 min), with one attempt instead of the SDK's three. A rejection that a retry cannot cure is then an
 ///   error, remembered for 5 s.
-/// - With nothing cached callers wait for the load: 20 s a hop at most, and up to 60 s for a place among
-///   the 32 calls that one region gets at once, and 500 within a second
-///   ([STS allows](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) an account
-///   600 in a region); as long as it takes where a person is asked. A failure is remembered for a second,
-///   a rejection for 5.
+/// - With nothing cached callers wait for the load: 20 s a hop at most, and up to two minutes for its turn (see
+///   below); as long as it takes where a person is asked. A failure is remembered for a second, a rejection
+///   for 5.
+/// - One region gets 32 calls at once, and 500 within a second
+///   ([STS allows](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) an account 600 in
+///   a region); [`limit_sts_calls`](Self::limit_sts_calls) sets another number. When STS throttles a call, the
+///   rate falls by a quarter, and grows by 28 % a second from there; the call waits for its turn again.
 /// - Where STS says that the session of the hop before is expired or unknown, that hop is loaded once,
 ///   however many of its children complain, and STS is not asked again with the rejected key for 2 minutes.
 /// - The base config's provider has two minutes, and so have the providers of tokens, assertions and codes
@@ -395,6 +400,68 @@ impl RoleChain {
         refreshed.map_err(|error| error.with_chain_len(self.hop().number))
     }
 
+    /// Returns credentials that stay valid for at least `duration`: the cached ones, or new ones, for which it waits.
+    /// For what outlives the call, such as a presigned URL, which is good for no longer than the credentials that
+    /// signed it.
+    ///
+    /// A role that is assumed with another role's credentials gets one hour ([role
+    /// chaining](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-role-chaining)), so
+    /// nothing that is signed with them is good for longer. Other roles give what [`Role::duration`] asks for. Ask
+    /// for less than the whole: each call within what is left of that needs a new session.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(chain: aws_role_chain::RoleChain) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use aws_sdk_s3::presigning::PresigningConfig;
+    ///
+    /// const VALID_FOR: Duration = Duration::from_secs(15 * 60);
+    /// let s3 = aws_sdk_s3::Client::new(&chain.sdk_config());
+    ///
+    /// let credentials = chain.credentials_valid_for(VALID_FOR).await?;
+    /// let url = s3.get_object().bucket("reports").key("2026.pdf")
+    ///     .customize()
+    ///     .config_override(aws_sdk_s3::config::Builder::new().credentials_provider(credentials))
+    ///     .presigned(PresigningConfig::expires_in(VALID_FOR)?)
+    ///     .await?;
+    /// println!("{}", url.uri());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The reason why the role, or one before it, could not be assumed. Where credentials are cached, or STS gives
+    /// none that last so long, the error says how long they stay valid, and a reason for which a load failed is
+    /// its [`source`](std::error::Error::source).
+    pub async fn credentials_valid_for(&self, duration: Duration) -> Result<Credentials, Error> {
+        let valid = self.0.get_valid_for(duration).await;
+        valid.map_err(|error| error.with_chain_len(self.hop().number))
+    }
+
+    /// Sets how many calls to one region's STS may begin within a second: 500 where nothing is set. Takes effect at
+    /// once, for all chains that share this one's base.
+    ///
+    /// STS's quota is the account's: [600 calls a
+    /// second](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) in a region, of all its
+    /// programs together. A process that is throttled slows down by itself, and its calls wait for their turn
+    /// again; set less to leave some of the quota to others from the start.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn example(hub: aws_role_chain::RoleChain) {
+    /// use std::num::NonZeroU32;
+    ///
+    /// const FOR_THIS_PROGRAM: NonZeroU32 = NonZeroU32::new(100).unwrap();
+    /// hub.limit_sts_calls(FOR_THIS_PROGRAM);
+    /// # }
+    /// ```
+    pub fn limit_sts_calls(&self, per_second: NonZeroU32) {
+        self.hop().base.sts.limit_calls(per_second);
+    }
+
     /// Returns what is known of each hop, the first one first. Makes no call.
     pub fn status(&self) -> Vec<HopStatus> {
         let chain_len = self.hop().number;
@@ -430,10 +497,18 @@ impl RoleChain {
         role: Role,
         store: Option<Arc<dyn SessionStore>>,
     ) -> Result<Self, Error> {
-        let inherited = caller.inherited();
-        let number = inherited.hop;
-        let request = check_role(role, &inherited, Operation::AssumeRole)?;
-        drop(inherited);
+        let request = caller.check(role)?;
+        Self::assume_checked(base, caller, request, store)
+    }
+
+    /// Creates a chain that goes on from the `caller` that has checked the request.
+    fn assume_checked(
+        base: Arc<Base>,
+        caller: Caller,
+        request: Arc<AssumeRoleRequest>,
+        store: Option<Arc<dyn SessionStore>>,
+    ) -> Result<Self, Error> {
+        let number = caller.inherited().hop;
         let target = Target::Role { caller, request };
         Self::checked(Hop::new(base, target, number, store))
     }
@@ -486,6 +561,12 @@ impl RoleChain {
         Caller::Hop(self.0)
     }
 
+    /// Whether somebody but its caller has this chain: another handle, a client, a chain that goes on from it, or a
+    /// load that runs.
+    fn is_held(&self) -> bool {
+        self.0.handles() > 1
+    }
+
     fn hop(&self) -> &Hop {
         self.0.loader()
     }
@@ -529,13 +610,22 @@ impl fmt::Debug for RoleChain {
     }
 }
 
+impl Caller {
+    /// Checks what the caller is to assume.
+    fn check(&self, role: Role) -> Result<Arc<AssumeRoleRequest>, Error> {
+        check_role(role, &self.inherited(), Operation::AssumeRole)
+    }
+}
+
 fn check_role(
     role: Role,
     inherited: &Inherited<'_>,
     operation: Operation,
-) -> Result<AssumeRoleRequest, Error> {
+) -> Result<Arc<AssumeRoleRequest>, Error> {
     let arn = role.arn.clone();
-    role.check(inherited, operation)
+    let checked = role.check(inherited, operation);
+    checked
+        .map(Arc::new)
         .map_err(|violation| violation.into_hop_error(operation, Some(&arn), inherited.hop))
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod totp;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::hash::{Hash, Hasher};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -177,6 +178,27 @@ pub enum MfaReason {
 pub(crate) struct Mfa {
     pub(crate) serial: String,
     pub(crate) codes: Arc<dyn ProvideMfaCode>,
+}
+
+impl Mfa {
+    /// The device, and the provider by its address: another may ask another person.
+    fn key(&self) -> (&str, *const ()) {
+        (&self.serial, Arc::as_ptr(&self.codes).cast())
+    }
+}
+
+impl PartialEq for Mfa {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Mfa {}
+
+impl Hash for Mfa {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
 }
 
 impl fmt::Debug for Mfa {

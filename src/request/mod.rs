@@ -5,6 +5,7 @@
 
 mod allowlist;
 pub(crate) mod limits;
+pub(crate) mod names;
 mod role;
 mod session_token;
 mod summary;

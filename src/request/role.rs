@@ -4,6 +4,7 @@
 //! [`Role::parameters`] and an argument of the call in `sts`; the compiler asks for the last three.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -345,9 +346,47 @@ impl Role {
     }
 }
 
-/// A [`Role`] that broke no rule, with its session's name filled in.
+/// A [`Role`] that broke no rule, with its session's name filled in. Two are equal if STS is asked for the same by
+/// both, at the same place, with codes from the same provider.
 #[derive(Debug)]
 pub(crate) struct AssumeRoleRequest(Role);
+
+impl AssumeRoleRequest {
+    fn key(&self) -> impl Eq + Hash {
+        let Role {
+            arn,
+            session_name,
+            external_id,
+            duration,
+            policy,
+            policy_arns,
+            tags,
+            source_identity,
+            provided_contexts,
+            mfa,
+            region,
+            // It was checked, and is kept no longer.
+            allowed_roles: _,
+        } = self.role();
+        let asked = (arn, session_name, external_id, duration, source_identity);
+        let session = (policy, policy_arns, tags, provided_contexts);
+        (asked, session, mfa, region)
+    }
+}
+
+impl PartialEq for AssumeRoleRequest {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for AssumeRoleRequest {}
+
+impl Hash for AssumeRoleRequest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
 
 impl AssumeRoleRequest {
     pub(crate) fn role(&self) -> &Role {
@@ -457,7 +496,7 @@ impl Inherited<'_> {
 }
 
 /// A session tag. `Debug` shows no value.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Tag {
     pub(crate) key: String,
     pub(crate) value: String,
@@ -471,14 +510,14 @@ impl fmt::Debug for Tag {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ProvidedContext {
     pub(crate) provider_arn: String,
     pub(crate) assertion: Secret,
 }
 
 /// Text that is sent, and never shown.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Secret(pub(crate) String);
 
 impl fmt::Debug for Secret {

@@ -15,17 +15,11 @@ impl Sts {
         summary: &RequestSummary<'_>,
         signer: &Credentials,
     ) -> Result<(String, String), Error> {
-        let call = self
-            .client()
-            .get_caller_identity()
-            .customize()
-            .config_override(Self::config_override(
-                &summary.region,
-                Some(signer),
-                &Attempt::default(),
-            ))
-            .send();
-        let answer = self.send(summary, Some(signer), [], call).await?;
+        let call = self.client().get_caller_identity();
+        let call = |config| call.clone().customize().config_override(config).send();
+        let answer = self
+            .send(summary, Some(signer), [], &Attempt::default(), call)
+            .await?;
         let identity = answer.arn.zip(answer.account);
         identity.ok_or_else(|| unusable(summary, "STS answered without an ARN"))
     }

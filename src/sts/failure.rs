@@ -1,11 +1,15 @@
 //! What STS's error codes mean: the one table of codes, and the classification of the SDK's errors.
 
 use std::error::Error as StdError;
+use std::fmt;
+use std::marker::PhantomData;
 
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::RequestId;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
 use aws_smithy_runtime_api::client::result::DispatchFailure;
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 
 use crate::error::{ErrorKind, Meaning, Operation, Refusal};
 
@@ -76,6 +80,39 @@ fn meaning(operation: Operation, code: &str, message: &str, status: u16) -> Mean
         _ if status == 429 => Meaning::Throttled,
         _ if status >= 500 || status == 408 => Meaning::Transient,
         _ => Meaning::Denied,
+    }
+}
+
+/// Keeps the SDK from retrying a throttled call by itself, after a wait that knows nothing of the other calls: the
+/// call waits for its turn again.
+pub(super) struct ThrottlingIsNotRetried<E>(pub(super) PhantomData<fn() -> E>);
+
+impl<E> ClassifyRetry for ThrottlingIsNotRetried<E>
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let error = context.output_or_error().and_then(|result| result.err());
+        let error = error.and_then(OrchestratorError::as_operation_error);
+        let error = error.and_then(|error| error.downcast_ref::<E>());
+        let status = context
+            .response()
+            .map_or(0, |response| response.status().as_u16());
+        let is_code = |error: &E| error.code().is_some_and(|code| THROTTLED.contains(&code));
+        if status == 429 || error.is_some_and(is_code) {
+            return RetryAction::RetryForbidden;
+        }
+        RetryAction::NoActionIndicated
+    }
+
+    fn name(&self) -> &'static str {
+        "throttling is not retried"
+    }
+}
+
+impl<E> fmt::Debug for ThrottlingIsNotRetried<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(stringify!(ThrottlingIsNotRetried))
     }
 }
 

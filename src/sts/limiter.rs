@@ -1,96 +1,269 @@
-//! [`RegionLimiter`]: how many calls to one region's STS run at once, and begin within a second.
+//! [`RegionLimiter`]: how many calls to one region's STS run at once, and begin within a second. STS's quota is
+//! the account's, and other processes draw on it, too: the rate falls when STS throttles, and grows again.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 /// The most calls at once to one region: a thousand tenants used at once need a thousand calls, not a
 /// thousand sockets.
 const CONCURRENT_CALLS: usize = 32;
 
-/// The most calls begun within a second, however fast STS answers. [STS
+/// The most calls begun within a second, however fast STS answers, unless a program sets another number. [STS
 /// allows](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) an account 600 in a
 /// region, and other programs of the account call it, too.
-const CALLS_PER_SECOND: usize = 500;
+pub(super) const CALLS_PER_SECOND: u32 = 500;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How long a call waits for its permit.
-const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
+/// What is left of the rate after STS has throttled a call, and how much of itself it gains in a second. Chosen
+/// by a model of STS's quota shared by 1 to 50 processes (`cargo bench --bench quota`).
+const DECREASE: f64 = 0.75;
+const GROWTH: f64 = 1.28;
+const SLOWEST_RATE: f64 = 1.0;
 
-/// The permits of one region.
+/// How long a call waits for its turns, and after what time a queue that does not move is stuck.
+pub(super) const QUEUE_TIMEOUT: Duration = Duration::from_secs(120);
+const STUCK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The calls to one region's STS.
 pub(super) struct RegionLimiter {
+    /// The queue: whoever is first in it waits for a permit and for the moment to begin.
+    turn: Semaphore,
     permits: Semaphore,
-    /// How many permits were given.
-    given: AtomicU64,
-    /// When the last so many calls began, or will, the oldest first: on a clock that is never set.
-    begun: Mutex<VecDeque<Instant>>,
+    /// How many calls have had their turn.
+    turns: AtomicU64,
+    pace: Mutex<Pace>,
 }
 
 impl Default for RegionLimiter {
     fn default() -> Self {
         Self {
+            turn: Semaphore::new(1),
             permits: Semaphore::new(CONCURRENT_CALLS),
-            given: AtomicU64::new(0),
-            begun: Mutex::default(),
+            turns: AtomicU64::new(0),
+            pace: Mutex::default(),
         }
     }
 }
 
-/// No permit came in time.
+/// Permission to make a call; the call ends when it is dropped.
+pub(super) struct Permit<'a> {
+    limiter: &'a RegionLimiter,
+    ceiling: usize,
+    begun_at: Instant,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Permit<'_> {
+    /// Notes that STS has throttled the call: later ones begin more slowly.
+    pub(super) fn throttled(self) {
+        let mut pace = self.limiter.pace();
+        pace.slow_down(self.begun_at, Instant::now(), self.ceiling);
+    }
+}
+
+/// The call's turn did not come in time.
 pub(super) struct QueueTimedOut {
-    /// Whether none was given to another call either: those that hold them run on runtimes that are driven
-    /// no more.
+    /// Whether no other call had its turn either: those before it run on runtimes that are driven no more.
     pub(super) is_stuck: bool,
 }
 
 impl RegionLimiter {
-    /// Waits for the permission to begin a call, which ends when the permit is dropped.
+    /// Waits for a call's turn: until fewer than 32 others run, no more than `ceiling` have begun within a second,
+    /// and no more than STS was seen to allow.
     pub(super) async fn acquire(
         &self,
         sleep: &SharedAsyncSleep,
-    ) -> Result<SemaphorePermit<'_>, QueueTimedOut> {
-        let before = self.given.load(Ordering::Relaxed);
-        let timeout = sleep.sleep(QUEUE_TIMEOUT);
-        // The semaphore is never closed, so the only failure is the timeout.
-        let Ok(Ok(permit)) = Timeout::new(self.permits.acquire(), timeout).await else {
-            let is_stuck = self.given.load(Ordering::Relaxed) == before;
-            return Err(QueueTimedOut { is_stuck });
-        };
-        self.given.fetch_add(1, Ordering::Relaxed);
-        let wait = self.reserve(Instant::now());
-        if !wait.is_zero() {
-            sleep.sleep(wait).await;
+        ceiling: usize,
+        deadline: Instant,
+    ) -> Result<Permit<'_>, QueueTimedOut> {
+        let mut turn = pin!(self.wait_for_turn(sleep, ceiling));
+        loop {
+            let before = self.turns.load(Ordering::Relaxed);
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = sleep.sleep(STUCK_TIMEOUT.min(left));
+            // No semaphore is ever closed, so the only failure is the timeout.
+            if let Ok(Ok(permit)) = Timeout::new(turn.as_mut(), timeout).await {
+                return Ok(permit);
+            }
+            let is_late = Instant::now() >= deadline;
+            let is_stuck = self.turns.load(Ordering::Relaxed) == before && !is_late;
+            if is_stuck || is_late {
+                return Err(QueueTimedOut { is_stuck });
+            }
         }
-        Ok(permit)
     }
 
-    /// Notes a call, and returns how long it must wait before it begins.
-    fn reserve(&self, now: Instant) -> Duration {
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = match begun.front() {
-            Some(oldest) if begun.len() == CALLS_PER_SECOND => {
-                (*oldest + SECOND).saturating_duration_since(now)
-            }
-            _ => Duration::ZERO,
-        };
-        if begun.len() == CALLS_PER_SECOND {
-            begun.pop_front();
+    async fn wait_for_turn(
+        &self,
+        sleep: &SharedAsyncSleep,
+        ceiling: usize,
+    ) -> Result<Permit<'_>, AcquireError> {
+        let _turn = self.turn.acquire().await?;
+        let permit = self.permits.acquire().await?;
+        loop {
+            let now = Instant::now();
+            let wait = self.pace().begin(now, ceiling);
+            let Some(wait) = wait else {
+                self.turns.fetch_add(1, Ordering::Relaxed);
+                return Ok(Permit {
+                    limiter: self,
+                    ceiling,
+                    begun_at: now,
+                    _permit: permit,
+                });
+            };
+            sleep.sleep(wait).await;
+            // A sleep that returns at once must not keep the thread.
+            yield_now().await;
         }
-        begun.push_back(now + wait);
-        wait
     }
 
     /// Whether it has no call to remember.
-    pub(super) fn is_idle(&self) -> bool {
-        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = begun.back();
+    pub(super) fn is_idle(&self, ceiling: usize) -> bool {
         self.permits.available_permits() == CONCURRENT_CALLS
-            && newest.is_none_or(|newest| newest.elapsed() > SECOND)
+            && self.pace().is_idle(Instant::now(), ceiling)
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When calls begin: on a clock that is never set.
+#[derive(Default)]
+struct Pace {
+    /// When the last calls began, the oldest first.
+    begun: VecDeque<Instant>,
+    /// When STS last throttled, and the calls a second that were left then.
+    slowed: Option<(Instant, f64)>,
+}
+
+impl Pace {
+    /// Notes a call that begins now, or returns how long it must wait.
+    fn begin(&mut self, now: Instant, ceiling: usize) -> Option<Duration> {
+        let nth_last = self.begun.len().checked_sub(ceiling);
+        let window = nth_last.map(|nth| self.begun[nth] + SECOND);
+        let rate = self.rate(now, ceiling);
+        let pace = rate.and_then(|rate| Some(*self.begun.back()? + SECOND.div_f64(rate)));
+        let begins = window.max(pace).unwrap_or(now);
+        let wait = begins.saturating_duration_since(now);
+        if !wait.is_zero() {
+            return Some(wait);
+        }
+        self.begun.push_back(now);
+        while self.begun.len() > ceiling {
+            self.begun.pop_front();
+        }
+        None
+    }
+
+    /// The calls a second that STS was seen to allow; `None` where that is no limit.
+    fn rate(&self, now: Instant, ceiling: usize) -> Option<f64> {
+        let (at, rate) = self.slowed?;
+        let rate = rate * GROWTH.powf(now.saturating_duration_since(at).as_secs_f64());
+        (rate < ceiling as f64).then_some(rate)
+    }
+
+    /// Cuts the rate, once for all the calls that were under way together.
+    fn slow_down(&mut self, begun_at: Instant, now: Instant, ceiling: usize) {
+        if self.slowed.is_some_and(|(cut, _)| begun_at <= cut) {
+            return;
+        }
+        let rate = self.rate(now, ceiling).unwrap_or(ceiling as f64);
+        self.slowed = Some((now, (rate * DECREASE).max(SLOWEST_RATE)));
+    }
+
+    fn is_idle(&self, now: Instant, ceiling: usize) -> bool {
+        let newest = self.begun.back();
+        newest.is_none_or(|newest| now.saturating_duration_since(*newest) > SECOND)
+            && self.rate(now, ceiling).is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CEILING: usize = 500;
+
+    /// Returns when calls begin that all come at `now`.
+    fn begin(pace: &mut Pace, now: Instant, calls: usize) -> Vec<Instant> {
+        let mut time = now;
+        let begin = |_| {
+            while let Some(wait) = pace.begin(time, CEILING) {
+                time += wait;
+            }
+            time
+        };
+        (0..calls).map(begin).collect()
+    }
+
+    #[test]
+    fn calls_begin_at_once_up_to_the_ceiling_and_then_a_second_after_those() {
+        let (mut pace, now) = (Pace::default(), Instant::now());
+        let begun = begin(&mut pace, now, 2 * CEILING + 1);
+        assert!(begun[..CEILING].iter().all(|begun| *begun == now));
+        let second = &begun[CEILING..2 * CEILING];
+        assert!(second.iter().all(|begun| *begun == now + SECOND));
+        assert_eq!(begun[2 * CEILING], now + 2 * SECOND);
+        assert_eq!(pace.begun.len(), CEILING);
+    }
+
+    #[test]
+    fn a_throttled_call_slows_down_later_ones_which_then_begin_one_by_one() {
+        let (mut pace, now) = (Pace::default(), Instant::now());
+        begin(&mut pace, now, 1);
+        pace.slow_down(now, now, CEILING);
+        let begun = begin(&mut pace, now, 2);
+        let gap = SECOND.div_f64(CEILING as f64 * DECREASE);
+        assert_eq!(begun[0], now + gap);
+        // The rate has grown a little.
+        assert!(begun[1] > begun[0] + gap.mul_f64(0.99) && begun[1] < begun[0] + gap);
+    }
+
+    #[test]
+    fn calls_that_were_under_way_together_slow_down_once() {
+        let (mut pace, now) = (Pace::default(), Instant::now());
+        let later = now + SECOND / 50;
+        pace.slow_down(now, later, CEILING);
+        let once = pace.rate(later, CEILING);
+        for begun_at in [now, later] {
+            pace.slow_down(begun_at, later + SECOND / 50, CEILING);
+        }
+        assert_eq!(pace.rate(later, CEILING), once);
+        pace.slow_down(later + SECOND / 100, later + SECOND / 50, CEILING);
+        assert!(pace.rate(later, CEILING) < once);
+    }
+
+    #[test]
+    fn the_rate_grows_back_and_never_falls_below_a_call_a_second() {
+        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        for _ in 0..100 {
+            pace.slow_down(now + SECOND / 100, now + SECOND / 50, CEILING);
+            now += SECOND / 50;
+        }
+        assert_eq!(pace.rate(now, CEILING), Some(SLOWEST_RATE));
+        assert!(!pace.is_idle(now + 2 * SECOND, CEILING));
+        // ln 500 ÷ ln 1.28
+        assert_eq!(pace.rate(now + 26 * SECOND, CEILING), None);
+        assert!(pace.is_idle(now + 26 * SECOND, CEILING));
+    }
+
+    #[test]
+    fn a_ceiling_that_is_lowered_counts_from_the_next_call_on() {
+        let (mut pace, now) = (Pace::default(), Instant::now());
+        begin(&mut pace, now, CEILING);
+        assert_eq!(pace.begin(now, 10), Some(SECOND));
+        assert_eq!(pace.begin(now + SECOND, 10), None);
+        assert_eq!(pace.begun.len(), 10);
     }
 }

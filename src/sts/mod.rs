@@ -8,6 +8,9 @@ mod limiter;
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
+use std::marker::PhantomData;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -23,19 +26,21 @@ use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use aws_types::service_config::ServiceConfigKey;
+use tokio::time::Instant;
 use tracing::instrument::WithSubscriber;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
 
-use crate::error::{Error, ErrorInner, ErrorKind, Violation};
+use crate::error::{Error, ErrorInner, ErrorKind, Meaning, Violation};
+use crate::metrics;
 use crate::request::{
     AssumeRoleRequest, GetSessionTokenRequest, ProvidedContext, RequestSummary, Role, Secret, Tag,
 };
 use crate::session::Session;
 
 pub(crate) use advice::{DenyingPolicy, denying_policy};
-use failure::FailedCall;
-use limiter::{QueueTimedOut, RegionLimiter};
+use failure::{FailedCall, ThrottlingIsNotRetried};
+use limiter::{CALLS_PER_SECOND, QUEUE_TIMEOUT, QueueTimedOut, RegionLimiter};
 
 /// Where the base config sets no timeouts: STS answers in well under a second, and a load that hangs makes
 /// all its callers wait.
@@ -53,6 +58,8 @@ pub(crate) struct Sts {
     client: OnceLock<Client>,
     /// By region: one whose STS hangs must not hold up the others.
     limiters: Mutex<HashMap<String, Arc<RegionLimiter>>>,
+    /// The most calls that begin within a second, in each region.
+    calls_per_second: AtomicU32,
 }
 
 /// How a call is made.
@@ -60,11 +67,16 @@ pub(crate) struct Sts {
 pub(crate) struct Attempt {
     /// A code of the request's device.
     pub(crate) mfa_code: Option<String>,
-    /// Whether the SDK must not retry the call by itself.
+    /// Whether the call must not be retried.
     pub(crate) is_only: bool,
 }
 
 impl Attempt {
+    /// Whether the call is made once, whatever comes of it. A code is good once: it must not be sent again.
+    fn is_single(&self) -> bool {
+        self.is_only || self.mfa_code.is_some()
+    }
+
     /// The device that the code is of; a device without a code is an error to STS.
     fn mfa_serial(&self, summary: &RequestSummary<'_>) -> Option<String> {
         let of_code = self.mfa_code.as_ref().and(summary.mfa_serial);
@@ -79,7 +91,13 @@ impl Sts {
             sleep,
             client: OnceLock::new(),
             limiters: Mutex::default(),
+            calls_per_second: AtomicU32::new(CALLS_PER_SECOND),
         }
+    }
+
+    pub(crate) fn limit_calls(&self, per_second: NonZeroU32) {
+        let limit = &self.calls_per_second;
+        limit.store(per_second.get(), Ordering::Relaxed);
     }
 
     /// Assumes a role, for `duration_seconds` instead of what the request says.
@@ -122,21 +140,17 @@ impl Sts {
             .set_source_identity(source_identity.clone())
             .set_provided_contexts(non_empty(provided_contexts.iter().map(provided_context)))
             .set_serial_number(attempt.mfa_serial(summary))
-            .set_token_code(attempt.mfa_code.clone())
-            .customize()
-            .config_override(Self::config_override(
-                &summary.region,
-                Some(signer),
-                attempt,
-            ))
-            .send();
+            .set_token_code(attempt.mfa_code.clone());
+        let call = |config| call.clone().customize().config_override(config).send();
         let assertions = provided_contexts
             .iter()
             .map(|context| &*context.assertion.0);
         let secrets = assertions
             .chain(external_id.map(|id| &**id))
             .chain(attempt.mfa_code.as_deref());
-        let answer = self.send(summary, Some(signer), secrets, call).await?;
+        let answer = self
+            .send(summary, Some(signer), secrets, attempt, call)
+            .await?;
         role_session(summary, answer.credentials, answer.assumed_role_user)
     }
 
@@ -153,16 +167,11 @@ impl Sts {
             .get_session_token()
             .set_duration_seconds(request.duration_seconds())
             .set_serial_number(attempt.mfa_serial(summary))
-            .set_token_code(attempt.mfa_code.clone())
-            .customize()
-            .config_override(Self::config_override(
-                &summary.region,
-                Some(signer),
-                attempt,
-            ))
-            .send();
+            .set_token_code(attempt.mfa_code.clone());
+        let call = |config| call.clone().customize().config_override(config).send();
+        let secret = attempt.mfa_code.as_deref();
         let answer = self
-            .send(summary, Some(signer), attempt.mfa_code.as_deref(), call)
+            .send(summary, Some(signer), secret, attempt, call)
             .await?;
         let account = signer.account_id().map(|id| id.as_str());
         session(answer.credentials, account, None).map_err(|what| unusable(summary, what))
@@ -185,11 +194,9 @@ impl Sts {
             .web_identity_token(token)
             .set_duration_seconds(request.duration_seconds())
             .set_policy(policy.cloned())
-            .set_policy_arns(non_empty(policy_arns.iter().map(policy_arn)))
-            .customize()
-            .config_override(Self::config_override(&summary.region, None, attempt))
-            .send();
-        let answer = self.send(summary, None, [token], call).await?;
+            .set_policy_arns(non_empty(policy_arns.iter().map(policy_arn)));
+        let call = |config| call.clone().customize().config_override(config).send();
+        let answer = self.send(summary, None, [token], attempt, call).await?;
         role_session(summary, answer.credentials, answer.assumed_role_user)
     }
 
@@ -211,60 +218,94 @@ impl Sts {
             .saml_assertion(assertion)
             .set_duration_seconds(request.duration_seconds())
             .set_policy(policy.cloned())
-            .set_policy_arns(non_empty(policy_arns.iter().map(policy_arn)))
-            .customize()
-            .config_override(Self::config_override(&summary.region, None, attempt))
-            .send();
-        let answer = self.send(summary, None, [assertion], call).await?;
+            .set_policy_arns(non_empty(policy_arns.iter().map(policy_arn)));
+        let call = |config| call.clone().customize().config_override(config).send();
+        let answer = self.send(summary, None, [assertion], attempt, call).await?;
         role_session(summary, answer.credentials, answer.assumed_role_user)
     }
 
-    /// Makes a call once the region's limiter permits it. None of its `secrets` comes back in an error.
-    async fn send<'a, T, E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(
+    /// Makes a call once the region's limiter permits it; one that STS throttles waits for its turn again. None
+    /// of its `secrets` comes back in an error.
+    async fn send<'a, T, E, Fut>(
         &self,
         summary: &RequestSummary<'_>,
         signer: Option<&'a Credentials>,
         secrets: impl IntoIterator<Item = &'a str>,
-        call: impl Future<Output = Result<T, SdkError<E>>>,
-    ) -> Result<T, Error> {
-        let limiter = self.limiter(&summary.region);
+        attempt: &Attempt,
+        call: impl Fn(Builder) -> Fut,
+    ) -> Result<T, Error>
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, SdkError<E>>>,
+    {
+        let of_signer = signer.into_iter().flat_map(|signer| {
+            let token = signer.session_token().into_iter();
+            token.chain([signer.secret_access_key()])
+        });
+        let failed = FailedCall {
+            operation: summary.operation,
+            destination: self.destination(&summary.region),
+            secrets: secrets.into_iter().chain(of_signer).collect(),
+        };
         let no_answer = |what: &str| {
             let what = what.to_owned();
             error(summary, ErrorKind::NoAnswer { what }, Vec::new())
         };
-        let permit = match limiter.acquire(&self.sleep).await {
-            Ok(permit) => Ok(permit),
-            Err(QueueTimedOut { is_stuck: true }) => {
-                self.replace_limiter(&summary.region, &limiter);
-                Err("no call to STS ended while this one was waiting")
-            }
-            Err(QueueTimedOut { is_stuck: false }) => Err("too many calls to STS were waiting"),
-        };
-        let _permit = permit.map_err(no_answer)?;
-        let timeout = self.sleep.sleep(CALL_TIMEOUT);
-        let Ok(result) = Timeout::new(without_sdk_trace(call), timeout).await else {
-            return Err(no_answer("STS did not answer in time"));
-        };
-        result.map_err(|sdk_error| {
-            let of_signer = signer.into_iter().flat_map(|signer| {
-                let token = signer.session_token().into_iter();
-                token.chain([signer.secret_access_key()])
-            });
-            let failed = FailedCall {
-                operation: summary.operation,
-                destination: self.destination(&summary.region),
-                secrets: secrets.into_iter().chain(of_signer).collect(),
-            };
-            let kind = failed.classify(&sdk_error);
-            let advice = match &kind {
-                ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
-                _ if failure::is_unresolved(&sdk_error) && endpoint_url(&self.config).is_none() => {
-                    advice::unresolved(summary, &self.config)
+        let deadline = Instant::now() + QUEUE_TIMEOUT;
+        let mut throttled = None;
+        loop {
+            let queued_at = Instant::now();
+            let limiter = self.limiter(&summary.region);
+            let permit = match limiter.acquire(&self.sleep, self.ceiling(), deadline).await {
+                Ok(permit) => permit,
+                Err(QueueTimedOut { is_stuck }) => {
+                    if is_stuck {
+                        self.replace_limiter(&summary.region, &limiter);
+                    }
+                    let what = if is_stuck {
+                        "no call to STS ended while this one was waiting"
+                    } else {
+                        "too many calls to STS were waiting"
+                    };
+                    return Err(throttled.unwrap_or_else(|| no_answer(what)));
                 }
-                _ => Vec::new(),
             };
-            error(summary, kind, advice)
-        })
+            metrics::call_waited(&summary.region, queued_at.elapsed());
+            let timeout = self.sleep.sleep(CALL_TIMEOUT);
+            let call = call(Self::config_override::<E>(&summary.region, signer, attempt));
+            let Ok(result) = Timeout::new(without_sdk_trace(call), timeout).await else {
+                return Err(no_answer("STS did not answer in time"));
+            };
+            let error = match result {
+                Ok(answer) => return Ok(answer),
+                Err(sdk_error) => {
+                    let kind = failed.classify(&sdk_error);
+                    let advice = match &kind {
+                        ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
+                        _ if failure::is_unresolved(&sdk_error)
+                            && endpoint_url(&self.config).is_none() =>
+                        {
+                            advice::unresolved(summary, &self.config)
+                        }
+                        _ => Vec::new(),
+                    };
+                    error(summary, kind, advice)
+                }
+            };
+            if error.meaning() != Some(Meaning::Throttled) {
+                return Err(error);
+            }
+            permit.throttled();
+            metrics::call_throttled(&summary.region);
+            if attempt.is_single() || Instant::now() >= deadline {
+                return Err(error);
+            }
+            throttled = Some(error);
+        }
+    }
+
+    fn ceiling(&self) -> usize {
+        self.calls_per_second.load(Ordering::Relaxed) as usize
     }
 
     /// Where calls to a region's STS go, for people.
@@ -278,7 +319,9 @@ impl Sts {
     fn limiter(&self, region: &str) -> Arc<RegionLimiter> {
         let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
         if !limiters.contains_key(region) {
-            limiters.retain(|_, limiter| Arc::strong_count(limiter) > 1 || !limiter.is_idle());
+            let ceiling = self.ceiling();
+            limiters
+                .retain(|_, limiter| Arc::strong_count(limiter) > 1 || !limiter.is_idle(ceiling));
         }
         limiters.entry(region.to_owned()).or_default().clone()
     }
@@ -321,17 +364,20 @@ impl Sts {
         }
     }
 
-    /// What is different for one call.
-    fn config_override(region: &str, signer: Option<&Credentials>, attempt: &Attempt) -> Builder {
+    /// What is different for one call, whose error is an `E`.
+    fn config_override<E>(region: &str, signer: Option<&Credentials>, attempt: &Attempt) -> Builder
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
         // The credentials are at hand: nothing to cache.
         let mut config = Builder::new()
             .identity_cache(IdentityCache::no_cache())
+            .retry_classifier(ThrottlingIsNotRetried::<E>(PhantomData))
             .region(Region::new(region.to_owned()));
         if let Some(signer) = signer {
             config = config.credentials_provider(signer.clone());
         }
-        if attempt.is_only || attempt.mfa_code.is_some() {
-            // A code is good once: the SDK must not send it again by itself.
+        if attempt.is_single() {
             config = config.retry_config(RetryConfig::disabled());
         }
         config
@@ -500,12 +546,17 @@ mod tests {
     async fn the_map_of_regions_does_not_grow_for_ever() {
         let sleep = SharedAsyncSleep::new(TokioSleep::new());
         let sts = Sts::new(SdkConfig::builder().build(), sleep.clone());
+        let (ceiling, deadline) = (sts.ceiling(), Instant::now() + QUEUE_TIMEOUT);
         let known = || sts.limiters.lock().unwrap().len();
         let in_use = sts.limiter("in use");
-        let _permit = in_use.acquire(&sleep).await.ok().unwrap();
+        let _permit = in_use
+            .acquire(&sleep, ceiling, deadline)
+            .await
+            .ok()
+            .unwrap();
         for i in 0..100 {
             let limiter = sts.limiter(&format!("region-{i}"));
-            drop(limiter.acquire(&sleep).await);
+            drop(limiter.acquire(&sleep, ceiling, deadline).await);
         }
         assert_eq!(known(), 101, "all have made a call within the last second");
 

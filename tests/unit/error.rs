@@ -127,7 +127,7 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
         })
     };
     type Make<'a> = &'a dyn Fn() -> ErrorKind;
-    let cases: [(&[Operation], Make, Option<&str>, &str); 16] = [
+    let cases: [(&[Operation], Make, Option<&str>, &str); 17] = [
         (
             &CALLS,
             &|| refused(Some("not today "), Some("5e3d")),
@@ -228,6 +228,16 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
             None,
             ": credentials are loaded in a task, and there is no running tokio runtime to spawn it on: \
              call from within one",
+        ),
+        (
+            &LOADS,
+            &|| ErrorKind::TooShort {
+                left: Duration::from_millis(59_999),
+                required: Duration::from_secs(900),
+                cause: None,
+            },
+            None,
+            ": the credentials stay valid for 59 s, and 900 s are needed",
         ),
         (
             &[LoadSource, GetSessionToken],
@@ -646,6 +656,7 @@ fn kind_of(error: &Error) -> &'static str {
         ErrorKind::InteractionRequired => "InteractionRequired",
         ErrorKind::Refused(_) => "Refused",
         ErrorKind::NoAnswer { .. } => "NoAnswer",
+        ErrorKind::TooShort { .. } => "TooShort",
         ErrorKind::NotSent { .. } => "NotSent",
         ErrorKind::Unusable { .. } => "Unusable",
         ErrorKind::Panicked => "Panicked",

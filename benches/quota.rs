@@ -1,0 +1,138 @@
+//! The first use of many tenants by processes that know nothing of each other, under one account's quota.
+//!
+//! ```sh
+//! cargo bench --all-features --bench quota
+//! ```
+//!
+//! STS is a token bucket in memory, under tokio's paused clock. A process is a base config of its own: processes
+//! share nothing but STS. All begin at the same moment with 1,000 tenants; who gets an error asks again a second
+//! later.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_sts::config::retry::{RetryConfig, RetryPartition};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_types::SdkConfig;
+use common::{CachedAssumeRole, Chain, InMemorySts, Provider, Quota, Tenants, paused, table};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+const PROCESSES: [usize; 5] = [1, 2, 5, 10, 50];
+const TENANTS: usize = 1_000;
+
+/// A quota that allows less at once.
+const SMALL_BURST: Quota = Quota {
+    burst: 60.0,
+    ..Quota::STS
+};
+
+fn main() {
+    let mut table = table([
+        "1,000 tenants in each process, STS allows 600 a second",
+        "at once",
+        "processes",
+        "first calls not served",
+        "STS requests, of the least",
+        "all served after, of the least",
+    ]);
+    for processes in PROCESSES {
+        table.add_row(measure::<Chain>(processes, Quota::STS));
+        table.add_row(measure::<Chain>(processes, SMALL_BURST));
+        table.add_row(measure::<AdaptiveClient>(processes, Quota::STS));
+        // Each provider retries by itself: more take hours of CPU time.
+        if processes <= 5 {
+            table.add_row(measure::<CachedAssumeRole>(processes, Quota::STS));
+        }
+    }
+    println!("\n{table}");
+}
+
+fn measure<P: Tenants>(processes: usize, quota: Quota) -> [String; 6] {
+    paused().block_on(async {
+        let sts = InMemorySts::new(quota);
+        let mut tenants = Vec::new();
+        for _ in 0..processes {
+            tenants.extend(P::tenants(&sts.config(), TENANTS).await);
+        }
+        let began = Instant::now();
+        let mut calls = JoinSet::new();
+        for tenant in tenants {
+            calls.spawn(async move {
+                let is_served_at_once = tenant.retrieve().await.is_ok();
+                let mut is_served = is_served_at_once;
+                while !is_served {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    is_served = tenant.retrieve().await.is_ok();
+                }
+                is_served_at_once
+            });
+        }
+        let first = calls.join_all().await;
+        let took = began.elapsed().as_secs_f64();
+        let not_served = first.iter().filter(|is_served| !**is_served).count();
+        let (requests, _) = sts.requests(0);
+        // A session for each tenant, and one for each process's hub.
+        let least = processes * (TENANTS + 1);
+        let least_seconds = least as f64 / quota.rate;
+        [
+            P::NAME.to_owned(),
+            quota.burst.to_string(),
+            processes.to_string(),
+            format!("{:.1} %", 100.0 * not_served as f64 / first.len() as f64),
+            format!("{requests}, {:.2} ×", f64::from(requests) / least as f64),
+            format!("{took:.1} s, {:.2} ×", took / least_seconds),
+        ]
+    })
+}
+
+/// The SDK's own client with its adaptive retry mode, as a limiter: one for the tenants of a process.
+struct AdaptiveClient {
+    client: aws_sdk_sts::Client,
+    at_once: Arc<Semaphore>,
+}
+
+impl Provider for AdaptiveClient {
+    const NAME: &'static str = "STS client, adaptive retries, 32 calls at once";
+
+    async fn new(config: &SdkConfig, _: usize) -> Self {
+        let tenants = Self::tenants(config, 1).await;
+        tenants.into_iter().next().expect("one")
+    }
+
+    async fn retrieve(&self) -> Result<(), BoxError> {
+        let _permit = self.at_once.acquire().await?;
+        let role = self.client.assume_role().role_arn(common::HUB);
+        Ok(role.role_session_name("bench").send().await.map(drop)?)
+    }
+}
+
+impl Tenants for AdaptiveClient {
+    async fn tenants(config: &SdkConfig, count: usize) -> Vec<Self> {
+        // Clients of one partition share what they learn, and these are of different processes.
+        static PARTITIONS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let number = PARTITIONS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let config = aws_sdk_sts::config::Builder::from(config)
+            .retry_config(RetryConfig::adaptive().with_max_attempts(100))
+            .retry_partition(RetryPartition::new(format!("process {number}")))
+            .build();
+        let client = aws_sdk_sts::Client::from_conf(config);
+        // The hub's session.
+        client
+            .assume_role()
+            .role_arn(common::HUB)
+            .role_session_name("bench")
+            .send()
+            .await
+            .ok();
+        let at_once = Arc::new(Semaphore::new(32));
+        let tenant = || Self {
+            client: client.clone(),
+            at_once: at_once.clone(),
+        };
+        std::iter::repeat_with(tenant).take(count).collect()
+    }
+}

@@ -1,0 +1,339 @@
+//! [`ChainPool`]: one chain for each role that a program is asked for, as many as fit and as long as they are used
+//! (feature `pool`).
+#![cfg(feature = "pool")]
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use aws_smithy_async::rt::sleep::AsyncSleep;
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, UnitWeighter};
+use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, yield_now};
+
+use super::RoleChain;
+use crate::error::Error;
+use crate::metrics;
+use crate::request::{AssumeRoleRequest, Role};
+
+const DEFAULT_MAX_CHAINS: usize = 10_000;
+const DEFAULT_MAX_IDLE: Duration = Duration::from_secs(60 * 60);
+
+/// A bounded pool of chains that go on from one parent: [`get`](Self::get) returns the chain that stands for a
+/// role already, or makes one.
+///
+/// For services that learn at each request for which customer they work. Without a pool, a chain made for each
+/// request assumes the role for each request, and a map of chains grows for ever. Clones are cheap, and share
+/// everything.
+///
+/// Two requests share a chain, and so a session, only if they ask STS for the very same: ARN, external ID, session
+/// name, duration, session policies, tags in their order, source identity, contexts and region, with MFA codes from
+/// the same provider (that of the same call of [`Role::mfa`]: clone the role). What [`Role::allowed_roles`] restricts
+/// is checked at each call.
+///
+/// # What is dropped
+///
+/// - A chain that was not asked for within the last hour ([`max_idle`](ChainPoolBuilder::max_idle)), unless
+///   somebody holds it or a client made from it.
+/// - Above 10,000 chains ([`max_chains`](ChainPoolBuilder::max_chains)), one that was asked for least often or
+///   longest ago, even if somebody holds it.
+///
+/// Whoever holds a chain that was dropped goes on with it; the next call of `get` makes another. With its last
+/// holder a chain's credentials are gone, and its refreshes end.
+///
+/// # Examples
+///
+/// ```no_run
+/// # struct Customer { role_arn: String, external_id: String }
+/// # fn example(hub: aws_role_chain::RoleChain) {
+/// use aws_role_chain::{ChainPool, Error, Role};
+///
+/// let pool = ChainPool::new(hub);
+///
+/// // In each request:
+/// let client_for = |customer: &Customer| -> Result<_, Error> {
+///     let role = Role::new(&customer.role_arn).external_id(&customer.external_id);
+///     Ok(aws_sdk_firehose::Client::new(&pool.get(role)?.sdk_config()))
+/// };
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ChainPool(Arc<Inner>);
+
+struct Inner {
+    parent: RoleChain,
+    chains: Cache<Arc<AssumeRoleRequest>, Arc<Pooled>, UnitWeighter, DefaultHashBuilder, Evictions>,
+    max_idle: Duration,
+    /// The task that drops idle chains, while there are any.
+    sweeper: Mutex<Option<AbortHandle>>,
+}
+
+struct Pooled {
+    chain: RoleChain,
+    /// When it was last asked for, in milliseconds since 1970.
+    used_at: AtomicU64,
+}
+
+impl ChainPool {
+    /// Creates a pool of up to 10,000 chains that go on from `parent`, each dropped when it was idle for an hour.
+    pub fn new(parent: RoleChain) -> Self {
+        Self::builder(parent).build()
+    }
+
+    /// Returns a builder, for a pool of another size.
+    pub fn builder(parent: RoleChain) -> ChainPoolBuilder {
+        ChainPoolBuilder {
+            parent,
+            max_chains: DEFAULT_MAX_CHAINS,
+            max_idle: DEFAULT_MAX_IDLE,
+        }
+    }
+
+    /// Returns the chain that assumes `role` with the parent's credentials: the one in the pool that asks STS for the
+    /// very same, or a new one. No call is made yet, and nobody waits.
+    ///
+    /// Ask anew for each request, and drop the chain after it: the pool knows by that which chains are in use.
+    ///
+    /// # Errors
+    ///
+    /// What [`RoleChain::assume`] rejects. A role that was rejected takes no place.
+    pub fn get(&self, role: Role) -> Result<RoleChain, Error> {
+        let Inner { parent, chains, .. } = &*self.0;
+        let caller = parent.clone().into_caller();
+        let request = caller.check(role)?;
+        let now = self.0.now();
+        let mut is_hit = true;
+        let pooled = chains.get_or_insert_with(&request, || {
+            is_hit = false;
+            let base = parent.hop().base.clone();
+            let chain = RoleChain::assume_checked(base, caller, request.clone(), None)?;
+            let used_at = AtomicU64::new(millis(now));
+            Ok::<_, Error>(Arc::new(Pooled { chain, used_at }))
+        })?;
+        metrics::pool_asked(is_hit);
+        if is_hit {
+            pooled.used_at.store(millis(now), Ordering::Relaxed);
+        } else {
+            metrics::pool_size_changed(1.0);
+            self.start_sweeper();
+        }
+        Ok(pooled.chain.clone())
+    }
+
+    /// Returns the number of chains in the pool.
+    pub fn len(&self) -> usize {
+        self.0.chains.len()
+    }
+
+    /// Returns whether there is no chain in the pool.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the chains in the pool, in no order: for a page that shows their [health](RoleChain::health). They are
+    /// held for as long as they are kept.
+    pub fn chains(&self) -> Vec<RoleChain> {
+        let chains = self.0.chains.iter();
+        chains.map(|(_, pooled)| pooled.chain.clone()).collect()
+    }
+
+    /// Drops the chains for which `keep` returns `false`, such as those of a customer who has left.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn example(pool: aws_role_chain::ChainPool) {
+    /// let left = "arn:aws:iam::222222222222:role/FirehoseWriter";
+    /// pool.retain(|chain| chain.role_arn() != Some(left));
+    /// # }
+    /// ```
+    pub fn retain(&self, mut keep: impl FnMut(&RoleChain) -> bool) {
+        // Not under the pool's lock: `keep` may use the pool.
+        let all: Vec<_> = self.0.chains.iter().collect();
+        for (request, pooled) in all {
+            if !keep(&pooled.chain) {
+                self.0.remove(&request, |_| true);
+            }
+        }
+    }
+
+    /// Starts the task that drops idle chains, unless it runs. Without a runtime, the next new chain tries again.
+    fn start_sweeper(&self) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let mut sweeper = self.0.sweeper();
+        // A task that was dropped with its runtime counts as finished.
+        if sweeper.as_ref().is_none_or(AbortHandle::is_finished) {
+            let task = sweep_loop(Arc::downgrade(&self.0));
+            *sweeper = Some(runtime.spawn(task).abort_handle());
+        }
+    }
+}
+
+impl fmt::Debug for ChainPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChainPool")
+            .field("parent", &self.0.parent)
+            .field("chains", &self.len())
+            .field("max_chains", &self.0.chains.capacity())
+            .field("max_idle", &self.0.max_idle)
+            .finish()
+    }
+}
+
+/// Sets the bounds of a [`ChainPool`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn example(hub: aws_role_chain::RoleChain) {
+/// use std::time::Duration;
+/// use aws_role_chain::ChainPool;
+///
+/// let pool = ChainPool::builder(hub)
+///     .max_chains(1_000)
+///     .max_idle(Duration::from_secs(10 * 60))
+///     .build();
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until its pool is built"]
+pub struct ChainPoolBuilder {
+    parent: RoleChain,
+    max_chains: usize,
+    max_idle: Duration,
+}
+
+impl ChainPoolBuilder {
+    /// Sets the most chains that the pool holds, at least 1. Default: 10,000, which take some 50 MiB once all have
+    /// credentials.
+    pub fn max_chains(mut self, chains: usize) -> Self {
+        self.max_chains = chains;
+        self
+    }
+
+    /// Sets for how long a chain stays in the pool that nobody asks for or holds, to a quarter of that. Default: an
+    /// hour.
+    pub fn max_idle(mut self, time: Duration) -> Self {
+        self.max_idle = time;
+        self
+    }
+
+    /// Creates the pool. It is empty, and makes no call.
+    pub fn build(self) -> ChainPool {
+        let max_chains = self.max_chains.max(1);
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(max_chains)
+            .weight_capacity(max_chains as u64)
+            // More would each have a part of the capacity.
+            .shards(1)
+            .build()
+            // Both capacities are set, which is all that is required.
+            .expect("complete options");
+        let (weighter, hasher) = (UnitWeighter, DefaultHashBuilder::default());
+        let chains = Cache::with_options(options, weighter, hasher, Evictions);
+        ChainPool(Arc::new(Inner {
+            parent: self.parent,
+            chains,
+            max_idle: self.max_idle,
+            sweeper: Mutex::default(),
+        }))
+    }
+}
+
+impl Inner {
+    fn now(&self) -> SystemTime {
+        self.parent.hop().base.time.now()
+    }
+
+    /// Drops the chains that nobody has asked for or held for too long.
+    fn sweep(&self) {
+        let now = millis(self.now());
+        let max_idle = u64::try_from(self.max_idle.as_millis()).unwrap_or(u64::MAX);
+        // The clock may be set back: then no time has passed.
+        let is_idle = |pooled: &Pooled| {
+            now.saturating_sub(pooled.used_at.load(Ordering::Relaxed)) >= max_idle
+                && !pooled.chain.is_held()
+        };
+        let chains = self.chains.iter();
+        let idle: Vec<_> = chains
+            .filter(|(_, pooled)| is_idle(pooled))
+            .map(|(request, _)| request)
+            .collect();
+        let removed = idle.iter().filter(|request| self.remove(request, is_idle));
+        metrics::pool_evicted("idle", removed.count() as u64);
+    }
+
+    /// Removes a chain, if it is still so that it should be; returns whether it was there.
+    fn remove(&self, request: &Arc<AssumeRoleRequest>, should: impl Fn(&Pooled) -> bool) -> bool {
+        // The chain is dropped here, not under the pool's lock.
+        let removed = self.chains.remove_if(request, |pooled| should(pooled));
+        if removed.is_some() {
+            metrics::pool_size_changed(-1.0);
+        }
+        removed.is_some()
+    }
+
+    fn sweeper(&self) -> MutexGuard<'_, Option<AbortHandle>> {
+        self.sweeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        metrics::pool_size_changed(-(self.chains.len() as f64));
+        if let Some(sweeper) = self.sweeper().take() {
+            sweeper.abort();
+        }
+    }
+}
+
+/// Drops idle chains four times in their idle time. Ends with the pool, or when that is empty.
+async fn sweep_loop(pool: Weak<Inner>) {
+    loop {
+        let Some(inner) = pool.upgrade() else { return };
+        let every = (inner.max_idle / 4).max(Duration::from_secs(1));
+        let sleep = inner.parent.hop().base.sleep.clone();
+        drop(inner);
+        sleep.sleep(every).await;
+        // A sleep that returns at once must not keep the thread.
+        yield_now().await;
+        let Some(inner) = pool.upgrade() else { return };
+        inner.sweep();
+        // Under the lock, so that whoever adds a chain now starts another task.
+        let mut sweeper = inner.sweeper();
+        if inner.chains.is_empty() {
+            *sweeper = None;
+            return;
+        }
+    }
+}
+
+/// Counts the chains for which there was no room, and drops them when the pool's lock is free.
+#[derive(Clone)]
+struct Evictions;
+
+impl Lifecycle<Arc<AssumeRoleRequest>, Arc<Pooled>> for Evictions {
+    type RequestState = Vec<Arc<Pooled>>;
+
+    fn on_evict(
+        &self,
+        evicted: &mut Self::RequestState,
+        _: Arc<AssumeRoleRequest>,
+        pooled: Arc<Pooled>,
+    ) {
+        metrics::pool_evicted("size", 1);
+        metrics::pool_size_changed(-1.0);
+        evicted.push(pooled);
+    }
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,218 @@
+//! Session names and tag values that STS accepts, from whatever text a program has.
+
+use sha2::{Digest, Sha256};
+
+use super::limits::{NAME, SESSION_NAME_LENGTH, TAG_VALUE_LENGTH};
+
+/// Between the fields of a session name.
+const SEPARATOR: char = ',';
+/// Before the digest of a text that was changed.
+const DIGEST_MARK: char = '=';
+/// In hexadecimal digits: 64 bits.
+const DIGEST_LENGTH: usize = 16;
+
+/// Creates a session name from fields such as a customer's ID and a user's: 2 to 64 characters that STS accepts.
+/// Also for [`Role::source_identity`](crate::Role::source_identity), which takes the same.
+///
+/// The session name is what CloudTrail shows of a session, and all that the data events of S3 show of its context.
+/// It is the fields themselves, with commas between them, where STS accepts them and they are short enough.
+/// Otherwise characters that it does not accept become `_`, the end is cut off, and `=` and 64 bits of the fields'
+/// SHA-256 are added, so that other fields get another name. The same fields give the same name in every process
+/// and version. It can be read by everybody who may read CloudTrail: put no secrets into it.
+///
+/// In a `ChainPool` (feature `pool`) each name is a chain of its own, with an AssumeRole of its own: name the
+/// customer, not the request.
+///
+/// # Examples
+///
+/// ```
+/// use aws_role_chain::Role;
+/// use aws_role_chain::names::session_name;
+///
+/// assert_eq!(session_name(["orders", "ada@example.com"]), "orders,ada@example.com");
+/// assert_eq!(session_name(["orders", "Grace Hopper"]), "orders,Grace_Hopper=9b7eb8cb02f420d2");
+///
+/// let role = Role::new("arn:aws:iam::222222222222:role/FirehoseWriter")
+///     .session_name(session_name(["orders", "ada@example.com"]));
+/// ```
+pub fn session_name<S: AsRef<str>>(fields: impl IntoIterator<Item = S>) -> String {
+    let (is_accepted, _) = NAME;
+    let mut digest = Sha256::new();
+    let mut name = String::new();
+    let mut is_changed = false;
+    for (i, field) in fields.into_iter().enumerate() {
+        let field = field.as_ref();
+        // With its length, so that fields that are split elsewhere differ.
+        digest.update((field.len() as u64).to_be_bytes());
+        digest.update(field);
+        if i > 0 {
+            name.push(SEPARATOR);
+        }
+        is_changed |= push_accepted(&mut name, field, |c| c != SEPARATOR && is_accepted(c));
+    }
+    let is_changed = is_changed || !SESSION_NAME_LENGTH.contains(&name.len());
+    with_digest(name, is_changed, *SESSION_NAME_LENGTH.end(), digest)
+}
+
+/// Creates the value of a session tag from any text: at most 256 characters that STS accepts.
+///
+/// It is the text itself where that has only ASCII letters, digits, spaces and `_.:/=+-@`, and is short enough.
+/// Otherwise other characters become `_`, the end is cut off, and `=` and 64 bits of the text's SHA-256 are added,
+/// so that no two texts get the same value: policies may compare it. The same text gives the same value in every
+/// process and version.
+///
+/// # Examples
+///
+/// ```
+/// use aws_role_chain::Role;
+/// use aws_role_chain::names::tag_value;
+///
+/// assert_eq!(tag_value("Payments & Invoices"), "Payments _ Invoices=73049ffd670b808e");
+///
+/// let role = Role::new("arn:aws:iam::222222222222:role/FirehoseWriter")
+///     .tag("team", tag_value("Payments & Invoices"));
+/// ```
+pub fn tag_value(text: &str) -> String {
+    let mut value = String::new();
+    // STS accepts more letters, but not all that Unicode calls so.
+    let is_accepted = |c: char| c.is_ascii_alphanumeric() || " _.:/=+-@".contains(c);
+    let is_changed = push_accepted(&mut value, text, is_accepted);
+    let is_changed = is_changed || !TAG_VALUE_LENGTH.contains(&value.len());
+    let digest = Sha256::new().chain_update(text);
+    with_digest(value, is_changed, *TAG_VALUE_LENGTH.end(), digest)
+}
+
+/// Appends a text with `_` for what is not accepted; returns whether there was any.
+fn push_accepted(to: &mut String, text: &str, is_accepted: impl Fn(char) -> bool) -> bool {
+    let mut is_changed = false;
+    to.extend(text.chars().map(|c| match is_accepted(c) {
+        true => c,
+        false => {
+            is_changed = true;
+            '_'
+        }
+    }));
+    is_changed
+}
+
+/// Ends a text with its digest if it was changed, or if somebody made it look as if it were.
+fn with_digest(mut text: String, is_changed: bool, most: usize, digest: Sha256) -> String {
+    if !is_changed && !ends_with_digest(&text) {
+        return text;
+    }
+    // All is ASCII by now.
+    text.truncate(most - 1 - DIGEST_LENGTH);
+    text.push(DIGEST_MARK);
+    for byte in &digest.finalize()[..DIGEST_LENGTH / 2] {
+        text += &format!("{byte:02x}");
+    }
+    text
+}
+
+fn ends_with_digest(text: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    let last = text.rsplit_once(DIGEST_MARK).map(|(_, digest)| digest);
+    last.is_some_and(|digest| digest.len() == DIGEST_LENGTH && digest.chars().all(is_digit))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::super::limits::{Redaction, TAG, check_chars};
+    use super::*;
+
+    #[test]
+    fn what_sts_accepts_is_left_as_it_is() {
+        let longest = "x".repeat(64);
+        let cases: [(&[&str], &str); 4] = [
+            (&["orders"], "orders"),
+            (
+                &["orders", "ada@example.com", "eu-west-1"],
+                "orders,ada@example.com,eu-west-1",
+            ),
+            (&["a=b", "c+d"], "a=b,c+d"),
+            (&[&longest], &longest),
+        ];
+        for (fields, expected) in cases {
+            assert_eq!(session_name(fields), expected);
+        }
+        for text in ["", "team a", "a=b:/c", &"x".repeat(256)] {
+            assert_eq!(tag_value(text), text);
+        }
+    }
+
+    #[test]
+    fn names_are_legal_and_differ_whatever_the_fields_are() {
+        let long = "x".repeat(65);
+        let longer = "x".repeat(70_000);
+        let fields: [&[&str]; 16] = [
+            &[],
+            &[""],
+            &["", ""],
+            &["a"],
+            &["a,b"],
+            &["a", "b"],
+            &["a_b"],
+            &["a b"],
+            &["a\tb"],
+            &["日本"],
+            &["日米"],
+            &["{\"user\": 1}"],
+            &[&long],
+            &[&longer],
+            &[&long, "a"],
+            &["arn:aws:iam::222222222222:role/R"],
+        ];
+        let mut names: Vec<_> = fields.iter().map(|fields| session_name(*fields)).collect();
+        // Fields that are the name of others.
+        let changed: Vec<_> = names.iter().filter(|name| name.contains('=')).collect();
+        let copied: Vec<_> = changed
+            .into_iter()
+            .map(|name| session_name([name]))
+            .collect();
+        names.extend(copied);
+        for name in &names {
+            check_chars(
+                "session_name",
+                name,
+                SESSION_NAME_LENGTH,
+                NAME,
+                Redaction::ShowValue,
+            )
+            .unwrap();
+        }
+        assert_eq!(
+            HashSet::<_>::from_iter(&names).len(),
+            names.len(),
+            "{names:?}"
+        );
+    }
+
+    #[test]
+    fn tag_values_are_legal_and_differ_whatever_the_text_is() {
+        let long = "x".repeat(257);
+        let texts = [
+            "a&b",
+            "a_b",
+            "a\nb",
+            "Müller",
+            "M_ller",
+            &long,
+            "\u{301}",
+            "a&b=0123456789abcdef",
+        ];
+        let mut values: Vec<_> = texts.iter().map(|text| tag_value(text)).collect();
+        let changed: Vec<_> = values.iter().filter(|value| value.contains('=')).collect();
+        let copied: Vec<_> = changed.into_iter().map(|value| tag_value(value)).collect();
+        values.extend(copied);
+        for value in &values {
+            check_chars("tag", value, TAG_VALUE_LENGTH, TAG, Redaction::ShowValue).unwrap();
+        }
+        assert_eq!(
+            HashSet::<_>::from_iter(&values).len(),
+            values.len(),
+            "{values:?}"
+        );
+    }
+}

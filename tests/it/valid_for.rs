@@ -1,0 +1,143 @@
+//! Credentials that stay valid for as long as a caller says.
+
+use std::error::Error as _;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use aws_credential_types::provider::ProvideCredentials;
+use aws_role_chain::{Error, Role, RoleChain};
+use aws_smithy_async::time::TimeSource;
+use sts_simulator::{Fault, Simulator};
+use tokio::task::JoinSet;
+
+use crate::common::*;
+
+const HALF: Duration = Duration::from_secs(30 * 60);
+
+async fn left(aws: &Simulator, chain: &RoleChain, min: Duration) -> Result<Duration, Error> {
+    let credentials = chain.credentials_valid_for(min).await?;
+    let expiry = credentials.expiry().expect("a session expires");
+    Ok(expiry.duration_since(aws.clock().now()).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn cached_credentials_that_last_long_enough_are_returned_and_others_are_replaced() {
+    let (aws, base) = aws();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    assert!(left(&aws, &hub, HALF).await.unwrap() > HALF);
+    aws.clock().advance(29 * MINUTE).await;
+    assert!(left(&aws, &hub, HALF).await.unwrap() > HALF);
+    assert_eq!(aws.assumed(HUB), 1);
+
+    aws.clock().advance(2 * MINUTE).await;
+    assert!(left(&aws, &hub, HALF).await.unwrap() > HOUR - MINUTE);
+    assert_eq!(aws.assumed(HUB), 2);
+    let cached = hub.provide_credentials().await.unwrap();
+    assert!(cached.expiry().unwrap() > aws.clock().now() + HOUR - MINUTE);
+    assert_eq!(aws.assumed(HUB), 2, "the new session is everybody's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_callers_share_the_new_session() {
+    let (aws, base) = aws();
+    let tenant = two_hops(&base);
+    tenant.refresh().await.unwrap();
+    aws.clock().advance(31 * MINUTE).await;
+    aws.set_latency(Duration::from_millis(20));
+    let mut callers = JoinSet::new();
+    for _ in 0..1000 {
+        let tenant = tenant.clone();
+        callers.spawn(async move { tenant.credentials_valid_for(HALF).await });
+    }
+    for result in callers.join_all().await {
+        result.unwrap();
+    }
+    assert_eq!((aws.assumed(HUB), aws.assumed(TENANT)), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_sts_gives_is_an_error_that_says_how_much_there_is_and_asks_sts_once() {
+    let (aws, base) = aws();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    // The expiry that STS gives has no fractions of a second.
+    for _ in 0..3 {
+        let error = left(&aws, &hub, 2 * HOUR).await.unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("stay valid for 3599 s, and 7200 s are needed"),
+            "{text}"
+        );
+        assert!(!error.is_transient() && error.source().is_none());
+        assert_eq!(error.role_arn(), Some(HUB));
+    }
+    assert_eq!(aws.assumed(HUB), 1);
+    hub.provide_credentials().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn during_an_outage_the_error_says_what_is_left_and_why_and_is_not_asked_for_in_a_loop() {
+    let (aws, base) = aws();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    hub.refresh().await.unwrap();
+    aws.clock().advance(40 * MINUTE).await;
+    aws.fail(Fault::service_unavailable());
+    let mut requests = Vec::new();
+    for _ in 0..3 {
+        let error = left(&aws, &hub, HALF).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(" s, and 1800 s are needed"), "{text}");
+        assert!(text.contains("ServiceUnavailable"), "{text}");
+        assert!(error.is_transient());
+        assert!(Error::find(error.source().unwrap()).is_some());
+        requests.push(aws.requests());
+    }
+    assert_eq!(requests[0], requests[2], "a failure is remembered");
+    // Those who need less are served.
+    left(&aws, &hub, MINUTE).await.unwrap();
+    hub.provide_credentials().await.unwrap();
+
+    aws.recover();
+    aws.clock().advance(5 * MINUTE).await;
+    assert!(left(&aws, &hub, HALF).await.unwrap() > HALF);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_nothing_cached_the_error_is_the_reason_itself() {
+    let (aws, base) = aws();
+    aws.fail(Fault::error(403, "AccessDenied", "no"));
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    let error = left(&aws, &hub, MINUTE).await.unwrap_err();
+    assert!(error.is_access_denied(), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn source_credentials_without_an_expiry_are_valid_for_any_time() {
+    let (_aws, base) = aws();
+    let source = RoleChain::from_source(&base).unwrap();
+    let credentials = source.credentials_valid_for(100 * HOUR).await.unwrap();
+    assert_eq!(credentials.expiry(), None);
+}
+
+#[test]
+fn without_a_runtime_cached_credentials_will_do_and_a_load_is_an_error() {
+    let (_aws, base) = aws();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    runtime.block_on(hub.refresh()).unwrap();
+    let poll = |chain: &RoleChain| {
+        let mut call = pin!(chain.credentials_valid_for(HALF));
+        call.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    };
+    assert!(matches!(poll(&hub), Poll::Ready(Ok(_))));
+    let cold = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    let Poll::Ready(Err(error)) = poll(&cold) else {
+        panic!("there is nothing to wait for");
+    };
+    assert!(error.to_string().contains("tokio runtime"), "{error}");
+}
