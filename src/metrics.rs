@@ -1,63 +1,76 @@
-//! What the feature `metrics` counts, on the facade of the `metrics` crate. Without the feature these functions do
-//! nothing.
+//! [`Figure`]: what the feature `metrics` counts, on the facade of the `metrics` crate. Without the feature, nothing
+//! comes of it.
 //!
 //! No label has values without bound: never a role, a session or a customer.
 
-#![cfg_attr(not(feature = "metrics"), allow(unused_variables))]
+#![cfg_attr(not(feature = "metrics"), allow(dead_code))]
 
 use std::time::Duration;
 
 use crate::error::{Error, Operation};
 
-/// A load of credentials has ended: how, after what time, and for how long what is cached now stays valid.
-pub(crate) fn load_ended(
-    operation: Operation,
-    failure: Option<&Error>,
-    took: Duration,
-    valid_for: Duration,
-) {
-    #[cfg(feature = "metrics")]
-    {
-        let outcome = failure.map_or("success", Error::outcome);
-        let labels = [("operation", operation.name()), ("outcome", outcome)];
-        ::metrics::counter!("aws_role_chain_loads_total", &labels).increment(1);
-        ::metrics::histogram!("aws_role_chain_load_duration_seconds", &labels).record(took);
-        ::metrics::histogram!("aws_role_chain_seconds_until_expiry", &labels).record(valid_for);
+/// Something that is counted when it happens.
+pub(crate) enum Figure<'a> {
+    /// A load of credentials has ended.
+    LoadEnded {
+        operation: Operation,
+        failure: Option<&'a Error>,
+        took: Duration,
+        /// For how long what is cached now stays valid.
+        valid_for: Duration,
+    },
+    /// A call to STS has had its turn.
+    CallWaited { region: &'a str, wait: Duration },
+    /// STS has throttled a call.
+    CallThrottled { region: &'a str },
+    /// A pool was asked for a chain.
+    PoolAsked { is_hit: bool },
+    /// A pool has dropped chains.
+    PoolEvicted { reason: &'static str, chains: u64 },
+    /// So many chains are in the pools now, more or less.
+    PoolSizeChanged { by: f64 },
+}
+
+impl Figure<'_> {
+    pub(crate) fn record(self) {
+        #[cfg(feature = "metrics")]
+        self.send();
     }
-}
 
-/// A call to STS has waited so long for its turn.
-pub(crate) fn call_waited(region: &str, wait: Duration) {
     #[cfg(feature = "metrics")]
-    ::metrics::histogram!("aws_role_chain_sts_wait_seconds", "region" => region.to_owned())
-        .record(wait);
-}
+    fn send(self) {
+        use ::metrics::{counter, gauge, histogram};
 
-/// STS has throttled a call.
-pub(crate) fn call_throttled(region: &str) {
-    #[cfg(feature = "metrics")]
-    ::metrics::counter!("aws_role_chain_sts_throttled_total", "region" => region.to_owned())
-        .increment(1);
-}
-
-/// A pool was asked for a chain.
-pub(crate) fn pool_asked(is_hit: bool) {
-    #[cfg(feature = "metrics")]
-    {
-        let result = if is_hit { "hit" } else { "miss" };
-        ::metrics::counter!("aws_role_chain_pool_gets_total", "result" => result).increment(1);
+        match self {
+            Self::LoadEnded {
+                operation,
+                failure,
+                took,
+                valid_for,
+            } => {
+                let outcome = failure.map_or("success", Error::outcome);
+                let labels = [("operation", operation.name()), ("outcome", outcome)];
+                counter!("aws_role_chain_loads_total", &labels).increment(1);
+                histogram!("aws_role_chain_load_duration_seconds", &labels).record(took);
+                histogram!("aws_role_chain_seconds_until_expiry", &labels).record(valid_for);
+            }
+            Self::CallWaited { region, wait } => {
+                let region = region.to_owned();
+                histogram!("aws_role_chain_sts_wait_seconds", "region" => region).record(wait);
+            }
+            Self::CallThrottled { region } => {
+                let region = region.to_owned();
+                counter!("aws_role_chain_sts_throttled_total", "region" => region).increment(1);
+            }
+            Self::PoolAsked { is_hit } => {
+                let result = if is_hit { "hit" } else { "miss" };
+                counter!("aws_role_chain_pool_gets_total", "result" => result).increment(1);
+            }
+            Self::PoolEvicted { reason, chains } => {
+                let evictions = counter!("aws_role_chain_pool_evictions_total", "reason" => reason);
+                evictions.increment(chains);
+            }
+            Self::PoolSizeChanged { by } => gauge!("aws_role_chain_pool_chains").increment(by),
+        }
     }
-}
-
-/// A pool's size has changed.
-pub(crate) fn pool_size_changed(by: f64) {
-    #[cfg(feature = "metrics")]
-    ::metrics::gauge!("aws_role_chain_pool_chains").increment(by);
-}
-
-/// A pool has dropped chains, for this reason.
-pub(crate) fn pool_evicted(reason: &'static str, chains: u64) {
-    #[cfg(feature = "metrics")]
-    ::metrics::counter!("aws_role_chain_pool_evictions_total", "reason" => reason)
-        .increment(chains);
 }

@@ -71,9 +71,14 @@ const MAX_WAIT_WITH_EXPIRED: Duration = Duration::from_secs(5);
 /// A timer of tokio's is late by up to a millisecond; a wait has a few.
 const TICKS: Duration = Duration::from_millis(5);
 
-/// Nobody waits longer: for two hops, twice (a new session for one that STS has rejected) the minute for a
-/// permit and the 20 s for a call.
-const LONGEST_CALL: Duration = Duration::from_secs(2 * 2 * 80);
+/// Nobody waits longer: for two hops, twice (a new session for one that STS has rejected) the two minutes for a
+/// turn and the 20 s for a call.
+const LONGEST_CALL: Duration = Duration::from_secs(2 * 2 * 140);
+
+/// For how long a call that STS throttles waits for its turn again, and how many such calls of all roles there are in
+/// a minute: some 100 until the rate has fallen to one a second.
+const LONGEST_QUEUE: Duration = Duration::from_secs(2 * 60);
+const THROTTLED_IN_A_MINUTE: usize = 200;
 
 /// How long the end of a trouble still explains what happens: a rejected key is left alone for two minutes, and
 /// after expiry tries are a minute apart.
@@ -304,6 +309,8 @@ struct Operation {
     invocation_id: String,
     attempts: u32,
     begun: Duration,
+    /// When its first call began, if those before it were throttled.
+    queued: Duration,
     /// When its last attempt was answered, or given up.
     ended: Option<Duration>,
     /// On a runtime other than the main one, where it may stop at any time.
@@ -320,6 +327,7 @@ enum Outcome {
         retry_at: Duration,
         steps: u32,
         is_of_caller: bool,
+        is_throttled: bool,
     },
     Session(String),
 }
@@ -425,6 +433,8 @@ struct State {
     pending: usize,
     violation: Option<String>,
     events: VecDeque<String>,
+    /// The calls of the last minute that followed a throttled one.
+    throttled: VecDeque<Duration>,
     figures: Figures,
 }
 
@@ -510,6 +520,7 @@ impl World {
             pending: 0,
             violation: None,
             events: VecDeque::new(),
+            throttled: VecDeque::new(),
             figures: Figures::default(),
         };
         let world = Arc::new(Self {
@@ -1127,10 +1138,23 @@ impl World {
         state.figures.operations += 1;
         let frozen_before = state.frozen;
         let is_on_side = state.is_on_side;
+        let mut queued = now;
+        let mut is_flood = false;
+        if reason == Ok(ITS_TURN_AGAIN) {
+            queued = state.targets[target]
+                .last
+                .as_ref()
+                .map_or(now, |last| last.queued);
+            state.figures.bound += 1;
+            state.throttled.retain(|at| *at + MINUTE > now);
+            state.throttled.push_back(now);
+            is_flood = state.throttled.len() > THROTTLED_IN_A_MINUTE;
+        }
         state.targets[target].last = Some(Operation {
             invocation_id: invocation_id.to_owned(),
             attempts: 1,
             begun: now,
+            queued,
             ended: None,
             is_on_side,
             frozen_before,
@@ -1140,6 +1164,9 @@ impl World {
         if let Err(why) = reason {
             self.violate(format!("role {target}: STS is asked for no reason: {why}"));
         }
+        if is_flood {
+            self.violate("STS is flooded while it throttles".to_owned());
+        }
     }
 
     fn end_attempt(&self, target: usize, invocation_id: &str, answer: Answer) {
@@ -1148,10 +1175,11 @@ impl World {
         let mut guard = self.state();
         let state = &mut *guard;
         let steps = state.steps;
-        let failed = |after, is_of_caller| Outcome::Failed {
+        let failed = |after, is_of_caller, is_throttled| Outcome::Failed {
             retry_at: now + after,
             steps,
             is_of_caller,
+            is_throttled,
         };
         let outcome = match answer {
             Answer::Session(key) => {
@@ -1170,13 +1198,16 @@ impl World {
                 state.sessions.insert(key.clone(), session);
                 if is_expired {
                     // That is a failure.
-                    failed(SECOND * 4 / 5, false)
+                    failed(SECOND * 4 / 5, false, false)
                 } else {
                     state.targets[target].newest = Some(key.clone());
                     Outcome::Session(key)
                 }
             }
-            Answer::Failure { is_of_caller } => {
+            Answer::Failure {
+                is_of_caller,
+                is_throttled,
+            } => {
                 let session = state.newest_session(&state.targets[target]);
                 let after = match session {
                     None => SECOND * 4 / 5,
@@ -1192,7 +1223,7 @@ impl World {
                         _ => 4 * SECOND,
                     },
                 };
-                failed(after, is_of_caller)
+                failed(after, is_of_caller, is_throttled)
             }
         };
         let last = &mut state.targets[target].last;
@@ -1205,6 +1236,8 @@ impl World {
         }
     }
 }
+
+const ITS_TURN_AGAIN: &str = "its turn has come again";
 
 impl State {
     /// A time with this mean in seconds, as between independent events.
@@ -1308,6 +1341,9 @@ impl State {
                 is_of_caller: true, ..
             } => Ok("with a new session of the hub's"),
             Outcome::Failed { steps, .. } if *steps != self.steps => Ok("the clock was set"),
+            Outcome::Failed {
+                is_throttled: true, ..
+            } if now < last.queued + LONGEST_QUEUE + TICKS => Ok(ITS_TURN_AGAIN),
             Outcome::Failed { retry_at, .. } if now + TICKS >= *retry_at => Ok("a retry"),
             Outcome::Failed { retry_at, .. } => match self.newest_session(role) {
                 Some(session) if !self.is_alive(session, right) => Ok("the session is dead"),
@@ -1541,6 +1577,7 @@ enum Answer {
     Failure {
         /// STS has rejected the session that signed.
         is_of_caller: bool,
+        is_throttled: bool,
     },
 }
 
@@ -1555,6 +1592,7 @@ impl Answer {
                 is_of_caller: ["<Code>ExpiredToken<", "<Code>InvalidClientTokenId<"]
                     .iter()
                     .any(|code| text.contains(code)),
+                is_throttled: text.contains("<Code>Throttling<"),
             },
         }
     }
@@ -1574,6 +1612,7 @@ impl Drop for Attempt {
         if tokio::runtime::Handle::try_current().is_ok() {
             let nothing = Answer::Failure {
                 is_of_caller: false,
+                is_throttled: false,
             };
             let answer = self.answer.take().unwrap_or(nothing);
             self.world

@@ -14,7 +14,7 @@ use super::base::{Base, SOURCE_TIMEOUT};
 use super::store::SessionStore;
 use crate::cache::{CredentialsCache, Load, LoadReason, Lookup, time_between};
 use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning, Operation};
-use crate::metrics;
+use crate::metrics::Figure;
 use crate::mfa::{CodeUse, Mfa};
 use crate::request::limits::{
     CHAINED_LIMIT, DEFAULT_ROLE_DURATION, DEFAULT_SESSION_TOKEN_DURATION,
@@ -299,9 +299,10 @@ impl Hop {
     }
 
     /// Logs and counts a load; the cache logs a failure.
-    fn note(&self, loaded: &Result<Session, Error>, elapsed: Duration, reason: LoadReason) {
+    fn note(&self, loaded: &Result<Session, Error>, took: Duration, reason: LoadReason) {
         let now = self.base.time.now();
         let left = |until: SystemTime| until.duration_since(now).unwrap_or_default();
+        let operation = self.operation();
         let (failure, valid_for) = match loaded {
             Ok(session) => (None, left(session.expiry)),
             Err(error) => (
@@ -309,19 +310,26 @@ impl Hop {
                 reason.cached_until.map_or(Duration::ZERO, left),
             ),
         };
-        metrics::load_ended(self.operation(), failure, elapsed, valid_for);
+
+        Figure::LoadEnded {
+            operation,
+            failure,
+            took,
+            valid_for,
+        }
+        .record();
         let Ok(session) = loaded else { return };
         tracing::debug!(
             name: "loaded",
             target: "aws_role_chain",
-            operation = self.operation().name(),
+            operation = operation.name(),
             role = self.role_arn().map(|arn| &**arn),
             hop = self.number,
             session = session.arn.as_deref(),
             access_key_id = session.access_key_id(),
             expiry = session.credentials.expiry().map(timestamp),
             from_store = session.from_store,
-            elapsed = elapsed.as_secs_f64(),
+            elapsed = took.as_secs_f64(),
             "loaded credentials"
         );
     }
@@ -519,8 +527,8 @@ impl Hop {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One AssumeRole with these credentials: with an MFA code where there is a device, and for an hour
-    /// where STS does not allow more.
+    /// One AssumeRole with these credentials: with an MFA code where there is a device, and for an hour where STS
+    /// does not let this signer have more.
     async fn call_assume_role(
         &self,
         request: &AssumeRoleRequest,
@@ -528,58 +536,39 @@ impl Hop {
         signer: &Credentials,
         reason: LoadReason,
     ) -> Result<Session, Error> {
-        self.with_code(reason, |attempt| async move {
-            self.assume_role_within_limit(request, summary, &attempt, signer)
-                .await
-        })
-        .await
-    }
-
-    /// Assumes the role for as long as STS lets this signer.
-    async fn assume_role_within_limit(
-        &self,
-        request: &AssumeRoleRequest,
-        summary: &RequestSummary<'_>,
-        attempt: &Attempt,
-        signer: &Credentials,
-    ) -> Result<Session, Error> {
+        let sts = &self.base.sts;
         let one_hour = i32::try_from(CHAINED_LIMIT.as_secs()).ok();
         let requested = request.duration_seconds();
         // Long-term credentials are under no such limit; a source may change from one to the other.
         let may_exceed = signer.session_token().is_some() && requested > one_hour;
-        let is_limited = may_exceed && self.is_limited_to_one_hour.load(Ordering::Relaxed);
-        let duration = if is_limited { one_hour } else { requested };
-        let sts = &self.base.sts;
-        let mut result = sts
-            .assume_role(request, summary, duration, attempt, signer)
-            .await;
-        let meaning = result.as_ref().err().and_then(Error::meaning);
-        // The SDK does not repeat a call by itself if its correction of a wrong clock is out of date. A code is
-        // good once.
-        if meaning == Some(Meaning::ClockSkew) && attempt.mfa_code.is_none() {
-            result = sts
+        self.with_code(reason, |attempt| async move {
+            let attempt = &attempt;
+            let is_limited = may_exceed && self.is_limited_to_one_hour.load(Ordering::Relaxed);
+            let duration = if is_limited { one_hour } else { requested };
+            let result = sts
                 .assume_role(request, summary, duration, attempt, signer)
                 .await;
-        }
-        let is_limit = |error: &Error| error.meaning() == Some(Meaning::RoleChainingLimit);
-        if !may_exceed || is_limited || !result.as_ref().is_err_and(is_limit) {
-            return result;
-        }
-        self.is_limited_to_one_hour.store(true, Ordering::Relaxed);
-        tracing::warn!(
-            name: "session_shortened",
-            target: "aws_role_chain",
-            role = %request.role().arn,
-            requested_seconds = requested,
-            "the source credentials are those of a role, so sessions last one hour (role chaining), not \
-             as long as requested"
-        );
-        if attempt.mfa_code.is_some() {
-            // A code is good once: the next load asks for an hour.
-            return result;
-        }
-        sts.assume_role(request, summary, one_hour, attempt, signer)
-            .await
+            let is_limit = |error: &Error| error.meaning() == Some(Meaning::RoleChainingLimit);
+            if !may_exceed || is_limited || !result.as_ref().is_err_and(is_limit) {
+                return result;
+            }
+            self.is_limited_to_one_hour.store(true, Ordering::Relaxed);
+            tracing::warn!(
+                name: "session_shortened",
+                target: "aws_role_chain",
+                role = %request.role().arn,
+                requested_seconds = requested,
+                "the source credentials are those of a role, so sessions last one hour (role chaining), \
+                 not as long as requested"
+            );
+            if attempt.mfa_code.is_some() {
+                // A code is good once: the next load asks for an hour.
+                return result;
+            }
+            sts.assume_role(request, summary, one_hour, attempt, signer)
+                .await
+        })
+        .await
     }
 
     /// Repeats a call that a token authenticates, where another attempt may help.

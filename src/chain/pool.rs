@@ -15,7 +15,7 @@ use tokio::task::{AbortHandle, yield_now};
 
 use super::RoleChain;
 use crate::error::Error;
-use crate::metrics;
+use crate::metrics::Figure;
 use crate::request::{AssumeRoleRequest, Role};
 
 const DEFAULT_MAX_CHAINS: usize = 10_000;
@@ -112,11 +112,11 @@ impl ChainPool {
             let used_at = AtomicU64::new(millis(now));
             Ok::<_, Error>(Arc::new(Pooled { chain, used_at }))
         })?;
-        metrics::pool_asked(is_hit);
+        Figure::PoolAsked { is_hit }.record();
         if is_hit {
             pooled.used_at.store(millis(now), Ordering::Relaxed);
         } else {
-            metrics::pool_size_changed(1.0);
+            Figure::PoolSizeChanged { by: 1.0 }.record();
             self.start_sweeper();
         }
         Ok(pooled.chain.clone())
@@ -208,7 +208,7 @@ pub struct ChainPoolBuilder {
 }
 
 impl ChainPoolBuilder {
-    /// Sets the most chains that the pool holds, at least 1. Default: 10,000, which take some 50 MiB once all have
+    /// Sets the most chains that the pool holds, at least 1. Default: 10,000, which take some 30 MiB once all have
     /// credentials.
     pub fn max_chains(mut self, chains: usize) -> Self {
         self.max_chains = chains;
@@ -264,7 +264,8 @@ impl Inner {
             .map(|(request, _)| request)
             .collect();
         let removed = idle.iter().filter(|request| self.remove(request, is_idle));
-        metrics::pool_evicted("idle", removed.count() as u64);
+        let (reason, chains) = ("idle", removed.count() as u64);
+        Figure::PoolEvicted { reason, chains }.record();
     }
 
     /// Removes a chain, if it is still so that it should be; returns whether it was there.
@@ -272,7 +273,7 @@ impl Inner {
         // The chain is dropped here, not under the pool's lock.
         let removed = self.chains.remove_if(request, |pooled| should(pooled));
         if removed.is_some() {
-            metrics::pool_size_changed(-1.0);
+            Figure::PoolSizeChanged { by: -1.0 }.record();
         }
         removed.is_some()
     }
@@ -284,7 +285,8 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        metrics::pool_size_changed(-(self.chains.len() as f64));
+        let by = -(self.chains.len() as f64);
+        Figure::PoolSizeChanged { by }.record();
         if let Some(sweeper) = self.sweeper().take() {
             sweeper.abort();
         }
@@ -325,8 +327,9 @@ impl Lifecycle<Arc<AssumeRoleRequest>, Arc<Pooled>> for Evictions {
         _: Arc<AssumeRoleRequest>,
         pooled: Arc<Pooled>,
     ) {
-        metrics::pool_evicted("size", 1);
-        metrics::pool_size_changed(-1.0);
+        let (reason, chains) = ("size", 1);
+        Figure::PoolEvicted { reason, chains }.record();
+        Figure::PoolSizeChanged { by: -1.0 }.record();
         evicted.push(pooled);
     }
 }

@@ -32,7 +32,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
 
 use crate::error::{Error, ErrorInner, ErrorKind, Meaning, Violation};
-use crate::metrics;
+use crate::metrics::Figure;
 use crate::request::{
     AssumeRoleRequest, GetSessionTokenRequest, ProvidedContext, RequestSummary, Role, Secret, Tag,
 };
@@ -253,6 +253,7 @@ impl Sts {
         };
         let deadline = Instant::now() + QUEUE_TIMEOUT;
         let mut throttled = None;
+        let mut was_skewed = false;
         loop {
             let queued_at = Instant::now();
             let limiter = self.limiter(&summary.region);
@@ -270,7 +271,8 @@ impl Sts {
                     return Err(throttled.unwrap_or_else(|| no_answer(what)));
                 }
             };
-            metrics::call_waited(&summary.region, queued_at.elapsed());
+            let (region, wait) = (&*summary.region, queued_at.elapsed());
+            Figure::CallWaited { region, wait }.record();
             let timeout = self.sleep.sleep(CALL_TIMEOUT);
             let call = call(Self::config_override::<E>(&summary.region, signer, attempt));
             let Ok(result) = Timeout::new(without_sdk_trace(call), timeout).await else {
@@ -278,30 +280,44 @@ impl Sts {
             };
             let error = match result {
                 Ok(answer) => return Ok(answer),
-                Err(sdk_error) => {
-                    let kind = failed.classify(&sdk_error);
-                    let advice = match &kind {
-                        ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
-                        _ if failure::is_unresolved(&sdk_error)
-                            && endpoint_url(&self.config).is_none() =>
-                        {
-                            advice::unresolved(summary, &self.config)
-                        }
-                        _ => Vec::new(),
-                    };
-                    error(summary, kind, advice)
-                }
+                Err(sdk_error) => self.error(summary, signer, &failed, &sdk_error),
             };
-            if error.meaning() != Some(Meaning::Throttled) {
-                return Err(error);
+            match error.meaning() {
+                // The SDK does not repeat a call by itself if its correction of a wrong clock is out of date.
+                Some(Meaning::ClockSkew) if !was_skewed && attempt.mfa_code.is_none() => {
+                    was_skewed = true;
+                }
+                Some(Meaning::Throttled) => {
+                    permit.throttled();
+                    Figure::CallThrottled { region }.record();
+                    if attempt.is_single() || Instant::now() >= deadline {
+                        return Err(error);
+                    }
+                    throttled = Some(error);
+                }
+                _ => return Err(error),
             }
-            permit.throttled();
-            metrics::call_throttled(&summary.region);
-            if attempt.is_single() || Instant::now() >= deadline {
-                return Err(error);
-            }
-            throttled = Some(error);
         }
+    }
+
+    /// Creates the error of a call that the SDK says has failed, with what to check.
+    fn error<E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(
+        &self,
+        summary: &RequestSummary<'_>,
+        signer: Option<&Credentials>,
+        failed: &FailedCall<'_>,
+        sdk_error: &SdkError<E>,
+    ) -> Error {
+        let kind = failed.classify(sdk_error);
+        let has_own_endpoint = || endpoint_url(&self.config).is_some();
+        let advice = match &kind {
+            ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
+            _ if failure::is_unresolved(sdk_error) && !has_own_endpoint() => {
+                advice::unresolved(summary, &self.config)
+            }
+            _ => Vec::new(),
+        };
+        error(summary, kind, advice)
     }
 
     fn ceiling(&self) -> usize {
