@@ -12,8 +12,10 @@ pub const INTERRUPTED: u8 = 130;
 pub fn run(example: impl Future<Output = Result<ExitCode, Box<dyn Error>>>) -> ExitCode {
     run_to_end(async {
         tokio::select! {
-            result = example => result,
+            // First: from the example's beginning on.
+            biased;
             Ok(()) = tokio::signal::ctrl_c() => Ok(ExitCode::from(INTERRUPTED)),
+            result = example => result,
         }
     })
 }

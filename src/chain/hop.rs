@@ -217,40 +217,32 @@ impl Hop {
 
     /// What this hop asks STS for.
     pub(super) fn summary(&self) -> RequestSummary<'_> {
-        let nothing = Inherited::nothing();
-        let (inherited, caller, parent_proves_mfa) = match &self.target {
-            Target::Source | Target::SessionToken(_) => (nothing, CallerKind::Base, false),
-            Target::WebIdentity { .. } => (nothing, CallerKind::WebIdentity, false),
-            Target::Saml { provider_arn, .. } => (nothing, CallerKind::Saml(provider_arn), false),
-            Target::Role { caller, .. } => {
-                let (kind, proves_mfa) = match caller {
-                    Caller::Base => (CallerKind::Base, false),
-                    Caller::Hop(parent) => match &parent.loader().target {
-                        Target::Source => (CallerKind::Base, false),
-                        // The user's own.
-                        Target::SessionToken(token) => (CallerKind::Base, token.mfa().is_some()),
-                        Target::Role { request, .. }
-                        | Target::WebIdentity { request, .. }
-                        | Target::Saml { request, .. } => {
-                            (CallerKind::Role(&request.role().arn), false)
-                        }
-                    },
-                };
-                (caller.inherited(), kind, proves_mfa)
+        let parent = self.parent().map(|parent| parent.loader());
+        let caller = match &self.target {
+            Target::WebIdentity { .. } => CallerKind::WebIdentity,
+            Target::Saml { provider_arn, .. } => CallerKind::Saml(provider_arn),
+            Target::Source | Target::SessionToken(_) | Target::Role { .. } => {
+                match parent.and_then(Hop::role_arn) {
+                    Some(role_arn) => CallerKind::Role(role_arn),
+                    // Behind a session token, too: it is the user's own.
+                    None => CallerKind::Base,
+                }
             }
         };
+        // A role's session does not inherit the proof; a session token is one.
+        let is_proved = |parent: &Hop| parent.role_arn().is_none() && parent.mfa().is_some();
         let mfa_serial = self.mfa().map(|mfa| mfa.serial.as_str());
         RequestSummary {
             operation: self.operation(),
             hop: self.number,
             role: self.request(),
-            inherited,
+            inherited: parent.map_or_else(Inherited::nothing, Hop::passes_on),
             caller,
             region: self
                 .region()
                 .map_or(String::new(), |region| region.to_string()),
             mfa_serial,
-            proves_mfa: parent_proves_mfa || mfa_serial.is_some(),
+            proves_mfa: mfa_serial.is_some() || parent.is_some_and(is_proved),
         }
     }
 

@@ -1,6 +1,7 @@
 //! STS's limits: every number and character set that a request is checked against, from AWS's
 //! [API reference](https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -78,6 +79,25 @@ pub(super) enum Redaction {
     HideValue,
 }
 
+/// Both ends of a range, for people.
+pub(super) fn span(range: &RangeInclusive<impl fmt::Display>) -> String {
+    format!("{} to {}", range.start(), range.end())
+}
+
+/// Checks how many of something there are.
+pub(super) fn check_count<T>(
+    field: &'static str,
+    given: &[T],
+    most: usize,
+    what: &str,
+) -> Result<(), Violation> {
+    if given.len() <= most {
+        return Ok(());
+    }
+    let rule = format!("at most {most} {what}, not {}", given.len());
+    Err(Violation::new(field, rule, None))
+}
+
 pub(super) fn is_role_name(text: &str) -> bool {
     ROLE_NAME_LENGTH.contains(&text.len()) && text.chars().all(NAME.0)
 }
@@ -91,10 +111,9 @@ pub(super) fn check_chars(
     redaction: Redaction,
 ) -> Result<(), Violation> {
     let shown = (redaction == Redaction::ShowValue).then_some(value);
-    let (least, most) = (length.start(), length.end());
     let chars = value.chars().count();
     if !length.contains(&chars) {
-        let rule = format!("must have {least} to {most} characters, not {chars}");
+        let rule = format!("must have {} characters, not {chars}", span(&length));
         return Err(Violation::new(field, rule, shown));
     }
     let Some((at, c)) = value.chars().enumerate().find(|(_, c)| !is_allowed(*c)) else {
@@ -118,11 +137,7 @@ pub(super) fn check_duration(
     if seconds.contains(&duration.as_secs()) && duration.subsec_nanos() == 0 {
         return Ok(());
     }
-    let rule = format!(
-        "must be {} to {} whole seconds",
-        seconds.start(),
-        seconds.end()
-    );
+    let rule = format!("must be {} whole seconds", span(&seconds));
     let value = format!("{} s", duration.as_secs_f64());
     Err(Violation::new("duration", rule, Some(&value)))
 }

@@ -555,8 +555,7 @@ fn check_role_arn(text: &str) -> Result<Arn<'_>, Violation> {
     const SHAPE: &str =
         "must be a role's ARN, arn:<partition>:iam::<12-digit account id>:role/<path><name>";
     if !ARN_LENGTH.contains(&text.chars().count()) {
-        let (least, most) = (ARN_LENGTH.start(), ARN_LENGTH.end());
-        let rule = format!("{SHAPE}, of {least} to {most} characters");
+        let rule = format!("{SHAPE}, of {} characters", span(&ARN_LENGTH));
         return Err(violation(&rule));
     }
     let arn = Arn::parse(text).ok_or_else(|| violation(SHAPE))?;
@@ -621,11 +620,12 @@ fn check_policies(
     policy_arns: &[String],
     account: &str,
 ) -> Result<(), Violation> {
-    if policy_arns.len() > MOST_POLICY_ARNS {
-        let given = policy_arns.len();
-        let rule = format!("at most {MOST_POLICY_ARNS} managed policies, not {given}");
-        return Err(Violation::new("policy_arn", rule, None));
-    }
+    check_count(
+        "policy_arn",
+        policy_arns,
+        MOST_POLICY_ARNS,
+        "managed policies",
+    )?;
     for arn in policy_arns {
         check_policy_arn(arn, account)?;
     }
@@ -711,10 +711,7 @@ fn check_policy_arn(text: &str, account: &str) -> Result<(), Violation> {
 }
 
 fn check_tags(tags: &[Tag], inherited: &Inherited<'_>) -> Result<(), Violation> {
-    if tags.len() > MOST_TAGS {
-        let rule = format!("at most {MOST_TAGS} session tags, not {}", tags.len());
-        return Err(Violation::new("tag", rule, None));
-    }
+    check_count("tag", tags, MOST_TAGS, "session tags")?;
     let is_same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
     for (i, Tag { key, value, .. }) in tags.iter().enumerate() {
         let shown = Redaction::ShowValue;
@@ -778,14 +775,8 @@ fn check_source_identity(
 }
 
 fn check_provided_contexts(contexts: &[ProvidedContext]) -> Result<(), Violation> {
-    let violation = |rule: String, shown| Err(Violation::new("provided_context", rule, shown));
-    if contexts.len() > MOST_CONTEXTS {
-        let given = contexts.len();
-        return violation(
-            format!("at most {MOST_CONTEXTS} context assertions, not {given}"),
-            None,
-        );
-    }
+    let field = "provided_context";
+    check_count(field, contexts, MOST_CONTEXTS, "context assertions")?;
     for ProvidedContext {
         provider_arn,
         assertion,
@@ -793,19 +784,14 @@ fn check_provided_contexts(contexts: &[ProvidedContext]) -> Result<(), Violation
     {
         let is_arn = Arn::parse(provider_arn).is_some();
         if !is_arn || !ARN_LENGTH.contains(&provider_arn.chars().count()) {
-            let (least, most) = (ARN_LENGTH.start(), ARN_LENGTH.end());
-            let rule = format!("the provider must be an ARN of {least} to {most} characters");
-            return violation(rule, Some(provider_arn));
+            let length = span(&ARN_LENGTH);
+            let rule = format!("the provider must be an ARN of {length} characters");
+            return Err(Violation::new(field, rule, Some(provider_arn)));
         }
         if !CONTEXT_ASSERTION_LENGTH.contains(&assertion.0.chars().count()) {
-            let (least, most) = (
-                CONTEXT_ASSERTION_LENGTH.start(),
-                CONTEXT_ASSERTION_LENGTH.end(),
-            );
-            return violation(
-                format!("the assertion must have {least} to {most} characters"),
-                None,
-            );
+            let length = span(&CONTEXT_ASSERTION_LENGTH);
+            let rule = format!("the assertion must have {length} characters");
+            return Err(Violation::new(field, rule, None));
         }
     }
     Ok(())

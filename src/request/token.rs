@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::limits::{ARN_LENGTH, SAML_ASSERTION_LENGTH, WEB_IDENTITY_TOKEN_LENGTH};
+use super::limits::{ARN_LENGTH, SAML_ASSERTION_LENGTH, WEB_IDENTITY_TOKEN_LENGTH, span};
 use crate::arn::{Arn, is_account_id};
 use crate::error::{BoxError, Violation};
 
@@ -159,9 +159,8 @@ fn check_length(
     if length.contains(&token.len()) {
         return Ok(token.to_owned());
     }
-    let (least, most) = (length.start(), length.end());
-    let given = token.len();
-    Err(format!("a {what} has {least} to {most} characters, this one has {given}").into())
+    let (length, given) = (span(&length), token.len());
+    Err(format!("a {what} has {length} characters, this one has {given}").into())
 }
 
 /// Checks the ARN of the SAML provider that an assertion comes from.

@@ -514,9 +514,13 @@ mod terminal {
             writeln!(self.types, "{line}").unwrap();
         }
 
-        fn finish(mut self) -> bool {
+        fn finish(self) -> bool {
+            self.exit_code() == Some(0)
+        }
+
+        fn exit_code(mut self) -> Option<i32> {
             self.shows.read_to_string(&mut self.shown).unwrap();
-            self.program.wait().unwrap().success()
+            self.program.wait().unwrap().code()
         }
     }
 
@@ -538,6 +542,14 @@ mod terminal {
         terminal.type_line(&code);
         terminal.read_until("19496  2026/11/orders.ndjson");
         assert!(terminal.finish());
+    }
+
+    #[test]
+    fn ctrl_c_at_the_prompt_ends_with_130() {
+        let mut terminal = Terminal::run("");
+        terminal.read_until("to assume arn:aws:iam::222222222222:role/Reader: ");
+        terminal.types.write_all(b"\x03").unwrap();
+        assert_eq!(terminal.exit_code(), Some(130));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod cli_cache;
 mod diagnose;
 mod e2e_ministack;
 mod errors;
+mod example_conventions;
 mod examples;
 mod health;
 mod leaks;
