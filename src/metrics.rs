@@ -1,6 +1,9 @@
 //! [`Figure`]: what the feature `metrics` counts, on the facade of the `metrics` crate. Without the feature, nothing
 //! comes of it.
 //!
+//! Not on the SDK's own meter (`aws-smithy-observability`), whose adapter to OpenTelemetry is for release 0.26 of
+//! that, which no exporter for Prometheus supports, and cannot remove a gauge: each dropped pool would leak one.
+//!
 //! No label has values without bound: never a role, a session or a customer.
 
 #![cfg_attr(not(feature = "metrics"), allow(dead_code))]
