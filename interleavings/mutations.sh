@@ -31,9 +31,9 @@ dropped load kept         | mod | s/load\.result\.has_changed\(\)\.is_ok\(\) && 
 runtime's end unseen      | mod | s/if load\.result\.has_changed\(\)\.is_err\(\) && /if false \&\& /
 end taken for runtime's   | mod | s/if load\.result\.has_changed\(\)\.is_err\(\) && load\.result\.borrow\(\)\.is_none\(\)/if load.result.has_changed().is_err()/
 caller waits for all time | mod | s/max_wait = wait\b/max_wait = wait.and(None)/
-frozen failure believed   | mod | s/Ok\(Ok\(Err\(_\)\)\) if was_frozen/Ok(Ok(Err(_))) if was_frozen \&\& false/
+frozen failure believed   | mod | s/Ok\(Err\(_\)\) if was_frozen/Ok(Err(_)) if was_frozen \&\& false/
 person's answer refused   | mod | s/if error\.is_interaction_required\(\) && reason\.has_waiter => \{\}/if error.is_interaction_required() \&\& reason.has_waiter \&\& false => {}/
-panic not caught          | mod | s/pin!\(catch_unwind\(async \{ self\.loader\.load\(reason\)\.await \}\)\)/pin!(async { Ok::<_, Panicked>(self.loader.load(reason).await) })/
+panic not caught          | mod | s/catch_unwind\(inner\.load\(id, reason, &alive_at\)\)\.await/Ok::<_, Panicked>(inner.load(id, reason, \&alive_at).await)/
 timer outlives cache      | mod | s/self\.0\.abort\(\);//
 timer holds cache         | mod | s/drop\(inner\);\s*sleep\.sleep\(wait\)\.await;/sleep.sleep(wait).await; drop(inner);/
 dead timer kept           | mod | s/\.is_some_and\(\|timer\| !timer\.0\.is_finished\(\)\)/.is_some()/

@@ -379,8 +379,9 @@ impl<L: Load> CredentialsCache<L> {
         let (id, started_at, alive_at) = (load.id, load.started_at, load.alive_at.clone());
         // In a task: a caller that gives up must not cancel the load of others.
         runtime.spawn(async move {
-            let loaded = inner.load(id, reason, &alive_at).await;
-            let outcome = inner.complete(id, started_at, loaded);
+            let loaded = catch_unwind(inner.load(id, reason, &alive_at)).await;
+            let panicked = |Panicked| Some(Err(inner.loader.error(ErrorKind::Panicked)));
+            let outcome = inner.complete(id, started_at, loaded.unwrap_or_else(panicked));
             sender.send_replace(Some(outcome));
         });
         if load.result.has_changed().is_err() && load.result.borrow().is_none() {
@@ -628,7 +629,7 @@ impl<L: Load> Inner<L> {
         if (self.read().in_flight.as_ref()).is_none_or(|load| load.id != id) {
             return None;
         }
-        let mut load = pin!(catch_unwind(async { self.loader.load(reason).await }));
+        let mut load = self.loader.load(reason);
         let mut was_frozen = false;
         loop {
             let loaded = Timeout::new(load.as_mut(), self.sleep.sleep(HEARTBEAT)).await;
@@ -639,11 +640,8 @@ impl<L: Load> Inner<L> {
             };
             was_frozen |= time_between(now, last) >= ABANDONED_LOAD_TIMEOUT;
             match loaded {
-                Ok(Ok(Err(_))) if was_frozen => return None,
-                Ok(Ok(loaded)) => return Some(loaded),
-                Ok(Err(Panicked)) => {
-                    return Some(Err(self.loader.error(ErrorKind::Panicked)));
-                }
+                Ok(Err(_)) if was_frozen => return None,
+                Ok(loaded) => return Some(loaded),
                 // A sleep that returns at once must not keep the thread.
                 Err(_) => yield_now().await,
             }

@@ -266,4 +266,25 @@ mod tests {
         assert_eq!(pace.begin(now + SECOND, 10), None);
         assert_eq!(pace.begun.len(), 10);
     }
+
+    #[test]
+    fn the_numbers_in_the_documentation_are_those_of_the_code() {
+        let docs = include_str!("../chain/mod.rs").replace("///", "");
+        let docs = docs.split_whitespace().collect::<Vec<_>>().join(" ");
+        let minutes = QUEUE_TIMEOUT.as_secs() / 60;
+        assert_eq!((minutes, (1.0 - DECREASE) * 4.0), (2, 1.0));
+        for sentence in [
+            "up to two minutes for its turn".to_owned(),
+            format!(
+                "One region gets {CONCURRENT_CALLS} calls at once, and {CALLS_PER_SECOND} within"
+            ),
+            format!(
+                "falls by a quarter, and grows by {:.0} % a second",
+                (GROWTH - 1.0) * 100.0
+            ),
+            format!("{CALLS_PER_SECOND} where nothing is set"),
+        ] {
+            assert!(docs.contains(&sentence), "{sentence}");
+        }
+    }
 }

@@ -154,3 +154,25 @@ async fn a_source_is_called_once_per_load() {
     }
     assert_eq!(calls.load(Ordering::Relaxed), 1);
 }
+
+/// Gives credentials, and panics when it is dropped after that.
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panic!("the provider's own bug")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_future_that_panics_when_it_is_dropped_is_an_error_and_not_an_endless_loop() {
+    let (aws, base) = aws();
+    let role = Role::new(HUB).mfa(new_device("panics-late"), |_| async {
+        let _bug = PanicsWhenDropped;
+        Ok::<_, String>("123456".to_owned())
+    });
+    let chain = RoleChain::new(&base, role).unwrap();
+    let error = chain.refresh().await.unwrap_err();
+    assert!(error.to_string().contains("panicked"), "{error}");
+    assert_eq!(aws.requests(), 0);
+}
