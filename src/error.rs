@@ -104,6 +104,7 @@ impl Error {
             ErrorKind::NoToken
             | ErrorKind::InteractionRequired
             | ErrorKind::NoAnswer { .. }
+            | ErrorKind::QueueTimedOut
             | ErrorKind::Unusable { .. }
             | ErrorKind::Panicked => true,
         }
@@ -200,6 +201,7 @@ impl Error {
             ErrorKind::NoToken => "no_token",
             ErrorKind::InteractionRequired => "interaction_required",
             ErrorKind::NoAnswer { .. } => "no_answer",
+            ErrorKind::QueueTimedOut => "queue_timed_out",
             ErrorKind::Refused(refusal) => match refusal.meaning {
                 Meaning::Throttled => "throttled",
                 Meaning::Transient | Meaning::ClockSkew | Meaning::IdentityProviderUnreachable => {
@@ -296,6 +298,7 @@ impl Error {
                 f.write_str(": a person would have to be asked, and no caller waits for the answer")
             }
             ErrorKind::NoAnswer { what } => write!(f, ": {what}"),
+            ErrorKind::QueueTimedOut => f.write_str(": too many calls to STS were waiting"),
             ErrorKind::TooShort { left, required, .. } => {
                 let (left, required) = (left.as_secs(), required.as_secs_f64());
                 write!(
@@ -438,6 +441,7 @@ impl From<Error> for CredentialsError {
             | ErrorKind::InteractionRequired
             | ErrorKind::Refused(_)
             | ErrorKind::TooShort { .. }
+            | ErrorKind::QueueTimedOut
             | ErrorKind::NoAnswer { .. } => Self::provider_error,
         };
         convert(ProviderError(error))
@@ -585,6 +589,8 @@ pub(crate) enum ErrorKind {
     },
     /// The SDK could not build the request.
     NotSent { destination: String },
+    /// Too many other calls waited for STS.
+    QueueTimedOut,
     /// STS answered with something that cannot be used.
     Unusable { what: String },
     /// Code of the caller's that runs inside a load panicked.

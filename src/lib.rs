@@ -112,9 +112,10 @@
 //! | `aws_role_chain_pool_evictions_total` | counter | `reason` | chains that a pool dropped: for its `size`, or because they were `idle` |
 //! | `aws_role_chain_pool_chains` | gauge | | chains in all pools |
 //!
-//! `operation` is `AssumeRole`, `AssumeRoleWithWebIdentity`, `AssumeRoleWithSAML`, `GetSessionToken` or `loading the
-//! source credentials`. `outcome` is `success`, `refused`, `throttled`, `sts_failed`, `no_answer`,
-//! `no_source_credentials`, `no_token`, `no_mfa_code`, `interaction_required` or `other`.
+//! `operation` is `AssumeRole`, `AssumeRoleWithWebIdentity`, `AssumeRoleWithSAML`, `GetSessionToken` or `LoadSource`
+//! (the base config's provider). `outcome` is `success`, `refused`, `throttled`, `sts_failed`, `no_answer`,
+//! `queue_timed_out`, `expired` (what came was expired already), `no_source_credentials`, `no_token`, `no_mfa_code`,
+//! `interaction_required` or `other`. A load that panicked is not counted.
 //!
 //! # Where this crate differs from AWS's own refresh rules
 //!

@@ -10,14 +10,14 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, Operation};
+use crate::error::Operation;
 
 /// Something that is counted when it happens.
 pub(crate) enum Figure<'a> {
     /// A load of credentials has ended.
     LoadEnded {
         operation: Operation,
-        failure: Option<&'a Error>,
+        outcome: &'static str,
         took: Duration,
         /// For how long what is cached now stays valid.
         valid_for: Duration,
@@ -47,12 +47,15 @@ impl Figure<'_> {
         match self {
             Self::LoadEnded {
                 operation,
-                failure,
+                outcome,
                 took,
                 valid_for,
             } => {
-                let outcome = failure.map_or("success", Error::outcome);
-                let labels = [("operation", operation.name()), ("outcome", outcome)];
+                let operation = match operation {
+                    Operation::LoadSource => "LoadSource",
+                    of_sts => of_sts.name(),
+                };
+                let labels = [("operation", operation), ("outcome", outcome)];
                 counter!("aws_role_chain_loads_total", &labels).increment(1);
                 histogram!("aws_role_chain_load_duration_seconds", &labels).record(took);
                 histogram!("aws_role_chain_seconds_until_expiry", &labels).record(valid_for);

@@ -235,18 +235,20 @@ impl<L: Load> CredentialsCache<L> {
 
     /// Waits for credentials that stay valid for so long: the cached ones, or new ones.
     pub(crate) async fn get_valid_for(&self, min: Duration) -> Result<Credentials, Error> {
-        let without_runtime = || Err(self.0.loader.error(ErrorKind::NoRuntime));
+        // Expired ones are never meant.
+        let min = min.max(Duration::from_nanos(1));
         let need = Need::ValidFor(min);
+        let without_runtime = || Err(self.0.loader.error(ErrorKind::NoRuntime));
         loop {
             // Valid credentials need no runtime.
-            let now = self.0.time.now();
-            if let Some(result) = self.0.valid_for(&self.0.read(), min, now) {
+            let found = self.0.valid_for(&self.0.read(), min, self.0.time.now());
+            if let Some(result) = found {
                 return self.serve(result);
             }
             let Ok(runtime) = Handle::try_current() else {
                 return without_runtime();
             };
-            let load = match self.join_or_start(&runtime, LoadReason::FORCED, need) {
+            let load = match self.join_or_start(&runtime, LoadReason::ON_DEMAND, need) {
                 Admission::Served(result) => return self.serve(result),
                 Admission::NoRuntime => return without_runtime(),
                 Admission::Joined { load, .. } => load,
@@ -255,10 +257,10 @@ impl<L: Load> CredentialsCache<L> {
             let state = self.0.read();
             match (loaded, &state.entry) {
                 (Some(Err(error)), _) if error.is_interaction_required() => {}
+                (Some(Err(error)), None) => return Err(error),
                 (Some(Err(error)), Some(entry)) => {
                     return Err(self.0.too_short(entry, min, Some(error)));
                 }
-                (Some(Err(error)), None) => return Err(error),
                 // STS gives no more. One from a store may have been there for any time.
                 (Some(Ok(())), Some(entry)) if !entry.session.from_store => {
                     let left = entry.session.time_left(self.0.time.now());
@@ -592,13 +594,15 @@ impl<L: Load> Inner<L> {
         min: Duration,
         now: SystemTime,
     ) -> Option<Result<Credentials, Error>> {
-        let failure = state.resting_failure(now);
         let Some(entry) = &state.entry else {
+            let failure = state.resting_failure(now);
             return failure.map(|failure| Err(failure.error.clone()));
         };
         if !entry.is_invalidated && entry.session.time_left(now) >= min {
             return Some(Ok(entry.session.credentials.clone()));
         }
+        // The wait until the next refresh may be minutes, for those who have what they need.
+        let failure = (state.failure.as_ref()).filter(|failure| failure.attempt.is_recent(now));
         let cause = failure.map(|failure| failure.error.clone());
         // The next session would last no longer.
         let is_longest = entry.known().is_fresh(now)
@@ -607,13 +611,17 @@ impl<L: Load> Inner<L> {
         (cause.is_some() || is_longest).then(|| Err(self.too_short(entry, min, cause)))
     }
 
+    /// The error where the cached credentials will not do; the cause alone where that is not for their expiry.
     fn too_short(&self, entry: &Entry, required: Duration, cause: Option<Error>) -> Error {
         let left = entry.session.time_left(self.time.now());
-        self.loader.error(ErrorKind::TooShort {
-            left,
-            required,
-            cause,
-        })
+        match cause {
+            Some(cause) if left >= required => cause,
+            cause => self.loader.error(ErrorKind::TooShort {
+                left,
+                required,
+                cause,
+            }),
+        }
     }
 
     /// Loads, and shows while it does that its runtime drives it. `None` where what came of it is no answer.

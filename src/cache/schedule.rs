@@ -125,6 +125,16 @@ pub(super) struct FailedAttempt {
 }
 
 impl FailedAttempt {
+    /// Whether it answers a caller that needs more than the cached credentials.
+    pub(super) fn is_recent(&self, now: SystemTime) -> bool {
+        let for_long = if self.is_transient {
+            COLD_RETRY
+        } else {
+            NEGATIVE_CACHE_TTL
+        };
+        (self.at..self.at + for_long).contains(&now)
+    }
+
     /// Whether no retry is due. A failure from the future is one from before the clock was set back.
     pub(super) fn is_resting(&self, now: SystemTime) -> bool {
         (self.at..self.retry_at).contains(&now)

@@ -301,19 +301,18 @@ impl Hop {
     /// Logs and counts a load; the cache logs a failure.
     fn note(&self, loaded: &Result<Session, Error>, took: Duration, reason: LoadReason) {
         let now = self.base.time.now();
-        let left = |until: SystemTime| until.duration_since(now).unwrap_or_default();
         let operation = self.operation();
-        let (failure, valid_for) = match loaded {
-            Ok(session) => (None, left(session.expiry)),
-            Err(error) => (
-                Some(error),
-                reason.cached_until.map_or(Duration::ZERO, left),
-            ),
+        let left = |until: SystemTime| until.duration_since(now).unwrap_or_default();
+        let cached = reason.cached_until.map_or(Duration::ZERO, left);
+        let (outcome, valid_for) = match loaded {
+            Ok(session) if session.expiry > now => ("success", left(session.expiry)),
+            // The cache makes an error of it.
+            Ok(_) => ("expired", cached),
+            Err(error) => (error.outcome(), cached),
         };
-
         Figure::LoadEnded {
             operation,
-            failure,
+            outcome,
             took,
             valid_for,
         }
@@ -371,10 +370,7 @@ impl Hop {
     /// Fetches credentials from the source or from STS.
     async fn fetch(&self, reason: LoadReason) -> Result<Session, Error> {
         let summary = self.summary();
-        let attempt = &Attempt {
-            mfa_code: None,
-            is_only: reason.is_retry,
-        };
+        let attempt = &attempt(reason, None);
         let session = match &self.target {
             Target::Source => return self.load_source().await,
             Target::SessionToken(request) => {
@@ -606,10 +602,7 @@ impl Hop {
     where
         Fut: Future<Output = Result<Session, Error>>,
     {
-        let attempt = |mfa_code| Attempt {
-            mfa_code,
-            is_only: reason.is_retry,
-        };
+        let attempt = |mfa_code| attempt(reason, mfa_code);
         let Some(mfa) = self.mfa() else {
             return call(attempt(None)).await;
         };
@@ -663,6 +656,15 @@ impl Hop {
             ..ErrorInner::new(self.operation(), kind)
         }
         .into()
+    }
+}
+
+/// How the calls of a load are made.
+fn attempt(reason: LoadReason, mfa_code: Option<String>) -> Attempt {
+    Attempt {
+        mfa_code,
+        is_only: reason.is_retry,
+        is_background: !reason.has_waiter,
     }
 }
 

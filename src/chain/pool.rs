@@ -5,13 +5,14 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_smithy_async::rt::sleep::AsyncSleep;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, UnitWeighter};
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, yield_now};
+use tokio::time::Instant;
 
 use super::RoleChain;
 use crate::error::Error;
@@ -37,8 +38,8 @@ const DEFAULT_MAX_IDLE: Duration = Duration::from_secs(60 * 60);
 ///
 /// - A chain that was not asked for within the last hour ([`max_idle`](ChainPoolBuilder::max_idle)), unless
 ///   somebody holds it or a client made from it.
-/// - Above 10,000 chains ([`max_chains`](ChainPoolBuilder::max_chains)), one that was asked for least often or
-///   longest ago, even if somebody holds it.
+/// - Above 10,000 chains ([`max_chains`](ChainPoolBuilder::max_chains)), one that was asked for once only or longest
+///   ago, even if somebody holds it.
 ///
 /// Whoever holds a chain that was dropped goes on with it; the next call of `get` makes another. With its last
 /// holder a chain's credentials are gone, and its refreshes end.
@@ -66,13 +67,20 @@ struct Inner {
     parent: RoleChain,
     chains: Cache<Arc<AssumeRoleRequest>, Arc<Pooled>, UnitWeighter, DefaultHashBuilder, Evictions>,
     max_idle: Duration,
-    /// The task that drops idle chains, while there are any.
-    sweeper: Mutex<Option<AbortHandle>>,
+    /// Idle time is counted from here on, by a clock that is never set.
+    created_at: Instant,
+    sweeper: Mutex<Sweeper>,
+}
+
+/// The task that drops idle chains, while there are any.
+struct Sweeper {
+    task: Option<AbortHandle>,
+    swept_at: Instant,
 }
 
 struct Pooled {
     chain: RoleChain,
-    /// When it was last asked for, in milliseconds since 1970.
+    /// When it was last asked for, in milliseconds of the pool's life.
     used_at: AtomicU64,
 }
 
@@ -103,22 +111,22 @@ impl ChainPool {
         let Inner { parent, chains, .. } = &*self.0;
         let caller = parent.clone().into_caller();
         let request = caller.check(role)?;
-        let now = self.0.now();
+        let now = self.0.age();
         let mut is_hit = true;
         let pooled = chains.get_or_insert_with(&request, || {
             is_hit = false;
             let base = parent.hop().base.clone();
             let chain = RoleChain::assume_checked(base, caller, request.clone(), None)?;
-            let used_at = AtomicU64::new(millis(now));
+            let used_at = AtomicU64::new(now);
             Ok::<_, Error>(Arc::new(Pooled { chain, used_at }))
         })?;
         Figure::PoolAsked { is_hit }.record();
         if is_hit {
-            pooled.used_at.store(millis(now), Ordering::Relaxed);
+            pooled.used_at.store(now, Ordering::Relaxed);
         } else {
             Figure::PoolSizeChanged { by: 1.0 }.record();
-            self.start_sweeper();
         }
+        self.start_sweeper();
         Ok(pooled.chain.clone())
     }
 
@@ -159,16 +167,24 @@ impl ChainPool {
         }
     }
 
-    /// Starts the task that drops idle chains, unless it runs. Without a runtime, the next new chain tries again.
+    /// Starts the task that drops idle chains, unless it runs. Without a runtime, the next caller tries again.
     fn start_sweeper(&self) {
-        let Ok(runtime) = Handle::try_current() else {
+        // Whoever holds it sees to it.
+        let Ok(mut sweeper) = self.0.sweeper.try_lock() else {
             return;
         };
-        let mut sweeper = self.0.sweeper();
-        // A task that was dropped with its runtime counts as finished.
-        if sweeper.as_ref().is_none_or(AbortHandle::is_finished) {
-            let task = sweep_loop(Arc::downgrade(&self.0));
-            *sweeper = Some(runtime.spawn(task).abort_handle());
+        // Its runtime may have been dropped, or be driven no more.
+        let is_late = sweeper.swept_at.elapsed() > 2 * self.0.sweep_interval();
+        let is_running = (sweeper.task.as_ref()).is_some_and(|task| !task.is_finished());
+        if is_running && !is_late {
+            return;
+        }
+        if let Ok(runtime) = Handle::try_current() {
+            let task = runtime.spawn(sweep_loop(Arc::downgrade(&self.0)));
+            sweeper.swept_at = Instant::now();
+            if let Some(late) = sweeper.task.replace(task.abort_handle()) {
+                late.abort();
+            }
         }
     }
 }
@@ -208,7 +224,7 @@ pub struct ChainPoolBuilder {
 }
 
 impl ChainPoolBuilder {
-    /// Sets the most chains that the pool holds, at least 1. Default: 10,000, which take some 30 MiB once all have
+    /// Sets the most chains that the pool holds, at least 2. Default: 10,000, which take some 30 MiB once all have
     /// credentials.
     pub fn max_chains(mut self, chains: usize) -> Self {
         self.max_chains = chains;
@@ -224,10 +240,14 @@ impl ChainPoolBuilder {
 
     /// Creates the pool. It is empty, and makes no call.
     pub fn build(self) -> ChainPool {
-        let max_chains = self.max_chains.max(1);
+        // A cache of one keeps the first.
+        let max_chains = self.max_chains.max(2);
         let options = OptionsBuilder::new()
             .estimated_items_capacity(max_chains)
             .weight_capacity(max_chains as u64)
+            // Those who come now matter more than those who came often, long ago.
+            .hot_allocation(0.5)
+            .ghost_allocation(1.0)
             // More would each have a part of the capacity.
             .shards(1)
             .build()
@@ -239,21 +259,28 @@ impl ChainPoolBuilder {
             parent: self.parent,
             chains,
             max_idle: self.max_idle,
-            sweeper: Mutex::default(),
+            created_at: Instant::now(),
+            sweeper: Mutex::new(Sweeper {
+                task: None,
+                swept_at: Instant::now(),
+            }),
         }))
     }
 }
 
 impl Inner {
-    fn now(&self) -> SystemTime {
-        self.parent.hop().base.time.now()
+    /// In milliseconds.
+    fn age(&self) -> u64 {
+        millis(self.created_at.elapsed())
+    }
+
+    fn sweep_interval(&self) -> Duration {
+        (self.max_idle / 4).max(Duration::from_secs(1))
     }
 
     /// Drops the chains that nobody has asked for or held for too long.
     fn sweep(&self) {
-        let now = millis(self.now());
-        let max_idle = u64::try_from(self.max_idle.as_millis()).unwrap_or(u64::MAX);
-        // The clock may be set back: then no time has passed.
+        let (now, max_idle) = (self.age(), millis(self.max_idle));
         let is_idle = |pooled: &Pooled| {
             now.saturating_sub(pooled.used_at.load(Ordering::Relaxed)) >= max_idle
                 && !pooled.chain.is_held()
@@ -278,7 +305,7 @@ impl Inner {
         removed.is_some()
     }
 
-    fn sweeper(&self) -> MutexGuard<'_, Option<AbortHandle>> {
+    fn sweeper(&self) -> MutexGuard<'_, Sweeper> {
         self.sweeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -287,8 +314,8 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let by = -(self.chains.len() as f64);
         Figure::PoolSizeChanged { by }.record();
-        if let Some(sweeper) = self.sweeper().take() {
-            sweeper.abort();
+        if let Some(task) = self.sweeper().task.take() {
+            task.abort();
         }
     }
 }
@@ -297,20 +324,22 @@ impl Drop for Inner {
 async fn sweep_loop(pool: Weak<Inner>) {
     loop {
         let Some(inner) = pool.upgrade() else { return };
-        let every = (inner.max_idle / 4).max(Duration::from_secs(1));
+        inner.sweep();
+        {
+            // Under the lock, so that whoever adds a chain now starts another task.
+            let mut sweeper = inner.sweeper();
+            sweeper.swept_at = Instant::now();
+            if inner.chains.is_empty() {
+                sweeper.task = None;
+                return;
+            }
+        }
+        let every = inner.sweep_interval();
         let sleep = inner.parent.hop().base.sleep.clone();
         drop(inner);
         sleep.sleep(every).await;
         // A sleep that returns at once must not keep the thread.
         yield_now().await;
-        let Some(inner) = pool.upgrade() else { return };
-        inner.sweep();
-        // Under the lock, so that whoever adds a chain now starts another task.
-        let mut sweeper = inner.sweeper();
-        if inner.chains.is_empty() {
-            *sweeper = None;
-            return;
-        }
     }
 }
 
@@ -334,9 +363,6 @@ impl Lifecycle<Arc<AssumeRoleRequest>, Arc<Pooled>> for Evictions {
     }
 }
 
-fn millis(time: SystemTime) -> u64 {
-    let since = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

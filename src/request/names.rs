@@ -8,8 +8,9 @@ use super::limits::{NAME, SESSION_NAME_LENGTH, TAG_VALUE_LENGTH};
 const SEPARATOR: char = ',';
 /// Before the digest of a text that was changed.
 const DIGEST_MARK: char = '=';
-/// In hexadecimal digits: 64 bits.
-const DIGEST_LENGTH: usize = 16;
+/// In hexadecimal digits: 64 bits where there are 64 characters, and 128 where policies may compare the text.
+const SESSION_NAME_DIGEST: usize = 16;
+const TAG_VALUE_DIGEST: usize = 32;
 
 /// Creates a session name from fields such as a customer's ID and a user's: 2 to 64 characters that STS accepts.
 /// Also for [`Role::source_identity`](crate::Role::source_identity), which takes the same.
@@ -51,14 +52,15 @@ pub fn session_name<S: AsRef<str>>(fields: impl IntoIterator<Item = S>) -> Strin
         is_changed |= push_accepted(&mut name, field, |c| c != SEPARATOR && is_accepted(c));
     }
     let is_changed = is_changed || !SESSION_NAME_LENGTH.contains(&name.len());
-    with_digest(name, is_changed, *SESSION_NAME_LENGTH.end(), digest)
+    let most = *SESSION_NAME_LENGTH.end();
+    with_digest(name, is_changed, most, digest, SESSION_NAME_DIGEST)
 }
 
 /// Creates the value of a session tag from any text: at most 256 characters that STS accepts.
 ///
 /// It is the text itself where that has only ASCII letters, digits, spaces and `_.:/=+-@`, and is short enough.
-/// Otherwise other characters become `_`, the end is cut off, and `=` and 64 bits of the text's SHA-256 are added,
-/// so that no two texts get the same value: policies may compare it. The same text gives the same value in every
+/// Otherwise other characters become `_`, the end is cut off, and `=` and 128 bits of the text's SHA-256 are added,
+/// so that nobody finds two texts with the same value: policies may compare it. The same text gives the same value in every
 /// process and version.
 ///
 /// # Examples
@@ -67,7 +69,7 @@ pub fn session_name<S: AsRef<str>>(fields: impl IntoIterator<Item = S>) -> Strin
 /// use aws_role_chain::Role;
 /// use aws_role_chain::names::tag_value;
 ///
-/// assert_eq!(tag_value("Payments & Invoices"), "Payments _ Invoices=73049ffd670b808e");
+/// assert_eq!(tag_value("Payments & Invoices"), "Payments _ Invoices=73049ffd670b808e4ac95dd7f62600b4");
 ///
 /// let role = Role::new("arn:aws:iam::222222222222:role/FirehoseWriter")
 ///     .tag("team", tag_value("Payments & Invoices"));
@@ -79,7 +81,8 @@ pub fn tag_value(text: &str) -> String {
     let is_changed = push_accepted(&mut value, text, is_accepted);
     let is_changed = is_changed || !TAG_VALUE_LENGTH.contains(&value.len());
     let digest = Sha256::new().chain_update(text);
-    with_digest(value, is_changed, *TAG_VALUE_LENGTH.end(), digest)
+    let most = *TAG_VALUE_LENGTH.end();
+    with_digest(value, is_changed, most, digest, TAG_VALUE_DIGEST)
 }
 
 /// Appends a text with `_` for what is not accepted; returns whether there was any.
@@ -96,23 +99,29 @@ fn push_accepted(to: &mut String, text: &str, is_accepted: impl Fn(char) -> bool
 }
 
 /// Ends a text with its digest if it was changed, or if somebody made it look as if it were.
-fn with_digest(mut text: String, is_changed: bool, most: usize, digest: Sha256) -> String {
-    if !is_changed && !ends_with_digest(&text) {
+fn with_digest(
+    mut text: String,
+    is_changed: bool,
+    most: usize,
+    digest: Sha256,
+    digits: usize,
+) -> String {
+    if !is_changed && !ends_with_digest(&text, digits) {
         return text;
     }
     // All is ASCII by now.
-    text.truncate(most - 1 - DIGEST_LENGTH);
+    text.truncate(most - 1 - digits);
     text.push(DIGEST_MARK);
-    for byte in &digest.finalize()[..DIGEST_LENGTH / 2] {
+    for byte in &digest.finalize()[..digits / 2] {
         text += &format!("{byte:02x}");
     }
     text
 }
 
-fn ends_with_digest(text: &str) -> bool {
+fn ends_with_digest(text: &str, digits: usize) -> bool {
     let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
     let last = text.rsplit_once(DIGEST_MARK).map(|(_, digest)| digest);
-    last.is_some_and(|digest| digest.len() == DIGEST_LENGTH && digest.chars().all(is_digit))
+    last.is_some_and(|digest| digest.len() == digits && digest.chars().all(is_digit))
 }
 
 #[cfg(test)]
@@ -200,7 +209,7 @@ mod tests {
             "M_ller",
             &long,
             "\u{301}",
-            "a&b=0123456789abcdef",
+            "a&b=0123456789abcdef0123456789abcdef",
         ];
         let mut values: Vec<_> = texts.iter().map(|text| tag_value(text)).collect();
         let changed: Vec<_> = values.iter().filter(|value| value.contains('=')).collect();

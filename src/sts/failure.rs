@@ -49,6 +49,10 @@ const BAD_REQUEST: [&str; 3] = [
     "RegionDisabledException",
 ];
 
+fn is_throttled(code: &str, status: u16) -> bool {
+    status == 429 || THROTTLED.contains(&code)
+}
+
 /// What an error answer of STS's means. Messages are compared leniently: AWS changes their wording.
 fn meaning(operation: Operation, code: &str, message: &str, status: u16) -> Meaning {
     let has_token = matches!(
@@ -75,9 +79,8 @@ fn meaning(operation: Operation, code: &str, message: &str, status: u16) -> Mean
             Meaning::ClockSkew
         }
         _ if BAD_REQUEST.contains(&code) => Meaning::BadRequest,
-        _ if THROTTLED.contains(&code) => Meaning::Throttled,
+        _ if is_throttled(code, status) => Meaning::Throttled,
         _ if TRANSIENT.contains(&code) => Meaning::Transient,
-        _ if status == 429 => Meaning::Throttled,
         _ if status >= 500 || status == 408 => Meaning::Transient,
         _ => Meaning::Denied,
     }
@@ -98,8 +101,8 @@ where
         let status = context
             .response()
             .map_or(0, |response| response.status().as_u16());
-        let is_code = |error: &E| error.code().is_some_and(|code| THROTTLED.contains(&code));
-        if status == 429 || error.is_some_and(is_code) {
+        let code = error.and_then(E::code).unwrap_or_default();
+        if is_throttled(code, status) {
             return RetryAction::RetryForbidden;
         }
         RetryAction::NoActionIndicated
@@ -335,6 +338,7 @@ mod tests {
             (AssumeRole, "LimitExceededException", "", 400, Throttled),
             (AssumeRole, "RequestTimeout", "", 400, Transient),
             (AssumeRole, "HTTP 429", "", 429, Throttled),
+            (AssumeRole, "ServiceUnavailable", "", 429, Throttled),
             (AssumeRole, "HTTP 500", "", 500, Transient),
             (AssumeRole, "HTTP 408", "", 408, Transient),
             (AssumeRole, "HTTP 302", "", 302, Denied),

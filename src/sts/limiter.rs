@@ -3,13 +3,13 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
-use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
@@ -24,34 +24,58 @@ pub(super) const CALLS_PER_SECOND: u32 = 500;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What is left of the rate after STS has throttled a call, and how much of itself it gains in a second. Chosen
-/// by a model of STS's quota shared by 1 to 50 processes (`cargo bench --bench quota`).
+/// by a model of STS's quota shared by 1 to 3,000 processes (`cargo bench --bench quota`).
 const DECREASE: f64 = 0.75;
 const GROWTH: f64 = 1.28;
 const SLOWEST_RATE: f64 = 1.0;
 
-/// How long a call waits for its turns, and after what time a queue that does not move is stuck.
+/// How long a call waits for its turns; after what time without any call's beginning a queue is stuck; and after
+/// what time, if the call whose turn it is does not begin: it waits for a second at most.
 pub(super) const QUEUE_TIMEOUT: Duration = Duration::from_secs(120);
 const STUCK_TIMEOUT: Duration = Duration::from_secs(60);
+const STUCK_TURN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The most turns of one call, should its clock stand still.
+pub(super) const MOST_TURNS: u32 = 200;
+
+/// The most that a throttled call waits before it queues again: doubled each time. The rate is the process's; this
+/// keeps processes with few calls, whose rate is no limit to them, from asking again at once.
+const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+
+/// Returns how long a call waits that was throttled so many times; the `jitter` is in 0..1.
+pub(super) fn backoff(throttled: u32, jitter: f64) -> Duration {
+    let doubled = SHORTEST_BACKOFF * 2_u32.saturating_pow(throttled.saturating_sub(1).min(10));
+    doubled.min(LONGEST_BACKOFF).mul_f64(jitter)
+}
 
 /// The calls to one region's STS.
 pub(super) struct RegionLimiter {
-    /// The queue: whoever is first in it waits for a permit and for the moment to begin.
-    turn: Semaphore,
+    /// Of calls that nobody waits for: those that somebody waits for are not kept out by them.
+    background: Semaphore,
     permits: Semaphore,
-    /// How many calls have had their turn.
-    turns: AtomicU64,
+    /// Whoever has it waits for the moment to begin.
+    turn: Semaphore,
+    /// How many calls have begun.
+    begun: AtomicU64,
     pace: Mutex<Pace>,
 }
 
 impl Default for RegionLimiter {
     fn default() -> Self {
-        Self {
-            turn: Semaphore::new(1),
-            permits: Semaphore::new(CONCURRENT_CALLS),
-            turns: AtomicU64::new(0),
-            pace: Mutex::default(),
-        }
+        Self::new(Pace::default())
     }
+}
+
+/// How a call queues.
+#[derive(Clone, Copy)]
+pub(super) struct Queued<'a> {
+    /// The most calls that begin within a second.
+    pub(super) ceiling: &'a AtomicU32,
+    /// Whether a caller waits for it.
+    pub(super) has_waiter: bool,
+    pub(super) deadline: Instant,
+    pub(super) sleep: &'a SharedAsyncSleep,
 }
 
 /// Permission to make a call; the call ends when it is dropped.
@@ -59,7 +83,7 @@ pub(super) struct Permit<'a> {
     limiter: &'a RegionLimiter,
     ceiling: usize,
     begun_at: Instant,
-    _permit: SemaphorePermit<'a>,
+    _permits: (SemaphorePermit<'a>, Option<SemaphorePermit<'a>>),
 }
 
 impl Permit<'_> {
@@ -77,53 +101,88 @@ pub(super) struct QueueTimedOut {
 }
 
 impl RegionLimiter {
-    /// Waits for a call's turn: until fewer than 32 others run, no more than `ceiling` have begun within a second,
-    /// and no more than STS was seen to allow.
-    pub(super) async fn acquire(
-        &self,
-        sleep: &SharedAsyncSleep,
-        ceiling: usize,
-        deadline: Instant,
-    ) -> Result<Permit<'_>, QueueTimedOut> {
-        let mut turn = pin!(self.wait_for_turn(sleep, ceiling));
-        loop {
-            let before = self.turns.load(Ordering::Relaxed);
-            let left = deadline.saturating_duration_since(Instant::now());
-            let timeout = sleep.sleep(STUCK_TIMEOUT.min(left));
-            // No semaphore is ever closed, so the only failure is the timeout.
-            if let Ok(Ok(permit)) = Timeout::new(turn.as_mut(), timeout).await {
-                return Ok(permit);
-            }
-            let is_late = Instant::now() >= deadline;
-            let is_stuck = self.turns.load(Ordering::Relaxed) == before && !is_late;
-            if is_stuck || is_late {
-                return Err(QueueTimedOut { is_stuck });
-            }
+    fn new(pace: Pace) -> Self {
+        Self {
+            background: Semaphore::new(CONCURRENT_CALLS / 2),
+            permits: Semaphore::new(CONCURRENT_CALLS),
+            turn: Semaphore::new(1),
+            begun: AtomicU64::new(0),
+            pace: Mutex::new(pace),
         }
     }
 
-    async fn wait_for_turn(
-        &self,
-        sleep: &SharedAsyncSleep,
-        ceiling: usize,
-    ) -> Result<Permit<'_>, AcquireError> {
-        let _turn = self.turn.acquire().await?;
-        let permit = self.permits.acquire().await?;
+    /// Creates a limiter for the calls that do not wait for this one any more. It knows what STS allows.
+    pub(super) fn replacement(&self) -> Self {
+        Self::new(self.pace().clone())
+    }
+
+    /// Waits for a call's turn: until fewer than 32 others run, no more than the ceiling have begun within a second,
+    /// and no more than STS was seen to allow.
+    pub(super) async fn acquire(&self, queued: Queued<'_>) -> Result<Permit<'_>, QueueTimedOut> {
+        let background = if queued.has_waiter {
+            None
+        } else {
+            Some(
+                self.wait_for(&self.background, STUCK_TIMEOUT, queued)
+                    .await?,
+            )
+        };
+        let permit = self.wait_for(&self.permits, STUCK_TIMEOUT, queued).await?;
+        let _turn = self
+            .wait_for(&self.turn, STUCK_TURN_TIMEOUT, queued)
+            .await?;
+        let mut slept = Duration::ZERO;
         loop {
             let now = Instant::now();
+            let ceiling = queued.ceiling.load(Ordering::Relaxed) as usize;
             let wait = self.pace().begin(now, ceiling);
             let Some(wait) = wait else {
-                self.turns.fetch_add(1, Ordering::Relaxed);
+                self.begun.fetch_add(1, Ordering::Relaxed);
                 return Ok(Permit {
                     limiter: self,
                     ceiling,
                     begun_at: now,
-                    _permit: permit,
+                    _permits: (permit, background),
                 });
             };
-            sleep.sleep(wait).await;
-            // A sleep that returns at once must not keep the thread.
+            queued.sleep.sleep(wait).await;
+            // A sleep that returns at once must not keep the thread, nor the call.
             yield_now().await;
+            slept += wait;
+            if slept >= QUEUE_TIMEOUT {
+                return Err(QueueTimedOut { is_stuck: false });
+            }
+        }
+    }
+
+    /// Waits for one of these permits, as long as calls begin.
+    async fn wait_for<'a>(
+        &self,
+        permits: &'a Semaphore,
+        stuck_timeout: Duration,
+        queued: Queued<'_>,
+    ) -> Result<SemaphorePermit<'a>, QueueTimedOut> {
+        let mut permit = pin!(permits.acquire());
+        let mut slept = Duration::ZERO;
+        loop {
+            let (before, now) = (self.begun.load(Ordering::Relaxed), Instant::now());
+            let left = queued.deadline.saturating_duration_since(now);
+            let wait = stuck_timeout.min(left);
+            let timeout = queued.sleep.sleep(wait);
+            // No semaphore is ever closed, so the only failure is the timeout.
+            if let Ok(Ok(permit)) = Timeout::new(permit.as_mut(), timeout).await {
+                return Ok(permit);
+            }
+            // A sleep that returns at once says nothing, and must not keep the thread.
+            yield_now().await;
+            slept += wait;
+            let is_late = Instant::now() >= queued.deadline || slept > QUEUE_TIMEOUT;
+            let is_stuck =
+                now.elapsed() >= stuck_timeout && self.begun.load(Ordering::Relaxed) == before;
+            if is_stuck || is_late {
+                let is_stuck = !is_late;
+                return Err(QueueTimedOut { is_stuck });
+            }
         }
     }
 
@@ -139,9 +198,9 @@ impl RegionLimiter {
 }
 
 /// When calls begin: on a clock that is never set.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Pace {
-    /// When the last calls began, the oldest first.
+    /// When the calls of the last second began, and the last one before, the oldest first.
     begun: VecDeque<Instant>,
     /// When STS last throttled, and the calls a second that were left then.
     slowed: Option<(Instant, f64)>,
@@ -160,7 +219,7 @@ impl Pace {
             return Some(wait);
         }
         self.begun.push_back(now);
-        while self.begun.len() > ceiling {
+        while self.begun[0] + SECOND < now || self.begun.len() > ceiling {
             self.begun.pop_front();
         }
         None

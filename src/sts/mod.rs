@@ -40,7 +40,9 @@ use crate::session::Session;
 
 pub(crate) use advice::{DenyingPolicy, denying_policy};
 use failure::{FailedCall, ThrottlingIsNotRetried};
-use limiter::{CALLS_PER_SECOND, QUEUE_TIMEOUT, QueueTimedOut, RegionLimiter};
+use limiter::{
+    CALLS_PER_SECOND, MOST_TURNS, QUEUE_TIMEOUT, QueueTimedOut, Queued, RegionLimiter, backoff,
+};
 
 /// Where the base config sets no timeouts: STS answers in well under a second, and a load that hangs makes
 /// all its callers wait.
@@ -69,6 +71,8 @@ pub(crate) struct Attempt {
     pub(crate) mfa_code: Option<String>,
     /// Whether the call must not be retried.
     pub(crate) is_only: bool,
+    /// Whether nobody waits for it.
+    pub(crate) is_background: bool,
 }
 
 impl Attempt {
@@ -247,36 +251,43 @@ impl Sts {
             destination: self.destination(&summary.region),
             secrets: secrets.into_iter().chain(of_signer).collect(),
         };
-        let no_answer = |what: &str| {
-            let what = what.to_owned();
-            error(summary, ErrorKind::NoAnswer { what }, Vec::new())
+        let region = &*summary.region;
+        let queued = Queued {
+            ceiling: &self.calls_per_second,
+            has_waiter: !attempt.is_background,
+            deadline: Instant::now() + QUEUE_TIMEOUT,
+            sleep: &self.sleep,
         };
-        let deadline = Instant::now() + QUEUE_TIMEOUT;
-        let mut throttled = None;
+        let mut throttled = (0, None);
         let mut was_skewed = false;
         loop {
             let queued_at = Instant::now();
-            let limiter = self.limiter(&summary.region);
-            let permit = match limiter.acquire(&self.sleep, self.ceiling(), deadline).await {
-                Ok(permit) => permit,
-                Err(QueueTimedOut { is_stuck }) => {
-                    if is_stuck {
-                        self.replace_limiter(&summary.region, &limiter);
+            let limiter = self.limiter(region);
+            // A code would grow stale in the queue, and there are never many.
+            let permit = if attempt.mfa_code.is_some() {
+                None
+            } else {
+                let permit = limiter.acquire(queued).await;
+                let wait = queued_at.elapsed();
+                Figure::CallWaited { region, wait }.record();
+                match permit {
+                    Ok(permit) => Some(permit),
+                    Err(QueueTimedOut { is_stuck: true }) => {
+                        self.replace_limiter(region, &limiter);
+                        continue;
                     }
-                    let what = if is_stuck {
-                        "no call to STS ended while this one was waiting"
-                    } else {
-                        "too many calls to STS were waiting"
-                    };
-                    return Err(throttled.unwrap_or_else(|| no_answer(what)));
+                    Err(QueueTimedOut { is_stuck: false }) => {
+                        let (_, last) = throttled;
+                        let late = || error(summary, ErrorKind::QueueTimedOut, Vec::new());
+                        return Err(last.unwrap_or_else(late));
+                    }
                 }
             };
-            let (region, wait) = (&*summary.region, queued_at.elapsed());
-            Figure::CallWaited { region, wait }.record();
             let timeout = self.sleep.sleep(CALL_TIMEOUT);
-            let call = call(Self::config_override::<E>(&summary.region, signer, attempt));
+            let call = call(Self::config_override::<E>(region, signer, attempt));
             let Ok(result) = Timeout::new(without_sdk_trace(call), timeout).await else {
-                return Err(no_answer("STS did not answer in time"));
+                let what = "STS did not answer in time".to_owned();
+                return Err(error(summary, ErrorKind::NoAnswer { what }, Vec::new()));
             };
             let error = match result {
                 Ok(answer) => return Ok(answer),
@@ -288,12 +299,17 @@ impl Sts {
                     was_skewed = true;
                 }
                 Some(Meaning::Throttled) => {
-                    permit.throttled();
                     Figure::CallThrottled { region }.record();
-                    if attempt.is_single() || Instant::now() >= deadline {
+                    if let Some(permit) = permit {
+                        permit.throttled();
+                    }
+                    let (times, _) = throttled;
+                    let is_late = Instant::now() >= queued.deadline || times >= MOST_TURNS;
+                    if attempt.is_single() || !self.retries() || is_late {
                         return Err(error);
                     }
-                    throttled = Some(error);
+                    throttled = (times + 1, Some(error));
+                    self.sleep.sleep(backoff(times + 1, fastrand::f64())).await;
                 }
                 _ => return Err(error),
             }
@@ -320,8 +336,10 @@ impl Sts {
         error(summary, kind, advice)
     }
 
-    fn ceiling(&self) -> usize {
-        self.calls_per_second.load(Ordering::Relaxed) as usize
+    /// Whether the base config lets calls be retried.
+    fn retries(&self) -> bool {
+        let retries = self.config.retry_config();
+        retries.is_none_or(|retries| retries.max_attempts() > 1)
     }
 
     /// Where calls to a region's STS go, for people.
@@ -335,7 +353,7 @@ impl Sts {
     fn limiter(&self, region: &str) -> Arc<RegionLimiter> {
         let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
         if !limiters.contains_key(region) {
-            let ceiling = self.ceiling();
+            let ceiling = self.calls_per_second.load(Ordering::Relaxed) as usize;
             limiters
                 .retain(|_, limiter| Arc::strong_count(limiter) > 1 || !limiter.is_idle(ceiling));
         }
@@ -347,7 +365,7 @@ impl Sts {
         let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
         let current = limiters.get_mut(region);
         if let Some(current) = current.filter(|current| Arc::ptr_eq(current, stuck)) {
-            *current = Arc::default();
+            *current = Arc::new(stuck.replacement());
         }
     }
 
@@ -562,17 +580,18 @@ mod tests {
     async fn the_map_of_regions_does_not_grow_for_ever() {
         let sleep = SharedAsyncSleep::new(TokioSleep::new());
         let sts = Sts::new(SdkConfig::builder().build(), sleep.clone());
-        let (ceiling, deadline) = (sts.ceiling(), Instant::now() + QUEUE_TIMEOUT);
+        let queued = Queued {
+            ceiling: &sts.calls_per_second,
+            has_waiter: true,
+            deadline: Instant::now() + QUEUE_TIMEOUT,
+            sleep: &sleep,
+        };
         let known = || sts.limiters.lock().unwrap().len();
         let in_use = sts.limiter("in use");
-        let _permit = in_use
-            .acquire(&sleep, ceiling, deadline)
-            .await
-            .ok()
-            .unwrap();
+        let _permit = in_use.acquire(queued).await.ok().unwrap();
         for i in 0..100 {
             let limiter = sts.limiter(&format!("region-{i}"));
-            drop(limiter.acquire(&sleep, ceiling, deadline).await);
+            drop(limiter.acquire(queued).await);
         }
         assert_eq!(known(), 101, "all have made a call within the last second");
 

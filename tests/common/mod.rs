@@ -80,6 +80,19 @@ pub fn with_source(base: &SdkConfig, source: impl ProvideCredentials + 'static) 
     base.to_builder().credentials_provider(source).build()
 }
 
+/// Creates so many roles that trust the hub, and their chains.
+pub fn tenants_of(aws: &Simulator, hub: &RoleChain, count: usize) -> Vec<RoleChain> {
+    let tenant = |i| {
+        let arn = format!("arn:aws:iam::333333333333:role/Tenant{i}");
+        aws.role(&arn)
+            .trust(trusts("222222222222"))
+            .create()
+            .unwrap();
+        hub.assume(Role::new(arn)).unwrap()
+    };
+    (0..count).map(tenant).collect()
+}
+
 /// User → hub → tenant.
 pub fn two_hops(base: &SdkConfig) -> RoleChain {
     let hub = RoleChain::new(base, Role::new(HUB)).unwrap();

@@ -26,6 +26,7 @@ mod sdk_clients;
 mod single_flight;
 mod source;
 mod status;
+mod throttling;
 mod valid_for;
 mod validation;
 mod web_identity;

@@ -1,13 +1,14 @@
 //! A pool of chains: one for each request, bounded by number and by idle time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::ProvideCredentials;
 use aws_role_chain::{
     AllowedRoles, BoxError, ChainPool, MfaRequest, ProvideMfaCode, Role, RoleChain,
 };
+use aws_smithy_async::time::TimeSource;
 use sts_simulator::Simulator;
 use tokio::task::JoinSet;
 
@@ -229,16 +230,6 @@ async fn no_more_chains_are_kept_than_there_is_room_for_and_holders_of_others_go
     assert!(aws.assumed(&tenant(1)) <= 3, "{}", aws.assumed(&tenant(1)));
 }
 
-#[test]
-fn a_pool_of_none_is_a_pool_of_one() {
-    let (_aws, hub) = hub_of(2);
-    let pool = ChainPool::builder(hub).max_chains(0).build();
-    for i in [0, 1, 1] {
-        pool.get(Role::new(tenant(i))).unwrap();
-    }
-    assert_eq!(pool.len(), 1);
-}
-
 /// Counts those that were dropped.
 struct CountsDrops(Arc<AtomicUsize>);
 
@@ -383,4 +374,161 @@ fn debug_shows_the_bounds_and_no_external_id() {
         "{shown}"
     );
     assert!(!shown.contains("secret"), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chain_used_while_the_clock_was_ahead_is_dropped_like_any_other() {
+    #[derive(Clone, Debug)]
+    struct Ahead(Arc<AtomicU64>, sts_simulator::Clock);
+    impl TimeSource for Ahead {
+        fn now(&self) -> SystemTime {
+            self.1.now() + Duration::from_secs(self.0.load(Ordering::Relaxed))
+        }
+    }
+    let (aws, base) = aws();
+    let ahead = Arc::new(AtomicU64::new(365 * 24 * 3600));
+    let clock = Ahead(ahead.clone(), aws.clock());
+    let base = base.into_builder().time_source(clock).build();
+    let pool = ChainPool::new(RoleChain::from_source(&base).unwrap());
+    pool.get(Role::new(HUB)).unwrap();
+    // NTP corrects it.
+    ahead.store(0, Ordering::Relaxed);
+    for _ in 0..48 {
+        aws.clock().advance(HOUR).await;
+        settle().await;
+    }
+    assert_eq!(pool.len(), 0, "after two days without a use");
+}
+
+#[test]
+fn a_runtime_that_is_driven_no_more_does_not_end_the_sweeping() {
+    let (aws, base) = aws();
+    let pool = ChainPool::new(RoleChain::from_source(&base).unwrap());
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().unwrap()
+    };
+    let start_up = runtime();
+    start_up.block_on(async { pool.get(Role::new(HUB)).unwrap() });
+    // Kept, and not driven: a program's first block_on.
+    runtime().block_on(async {
+        pool.get(Role::new(HUB).session_name("other")).unwrap();
+        // The next call after that starts another task.
+        for role in [HUB, MIDDLE] {
+            aws.clock().advance(HOUR).await;
+            pool.get(Role::new(role)).unwrap();
+        }
+        for _ in 0..5 {
+            aws.clock().advance(HOUR).await;
+            settle().await;
+        }
+    });
+    assert_eq!(pool.len(), 0, "after hours without a use");
+    drop(start_up);
+}
+
+#[test]
+fn pools_of_odd_sizes_hold_what_they_say() {
+    let (_aws, base) = aws();
+    let hub = RoleChain::from_source(&base).unwrap();
+    let mut failed = false;
+    for max in [0, 1, 2, 3, 5, 10, 33, 100] {
+        let pool = ChainPool::builder(hub.clone()).max_chains(max).build();
+        let arn = |i: usize| format!("arn:aws:iam::333333333333:role/Tenant{i}");
+        let role = |i: usize| Role::new(arn(i));
+        for i in 0..max.max(2) {
+            pool.get(role(i)).unwrap();
+        }
+        assert_eq!(pool.len(), max.max(2));
+        let mut lost = 0;
+        for i in 0..3 * max + 1 {
+            pool.get(role(1000 + i)).unwrap();
+            assert!(pool.len() <= max.max(2));
+            let chains = pool.chains();
+            lost += usize::from(!chains.iter().any(|c| c.role_arn() == Some(&arn(1000 + i))));
+        }
+        println!(
+            "max_chains({max}): of {} new chains {lost} were not there right after get",
+            3 * max + 1
+        );
+        failed |= lost > 0;
+    }
+    assert!(!failed);
+}
+
+/// Customers who are used in turn, fewer than fit, come into the pool: those of yesterday give way.
+#[test]
+fn customers_that_fit_make_one_chain_each_whoever_was_there_before() {
+    let (_aws, base) = aws();
+    let hub = RoleChain::from_source(&base).unwrap();
+    let mut failed = false;
+    for (max, now) in [(100, 40), (100, 60), (100, 90), (1000, 900), (1000, 600)] {
+        let pool = ChainPool::builder(hub.clone()).max_chains(max).build();
+        let role =
+            |who: &str, i: usize| Role::new(format!("arn:aws:iam::333333333333:role/{who}{i}"));
+        for i in 0..max {
+            pool.get(role("Yesterday", i)).unwrap();
+        }
+        let mut misses = Vec::new();
+        for _ in 0..10 {
+            let mut made = 0;
+            for i in 0..now {
+                let before: Vec<_> = if max == 100 {
+                    pool.chains()
+                } else {
+                    Vec::new()
+                };
+                let chain = pool.get(role("Today", i)).unwrap();
+                if max == 100 {
+                    made += usize::from(!before.iter().any(|c| c.role_arn() == chain.role_arn()));
+                }
+            }
+            misses.push(made);
+        }
+        let there = pool.chains();
+        let today = there
+            .iter()
+            .filter(|c| c.role_arn().unwrap().contains("Today"))
+            .count();
+        println!(
+            "max_chains({max}), {now} customers in turn: misses by round {misses:?}; at the end {today} of {now} are there"
+        );
+        failed |= today < now;
+    }
+    assert!(!failed);
+}
+
+#[test]
+fn a_pool_without_a_bound_can_be_built() {
+    let (_aws, base) = aws();
+    let hub = RoleChain::from_source(&base).unwrap();
+    let pool = ChainPool::builder(hub)
+        .max_chains(usize::MAX)
+        .max_idle(Duration::MAX)
+        .build();
+    pool.get(Role::new(HUB)).unwrap();
+    assert_eq!(pool.len(), 1);
+}
+
+/// A runtime that was dropped took the sweeper with it; customers who come again make no new chain.
+#[test]
+fn a_pool_is_swept_after_its_first_runtime_was_dropped_though_nobody_new_comes() {
+    let (aws, base) = aws();
+    let pool = ChainPool::new(RoleChain::from_source(&base).unwrap());
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().unwrap()
+    };
+    runtime().block_on(async {
+        pool.get(Role::new(HUB)).unwrap();
+        pool.get(Role::new(HUB).session_name("idle")).unwrap();
+    });
+    runtime().block_on(async {
+        for _ in 0..48 {
+            pool.get(Role::new(HUB)).unwrap();
+            aws.clock().advance(HOUR / 2).await;
+            settle().await;
+        }
+    });
+    assert!(pool.len() < 2, "{} after a day", pool.len());
 }

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::common::*;
 
+const SECOND: Duration = Duration::from_secs(1);
 const HALF: Duration = Duration::from_secs(30 * 60);
 
 async fn left(aws: &Simulator, chain: &RoleChain, min: Duration) -> Result<Duration, Error> {
@@ -140,4 +141,81 @@ fn without_a_runtime_cached_credentials_will_do_and_a_load_is_an_error() {
         panic!("there is nothing to wait for");
     };
     assert!(error.to_string().contains("tokio runtime"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_valid_for_no_time_are_not_expired_ones() {
+    let (aws, base) = aws();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    hub.refresh().await.unwrap();
+    // Nobody uses it for two hours.
+    aws.fail(Fault::service_unavailable());
+    aws.clock().advance(2 * HOUR).await;
+    aws.recover();
+    aws.clock().advance(10 * MINUTE).await;
+    let got = hub.credentials_valid_for(Duration::ZERO).await.unwrap();
+    assert!(
+        got.expiry().unwrap() > aws.clock().now(),
+        "expired {:?} ago",
+        aws.clock().now().duration_since(got.expiry().unwrap())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_failed_load_does_not_refuse_presigning_for_minutes() {
+    let (aws, base) = aws();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    hub.refresh().await.unwrap();
+    aws.clock().advance(10 * MINUTE).await;
+    aws.fail(Fault::service_unavailable());
+    let min = 55 * MINUTE;
+    hub.credentials_valid_for(min).await.unwrap_err();
+    aws.recover();
+    println!("health: {}", hub.health());
+    let before = aws.clock().elapsed();
+    while let Err(error) = hub.credentials_valid_for(min).await {
+        if aws.clock().elapsed() == before {
+            println!("{error}");
+        }
+        aws.clock().advance(SECOND).await;
+    }
+    let took = aws.clock().elapsed() - before;
+    assert!(took <= 10 * SECOND, "STS is well, and refused for {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rejected_credentials_are_not_said_to_be_too_short() {
+    let (aws, base) = aws();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    let tenant = hub.assume(Role::new(TENANT)).unwrap();
+    hub.refresh().await.unwrap();
+    aws.clock().advance(5 * MINUTE).await;
+    // STS rejects the hub's session, and then has nothing else.
+    aws.fail_role(TENANT, Fault::error(403, "ExpiredToken", "revoked"));
+    aws.fail_role(HUB, Fault::service_unavailable());
+    println!("{}", tenant.refresh().await.unwrap_err());
+    let result = hub.credentials_valid_for(15 * MINUTE).await;
+    let text = result.map(|_| "served").map_err(|error| error.to_string());
+    println!("{text:?}");
+    assert!(
+        !format!("{text:?}").contains("and 900 s are needed"),
+        "{text:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn asking_in_a_loop_for_credentials_that_last_does_not_flood_sts_with_refused_calls() {
+    let (aws, base) = aws();
+    aws.fail_role(HUB, Fault::error(403, "AccessDenied", "no"));
+    let tenant = two_hops(&base);
+    for _ in 0..100 {
+        tenant.provide_credentials().await.unwrap_err();
+    }
+    println!("provide_credentials: {} requests", aws.requests());
+    let before = aws.requests();
+    for _ in 0..100 {
+        tenant.credentials_valid_for(MINUTE).await.unwrap_err();
+    }
+    let made = aws.requests() - before;
+    assert!(made <= 1, "{made} requests at one moment");
 }

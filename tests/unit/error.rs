@@ -656,6 +656,7 @@ fn kind_of(error: &Error) -> &'static str {
         ErrorKind::InteractionRequired => "InteractionRequired",
         ErrorKind::Refused(_) => "Refused",
         ErrorKind::NoAnswer { .. } => "NoAnswer",
+        ErrorKind::QueueTimedOut => "QueueTimedOut",
         ErrorKind::TooShort { .. } => "TooShort",
         ErrorKind::NotSent { .. } => "NotSent",
         ErrorKind::Unusable { .. } => "Unusable",

@@ -38,18 +38,6 @@ async fn herd(chains: impl IntoIterator<Item = RoleChain>) -> usize {
     results.len()
 }
 
-fn tenants_of(aws: &Simulator, hub: &RoleChain, count: usize) -> Vec<RoleChain> {
-    let tenant = |i| {
-        let arn = format!("arn:aws:iam::333333333333:role/Tenant{i}");
-        aws.role(&arn)
-            .trust(trusts("222222222222"))
-            .create()
-            .unwrap();
-        hub.assume(Role::new(arn)).unwrap()
-    };
-    (0..count).map(tenant).collect()
-}
-
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
