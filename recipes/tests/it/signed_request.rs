@@ -65,22 +65,22 @@ async fn what_is_changed_after_signing_is_refused_and_a_request_may_be_signed_ag
     let client = Client::new();
     let sent = async |request: &Request| {
         let request = request.try_clone().unwrap();
-        client.execute(request).await.unwrap().status()
+        client.execute(request).await.unwrap().status() == StatusCode::OK
     };
-    assert_eq!(sent(&request).await, StatusCode::FORBIDDEN);
+    assert!(!sent(&request).await);
     let sign = async |request: &mut Request| {
         let signed = sign_request(request, &chain, REGION, "execute-api").await;
         signed.unwrap();
     };
     sign(&mut request).await;
-    assert_eq!(sent(&request).await, StatusCode::OK);
+    assert!(sent(&request).await);
 
     *request.body_mut() = Some(Body::from("9 pieces"));
-    assert_eq!(sent(&request).await, StatusCode::FORBIDDEN);
+    assert!(!sent(&request).await);
     // With another session, too.
     chain.refresh().await.unwrap();
     sign(&mut request).await;
-    assert_eq!(sent(&request).await, StatusCode::OK);
+    assert!(sent(&request).await);
 }
 
 #[tokio::test]
@@ -102,8 +102,7 @@ async fn a_server_that_others_wrote_accepts_the_signature() {
     assert!(text.contains(":assumed-role/Writer/"), "{text}");
 
     let mut request = changed;
-    let longer = "Action=GetCallerIdentity&Version=2011-06-15&a=b";
-    *request.body_mut() = Some(Body::from(longer));
+    request.url_mut().set_query(Some("a=b"));
     let answer = client.execute(request).await.unwrap();
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
 }
