@@ -12,8 +12,8 @@ use aws_sigv4::sign::v4;
 use reqwest::Request;
 use reqwest::header::{HeaderName, HeaderValue};
 
-/// Signs a request for a service: `execute-api` for API Gateway, `es` or `aoss` for OpenSearch. What is changed
-/// afterwards, the signature does not fit. Signed anew for each try: a signature is good for five minutes.
+/// Signs a request to a service: `execute-api` for API Gateway, `es` or `aoss` for OpenSearch. It must not be changed
+/// afterwards. Sign anew for each try: a signature is good for five minutes.
 pub async fn sign_request(
     request: &mut Request,
     chain: &RoleChain,

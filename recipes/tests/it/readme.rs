@@ -6,7 +6,9 @@ use std::path::Path;
 fn the_page_shows_the_recipes_as_they_are() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page_path = package.join("README.md");
-    let page = fs::read_to_string(&page_path).unwrap();
+    // Git may have made CRLF of it.
+    let read = |path: &Path| fs::read_to_string(path).unwrap().replace("\r\n", "\n");
+    let page = read(&page_path);
     let mut files = Vec::new();
     for folder in ["src", "src/bin"] {
         for entry in fs::read_dir(package.join(folder)).unwrap() {
@@ -18,7 +20,7 @@ fn the_page_shows_the_recipes_as_they_are() {
     }
     let mut expected = page.clone();
     for file in &files {
-        let code = fs::read_to_string(package.join(file)).unwrap();
+        let code = read(&package.join(file));
         let begin = format!("<!-- {file} -->\n```rust\n");
         let Some((before, rest)) = expected.split_once(&begin) else {
             panic!("README.md does not show {file}: it needs the lines\n{begin}```");
