@@ -1,0 +1,41 @@
+//! object_store, and what is built on it (DataFusion, delta-rs, Lance), with the credentials of a chain.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_role_chain::{Error, RoleChain};
+use object_store::CredentialProvider;
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
+
+/// Provides the credentials of a chain. object_store asks before each request, and the chain answers from its cache.
+#[derive(Debug)]
+pub struct RoleChainCredentials(pub RoleChain);
+
+#[async_trait]
+impl CredentialProvider for RoleChainCredentials {
+    type Credential = AwsCredential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
+        let provided = self.0.provide_credentials().await;
+        let credentials = provided.map_err(|error| object_store::Error::Generic {
+            store: "S3",
+            // The chain's own error, so that the text says what to check.
+            source: match Error::find(&error) {
+                Some(error) => error.clone().into(),
+                None => error.into(),
+            },
+        })?;
+        Ok(Arc::new(AwsCredential {
+            key_id: credentials.access_key_id().to_owned(),
+            secret_key: credentials.secret_access_key().to_owned(),
+            token: credentials.session_token().map(str::to_owned),
+        }))
+    }
+}
+
+/// Creates the store. `s3` has its other settings, such as region and bucket.
+pub fn store(chain: RoleChain, s3: AmazonS3Builder) -> object_store::Result<AmazonS3> {
+    s3.with_credentials(Arc::new(RoleChainCredentials(chain)))
+        .build()
+}
