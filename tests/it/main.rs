@@ -27,4 +27,5 @@ mod source;
 mod status;
 mod valid_for;
 mod validation;
+mod vendor_service;
 mod web_identity;
