@@ -20,7 +20,7 @@ pub struct Customer {
     pub stream: String,
     pub region: Region,
     pub lane: Lane,
-    /// Why the last batch was not put, as a code.
+    /// The code by which the role or stream refuses, if it does.
     pub trouble: Mutex<Option<String>>,
 }
 
@@ -45,11 +45,7 @@ pub fn read(
         });
         match customer {
             Ok(customer) => drop(customers.insert(customer.id.clone(), Arc::new(customer))),
-            Err(mistake) => mistakes.push(format!(
-                "\n  row {}, {}: {mistake}",
-                i + 1,
-                name_or_row((i, row))
-            )),
+            Err(mistake) => mistakes.push(format!("\n  {}: {mistake}", name_or_row((i, row)))),
         }
     }
     if mistakes.is_empty() {

@@ -34,6 +34,8 @@ pub struct Report {
     /// The customers with a valid session when STS went away, by their place.
     pub with_session: HashSet<usize>,
     pub took: Duration,
+    /// Whether the service was stopped before all requests were sent.
+    pub is_interrupted: bool,
 }
 
 pub struct Phase {
@@ -92,6 +94,7 @@ impl Load {
             phases,
             with_session,
             took,
+            is_interrupted: false,
         }
     }
 

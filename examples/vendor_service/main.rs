@@ -63,6 +63,7 @@ mod tests;
 
 use std::error::Error;
 use std::future::{self, IntoFuture};
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,8 +71,9 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
-use load::Load;
+use load::{Load, Report};
 use local::Local;
 use options::Options;
 use program::{INTERRUPTED, Interrupt, note, print};
@@ -131,19 +133,10 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
         report = load_ended => Some(report?),
         () = interrupt.wait() => None,
     };
-    let is_interrupted = report.is_none();
 
     drop(stop);
-    let mut second = Interrupt::new()?;
-    let is_cut_off = tokio::select! {
-        ended = &mut server => {
-            ended??;
-            false
-        }
-        () = tokio::time::sleep(Duration::from_secs(options.shutdown_seconds.into())) => true,
-        () = second.wait() => true,
-    };
-    if is_cut_off {
+    let patience = Duration::from_secs(options.shutdown_seconds.into());
+    if !answers_all(&mut server, patience).await? && service.queue.used_kib() > 0 {
         let kib = service.queue.used_kib();
         note(format_args!(
             "cut off: requests with {kib} KiB of records, which were not accepted, and may be on the streams"
@@ -155,7 +148,11 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     };
     if let (None, Some(load)) = (&report, load) {
         // Its clients found nobody to connect to.
-        report = Some(load.await?);
+        let report_so_far = load.await?;
+        report = Some(Report {
+            is_interrupted: true,
+            ..report_so_far
+        });
     }
     let Some(report) = report else {
         let records = local.check([]).records;
@@ -166,7 +163,23 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     print(&table)?;
     Ok(match is_good {
         false => ExitCode::FAILURE,
-        true if is_interrupted => ExitCode::from(INTERRUPTED),
+        true if report.is_interrupted => ExitCode::from(INTERRUPTED),
         true => ExitCode::SUCCESS,
     })
+}
+
+/// Waits until the requests in flight are answered; not for ever, and not after a second Ctrl-C.
+async fn answers_all(
+    server: &mut JoinHandle<io::Result<()>>,
+    patience: Duration,
+) -> Result<bool, Box<dyn Error>> {
+    let mut interrupt = Interrupt::new()?;
+    tokio::select! {
+        ended = server => {
+            ended??;
+            Ok(true)
+        }
+        () = tokio::time::sleep(patience) => Ok(false),
+        () = interrupt.wait() => Ok(false),
+    }
 }

@@ -53,7 +53,7 @@ pub struct Options {
     pub queue_mib: u16,
 
     /// How long requests in flight may take after Ctrl-C or SIGTERM
-    #[arg(long, value_name = "SECONDS", default_value = "25")]
+    #[arg(long, value_name = "SECONDS", default_value = "25", value_parser = clap::value_parser!(u16).range(1..))]
     pub shutdown_seconds: u16,
 
     /// Profile to start from, instead of the default credentials

@@ -57,7 +57,9 @@ pub fn table(report: &Report, local: &Local, chains: usize) -> (String, bool) {
     let (outage, not_served) = outage(report);
     text += &outage;
     text += &refusals(report, local);
-    (text, lost == 0 && misplaced == 0 && not_served == 0)
+    let is_answered = report.is_interrupted || all().all(|answer| answer.status.is_some());
+    let is_good = lost == 0 && misplaced == 0 && not_served == 0 && is_answered;
+    (text, is_good)
 }
 
 fn line(name: &str, answers: &[&Answer], sts_calls: usize) -> String {

@@ -366,13 +366,17 @@ fn a_file_of_customers_with_mistakes_is_refused_with_their_rows() {
         Err(error) => error.to_string(),
     };
     let acme = r#"{"name": "acme", "role_arn": "a", "external_id": "never-shown", "stream": "s", "region": "r"}"#;
+    let elsewhere = acme
+        .replace("acme", "cedar")
+        .replace("\"r\"", "\"example.com/\"");
     let error = read(&format!(
-        r#"[{acme}, 7, {{"name": "birch", "external_id": "never-shown"}}, {acme}]"#
+        r#"[{acme}, 7, {{"name": "birch", "external_id": "never-shown"}}, {acme}, {elsewhere}]"#
     ));
     for mistake in [
-        "row 2, row 2: name is missing",
-        "row 3, birch: role_arn is missing, or not a string",
-        "row 4, acme: another row has this name",
+        "row 2: name is missing",
+        "birch: role_arn is missing, or not a string",
+        "acme: another row has this name",
+        "cedar: region must be that of the stream",
     ] {
         assert!(error.contains(mistake), "{error}");
     }

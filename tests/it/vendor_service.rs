@@ -273,7 +273,7 @@ fn requests_in_flight_at_sigterm_are_answered_and_their_records_are_on_the_strea
 #[cfg(unix)]
 #[test]
 fn what_takes_too_long_after_sigterm_is_cut_off_and_said() {
-    let service = Running::start(&["--latency-ms", "600000", "--shutdown-seconds", "0"]);
+    let service = Running::start(&["--latency-ms", "600000", "--shutdown-seconds", "1"]);
     let address = service.address.clone();
     let post =
         thread::spawn(move || ask(&address, "POST", "/customers/customer-00001/records", "1"));
