@@ -95,8 +95,8 @@ async fn put(
     Err(why)
 }
 
-/// A client that works as the customer's role. Few microseconds: the pool has the session, and all clients share
-/// the connections.
+/// A client that works as the customer's role, made anew for each batch: the pool has the session, and all clients
+/// share the connections.
 fn client(pool: &ChainPool, customer: &Customer) -> Result<Client, Error> {
     let chain = pool.get(customer.role.clone())?;
     let renewal = chain.session_renewal();

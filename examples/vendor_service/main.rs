@@ -29,6 +29,9 @@
 //! After Ctrl-C or SIGTERM no connections are accepted, and the requests in flight are answered; the exit code is
 //! then 0. What takes more than `--shutdown-seconds` is cut off, and the exit code is 1.
 //!
+//! While STS is unavailable, customers with a session go on. Choose `--max-chains` so that there is room for all that
+//! are active: with less, those who come without a session meanwhile push out others' that are still valid.
+//!
 //! `/healthz` is for a readiness probe, `/metrics` for Prometheus (`figures.rs` has the list).
 //!
 //! # On the simulator
