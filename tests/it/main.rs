@@ -27,5 +27,6 @@ mod source;
 mod status;
 mod valid_for;
 mod validation;
+#[cfg(unix)] // It sends signals.
 mod vendor_service;
 mod web_identity;

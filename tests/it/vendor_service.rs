@@ -248,7 +248,6 @@ print(json.dumps([[f.name, f.type, s.name, s.labels, s.value]
     assert!(service.end().ok);
 }
 
-#[cfg(unix)]
 #[test]
 fn requests_in_flight_at_sigterm_are_answered_and_their_records_are_on_the_streams() {
     let service = Running::start(&["--latency-ms", "2000"]);
@@ -270,7 +269,6 @@ fn requests_in_flight_at_sigterm_are_answered_and_their_records_are_on_the_strea
     assert_eq!(said.out, "records on the streams: 40\n");
 }
 
-#[cfg(unix)]
 #[test]
 fn what_takes_too_long_after_sigterm_is_cut_off_and_said() {
     let service = Running::start(&["--latency-ms", "600000", "--shutdown-seconds", "1"]);
