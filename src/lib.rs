@@ -70,8 +70,8 @@
 //! # Examples
 //!
 //! The repository's `examples` folder has `put_records` (records on a Firehose stream in another account),
-//! `tenants` (one role in each of many customers' accounts), `health` (a service's health page), `mfa`,
-//! `web_identity`, `saml` and `list_bucket`.
+//! `tenants` (one role in each of many customers' accounts), `vendor_service` (a web service for such customers, with
+//! `ChainPool` and metrics), `health` (a service's health page), `mfa`, `web_identity`, `saml` and `list_bucket`.
 //! Its folder `recipes` has short files to copy: a chain's credentials for object_store, OpenDAL, and requests signed
 //! with aws-sigv4; presigned URLs; AWS Lambda; session names for CloudTrail.
 //! The program `role-chain` (in `cli`) assumes chains on the command line, says what is wrong with one, and

@@ -32,6 +32,50 @@ pub fn run_to_end(example: impl Future<Output = Result<ExitCode, Box<dyn Error>>
     result.unwrap_or_else(|error| failure(&*error))
 }
 
+/// Ctrl-C, or a container's end; noticed also while nobody waits for it.
+pub struct Interrupt {
+    #[cfg(unix)]
+    signals: [tokio::signal::unix::Signal; 2],
+    #[cfg(windows)]
+    ctrl_c: tokio::signal::windows::CtrlC,
+    seen: bool,
+}
+
+impl Interrupt {
+    pub fn new() -> io::Result<Self> {
+        #[cfg(unix)]
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            #[cfg(unix)]
+            signals: [
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+            ],
+            #[cfg(windows)]
+            ctrl_c: tokio::signal::windows::ctrl_c()?,
+            seen: false,
+        })
+    }
+
+    /// Waits for it; at once if it has come.
+    pub async fn wait(&mut self) {
+        if self.seen {
+            return;
+        }
+        #[cfg(unix)]
+        {
+            let [interrupt, terminate] = &mut self.signals;
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        #[cfg(windows)]
+        self.ctrl_c.recv().await;
+        self.seen = true;
+    }
+}
+
 /// Prints to stdout. Whoever closes the pipe, such as `head`, has read enough: that is no error.
 pub fn print(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {

@@ -7,8 +7,7 @@ use std::pin::Pin;
 use tokio::fs::File;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
 
-/// Firehose's limit on a record, before base64: 1,000 KiB.
-pub const MAX_RECORD_BYTES: usize = 1000 * 1024;
+use crate::firehose::MAX_RECORD_BYTES;
 
 pub enum Line {
     Record {

@@ -15,6 +15,8 @@
 #[path = "../common/base.rs"]
 #[allow(dead_code)] // No example needs all of it.
 mod base;
+#[path = "../common/firehose.rs"]
+mod firehose;
 mod input;
 mod local;
 #[path = "../common/program.rs"]
@@ -36,8 +38,8 @@ use same_file::Handle;
 
 use base::BaseOptions;
 use input::{Input, Line};
-use program::{INTERRUPTED, explain, note, print};
-use sender::{Batch, DeadLetters, Interrupt, Sender, Stop};
+use program::{INTERRUPTED, Interrupt, explain, note, print};
+use sender::{Batch, DeadLetters, Sender, Stop};
 
 /// Put newline-delimited records on a Firehose stream in another account.
 #[derive(Parser)]

@@ -5,32 +5,16 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aws_sdk_firehose::config::timeout::TimeoutConfig;
-use aws_sdk_firehose::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_firehose::operation::put_record_batch::PutRecordBatchError;
-use aws_sdk_firehose::primitives::Blob;
-use aws_sdk_firehose::types::Record;
-use aws_sdk_firehose::{Client, Config};
+use aws_sdk_firehose::Client;
 use tokio::time::Instant;
 
-use crate::program::note;
-
-/// Firehose's limits on a batch.
-const MAX_RECORDS: usize = 500;
-const MAX_BYTES: usize = 4 * 1024 * 1024;
-
-/// How often a record is tried before it is given up.
-const ATTEMPTS: u32 = 10;
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const MAX_WAIT: Duration = Duration::from_secs(10);
-
-type PutError = SdkError<PutRecordBatchError>;
+use crate::firehose::{
+    self, ATTEMPTS, MAX_BYTES, MAX_RECORDS, PutError, is_transient, wait_before,
+};
+use crate::program::{Interrupt, note};
 
 /// How long a record waits for others to fill its batch.
 const MAX_LINGER: Duration = Duration::from_secs(1);
-
-/// How long one attempt may take.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Records with their line numbers.
 #[derive(Default)]
@@ -175,110 +159,8 @@ impl Sender {
         if attempt > 0 {
             tokio::time::sleep(wait_before(attempt)).await;
         }
-        self.put(records).await
-    }
-
-    /// The places in the batch that failed.
-    async fn put(&self, records: &[(u64, Vec<u8>)]) -> Result<Vec<usize>, PutError> {
-        let batch = records.iter().map(|(_, data)| {
-            let record = Record::builder().data(Blob::new(data.as_slice()));
-            record.build().expect("data is all that a record needs")
-        });
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT);
-        let answer = self
-            .firehose
-            .put_record_batch()
-            .delivery_stream_name(&self.stream)
-            .set_records(Some(batch.collect()))
-            .customize()
-            .config_override(Config::builder().timeout_config(timeouts.build()))
-            .send()
-            .await?;
-        // Sent is what has a record id; an answer that says nothing of a record says no.
-        let entries = answer.request_responses();
-        let is_sent = |place: &usize| {
-            let entry = entries.get(*place);
-            entry.is_some_and(|entry| entry.error_code().is_none() && entry.record_id().is_some())
-        };
-        Ok((0..records.len()).filter(|place| !is_sent(place)).collect())
-    }
-}
-
-/// Whether the same batch may be taken later. The SDK has tried a few times itself.
-fn is_transient(error: &PutError) -> bool {
-    match error {
-        SdkError::ServiceError(answer) => {
-            answer.raw().status().as_u16() >= 500
-                || matches!(
-                    answer.err().code(),
-                    Some(
-                        "ServiceUnavailableException"
-                            | "ThrottlingException"
-                            | "ExpiredTokenException"
-                            | "ExpiredToken"
-                    )
-                )
-        }
-        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
-        // No connection; or no credentials, and then the chain knows.
-        SdkError::DispatchFailure(failure) => {
-            failure.is_io()
-                || failure.is_timeout()
-                || aws_role_chain::Error::find(error).is_some_and(|error| error.is_transient())
-        }
-        _ => false,
-    }
-}
-
-/// Doubles, and is spread over its second half, so that many senders do not come back together.
-fn wait_before(attempt: u32) -> Duration {
-    let longest = FIRST_WAIT
-        .saturating_mul(1 << attempt.min(16))
-        .min(MAX_WAIT);
-    longest.mul_f64(fastrand::f64() / 2.0 + 0.5)
-}
-
-/// Ctrl-C, or a container's end; noticed also while nobody waits for it.
-pub struct Interrupt {
-    #[cfg(unix)]
-    signals: [tokio::signal::unix::Signal; 2],
-    #[cfg(windows)]
-    ctrl_c: tokio::signal::windows::CtrlC,
-    seen: bool,
-}
-
-impl Interrupt {
-    pub fn new() -> io::Result<Self> {
-        #[cfg(unix)]
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            #[cfg(unix)]
-            signals: [
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::terminate())?,
-            ],
-            #[cfg(windows)]
-            ctrl_c: tokio::signal::windows::ctrl_c()?,
-            seen: false,
-        })
-    }
-
-    /// Waits for it; at once if it has come.
-    pub async fn wait(&mut self) {
-        if self.seen {
-            return;
-        }
-        #[cfg(unix)]
-        {
-            let [interrupt, terminate] = &mut self.signals;
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        #[cfg(windows)]
-        self.ctrl_c.recv().await;
-        self.seen = true;
+        let batch = records.iter().map(|(_, data)| firehose::record(data));
+        firehose::put(&self.firehose, &self.stream, batch.collect()).await
     }
 }
 

@@ -18,11 +18,19 @@ pub struct Stream(Arc<Mutex<Taken>>);
 
 #[derive(Default)]
 struct Taken {
-    records: Vec<Blob>,
+    /// Each with the account that the stream is in.
+    records: Vec<(String, Blob)>,
     offered: usize,
 }
 
 impl Stream {
+    /// What was kept, each record with the account that its stream is in.
+    #[allow(dead_code)] // Only vendor_service looks at it.
+    pub fn records(&self) -> Vec<(String, Blob)> {
+        let taken = self.0.lock().expect("nothing panics under it");
+        taken.records.clone()
+    }
+
     pub fn answer(&self, caller: &Caller, request: &HttpRequest) -> HttpResponse {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let body = request.body().bytes().unwrap_or_default();
@@ -63,7 +71,8 @@ impl Stream {
             }
             let data = record["Data"].as_str().unwrap_or_default();
             let data = aws_smithy_types::base64::decode(data).unwrap_or_default();
-            taken.records.push(Blob::new(data));
+            let record = (account.to_owned(), Blob::new(data));
+            taken.records.push(record);
             entries.push(json!({"RecordId": taken.records.len().to_string()}));
         }
         response(
@@ -79,7 +88,7 @@ impl fmt::Display for Stream {
         let bytes: usize = taken
             .records
             .iter()
-            .map(|record| record.as_ref().len())
+            .map(|(_, record)| record.as_ref().len())
             .sum();
         write!(
             f,

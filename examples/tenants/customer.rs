@@ -23,8 +23,19 @@ impl Customer {
             role_arn: text(row, "role_arn")?,
             external_id: text(row, "external_id")?,
             stream: text(row, "stream")?,
-            region: text(row, "region")?,
+            region: Self::region(row)?,
         })
+    }
+
+    fn region(row: &Value) -> Result<String, String> {
+        let region = text(row, "region")?;
+        // It is a part of the host name that records are sent to.
+        let of_host = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !region.is_empty() && region.chars().all(of_host) {
+            Ok(region)
+        } else {
+            Err("region must be that of the stream, such as eu-west-1".to_owned())
+        }
     }
 
     fn name(row: &Value) -> Result<String, String> {

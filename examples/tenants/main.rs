@@ -19,6 +19,8 @@
 #[allow(dead_code)] // No example needs all of it.
 mod base;
 mod customer;
+#[path = "../common/firehose.rs"]
+mod firehose;
 mod local;
 #[path = "../common/program.rs"]
 #[allow(dead_code)]
@@ -45,12 +47,10 @@ use tokio::task::JoinSet;
 
 use base::BaseOptions;
 use customer::Customer;
-use program::{INTERRUPTED, print};
-use sender::{Batch, DeadLetters, Interrupt, Sender};
+use firehose::MAX_RECORD_BYTES;
+use program::{INTERRUPTED, Interrupt, print};
+use sender::{Batch, DeadLetters, Sender};
 use summary::{Outcome, Reason, summary};
-
-/// Firehose's limit on a record, before base64: 1,000 KiB.
-const MAX_RECORD_BYTES: usize = 1000 * 1024;
 
 /// Put records on a Firehose stream of each customer's.
 #[derive(Parser)]

@@ -29,4 +29,6 @@ mod status;
 mod throttling;
 mod valid_for;
 mod validation;
+#[cfg(unix)] // It sends signals.
+mod vendor_service;
 mod web_identity;

@@ -1,0 +1,92 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser};
+
+use crate::base::BaseOptions;
+use crate::local;
+
+/// Take records for customers, and put them on the customers' streams.
+#[derive(Parser)]
+pub struct Options {
+    /// The vendor's role that the customers' roles trust
+    #[arg(
+        long,
+        required_unless_present = "local",
+        default_value_if("local", "true", local::HUB_ARN)
+    )]
+    pub hub_arn: Option<String>,
+
+    /// JSON file of customers
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "local",
+        conflicts_with = "local"
+    )]
+    pub customers: Option<PathBuf>,
+
+    /// IAM path that every customer's role must have
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value_if("local", "true", local::ROLE_PATH)
+    )]
+    pub role_path: Option<String>,
+
+    /// Address to listen on
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8080",
+        default_value_if("local", "true", "127.0.0.1:0")
+    )]
+    pub listen: String,
+
+    /// Most customers whose sessions are kept
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_chains: u32,
+
+    /// Most that waits to be put on streams; a customer may use an eighth of it, and at least one request
+    #[arg(long, value_name = "MIB", default_value = "64", value_parser = clap::value_parser!(u16).range(8..))]
+    pub queue_mib: u16,
+
+    /// How long requests in flight may take after Ctrl-C or SIGTERM
+    #[arg(long, value_name = "SECONDS", default_value = "25", value_parser = clap::value_parser!(u16).range(1..))]
+    pub shutdown_seconds: u16,
+
+    /// Profile to start from, instead of the default credentials
+    #[arg(long, conflicts_with = "local")]
+    pub profile: Option<String>,
+
+    #[command(flatten)]
+    pub base: BaseOptions,
+
+    #[command(flatten)]
+    pub load: LoadOptions,
+}
+
+/// What `--local` does.
+#[derive(Args)]
+pub struct LoadOptions {
+    /// With --local: number of customers; of four or more, the last three are meant to fail
+    #[arg(long, value_name = "N", default_value = "100", requires = "local", value_parser = clap::value_parser!(u32).range(1..))]
+    pub local_customers: u32,
+
+    /// With --local: number of requests that are sent; 0 to serve until Ctrl-C instead
+    #[arg(long, value_name = "N", default_value = "1500", requires = "local")]
+    pub requests: u64,
+
+    /// With --local: clients that send requests at the same time
+    #[arg(long, value_name = "N", default_value = "32", requires = "local", value_parser = clap::value_parser!(u16).range(1..))]
+    pub clients: u16,
+
+    /// With --local: how long STS and Firehose take to answer
+    #[arg(long, value_name = "MS", default_value = "20", requires = "local")]
+    pub latency_ms: u32,
+
+    /// With --local: STS is unavailable during the second third of the requests
+    #[arg(long, requires = "local")]
+    pub outage: bool,
+}

@@ -1,0 +1,203 @@
+//! The service's routes, and what they answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::provider::ProvideCredentials;
+use axum::body::{self, Body, HttpBody};
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, routing};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use crate::delivery::{NotPut, deliver};
+use crate::figures;
+use crate::firehose::MAX_BYTES;
+use crate::queue::{Full, Waiting};
+use crate::records::{self, TOO_MANY};
+use crate::service::Service;
+
+/// How long a request may take, from its first byte on.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+pub fn router(service: Arc<Service>) -> Router {
+    Router::new()
+        .route("/customers/{id}/records", routing::post(take_records))
+        .route("/healthz", routing::get(healthz))
+        .route("/metrics", routing::get(metrics))
+        .with_state(service)
+}
+
+async fn take_records(
+    State(service): State<Arc<Service>>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Response {
+    let started = Instant::now();
+    let result = timeout(REQUEST_TIMEOUT, put_records(&service, &id, body)).await;
+    let response = match result {
+        Ok(Ok(records)) => json_response(StatusCode::OK, &json!({"records": records})),
+        Ok(Err(problem)) => problem.into_response(),
+        Err(_) => {
+            let reason = "the records may be on the stream, or be put later";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "TimedOut", reason).into_response()
+        }
+    };
+    figures::request_answered(response.status().as_str(), started.elapsed());
+    response
+}
+
+/// Returns the number of records once all are on the stream.
+async fn put_records(service: &Service, id: &str, body: Body) -> Result<usize, Problem> {
+    let Some(customer) = service.customers.get(id) else {
+        let reason = "there is no such customer";
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "UnknownCustomer",
+            reason,
+        ));
+    };
+    // Before the body is read, so that bodies are not held that there is no room for.
+    let bytes = body.size_hint().upper().unwrap_or(MAX_BYTES as u64);
+    if bytes > MAX_BYTES as u64 {
+        return Err(Problem::too_large());
+    }
+    let place = service.queue.reserve(&customer.lane, bytes as usize)?;
+    let body = body::to_bytes(body, MAX_BYTES).await;
+    // Of a body without a length, or cut off.
+    let body = body.map_err(|_| Problem::too_large())?;
+    let records = records::parse(&body)
+        .map_err(|(status, reason)| Problem::new(status, "InvalidRecords", reason))?;
+    let count = records.len();
+    let (answer, answered) = oneshot::channel();
+    customer.lane.push(Waiting {
+        records,
+        answer,
+        _place: place,
+    });
+    // In a task of its own: a client that goes away takes no other's records along.
+    tokio::spawn(deliver(service.pool.clone(), customer.clone()));
+    match answered.await {
+        Ok(Ok(())) => Ok(count),
+        Ok(Err(not_put)) => Err(not_put.into()),
+        Err(_) => {
+            let reason = "the records may be on the stream";
+            Err(Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Failed",
+                reason,
+            ))
+        }
+    }
+}
+
+async fn healthz(State(service): State<Arc<Service>>) -> Response {
+    // As in the example `health`: a service that is not ready gets no requests that would load credentials.
+    let load = service.hub.provide_credentials();
+    let _ = timeout(Duration::from_secs(1), load).await;
+
+    let health = service.hub.health();
+    let status = match health.is_ready() {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let hops = service.hub.status();
+    let hops: Vec<_> = hops.iter().map(ToString::to_string).collect();
+    let answer = json!({
+        "health": health.to_string(),
+        "hub": hops,
+        "customers": service.customers.len(),
+        "chains": service.pool.len(),
+        "queue_kib": service.queue.used_kib(),
+    });
+    json_response(status, &answer)
+}
+
+async fn metrics(State(service): State<Arc<Service>>) -> Response {
+    figures::queue_used(service.queue.used_kib());
+    let text = service.figures.render();
+    ([(header::CONTENT_TYPE, figures::CONTENT_TYPE)], text).into_response()
+}
+
+/// Why a request's records are not on the stream.
+struct Problem {
+    status: StatusCode,
+    code: String,
+    reason: String,
+    lines: Vec<usize>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &str, reason: impl Into<String>) -> Self {
+        Self {
+            status,
+            code: code.to_owned(),
+            reason: reason.into(),
+            lines: Vec::new(),
+        }
+    }
+
+    fn too_large() -> Self {
+        let reason = format!("a body that was cut off, or is over {TOO_MANY}");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "InvalidRecords", reason)
+    }
+}
+
+impl From<Full> for Problem {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Service => {
+                let reason = "too many records wait to be put on streams";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "QueueFull", reason)
+            }
+            Full::Customer => {
+                let reason = "too many records of this customer wait to be put on the stream";
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRecords", reason)
+            }
+        }
+    }
+}
+
+impl From<NotPut> for Problem {
+    fn from(not_put: NotPut) -> Self {
+        // Not 502: load balancers take a service that answers with it out of use, for one customer's mistake.
+        let status = match not_put.is_refusal {
+            true => StatusCode::FAILED_DEPENDENCY,
+            false => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self {
+            status,
+            code: not_put.code,
+            reason: not_put.reason,
+            lines: not_put.lines,
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut answer = json!({"error": self.code, "reason": self.reason});
+        if !self.lines.is_empty() {
+            answer["lines"] = self.lines.into();
+        }
+        let mut response = json_response(self.status, &answer);
+        if [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ]
+        .contains(&self.status)
+        {
+            let seconds = header::HeaderValue::from_static("1");
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
+    }
+}
+
+fn json_response(status: StatusCode, json: &Value) -> Response {
+    let content_type = [(header::CONTENT_TYPE, "application/json")];
+    (status, content_type, format!("{json}\n")).into_response()
+}

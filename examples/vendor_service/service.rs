@@ -1,0 +1,53 @@
+//! What all requests share.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use aws_role_chain::{AllowedRoles, ChainPool, Role, RoleChain};
+use aws_types::SdkConfig;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::customers::{self, Customers};
+use crate::options::Options;
+use crate::queue::Queue;
+
+pub struct Service {
+    pub hub: RoleChain,
+    pub pool: ChainPool,
+    pub customers: Customers,
+    pub queue: Queue,
+    pub figures: PrometheusHandle,
+}
+
+impl Service {
+    /// Makes no call yet: with STS unavailable the service starts, and `/healthz` says that it is not ready.
+    pub fn new(
+        options: &Options,
+        base: &SdkConfig,
+        customers: &[u8],
+        figures: PrometheusHandle,
+    ) -> Result<Self, Box<dyn Error>> {
+        // clap has made sure of it.
+        let hub_arn = options.hub_arn.as_deref().unwrap_or_default();
+        let hub = RoleChain::new(base, Role::new(hub_arn))?;
+        // A customer must not name a role of the vendor's. With an external ID for each, no customer can name
+        // another one's role either.
+        let own_account = hub_arn.split(':').nth(4).unwrap_or_default();
+        let mut allowed = AllowedRoles::new()
+            .deny_accounts([own_account])
+            .require_external_id();
+        if let Some(path) = &options.role_path {
+            allowed = allowed.allow_paths([path]);
+        }
+        let queue = Queue::new(options.queue_mib);
+        let pool = ChainPool::builder(hub.clone()).max_chains(options.max_chains as usize);
+        let customers = customers::read(customers, &Arc::new(allowed), &queue);
+        Ok(Self {
+            customers: customers.map_err(|error| format!("--customers: {error}"))?,
+            pool: pool.build(),
+            hub,
+            queue,
+            figures,
+        })
+    }
+}
