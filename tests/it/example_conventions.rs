@@ -97,6 +97,8 @@ fn every_example_is_tried_here() {
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     names.sort();
+    // It ends otherwise when it is interrupted; its tests are in `vendor_service.rs`.
+    names.retain(|name| name != "vendor_service");
     assert_eq!(names, EXAMPLES.map(|example| example.name));
 }
 
