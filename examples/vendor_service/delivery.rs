@@ -141,6 +141,9 @@ fn note_change(customer: &Customer, why: Option<&NotPut>) {
     }
     *trouble = code;
     match why {
+        Some(why) if why.reason.contains(&why.code) => {
+            note(format_args!("customer {}: {}", customer.id, why.reason));
+        }
         Some(why) => note(format_args!(
             "customer {}: {}: {}",
             customer.id, why.code, why.reason

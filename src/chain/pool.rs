@@ -41,6 +41,9 @@ const DEFAULT_MAX_IDLE: Duration = Duration::from_secs(60 * 60);
 /// - Above 10,000 chains ([`max_chains`](ChainPoolBuilder::max_chains)), one that was asked for once only or longest
 ///   ago, even if somebody holds it.
 ///
+/// Choose room for all that are active: a new chain takes the place of another before it has credentials, also while
+/// STS is unavailable and it gets none.
+///
 /// Whoever holds a chain that was dropped goes on with it; the next call of `get` makes another. With its last
 /// holder a chain's credentials are gone, and its refreshes end.
 ///
