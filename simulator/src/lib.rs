@@ -100,8 +100,14 @@ mod call;
 mod clock;
 mod fault;
 mod iam;
+mod iam_api;
+mod import;
 mod policy;
 mod protocol;
+#[cfg(feature = "server")]
+mod server;
+mod service;
+mod services;
 mod signature;
 mod simulator;
 mod sts;
@@ -111,4 +117,9 @@ pub use call::Call;
 pub use clock::Clock;
 pub use fault::Fault;
 pub use iam::{Caller, IamError, RoleBuilder, UserBuilder};
+pub use import::{Import, ImportError, LeftOut};
+#[cfg(feature = "server")]
+pub use server::{RequestLog, RunningServer, Server};
+pub use service::{Service, ServiceError};
+pub use services::{Firehose, S3};
 pub use simulator::Simulator;

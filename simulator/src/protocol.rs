@@ -7,7 +7,8 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_xml::encode::{ScopeWriter, XmlWriter};
 use uuid::Uuid;
 
-const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+/// The namespace of STS's answers.
+const STS: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 /// The parameters of a request. If one is given twice, STS uses the first.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub(crate) struct Element {
 }
 
 enum Content {
+    /// Text without an element around it.
+    Bare(String),
     Text(String),
     Elements(Vec<Element>),
 }
@@ -66,6 +69,14 @@ impl Element {
         Self {
             name,
             content: Content::Text(text.into()),
+        }
+    }
+
+    /// Creates text that is in no element of its own.
+    pub(crate) fn bare(text: impl Into<String>) -> Self {
+        Self {
+            name: "",
+            content: Content::Bare(text.into()),
         }
     }
 
@@ -80,16 +91,28 @@ impl Element {
 
 /// Returns the response of an operation that succeeded with `result`.
 pub(crate) fn success(action: &str, result: &[Element]) -> HttpResponse {
+    success_in(STS, action, Some(result))
+}
+
+/// Returns the response of an operation of the service with this namespace. Without a result, it has metadata
+/// only.
+pub(crate) fn success_in(
+    namespace: &str,
+    action: &str,
+    result: Option<&[Element]>,
+) -> HttpResponse {
     let id = Uuid::new_v4().to_string();
     let metadata = Element::parent(
         "ResponseMetadata",
         vec![Element::text("RequestId", id.as_str())],
     );
     let (response_name, result_name) = (format!("{action}Response"), format!("{action}Result"));
-    let body = document(&response_name, |root| {
-        let mut element = root.start_el(&result_name).finish();
-        write(&mut element, result);
-        element.finish();
+    let body = document(Some(namespace), &response_name, |root| {
+        if let Some(result) = result {
+            let mut element = root.start_el(&result_name).finish();
+            write(&mut element, result);
+            element.finish();
+        }
         write(root, &[metadata]);
     });
     response(200, "text/xml", id, body)
@@ -98,9 +121,9 @@ pub(crate) fn success(action: &str, result: &[Element]) -> HttpResponse {
 /// An error of STS.
 #[derive(Debug)]
 pub(crate) struct ErrorResponse {
-    status: u16,
-    code: String,
-    message: String,
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) message: String,
 }
 
 impl ErrorResponse {
@@ -129,6 +152,11 @@ impl ErrorResponse {
 
     /// Returns the error in XML, as STS sends it.
     pub(crate) fn into_response(self) -> HttpResponse {
+        self.into_response_in(STS)
+    }
+
+    /// Returns the error in XML, as the service with this namespace sends it.
+    pub(crate) fn into_response_in(self, namespace: &str) -> HttpResponse {
         let id = Uuid::new_v4().to_string();
         let elements = [
             Element::parent(
@@ -141,7 +169,7 @@ impl ErrorResponse {
             ),
             Element::text("RequestId", id.as_str()),
         ];
-        let body = document("ErrorResponse", |root| write(root, &elements));
+        let body = xml(Some(namespace), "ErrorResponse", &elements);
         response(self.status, "text/xml", id, body)
     }
 
@@ -163,10 +191,23 @@ impl ErrorResponse {
     }
 }
 
-fn document(root: &str, fill: impl FnOnce(&mut ScopeWriter<'_, '_>)) -> String {
+/// Returns an XML document with these elements in its root.
+pub(crate) fn xml(namespace: Option<&str>, root: &str, elements: &[Element]) -> String {
+    document(namespace, root, |root| write(root, elements))
+}
+
+fn document(
+    namespace: Option<&str>,
+    root: &str,
+    fill: impl FnOnce(&mut ScopeWriter<'_, '_>),
+) -> String {
     let mut xml = String::new();
     let mut writer = XmlWriter::new(&mut xml);
-    let mut element = writer.start_el(root).write_ns(NAMESPACE, None).finish();
+    let mut element = writer.start_el(root);
+    if let Some(namespace) = namespace {
+        element = element.write_ns(namespace, None);
+    }
+    let mut element = element.finish();
     fill(&mut element);
     element.finish();
     xml
@@ -174,8 +215,13 @@ fn document(root: &str, fill: impl FnOnce(&mut ScopeWriter<'_, '_>)) -> String {
 
 fn write(parent: &mut ScopeWriter<'_, '_>, elements: &[Element]) {
     for element in elements {
+        if let Content::Bare(text) = &element.content {
+            parent.data(text);
+            continue;
+        }
         let mut child = parent.start_el(element.name).finish();
         match &element.content {
+            Content::Bare(_) => {}
             Content::Text(text) => child.data(text),
             Content::Elements(children) => write(&mut child, children),
         }
@@ -183,7 +229,12 @@ fn write(parent: &mut ScopeWriter<'_, '_>, elements: &[Element]) {
     }
 }
 
-fn response(status: u16, content_type: &'static str, id: String, body: String) -> HttpResponse {
+pub(crate) fn response(
+    status: u16,
+    content_type: &'static str,
+    id: String,
+    body: String,
+) -> HttpResponse {
     // A fault may have a status that HTTP does not have; then 500, which is one, takes its place.
     let status = StatusCode::try_from(status).unwrap_or_else(|_| 500.try_into().expect("a status"));
     let mut response = HttpResponse::new(status, SdkBody::from(body));

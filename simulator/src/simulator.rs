@@ -27,8 +27,9 @@ use crate::clock::Clock;
 use crate::fault::Fault;
 use crate::iam::{Caller, IamError, OidcProvider, RoleBuilder, SharedAccounts, UserBuilder};
 use crate::protocol::{ErrorResponse, Parameters};
+use crate::service::{Handler, Service};
 use crate::signature::{Authorization, authenticate};
-use crate::sts;
+use crate::{iam_api, sts};
 
 /// STS, IAM with any number of accounts, and the services that a test adds.
 ///
@@ -74,7 +75,7 @@ struct Inner {
 #[derive(Default)]
 struct State {
     /// By the name in the signature's scope.
-    services: HashMap<String, Handler>,
+    services: HashMap<String, Arc<dyn Service>>,
     latency: Duration,
     /// The fault of all requests.
     fault: Option<Fault>,
@@ -84,9 +85,6 @@ struct State {
     in_flight: usize,
     most_in_flight: usize,
 }
-
-/// Answers the requests to a service once the caller is authenticated.
-type Handler = Arc<dyn Fn(&Caller, &HttpRequest) -> HttpResponse + Send + Sync>;
 
 impl Default for Simulator {
     fn default() -> Self {
@@ -127,13 +125,27 @@ impl Simulator {
     /// Returns a builder for an IAM user with an access key; `arn` is
     /// `arn:<partition>:iam::<account>:user/<path><name>`. An existing user is changed and stays the same user.
     pub fn user(&self, arn: impl Into<String>) -> UserBuilder {
-        UserBuilder::new(self.0.accounts.clone(), arn.into())
+        UserBuilder::new(self.0.accounts.clone(), arn.into(), self.0.clock.now())
     }
 
     /// Returns a builder for an IAM role; `arn` is `arn:<partition>:iam::<account>:role/<path><name>`. An
     /// existing role is changed and stays the same role.
     pub fn role(&self, arn: impl Into<String>) -> RoleBuilder {
-        RoleBuilder::new(self.0.accounts.clone(), arn.into())
+        RoleBuilder::new(self.0.accounts.clone(), arn.into(), self.0.clock.now())
+    }
+
+    /// Lets the root user of an account sign: the access key ID is the account's ID, and the secret access key
+    /// is `test`, as other local servers have it. The root user may do everything in the account but assume
+    /// roles. Use it where a test sets accounts up with IAM's API.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `account` is not an account ID.
+    pub fn root_user(&self, account: &str) -> Result<Credentials, IamError> {
+        self.0
+            .accounts
+            .lock()
+            .add_root_user(account, self.0.clock.now())
     }
 
     /// Deletes a role, which invalidates its sessions. A role that is created later under the same ARN is
@@ -191,7 +203,13 @@ impl Simulator {
         name: impl Into<String>,
         handler: impl Fn(&Caller, &HttpRequest) -> HttpResponse + Send + Sync + 'static,
     ) {
-        self.state().services.insert(name.into(), Arc::new(handler));
+        self.plug_in(name, Handler(handler));
+    }
+
+    /// Adds a service, for the requests that are signed for `name`. [`Firehose`](crate::Firehose) and
+    /// [`S3`](crate::S3) are such services.
+    pub fn plug_in(&self, name: impl Into<String>, service: impl Service + 'static) {
+        self.state().services.insert(name.into(), Arc::new(service));
     }
 
     /// Sets how long each answer takes. Default: no time.
@@ -319,16 +337,21 @@ impl Simulator {
     }
 
     fn answer_service(&self, name: &str, request: &HttpRequest) -> HttpResponse {
-        let caller = authenticate(&self.0.accounts.lock(), request, self.0.clock.now());
-        let handler = self.state().services.get(name).cloned();
-        match (caller, handler) {
-            (Err(error), _) => error.into_json_response(),
+        let now = self.0.clock.now();
+        let caller = authenticate(&self.0.accounts.lock(), request, now);
+        let service = self.state().services.get(name).cloned();
+        match (caller, service) {
+            (caller, None) if name == "iam" => {
+                iam_api::answer(&self.0.accounts, caller, request, now)
+            }
+            // No lock is held here, because the service may use the simulator.
+            (Ok(caller), Some(service)) => service.answer(&caller, request),
+            (Err(error), Some(service)) => service.refuse(&error.into()),
+            (Err(error), None) => error.into_json_response(),
             (Ok(_), None) => {
                 let message = format!("no service {name:?} is plugged into this simulator");
                 ErrorResponse::new(404, "UnknownService", message).into_json_response()
             }
-            // No lock is held here, because the handler may use the simulator.
-            (Ok(caller), Some(handler)) => handler(&caller, request),
         }
     }
 }

@@ -7,8 +7,11 @@ use std::time::SystemTime;
 use aws_credential_types::Credentials;
 
 use super::caller::Caller;
+use super::directory::Directory;
 use super::mfa_device::MfaDevice;
 use super::session::{Session, SessionPrincipal};
+use super::validation::IamError;
+use crate::arn;
 use crate::policy::Policy;
 
 /// The accounts, as the simulator and its builders share them.
@@ -26,7 +29,8 @@ impl SharedAccounts {
 pub(crate) struct Accounts {
     pub(super) users: HashMap<String, User>,
     pub(super) roles: HashMap<String, Role>,
-    pub(super) managed_policies: HashMap<String, Policy>,
+    /// What IAM's API shows of users, groups, roles and managed policies.
+    pub(crate) directory: Directory,
     /// By access key ID.
     keys: HashMap<String, AccessKey>,
     /// By serial number.
@@ -54,6 +58,9 @@ pub(crate) struct Role {
 pub(crate) struct AccessKey {
     pub(crate) secret: String,
     pub(crate) owner: KeyOwner,
+    pub(crate) created: SystemTime,
+    /// Whether requests may be signed with it.
+    pub(crate) is_active: bool,
 }
 
 /// Whose an access key is.
@@ -72,8 +79,73 @@ pub(crate) struct OidcProvider {
 }
 
 impl Accounts {
+    /// Returns a key that is active.
     pub(crate) fn key(&self, access_key_id: &str) -> Option<&AccessKey> {
-        self.keys.get(access_key_id)
+        self.keys.get(access_key_id).filter(|key| key.is_active)
+    }
+
+    /// Returns the long-term keys of a user, active or not, with their IDs.
+    pub(crate) fn user_keys(&self, user_arn: &str) -> impl Iterator<Item = (&str, &AccessKey)> {
+        self.keys
+            .iter()
+            .filter_map(move |(id, key)| match &key.owner {
+                KeyOwner::User(arn) if arn == user_arn => Some((id.as_str(), key)),
+                _ => None,
+            })
+    }
+
+    pub(crate) fn set_key_active(&mut self, access_key_id: &str, is_active: bool) {
+        if let Some(key) = self.keys.get_mut(access_key_id) {
+            key.is_active = is_active;
+        }
+    }
+
+    pub(crate) fn delete_key(&mut self, access_key_id: &str) {
+        self.keys.remove(access_key_id);
+    }
+
+    /// Deletes a user with their keys and MFA devices.
+    pub(crate) fn delete_user(&mut self, arn: &str) {
+        self.users.remove(arn);
+        let (account, name) = (arn::account_of(arn), arn::name_of(arn));
+        self.directory.users.remove(account, name);
+        self.keys
+            .retain(|_, key| !matches!(&key.owner, KeyOwner::User(owner) if owner == arn));
+        self.mfa_devices
+            .retain(|_, device| device.user_arn() != arn);
+    }
+
+    /// Moves what a user has to a new ARN. The user stays the same one.
+    pub(crate) fn rename_user(&mut self, old: &str, new: &str) {
+        if let Some(user) = self.users.remove(old) {
+            self.users.insert(new.to_owned(), user);
+        }
+        for key in self.keys.values_mut() {
+            match &mut key.owner {
+                KeyOwner::User(arn) if arn == old => new.clone_into(arn),
+                KeyOwner::Session(session) => session.rename_user(old, new),
+                KeyOwner::User(_) => {}
+            }
+        }
+        for device in self.mfa_devices.values_mut() {
+            device.rename_user(old, new);
+        }
+    }
+
+    /// Returns the serial numbers of a user's MFA devices.
+    pub(crate) fn mfa_devices_of(&self, user_arn: &str) -> impl Iterator<Item = &str> {
+        let devices = self.mfa_devices.iter();
+        devices
+            .filter(move |(_, device)| device.user_arn() == user_arn)
+            .map(|(serial, _)| serial.as_str())
+    }
+
+    pub(crate) fn add_mfa_device(&mut self, serial: &str, device: MfaDevice) {
+        self.mfa_devices.insert(serial.to_owned(), device);
+    }
+
+    pub(crate) fn remove_mfa_device(&mut self, serial: &str) {
+        self.mfa_devices.remove(serial);
     }
 
     pub(crate) fn role(&self, arn: &str) -> Option<&Role> {
@@ -82,10 +154,13 @@ impl Accounts {
 
     pub(crate) fn delete_role(&mut self, arn: &str) {
         self.roles.remove(arn);
+        let (account, name) = (arn::account_of(arn), arn::name_of(arn));
+        self.directory.roles.remove(account, name);
     }
 
     pub(crate) fn managed_policy(&self, arn: &str) -> Option<&Policy> {
-        self.managed_policies.get(arn)
+        let policy = self.directory.policies.get(arn)?;
+        Some(&policy.document()?.policy)
     }
 
     pub(crate) fn mfa_device(&self, serial: &str) -> Option<&MfaDevice> {
@@ -106,6 +181,17 @@ impl Accounts {
 
     pub(crate) fn has_saml_provider(&self, arn: &str) -> bool {
         self.saml_providers.contains(arn)
+    }
+
+    pub(crate) fn saml_providers_of(&self, account: &str) -> impl Iterator<Item = &str> {
+        let providers = self.saml_providers.iter();
+        providers
+            .map(String::as_str)
+            .filter(move |arn| arn::account_of(arn) == account)
+    }
+
+    pub(crate) fn remove_saml_provider(&mut self, arn: &str) {
+        self.saml_providers.remove(arn);
     }
 
     pub(crate) fn add_saml_provider(&mut self, arn: String) {
@@ -150,22 +236,82 @@ impl Accounts {
     /// Issues temporary credentials for a session.
     pub(crate) fn issue(&mut self, session: Session) -> Credentials {
         let (token, expiry) = (session.token.clone(), session.expiry);
-        let (id, secret) = self.add_key("ASIA", KeyOwner::Session(session));
+        let issued = session.issued;
+        let (id, secret) = self.add_key("ASIA", KeyOwner::Session(session), issued);
         Credentials::new(id, secret, Some(token), Some(expiry), "Simulator")
     }
 
     /// Creates a long-term access key for a user.
-    pub(super) fn create_access_key(&mut self, user_arn: &str) -> Credentials {
-        let (id, secret) = self.add_key("AKIA", KeyOwner::User(user_arn.to_owned()));
+    pub(crate) fn create_access_key(&mut self, user_arn: &str, now: SystemTime) -> Credentials {
+        let (id, secret) = self.add_key("AKIA", KeyOwner::User(user_arn.to_owned()), now);
         Credentials::new(id, secret, None, None, "Simulator")
     }
 
-    fn add_key(&mut self, prefix: &str, owner: KeyOwner) -> (String, String) {
+    /// Refuses the ID of a key that is another user's, or has not the form of one.
+    pub(super) fn check_new_key(&self, id: &str, user_arn: &str) -> Result<(), IamError> {
+        let is_id = (12..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !is_id {
+            let rule = "an access key ID must be 12 to 128 letters and digits";
+            return Err(IamError::validation(format!("{id:?}"), rule));
+        }
+        match self.keys.get(id).map(|key| &key.owner) {
+            Some(KeyOwner::User(arn)) if arn == user_arn => Ok(()),
+            None => Ok(()),
+            Some(_) => Err(IamError::validation(
+                format!("{id:?}"),
+                "the access key is in use",
+            )),
+        }
+    }
+
+    /// Gives a user a key that is known before.
+    pub(super) fn add_user_key(
+        &mut self,
+        user_arn: &str,
+        id: String,
+        secret: String,
+        now: SystemTime,
+    ) -> Credentials {
+        let key = AccessKey {
+            secret: secret.clone(),
+            owner: KeyOwner::User(user_arn.to_owned()),
+            created: now,
+            is_active: true,
+        };
+        self.keys.insert(id.clone(), key);
+        Credentials::new(id, secret, None, None, "Simulator")
+    }
+
+    /// Creates the root user of an account, with a key that everybody knows.
+    pub(crate) fn add_root_user(
+        &mut self,
+        account: &str,
+        now: SystemTime,
+    ) -> Result<Credentials, IamError> {
+        if !arn::is_account_id(account) {
+            let rule = "an account ID must be 12 digits";
+            return Err(IamError::validation(format!("{account:?}"), rule));
+        }
+        let arn = format!("arn:aws:iam::{account}:root");
+        let everything = r#"{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
+        let policies = Policy::permission(everything)
+            .map_err(|error| IamError::malformed_policy(&arn, error))?;
+        let user = User {
+            id: account.to_owned(),
+            policies: vec![policies],
+        };
+        self.users.insert(arn.clone(), user);
+        Ok(self.add_user_key(&arn, account.to_owned(), "test".to_owned(), now))
+    }
+
+    fn add_key(&mut self, prefix: &str, owner: KeyOwner, now: SystemTime) -> (String, String) {
         let id = unique_id(prefix, 16);
         let secret: String = (0..40).map(|_| fastrand::alphanumeric()).collect();
         let key = AccessKey {
             secret: secret.clone(),
             owner,
+            created: now,
+            is_active: true,
         };
         self.keys.insert(id.clone(), key);
         (id, secret)
@@ -179,7 +325,7 @@ impl Accounts {
 }
 
 /// Returns a random ID as IAM makes them: a prefix for the kind of entity, then base32.
-pub(super) fn unique_id(prefix: &str, length: usize) -> String {
+pub(crate) fn unique_id(prefix: &str, length: usize) -> String {
     const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let random = (0..length).map(|_| char::from(BASE32[fastrand::usize(..BASE32.len())]));
     prefix.chars().chain(random).collect()

@@ -47,6 +47,10 @@ impl Caller {
         arn::account_of(&self.principal_arn)
     }
 
+    pub(crate) fn partition(&self) -> &str {
+        arn::partition_of(&self.principal_arn)
+    }
+
     /// Returns `arn:aws:iam::<account>:user/<path><name>` or
     /// `arn:aws:sts::<account>:assumed-role/<role>/<session name>`.
     pub fn arn(&self) -> &str {

@@ -41,6 +41,12 @@ impl MfaDevice {
         &self.user_arn
     }
 
+    pub(super) fn rename_user(&mut self, old: &str, new: &str) {
+        if self.user_arn == old {
+            new.clone_into(&mut self.user_arn);
+        }
+    }
+
     /// Returns the code that the device shows at `time`.
     pub(crate) fn code_at(&self, time: SystemTime) -> String {
         self.code_of(step_at(time))

@@ -1,11 +1,11 @@
 //! [`RoleBuilder`]: creates an IAM role.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::accounts::{Role, SharedAccounts, unique_id};
+use super::accounts::{SharedAccounts, unique_id};
+use super::directory::{Document, PolicyRecord, RoleRecord};
 use super::validation::{IamError, check_arn, read_policies};
 use crate::arn;
-use crate::policy::Policy;
 
 /// Creates an IAM role, or changes one; see [`Simulator::role`](crate::Simulator::role).
 ///
@@ -35,6 +35,7 @@ use crate::policy::Policy;
 #[must_use = "the role is created by create()"]
 pub struct RoleBuilder {
     accounts: SharedAccounts,
+    now: SystemTime,
     arn: String,
     trust_policy: Option<String>,
     policies: Vec<String>,
@@ -44,9 +45,10 @@ pub struct RoleBuilder {
 }
 
 impl RoleBuilder {
-    pub(crate) fn new(accounts: SharedAccounts, arn: String) -> Self {
+    pub(crate) fn new(accounts: SharedAccounts, arn: String, now: SystemTime) -> Self {
         Self {
             accounts,
+            now,
             arn,
             trust_policy: None,
             policies: Vec::new(),
@@ -98,33 +100,33 @@ impl RoleBuilder {
                 arn::account_of(&self.arn)
             )
         });
-        let mut accounts = self.accounts.lock();
-        let id = match accounts.roles.get(&self.arn) {
-            Some(role) => role.id.clone(),
-            None => unique_id("AROA", 17),
-        };
-        let resolve = |arn: &str| {
-            // A role may trust itself, also when it is being created.
-            if arn == self.arn {
-                Some(id.clone())
-            } else {
-                accounts.id_of(arn).map(str::to_owned)
-            }
-        };
-        let trust_policy = Policy::trust(&trust_policy, &resolve)
-            .map_err(|error| IamError::malformed_policy(&self.arn, error))?;
-        for (arn, json) in self.managed_policies {
-            let policy = Policy::permission(&json)
-                .map_err(|error| IamError::malformed_policy(&arn, error))?;
-            accounts.managed_policies.insert(arn, policy);
+        let mut managed_policies = Vec::new();
+        for (arn, json) in &self.managed_policies {
+            let document =
+                Document::read(json).map_err(|error| IamError::malformed_policy(arn, error))?;
+            managed_policies.push(PolicyRecord::new(arn, document, self.now));
         }
-        let role = Role {
-            id,
-            trust_policy,
-            policies,
-            max_session_duration: self.max_session_duration,
+        let mut accounts = self.accounts.lock();
+        let (account, name) = (arn::account_of(&self.arn), arn::name_of(&self.arn));
+        let existing = accounts.directory.roles.get(account, name);
+        let mut record = match existing {
+            Some(role) if role.entity.arn != self.arn => {
+                return Err(IamError::already_exists(&self.arn, &role.entity.arn));
+            }
+            Some(role) => role.clone(),
+            None => RoleRecord::new(&self.arn, unique_id("AROA", 17), self.now),
         };
-        accounts.roles.insert(self.arn, role);
+        record.entity.replace_policies(policies);
+        record.max_session_duration = self.max_session_duration;
+        accounts
+            .set_role(record, trust_policy)
+            .map_err(|error| IamError::malformed_policy(&self.arn, error))?;
+        for policy in managed_policies {
+            accounts
+                .directory
+                .policies
+                .insert(policy.arn.clone(), policy);
+        }
         Ok(())
     }
 }

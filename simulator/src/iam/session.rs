@@ -41,6 +41,14 @@ pub(crate) struct SessionTag {
 }
 
 impl Session {
+    pub(super) fn rename_user(&mut self, old: &str, new: &str) {
+        if let SessionPrincipal::User { arn } = &mut self.principal {
+            if arn == old {
+                new.clone_into(arn);
+            }
+        }
+    }
+
     pub(crate) fn is_of_role(&self) -> bool {
         matches!(self.principal, SessionPrincipal::Role { .. })
     }

@@ -1,10 +1,14 @@
 //! [`UserBuilder`]: creates an IAM user.
 
+use std::time::SystemTime;
+
 use aws_credential_types::Credentials;
 
-use super::accounts::{SharedAccounts, User, unique_id};
+use super::accounts::{SharedAccounts, unique_id};
+use super::directory::UserRecord;
 use super::mfa_device::MfaDevice;
 use super::validation::{IamError, check_arn, read_policies};
+use crate::arn;
 
 /// Creates an IAM user, or changes one; see [`Simulator::user`](crate::Simulator::user).
 ///
@@ -28,19 +32,24 @@ use super::validation::{IamError, check_arn, read_policies};
 #[must_use = "the user is created by create()"]
 pub struct UserBuilder {
     accounts: SharedAccounts,
+    now: SystemTime,
     arn: String,
     policies: Vec<String>,
     /// Serial numbers with secrets.
     mfa_devices: Vec<(String, String)>,
+    /// The ID and the secret.
+    access_key: Option<(String, String)>,
 }
 
 impl UserBuilder {
-    pub(crate) fn new(accounts: SharedAccounts, arn: String) -> Self {
+    pub(crate) fn new(accounts: SharedAccounts, arn: String, now: SystemTime) -> Self {
         Self {
             accounts,
+            now,
             arn,
             policies: Vec::new(),
             mfa_devices: Vec::new(),
+            access_key: None,
         }
     }
 
@@ -55,6 +64,13 @@ impl UserBuilder {
     /// the device shows. Default: no device.
     pub fn mfa_device(mut self, serial: impl Into<String>, secret: impl Into<String>) -> Self {
         self.mfa_devices.push((serial.into(), secret.into()));
+        self
+    }
+
+    /// Sets the access key, for clients that have it before the simulator starts. It must be no other user's.
+    /// Default: a random one.
+    pub fn access_key(mut self, id: impl Into<String>, secret: impl Into<String>) -> Self {
+        self.access_key = Some((id.into(), secret.into()));
         self
     }
 
@@ -77,14 +93,24 @@ impl UserBuilder {
             mfa_devices.push((serial, device));
         }
         let mut accounts = self.accounts.lock();
-        let id = match accounts.users.get(&self.arn) {
-            Some(user) => user.id.clone(),
-            None => unique_id("AIDA", 17),
+        if let Some((id, _)) = &self.access_key {
+            accounts.check_new_key(id, &self.arn)?;
+        }
+        let (account, name) = (arn::account_of(&self.arn), arn::name_of(&self.arn));
+        let mut user = match accounts.directory.users.get(account, name) {
+            Some(user) if user.entity.arn != self.arn => {
+                return Err(IamError::already_exists(&self.arn, &user.entity.arn));
+            }
+            Some(user) => user.clone(),
+            None => UserRecord::new(&self.arn, unique_id("AIDA", 17), self.now),
         };
-        accounts
-            .users
-            .insert(self.arn.clone(), User { id, policies });
+        user.entity.replace_policies(policies);
+        accounts.directory.users.insert(account, name, user);
+        accounts.apply_user(account, name);
         accounts.mfa_devices.extend(mfa_devices);
-        Ok(accounts.create_access_key(&self.arn))
+        Ok(match self.access_key {
+            Some((id, secret)) => accounts.add_user_key(&self.arn, id, secret, self.now),
+            None => accounts.create_access_key(&self.arn, self.now),
+        })
     }
 }

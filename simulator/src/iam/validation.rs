@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use super::directory::Document;
 use crate::arn;
-use crate::policy::Policy;
 
 /// An error of IAM: its code, its message, and what it is about.
 ///
@@ -30,6 +30,15 @@ impl IamError {
             subject: subject.into(),
             code: "ValidationError",
             message: message.into(),
+        }
+    }
+
+    /// IAM's names are unique within an account, whatever the path and the case.
+    pub(super) fn already_exists(subject: &str, existing: &str) -> Self {
+        Self {
+            subject: subject.to_owned(),
+            code: "EntityAlreadyExists",
+            message: format!("the name is that of {existing}"),
         }
     }
 
@@ -72,8 +81,8 @@ pub(super) fn check_arn(arn: &str, kind: &str) -> Result<(), IamError> {
 }
 
 /// Reads the identity policies of a user or a role.
-pub(super) fn read_policies(arn: &str, policies: &[String]) -> Result<Vec<Policy>, IamError> {
-    let policies = policies.iter().map(|json| Policy::permission(json));
+pub(super) fn read_policies(arn: &str, policies: &[String]) -> Result<Vec<Document>, IamError> {
+    let policies = policies.iter().map(Document::read);
     policies
         .collect::<Result<_, _>>()
         .map_err(|error| IamError::malformed_policy(arn, error))

@@ -1,0 +1,8 @@
+//! Two services that most tests of a chain of roles end in, in memory: [`Firehose`] and [`S3`].
+
+mod chunked;
+mod firehose;
+mod s3;
+
+pub use firehose::Firehose;
+pub use s3::S3;
