@@ -8,8 +8,8 @@ pub fn program(package: &str, version: &str) -> Option<PathBuf> {
     program_of(package, &[(package, version)])
 }
 
-/// A program of the first of these packages. Installs them if they are not installed completely. Returns
-/// `None` where there is no python3, with a message on stderr; fails in CI.
+/// A program of the first of these packages, or `python`, which can import them. Installs them if they are not
+/// installed completely. Returns `None` where there is no python3, with a message on stderr; fails in CI.
 pub fn program_of(name: &str, packages: &[(&str, &str)]) -> Option<PathBuf> {
     let (package, version) = packages[0];
     let venv = target_dir().join(format!("{package}-{version}"));
@@ -21,7 +21,9 @@ pub fn program_of(name: &str, packages: &[(&str, &str)]) -> Option<PathBuf> {
         }
     };
     let program = in_venv(name);
-    if program.exists() {
+    // Written last, so that what an earlier run did not finish is done again.
+    let installed = venv.join("installed");
+    if installed.exists() && program.exists() {
         return Some(program);
     }
     let python = ["python3", "python"].into_iter().find(|python| {
@@ -53,6 +55,7 @@ pub fn program_of(name: &str, packages: &[(&str, &str)]) -> Option<PathBuf> {
         .args(["-m", "pip", "install", "--quiet"])
         .args(pinned));
     assert!(program.exists(), "pip installed no {}", program.display());
+    std::fs::write(installed, "").unwrap();
     Some(program)
 }
 
