@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use super::accounts::{Role, SharedAccounts, unique_id};
-use super::validation::{IamError, check_arn, read_policies};
+use super::permissions::PermissionsSettings;
+use super::validation::{
+    IamError, ROLE_POLICIES_LENGTH, check_arn, check_managed_policy_length,
+    check_trust_policy_length,
+};
 use crate::arn;
-use crate::policy::Policy;
+use crate::policy::PolicyKind;
 
 /// Creates an IAM role, or changes one; see [`Simulator::role`](crate::Simulator::role).
 ///
@@ -37,7 +41,7 @@ pub struct RoleBuilder {
     accounts: SharedAccounts,
     arn: String,
     trust_policy: Option<String>,
-    policies: Vec<String>,
+    permissions: PermissionsSettings,
     /// ARNs with documents.
     managed_policies: Vec<(String, String)>,
     max_session_duration: i64,
@@ -49,7 +53,7 @@ impl RoleBuilder {
             accounts,
             arn,
             trust_policy: None,
-            policies: Vec::new(),
+            permissions: PermissionsSettings::default(),
             managed_policies: Vec::new(),
             max_session_duration: 3600,
         }
@@ -65,7 +69,21 @@ impl RoleBuilder {
 
     /// Adds an identity policy, as JSON. Default: none.
     pub fn policy(mut self, json: impl Into<String>) -> Self {
-        self.policies.push(json.into());
+        self.permissions.policies.push(json.into());
+        self
+    }
+
+    /// Sets the permissions boundary, as JSON: what sessions of the role do must be allowed by it, too. Default:
+    /// none.
+    pub fn permissions_boundary(mut self, json: impl Into<String>) -> Self {
+        self.permissions.boundary = Some(json.into());
+        self
+    }
+
+    /// Adds an IAM tag: the condition keys `aws:ResourceTag/<key>` and `iam:ResourceTag/<key>` of requests to assume
+    /// the role, and `aws:PrincipalTag/<key>` of its sessions, unless a session tag replaces it. Default: none.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.permissions.tags.push((key.into(), value.into()));
         self
     }
 
@@ -87,11 +105,10 @@ impl RoleBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the ARN is not that of a role, a policy is malformed, or the trust policy names a user or role
-    /// that does not exist.
+    /// Fails if the ARN is not that of a role, a policy is malformed, too long or has a condition key that the
+    /// simulator does not know, a tag is malformed, or the trust policy names a user or role that does not exist.
     pub fn create(self) -> Result<(), IamError> {
         check_arn(&self.arn, "role")?;
-        let policies = read_policies(&self.arn, &self.policies)?;
         let trust_policy = self.trust_policy.unwrap_or_else(|| {
             format!(
                 r#"{{"Statement": {{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {{"AWS": "{}"}}}}}}"#,
@@ -99,6 +116,12 @@ impl RoleBuilder {
             )
         });
         let mut accounts = self.accounts.lock();
+        let account = accounts.account(arn::account_of(&self.arn));
+        let limit = account.and_then(|account| account.trust_policy_length);
+        check_trust_policy_length(&self.arn, &trust_policy, limit)?;
+        let permissions =
+            self.permissions
+                .read(&accounts, &self.arn, "role", ROLE_POLICIES_LENGTH)?;
         let id = match accounts.roles.get(&self.arn) {
             Some(role) => role.id.clone(),
             None => unique_id("AROA", 17),
@@ -111,17 +134,24 @@ impl RoleBuilder {
                 accounts.id_of(arn).map(str::to_owned)
             }
         };
-        let trust_policy = Policy::trust(&trust_policy, &resolve)
-            .map_err(|error| IamError::malformed_policy(&self.arn, error))?;
+        let trust_policy = accounts.read_policy_with(
+            PolicyKind::Trust,
+            format!("of {}", self.arn),
+            &trust_policy,
+            &resolve,
+        )?;
+        // Nothing is changed before everything is found right.
+        let mut managed_policies = Vec::new();
         for (arn, json) in self.managed_policies {
-            let policy = Policy::permission(&json)
-                .map_err(|error| IamError::malformed_policy(&arn, error))?;
-            accounts.managed_policies.insert(arn, policy);
+            check_managed_policy_length(&arn, &json)?;
+            let policy = accounts.read_policy(PolicyKind::Session, &*arn, &json)?;
+            managed_policies.push((arn, policy));
         }
+        accounts.managed_policies.extend(managed_policies);
         let role = Role {
             id,
             trust_policy,
-            policies,
+            permissions,
             max_session_duration: self.max_session_duration,
         };
         accounts.roles.insert(self.arn, role);

@@ -2,9 +2,10 @@
 
 use aws_credential_types::Credentials;
 
-use super::accounts::{SharedAccounts, User, unique_id};
+use super::accounts::{Permissions, SharedAccounts, User, unique_id};
 use super::mfa_device::MfaDevice;
-use super::validation::{IamError, check_arn, read_policies};
+use super::permissions::PermissionsSettings;
+use super::validation::{IamError, USER_POLICIES_LENGTH, check_arn};
 
 /// Creates an IAM user, or changes one; see [`Simulator::user`](crate::Simulator::user).
 ///
@@ -29,7 +30,7 @@ use super::validation::{IamError, check_arn, read_policies};
 pub struct UserBuilder {
     accounts: SharedAccounts,
     arn: String,
-    policies: Vec<String>,
+    permissions: PermissionsSettings,
     /// Serial numbers with secrets.
     mfa_devices: Vec<(String, String)>,
 }
@@ -39,14 +40,26 @@ impl UserBuilder {
         Self {
             accounts,
             arn,
-            policies: Vec::new(),
+            permissions: PermissionsSettings::default(),
             mfa_devices: Vec::new(),
         }
     }
 
     /// Adds an identity policy, as JSON. Default: none.
     pub fn policy(mut self, json: impl Into<String>) -> Self {
-        self.policies.push(json.into());
+        self.permissions.policies.push(json.into());
+        self
+    }
+
+    /// Sets the permissions boundary, as JSON: what the user does must be allowed by it, too. Default: none.
+    pub fn permissions_boundary(mut self, json: impl Into<String>) -> Self {
+        self.permissions.boundary = Some(json.into());
+        self
+    }
+
+    /// Adds an IAM tag: the condition key `aws:PrincipalTag/<key>` of the user's requests. Default: none.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.permissions.tags.push((key.into(), value.into()));
         self
     }
 
@@ -63,11 +76,11 @@ impl UserBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the ARN is not that of a user, a policy is malformed, or the secret of an MFA device is not
-    /// base32 text of at least 16 characters.
+    /// Fails if the ARN is not that of a user, a policy is malformed, too long or has a condition key that the
+    /// simulator does not know, a tag is malformed, or the secret of an MFA device is not base32 text of at least 16
+    /// characters.
     pub fn create(self) -> Result<Credentials, IamError> {
         check_arn(&self.arn, "user")?;
-        let policies = read_policies(&self.arn, &self.policies)?;
         let mut mfa_devices = Vec::new();
         for (serial, secret) in self.mfa_devices {
             let device = MfaDevice::from_secret(&self.arn, &secret).ok_or_else(|| {
@@ -77,13 +90,16 @@ impl UserBuilder {
             mfa_devices.push((serial, device));
         }
         let mut accounts = self.accounts.lock();
+        let permissions: Permissions =
+            self.permissions
+                .read(&accounts, &self.arn, "user", USER_POLICIES_LENGTH)?;
         let id = match accounts.users.get(&self.arn) {
             Some(user) => user.id.clone(),
             None => unique_id("AIDA", 17),
         };
         accounts
             .users
-            .insert(self.arn.clone(), User { id, policies });
+            .insert(self.arn.clone(), User { id, permissions });
         accounts.mfa_devices.extend(mfa_devices);
         Ok(accounts.create_access_key(&self.arn))
     }
