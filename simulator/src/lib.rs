@@ -80,7 +80,8 @@
 //!
 //! - signatures, clock skew, session tokens and their expiry;
 //! - the limits of parameters;
-//! - trust policies, identity policies and session policies, within an account and across accounts;
+//! - trust policies, identity policies, permissions boundaries, session policies, service control policies and
+//!   resource control policies, within an account and across accounts: [`Explanation`] says which one decided;
 //! - external IDs, session tags and their inheritance, source identity;
 //! - codes of MFA devices, each of which is accepted once;
 //! - OpenID Connect tokens, and the audience, times and attributes of SAML assertions;
@@ -92,7 +93,6 @@
 //! # What it does not check
 //!
 //! - The signatures of SAML assertions.
-//! - Permissions boundaries, and the policies of AWS Organizations.
 //! - The packed size of session policies and tags.
 
 mod arn;
@@ -116,8 +116,12 @@ pub use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse
 pub use call::Call;
 pub use clock::Clock;
 pub use fault::Fault;
-pub use iam::{Caller, IamError, RoleBuilder, UserBuilder};
+pub use iam::{AccessRequest, AccountBuilder, Caller, IamError, RoleBuilder, UserBuilder};
 pub use import::{Import, ImportError, LeftOut};
+pub use policy::{
+    ConditionTrace, Effect, Explanation, Mismatch, Outcome, PolicyKind, PolicyTrace, Reason,
+    StatementTrace,
+};
 #[cfg(feature = "server")]
 pub use server::{RequestLog, RunningServer, Server};
 pub use service::{Service, ServiceError};

@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Iso8601;
 
 use crate::clock::timestamp;
-use crate::iam::{Accounts, Caller, KeyOwner};
+use crate::iam::{Accounts, Arrival, Caller, KeyOwner};
 use crate::protocol::ErrorResponse;
 
 /// How much the time of a signature may differ from the simulator's.
@@ -66,7 +66,8 @@ pub(crate) fn authenticate(
             "The security token included in the request is expired",
         ));
     }
-    let caller = accounts.caller(&key.owner, now).ok_or_else(invalid)?;
+    let arrival = Arrival::of(request, Some(&authorization.region), now);
+    let caller = accounts.caller(&key.owner, arrival).ok_or_else(invalid)?;
     authorization.verify(request, &key.secret, token, now)?;
     Ok(caller)
 }

@@ -25,7 +25,10 @@ use tokio::sync::watch;
 use crate::call::Call;
 use crate::clock::Clock;
 use crate::fault::Fault;
-use crate::iam::{Caller, IamError, OidcProvider, RoleBuilder, SharedAccounts, UserBuilder};
+use crate::iam::{
+    AccountBuilder, Caller, IamError, OidcProvider, RoleBuilder, SharedAccounts, UserBuilder,
+};
+use crate::policy::{Explanation, keys};
 use crate::protocol::{ErrorResponse, Parameters};
 use crate::service::{Handler, Service};
 use crate::signature::{Authorization, authenticate};
@@ -152,6 +155,53 @@ impl Simulator {
     /// another role.
     pub fn delete_role(&self, arn: &str) {
         self.0.accounts.lock().delete_role(arn);
+    }
+
+    /// Returns a builder for what is known of an account, by its ID: its organization in AWS Organizations, with the
+    /// policies that come with it. An account needs none to have users and roles.
+    pub fn account(&self, id: impl Into<String>) -> AccountBuilder {
+        AccountBuilder::new(self.0.accounts.clone(), id.into())
+    }
+
+    /// Sets a condition key of all requests that tells how they arrive: `aws:SourceIp`, `aws:SourceVpce`,
+    /// `aws:UserAgent`, `aws:SecureTransport`, …. Without values, requests do not have it. What requests have
+    /// otherwise: `aws:SourceIp` is 203.0.113.10, `aws:SecureTransport` is `true`, `aws:ViaAWSService` is `false`,
+    /// `aws:UserAgent` and `aws:Referer` are those of the request, and there are none of the others.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the simulator sets the key itself (`aws:CurrentTime`, `aws:RequestedRegion`, …), or it is a key of
+    /// callers, accounts or operations.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = sts_simulator::Simulator::new();
+    /// aws.set_request_key("aws:SourceIp", ["198.51.100.7"])?;
+    /// assert!(aws.set_request_key("aws:username", ["ada"]).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_request_key<T: Into<String>>(
+        &self,
+        key: &str,
+        values: impl IntoIterator<Item = T>,
+    ) -> Result<(), IamError> {
+        if keys::source(key) != Some(keys::Source::Request) {
+            let rule =
+                "is not a condition key that tells how requests arrive, such as aws:SourceIp";
+            return Err(IamError::validation(format!("{key:?}"), rule));
+        }
+        let values = values.into_iter().map(Into::into).collect();
+        self.0.accounts.lock().set_request_key(key, values);
+        Ok(())
+    }
+
+    /// Adds a condition key that the simulator does not know, such as a new one of a service, so that policies with
+    /// it are not refused. Requests have it only if the test [says so](crate::AccessRequest::key).
+    pub fn add_condition_key(&self, key: &str) {
+        self.0.accounts.lock().add_condition_key(key);
     }
 
     /// Returns the code that an MFA device shows now; `None` if no device has this serial number.
@@ -299,8 +349,9 @@ impl Simulator {
             access_key_id: authorization.map(|authorization| authorization.access_key_id.clone()),
             at: self.0.clock.elapsed(),
             parameters: parameters.clone(),
+            decisions: Vec::new(),
         };
-        let _in_flight = InFlight::start(self, call);
+        let in_flight = InFlight::start(self, call);
         self.wait_for_latency().await;
         // Subscribed before the fault is read, so that no change in between is missed.
         let mut faults_changed = self.0.faults_changed.subscribe();
@@ -320,7 +371,11 @@ impl Simulator {
         }
         let mut accounts = self.0.accounts.lock();
         let now = self.0.clock.now();
-        Ok(sts::answer(&mut accounts, request, &parameters, now))
+        let response = sts::answer(&mut accounts, request, &parameters, now);
+        let decisions = accounts.take_decisions();
+        drop(accounts);
+        in_flight.decided(decisions);
+        Ok(response)
     }
 
     fn fault(&self, role_arn: Option<&str>) -> Option<Fault> {
@@ -344,35 +399,54 @@ impl Simulator {
             (caller, None) if name == "iam" => {
                 iam_api::answer(&self.0.accounts, caller, request, now)
             }
-            // No lock is held here, because the service may use the simulator.
-            (Ok(caller), Some(service)) => service.answer(&caller, request),
-            (Err(error), Some(service)) => service.refuse(&error.into()),
             (Err(error), None) => error.into_json_response(),
             (Ok(_), None) => {
                 let message = format!("no service {name:?} is plugged into this simulator");
                 ErrorResponse::new(404, "UnknownService", message).into_json_response()
             }
+            // No lock is held here, because the service may use the simulator.
+            (Ok(caller), Some(service)) => {
+                let response = service.answer(&caller, request);
+                match caller.undecided() {
+                    None => response,
+                    Some(reason) => {
+                        let error = ErrorResponse::new(400, "Undecided", reason);
+                        service.refuse(&error.into())
+                    }
+                }
+            }
+            (Err(error), Some(service)) => service.refuse(&error.into()),
         }
     }
 }
 
 /// A request in flight. Dropped when it is answered, or when its caller gives up.
-struct InFlight<'a>(&'a Simulator);
+struct InFlight<'a> {
+    simulator: &'a Simulator,
+    /// The place of the call in `State::calls`.
+    place: usize,
+}
 
 impl<'a> InFlight<'a> {
     /// Records the call and counts it.
     fn start(simulator: &'a Simulator, call: Call) -> Self {
         let mut state = simulator.state();
+        let place = state.calls.len();
         state.calls.push(call);
         state.in_flight += 1;
         state.most_in_flight = state.most_in_flight.max(state.in_flight);
-        Self(simulator)
+        Self { simulator, place }
+    }
+
+    /// Records what was decided on the call.
+    fn decided(&self, decisions: Vec<Explanation>) {
+        self.simulator.state().calls[self.place].decisions = decisions;
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.state().in_flight -= 1;
+        self.simulator.state().in_flight -= 1;
     }
 }
 

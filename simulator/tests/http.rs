@@ -62,7 +62,12 @@ async fn boto3_gets_what_aws_answers() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/boto3/cases.py");
     let url = server.url();
     let output = tokio::task::spawn_blocking(move || {
-        Command::new(python).arg("-B").arg(script).arg(url).output().unwrap()
+        Command::new(python)
+            .arg("-B")
+            .arg(script)
+            .arg(url)
+            .output()
+            .unwrap()
     });
     let output = output.await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -78,14 +83,26 @@ async fn clients_that_send_nothing_or_half_a_request_keep_nobody_waiting() {
     let server = serve(&aws).await;
     let address = server.address();
     let mut clients = Vec::new();
-    for text in ["", "POST / HT", "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nAction="] {
+    for text in [
+        "",
+        "POST / HT",
+        "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nAction=",
+    ] {
         for _ in 0..50 {
             let mut stream = TcpStream::connect(address).unwrap();
             stream.write_all(text.as_bytes()).unwrap();
             clients.push(stream);
         }
     }
-    let answer = send(address, post("/", "content-type: application/x-www-form-urlencoded\r\n", "Action=GetCallerIdentity&Version=2011-06-15")).await;
+    let answer = send(
+        address,
+        post(
+            "/",
+            "content-type: application/x-www-form-urlencoded\r\n",
+            "Action=GetCallerIdentity&Version=2011-06-15",
+        ),
+    )
+    .await;
     assert_eq!(status(&answer), "403", "{answer}");
     assert!(answer.contains("MissingAuthenticationToken"), "{answer}");
 }
@@ -95,8 +112,16 @@ async fn what_is_not_http_and_what_is_too_large_is_refused_and_the_server_goes_o
     let aws = Simulator::new();
     let server = serve(&aws).await;
     let address = server.address();
-    let long_header = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(1 << 20));
-    for request in ["\x16\x03\x01\x02\x00 TLS", "\r\n\r\n\r\n", "GET\r\n\r\n", &long_header] {
+    let long_header = format!(
+        "GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n",
+        "x".repeat(1 << 20)
+    );
+    for request in [
+        "\x16\x03\x01\x02\x00 TLS",
+        "\r\n\r\n\r\n",
+        "GET\r\n\r\n",
+        &long_header,
+    ] {
         let answer = send(address, request).await;
         assert!(!answer.contains("200 OK"), "{request:.20}: {answer}");
     }
@@ -110,7 +135,11 @@ async fn what_is_not_http_and_what_is_too_large_is_refused_and_the_server_goes_o
         chunks += &format!("{:x}\r\n{}\r\n", 1_000_000, "x".repeat(1_000_000));
     }
     assert_eq!(status(&send(address, chunks).await), "413");
-    assert!(send(address, get("/_simulator/health")).await.contains(r#"{"status":"ok"}"#));
+    assert!(
+        send(address, get("/_simulator/health"))
+            .await
+            .contains(r#"{"status":"ok"}"#)
+    );
 }
 
 #[tokio::test]
@@ -119,7 +148,10 @@ async fn a_request_in_flight_is_answered_when_the_server_stops_and_later_ones_ar
     aws.set_latency(Duration::from_millis(300));
     let server = serve(&aws).await;
     let address = server.address();
-    let waiting = tokio::spawn(send(address, get("/?Action=GetCallerIdentity&Version=2011-06-15")));
+    let waiting = tokio::spawn(send(
+        address,
+        get("/?Action=GetCallerIdentity&Version=2011-06-15"),
+    ));
     while aws.requests() == 0 {
         tokio::task::yield_now().await;
     }
@@ -133,7 +165,10 @@ async fn a_held_request_does_not_hold_the_server() {
     let aws = Simulator::new();
     aws.fail(Fault::no_answer());
     let server = serve(&aws).await;
-    let waiting = tokio::spawn(send(server.address(), get("/?Action=GetCallerIdentity&Version=2011-06-15")));
+    let waiting = tokio::spawn(send(
+        server.address(),
+        get("/?Action=GetCallerIdentity&Version=2011-06-15"),
+    ));
     while aws.requests() == 0 {
         tokio::task::yield_now().await;
     }
@@ -148,25 +183,48 @@ async fn the_admin_endpoint_sets_faults_and_ends_them() {
     let aws = Simulator::new();
     let server = serve(&aws).await;
     let address = server.address();
-    let call = || send(address, get("/?Action=GetCallerIdentity&Version=2011-06-15"));
+    let call = || {
+        send(
+            address,
+            get("/?Action=GetCallerIdentity&Version=2011-06-15"),
+        )
+    };
     let admin = |body: &str| send(address, post("/_simulator/faults", "", body));
 
-    assert_eq!(status(&admin(r#"{"fault": "throttling", "times": 1}"#).await), "200");
+    assert_eq!(
+        status(&admin(r#"{"fault": "throttling", "times": 1}"#).await),
+        "200"
+    );
     assert!(call().await.contains("<Code>Throttling</Code>"));
-    assert!(call().await.contains("<Code>MissingAuthenticationToken</Code>"));
+    assert!(
+        call()
+            .await
+            .contains("<Code>MissingAuthenticationToken</Code>")
+    );
 
     admin(r#"{"fault": "connection_closed"}"#).await;
     assert_eq!(call().await, "");
-    let answer = send(address, "DELETE /_simulator/faults HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    let answer = send(
+        address,
+        "DELETE /_simulator/faults HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    )
+    .await;
     assert_eq!(status(&answer), "200");
     assert_eq!(status(&call().await), "403");
 
-    for (body, reason) in [("", "a fault must be a JSON object"), (r#"{"fault": "rain"}"#, "rain")] {
+    for (body, reason) in [
+        ("", "a fault must be a JSON object"),
+        (r#"{"fault": "rain"}"#, "rain"),
+    ] {
         let answer = admin(body).await;
         assert_eq!(status(&answer), "400");
         assert!(answer.contains(reason), "{answer}");
     }
-    assert!(send(address, get("/_simulator/calls")).await.contains(r#""action":"GetCallerIdentity""#));
+    assert!(
+        send(address, get("/_simulator/calls"))
+            .await
+            .contains(r#""action":"GetCallerIdentity""#)
+    );
     assert_eq!(status(&send(address, get("/_simulator/none")).await), "404");
 }
 
@@ -175,9 +233,16 @@ async fn a_truncated_answer_is_shorter_than_it_says() {
     let aws = Simulator::new();
     aws.fail(Fault::truncated());
     let server = serve(&aws).await;
-    let answer = send(server.address(), get("/?Action=GetCallerIdentity&Version=2011-06-15")).await;
+    let answer = send(
+        server.address(),
+        get("/?Action=GetCallerIdentity&Version=2011-06-15"),
+    )
+    .await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .unwrap();
     assert!(length.parse::<usize>().unwrap() > body.len(), "{answer}");
 }
 
@@ -186,7 +251,11 @@ async fn the_admin_endpoint_is_closed_to_web_pages_and_to_other_machines() {
     let aws = Simulator::new();
     let server = serve(&aws).await;
     let fault = r#"{"fault": "throttling"}"#;
-    let of_a_page = post("/_simulator/faults", "origin: http://example.com\r\n", fault);
+    let of_a_page = post(
+        "/_simulator/faults",
+        "origin: http://example.com\r\n",
+        fault,
+    );
     assert_eq!(status(&send(server.address(), of_a_page).await), "403");
 
     for (server, expected) in [
@@ -212,7 +281,15 @@ async fn the_log_has_no_secrets_and_cannot_be_forged() {
         .listen("127.0.0.1:0")
         .await
         .unwrap();
-    let secrets = ["EXTERNAL-ID", "TOKEN-CODE", "WEB-TOKEN", "SESSION-TOKEN", "SIGNATURE", "SECRET-KEY", "TAG-VALUE"];
+    let secrets = [
+        "EXTERNAL-ID",
+        "TOKEN-CODE",
+        "WEB-TOKEN",
+        "SESSION-TOKEN",
+        "SIGNATURE",
+        "SECRET-KEY",
+        "TAG-VALUE",
+    ];
     let body = "Action=AssumeRole&Version=2011-06-15&RoleArn=arn:aws:iam::222222222222:role/x%0Aforged&ExternalId=EXTERNAL-ID\
                 &TokenCode=TOKEN-CODE&WebIdentityToken=WEB-TOKEN&Tags.member.1.Value=TAG-VALUE&Secret=SECRET-KEY";
     let headers = "content-type: application/x-www-form-urlencoded\r\nx-amz-security-token: SESSION-TOKEN\r\nx-amz-date: 20260101T000000Z\r\n\
@@ -280,7 +357,9 @@ fn the_program_is_up_at_once_and_stops_when_it_is_asked_to() {
     assert!(endpoint.starts_with("http://127.0.0.1:"), "{endpoint}");
     // Tens of milliseconds in truth; other tests run beside it.
     assert!(up < Duration::from_secs(2), "{up:?}");
-    let kill = Command::new("kill").args(["-TERM", &program.0.id().to_string()]).status();
+    let kill = Command::new("kill")
+        .args(["-TERM", &program.0.id().to_string()])
+        .status();
     assert!(kill.unwrap().success());
     let (success, errors) = program.end();
     assert!(success, "{errors}");
@@ -299,19 +378,37 @@ fn the_program_says_what_is_wrong_with_its_options() {
     };
     let malformed = file("malformed.json", "{\"users\": [\n  {\"arn\": 1}]}");
     let other = file("other.json", "{\"name\": \"package\"}");
-    let user = file("user.json", r#"{"users": [{"arn": "arn:aws:iam::111111111111:group/x"}]}"#);
+    let user = file(
+        "user.json",
+        r#"{"users": [{"arn": "arn:aws:iam::111111111111:group/x"}]}"#,
+    );
     for (arguments, parts) in [
-        (vec!["--port", &port], vec!["cannot listen on 127.0.0.1:", &port, "--port 0"]),
+        (
+            vec!["--port", &port],
+            vec!["cannot listen on 127.0.0.1:", &port, "--port 0"],
+        ),
         (vec!["/none/such"], vec!["/none/such: No such file"]),
         (vec![&malformed], vec!["malformed.json", "line 2 column 11"]),
-        (vec![&other], vec!["other.json", "get-account-authorization-details"]),
-        (vec![&user], vec!["user.json", "must be arn:<partition>:iam::<12-digit account id>:user/"]),
+        (
+            vec![&other],
+            vec!["other.json", "get-account-authorization-details"],
+        ),
+        (
+            vec![&user],
+            vec![
+                "user.json",
+                "must be arn:<partition>:iam::<12-digit account id>:user/",
+            ],
+        ),
         (vec!["--root", "12"], vec!["--root", "\"12\"", "12 digits"]),
     ] {
         let (success, errors) = Program::start(&arguments).end();
         assert!(!success, "{arguments:?}");
         for part in parts {
-            assert!(errors.contains(part), "{arguments:?}: {part} is not in {errors}");
+            assert!(
+                errors.contains(part),
+                "{arguments:?}: {part} is not in {errors}"
+            );
         }
     }
 }

@@ -339,7 +339,7 @@ async fn a_principal_made_again_is_another_and_one_that_is_not_there_is_refused(
         .trust(trusts("arn:aws:iam::111111111111:role/Missing"));
     assert_eq!(
         unknown.create().unwrap_err().to_string(),
-        r#"arn:aws:iam::333333333333:role/FirehoseWriter: MalformedPolicyDocument: Invalid principal in policy: "AWS":"arn:aws:iam::111111111111:role/Missing""#
+        r#"trust policy of arn:aws:iam::333333333333:role/FirehoseWriter: MalformedPolicyDocument: Invalid principal in policy: "AWS":"arn:aws:iam::111111111111:role/Missing""#
     );
     aws.role(TENANT).trust(trusts(HUB)).create().unwrap();
     let sts = client(&aws, &user(&aws));
@@ -770,7 +770,10 @@ fn an_arn_of_no_user_or_role_is_rejected() {
         .to_string();
     assert_eq!(
         error,
-        format!("{USER}: MalformedPolicyDocument: Statement is missing")
+        format!(
+            "identity policy 1 of {USER}: MalformedPolicyDocument: Syntax errors in policy. (Statement is \
+             missing)"
+        )
     );
 }
 

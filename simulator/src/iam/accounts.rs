@@ -6,13 +6,18 @@ use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
 
+use super::arrival::Arrival;
 use super::caller::Caller;
 use super::directory::Directory;
 use super::mfa_device::MfaDevice;
+use super::organization::Account;
 use super::session::{Session, SessionPrincipal};
 use super::validation::IamError;
 use crate::arn;
-use crate::policy::Policy;
+use crate::policy::{
+    Context, Explanation, Names, Policies, Policy, PolicyKind, Request, Requester, ResourcePolicy,
+    authorize,
+};
 
 /// The accounts, as the simulator and its builders share them.
 #[derive(Clone, Default)]
@@ -31,6 +36,8 @@ pub(crate) struct Accounts {
     pub(super) roles: HashMap<String, Role>,
     /// What IAM's API shows of users, groups, roles and managed policies.
     pub(crate) directory: Directory,
+    /// What is known of accounts, by ID. Shared with callers, who outlive a change.
+    accounts: Arc<HashMap<String, Account>>,
     /// By access key ID.
     keys: HashMap<String, AccessKey>,
     /// By serial number.
@@ -39,27 +46,42 @@ pub(crate) struct Accounts {
     saml_providers: HashSet<String>,
     /// Whether a role session has the MFA context of the session that assumed the role.
     pub(crate) mfa_context_inherited: bool,
+    /// Condition keys of all requests, which the test has set.
+    request_keys: Arc<Context>,
+    /// Condition keys that the test has added, in lower case.
+    added_keys: Arc<HashSet<String>>,
+    /// The decisions on the request that is being answered.
+    decisions: Vec<Explanation>,
 }
 
 pub(super) struct User {
     pub(super) id: String,
-    pub(super) policies: Vec<Policy>,
+    pub(super) permissions: Permissions,
 }
 
 #[derive(Clone)]
 pub(crate) struct Role {
     pub(crate) id: String,
-    pub(crate) trust_policy: Policy,
-    pub(super) policies: Vec<Policy>,
+    pub(crate) trust_policy: Arc<Policy>,
+    pub(super) permissions: Permissions,
     /// In seconds.
     pub(crate) max_session_duration: i64,
+}
+
+/// What a user or role may do, and its tags.
+#[derive(Clone, Default)]
+pub(super) struct Permissions {
+    pub(super) policies: Vec<Arc<Policy>>,
+    pub(super) boundary: Option<Arc<Policy>>,
+    /// Keys with values.
+    pub(super) tags: Vec<(String, String)>,
 }
 
 pub(crate) struct AccessKey {
     pub(crate) secret: String,
     pub(crate) owner: KeyOwner,
     pub(crate) created: SystemTime,
-    /// Whether requests may be signed with it.
+    /// Whether its status is `Active`.
     pub(crate) is_active: bool,
 }
 
@@ -68,7 +90,7 @@ pub(crate) enum KeyOwner {
     /// A user, by ARN: a long-term key.
     User(String),
     /// A session: a temporary key.
-    Session(Session),
+    Session(Box<Session>),
 }
 
 /// An OpenID Connect identity provider.
@@ -158,11 +180,6 @@ impl Accounts {
         self.directory.roles.remove(account, name);
     }
 
-    pub(crate) fn managed_policy(&self, arn: &str) -> Option<&Policy> {
-        let policy = self.directory.policies.get(arn)?;
-        Some(&policy.document()?.policy)
-    }
-
     pub(crate) fn mfa_device(&self, serial: &str) -> Option<&MfaDevice> {
         self.mfa_devices.get(serial)
     }
@@ -198,46 +215,212 @@ impl Accounts {
         self.saml_providers.insert(arn);
     }
 
+    /// Reads a policy. `name` is how explanations refer to it.
+    pub(crate) fn read_policy(
+        &self,
+        kind: PolicyKind,
+        name: impl Into<String>,
+        json: &str,
+    ) -> Result<Arc<Policy>, IamError> {
+        let resolve = |arn: &str| self.id_of(arn).map(str::to_owned);
+        self.read_policy_with(kind, name, json, &resolve)
+    }
+
+    /// Reads a policy, with another way to find users and roles.
+    pub(super) fn read_policy_with(
+        &self,
+        kind: PolicyKind,
+        name: impl Into<String>,
+        json: &str,
+        resolve: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Arc<Policy>, IamError> {
+        let name = name.into();
+        let names = Names {
+            resolve,
+            keys: &self.added_keys,
+        };
+        Policy::read(kind, &*name, json, names)
+            .map(Arc::new)
+            .map_err(|error| IamError::malformed_policy(&format!("{kind} {name}"), error))
+    }
+
+    pub(super) fn account(&self, id: &str) -> Option<&Account> {
+        self.accounts.get(id)
+    }
+
+    pub(super) fn set_account(&mut self, id: String, account: Account) {
+        Arc::make_mut(&mut self.accounts).insert(id, account);
+    }
+
+    pub(crate) fn set_request_key(&mut self, key: &str, values: Vec<String>) {
+        Arc::make_mut(&mut self.request_keys).set_all(key, values);
+    }
+
+    pub(crate) fn add_condition_key(&mut self, key: &str) {
+        Arc::make_mut(&mut self.added_keys).insert(key.to_ascii_lowercase());
+    }
+
+    /// Returns the condition keys of a request that nobody signed.
+    pub(crate) fn unsigned_context(&self, arrival: &Arrival) -> Context {
+        arrival.context(&self.request_keys)
+    }
+
+    /// Sets the condition keys of a role as the resource of a request. Tags that the caller's session passes on
+    /// replace those of the role.
+    pub(crate) fn set_role_keys<'a>(
+        &self,
+        context: &mut Context,
+        role_arn: &str,
+        inherited_tags: impl Iterator<Item = (&'a str, &'a str)>,
+    ) {
+        let account = arn::account_of(role_arn);
+        context.set("aws:ResourceAccount", account);
+        if let Some(account) = self.account(account) {
+            account.set_resource_keys(context);
+        }
+        let Some(role) = self.roles.get(role_arn) else {
+            return;
+        };
+        let inherited: Vec<(&str, &str)> = inherited_tags.collect();
+        for (key, value) in &role.permissions.tags {
+            let replaced = inherited
+                .iter()
+                .find(|(inherited, _)| inherited.eq_ignore_ascii_case(key));
+            let value = replaced.map_or(value.as_str(), |(_, value)| value);
+            context.set(&format!("aws:ResourceTag/{key}"), value);
+            context.set(&format!("iam:ResourceTag/{key}"), value);
+        }
+    }
+
+    /// Decides whether a caller may perform `action` on a role: by its trust policy, and the caller's own policies.
+    pub(crate) fn may_on_role(
+        &mut self,
+        caller: &Caller,
+        action: &str,
+        role_arn: &str,
+        context: &Context,
+    ) -> bool {
+        let mut policies = caller.policies_on(arn::account_of(role_arn));
+        policies.resource = self.trust_of(role_arn);
+        let requester = caller.requester();
+        let request = Request {
+            action,
+            resource: role_arn,
+            requester: &requester,
+            context,
+        };
+        let is_same_account = arn::account_of(role_arn) == caller.account();
+        let decision = authorize(&policies, request, is_same_account, caller.arn());
+        self.record(decision)
+    }
+
+    /// Decides whether somebody whom an identity provider vouches for may perform `action` on a role.
+    pub(crate) fn may_federated(
+        &mut self,
+        provider: &str,
+        action: &str,
+        role_arn: &str,
+        context: &Context,
+    ) -> bool {
+        let account = self.account(arn::account_of(role_arn));
+        let resource_control = account.map(|account| &account.resource_control);
+        let policies = Policies {
+            resource_control: resource_control
+                .into_iter()
+                .flatten()
+                .map(|p| &**p)
+                .collect(),
+            resource: self.trust_of(role_arn),
+            ..Policies::default()
+        };
+        let requester = Requester::Federated {
+            provider: provider.to_owned(),
+        };
+        let request = Request {
+            action,
+            resource: role_arn,
+            requester: &requester,
+            context,
+        };
+        let decision = authorize(&policies, request, false, provider);
+        self.record(decision)
+    }
+
+    fn trust_of(&self, role_arn: &str) -> ResourcePolicy<'_> {
+        match self.roles.get(role_arn) {
+            Some(role) => ResourcePolicy::Trust(&role.trust_policy),
+            None => ResourcePolicy::NoSuchRole,
+        }
+    }
+
+    fn record(&mut self, decision: Explanation) -> bool {
+        let is_allowed = decision.is_allowed();
+        self.decisions.push(decision);
+        is_allowed
+    }
+
+    /// Returns the decisions since the last call, in order.
+    pub(crate) fn take_decisions(&mut self) -> Vec<Explanation> {
+        std::mem::take(&mut self.decisions)
+    }
+
     /// Returns the owner of a key; `None` if their user or role does not exist any more.
-    pub(crate) fn caller(&self, owner: &KeyOwner, now: SystemTime) -> Option<Caller> {
+    pub(crate) fn caller(&self, owner: &KeyOwner, arrival: Arrival) -> Option<Caller> {
         match owner {
-            KeyOwner::User(arn) => self.user_caller(arn, None, now),
+            KeyOwner::User(arn) => self.user_caller(arn, None, arrival),
             KeyOwner::Session(session) => match &session.principal {
-                SessionPrincipal::User { arn } => self.user_caller(arn, Some(session), now),
+                SessionPrincipal::User { arn } => self.user_caller(arn, Some(session), arrival),
                 SessionPrincipal::Role { arn, id, .. } => {
                     let role = self.roles.get(arn).filter(|role| role.id == *id)?;
-                    Some(Caller {
-                        arn: session.arn(),
-                        principal_arn: arn.clone(),
-                        principal_id: role.id.clone(),
-                        user_id: session.user_id(),
-                        session: Some(session.clone()),
-                        policies: role.policies.clone(),
-                        now,
-                    })
+                    let mut caller = self.new_caller(arn, &role.id, &role.permissions, arrival);
+                    caller.arn = session.arn();
+                    caller.user_id = session.user_id();
+                    caller.session = Some((**session).clone());
+                    Some(caller)
                 }
             },
         }
     }
 
-    fn user_caller(&self, arn: &str, session: Option<&Session>, now: SystemTime) -> Option<Caller> {
+    fn user_caller(
+        &self,
+        arn: &str,
+        session: Option<&Session>,
+        arrival: Arrival,
+    ) -> Option<Caller> {
         let user = self.users.get(arn)?;
-        Some(Caller {
+        let mut caller = self.new_caller(arn, &user.id, &user.permissions, arrival);
+        caller.session = session.cloned();
+        Some(caller)
+    }
+
+    fn new_caller(
+        &self,
+        arn: &str,
+        id: &str,
+        permissions: &Permissions,
+        arrival: Arrival,
+    ) -> Caller {
+        Caller {
             arn: arn.to_owned(),
             principal_arn: arn.to_owned(),
-            principal_id: user.id.clone(),
-            user_id: user.id.clone(),
-            session: session.cloned(),
-            policies: user.policies.clone(),
-            now,
-        })
+            principal_id: id.to_owned(),
+            user_id: id.to_owned(),
+            session: None,
+            permissions: permissions.clone(),
+            accounts: Arc::clone(&self.accounts),
+            request_keys: Arc::clone(&self.request_keys),
+            added_keys: Arc::clone(&self.added_keys),
+            arrival,
+            undecided: Arc::default(),
+        }
     }
 
     /// Issues temporary credentials for a session.
     pub(crate) fn issue(&mut self, session: Session) -> Credentials {
         let (token, expiry) = (session.token.clone(), session.expiry);
         let issued = session.issued;
-        let (id, secret) = self.add_key("ASIA", KeyOwner::Session(session), issued);
+        let (id, secret) = self.add_key("ASIA", KeyOwner::Session(Box::new(session)), issued);
         Credentials::new(id, secret, Some(token), Some(expiry), "Simulator")
     }
 
@@ -293,12 +476,9 @@ impl Accounts {
             return Err(IamError::validation(format!("{account:?}"), rule));
         }
         let arn = format!("arn:aws:iam::{account}:root");
-        let everything = r#"{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
-        let policies = Policy::permission(everything)
-            .map_err(|error| IamError::malformed_policy(&arn, error))?;
         let user = User {
             id: account.to_owned(),
-            policies: vec![policies],
+            permissions: Permissions::default(),
         };
         self.users.insert(arn.clone(), user);
         Ok(self.add_user_key(&arn, account.to_owned(), "test".to_owned(), now))

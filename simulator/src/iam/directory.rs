@@ -1,13 +1,15 @@
 //! [`Directory`]: what IAM keeps of users, groups, roles and managed policies, as its API and the exports of
-//! accounts show it: names, dates and documents. Users and roles get their policies from it by
-//! [`Accounts::apply_policies`].
+//! accounts show it: names, dates and documents. Users and roles get their permissions from it by
+//! [`Accounts::apply_user`] and [`Accounts::apply_role`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::accounts::{Accounts, Role, User, unique_id};
+use super::accounts::{Accounts, Permissions, Role, User, unique_id};
+use super::validation::{IamError, check_trust_policy_length};
 use crate::arn;
-use crate::policy::Policy;
+use crate::policy::{Policy, PolicyKind};
 
 /// The entities of all accounts, each by account and name. IAM's names are unique within an account,
 /// whatever their case.
@@ -74,15 +76,6 @@ impl Entity {
             boundary: None,
             tags: Vec::new(),
         }
-    }
-
-    /// Replaces all policies by these.
-    pub(crate) fn replace_policies(&mut self, documents: Vec<Document>) {
-        self.attached.clear();
-        let named = (1..).zip(documents);
-        self.inline = named
-            .map(|(n, document)| (format!("policy-{n}"), document))
-            .collect();
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -176,20 +169,11 @@ impl PolicyRecord {
     }
 }
 
-/// An identity policy: as it was written, and as it is evaluated.
+/// A policy: as it was written, and as it is evaluated.
 #[derive(Clone)]
 pub(crate) struct Document {
     pub(crate) text: String,
-    pub(crate) policy: Policy,
-}
-
-impl Document {
-    /// Reads an identity policy; an error says what is wrong with it.
-    pub(crate) fn read(text: impl Into<String>) -> Result<Self, String> {
-        let text = text.into();
-        let policy = Policy::permission(&text)?;
-        Ok(Self { text, policy })
-    }
+    pub(crate) policy: Arc<Policy>,
 }
 
 /// Entities by account and name.
@@ -256,7 +240,7 @@ impl Accounts {
         }
     }
 
-    /// Gives a user the policies that the directory has for them: their own and those of their groups.
+    /// Gives a user the permissions that the directory has for them: their own and those of their groups.
     pub(crate) fn apply_user(&mut self, account: &str, name: &str) {
         let Some(user) = self.directory.users.get(account, name) else {
             return;
@@ -265,34 +249,68 @@ impl Accounts {
             .groups
             .iter()
             .filter_map(|name| self.directory.groups.get(account, name));
-        let policies = std::iter::once(&user.entity)
-            .chain(groups)
-            .flat_map(|entity| self.policies_of(entity))
-            .collect();
+        let mut permissions = self.permissions_of(&user.entity);
+        for group in groups {
+            permissions.policies.extend(self.policies_of(group));
+        }
         let id = user.entity.id.clone();
         let arn = user.entity.arn.clone();
-        self.users.insert(arn, User { id, policies });
+        self.users.insert(arn, User { id, permissions });
     }
 
     /// Creates or changes a role, with this trust policy: the users and roles that it names must exist.
     pub(crate) fn set_role(
         &mut self,
-        mut role: RoleRecord,
+        role: RoleRecord,
         trust_policy: String,
-    ) -> Result<(), String> {
-        let (arn, id) = (role.entity.arn.clone(), role.entity.id.clone());
+    ) -> Result<(), IamError> {
+        let arn = &role.entity.arn;
+        let limit = self
+            .account(arn::account_of(arn))
+            .and_then(|account| account.trust_policy_length);
+        check_trust_policy_length(arn, &trust_policy, limit)?;
+        let resolve = |named: &str| self.id_of(named).map(str::to_owned);
+        let compiled = self.read_trust_policy(&role, &trust_policy, &resolve)?;
+        self.insert_role(role, trust_policy, compiled);
+        Ok(())
+    }
+
+    /// Reads the trust policy of a role. `resolve` finds the other users and roles that it names.
+    pub(crate) fn read_trust_policy(
+        &self,
+        role: &RoleRecord,
+        trust_policy: &str,
+        resolve: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Arc<Policy>, IamError> {
+        let Entity { arn, id, .. } = &role.entity;
+        // A role may trust itself, also when it is being created.
         let resolve = |named: &str| {
-            // A role may trust itself, also when it is being created.
             if named == arn {
                 Some(id.clone())
             } else {
-                self.id_of(named).map(str::to_owned)
+                resolve(named)
             }
         };
+        self.read_policy_with(
+            PolicyKind::Trust,
+            format!("of {arn}"),
+            trust_policy,
+            &resolve,
+        )
+    }
+
+    /// Creates or changes a role, whose trust policy is read.
+    pub(crate) fn insert_role(
+        &mut self,
+        mut role: RoleRecord,
+        trust_policy: String,
+        compiled: Arc<Policy>,
+    ) {
+        let arn = role.entity.arn.clone();
         let compiled = Role {
-            trust_policy: Policy::trust(&trust_policy, &resolve)?,
-            id: id.clone(),
-            policies: Vec::new(),
+            trust_policy: compiled,
+            id: role.entity.id.clone(),
+            permissions: Permissions::default(),
             max_session_duration: role.max_session_duration,
         };
         role.trust_policy = trust_policy;
@@ -300,29 +318,76 @@ impl Accounts {
         let (account, name) = (arn::account_of(&arn), arn::name_of(&arn));
         self.directory.roles.insert(account, name, role);
         self.apply_role(account, name);
-        Ok(())
     }
 
-    /// Gives a role that has a trust policy the policies that the directory has for it.
+    /// Gives a role that has a trust policy the permissions that the directory has for it.
     pub(crate) fn apply_role(&mut self, account: &str, name: &str) {
         let Some(role) = self.directory.roles.get(account, name) else {
             return;
         };
-        let policies = self.policies_of(&role.entity).collect();
-        let max_session_duration = role.max_session_duration;
-        if let Some(compiled) = self.roles.get_mut(&role.entity.arn) {
-            compiled.policies = policies;
-            compiled.max_session_duration = max_session_duration;
+        let permissions = self.permissions_of(&role.entity);
+        let (arn, max_session_duration) = (&role.entity.arn, role.max_session_duration);
+        if let Some(compiled) = self.roles.get(arn) {
+            let changed = Role {
+                permissions,
+                max_session_duration,
+                ..compiled.clone()
+            };
+            self.roles.insert(arn.clone(), changed);
+        }
+    }
+
+    fn permissions_of(&self, entity: &Entity) -> Permissions {
+        let boundary = entity.boundary.as_ref().map(|arn| {
+            let policy = self.directory.policies.get(arn);
+            let text = policy
+                .and_then(PolicyRecord::document)
+                .map_or(NOTHING, |document| &document.text);
+            let name = format!("of {}", entity.arn);
+            self.read_policy(PolicyKind::Boundary, name, text)
+        });
+        Permissions {
+            policies: self.policies_of(entity).collect(),
+            // It was read before, as an identity policy, whose grammar is the same.
+            boundary: boundary.and_then(Result::ok),
+            tags: entity.tags.clone(),
         }
     }
 
     /// Returns the policies that an entity has of its own.
-    fn policies_of<'a>(&'a self, entity: &'a Entity) -> impl Iterator<Item = Policy> + 'a {
+    fn policies_of<'a>(&'a self, entity: &'a Entity) -> impl Iterator<Item = Arc<Policy>> + 'a {
         let attached = entity.attached.iter().filter_map(|arn| {
             let policy = self.directory.policies.get(arn)?;
             policy.document()
         });
         let documents = entity.inline.values().chain(attached);
-        documents.map(|document| document.policy.clone())
+        documents.map(|document| Arc::clone(&document.policy))
+    }
+
+    /// Reads an identity policy. `name` is how explanations refer to it.
+    pub(crate) fn read_document(
+        &self,
+        name: impl Into<String>,
+        text: impl Into<String>,
+    ) -> Result<Document, IamError> {
+        let text = text.into();
+        let policy = self.read_policy(PolicyKind::Identity, name, &text)?;
+        Ok(Document { text, policy })
+    }
+
+    /// Creates a managed policy, or changes one.
+    pub(crate) fn set_managed_policy(&mut self, policy: PolicyRecord) {
+        self.directory.policies.insert(policy.arn.clone(), policy);
+    }
+
+    /// Returns a managed policy as a session policy.
+    pub(crate) fn managed_policy(&self, arn: &str) -> Option<Arc<Policy>> {
+        let document = self.directory.policies.get(arn)?.document()?;
+        // It was read before, as an identity policy, whose grammar is the same.
+        self.read_policy(PolicyKind::Session, arn, &document.text)
+            .ok()
     }
 }
+
+/// What stands for a permissions boundary that is not known: nothing is allowed.
+const NOTHING: &str = r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}"#;

@@ -1,23 +1,33 @@
 //! What IAM knows: users, roles, access keys, identity providers and MFA devices, and the sessions that STS
 //! issued.
 
+mod access_request;
 mod accounts;
+mod arrival;
 mod caller;
 mod directory;
 mod mfa_device;
+mod organization;
+mod permissions;
 mod role_builder;
 mod session;
 mod user_builder;
 mod validation;
 
+pub use access_request::AccessRequest;
 pub(crate) use accounts::{Accounts, KeyOwner, OidcProvider, Role, SharedAccounts, unique_id};
+pub(crate) use arrival::Arrival;
 pub use caller::Caller;
 pub(crate) use directory::{
     Document, Entity, MfaRecord, PolicyRecord, PolicyVersion, RoleRecord, SamlRecord, UserRecord,
     path_of,
 };
 pub(crate) use mfa_device::MfaDevice;
+pub use organization::AccountBuilder;
 pub use role_builder::RoleBuilder;
 pub(crate) use session::{Session, SessionPrincipal, SessionTag, new_session_token};
 pub use user_builder::UserBuilder;
 pub use validation::IamError;
+pub(crate) use validation::{
+    check_inline_policies_length, check_managed_policy_length, check_tags,
+};

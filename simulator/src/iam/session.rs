@@ -1,9 +1,10 @@
 //! A session: temporary credentials, and what they carry.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::arn;
-use crate::policy::Policy;
+use crate::policy::{Context, Policy};
 
 /// A session that STS issued.
 #[derive(Clone)]
@@ -13,9 +14,11 @@ pub(crate) struct Session {
     pub(crate) issued: SystemTime,
     pub(crate) expiry: SystemTime,
     /// Session policies. If there are any, one of them must allow an action.
-    pub(crate) policies: Vec<Policy>,
+    pub(crate) policies: Vec<Arc<Policy>>,
     pub(crate) tags: Vec<SessionTag>,
     pub(crate) source_identity: Option<String>,
+    /// The condition keys that a session by an identity provider keeps.
+    pub(crate) federation: Context,
     /// The time of the MFA that the session was obtained with.
     pub(crate) mfa: Option<SystemTime>,
 }

@@ -7,7 +7,8 @@ use aws_credential_types::Credentials;
 use super::accounts::{SharedAccounts, unique_id};
 use super::directory::UserRecord;
 use super::mfa_device::MfaDevice;
-use super::validation::{IamError, check_arn, read_policies};
+use super::permissions::PermissionsSettings;
+use super::validation::{IamError, USER_POLICIES_LENGTH, check_arn};
 use crate::arn;
 
 /// Creates an IAM user, or changes one; see [`Simulator::user`](crate::Simulator::user).
@@ -34,7 +35,7 @@ pub struct UserBuilder {
     accounts: SharedAccounts,
     now: SystemTime,
     arn: String,
-    policies: Vec<String>,
+    permissions: PermissionsSettings,
     /// Serial numbers with secrets.
     mfa_devices: Vec<(String, String)>,
     /// The ID and the secret.
@@ -47,7 +48,7 @@ impl UserBuilder {
             accounts,
             now,
             arn,
-            policies: Vec::new(),
+            permissions: PermissionsSettings::default(),
             mfa_devices: Vec::new(),
             access_key: None,
         }
@@ -55,7 +56,19 @@ impl UserBuilder {
 
     /// Adds an identity policy, as JSON. Default: none.
     pub fn policy(mut self, json: impl Into<String>) -> Self {
-        self.policies.push(json.into());
+        self.permissions.policies.push(json.into());
+        self
+    }
+
+    /// Sets the permissions boundary, as JSON: what the user does must be allowed by it, too. Default: none.
+    pub fn permissions_boundary(mut self, json: impl Into<String>) -> Self {
+        self.permissions.boundary = Some(json.into());
+        self
+    }
+
+    /// Adds an IAM tag: the condition key `aws:PrincipalTag/<key>` of the user's requests. Default: none.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.permissions.tags.push((key.into(), value.into()));
         self
     }
 
@@ -79,11 +92,11 @@ impl UserBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the ARN is not that of a user, a policy is malformed, or the secret of an MFA device is not
-    /// base32 text of at least 16 characters.
+    /// Fails if the ARN is not that of a user, a policy is malformed, too long or has a condition key that the
+    /// simulator does not know, a tag is malformed, or the secret of an MFA device is not base32 text of at least 16
+    /// characters.
     pub fn create(self) -> Result<Credentials, IamError> {
         check_arn(&self.arn, "user")?;
-        let policies = read_policies(&self.arn, &self.policies)?;
         let mut mfa_devices = Vec::new();
         for (serial, secret) in self.mfa_devices {
             let device = MfaDevice::from_secret(&self.arn, &secret).ok_or_else(|| {
@@ -104,7 +117,12 @@ impl UserBuilder {
             Some(user) => user.clone(),
             None => UserRecord::new(&self.arn, unique_id("AIDA", 17), self.now),
         };
-        user.entity.replace_policies(policies);
+        self.permissions.set(
+            &mut accounts,
+            &mut user.entity,
+            "user",
+            USER_POLICIES_LENGTH,
+        )?;
         accounts.directory.users.insert(account, name, user);
         accounts.apply_user(account, name);
         accounts.mfa_devices.extend(mfa_devices);

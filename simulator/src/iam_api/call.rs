@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use crate::arn;
-use crate::iam::{Accounts, Caller, Entity};
+use crate::iam::{Accounts, Caller, Document, Entity, IamError, check_tags};
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
 /// What an operation answers: the elements of its result, if it has one.
@@ -175,7 +175,7 @@ impl<'a> Call<'a> {
     /// Refuses the call if the caller's policies do not allow it on a resource.
     pub(super) fn authorize(&self, resource: &str) -> Result<(), ErrorResponse> {
         let action = format!("iam:{}", self.action);
-        if self.caller.may(&action, resource) {
+        if self.may(&action, resource)? {
             return Ok(());
         }
         Err(ErrorResponse::access_denied(format!(
@@ -183,6 +183,15 @@ impl<'a> Call<'a> {
              identity-based policy allows the {action} action",
             self.caller.arn()
         )))
+    }
+
+    /// Whether the caller's policies allow an action on a resource.
+    fn may(&self, action: &str, resource: &str) -> Result<bool, ErrorResponse> {
+        let allowed = self.caller.may(action, resource);
+        match self.caller.undecided() {
+            None => Ok(allowed),
+            Some(reason) => Err(ErrorResponse::new(400, "Undecided", reason)),
+        }
     }
 
     /// Makes a change of an entity's policies take effect.
@@ -197,24 +206,13 @@ impl<'a> Call<'a> {
     /// Returns the tags in the parameters `Tags.member.…`.
     pub(super) fn tags(&self) -> Result<Vec<(String, String)>, ErrorResponse> {
         let tags = self.parameters.pairs("Tags.member", "Key", "Value");
-        for (n, (key, _)) in tags.iter().enumerate() {
-            if key.to_ascii_lowercase().starts_with("aws:") {
-                return Err(ErrorResponse::new(
-                    400,
-                    "InvalidInput",
-                    "aws: prefixed tag key names are not allowed for external use.",
-                ));
-            }
-            let is_same = |(other, _): &(String, String)| other.eq_ignore_ascii_case(key);
-            if tags[..n].iter().any(is_same) {
-                return Err(ErrorResponse::new(
-                    400,
-                    "InvalidInput",
-                    "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
-                ));
-            }
-        }
+        check_tags("", &tags)?;
         Ok(tags)
+    }
+
+    /// Reads a policy that is sent. `name` is how explanations refer to it.
+    pub(super) fn read(&self, name: &str, text: &str) -> Result<Document, ErrorResponse> {
+        Ok(self.accounts.read_document(name, text)?)
     }
 
     /// Returns a page of a list, as `Marker` and `MaxItems` ask for it, and the elements that end it.
@@ -298,8 +296,15 @@ pub(super) fn limit_exceeded(message: impl Into<String>) -> ErrorResponse {
     ErrorResponse::new(409, "LimitExceeded", message)
 }
 
-pub(super) fn malformed_policy(message: impl Into<String>) -> ErrorResponse {
-    ErrorResponse::new(400, "MalformedPolicyDocument", message)
+impl From<IamError> for ErrorResponse {
+    fn from(error: IamError) -> Self {
+        let status = if error.code() == "LimitExceeded" {
+            409
+        } else {
+            400
+        };
+        Self::new(status, error.code(), error.message())
+    }
 }
 
 /// Whether an ARN is in the partition and account of the caller, or of AWS itself.

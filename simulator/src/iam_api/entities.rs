@@ -1,19 +1,11 @@
 //! Users and roles: create, get, change, delete, list, tag. Lists of groups, too.
 
-use super::call::{
-    Answer, Call, Kind, already_exists, delete_conflict, limit_exceeded, malformed_policy,
-    no_such_entity, violation,
-};
-use super::policies::{boundary, without_whitespace};
+use super::call::{Answer, Call, Kind, already_exists, delete_conflict, no_such_entity, violation};
+use super::policies::boundary;
 use super::render::tags;
 use crate::arn;
-use crate::iam::{Entity, RoleRecord, UserRecord, unique_id};
+use crate::iam::{Entity, RoleRecord, UserRecord, check_tags, unique_id};
 use crate::protocol::{Element, ErrorResponse};
-
-/// The most tags that a user or role has.
-const MAX_TAGS: usize = 50;
-/// The most characters of a trust policy, without whitespace.
-const MAX_TRUST_POLICY: usize = 2048;
 
 pub(super) fn create_user(call: &mut Call<'_>) -> Answer {
     let name = call.name("UserName", 64)?;
@@ -26,7 +18,6 @@ pub(super) fn create_user(call: &mut Call<'_>) -> Answer {
     }
     let mut user = UserRecord::new(&arn, unique_id("AIDA", 17), call.now);
     user.entity.tags = call.tags()?;
-    check_count(&user.entity.tags)?;
     user.entity.boundary = boundary(call)?;
     let description = call.describe(Kind::User, &user.entity, true);
     call.accounts
@@ -53,33 +44,16 @@ pub(super) fn create_role(call: &mut Call<'_>) -> Answer {
         role.max_session_duration = duration;
     }
     role.entity.tags = call.tags()?;
-    check_count(&role.entity.tags)?;
     role.entity.boundary = boundary(call)?;
-    set_trust_policy(call, role, trust_policy)?;
+    call.accounts.set_role(role, trust_policy.to_owned())?;
     get_authorized(call, Kind::Role, name)
-}
-
-/// Sets the trust policy of a role that is created or changed.
-fn set_trust_policy(
-    call: &mut Call<'_>,
-    role: RoleRecord,
-    trust_policy: &str,
-) -> Result<(), ErrorResponse> {
-    if without_whitespace(trust_policy) > MAX_TRUST_POLICY {
-        return Err(limit_exceeded(format!(
-            "Cannot exceed quota for ACLSizePerRole: {MAX_TRUST_POLICY}"
-        )));
-    }
-    call.accounts
-        .set_role(role, trust_policy.to_owned())
-        .map_err(malformed_policy)
 }
 
 pub(super) fn update_trust_policy(call: &mut Call<'_>) -> Answer {
     let trust_policy = call.required("PolicyDocument")?;
     call.authorized(Kind::Role)?;
     let role = role(call)?.clone();
-    set_trust_policy(call, role, trust_policy)?;
+    call.accounts.set_role(role, trust_policy.to_owned())?;
     Ok(None)
 }
 
@@ -258,7 +232,7 @@ pub(super) fn tag(call: &mut Call<'_>, kind: Kind) -> Answer {
         tags.retain(|(other, _)| !other.eq_ignore_ascii_case(&key));
         tags.push((key, value));
     }
-    check_count(&tags)?;
+    check_tags(&entity.arn, &tags)?;
     entity.tags = tags;
     call.apply(kind, name);
     Ok(None)
@@ -278,13 +252,4 @@ pub(super) fn untag(call: &mut Call<'_>, kind: Kind) -> Answer {
 pub(super) fn list_tags(call: &mut Call<'_>, kind: Kind) -> Answer {
     let listed = tags(&call.authorized(kind)?.tags);
     call.page("Tags", listed)
-}
-
-fn check_count(tags: &[(String, String)]) -> Result<(), ErrorResponse> {
-    if tags.len() > MAX_TAGS {
-        return Err(limit_exceeded(
-            "The number of tags has reached the maximum limit.",
-        ));
-    }
-    Ok(())
 }

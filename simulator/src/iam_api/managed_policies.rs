@@ -5,14 +5,11 @@ use std::time::UNIX_EPOCH;
 use super::call::{
     Answer, Call, Kind, already_exists, delete_conflict, limit_exceeded, no_such_entity,
 };
-use super::policies::{read, without_whitespace};
 use super::render::{date, document, tags};
 use crate::arn;
-use crate::iam::{Document, Entity, PolicyRecord, PolicyVersion};
+use crate::iam::{Document, Entity, PolicyRecord, PolicyVersion, check_managed_policy_length};
 use crate::protocol::{Element, ErrorResponse};
 
-/// The most characters of a managed policy, without whitespace.
-const MAX_SIZE: usize = 6144;
 const MAX_VERSIONS: usize = 5;
 
 /// AWS's own policies that the simulator knows. Exports of accounts bring the others that they use.
@@ -42,8 +39,7 @@ pub(super) fn find<'c>(
 ) -> Result<&'c mut PolicyRecord, ErrorResponse> {
     let missing = || no_such_entity(format!("Policy {arn} was not found."));
     let account = arn::account_of(arn);
-    let policies = &mut call.accounts.directory.policies;
-    if account == "aws" && !policies.contains_key(arn) {
+    if account == "aws" && !call.accounts.directory.policies.contains_key(arn) {
         let name = arn::name_of(arn);
         let known = OF_AWS.iter().find(|(known, _)| *known == name);
         let (_, text) = known.ok_or_else(|| {
@@ -53,11 +49,12 @@ pub(super) fn find<'c>(
                 OF_AWS.map(|(name, _)| name).join(", ")
             ))
         })?;
-        let policy = PolicyRecord::new(arn, read(text)?, UNIX_EPOCH);
-        policies.insert(arn.to_owned(), policy);
+        let policy = PolicyRecord::new(arn, call.read(arn, text)?, UNIX_EPOCH);
+        call.accounts.set_managed_policy(policy);
     } else if account != "aws" && account != call.account {
         return Err(missing());
     }
+    let policies = &mut call.accounts.directory.policies;
     policies.get_mut(arn).ok_or_else(missing)
 }
 
@@ -69,21 +66,17 @@ fn authorized<'c>(call: &'c mut Call<'_>) -> Result<&'c mut PolicyRecord, ErrorR
 }
 
 /// Reads the parameter `PolicyDocument`.
-fn document_of(call: &Call<'_>) -> Result<Document, ErrorResponse> {
+fn document_of(call: &Call<'_>, arn: &str) -> Result<Document, ErrorResponse> {
     let text = call.required("PolicyDocument")?;
-    if without_whitespace(text) > MAX_SIZE {
-        return Err(limit_exceeded(format!(
-            "Cannot exceed quota for PolicySize: {MAX_SIZE}"
-        )));
-    }
-    read(text)
+    check_managed_policy_length("", text)?;
+    call.read(arn, text)
 }
 
 pub(super) fn create(call: &mut Call<'_>) -> Answer {
     let name = call.name("PolicyName", 128)?;
     let arn = call.arn(&format!("policy{}{name}", call.path()?));
     call.authorize(&arn)?;
-    let document = document_of(call)?;
+    let document = document_of(call, &arn)?;
     if own(call).any(|policy| arn::name_of(&policy.arn).eq_ignore_ascii_case(name)) {
         return Err(already_exists(format!(
             "A policy called {name} already exists. Duplicate names are not allowed."
@@ -93,7 +86,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
     policy.description = call.optional("Description").map(str::to_owned);
     policy.tags = call.tags()?;
     let description = call.describe_policy(&policy, true);
-    call.accounts.directory.policies.insert(arn, policy);
+    call.accounts.set_managed_policy(policy);
     Ok(Some(vec![Element::parent("Policy", description)]))
 }
 
@@ -192,7 +185,7 @@ pub(super) fn list_entities(call: &mut Call<'_>) -> Answer {
 }
 
 pub(super) fn create_version(call: &mut Call<'_>) -> Answer {
-    let document = document_of(call)?;
+    let document = document_of(call, call.required("PolicyArn")?)?;
     let (now, is_default) = (call.now, call.optional("SetAsDefault") == Some("true"));
     let policy = authorized(call)?;
     if policy.versions.len() == MAX_VERSIONS {

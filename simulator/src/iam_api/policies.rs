@@ -1,12 +1,10 @@
 //! The policies of users, roles and groups: inline, attached, and the permissions boundary.
 
-use super::call::{
-    Answer, Call, Kind, is_policy_arn, limit_exceeded, malformed_policy, no_such_entity,
-};
+use super::call::{Answer, Call, Kind, is_policy_arn, limit_exceeded, no_such_entity};
 use super::managed_policies::find;
 use super::render::document;
 use crate::arn;
-use crate::iam::Document;
+use crate::iam::check_inline_policies_length;
 use crate::protocol::{Element, ErrorResponse};
 
 /// The most managed policies that a user, role or group has.
@@ -23,36 +21,21 @@ impl Kind {
     }
 }
 
-/// Returns the number of characters that count towards the quotas of policies.
-pub(super) fn without_whitespace(policy: &str) -> usize {
-    policy.chars().filter(|c| !c.is_whitespace()).count()
-}
-
-/// Reads a document that is sent.
-pub(super) fn read(text: &str) -> Result<Document, ErrorResponse> {
-    Document::read(text).map_err(malformed_policy)
-}
-
 pub(super) fn put(call: &mut Call<'_>, kind: Kind) -> Answer {
     let name = call.name_of(kind)?;
     let policy_name = call.name("PolicyName", 128)?;
     let text = call.required("PolicyDocument")?;
     let entity = call.authorized(kind)?;
-    let document = read(text)?;
+    let arn = entity.arn.clone();
     let others = entity
         .inline
         .iter()
         .filter(|(name, _)| *name != policy_name);
-    let size: usize = others
-        .map(|(_, document)| without_whitespace(&document.text))
-        .sum();
-    let max = kind.max_inline();
-    if size + without_whitespace(text) > max {
-        return Err(limit_exceeded(format!(
-            "Maximum policy size of {max} bytes exceeded for {} {name}",
-            kind.word()
-        )));
-    }
+    let mut texts: Vec<String> = others.map(|(_, document)| document.text.clone()).collect();
+    texts.push(text.to_owned());
+    check_inline_policies_length(&arn, kind.word(), &texts, kind.max_inline())?;
+    let document = call.read(&format!("{policy_name} of {arn}"), text)?;
+    let entity = call.authorized(kind)?;
     entity.inline.insert(policy_name.to_owned(), document);
     call.apply(kind, name);
     Ok(None)

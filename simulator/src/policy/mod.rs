@@ -1,15 +1,27 @@
 //! IAM policies: read as IAM reads them, and evaluated against a request.
 //!
-//! Written here because the evaluators on crates.io lack cases that this simulator needs: iam-rs 0.8 takes
-//! one kind of principal per statement, has `ArnEquals` without wildcards, and matches a federated principal
-//! by prefix; scratchstack-aspen 0.3 has no `ForAllValues` and `ForAnyValue`; neither distinguishes an
-//! account, which only delegates to its policies, from its users.
+//! Everything here is pure: policies and a request context in, an [`Explanation`] out. A `Policy` is what was read
+//! of a document (`document`, `principal`, `condition`, `pattern`); `authorize` combines policies (`evaluate`);
+//! `keys` says which condition keys exist and who knows their values.
 
 mod condition;
 mod context;
 mod document;
-mod element;
+mod evaluate;
+mod explanation;
+mod json;
+pub(crate) mod keys;
 mod pattern;
+mod principal;
+#[cfg(test)]
+mod tests;
+mod value;
 
 pub(crate) use context::Context;
-pub(crate) use document::{Decision, Policy, Principal};
+pub(crate) use document::{Names, Policy, Request};
+pub(crate) use evaluate::{Policies, ResourcePolicy, authorize};
+pub use explanation::{
+    ConditionTrace, Effect, Explanation, Mismatch, Outcome, PolicyKind, PolicyTrace, Reason,
+    StatementTrace,
+};
+pub(crate) use principal::Requester;

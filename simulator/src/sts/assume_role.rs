@@ -6,11 +6,8 @@ use std::time::SystemTime;
 use super::constraints::{EXTERNAL_ID, NAME, POLICY, TAG, Violations, is_role_arn};
 use super::mfa;
 use super::role_session::{check_duration, expiry, respond, session_policies, set_tag_keys};
-use crate::arn;
-use crate::iam::{
-    Accounts, Caller, Role, Session, SessionPrincipal, SessionTag, new_session_token,
-};
-use crate::policy::{Context, Decision, Principal};
+use crate::iam::{Accounts, Caller, Session, SessionPrincipal, SessionTag, new_session_token};
+use crate::policy::Context;
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
 pub(super) fn assume_role(
@@ -33,15 +30,6 @@ pub(super) fn assume_role(
     };
     let policies = session_policies(accounts, request.policy.as_deref(), &request.policy_arns)?;
 
-    let denied = |action: &str| {
-        ErrorResponse::access_denied(format!(
-            "User: {} is not authorized to perform: {action} on resource: {}",
-            caller.arn(),
-            request.role_arn
-        ))
-    };
-    // The error for a role that does not exist is that of one that does not trust the caller.
-    let role = accounts.role(&request.role_arn).cloned();
     let mut actions = Vec::new();
     if source_identity.is_some() {
         actions.push("sts:SetSourceIdentity");
@@ -53,21 +41,21 @@ pub(super) fn assume_role(
         actions.push("sts:SetContext");
     }
     actions.push("sts:AssumeRole");
+    let inherited_tags = || inherited.tags.iter().map(|tag| (&*tag.key, &*tag.value));
     for action in &actions {
         let mut context = context(caller, &request, source_identity.as_deref(), action);
+        accounts.set_role_keys(&mut context, &request.role_arn, inherited_tags());
         if has_mfa {
             context.set("aws:MultiFactorAuthPresent", "true");
             context.set("aws:MultiFactorAuthAge", "0");
         }
-        let is_allowed = role
-            .as_ref()
-            .is_some_and(|role| is_allowed(caller, role, &request.role_arn, action, &context));
-        if !is_allowed {
-            return Err(denied(action));
+        // The error for a role that does not exist is that of one that does not trust the caller.
+        if !accounts.may_on_role(caller, action, &request.role_arn, &context) {
+            return Err(denied(caller, action, &request.role_arn));
         }
     }
-    let Some(role) = role else {
-        return Err(denied("sts:AssumeRole"));
+    let Some(role) = accounts.role(&request.role_arn).cloned() else {
+        return Err(denied(caller, "sts:AssumeRole", &request.role_arn));
     };
 
     check_duration(request.duration, &role, caller.session().is_some())?;
@@ -86,6 +74,10 @@ pub(super) fn assume_role(
         policies,
         tags,
         source_identity,
+        federation: caller
+            .session()
+            .map(|session| session.federation.clone())
+            .unwrap_or_default(),
         mfa: caller
             .session()
             .filter(|_| accounts.mfa_context_inherited)
@@ -270,7 +262,6 @@ fn context(
     action: &str,
 ) -> Context {
     let mut context = caller.context();
-    context.set("aws:ResourceAccount", arn::account_of(&request.role_arn));
     if action == "sts:SetContext" {
         let providers = request.context_providers.clone();
         context.set_all("sts:RequestContextProviders", providers);
@@ -292,43 +283,9 @@ fn context(
     context
 }
 
-/// Combines the role's trust policy with the caller's own policies.
-fn is_allowed(
-    caller: &Caller,
-    role: &Role,
-    role_arn: &str,
-    action: &str,
-    context: &Context,
-) -> bool {
-    let id = Principal::Id(caller.principal_id().to_owned());
-    let account = Principal::Account(caller.account().to_owned());
-    let mut principals = vec![
-        (Principal::Any, Decision::Allowed),
-        (account, Decision::AccountAllowed),
-    ];
-    if caller.session().is_some_and(Session::is_of_role) {
-        principals.push((id, Decision::RoleAllowed));
-        let session = Principal::Session(caller.arn().to_owned());
-        principals.push((session, Decision::Allowed));
-    } else {
-        principals.push((id, Decision::Allowed));
-    }
-    let trust = role.trust_policy.trusts(action, &principals, context);
-    let identity = caller.permits(action, role_arn, context);
-    if identity == Decision::ExplicitDeny {
-        return false;
-    }
-    let is_same_account = arn::account_of(role_arn) == caller.account();
-    match trust {
-        Decision::ExplicitDeny | Decision::ImplicitDeny => false,
-        // Within an account, a trust policy that names the caller is enough. If it names the caller's role, the
-        // session policies still limit the session; if it names a user or a session, they do not.
-        Decision::Allowed if is_same_account => true,
-        Decision::RoleAllowed if is_same_account => {
-            caller.session_permits(action, role_arn, context) == Decision::Allowed
-        }
-        Decision::AccountAllowed | Decision::Allowed | Decision::RoleAllowed => {
-            identity == Decision::Allowed
-        }
-    }
+fn denied(caller: &Caller, action: &str, role_arn: &str) -> ErrorResponse {
+    ErrorResponse::access_denied(format!(
+        "User: {} is not authorized to perform: {action} on resource: {role_arn}",
+        caller.arn(),
+    ))
 }

@@ -32,6 +32,7 @@ pub(super) fn answer(
         policies: Vec::new(),
         tags: Vec::new(),
         source_identity: None,
+        federation: Default::default(),
         mfa: has_mfa.then_some(now),
     };
     Ok(vec![credentials_element(&accounts.issue(session))])

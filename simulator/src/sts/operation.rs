@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 
 use super::{assume_role, get_session_token, saml, web_identity};
-use crate::iam::{Accounts, Caller};
+use crate::iam::{Accounts, Arrival, Caller};
 use crate::protocol::{Element, ErrorResponse, Parameters, success};
 use crate::signature::authenticate;
 
@@ -23,9 +23,11 @@ pub(crate) fn answer(
             .and_then(|caller| assume_role::assume_role(accounts, &caller, parameters, now)),
         // Unsigned: the token or the assertion authenticates the caller.
         ("AssumeRoleWithWebIdentity", Some("2011-06-15")) => {
-            web_identity::assume_role(accounts, parameters, now)
+            web_identity::assume_role(accounts, parameters, &Arrival::of(request, None, now))
         }
-        ("AssumeRoleWithSAML", Some("2011-06-15")) => saml::assume_role(accounts, parameters, now),
+        ("AssumeRoleWithSAML", Some("2011-06-15")) => {
+            saml::assume_role(accounts, parameters, &Arrival::of(request, None, now))
+        }
         ("GetSessionToken", Some("2011-06-15")) => authenticate(accounts, request, now)
             .and_then(|caller| get_session_token::answer(accounts, &caller, parameters, now)),
         ("GetCallerIdentity", Some("2011-06-15")) => {

@@ -1,14 +1,15 @@
 //! What AssumeRole, AssumeRoleWithWebIdentity and AssumeRoleWithSAML have in common: the limits on a session,
 //! its policies, the condition keys of session tags, and the response.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 
 use super::constraints::Violations;
 use crate::clock::timestamp;
-use crate::iam::{Accounts, Role, Session, SessionTag};
-use crate::policy::{Context, Decision, Policy, Principal};
+use crate::iam::{Accounts, Arrival, Role, Session, SessionTag};
+use crate::policy::{Context, Policy, PolicyKind};
 use crate::protocol::{Element, ErrorResponse};
 
 /// The limit of a session in seconds if the caller signs with temporary credentials ("role chaining").
@@ -45,7 +46,7 @@ pub(super) fn session_policies(
     accounts: &Accounts,
     policy: Option<&str>,
     arns: &[String],
-) -> Result<Vec<Policy>, ErrorResponse> {
+) -> Result<Vec<Arc<Policy>>, ErrorResponse> {
     let length = policy.map_or(0, |policy| policy.chars().count())
         + arns.iter().map(String::len).sum::<usize>();
     if policy.is_some() && length > 2048 {
@@ -56,12 +57,13 @@ pub(super) fn session_policies(
     }
     let mut policies = Vec::new();
     if let Some(json) = policy {
-        let policy = Policy::permission(json)
-            .map_err(|reason| ErrorResponse::new(400, "MalformedPolicyDocument", reason))?;
+        let policy = accounts.read_policy(PolicyKind::Session, "in the request", json);
+        let policy = policy
+            .map_err(|error| ErrorResponse::new(400, "MalformedPolicyDocument", error.message()))?;
         policies.push(policy);
     }
     for arn in arns {
-        let policy = accounts.managed_policy(arn).cloned();
+        let policy = accounts.managed_policy(arn);
         policies.push(policy.ok_or_else(|| {
             ErrorResponse::validation(format!("Requested Policy ARN {arn} is not a known policy"))
         })?);
@@ -72,29 +74,23 @@ pub(super) fn session_policies(
 /// Returns the role if its trust policy allows a federated caller all of the actions, the first of which is
 /// the operation. The error is the same for a role that does not exist, and names no caller.
 pub(super) fn federated_role(
-    accounts: &Accounts,
+    accounts: &mut Accounts,
     role_arn: &str,
     provider_arn: &str,
     actions: &[&str],
+    arrival: &Arrival,
     context: &dyn Fn(&str) -> Context,
 ) -> Result<Role, ErrorResponse> {
-    let principals = [
-        (Principal::Any, Decision::Allowed),
-        (Principal::Other(provider_arn.to_owned()), Decision::Allowed),
-    ];
-    let trusts = |role: &&Role| {
-        actions.iter().all(|action| {
-            let policy = &role.trust_policy;
-            policy.trusts(action, &principals, &context(action)) == Decision::Allowed
-        })
-    };
-    accounts
-        .role(role_arn)
-        .filter(trusts)
-        .cloned()
-        .ok_or_else(|| {
-            ErrorResponse::access_denied(format!("Not authorized to perform {}", actions[0]))
-        })
+    let is_allowed = actions.iter().all(|action| {
+        let mut keys = accounts.unsigned_context(arrival);
+        accounts.set_role_keys(&mut keys, role_arn, std::iter::empty());
+        keys.extend(&context(action));
+        accounts.may_federated(provider_arn, action, role_arn, &keys)
+    });
+    let role = accounts.role(role_arn).filter(|_| is_allowed).cloned();
+    role.ok_or_else(|| {
+        ErrorResponse::access_denied(format!("Not authorized to perform {}", actions[0]))
+    })
 }
 
 /// Sets the condition keys that the request of a federated caller has for an action.

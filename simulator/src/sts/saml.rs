@@ -11,7 +11,8 @@ use super::constraints::{NAME, Violations, is_role_arn};
 use super::role_session::{
     check_duration, expiry, federated_role, respond, session_policies, set_federated_keys,
 };
-use crate::iam::{Accounts, Session, SessionPrincipal, SessionTag, new_session_token};
+use crate::arn;
+use crate::iam::{Accounts, Arrival, Session, SessionPrincipal, SessionTag, new_session_token};
 use crate::policy::Context;
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
@@ -21,8 +22,9 @@ const ATTRIBUTES: &str = "https://aws.amazon.com/SAML/Attributes/";
 pub(super) fn assume_role(
     accounts: &mut Accounts,
     parameters: &Parameters,
-    now: SystemTime,
+    arrival: &Arrival,
 ) -> Result<Vec<Element>, ErrorResponse> {
+    let now = arrival.now;
     let given = |name: &str| parameters.first(name).unwrap_or_default();
     let (role_arn, provider) = (given("RoleArn"), given("PrincipalArn"));
     let mut violations = Violations::default();
@@ -54,8 +56,8 @@ pub(super) fn assume_role(
     if assertion.source_identity.is_some() {
         actions.push("sts:SetSourceIdentity");
     }
-    let context = |action: &str| assertion.context(action);
-    let role = federated_role(accounts, role_arn, provider, &actions, &context)?;
+    let context = |action: &str| assertion.context(provider, action);
+    let role = federated_role(accounts, role_arn, provider, &actions, arrival, &context)?;
     if !assertion.offers(role_arn, provider) {
         let message = "Not authorized to perform sts:AssumeRoleWithSAML";
         return Err(ErrorResponse::access_denied(message));
@@ -66,6 +68,7 @@ pub(super) fn assume_role(
     if let Some(end) = assertion.session_end {
         until = until.min(end);
     }
+    let federation = assertion.subject_keys();
     let session = Session {
         principal: SessionPrincipal::Role {
             arn: role_arn.to_owned(),
@@ -78,6 +81,7 @@ pub(super) fn assume_role(
         policies,
         tags: assertion.tags,
         source_identity: assertion.source_identity,
+        federation,
         mfa: None,
     };
     let subject = vec![
@@ -92,6 +96,8 @@ pub(super) fn assume_role(
 struct Assertion {
     issuer: String,
     subject: String,
+    /// The format of the subject, which is a URN.
+    subject_format: Option<String>,
     /// The URL that the identity provider posts it to: `SAML:aud`.
     recipient: String,
     /// The roles that the user may assume: the ARNs of role and provider, in either order.
@@ -166,6 +172,9 @@ impl Assertion {
         Ok(Self {
             issuer: text("Issuer").unwrap_or_default(),
             subject: text("NameID").unwrap_or_default(),
+            subject_format: descendant(assertion, "NameID")
+                .and_then(|name| name.attribute("Format"))
+                .map(str::to_owned),
             recipient: descendant(assertion, "SubjectConfirmationData")
                 .and_then(|data| data.attribute("Recipient"))
                 .unwrap_or_default()
@@ -186,12 +195,26 @@ impl Assertion {
         })
     }
 
-    /// Returns the condition keys of a request with this assertion.
-    fn context(&self, action: &str) -> Context {
+    /// Returns the condition keys that the session keeps.
+    fn subject_keys(&self) -> Context {
         let mut context = Context::default();
+        context.set("saml:sub", &*self.subject);
+        if let Some(format) = &self.subject_format {
+            // Of these two, AWS shows the last part only.
+            let short = format.strip_prefix("urn:oasis:names:tc:SAML:2.0:nameid-format:");
+            let short = short.filter(|name| matches!(*name, "persistent" | "transient"));
+            context.set("saml:sub_type", short.unwrap_or(format));
+        }
+        context
+    }
+
+    /// Returns the condition keys of a request with this assertion.
+    fn context(&self, provider: &str, action: &str) -> Context {
+        let mut context = self.subject_keys();
         context.set("saml:aud", &*self.recipient);
         context.set("saml:iss", &*self.issuer);
-        context.set("saml:sub", &*self.subject);
+        let (account, name) = (arn::account_of(provider), arn::name_of(provider));
+        context.set("saml:doc", format!("{account}/{name}"));
         set_federated_keys(
             &mut context,
             action,

@@ -10,15 +10,16 @@ use super::role_session::{
     check_duration, expiry, federated_role, respond, session_policies, set_federated_keys,
 };
 use crate::arn;
-use crate::iam::{Accounts, Session, SessionPrincipal, SessionTag, new_session_token};
-use crate::policy::Context;
+use crate::iam::{Accounts, Arrival, Session, SessionPrincipal, SessionTag, new_session_token};
+use crate::policy::{Context, keys};
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
 pub(super) fn assume_role(
     accounts: &mut Accounts,
     parameters: &Parameters,
-    now: SystemTime,
+    arrival: &Arrival,
 ) -> Result<Vec<Element>, ErrorResponse> {
+    let now = arrival.now;
     let given = |name: &str| parameters.first(name).unwrap_or_default();
     let (role_arn, name) = (given("RoleArn"), given("RoleSessionName"));
     let token = given("WebIdentityToken");
@@ -49,9 +50,17 @@ pub(super) fn assume_role(
         violations.reject()?;
     }
     let context = |action: &str| claims.context(name, action);
-    let role = federated_role(accounts, role_arn, &claims.provider, &actions, &context)?;
+    let role = federated_role(
+        accounts,
+        role_arn,
+        &claims.provider,
+        &actions,
+        arrival,
+        &context,
+    )?;
     check_duration(duration, &role, false)?;
 
+    let federation = claims.session_keys();
     let session = Session {
         principal: SessionPrincipal::Role {
             arn: role_arn.to_owned(),
@@ -64,6 +73,7 @@ pub(super) fn assume_role(
         policies,
         tags: claims.tags,
         source_identity: claims.source_identity,
+        federation,
         mfa: None,
     };
     let subject = vec![
@@ -82,6 +92,8 @@ struct Claims {
     issuer: String,
     subject: String,
     audience: String,
+    /// Further claims that are condition keys, with their values.
+    others: Vec<(&'static str, Vec<String>)>,
     tags: Vec<SessionTag>,
     source_identity: Option<String>,
 }
@@ -142,6 +154,7 @@ impl Claims {
         Ok(Self {
             subject: claims["sub"].as_str().unwrap_or_default().to_owned(),
             audience: (*audience).to_owned(),
+            others: other_claims(&claims, host),
             tags: read_tags(&claims["https://aws.amazon.com/tags"]),
             source_identity: claims["https://aws.amazon.com/source_identity"]
                 .as_str()
@@ -151,11 +164,39 @@ impl Claims {
         })
     }
 
+    /// Returns the condition keys that the session keeps: those of a token only if the issuer is one that AWS knows.
+    fn session_keys(&self) -> Context {
+        let is_kept = matches!(
+            self.issuer.as_str(),
+            "accounts.google.com"
+                | "cognito-identity.amazonaws.com"
+                | "graph.facebook.com"
+                | "www.amazon.com"
+        );
+        let mut context = if is_kept {
+            self.token_keys()
+        } else {
+            Context::default()
+        };
+        context.set("aws:FederatedProvider", &*self.provider);
+        context
+    }
+
+    /// Returns the condition keys with the claims of the token.
+    fn token_keys(&self) -> Context {
+        let mut context = Context::default();
+        let name = |claim: &str| format!("{}:{claim}", self.issuer);
+        for (claim, values) in &self.others {
+            context.set_all(&name(claim), values.clone());
+        }
+        context.set(&name("sub"), &*self.subject);
+        context.set(&name("aud"), &*self.audience);
+        context
+    }
+
     /// Returns the condition keys of a request with this token.
     fn context(&self, session_name: &str, action: &str) -> Context {
-        let mut context = Context::default();
-        context.set(&format!("{}:sub", self.issuer), &*self.subject);
-        context.set(&format!("{}:aud", self.issuer), &*self.audience);
+        let mut context = self.token_keys();
         context.set("aws:FederatedProvider", &*self.provider);
         set_federated_keys(
             &mut context,
@@ -166,6 +207,23 @@ impl Claims {
         );
         context
     }
+}
+
+/// Returns the values of the claims that are condition keys, other than `sub` and `aud`.
+fn other_claims(claims: &Value, issuer: &str) -> Vec<(&'static str, Vec<String>)> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        _ => None,
+    };
+    let names = keys::CLAIMS.iter().chain(keys::claims_of(issuer));
+    let names = names.filter(|name| !matches!(**name, "sub" | "aud"));
+    names
+        .map(|name| match &claims[*name] {
+            Value::Array(all) => (*name, all.iter().filter_map(text).collect()),
+            one => (*name, text(one).into_iter().collect()),
+        })
+        .collect()
 }
 
 /// Reads the claim with the session tags:
