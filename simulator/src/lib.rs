@@ -98,6 +98,7 @@
 mod arn;
 mod call;
 mod clock;
+mod endpoint;
 mod fault;
 mod iam;
 mod policy;
@@ -109,6 +110,6 @@ mod sts;
 pub use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 pub use call::Call;
 pub use clock::Clock;
-pub use fault::Fault;
+pub use fault::{Fault, InvalidFault, Latency};
 pub use iam::{Caller, IamError, RoleBuilder, UserBuilder};
 pub use simulator::Simulator;

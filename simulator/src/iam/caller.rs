@@ -72,6 +72,26 @@ impl Caller {
         self.session.as_ref()
     }
 
+    /// Whether this is the root user of the account.
+    pub(crate) fn is_root(&self) -> bool {
+        self.arn.ends_with(":root")
+    }
+
+    /// Whether this is a federated user, whose session GetFederationToken issued.
+    pub(crate) fn is_federated_user(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(Session::is_of_federated_user)
+    }
+
+    /// Whether STS lets the caller's session call only AssumeRole and GetCallerIdentity: the session of a user
+    /// or of a federated user, whatever the policies say.
+    pub(crate) fn is_limited_to_assume_role(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(|session| !session.is_of_role())
+    }
+
     /// Returns the unique ID of the user or role.
     pub(crate) fn principal_id(&self) -> &str {
         &self.principal_id
@@ -103,7 +123,8 @@ impl Caller {
         context: &Context,
     ) -> Decision {
         match &self.session {
-            Some(session) if !session.policies.is_empty() => {
+            // A federated user without session policies has no permissions.
+            Some(session) if !session.policies.is_empty() || session.is_of_federated_user() => {
                 let policies = session.policies.iter();
                 Decision::combine(policies.map(|policy| policy.permits(action, resource, context)))
             }
@@ -125,6 +146,10 @@ impl Caller {
             Some(session) if session.is_of_role() => {
                 context.set("aws:PrincipalType", "AssumedRole");
             }
+            Some(session) if session.is_of_federated_user() => {
+                context.set("aws:PrincipalType", "FederatedUser");
+            }
+            _ if self.is_root() => context.set("aws:PrincipalType", "Account"),
             _ => {
                 context.set("aws:PrincipalType", "User");
                 context.set("aws:username", arn::name_of(&self.arn));

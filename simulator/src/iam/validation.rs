@@ -33,6 +33,14 @@ impl IamError {
         }
     }
 
+    pub(crate) fn no_such_entity(subject: &str, message: &str) -> Self {
+        Self {
+            subject: subject.to_owned(),
+            code: "NoSuchEntity",
+            message: message.to_owned(),
+        }
+    }
+
     pub(super) fn malformed_policy(subject: &str, message: String) -> Self {
         Self {
             subject: subject.to_owned(),
