@@ -98,6 +98,7 @@
 mod arn;
 mod call;
 mod clock;
+mod endpoint;
 mod fault;
 mod iam;
 mod iam_api;
@@ -106,7 +107,6 @@ mod policy;
 mod protocol;
 #[cfg(feature = "server")]
 mod server;
-mod service;
 mod services;
 mod signature;
 mod simulator;
@@ -115,7 +115,7 @@ mod sts;
 pub use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 pub use call::Call;
 pub use clock::Clock;
-pub use fault::Fault;
+pub use fault::{Fault, InvalidFault, Latency};
 pub use iam::{AccessRequest, AccountBuilder, Caller, IamError, RoleBuilder, UserBuilder};
 pub use import::{Import, ImportError, LeftOut};
 pub use policy::{
@@ -124,6 +124,5 @@ pub use policy::{
 };
 #[cfg(feature = "server")]
 pub use server::{RequestLog, RunningServer, Server};
-pub use service::{Service, ServiceError};
 pub use services::{Firehose, S3};
 pub use simulator::Simulator;

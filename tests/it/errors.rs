@@ -411,7 +411,7 @@ async fn the_error_of_an_sdk_client_shows_everything_once() {
         assert!(ours.is_access_denied());
     }
 
-    aws.fail(Fault::ConnectionClosed);
+    aws.fail(Fault::connection_closed());
     let away = RoleChain::new(&base, Role::new(MIDDLE)).unwrap();
     let client = aws_sdk_sts::Client::new(&away.sdk_config());
     let error = client.get_caller_identity().send().await.unwrap_err();
@@ -474,7 +474,7 @@ async fn no_secret_is_in_any_debug_display_or_trace_log_of_a_full_run() {
         let error = refusal(chain).await;
         shown += &format!("{error} {error:?} {:?}", error.advice());
     }
-    aws.fail(Fault::NoAnswer);
+    aws.fail(Fault::no_answer());
     aws.clock().advance(HOUR + MINUTE).await;
     keep(&tenant.provide_credentials().await.unwrap());
     aws.fail(Fault::error(

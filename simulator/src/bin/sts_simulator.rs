@@ -83,7 +83,7 @@ async fn run(options: Options) -> Result<(), String> {
         roots.push(DEFAULT_ACCOUNT.to_owned());
     }
     for account in &roots {
-        aws.root_user(account)
+        aws.root_user_with_known_key(account)
             .map_err(|error| format!("--root {error}"))?;
     }
 

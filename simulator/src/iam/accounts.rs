@@ -5,35 +5,54 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
+use aws_smithy_async::time::TimeSource;
 
 use super::arrival::Arrival;
 use super::caller::Caller;
+use super::delayed::Delayed;
 use super::directory::Directory;
+use super::identity_providers::{OidcProvider, SamlProvider};
 use super::mfa_device::MfaDevice;
 use super::organization::Account;
 use super::session::{Session, SessionPrincipal};
+use super::settings::Settings;
 use super::validation::IamError;
 use crate::arn;
+use crate::clock::Clock;
 use crate::policy::{
-    Context, Explanation, Names, Policies, Policy, PolicyKind, Request, Requester, ResourcePolicy,
-    authorize,
+    Context, Explanation, Names, Outcome, Policies, Policy, PolicyKind, Request, Requester,
+    ResourcePolicy, authorize,
 };
 
 /// The accounts, as the simulator and its builders share them.
-#[derive(Clone, Default)]
-pub(crate) struct SharedAccounts(Arc<Mutex<Accounts>>);
+#[derive(Clone)]
+pub(crate) struct SharedAccounts {
+    accounts: Arc<Mutex<Accounts>>,
+    clock: Clock,
+}
 
 impl SharedAccounts {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            accounts: Arc::default(),
+            clock,
+        }
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, Accounts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, delay) = (self.clock.now(), accounts.settings.iam_delay);
+        accounts.users.set_time(now, delay);
+        accounts.roles.set_time(now, delay);
+        accounts
     }
 }
 
 /// What is in the accounts; by ARN, unless it says otherwise.
 #[derive(Default)]
 pub(crate) struct Accounts {
-    pub(super) users: HashMap<String, User>,
-    pub(super) roles: HashMap<String, Role>,
+    pub(super) users: Delayed<User>,
+    pub(super) roles: Delayed<Role>,
     /// What IAM's API shows of users, groups, roles and managed policies.
     pub(crate) directory: Directory,
     /// What is known of accounts, by ID. Shared with callers, who outlive a change.
@@ -43,9 +62,10 @@ pub(crate) struct Accounts {
     /// By serial number.
     pub(super) mfa_devices: HashMap<String, MfaDevice>,
     oidc_providers: HashMap<String, OidcProvider>,
-    saml_providers: HashSet<String>,
-    /// Whether a role session has the MFA context of the session that assumed the role.
-    pub(crate) mfa_context_inherited: bool,
+    saml_providers: HashMap<String, SamlProvider>,
+    /// The context assertions that are valid, with the ARNs of their providers.
+    context_assertions: HashSet<(String, String)>,
+    pub(crate) settings: Settings,
     /// Condition keys of all requests, which the test has set.
     request_keys: Arc<Context>,
     /// Condition keys that the test has added, in lower case.
@@ -54,6 +74,7 @@ pub(crate) struct Accounts {
     decisions: Vec<Explanation>,
 }
 
+#[derive(Clone)]
 pub(super) struct User {
     pub(super) id: String,
     pub(super) permissions: Permissions,
@@ -93,17 +114,19 @@ pub(crate) enum KeyOwner {
     Session(Box<Session>),
 }
 
-/// An OpenID Connect identity provider.
-pub(crate) struct OidcProvider {
-    pub(crate) client_ids: Vec<String>,
-    pub(crate) key: jsonwebtoken::DecodingKey,
-    pub(crate) algorithm: jsonwebtoken::Algorithm,
+impl KeyOwner {
+    /// Returns the ARN of the user or role.
+    pub(crate) fn principal_arn(&self) -> &str {
+        match self {
+            Self::User(arn) => arn,
+            Self::Session(session) => session.principal_arn(),
+        }
+    }
 }
 
 impl Accounts {
-    /// Returns a key that is active.
     pub(crate) fn key(&self, access_key_id: &str) -> Option<&AccessKey> {
-        self.keys.get(access_key_id).filter(|key| key.is_active)
+        self.keys.get(access_key_id)
     }
 
     /// Returns the long-term keys of a user, active or not, with their IDs.
@@ -116,14 +139,15 @@ impl Accounts {
             })
     }
 
-    pub(crate) fn set_key_active(&mut self, access_key_id: &str, is_active: bool) {
-        if let Some(key) = self.keys.get_mut(access_key_id) {
-            key.is_active = is_active;
-        }
+    /// Sets the status of a key. Returns whether there is one with this ID.
+    pub(crate) fn set_key_active(&mut self, access_key_id: &str, is_active: bool) -> bool {
+        let key = self.keys.get_mut(access_key_id);
+        key.map(|key| key.is_active = is_active).is_some()
     }
 
-    pub(crate) fn delete_key(&mut self, access_key_id: &str) {
-        self.keys.remove(access_key_id);
+    /// Deletes a key. Returns whether there was one with this ID.
+    pub(crate) fn delete_key(&mut self, access_key_id: &str) -> bool {
+        self.keys.remove(access_key_id).is_some()
     }
 
     /// Deletes a user with their keys and MFA devices.
@@ -139,7 +163,8 @@ impl Accounts {
 
     /// Moves what a user has to a new ARN. The user stays the same one.
     pub(crate) fn rename_user(&mut self, old: &str, new: &str) {
-        if let Some(user) = self.users.remove(old) {
+        if let Some(user) = self.users.get(old).cloned() {
+            self.users.remove(old);
             self.users.insert(new.to_owned(), user);
         }
         for key in self.keys.values_mut() {
@@ -170,8 +195,9 @@ impl Accounts {
         self.mfa_devices.remove(serial);
     }
 
+    /// Returns the role as STS sees it.
     pub(crate) fn role(&self, arn: &str) -> Option<&Role> {
-        self.roles.get(arn)
+        self.roles.seen_by_sts(arn)
     }
 
     pub(crate) fn delete_role(&mut self, arn: &str) {
@@ -196,12 +222,39 @@ impl Accounts {
         self.oidc_providers.insert(arn, provider);
     }
 
-    pub(crate) fn has_saml_provider(&self, arn: &str) -> bool {
-        self.saml_providers.contains(arn)
+    pub(crate) fn oidc_provider_mut(&mut self, arn: &str) -> Option<&mut OidcProvider> {
+        self.oidc_providers.get_mut(arn)
+    }
+
+    pub(crate) fn remove_oidc_provider(&mut self, arn: &str) {
+        self.oidc_providers.remove(arn);
+    }
+
+    pub(crate) fn oidc_providers_of(&self, account: &str) -> impl Iterator<Item = &str> {
+        let providers = self.oidc_providers.keys();
+        providers
+            .map(String::as_str)
+            .filter(move |arn| arn::account_of(arn) == account)
+    }
+
+    pub(crate) fn saml_provider(&self, arn: &str) -> Option<&SamlProvider> {
+        self.saml_providers.get(arn)
+    }
+
+    pub(crate) fn add_saml_provider(&mut self, arn: String, provider: SamlProvider) {
+        self.saml_providers.insert(arn, provider);
+    }
+
+    pub(crate) fn add_context_assertion(&mut self, provider_arn: String, assertion: String) {
+        self.context_assertions.insert((provider_arn, assertion));
+    }
+
+    pub(crate) fn has_context_assertion(&self, provider_and_assertion: &(String, String)) -> bool {
+        self.context_assertions.contains(provider_and_assertion)
     }
 
     pub(crate) fn saml_providers_of(&self, account: &str) -> impl Iterator<Item = &str> {
-        let providers = self.saml_providers.iter();
+        let providers = self.saml_providers.keys();
         providers
             .map(String::as_str)
             .filter(move |arn| arn::account_of(arn) == account)
@@ -209,10 +262,6 @@ impl Accounts {
 
     pub(crate) fn remove_saml_provider(&mut self, arn: &str) {
         self.saml_providers.remove(arn);
-    }
-
-    pub(crate) fn add_saml_provider(&mut self, arn: String) {
-        self.saml_providers.insert(arn);
     }
 
     /// Reads a policy. `name` is how explanations refer to it.
@@ -278,7 +327,7 @@ impl Accounts {
         if let Some(account) = self.account(account) {
             account.set_resource_keys(context);
         }
-        let Some(role) = self.roles.get(role_arn) else {
+        let Some(role) = self.role(role_arn) else {
             return;
         };
         let inherited: Vec<(&str, &str)> = inherited_tags.collect();
@@ -311,7 +360,30 @@ impl Accounts {
         };
         let is_same_account = arn::account_of(role_arn) == caller.account();
         let decision = authorize(&policies, request, is_same_account, caller.arn());
-        self.record(decision)
+        // STS lets federated users assume no role, whatever the policies say.
+        self.record(decision) && !caller.is_federated_user()
+    }
+
+    /// Decides on `action` by a caller's own policies.
+    pub(crate) fn decide(
+        &mut self,
+        caller: &Caller,
+        action: &str,
+        resource: &str,
+        context: &Context,
+    ) -> Outcome {
+        let policies = caller.policies_on(arn::account_of(resource));
+        let requester = caller.requester();
+        let request = Request {
+            action,
+            resource,
+            requester: &requester,
+            context,
+        };
+        let decision = authorize(&policies, request, true, caller.arn());
+        let outcome = decision.outcome();
+        self.record(decision);
+        outcome
     }
 
     /// Decides whether somebody whom an identity provider vouches for may perform `action` on a role.
@@ -347,7 +419,7 @@ impl Accounts {
     }
 
     fn trust_of(&self, role_arn: &str) -> ResourcePolicy<'_> {
-        match self.roles.get(role_arn) {
+        match self.role(role_arn) {
             Some(role) => ResourcePolicy::Trust(&role.trust_policy),
             None => ResourcePolicy::NoSuchRole,
         }
@@ -370,8 +442,15 @@ impl Accounts {
             KeyOwner::User(arn) => self.user_caller(arn, None, arrival),
             KeyOwner::Session(session) => match &session.principal {
                 SessionPrincipal::User { arn } => self.user_caller(arn, Some(session), arrival),
+                SessionPrincipal::FederatedUser { user_arn, .. } => {
+                    let mut caller = self.user_caller(user_arn, Some(session), arrival)?;
+                    caller.arn = session.arn();
+                    caller.principal_id = session.user_id();
+                    caller.user_id = session.user_id();
+                    Some(caller)
+                }
                 SessionPrincipal::Role { arn, id, .. } => {
-                    let role = self.roles.get(arn).filter(|role| role.id == *id)?;
+                    let role = self.role(arn).filter(|role| role.id == *id)?;
                     let mut caller = self.new_caller(arn, &role.id, &role.permissions, arrival);
                     caller.arn = session.arn();
                     caller.user_id = session.user_id();
@@ -388,7 +467,7 @@ impl Accounts {
         session: Option<&Session>,
         arrival: Arrival,
     ) -> Option<Caller> {
-        let user = self.users.get(arn)?;
+        let user = self.users.seen_by_sts(arn)?;
         let mut caller = self.new_caller(arn, &user.id, &user.permissions, arrival);
         caller.session = session.cloned();
         Some(caller)
@@ -465,8 +544,18 @@ impl Accounts {
         Credentials::new(id, secret, None, None, "Simulator")
     }
 
-    /// Creates the root user of an account, with a key that everybody knows.
-    pub(crate) fn add_root_user(
+    /// Creates an access key of the root user of an account.
+    pub(crate) fn create_root_user(
+        &mut self,
+        arn: String,
+        now: SystemTime,
+    ) -> Result<Credentials, IamError> {
+        self.add_root_user(&arn)?;
+        Ok(self.create_access_key(&arn, now))
+    }
+
+    /// Lets the root user of an account sign with a key that everybody knows.
+    pub(crate) fn create_known_root_user(
         &mut self,
         account: &str,
         now: SystemTime,
@@ -476,12 +565,28 @@ impl Accounts {
             return Err(IamError::validation(format!("{account:?}"), rule));
         }
         let arn = format!("arn:aws:iam::{account}:root");
-        let user = User {
-            id: account.to_owned(),
-            permissions: Permissions::default(),
-        };
-        self.users.insert(arn.clone(), user);
+        self.add_root_user(&arn)?;
         Ok(self.add_user_key(&arn, account.to_owned(), "test".to_owned(), now))
+    }
+
+    /// The evaluator knows that a root user needs no policy.
+    fn add_root_user(&mut self, arn: &str) -> Result<(), IamError> {
+        match arn::split(arn) {
+            Some(["arn", partition, "iam", "", account, "root"])
+                if !partition.is_empty() && arn::is_account_id(account) =>
+            {
+                let user = User {
+                    id: account.to_owned(),
+                    permissions: Permissions::default(),
+                };
+                self.users.insert(arn.to_owned(), user);
+                Ok(())
+            }
+            _ => Err(IamError::validation(
+                format!("{arn:?}"),
+                "must be arn:<partition>:iam::<12-digit account id>:root",
+            )),
+        }
     }
 
     fn add_key(&mut self, prefix: &str, owner: KeyOwner, now: SystemTime) -> (String, String) {

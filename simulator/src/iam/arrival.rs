@@ -1,5 +1,6 @@
 //! [`Arrival`]: what is known of a request whoever makes it.
 
+use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
@@ -10,6 +11,14 @@ use crate::policy::Context;
 /// The address of requests, unless the test sets `aws:SourceIp`: one that is reserved for documentation.
 const SOURCE_IP: &str = "203.0.113.10";
 
+/// The address of a client that is another program; an extension of its requests.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(feature = "server"),
+    expect(dead_code, reason = "only a server has clients")
+)]
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
+
 /// When and how a request arrived.
 #[derive(Clone)]
 pub(crate) struct Arrival {
@@ -17,6 +26,7 @@ pub(crate) struct Arrival {
     region: String,
     user_agent: Option<String>,
     referer: Option<String>,
+    client: Option<IpAddr>,
 }
 
 impl Arrival {
@@ -30,6 +40,9 @@ impl Arrival {
                 .to_owned(),
             user_agent: header("user-agent"),
             referer: header("referer"),
+            client: request
+                .extension::<ClientAddress>()
+                .map(|ClientAddress(address)| *address),
         }
     }
 
@@ -50,7 +63,8 @@ impl Arrival {
         }
         // A request through a VPC endpoint has no public address.
         if !settings.has("aws:SourceVpce") && !settings.has("aws:SourceVpc") {
-            context.set("aws:SourceIp", SOURCE_IP);
+            let address = self.client.map(|address| address.to_string());
+            context.set("aws:SourceIp", address.as_deref().unwrap_or(SOURCE_IP));
         }
         context.extend(settings);
         context

@@ -131,8 +131,24 @@ impl Caller {
         }
     }
 
-    fn is_root(&self) -> bool {
-        self.principal_arn.ends_with(":root")
+    /// Whether this is the root user of the account.
+    pub(crate) fn is_root(&self) -> bool {
+        self.arn.ends_with(":root")
+    }
+
+    /// Whether this is a federated user, whose session GetFederationToken issued.
+    pub(crate) fn is_federated_user(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(Session::is_of_federated_user)
+    }
+
+    /// Whether STS lets the caller's session call only AssumeRole and GetCallerIdentity: the session of a user
+    /// or of a federated user, whatever the policies say.
+    pub(crate) fn is_limited_to_assume_role(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(|session| !session.is_of_role())
     }
 
     /// Returns the policies that take part in decisions on a resource of `account`, other than that of the resource.
@@ -158,6 +174,7 @@ impl Caller {
             session: session
                 .map(|session| all(&session.policies))
                 .unwrap_or_default(),
+            needs_session_policy: self.is_federated_user(),
             ..Policies::default()
         }
     }
@@ -178,6 +195,9 @@ impl Caller {
         match &self.session {
             Some(session) if session.is_of_role() => {
                 context.set("aws:PrincipalType", "AssumedRole");
+            }
+            Some(session) if session.is_of_federated_user() => {
+                context.set("aws:PrincipalType", "FederatedUser");
             }
             _ if self.is_root() => context.set("aws:PrincipalType", "Account"),
             _ => {

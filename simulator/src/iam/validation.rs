@@ -52,6 +52,14 @@ impl IamError {
         }
     }
 
+    pub(crate) fn no_such_entity(subject: &str, message: &str) -> Self {
+        Self {
+            subject: subject.to_owned(),
+            code: "NoSuchEntity",
+            message: message.to_owned(),
+        }
+    }
+
     fn invalid_input(subject: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             subject: subject.into(),

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 
 use crate::iam::{Caller, SharedAccounts};
-use crate::protocol::{ErrorResponse, Parameters, success_in};
+use crate::protocol::{ErrorResponse, Format, Parameters, query_success};
 use call::{Answer, Call, Kind};
 
 const NAMESPACE: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
@@ -38,8 +38,8 @@ pub(crate) fn answer(
         perform(&mut call)
     });
     match answer {
-        Ok(answer) => success_in(NAMESPACE, action, answer.as_deref()),
-        Err(error) => error.into_response_in(NAMESPACE),
+        Ok(answer) => query_success(NAMESPACE, action, answer),
+        Err(error) => error.into_query_response(NAMESPACE, Format::Xml),
     }
 }
 
@@ -140,6 +140,12 @@ fn perform(call: &mut Call<'_>) -> Answer {
         "UpdateSAMLProvider" => providers::update_saml(call),
         "DeleteSAMLProvider" => providers::delete_saml(call),
         "ListSAMLProviders" => providers::list_saml(call),
+        "CreateOpenIDConnectProvider" => providers::create_oidc(call),
+        "GetOpenIDConnectProvider" => providers::get_oidc(call),
+        "DeleteOpenIDConnectProvider" => providers::delete_oidc(call),
+        "ListOpenIDConnectProviders" => providers::list_oidc(call),
+        "AddClientIDToOpenIDConnectProvider" => providers::add_client_id(call),
+        "RemoveClientIDFromOpenIDConnectProvider" => providers::remove_client_id(call),
 
         "" => Err(unknown()),
         // IAM has operations that the simulator does not: the refusal says so.

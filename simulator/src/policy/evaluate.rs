@@ -21,6 +21,8 @@ pub(crate) struct Policies<'a> {
     pub(crate) boundary: Option<&'a Policy>,
     /// If there are any, one of them must allow a request.
     pub(crate) session: Vec<&'a Policy>,
+    /// Whether a session policy must allow a request even if there are none, as for federated users.
+    pub(crate) needs_session_policy: bool,
 }
 
 /// What the resource says of its callers.
@@ -230,7 +232,8 @@ impl LookedAt {
         if policies.boundary.is_some() && allows(Kind::Boundary).is_none() {
             return missing(Kind::Boundary);
         }
-        if !policies.session.is_empty() && allows(Kind::Session).is_none() {
+        let is_limited = policies.needs_session_policy || !policies.session.is_empty();
+        if is_limited && allows(Kind::Session).is_none() {
             return missing(Kind::Session);
         }
         identity

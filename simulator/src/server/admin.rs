@@ -59,7 +59,9 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
     match (&parts.method, path) {
         (&Method::GET, "health") => Ok(json!({"status": "ok"})),
         (&Method::POST, "faults") => {
-            simulator.fail(Fault::throttling());
+            let fault =
+                Fault::from_json(text).map_err(|error| Refused::bad_request(error.to_string()))?;
+            simulator.fail(fault);
             Ok(json!({}))
         }
         (&Method::DELETE, "faults") => {
@@ -104,7 +106,7 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
             Ok(json!({}))
         }
         (&Method::POST, "oidc-providers") => {
-            let members = object(text, &["arn", "clientIds", "publicKeyPem"])?;
+            let members = object(text, &["arn", "clientIds", "keys"])?;
             let text = |name: &str| {
                 let value = members.get(name).and_then(Value::as_str);
                 value.ok_or_else(|| Refused::bad_request(format!("{name} must be text")))
@@ -113,7 +115,7 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
             let ids = ids.ok_or_else(|| Refused::bad_request("clientIds must be a list"))?;
             let ids: Vec<&str> = ids.iter().filter_map(Value::as_str).collect();
             simulator
-                .oidc_provider(text("arn")?, &ids, text("publicKeyPem")?)
+                .oidc_provider(text("arn")?, &ids, text("keys")?)
                 .map_err(|error| Refused::bad_request(error.to_string()))?;
             Ok(json!({}))
         }

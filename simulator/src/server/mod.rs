@@ -23,6 +23,7 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::iam::ClientAddress;
 use crate::simulator::Simulator;
 use body::Refused;
 pub use request_log::RequestLog;
@@ -232,10 +233,11 @@ impl Shared {
             return Ok(admin::answer(self, request).await);
         }
         let started = Instant::now();
-        let request = match read(request, address).await {
+        let mut request = match read(request, address).await {
             Ok(request) => request,
             Err(refused) => return Ok(refused.into_response()),
         };
+        request.add_extension(ClientAddress(peer.ip()));
         let mut log = self
             .on_request
             .as_ref()

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::base64;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::not_authorized;
 use crate::iam::Caller;
-use crate::protocol::response;
-use crate::service::{Service, ServiceError};
+use crate::protocol::{ErrorResponse, response};
 use crate::signature::Authorization;
 use crate::simulator::Simulator;
 
@@ -59,7 +59,18 @@ impl Firehose {
     /// Creates a Firehose without streams, for the requests to `simulator` that are signed for `firehose`.
     pub fn plug_into(simulator: &Simulator) -> Self {
         let firehose = Self::default();
-        simulator.plug_in("firehose", firehose.clone());
+        let service = firehose.clone();
+        simulator.service("firehose", move |caller, request| {
+            match service.perform(caller, request) {
+                Ok(output) => response(
+                    200,
+                    "application/x-amz-json-1.1",
+                    Uuid::new_v4().to_string(),
+                    output.to_string(),
+                ),
+                Err(error) => error.into_service_response("firehose", request),
+            }
+        });
         firehose
     }
 
@@ -83,18 +94,19 @@ impl Firehose {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn perform(&self, caller: &Caller, request: &HttpRequest) -> Result<Value, ServiceError> {
+    fn perform(&self, caller: &Caller, request: &HttpRequest) -> Result<Value, ErrorResponse> {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.strip_prefix(TARGET).ok_or_else(|| {
-            ServiceError::new(
+            ErrorResponse::new(
                 400,
                 "UnknownOperationException",
                 format!("no operation {target:?}"),
             )
         })?;
         let body = request.body().bytes().unwrap_or_default();
-        let input: Map<String, Value> = serde_json::from_slice(body)
-            .map_err(|error| ServiceError::new(400, "SerializationException", error.to_string()))?;
+        let input: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
+            ErrorResponse::new(400, "SerializationException", error.to_string())
+        })?;
         let call = Call {
             firehose: self,
             caller,
@@ -109,25 +121,11 @@ impl Firehose {
             "DescribeDeliveryStream" => call.describe(),
             "DeleteDeliveryStream" => call.delete(),
             "ListDeliveryStreams" => call.list(),
-            other => Err(ServiceError::new(
+            other => Err(ErrorResponse::new(
                 400,
                 "UnknownOperationException",
                 format!("the simulator's Firehose has no {other}"),
             )),
-        }
-    }
-}
-
-impl Service for Firehose {
-    fn answer(&self, caller: &Caller, request: &HttpRequest) -> HttpResponse {
-        match self.perform(caller, request) {
-            Ok(output) => response(
-                200,
-                "application/x-amz-json-1.1",
-                Uuid::new_v4().to_string(),
-                output.to_string(),
-            ),
-            Err(error) => error.to_json(),
         }
     }
 }
@@ -142,7 +140,7 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn put_record(&self) -> Result<Value, ServiceError> {
+    fn put_record(&self) -> Result<Value, ErrorResponse> {
         let stream = self.authorize_stream()?;
         let record = self.input.get("Record").unwrap_or(&Value::Null);
         let data = data(record, "record")?;
@@ -150,7 +148,7 @@ impl Call<'_> {
         Ok(json!({"RecordId": record_id(), "Encrypted": false}))
     }
 
-    fn put_record_batch(&self) -> Result<Value, ServiceError> {
+    fn put_record_batch(&self) -> Result<Value, ErrorResponse> {
         let stream = self.authorize_stream()?;
         let records = self.input.get("Records").and_then(Value::as_array);
         let records = records.map_or(&[][..], Vec::as_slice);
@@ -160,7 +158,7 @@ impl Call<'_> {
             } else {
                 "less than or equal to 500"
             };
-            return Err(ServiceError::new(
+            return Err(ErrorResponse::new(
                 400,
                 "ValidationException",
                 format!(
@@ -195,11 +193,11 @@ impl Call<'_> {
         })
     }
 
-    fn create(&self) -> Result<Value, ServiceError> {
+    fn create(&self) -> Result<Value, ErrorResponse> {
         let stream = self.authorize_stream()?;
         let mut state = self.firehose.state();
         if state.streams.contains_key(&stream) {
-            return Err(ServiceError::new(
+            return Err(ErrorResponse::new(
                 400,
                 "ResourceInUseException",
                 format!(
@@ -213,7 +211,7 @@ impl Call<'_> {
         Ok(json!({"DeliveryStreamARN": stream}))
     }
 
-    fn describe(&self) -> Result<Value, ServiceError> {
+    fn describe(&self) -> Result<Value, ErrorResponse> {
         let stream = self.authorize_stream()?;
         self.with_stream(&stream, |_, _| {})?;
         Ok(json!({"DeliveryStreamDescription": {
@@ -227,14 +225,14 @@ impl Call<'_> {
         }}))
     }
 
-    fn delete(&self) -> Result<Value, ServiceError> {
+    fn delete(&self) -> Result<Value, ErrorResponse> {
         let stream = self.authorize_stream()?;
         self.with_stream(&stream, |_, _| {})?;
         self.firehose.state().streams.remove(&stream);
         Ok(json!({}))
     }
 
-    fn list(&self) -> Result<Value, ServiceError> {
+    fn list(&self) -> Result<Value, ErrorResponse> {
         self.authorize("*")?;
         let prefix = self.arn("");
         let after = self.input.get("ExclusiveStartDeliveryStreamName");
@@ -260,11 +258,11 @@ impl Call<'_> {
         &self,
         arn: &str,
         change: impl FnOnce(&mut Vec<Vec<u8>>, &mut usize) -> T,
-    ) -> Result<T, ServiceError> {
+    ) -> Result<T, ErrorResponse> {
         let State { streams, failures } = &mut *self.firehose.state();
         match streams.get_mut(arn) {
             Some(records) => Ok(change(records, failures)),
-            None => Err(ServiceError::new(
+            None => Err(ErrorResponse::new(
                 400,
                 "ResourceNotFoundException",
                 format!(
@@ -277,29 +275,33 @@ impl Call<'_> {
     }
 
     /// Returns the ARN of the stream that the call names, if the caller may call the operation on it.
-    fn authorize_stream(&self) -> Result<String, ServiceError> {
+    fn authorize_stream(&self) -> Result<String, ErrorResponse> {
         let arn = self.arn(self.name()?);
         self.authorize(&arn)?;
         Ok(arn)
     }
 
-    fn authorize(&self, resource: &str) -> Result<(), ServiceError> {
+    fn authorize(&self, resource: &str) -> Result<(), ErrorResponse> {
         let action = format!("firehose:{}", self.operation);
         if self.caller.may(&action, resource) {
             Ok(())
         } else {
-            Err(ServiceError::access_denied(self.caller, &action, resource))
+            Err(ErrorResponse::new(
+                400,
+                "AccessDeniedException",
+                not_authorized(self.caller, &action, resource),
+            ))
         }
     }
 
-    fn name(&self) -> Result<&str, ServiceError> {
+    fn name(&self) -> Result<&str, ErrorResponse> {
         let name = self.input.get("DeliveryStreamName").and_then(Value::as_str);
         let name = name.unwrap_or_default();
         let is_name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         if (1..=64).contains(&name.len()) && name.chars().all(is_name) {
             return Ok(name);
         }
-        Err(ServiceError::new(
+        Err(ErrorResponse::new(
             400,
             "ValidationException",
             format!(
@@ -318,9 +320,9 @@ impl Call<'_> {
 }
 
 /// Reads the data of a record.
-fn data(record: &Value, name: &str) -> Result<Vec<u8>, ServiceError> {
+fn data(record: &Value, name: &str) -> Result<Vec<u8>, ErrorResponse> {
     let text = record.get("Data").and_then(Value::as_str).ok_or_else(|| {
-        ServiceError::new(
+        ErrorResponse::new(
             400,
             "ValidationException",
             format!(
@@ -330,14 +332,14 @@ fn data(record: &Value, name: &str) -> Result<Vec<u8>, ServiceError> {
         )
     })?;
     let data = base64::decode(text).map_err(|_| {
-        ServiceError::new(
+        ErrorResponse::new(
             400,
             "SerializationException",
             format!("'{name}.data' is not base64"),
         )
     })?;
     if data.len() > MAX_RECORD {
-        return Err(ServiceError::new(
+        return Err(ErrorResponse::new(
             400,
             "ValidationException",
             format!(
@@ -349,8 +351,8 @@ fn data(record: &Value, name: &str) -> Result<Vec<u8>, ServiceError> {
     Ok(data)
 }
 
-fn invalid(message: &str) -> ServiceError {
-    ServiceError::new(400, "InvalidArgumentException", message)
+fn invalid(message: &str) -> ErrorResponse {
+    ErrorResponse::new(400, "InvalidArgumentException", message)
 }
 
 /// Returns a random ID of a record, of the length that AWS's have.

@@ -12,11 +12,10 @@ use aws_smithy_types::{DateTime, base64};
 use md5::{Digest, Md5};
 use uuid::Uuid;
 
-use super::chunked;
+use super::{chunked, not_authorized};
 use crate::clock::{Clock, timestamp};
 use crate::iam::Caller;
-use crate::protocol::{Element, response, xml};
-use crate::service::{Service, ServiceError};
+use crate::protocol::{Element, ErrorResponse, response, xml};
 use crate::signature::Authorization;
 use crate::simulator::Simulator;
 
@@ -71,7 +70,12 @@ impl S3 {
             clock: simulator.clock(),
             buckets: Arc::default(),
         };
-        simulator.plug_in("s3", s3.clone());
+        let service = s3.clone();
+        simulator.service("s3", move |caller, request| {
+            let call = Call::read(&service, caller, request);
+            let answer = call.and_then(|call| call.perform());
+            answer.unwrap_or_else(|error| error.into_service_response("s3", request))
+        });
         s3
     }
 
@@ -106,36 +110,6 @@ impl S3 {
     }
 }
 
-impl Service for S3 {
-    fn answer(&self, caller: &Caller, request: &HttpRequest) -> HttpResponse {
-        let call = match Call::read(self, caller, request) {
-            Ok(call) => call,
-            Err(error) => return self.refuse(&error),
-        };
-        call.perform().unwrap_or_else(|error| self.refuse(&error))
-    }
-
-    fn refuse(&self, error: &ServiceError) -> HttpResponse {
-        // S3's own codes for what all services refuse.
-        let code = match error.code() {
-            "InvalidClientTokenId" => "InvalidAccessKeyId",
-            "MissingAuthenticationToken" => "AccessDenied",
-            code => code,
-        };
-        let id = Uuid::new_v4().to_string();
-        let body = xml(
-            None,
-            "Error",
-            &[
-                Element::text("Code", code),
-                Element::text("Message", error.message()),
-                Element::text("RequestId", &*id),
-            ],
-        );
-        response(error.status(), "application/xml", id, body)
-    }
-}
-
 impl Object {
     fn new(data: Vec<u8>, modified: SystemTime) -> Self {
         let digest = Md5::digest(&data);
@@ -165,7 +139,7 @@ impl<'a> Call<'a> {
         s3: &'a S3,
         caller: &'a Caller,
         request: &'a HttpRequest,
-    ) -> Result<Self, ServiceError> {
+    ) -> Result<Self, ErrorResponse> {
         let uri = request.uri();
         let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
         let (authority, target) = match rest.find(['/', '?']) {
@@ -179,10 +153,10 @@ impl<'a> Call<'a> {
             Some(bucket) => (bucket, path),
             None => path.split_once('/').unwrap_or((path, "")),
         };
-        let decode = |text: &str| -> Result<String, ServiceError> {
+        let decode = |text: &str| -> Result<String, ErrorResponse> {
             let bytes = percent_encoding::percent_decode_str(text);
             let text = bytes.decode_utf8().map_err(|_| {
-                ServiceError::new(400, "InvalidURI", "Couldn't parse the specified URI.")
+                ErrorResponse::new(400, "InvalidURI", "Couldn't parse the specified URI.")
             })?;
             Ok(text.into_owned())
         };
@@ -198,7 +172,7 @@ impl<'a> Call<'a> {
         })
     }
 
-    fn perform(&self) -> Result<HttpResponse, ServiceError> {
+    fn perform(&self) -> Result<HttpResponse, ErrorResponse> {
         // Operations that are chosen by a parameter of the query.
         const SUBRESOURCES: [&str; 24] = [
             "accelerate",
@@ -252,7 +226,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn list_buckets(&self) -> Result<HttpResponse, ServiceError> {
+    fn list_buckets(&self) -> Result<HttpResponse, ErrorResponse> {
         self.authorize("s3:ListAllMyBuckets", "*")?;
         let buckets = self.s3.lock();
         let own = buckets
@@ -272,11 +246,11 @@ impl<'a> Call<'a> {
         Ok(document("ListAllMyBucketsResult", &[owner, buckets]))
     }
 
-    fn create_bucket(&self) -> Result<HttpResponse, ServiceError> {
+    fn create_bucket(&self) -> Result<HttpResponse, ErrorResponse> {
         self.authorize("s3:CreateBucket", &self.bucket_arn())?;
         let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c);
         if !(3..=63).contains(&self.bucket.len()) || !self.bucket.chars().all(is_name) {
-            return Err(ServiceError::new(
+            return Err(ErrorResponse::new(
                 400,
                 "InvalidBucketName",
                 "The specified bucket is not valid.",
@@ -285,14 +259,14 @@ impl<'a> Call<'a> {
         let mut buckets = self.s3.lock();
         match buckets.get(&self.bucket) {
             Some(bucket) if bucket.account == self.caller.account() => {
-                return Err(ServiceError::new(
+                return Err(ErrorResponse::new(
                     409,
                     "BucketAlreadyOwnedByYou",
                     "Your previous request to create the named bucket succeeded and you already own it.",
                 ));
             }
             Some(_) => {
-                return Err(ServiceError::new(
+                return Err(ErrorResponse::new(
                     409,
                     "BucketAlreadyExists",
                     "The requested bucket name is not available. The bucket namespace is shared by all \
@@ -315,11 +289,11 @@ impl<'a> Call<'a> {
         Ok(created)
     }
 
-    fn delete_bucket(&self) -> Result<HttpResponse, ServiceError> {
+    fn delete_bucket(&self) -> Result<HttpResponse, ErrorResponse> {
         self.authorize("s3:DeleteBucket", &self.bucket_arn())?;
         let is_empty = self.with_bucket(|bucket| bucket.objects.is_empty())?;
         if !is_empty {
-            return Err(ServiceError::new(
+            return Err(ErrorResponse::new(
                 409,
                 "BucketNotEmpty",
                 "The bucket you tried to delete is not empty",
@@ -329,7 +303,7 @@ impl<'a> Call<'a> {
         Ok(empty(204))
     }
 
-    fn head_bucket(&self) -> Result<HttpResponse, ServiceError> {
+    fn head_bucket(&self) -> Result<HttpResponse, ErrorResponse> {
         self.authorize("s3:ListBucket", &self.bucket_arn())?;
         let region = self.with_bucket(|bucket| bucket.region.clone())?;
         let mut found = empty(200);
@@ -337,7 +311,7 @@ impl<'a> Call<'a> {
         Ok(found)
     }
 
-    fn location(&self) -> Result<HttpResponse, ServiceError> {
+    fn location(&self) -> Result<HttpResponse, ErrorResponse> {
         self.authorize("s3:GetBucketLocation", &self.bucket_arn())?;
         let region = self.with_bucket(|bucket| bucket.region.clone())?;
         // The oldest region has no name here.
@@ -359,8 +333,18 @@ impl<'a> Call<'a> {
         ))
     }
 
-    fn list_objects(&self) -> Result<HttpResponse, ServiceError> {
-        self.authorize("s3:ListBucket", &self.bucket_arn())?;
+    fn list_objects(&self) -> Result<HttpResponse, ErrorResponse> {
+        let mut list = self.caller.request("s3:ListBucket", self.bucket_arn());
+        for name in ["prefix", "delimiter", "max-keys"] {
+            let key = format!("s3:{name}");
+            list = match self.parameter(name) {
+                Some(value) => list.key(key, value),
+                None => list.absent(key),
+            };
+        }
+        if !list.is_allowed() {
+            return Err(self.denied("s3:ListBucket", &self.bucket_arn()));
+        }
         let is_v2 = self.parameter("list-type") == Some("2");
         let prefix = self.parameter("prefix").unwrap_or_default();
         let delimiter = self.parameter("delimiter").unwrap_or_default();
@@ -369,7 +353,7 @@ impl<'a> Call<'a> {
             Some(Ok(max)) => max.min(1000),
             Some(Err(_)) => {
                 let message = "Provided max-keys not an integer or within integer range";
-                return Err(ServiceError::new(400, "InvalidArgument", message));
+                return Err(ErrorResponse::new(400, "InvalidArgument", message));
             }
         };
         let token = if is_v2 {
@@ -383,7 +367,7 @@ impl<'a> Call<'a> {
                 .and_then(|token| String::from_utf8(token).ok())
                 .ok_or_else(|| {
                     let message = "The continuation token provided is incorrect";
-                    ServiceError::new(400, "InvalidArgument", message)
+                    ErrorResponse::new(400, "InvalidArgument", message)
                 })?,
             Some(marker) => marker.to_owned(),
             None => self.parameter("start-after").unwrap_or_default().to_owned(),
@@ -468,7 +452,7 @@ impl<'a> Call<'a> {
         Ok(document("ListBucketResult", &elements))
     }
 
-    fn put_object(&self) -> Result<HttpResponse, ServiceError> {
+    fn put_object(&self) -> Result<HttpResponse, ErrorResponse> {
         self.authorize("s3:PutObject", &self.object_arn())?;
         let body = self.request.body().bytes().unwrap_or_default();
         let headers = self.request.headers();
@@ -476,7 +460,7 @@ impl<'a> Call<'a> {
         let data = if encoding.starts_with("STREAMING-") {
             chunked::decode(body).ok_or_else(|| {
                 let message = "The body of the request is not in chunks as its headers say.";
-                ServiceError::new(400, "IncompleteBody", message)
+                ErrorResponse::new(400, "IncompleteBody", message)
             })?
         } else {
             body.to_vec()
@@ -485,7 +469,7 @@ impl<'a> Call<'a> {
         if let Some(sent) = headers.get("content-md5") {
             if *sent != *base64::encode(Md5::digest(&object.data)) {
                 let message = "The Content-MD5 you specified did not match what we received.";
-                return Err(ServiceError::new(400, "BadDigest", message));
+                return Err(ErrorResponse::new(400, "BadDigest", message));
             }
         }
         if let Some(content_type) = headers.get("content-type") {
@@ -503,7 +487,7 @@ impl<'a> Call<'a> {
         Ok(stored)
     }
 
-    fn get_object(&self) -> Result<HttpResponse, ServiceError> {
+    fn get_object(&self) -> Result<HttpResponse, ErrorResponse> {
         self.authorize("s3:GetObject", &self.object_arn())?;
         let object = self.with_bucket(|bucket| bucket.objects.get(&self.key).cloned())?;
         let Some(object) = object else {
@@ -512,14 +496,14 @@ impl<'a> Call<'a> {
                 return Err(self.denied("s3:ListBucket", &self.bucket_arn()));
             }
             let message = "The specified key does not exist.";
-            return Err(ServiceError::new(404, "NoSuchKey", message));
+            return Err(ErrorResponse::new(404, "NoSuchKey", message));
         };
         let (length, etag) = (object.data.len(), object.etag);
         let range = self.request.headers().get("range");
         let range = match range.and_then(|range| read_range(range, length)) {
             Some(range) if range.is_empty() => {
                 let message = "The requested range is not satisfiable";
-                return Err(ServiceError::new(416, "InvalidRange", message));
+                return Err(ErrorResponse::new(416, "InvalidRange", message));
             }
             range => range,
         };
@@ -548,26 +532,26 @@ impl<'a> Call<'a> {
         Ok(found)
     }
 
-    fn delete_object(&self) -> Result<HttpResponse, ServiceError> {
+    fn delete_object(&self) -> Result<HttpResponse, ErrorResponse> {
         self.authorize("s3:DeleteObject", &self.object_arn())?;
         self.with_bucket(|bucket| bucket.objects.remove(&self.key))?;
         Ok(empty(204))
     }
 
     /// Reads or changes the bucket, which must be of the caller's account.
-    fn with_bucket<T>(&self, f: impl FnOnce(&mut Bucket) -> T) -> Result<T, ServiceError> {
+    fn with_bucket<T>(&self, f: impl FnOnce(&mut Bucket) -> T) -> Result<T, ErrorResponse> {
         let mut buckets = self.s3.lock();
         match buckets.get_mut(&self.bucket) {
             Some(bucket) if bucket.account == self.caller.account() => Ok(f(bucket)),
-            Some(_) => Err(ServiceError::new(403, "AccessDenied", "Access Denied")),
+            Some(_) => Err(ErrorResponse::new(403, "AccessDenied", "Access Denied")),
             None => {
                 let message = "The specified bucket does not exist";
-                Err(ServiceError::new(404, "NoSuchBucket", message))
+                Err(ErrorResponse::new(404, "NoSuchBucket", message))
             }
         }
     }
 
-    fn authorize(&self, action: &str, resource: &str) -> Result<(), ServiceError> {
+    fn authorize(&self, action: &str, resource: &str) -> Result<(), ErrorResponse> {
         if self.caller.may(action, resource) {
             Ok(())
         } else {
@@ -575,9 +559,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn denied(&self, action: &str, resource: &str) -> ServiceError {
-        let error = ServiceError::access_denied(self.caller, action, resource);
-        ServiceError::new(403, "AccessDenied", error.message())
+    fn denied(&self, action: &str, resource: &str) -> ErrorResponse {
+        ErrorResponse::access_denied(not_authorized(self.caller, action, resource))
     }
 
     fn bucket_arn(&self) -> String {
@@ -622,9 +605,9 @@ fn read_range(range: &str, length: usize) -> Option<std::ops::Range<usize>> {
     Some(if start < end { start..end } else { 0..0 })
 }
 
-fn not_implemented(what: &str) -> ServiceError {
+fn not_implemented(what: &str) -> ErrorResponse {
     let message = format!("the simulator's S3 has no {what}");
-    ServiceError::new(501, "NotImplemented", message)
+    ErrorResponse::new(501, "NotImplemented", message)
 }
 
 fn document(root: &str, elements: &[Element]) -> HttpResponse {

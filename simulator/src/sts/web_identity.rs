@@ -5,49 +5,48 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jsonwebtoken::{Validation, decode, decode_header};
 use serde_json::Value;
 
-use super::constraints::{NAME, Violations, is_role_arn};
+use super::constraints::{
+    ARN, POLICY, PROVIDER_ID, Reader, SESSION_NAME, SOURCE_IDENTITY, WEB_IDENTITY_TOKEN,
+    is_role_arn,
+};
+use super::operation::Scene;
 use super::role_session::{
-    check_duration, expiry, federated_role, respond, session_policies, set_federated_keys,
+    SessionPolicies, check_duration, expiry, federated_role, respond, session_tags,
+    set_federated_keys,
 };
 use crate::arn;
-use crate::iam::{Accounts, Arrival, Session, SessionPrincipal, SessionTag, new_session_token};
+use crate::iam::{Accounts, Session, SessionPrincipal, SessionTag, new_session_token};
 use crate::policy::{Context, keys};
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
 pub(super) fn assume_role(
     accounts: &mut Accounts,
     parameters: &Parameters,
-    arrival: &Arrival,
+    scene: &Scene,
 ) -> Result<Vec<Element>, ErrorResponse> {
-    let now = arrival.now;
-    let given = |name: &str| parameters.first(name).unwrap_or_default();
-    let (role_arn, name) = (given("RoleArn"), given("RoleSessionName"));
-    let token = given("WebIdentityToken");
-    let mut violations = Violations::default();
-    let duration = violations.read_duration(parameters, 3600, 43_200)?;
-    violations.check_text("RoleArn", role_arn, 20..=2048, None);
-    violations.check_text("RoleSessionName", name, 2..=64, Some(&NAME));
-    violations.check_text("WebIdentityToken", token, 4..=20_000, None);
-    violations.reject()?;
+    let mut reader = Reader::new(parameters);
+    let role_arn = reader.required("RoleArn", &ARN);
+    let name = reader.required("RoleSessionName", &SESSION_NAME);
+    let token = reader.required("WebIdentityToken", &WEB_IDENTITY_TOKEN);
+    reader.optional("ProviderId", &PROVIDER_ID);
+    let policy = reader.optional("Policy", &POLICY);
+    let duration = reader.duration(3600, 43_200)?;
+    let policy_arns = reader.policy_arns();
+    reader.finish()?;
     if !is_role_arn(role_arn) {
         return Err(ErrorResponse::validation("Request ARN is invalid"));
     }
+    let account = arn::account_of(role_arn);
+    scene.check_region(accounts, account, None)?;
 
-    let claims = Claims::read(accounts, token, arn::account_of(role_arn), now)?;
-    let policies = session_policies(
-        accounts,
-        parameters.first("Policy"),
-        &parameters.list("PolicyArns.member"),
-    )?;
+    let claims = Claims::read(accounts, token, account, scene.now)?;
+    let policies = SessionPolicies::read(accounts, policy, policy_arns, account)?;
     let mut actions = vec!["sts:AssumeRoleWithWebIdentity"];
     if !claims.tags.is_empty() {
         actions.push("sts:TagSession");
     }
-    if let Some(identity) = &claims.source_identity {
+    if claims.source_identity.is_some() {
         actions.push("sts:SetSourceIdentity");
-        let mut violations = Violations::default();
-        violations.check_text("SourceIdentity", identity, 2..=256, Some(&NAME));
-        violations.reject()?;
     }
     let context = |action: &str| claims.context(name, action);
     let role = federated_role(
@@ -55,11 +54,12 @@ pub(super) fn assume_role(
         role_arn,
         &claims.provider,
         &actions,
-        arrival,
+        scene,
         &context,
     )?;
     check_duration(duration, &role, false)?;
 
+    let packed_size = policies.packed_size(accounts, &claims.tags)?;
     let federation = claims.session_keys();
     let session = Session {
         principal: SessionPrincipal::Role {
@@ -68,9 +68,10 @@ pub(super) fn assume_role(
             session_name: name.to_owned(),
         },
         token: new_session_token(),
-        issued: now,
-        expiry: expiry(now, duration),
-        policies,
+        issued: scene.now,
+        expiry: expiry(scene, duration),
+        is_from_global_endpoint: scene.is_global_endpoint(),
+        policies: policies.documents,
         tags: claims.tags,
         source_identity: claims.source_identity,
         federation,
@@ -81,7 +82,7 @@ pub(super) fn assume_role(
         Element::text("Provider", claims.provider),
         Element::text("Audience", claims.audience),
     ];
-    Ok(respond(accounts, session, subject))
+    Ok(respond(accounts, session, packed_size, subject))
 }
 
 /// The claims of a token whose signature, audience and expiry are valid.
@@ -130,35 +131,53 @@ impl Claims {
             .find(is_known)
             .ok_or_else(|| invalid("Incorrect token audience"))?;
         let at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        match claims["exp"].as_u64() {
-            None => return Err(malformed()),
-            Some(expiration) if expiration <= at => {
-                let message = format!(
-                    "Token expired: current date/time {at} must be before the expiration date/time \
-                     {expiration}"
-                );
-                return Err(ErrorResponse::new(400, "ExpiredTokenException", message));
-            }
-            Some(_) => {}
+        let time = |name: &str| match &claims[name] {
+            Value::Null => Ok(None),
+            value => value.as_u64().map(Some).ok_or_else(malformed),
+        };
+        let (issued, expiration) = (time("iat")?, time("exp")?.ok_or_else(malformed)?);
+        if expiration <= at {
+            let message = format!(
+                "Token expired: current date/time {at} must be before the expiration date/time \
+                 {expiration}"
+            );
+            return Err(ErrorResponse::new(400, "ExpiredTokenException", message));
         }
-        // Audience and expiry are checked above, the latter by the simulator's clock.
-        let mut validation = Validation::new(provider.algorithm);
+        if accounts.settings.unconfirmed_rules
+            && (issued.is_none() || time("nbf")?.is_some_and(|start| start > at))
+        {
+            return Err(malformed());
+        }
+        let key = provider.key(header.kid.as_deref(), header.alg).ok_or_else(|| {
+            invalid(
+                "Couldn't retrieve verification key from your identity provider,  please reference \
+                 AssumeRoleWithWebIdentity documentation for requirements",
+            )
+        })?;
+        // Audience and times are checked above, the latter by the simulator's clock.
+        let mut validation = Validation::new(header.alg);
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let signed = header.alg == provider.algorithm
-            && decode::<Value>(token, &provider.key, &validation).is_ok();
-        if !signed {
-            return Err(invalid("Token signature is invalid"));
+        decode::<Value>(token, &key.key, &validation)
+            .map_err(|_| invalid("Token signature is invalid"))?;
+
+        let source_identity = claims["https://aws.amazon.com/source_identity"].as_str();
+        let (tags, transitive_keys) = read_tags(&claims["https://aws.amazon.com/tags"]);
+        // No answer of AWS to claims that break these rules is recorded.
+        let nothing = Parameters::default();
+        let mut reader = Reader::new(&nothing);
+        reader.check_tags(&tags);
+        if let Some(identity) = source_identity {
+            reader.check("SourceIdentity", identity, &SOURCE_IDENTITY);
         }
+        reader.finish()?;
         Ok(Self {
             subject: claims["sub"].as_str().unwrap_or_default().to_owned(),
             audience: (*audience).to_owned(),
             others: other_claims(&claims, host),
-            tags: read_tags(&claims["https://aws.amazon.com/tags"]),
-            source_identity: claims["https://aws.amazon.com/source_identity"]
-                .as_str()
-                .map(str::to_owned),
+            tags: session_tags(tags, &transitive_keys, &[])?,
+            source_identity: source_identity.map(str::to_owned),
             issuer: host.to_owned(),
             provider: arn,
         })
@@ -226,17 +245,18 @@ fn other_claims(claims: &Value, issuer: &str) -> Vec<(&'static str, Vec<String>)
         .collect()
 }
 
-/// Reads the claim with the session tags:
+/// Reads the claim with the session tags, and those of their keys that are transitive:
 /// `{"principal_tags": {"team": ["payments"]}, "transitive_tag_keys": ["team"]}`.
-fn read_tags(claim: &Value) -> Vec<SessionTag> {
-    let transitive = claim["transitive_tag_keys"].as_array();
-    let is_transitive =
-        |key: &str| transitive.is_some_and(|keys| keys.iter().any(|transitive| transitive == key));
+fn read_tags(claim: &Value) -> (Vec<(String, String)>, Vec<String>) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let tags = claim["principal_tags"].as_object().into_iter().flatten();
-    tags.map(|(key, values)| SessionTag {
-        transitive: is_transitive(key),
-        value: values[0].as_str().unwrap_or_default().to_owned(),
-        key: key.clone(),
-    })
-    .collect()
+    let transitive = claim["transitive_tag_keys"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    (
+        tags.map(|(key, values)| (key.clone(), text(&values[0])))
+            .collect(),
+        transitive.map(text).collect(),
+    )
 }

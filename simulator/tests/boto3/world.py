@@ -76,8 +76,9 @@ class World:
         self.nobody = self.user()
 
     def client(self, service, keys, region="eu-west-1"):
-        if (service, keys.id, keys.token, region) not in self.clients:
-            self.clients[service, keys.id, keys.token, region] = boto3.client(
+        key = service, keys.id, keys.secret, keys.token, region
+        if key not in self.clients:
+            self.clients[key] = boto3.client(
                 service,
                 endpoint_url=self.endpoint,
                 region_name=region,
@@ -86,7 +87,7 @@ class World:
                 aws_session_token=keys.token,
                 config=CONFIG,
             )
-        return self.clients[service, keys.id, keys.token, region]
+        return self.clients[key]
 
     def iam(self, account=CALLER):
         return self.client("iam", self.roots[account])

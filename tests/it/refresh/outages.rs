@@ -10,8 +10,8 @@ async fn an_outage_from_the_window_to_a_second_before_expiry_goes_unnoticed() {
     let faults = [
         Fault::service_unavailable(),
         Fault::throttling(),
-        Fault::NoAnswer,
-        Fault::ConnectionClosed,
+        Fault::no_answer(),
+        Fault::connection_closed(),
         Fault::error(403, "AccessDenied", "not today"),
     ];
     for fault in faults {
@@ -135,7 +135,7 @@ async fn an_interrupted_caller_falls_back_to_the_cached_credentials() {
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
     assert!(chain.fallback_on_interrupt().is_none());
     let credentials = chain.provide_credentials().await.unwrap();
-    aws.fail(Fault::NoAnswer);
+    aws.fail(Fault::no_answer());
     aws.clock().advance(2 * HOUR).await;
     assert_eq!(chain.fallback_on_interrupt(), Some(credentials));
 }
