@@ -13,7 +13,7 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_role_chain::{ProfileLoader, RoleChain, TerminalPrompt};
+use aws_role_chain::{ProfileLoader, ProvideMfaCode, RoleChain, TerminalPrompt};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_types::SdkConfig;
 use aws_types::os_shim_internal::{Env, Fs};
@@ -141,14 +141,18 @@ impl ProfileOption<'_> {
         }
     }
 
-    /// Loads what the profile provides, with credentials that no call can be made with.
-    pub async fn load_offline(self, overrides: &Overrides) -> Result<Base> {
-        let config = offline_config();
+    /// Loads what the profile provides, with the credentials and the endpoint of another base.
+    pub async fn load_on(
+        self,
+        config: &SdkConfig,
+        overrides: &Overrides,
+        codes: impl ProvideMfaCode + 'static,
+    ) -> Result<Base> {
         if self.kind().await? != ProfileKind::Role {
-            return Ok(Base::Config(Box::new(config)));
+            return Ok(Base::Config(Box::new(config.clone())));
         }
-        let loader = overrides.profile_loader(self.name).base(&config);
-        self.load_chain(loader).await
+        let loader = overrides.profile_loader(self.name);
+        self.load_chain(loader.base(config).mfa(codes)).await
     }
 
     async fn load_chain(self, loader: ProfileLoader) -> Result<Base> {

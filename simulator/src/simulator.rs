@@ -30,8 +30,8 @@ use crate::fault::{Effect, Fault, Faults, Latency, Target};
 #[cfg(feature = "saml-signatures")]
 use crate::iam::SamlMetadata;
 use crate::iam::{
-    AccountBuilder, Caller, IamError, OidcProvider, RoleBuilder, SamlProvider, SharedAccounts,
-    UserBuilder,
+    AccountBuilder, Accounts, Caller, IamError, OidcProvider, RoleBuilder, SamlProvider,
+    SharedAccounts, UserBuilder,
 };
 use crate::policy::{Explanation, keys};
 use crate::protocol::{ErrorResponse, Format as AnswerFormat, Parameters};
@@ -288,6 +288,45 @@ impl Simulator {
         accounts.create_known_root_user(account_id, now)
     }
 
+    /// Creates a further access key of a user who exists, such as one that was [imported](Self::import).
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such user.
+    pub fn access_key(&self, user_arn: &str) -> Result<Credentials, IamError> {
+        let now = self.0.clock.now();
+        let mut accounts = self.0.accounts.lock();
+        accounts.check_user(user_arn)?;
+        Ok(accounts.create_access_key(user_arn, now))
+    }
+
+    /// Returns the credentials of a session of a role that exists, for an hour, without a call of AssumeRole: those
+    /// of a program that runs with the role, as on ECS or Lambda.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such role.
+    pub fn role_session(
+        &self,
+        role_arn: &str,
+        session_name: &str,
+    ) -> Result<Credentials, IamError> {
+        let now = self.0.clock.now();
+        let mut accounts = self.0.accounts.lock();
+        let credentials = accounts.issue_role_session(role_arn, session_name, now);
+        credentials.ok_or_else(|| IamError::no_such_entity(role_arn, "there is no such role"))
+    }
+
+    /// Adds a virtual MFA device to a user who exists; see [`UserBuilder::mfa_device`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such user, or the secret is not base32 text of at least 16 characters.
+    pub fn mfa_device(&self, user_arn: &str, serial: &str, secret: &str) -> Result<(), IamError> {
+        let mut accounts = self.0.accounts.lock();
+        accounts.add_user_mfa_device(user_arn, serial, secret)
+    }
+
     /// Sets whether an access key is active. STS does not know an inactive key.
     ///
     /// # Errors
@@ -416,6 +455,10 @@ impl Simulator {
     /// Returns the greatest number of requests to STS that were in flight at once.
     pub fn most_in_flight(&self) -> usize {
         self.state().most_in_flight
+    }
+
+    pub(crate) fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        self.0.accounts.lock()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_smithy_async::time::TimeSource;
@@ -14,7 +14,7 @@ use super::directory::Directory;
 use super::identity_providers::{OidcProvider, SamlProvider};
 use super::mfa_device::MfaDevice;
 use super::organization::Account;
-use super::session::{Session, SessionPrincipal};
+use super::session::{Session, SessionPrincipal, new_session_token};
 use super::settings::Settings;
 use super::validation::IamError;
 use crate::arn;
@@ -297,7 +297,7 @@ impl Accounts {
         self.accounts.get(id)
     }
 
-    pub(super) fn set_account(&mut self, id: String, account: Account) {
+    pub(crate) fn set_account(&mut self, id: String, account: Account) {
         Arc::make_mut(&mut self.accounts).insert(id, account);
     }
 
@@ -493,6 +493,56 @@ impl Accounts {
             arrival,
             undecided: Arc::default(),
         }
+    }
+
+    pub(crate) fn check_user(&self, arn: &str) -> Result<(), IamError> {
+        if self.users.get(arn).is_some() {
+            Ok(())
+        } else {
+            Err(IamError::no_such_entity(arn, "there is no such user"))
+        }
+    }
+
+    pub(crate) fn add_user_mfa_device(
+        &mut self,
+        user_arn: &str,
+        serial: &str,
+        secret: &str,
+    ) -> Result<(), IamError> {
+        self.check_user(user_arn)?;
+        let device = MfaDevice::from_secret(user_arn, secret).ok_or_else(|| {
+            let rule = "the device's secret must be base32 text of at least 16 characters";
+            IamError::validation(serial, rule)
+        })?;
+        self.add_mfa_device(serial, device);
+        Ok(())
+    }
+
+    /// Issues credentials of a role that nobody assumed; `None` if there is no such role.
+    pub(crate) fn issue_role_session(
+        &mut self,
+        role_arn: &str,
+        session_name: &str,
+        now: SystemTime,
+    ) -> Option<Credentials> {
+        let id = self.roles.get(role_arn)?.id.clone();
+        let session = Session {
+            principal: SessionPrincipal::Role {
+                arn: role_arn.to_owned(),
+                id,
+                session_name: session_name.to_owned(),
+            },
+            token: new_session_token(),
+            issued: now,
+            expiry: now + Duration::from_secs(3600),
+            is_from_global_endpoint: false,
+            policies: Vec::new(),
+            tags: Vec::new(),
+            source_identity: None,
+            federation: Context::default(),
+            mfa: None,
+        };
+        Some(self.issue(session))
     }
 
     /// Issues temporary credentials for a session.

@@ -31,6 +31,7 @@ pub(crate) use directory::{
 pub(crate) use identity_providers::SamlMetadata;
 pub(crate) use identity_providers::{OidcProvider, SamlProvider};
 pub(crate) use mfa_device::MfaDevice;
+pub(crate) use organization::Account;
 pub use organization::AccountBuilder;
 pub use role_builder::RoleBuilder;
 pub(crate) use session::{Session, SessionPrincipal, SessionTag, new_session_token};

@@ -1,6 +1,7 @@
 //! The output of `aws iam get-account-authorization-details`, and of `aws iam list-roles`.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,11 +11,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::text::PolicyText;
-use super::{Import, ImportError};
+use super::{Import, ImportError, strict};
 use crate::arn;
-use crate::iam::{
-    Accounts, Document, Entity, PolicyRecord, PolicyVersion, RoleRecord, UserRecord,
-};
+use crate::iam::{Accounts, Document, Entity, PolicyRecord, PolicyVersion, RoleRecord, UserRecord};
+use crate::policy::PolicyKind;
 
 /// An account, as `get-account-authorization-details` describes it. Members that the simulator does not need
 /// are not read.
@@ -138,7 +138,12 @@ struct RoleDuration {
 impl Details {
     /// Returns the ID of the account that it is of.
     pub(super) fn account(&self, file: &Path) -> Result<String, ImportError> {
-        if self.is_truncated || self.next_token.as_ref().is_some_and(|token| !token.is_null()) {
+        if self.is_truncated
+            || self
+                .next_token
+                .as_ref()
+                .is_some_and(|token| !token.is_null())
+        {
             return Err(ImportError::new(
                 file,
                 "the export is not complete: make it without --max-items and --no-paginate",
@@ -154,12 +159,17 @@ impl Details {
             match account {
                 _ if of == "aws" => {}
                 _ if !arn::is_account_id(of) => {
-                    return Err(ImportError::new(file, format!("{arn:?} is not an ARN of IAM")));
+                    return Err(ImportError::new(
+                        file,
+                        format!("{arn:?} is not an ARN of IAM"),
+                    ));
                 }
                 Some(account) if account != of => {
                     return Err(ImportError::new(
                         file,
-                        format!("it has ARNs of the accounts {account} and {of}: one file is one account"),
+                        format!(
+                            "it has ARNs of the accounts {account} and {of}: one file is one account"
+                        ),
                     ));
                 }
                 _ => account = Some(of),
@@ -236,7 +246,11 @@ impl AccountFiles {
                 ),
             ] {
                 if subject != "MaxSessionDuration" || without_duration {
-                    import.leave_out(&file, format!("account {account}"), format!("{subject}: {reason}"));
+                    import.leave_out(
+                        &file,
+                        format!("account {account}"),
+                        format!("{subject}: {reason}"),
+                    );
                 }
             }
             import.accounts.insert(account);
@@ -247,7 +261,7 @@ impl AccountFiles {
             accounts.directory.roles.insert(account, name, role.clone());
         }
         for (file, role, trust_policy) in roles {
-            trust(accounts, import, &file, role, trust_policy);
+            set_trust_policy(accounts, import, &file, role, &trust_policy);
         }
         let imported: Vec<String> = import.accounts.iter().cloned().collect();
         for account in imported {
@@ -281,7 +295,8 @@ impl Reader<'_> {
                 let document = if is_default {
                     Some(self.document(&policy.arn, &version.document))
                 } else {
-                    Document::read(version.document.json()).ok()
+                    let json = version.document.json();
+                    self.accounts.read_document(&*policy.arn, json).ok()
                 };
                 if let Some(document) = document {
                     let created = date(version.create_date.as_ref());
@@ -300,8 +315,7 @@ impl Reader<'_> {
                 tags: Vec::new(),
                 arn: policy.arn,
             };
-            let policies = &mut self.accounts.directory.policies;
-            policies.insert(record.arn.clone(), record);
+            self.accounts.set_managed_policy(record);
         }
     }
 
@@ -373,12 +387,15 @@ impl Reader<'_> {
         let inline = inline
             .iter()
             .map(|policy| {
-                let subject = format!("{arn}, inline policy {}", policy.policy_name);
+                let subject = format!("{} of {arn}", policy.policy_name);
                 let document = self.document(&subject, &policy.policy_document);
                 (policy.policy_name.clone(), document)
             })
             .collect();
-        let attached: Vec<String> = attached.into_iter().map(|policy| policy.policy_arn).collect();
+        let attached: Vec<String> = attached
+            .into_iter()
+            .map(|policy| policy.policy_arn)
+            .collect();
         for policy in &attached {
             self.check_is_known(arn, policy);
         }
@@ -405,19 +422,64 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads a policy. Of what the simulator cannot evaluate, nothing is allowed and all is denied.
+    /// Reads a policy. `subject` is how explanations refer to it.
     fn document(&mut self, subject: &str, policy: &PolicyText) -> Document {
-        let text = policy.json();
-        match Document::read(&text) {
-            Ok(document) => document,
-            Err(reason) => {
-                let (document, left_out) = strict(&text, &reason);
-                for (statement, reason) in left_out {
-                    let subject = format!("{subject}{statement}");
-                    self.import.leave_out(self.file, subject, reason);
-                }
-                document
-            }
-        }
+        let accounts = &*self.accounts;
+        let read = |json: &str| accounts.read_document(subject, json);
+        let strict = strict::read(PolicyKind::Identity, &policy.json(), &read);
+        strict.report(self.import, self.file, subject)
     }
+}
+
+/// Reads the trust policy of a role when all users and roles are known.
+fn set_trust_policy(
+    accounts: &mut Accounts,
+    import: &mut Import,
+    file: &Path,
+    role: RoleRecord,
+    trust_policy: &str,
+) {
+    let arn = role.entity.arn.clone();
+    let unknown = RefCell::new(BTreeSet::new());
+    let resolve = |named: &str| {
+        // IAM shows a user or role that was deleted by its unique ID.
+        if !named.starts_with("arn:") {
+            return Some(named.to_owned());
+        }
+        let (account, name) = (arn::account_of(named), arn::name_of(named));
+        let users = accounts.directory.users.get(account, name);
+        let roles = accounts.directory.roles.get(account, name);
+        let entities = users.map(|user| &user.entity).into_iter();
+        let mut entities = entities.chain(roles.map(|role| &role.entity));
+        let found = entities.find(|entity| entity.arn == named);
+        Some(match found {
+            Some(entity) => entity.id.clone(),
+            None => {
+                unknown.borrow_mut().insert(named.to_owned());
+                // No ID is like this.
+                format!("unknown {named}")
+            }
+        })
+    };
+    let read = |json: &str| accounts.read_trust_policy(&role, json, &resolve);
+    let subject = format!("{arn}, trust policy");
+    let compiled =
+        strict::read(PolicyKind::Trust, trust_policy, &read).report(import, file, &subject);
+    for named in unknown.into_inner() {
+        let reason = format!("it names {named}, which is in no imported account: nobody is that");
+        import.leave_out(file, &*subject, reason);
+    }
+    accounts.insert_role(role, trust_policy.to_owned(), compiled);
+}
+
+fn tags(tags: Vec<Tag>) -> Vec<(String, String)> {
+    tags.into_iter().map(|tag| (tag.key, tag.value)).collect()
+}
+
+/// Reads a date as the AWS CLI writes it; without one, the time does not matter.
+fn date(value: Option<&Value>) -> SystemTime {
+    let text = value.and_then(Value::as_str).unwrap_or_default();
+    let date = DateTime::from_str(text, Format::DateTimeWithOffset).ok();
+    date.and_then(|date| SystemTime::try_from(date).ok())
+        .unwrap_or(UNIX_EPOCH)
 }

@@ -1,5 +1,6 @@
 //! The simulator's own JSON: users, roles and identity providers, with keys that a test can know in advance.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ struct User {
     policies: Vec<PolicyText>,
     access_key: Option<AccessKey>,
     mfa_device: Option<MfaDevice>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -53,6 +56,8 @@ struct Role {
     #[serde(default)]
     policies: Vec<PolicyText>,
     max_session_duration: Option<u64>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +85,9 @@ impl Setup {
             for policy in &user.policies {
                 builder = builder.policy(policy.json());
             }
+            for (key, value) in user.tags {
+                builder = builder.tag(key, value);
+            }
             if let Some(device) = user.mfa_device {
                 builder = builder.mfa_device(device.serial, device.secret);
             }
@@ -98,6 +106,9 @@ impl Setup {
             }
             for policy in &role.policies {
                 builder = builder.policy(policy.json());
+            }
+            for (key, value) in role.tags {
+                builder = builder.tag(key, value);
             }
             if let Some(seconds) = role.max_session_duration {
                 builder = builder.max_session_duration(Duration::from_secs(seconds));
