@@ -2,8 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http_body::{Body, Frame};
 use serde_json::{Map, Value};
 
 /// What a test makes go wrong with STS; see [`Simulator::fail`](crate::Simulator::fail).
@@ -122,7 +128,8 @@ impl Fault {
         Self::new(Effect::ConnectionClosed)
     }
 
-    /// STS does what it was asked to, but only the first half of its answer arrives.
+    /// STS does what it was asked to, but the connection is closed after the first half of its answer. The header
+    /// `Content-Length` says how long it should have been.
     pub fn truncated() -> Self {
         Self::new(Effect::Truncated)
     }
@@ -512,6 +519,28 @@ impl ActiveFault {
         }
         bucket.tokens -= 1.0;
         false
+    }
+}
+
+/// Returns a body that ends with an error after `start`.
+pub(crate) fn truncated_body(start: &[u8]) -> SdkBody {
+    SdkBody::from_body_1_x(TruncatedBody(Some(Bytes::copy_from_slice(start))))
+}
+
+struct TruncatedBody(Option<Bytes>);
+
+impl Body for TruncatedBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Poll::Ready(Some(match self.0.take() {
+            Some(start) => Ok(Frame::data(start)),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }))
     }
 }
 

@@ -26,7 +26,7 @@ use crate::arn;
 use crate::call::Call;
 use crate::clock::Clock;
 use crate::endpoint::{StsEndpoint, host_of, is_endpoint_of};
-use crate::fault::{Effect, Fault, Faults, Latency, Target};
+use crate::fault::{Effect, Fault, Faults, Latency, Target, truncated_body};
 #[cfg(feature = "saml-signatures")]
 use crate::iam::SamlMetadata;
 use crate::iam::{
@@ -567,8 +567,10 @@ impl Simulator {
         match effect {
             Some(Effect::Truncated) => {
                 let body = response.body().bytes().unwrap_or_default();
-                let half = body[..body.len() / 2].to_vec();
-                *response.body_mut() = half.into();
+                let (length, half) = (body.len(), &body[..body.len() / 2]);
+                *response.body_mut() = truncated_body(half);
+                let headers = response.headers_mut();
+                headers.insert("content-length", length.to_string());
             }
             Some(Effect::Garbage) => {
                 *response.body_mut() = "<html><body>Service Temporarily Moved<hr>".into();

@@ -45,8 +45,11 @@ fn accounts() -> (Simulator, Credentials) {
     (aws, keys)
 }
 
+/// Parameters of a request.
+type Pairs<'a> = Vec<(&'a str, &'a str)>;
+
 /// Returns the parameters of AssumeRole. A later parameter of the same name takes the place of an earlier one.
-fn assume<'a>(role: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+fn assume<'a>(role: &'a str, more: &[(&'a str, &'a str)]) -> Pairs<'a> {
     let mut parameters = vec![
         ("Action", "AssumeRole"),
         ("RoleArn", role),
@@ -337,7 +340,7 @@ async fn requests_that_are_refused_before_the_trust_policy_is_looked_at() {
         ]
     };
     let (team, other_case) = (tag(1, "Team"), tag(2, "tEAM"));
-    let rows: Vec<(&str, Vec<(&str, &str)>, &str, String)> = vec![
+    let rows: Vec<(_, Pairs<'_>, _, _)> = vec![
         ("RoleArn missing", vec![("Action", "AssumeRole"), ("RoleSessionName", "session")], "ValidationError", null("roleArn")),
         ("RoleSessionName missing", vec![("Action", "AssumeRole"), ("RoleArn", ROLE)], "ValidationError", null("roleSessionName")),
         ("duration not an i32", assume(ROLE, &[("DurationSeconds", "1h")]), "MalformedInput", String::new()),
@@ -433,7 +436,7 @@ async fn who_may_call_what_and_what_the_session_may_do() {
         )
     };
     let get_session = [("Action", "GetSessionToken")];
-    let rows: Vec<(&str, &Credentials, Vec<(&str, &str)>, String)> = vec![
+    let rows: Vec<(_, _, Pairs<'_>, _)> = vec![
         (
             "root calls AssumeRole",
             &root,

@@ -82,22 +82,37 @@ fn from_jwk(jwk: &Jwk) -> Result<OidcKey, String> {
 }
 
 fn from_pem(pem: &str) -> Result<OidcKey, String> {
-    let of_curve = |key| OidcKey {
+    let read = if let Some(algorithms) = algorithms_of_curve(pem) {
+        DecodingKey::from_ec_pem(pem.as_bytes()).map(|key| (key, algorithms))
+    } else {
+        DecodingKey::from_rsa_pem(pem.as_bytes()).map(|key| (key, RSA))
+    };
+    let (key, algorithms) = read.map_err(|error| {
+        format!("it must be an RSA, P-256 or P-384 public key in PEM form, or a JSON Web Key Set: {error}")
+    })?;
+    Ok(OidcKey {
         id: None,
         key,
-        algorithms: &[Algorithm::ES256, Algorithm::ES384],
-    };
-    let of_rsa = |key| OidcKey {
-        id: None,
-        key,
-        algorithms: RSA,
-    };
-    DecodingKey::from_ec_pem(pem.as_bytes())
-        .map(of_curve)
-        .or_else(|_| DecodingKey::from_rsa_pem(pem.as_bytes()).map(of_rsa))
-        .map_err(|error| {
-            format!("public key, which must be of RSA or an elliptic curve in PEM form: {error}")
-        })
+        algorithms,
+    })
+}
+
+/// Returns the algorithms of an elliptic curve, whose object identifier is in the key.
+fn algorithms_of_curve(pem: &str) -> Option<&'static [Algorithm]> {
+    const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+    const P384: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
+
+    let lines = pem.lines().filter(|line| !line.starts_with("-----"));
+    let base64: String = lines.flat_map(str::split_whitespace).collect();
+    let der = aws_smithy_types::base64::decode(base64).ok()?;
+    let has = |id: &[u8]| der.windows(id.len()).any(|window| window == id);
+    if has(P256) {
+        Some(&[Algorithm::ES256])
+    } else if has(P384) {
+        Some(&[Algorithm::ES384])
+    } else {
+        None
+    }
 }
 
 /// A SAML identity provider.

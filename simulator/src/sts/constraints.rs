@@ -176,9 +176,10 @@ impl<'a> Reader<'a> {
     /// Returns `PolicyArns`.
     pub(super) fn policy_arns(&mut self) -> Vec<String> {
         let arns = self.parameters.list("PolicyArns.member");
-        self.check_count("PolicyArns", arns.len(), 10);
-        for (n, arn) in (1..).zip(&arns) {
-            self.check(&format!("PolicyArns.{n}.member.arn"), arn, &ARN);
+        if self.check_count("PolicyArns", arns.len(), 10) {
+            for (n, arn) in (1..).zip(&arns) {
+                self.check(&format!("PolicyArns.{n}.member.arn"), arn, &ARN);
+            }
         }
         arns
     }
@@ -191,19 +192,21 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn check_tags(&mut self, tags: &[(String, String)]) {
-        self.check_count("Tags", tags.len(), 50);
-        for (n, (key, value)) in (1..).zip(tags) {
-            self.check(&format!("Tags.{n}.member.key"), key, &TAG_KEY);
-            self.check(&format!("Tags.{n}.member.value"), value, &TAG_VALUE);
+        if self.check_count("Tags", tags.len(), 50) {
+            for (n, (key, value)) in (1..).zip(tags) {
+                self.check(&format!("Tags.{n}.member.key"), key, &TAG_KEY);
+                self.check(&format!("Tags.{n}.member.value"), value, &TAG_VALUE);
+            }
         }
     }
 
     /// Returns `TransitiveTagKeys`.
     pub(super) fn transitive_tag_keys(&mut self) -> Vec<String> {
         let keys = self.parameters.list("TransitiveTagKeys.member");
-        self.check_count("TransitiveTagKeys", keys.len(), 50);
-        for (n, key) in (1..).zip(&keys) {
-            self.check(&format!("TransitiveTagKeys.{n}.member"), key, &TAG_KEY);
+        if self.check_count("TransitiveTagKeys", keys.len(), 50) {
+            for (n, key) in (1..).zip(&keys) {
+                self.check(&format!("TransitiveTagKeys.{n}.member"), key, &TAG_KEY);
+            }
         }
         keys
     }
@@ -213,11 +216,12 @@ impl<'a> Reader<'a> {
         let contexts =
             self.parameters
                 .pairs("ProvidedContexts.member", "ProviderArn", "ContextAssertion");
-        self.check_count("ProvidedContexts", contexts.len(), 5);
-        for (n, (provider, assertion)) in (1..).zip(&contexts) {
-            let name = |field: &str| format!("ProvidedContexts.{n}.member.{field}");
-            self.check(&name("providerArn"), provider, &ARN);
-            self.check(&name("contextAssertion"), assertion, &CONTEXT_ASSERTION);
+        if self.check_count("ProvidedContexts", contexts.len(), 5) {
+            for (n, (provider, assertion)) in (1..).zip(&contexts) {
+                let name = |field: &str| format!("ProvidedContexts.{n}.member.{field}");
+                self.check(&name("providerArn"), provider, &ARN);
+                self.check(&name("contextAssertion"), assertion, &CONTEXT_ASSERTION);
+            }
         }
         contexts
     }
@@ -250,12 +254,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn check_count(&mut self, name: &str, count: usize, max: usize) {
+    /// Checks the length of a list. Returns whether to check its members, too: of a list that is too long, the
+    /// answer would be very long.
+    fn check_count(&mut self, name: &str, count: usize, max: usize) -> bool {
         if count > max {
             let rule = format!("Member must have length less than or equal to {max}");
             // How AWS writes the list is not known.
             self.add(name, "Value '[…]'", &rule);
         }
+        count <= max
     }
 
     fn add(&mut self, name: &str, value: &str, rule: &str) {
