@@ -5,10 +5,10 @@ use super::constraints::{
     ARN, EXTERNAL_ID, POLICY, Reader, SESSION_NAME, SOURCE_IDENTITY, is_role_arn,
 };
 use super::mfa::{self, Mfa};
-use super::operation::Scene;
 use super::role_session::{
     SessionPolicies, check_duration, expiry, respond, session_tags, set_tag_keys,
 };
+use super::scene::Scene;
 use crate::arn;
 use crate::iam::{
     Accounts, Caller, Role, Session, SessionPrincipal, SessionTag, new_session_token,
@@ -83,7 +83,7 @@ pub(super) fn assume_role(
             context.set("aws:MultiFactorAuthAge", "0");
         }
         let is_allowed = role.as_ref().is_some_and(|role| {
-            !caller.is_federated_user()
+            !caller.is_barred_from(action)
                 && is_allowed(caller, role, &request.role_arn, action, &context)
         });
         if !is_allowed {
