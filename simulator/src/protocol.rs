@@ -28,10 +28,10 @@ const BODY_LIMIT: usize = 10_000_000;
 pub(crate) struct Parameters(Arc<HashMap<String, String>>);
 
 impl Parameters {
-    /// Reads the query of the URL and, of a POST, the body.
+    /// Reads the query of the URL and, of a POST, the body, unless that is too large.
     pub(crate) fn read(request: &HttpRequest) -> Self {
-        let body = match request.method() {
-            "POST" => request.body().bytes().unwrap_or_default(),
+        let body = match request.body().bytes() {
+            Some(body) if request.method() == "POST" && body.len() <= BODY_LIMIT => body,
             _ => &[],
         };
         let mut parameters = HashMap::new();

@@ -222,8 +222,8 @@ impl Simulator {
         self.0.accounts.lock().settings.packed_size_limit = Some(bytes);
     }
 
-    /// Sets whether STS is active in a region for an account. It must be active in that of the role; in
-    /// regions that accounts must opt in to, also in that of the caller. Default: active.
+    /// Sets whether STS is active in a region for an account. It must be active in that of the role or
+    /// user of a new session; in regions that accounts must opt in to, also in that of the caller. Default: active.
     pub fn set_region_enabled(&self, account_id: &str, region: &str, enabled: bool) {
         let place = (account_id.to_owned(), region.to_owned());
         let disabled = &mut self.0.accounts.lock().settings.disabled_regions;

@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio::io::AsyncWriteExt;
+
 use sts_simulator::{Fault, Firehose, RunningServer, S3, Server, Simulator};
 
 const ACCOUNTS: [&str; 3] = ["111111111111", "222222222222", "333333333333"];
@@ -54,7 +56,7 @@ async fn boto3_gets_what_aws_answers() {
     };
     let aws = Simulator::new();
     for account in ACCOUNTS {
-        aws.root_user(account).unwrap();
+        aws.root_user_with_known_key(account).unwrap();
     }
     Firehose::plug_into(&aws);
     S3::plug_into(&aws);
@@ -89,8 +91,10 @@ async fn clients_that_send_nothing_or_half_a_request_keep_nobody_waiting() {
         "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nAction=",
     ] {
         for _ in 0..50 {
-            let mut stream = TcpStream::connect(address).unwrap();
-            stream.write_all(text.as_bytes()).unwrap();
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            AsyncWriteExt::write_all(&mut stream, text.as_bytes())
+                .await
+                .unwrap();
             clients.push(stream);
         }
     }
@@ -116,12 +120,7 @@ async fn what_is_not_http_and_what_is_too_large_is_refused_and_the_server_goes_o
         "GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n",
         "x".repeat(1 << 20)
     );
-    for request in [
-        "\x16\x03\x01\x02\x00 TLS",
-        "\r\n\r\n\r\n",
-        "GET\r\n\r\n",
-        &long_header,
-    ] {
+    for request in ["\x16\x03\x01\x02\x00 TLS", "GET\r\n\r\n", &long_header] {
         let answer = send(address, request).await;
         assert!(!answer.contains("200 OK"), "{request:.20}: {answer}");
     }

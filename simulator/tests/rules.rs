@@ -538,6 +538,64 @@ async fn who_may_call_what_and_what_the_session_may_do() {
 }
 
 #[tokio::test]
+async fn what_a_session_may_not_do_whatever_its_policies_say() {
+    let (aws, keys) = accounts();
+    aws.user(USER).policy(allow("*")).create().unwrap();
+    const ACTIONS: [&str; 5] = [
+        "iam:GetUser",
+        "sts:AssumeRole",
+        "STS:GetAccessKeyInfo",
+        "sts:GetCallerIdentity",
+        "s3:GetObject",
+    ];
+    aws.service("s3", |caller, _| {
+        let may = ACTIONS.map(|action| u8::from(caller.may(action, "*")).to_string());
+        sts_simulator::HttpResponse::new(200.try_into().unwrap(), may.concat().into())
+    });
+    let code = aws.mfa_code(MFA).unwrap();
+    let everything = allow("*");
+    for (row, parameters, may) in [
+        ("a role", assume(HUB, &[]), "11111"),
+        (
+            "a user's session",
+            vec![("Action", "GetSessionToken")],
+            "01011",
+        ),
+        (
+            "a user's session with MFA",
+            vec![
+                ("Action", "GetSessionToken"),
+                ("SerialNumber", MFA),
+                ("TokenCode", &code),
+            ],
+            "11011",
+        ),
+        (
+            "a federated user",
+            vec![
+                ("Action", "GetFederationToken"),
+                ("Name", "ada"),
+                ("Policy", &everything),
+            ],
+            "00011",
+        ),
+    ] {
+        let session = call(&aws, &keys, &parameters).await.credentials();
+        let signer = Signer {
+            service: "s3",
+            ..Signer::new(&aws, &session)
+        };
+        let get = request(
+            "GET",
+            "https://s3.eu-west-1.amazonaws.com/bucket/x",
+            &[],
+            "",
+        );
+        assert_eq!(send(&aws, signer.sign(get)).await.body, may, "{row}");
+    }
+}
+
+#[tokio::test]
 async fn get_federation_token_and_get_access_key_info() {
     let (aws, keys) = accounts();
     aws.user(USER)
@@ -1899,6 +1957,22 @@ async fn endpoints_regions_and_partitions() {
             "STS is not activated in this region for account:{account}. Your account administrator can activate STS in this region using the IAM Console."
         )
     };
+    aws.set_region_enabled("111111111111", "eu-west-1", false);
+    for parameters in [
+        vec![("Action", "GetSessionToken")],
+        vec![("Action", "GetFederationToken"), ("Name", "ada")],
+    ] {
+        let reply = call(&aws, &keys, &parameters).await;
+        let message = disabled("111111111111");
+        assert_refused(
+            "a user's session",
+            &reply,
+            403,
+            "RegionDisabledException",
+            &message,
+        );
+    }
+    aws.set_region_enabled("111111111111", "eu-west-1", true);
     for (row, account, region, refused) in [
         (
             "the role's account, default region",

@@ -18,19 +18,28 @@ async fn put_orders(base: &SdkConfig, external_id: &str, orders: &[&str]) -> Res
         .await;
     let config = base.clone().into_builder();
     let config = config
-        .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(provider))
+        .credentials_provider(
+            aws_credential_types::provider::SharedCredentialsProvider::new(provider),
+        )
         .build();
     let firehose = aws_sdk_firehose::Client::new(&config);
     let mut waiting: Vec<&str> = orders.to_vec();
     while !waiting.is_empty() {
-        let records = waiting.iter().map(|order| Record::builder().data(Blob::new(*order)).build());
-        let records = records.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+        let records = waiting
+            .iter()
+            .map(|order| Record::builder().data(Blob::new(*order)).build());
+        let records = records
+            .collect::<Result<_, _>>()
+            .map_err(|error| error.to_string())?;
         let batch = firehose.put_record_batch().delivery_stream_name("events");
         let answer = batch.set_records(Some(records)).send().await;
         let answer = answer.map_err(|error| format!("{:?}", error.into_source()))?;
         // A batch may fail in parts, while the call succeeds.
         let answers = waiting.iter().zip(answer.request_responses());
-        waiting = answers.filter(|(_, answer)| answer.error_code().is_some()).map(|(order, _)| *order).collect();
+        waiting = answers
+            .filter(|(_, answer)| answer.error_code().is_some())
+            .map(|(order, _)| *order)
+            .collect();
     }
     Ok(())
 }
@@ -47,14 +56,19 @@ fn deployed(aws: &Simulator) -> Result<SdkConfig, Box<dyn std::error::Error>> {
         .create()?;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deployed/");
     aws.role(WRITER)
-        .trust(std::fs::read_to_string(format!("{folder}writer-trust.json"))?)
-        .policy(std::fs::read_to_string(format!("{folder}writer-permissions.json"))?)
+        .trust(std::fs::read_to_string(format!(
+            "{folder}writer-trust.json"
+        ))?)
+        .policy(std::fs::read_to_string(format!(
+            "{folder}writer-permissions.json"
+        ))?)
         .create()?;
     Ok(aws.sdk_config(aws.role_session(service, "task-1")?))
 }
 
 #[tokio::test]
-async fn orders_get_to_the_stream_also_if_some_fail_at_first() -> Result<(), Box<dyn std::error::Error>> {
+async fn orders_get_to_the_stream_also_if_some_fail_at_first()
+-> Result<(), Box<dyn std::error::Error>> {
     let aws = Simulator::new();
     let base = deployed(&aws)?;
     let firehose = Firehose::plug_into(&aws);
@@ -67,13 +81,18 @@ async fn orders_get_to_the_stream_also_if_some_fail_at_first() -> Result<(), Box
 }
 
 #[tokio::test]
-async fn a_wrong_external_id_is_refused_and_the_simulator_says_why() -> Result<(), Box<dyn std::error::Error>> {
+async fn a_wrong_external_id_is_refused_and_the_simulator_says_why()
+-> Result<(), Box<dyn std::error::Error>> {
     let aws = Simulator::new();
     let base = deployed(&aws)?;
     Firehose::plug_into(&aws).create_stream(STREAM);
     assert!(put_orders(&base, "wrong", &["1"]).await.is_err());
     let calls = aws.calls();
-    let why = calls[0].decisions().last().expect("STS decided").to_string();
+    let why = calls[0]
+        .decisions()
+        .last()
+        .expect("STS decided")
+        .to_string();
     assert!(why.contains("StringEquals sts:ExternalId"), "{why}");
     Ok(())
 }

@@ -4,6 +4,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The program of a package of the same name; see [`program_of`].
+#[allow(
+    dead_code,
+    reason = "not every binary that has this module uses all of it"
+)]
 pub fn program(package: &str, version: &str) -> Option<PathBuf> {
     program_of(package, &[(package, version)])
 }

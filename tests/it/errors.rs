@@ -118,6 +118,7 @@ async fn the_refused_action_decides_the_advice() {
         &["sts:TagSession", "passes no tags itself", "inherited"],
     );
     let provider = "arn:aws:iam::aws:contextProvider/IdentityCenter";
+    aws.context_assertion(provider, "assertion");
     let context = chain(
         Role::new(HUB),
         Role::new(TENANT).provided_context(provider, "assertion"),

@@ -89,6 +89,9 @@ impl AccessRequest {
     /// Returns whether the request is allowed. If that cannot be [decided](Self::explain), or a key or the policy is
     /// malformed, the answer is `false`, and the client gets the error `Undecided`.
     pub fn is_allowed(&self) -> bool {
+        if self.caller.is_barred_from(&self.action) {
+            return false;
+        }
         let reason = match self.explain() {
             Ok(explanation) if explanation.outcome() != Outcome::Undecided => {
                 return explanation.is_allowed();

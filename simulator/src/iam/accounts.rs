@@ -360,8 +360,7 @@ impl Accounts {
         };
         let is_same_account = arn::account_of(role_arn) == caller.account();
         let decision = authorize(&policies, request, is_same_account, caller.arn());
-        // STS lets federated users assume no role, whatever the policies say.
-        self.record(decision) && !caller.is_federated_user()
+        self.record(decision) && !caller.is_barred_from(action)
     }
 
     /// Decides on `action` by a caller's own policies.

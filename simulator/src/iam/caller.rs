@@ -137,18 +137,37 @@ impl Caller {
     }
 
     /// Whether this is a federated user, whose session GetFederationToken issued.
-    pub(crate) fn is_federated_user(&self) -> bool {
+    fn is_federated_user(&self) -> bool {
         self.session
             .as_ref()
             .is_some_and(Session::is_of_federated_user)
     }
 
-    /// Whether STS lets the caller's session call only AssumeRole and GetCallerIdentity: the session of a user
-    /// or of a federated user, whatever the policies say.
-    pub(crate) fn is_limited_to_assume_role(&self) -> bool {
-        self.session
+    /// Whether the caller's kind of session may not call `action`, whatever the policies say: that of a user has
+    /// only AssumeRole and GetCallerIdentity of STS, and IAM only with MFA; a federated user has only
+    /// GetCallerIdentity, and nothing of IAM.
+    pub(crate) fn is_barred_from(&self, action: &str) -> bool {
+        const OF_ASSUME_ROLE: [&str; 4] = [
+            "assumerole",
+            "setcontext",
+            "setsourceidentity",
+            "tagsession",
+        ];
+        let Some(session) = self
+            .session
             .as_ref()
-            .is_some_and(|session| !session.is_of_role())
+            .filter(|session| !session.is_of_role())
+        else {
+            return false;
+        };
+        let action = action.to_ascii_lowercase();
+        let is_federated = session.is_of_federated_user();
+        match action.split_once(':') {
+            Some(("iam", _)) => is_federated || session.mfa.is_none(),
+            Some(("sts", "getcalleridentity")) => false,
+            Some(("sts", name)) => is_federated || !OF_ASSUME_ROLE.contains(&name),
+            _ => false,
+        }
     }
 
     /// Returns the policies that take part in decisions on a resource of `account`, other than that of the resource.

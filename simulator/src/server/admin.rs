@@ -6,7 +6,8 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::{Shared, body};
+use super::Shared;
+use super::body::{self, AnswerBody};
 use crate::fault::Fault;
 
 const PREFIX: &str = "/_simulator/";
@@ -24,12 +25,12 @@ impl Refused {
     }
 }
 
-pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<SdkBody> {
+pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<AnswerBody> {
     let (status, body) = match perform(shared, request).await {
         Ok(body) => (StatusCode::OK, body),
         Err(Refused(status, reason)) => (status, json!({"error": reason})),
     };
-    let mut response = Response::new(SdkBody::from(body.to_string()));
+    let mut response = Response::new(SdkBody::from(body.to_string()).into());
     *response.status_mut() = status;
     let json = header::HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);

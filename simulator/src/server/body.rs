@@ -1,9 +1,12 @@
-//! The bodies of requests: read whole, up to a limit of bytes and of time.
+//! Bodies: those of requests are read whole, up to a limit of bytes and of time; those of answers may break off.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -21,8 +24,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) struct Refused(pub(super) StatusCode);
 
 impl Refused {
-    pub(super) fn into_response(self) -> Response<SdkBody> {
-        let mut response = Response::new(SdkBody::empty());
+    pub(super) fn into_response(self) -> Response<AnswerBody> {
+        let mut response = Response::new(SdkBody::empty().into());
         *response.status_mut() = self.0;
         // What the client still sends is not read.
         let close = header::HeaderValue::from_static("close");
@@ -49,5 +52,50 @@ pub(super) async fn read(parts: &Parts, body: Incoming) -> Result<Bytes, Refused
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Refused(StatusCode::BAD_REQUEST)),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
+    }
+}
+
+type BodyError = <SdkBody as Body>::Error;
+
+/// The body of an answer. If it breaks off, because a fault says so, what was before that is sent.
+pub(super) struct AnswerBody {
+    body: SdkBody,
+    broken: Option<BodyError>,
+}
+
+impl From<SdkBody> for AnswerBody {
+    fn from(body: SdkBody) -> Self {
+        Self { body, broken: None }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(Some(Err(error))) => {
+                // hyper drops what it has not sent yet when a body fails, and sends it while a body waits.
+                self.broken = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            polled => polled,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.broken.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        Body::size_hint(&self.body)
     }
 }

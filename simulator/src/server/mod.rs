@@ -25,7 +25,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::iam::ClientAddress;
 use crate::simulator::Simulator;
-use body::Refused;
+use body::{AnswerBody, Refused};
 pub use request_log::RequestLog;
 
 /// How long a client may take for the head of a request, and how long a connection may be idle.
@@ -228,7 +228,7 @@ impl Shared {
         request: Request<Incoming>,
         peer: SocketAddr,
         address: SocketAddr,
-    ) -> Result<Response<SdkBody>, Closed> {
+    ) -> Result<Response<AnswerBody>, Closed> {
         if self.admin == Some(true) && admin::is_path(request.uri().path()) {
             return Ok(admin::answer(self, request).await);
         }
@@ -247,7 +247,7 @@ impl Shared {
             if let Some(log) = &mut log {
                 log.answered(&response);
             }
-            response.try_into_http1x().ok()
+            Some(response.try_into_http1x().ok()?.map(AnswerBody::from))
         });
         if let (Some(on_request), Some(mut log)) = (&self.on_request, log) {
             log.duration = started.elapsed();

@@ -5,10 +5,10 @@ use super::constraints::{
     ARN, EXTERNAL_ID, POLICY, Reader, SESSION_NAME, SOURCE_IDENTITY, is_role_arn,
 };
 use super::mfa::{self, Mfa};
-use super::operation::Scene;
 use super::role_session::{
     SessionPolicies, check_duration, expiry, respond, session_tags, set_tag_keys,
 };
+use super::scene::Scene;
 use crate::arn;
 use crate::iam::{Accounts, Caller, Session, SessionPrincipal, SessionTag, new_session_token};
 use crate::policy::Context;

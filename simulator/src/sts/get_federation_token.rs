@@ -3,10 +3,10 @@
 
 use super::constraints::{FEDERATED_USER_NAME, POLICY, Reader};
 use super::get_session_token::ROOT_LIMIT;
-use super::operation::Scene;
 use super::role_session::{
     SessionPolicies, credentials_element, expiry, session_tags, set_tag_keys,
 };
+use super::scene::Scene;
 use crate::arn;
 use crate::iam::{Accounts, Caller, Session, SessionPrincipal, new_session_token};
 use crate::policy::Outcome;
@@ -29,6 +29,7 @@ pub(super) fn answer(
     let policy_arns = reader.policy_arns();
     let tags = reader.tags();
     reader.finish()?;
+    scene.check_region(accounts, caller.account(), None)?;
     if caller.is_root() {
         duration = duration.min(ROOT_LIMIT);
     }

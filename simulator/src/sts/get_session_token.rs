@@ -2,8 +2,8 @@
 
 use super::constraints::Reader;
 use super::mfa;
-use super::operation::Scene;
 use super::role_session::{credentials_element, expiry};
+use super::scene::Scene;
 use crate::iam::{Accounts, Caller, Session, SessionPrincipal, new_session_token};
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
@@ -24,6 +24,7 @@ pub(super) fn answer(
     let mut duration = reader.duration(43_200, 129_600)?;
     let mfa = mfa::read(&mut reader);
     reader.finish()?;
+    scene.check_region(accounts, caller.account(), None)?;
     if caller.is_root() {
         duration = duration.min(ROOT_LIMIT);
     }

@@ -14,6 +14,8 @@ mod role_session;
 mod saml;
 #[cfg(feature = "saml-signatures")]
 mod saml_signature;
+mod scene;
 mod web_identity;
 
-pub(crate) use operation::{Scene, answer};
+pub(crate) use operation::answer;
+pub(crate) use scene::Scene;

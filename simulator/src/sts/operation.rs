@@ -1,16 +1,14 @@
 //! Finds the operation of a request, authenticates the caller, and answers.
 
-use std::time::SystemTime;
-
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 
+use super::scene::Scene;
 use super::{
     access_key_info, assume_role, get_federation_token, get_session_token, saml, web_identity,
 };
-use crate::endpoint::{StsEndpoint, host_of, is_opt_in};
-use crate::iam::{Accounts, Arrival, Caller};
+use crate::iam::{Accounts, Caller};
 use crate::protocol::{Element, ErrorResponse, Format, Parameters, refuse_before_routing, success};
-use crate::signature::{Authorization, authenticate};
+use crate::signature::authenticate;
 
 const VERSION: &str = "2011-06-15";
 
@@ -21,61 +19,6 @@ const NOT_SIMULATED: [&str; 4] = [
     "GetDelegatedAccessToken",
     "GetWebIdentityToken",
 ];
-
-/// Where and when a request is answered.
-pub(crate) struct Scene {
-    /// The time by the clock of STS.
-    pub(crate) now: SystemTime,
-    /// Whether new credentials expired before they were issued.
-    pub(crate) issues_expired: bool,
-    /// What is known of the request, whoever makes it.
-    pub(super) arrival: Arrival,
-    region: String,
-    is_global_endpoint: bool,
-}
-
-impl Scene {
-    pub(crate) fn new(request: &HttpRequest, now: SystemTime, issues_expired: bool) -> Self {
-        let endpoint = StsEndpoint::at(host_of(request.uri()));
-        let signed_region = || {
-            let authorization = Authorization::read(request);
-            authorization.map_or_else(String::new, |authorization| authorization.region)
-        };
-        Self {
-            now,
-            issues_expired,
-            arrival: Arrival::of(request, None, now),
-            is_global_endpoint: endpoint.as_ref().is_some_and(|endpoint| endpoint.is_global),
-            region: endpoint.map_or_else(signed_region, |endpoint| endpoint.region),
-        }
-    }
-
-    pub(super) fn is_global_endpoint(&self) -> bool {
-        self.is_global_endpoint
-    }
-
-    /// Checks that STS is active here in the account of the role; in a region that an account must opt in to,
-    /// also in that of the caller.
-    pub(super) fn check_region(
-        &self,
-        accounts: &Accounts,
-        role_account: &str,
-        caller_account: Option<&str>,
-    ) -> Result<(), ErrorResponse> {
-        let caller_account = caller_account.filter(|_| is_opt_in(&self.region));
-        for account in [Some(role_account), caller_account].into_iter().flatten() {
-            let place = (account.to_owned(), self.region.clone());
-            if accounts.settings.disabled_regions.contains(&place) {
-                let message = format!(
-                    "STS is not activated in this region for account:{account}. Your account \
-                     administrator can activate STS in this region using the IAM Console."
-                );
-                return Err(ErrorResponse::new(403, "RegionDisabledException", message));
-            }
-        }
-        Ok(())
-    }
-}
 
 /// Answers a request to STS.
 pub(crate) fn answer(

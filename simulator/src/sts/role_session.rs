@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 
-use super::operation::Scene;
 use super::packed_size::{ALLOTTED, packed_size};
+use super::scene::Scene;
 use crate::arn;
 use crate::iam::{Accounts, Role, Session, SessionTag};
 use crate::policy::{Context, Policy, PolicyKind};

@@ -7,13 +7,13 @@ use aws_smithy_types::date_time::Format;
 use roxmltree::{Document, Node};
 
 use super::constraints::{ARN, NAME, POLICY, Reader, SAML_ASSERTION, is_role_arn};
-use super::operation::Scene;
 use super::role_session::{
     SessionPolicies, check_duration, expiry, federated_role, respond, session_tags,
     set_federated_keys,
 };
 #[cfg(feature = "saml-signatures")]
 use super::saml_signature;
+use super::scene::Scene;
 use crate::arn;
 use crate::iam::{
     Accounts, SamlProvider, Session, SessionPrincipal, SessionTag, new_session_token,

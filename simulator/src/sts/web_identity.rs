@@ -9,11 +9,11 @@ use super::constraints::{
     ARN, POLICY, PROVIDER_ID, Reader, SESSION_NAME, SOURCE_IDENTITY, WEB_IDENTITY_TOKEN,
     is_role_arn,
 };
-use super::operation::Scene;
 use super::role_session::{
     SessionPolicies, check_duration, expiry, federated_role, respond, session_tags,
     set_federated_keys,
 };
+use super::scene::Scene;
 use crate::arn;
 use crate::iam::{Accounts, Session, SessionPrincipal, SessionTag, new_session_token};
 use crate::policy::{Context, keys};
