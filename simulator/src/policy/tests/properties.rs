@@ -349,11 +349,11 @@ fn to_context(keys: &Keys) -> Context {
     context
 }
 
-/// A thousand cases of each property, or as many as `PROPTEST_CASES` says.
+/// Four hundred cases of each property, or as many as `PROPTEST_CASES` says.
 fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok();
     ProptestConfig {
-        cases: cases.and_then(|cases| cases.parse().ok()).unwrap_or(1000),
+        cases: cases.and_then(|cases| cases.parse().ok()).unwrap_or(400),
         failure_persistence: None,
         ..ProptestConfig::default()
     }
