@@ -1,6 +1,7 @@
 //! The `Condition` element of a statement: operators, compared with the request context.
 
 use std::net::IpAddr;
+use std::ops::Not;
 
 use ipnet::IpNet;
 use serde_json::{Map, Value};
@@ -127,6 +128,11 @@ impl Condition {
         if texts.is_empty() {
             return Err(format!("{name} {key} has no values"));
         }
+        if quantifier == Quantifier::None && operator != "Null" && keys::is_multivalued(key) {
+            return Err(format!(
+                "{key} has several values: write ForAllValues:{name} or ForAnyValue:{name}"
+            ));
+        }
         let (values, negated) =
             Values::read(operator, &texts, has_variables).map_err(|reason| {
                 match (reason, keys::is_secret(key)) {
@@ -174,15 +180,19 @@ impl Condition {
         if self.quantifier != Quantifier::None && found.iter().all(String::is_empty) {
             return (self.quantifier == Quantifier::ForAllValues).into();
         }
-        let is_true_for =
-            |value: &String| match (self.values.match_any(value, context), self.negated) {
-                (Match::Unknown, _) => Truth::Unknown,
-                (matched, negated) => ((matched == Match::Yes) != negated).into(),
-            };
-        let truths = found.iter().map(is_true_for);
-        match self.quantifier {
-            Quantifier::ForAllValues => Truth::all(truths),
-            Quantifier::None | Quantifier::ForAnyValue => Truth::any(truths),
+        let matches = found
+            .iter()
+            .map(|value| match self.values.match_any(value, context) {
+                Match::Yes => Truth::True,
+                Match::No => Truth::False,
+                Match::Unknown => Truth::Unknown,
+            });
+        match (self.quantifier, self.negated) {
+            (Quantifier::None | Quantifier::ForAnyValue, false) => Truth::any(matches),
+            (Quantifier::None, true) => !Truth::any(matches),
+            (Quantifier::ForAnyValue, true) => Truth::any(matches.map(|truth| !truth)),
+            (Quantifier::ForAllValues, false) => Truth::all(matches),
+            (Quantifier::ForAllValues, true) => Truth::all(matches.map(|truth| !truth)),
         }
     }
 
@@ -213,6 +223,18 @@ impl Condition {
             variables: variables
                 .map(|key| (key.to_owned(), values_of(key)))
                 .collect(),
+        }
+    }
+}
+
+impl Not for Truth {
+    type Output = Self;
+
+    fn not(self) -> Self {
+        match self {
+            Self::True => Self::False,
+            Self::False => Self::True,
+            Self::Unknown => Self::Unknown,
         }
     }
 }

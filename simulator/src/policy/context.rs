@@ -65,12 +65,12 @@ impl Context {
         let Some(service) = &self.service else {
             return false;
         };
+        let prefix = key.split_once(':').map_or("", |(prefix, _)| prefix);
         match keys::source(key) {
-            Some(Source::Operation) => !key.starts_with("sts:") && !key.starts_with("iam:"),
             // A key that the test added is not in the table.
-            Some(Source::Service) | None => key
-                .split_once(':')
-                .is_some_and(|(prefix, _)| prefix == service),
+            Some(Source::Operation | Source::Service) | None => {
+                prefix == "aws" || prefix == service
+            }
             Some(_) => false,
         }
     }

@@ -425,24 +425,23 @@ struct ConditionText<'a> {
 }
 
 impl ConditionText<'_> {
-    fn policy_values(&self) -> String {
+    fn policy_values(&self) -> Vec<String> {
         self.show(&self.condition.key, &self.condition.policy_values)
     }
 
-    fn request_values(&self) -> String {
+    fn request_values(&self) -> Vec<String> {
         match &self.condition.request_values {
             Some(values) => self.show(&self.condition.key, values),
-            None if self.condition.is_unknown => "(not said)".to_owned(),
-            None => "(absent)".to_owned(),
+            None if self.condition.is_unknown => vec!["(not said)".to_owned()],
+            None => vec!["(absent)".to_owned()],
         }
     }
 
-    fn show(&self, key: &str, values: &[String]) -> String {
+    fn show(&self, key: &str, values: &[String]) -> Vec<String> {
         if keys::is_secret(key) && !self.secrets {
-            return "(secret)".to_owned();
+            return vec!["(secret)".to_owned()];
         }
-        let values: Vec<String> = values.iter().map(|value| printable(value)).collect();
-        values.join(" | ")
+        values.iter().map(|value| printable(value)).collect()
     }
 }
 
@@ -450,17 +449,28 @@ impl fmt::Display for ConditionText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let condition = self.condition;
         writeln!(f, "      {} {}", condition.operator, condition.key)?;
-        writeln!(f, "        policy:  {}", self.policy_values())?;
-        writeln!(f, "        request: {}", self.request_values())?;
+        write_values(f, "policy:  ", &self.policy_values())?;
+        write_values(f, "request: ", &self.request_values())?;
         for (key, values) in &condition.variables {
-            let value = match values {
+            let values = match values {
                 Some(values) => self.show(key, values),
-                None => "absent".to_owned(),
+                None => vec!["(absent)".to_owned()],
             };
-            writeln!(f, "        where ${{{key}}} is {value}")?;
+            write_values(f, &format!("where ${{{key}}} is "), &values)?;
         }
         Ok(())
     }
+}
+
+/// Writes values into one line, or, if that is too long for a terminal, into a line for each.
+fn write_values(f: &mut fmt::Formatter<'_>, label: &str, values: &[String]) -> fmt::Result {
+    const INDENT: usize = 8;
+    let line = values.join(" | ");
+    if INDENT + label.chars().count() + line.chars().count() <= 80 {
+        return writeln!(f, "{:INDENT$}{label}{line}", "");
+    }
+    let separator = format!("\n{:1$}", "", INDENT + label.chars().count());
+    writeln!(f, "{:INDENT$}{label}{}", "", values.join(&separator))
 }
 
 /// Returns a value as it may stand in a line of a terminal: with control characters escaped, and quoted if it is

@@ -169,6 +169,23 @@ pub(crate) fn source(key: &str) -> Option<Source> {
     is_known.then_some(Source::Service)
 }
 
+/// Whether a key has several values, so that only the operators with `ForAllValues` and `ForAnyValue` can compare
+/// it: what others make of several values is not documented.
+pub(crate) fn is_multivalued(key: &str) -> bool {
+    const KEYS: &[&str] = &[
+        "aws:calledvia",
+        "aws:principalorgpaths",
+        "aws:principalservicenameslist",
+        "aws:resourceorgpaths",
+        "aws:sourceorgpaths",
+        "aws:tagkeys",
+        "aws:vpceorgpaths",
+        "sts:requestcontextproviders",
+        "sts:transitivetagkeys",
+    ];
+    KEYS.contains(&&*key.to_ascii_lowercase())
+}
+
 /// Whether the values of a key are secret.
 pub(crate) fn is_secret(key: &str) -> bool {
     key.eq_ignore_ascii_case("sts:ExternalId")

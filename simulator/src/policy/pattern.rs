@@ -204,10 +204,11 @@ fn matches(tokens: &[Token], text: &str, crosses: impl Fn(usize) -> bool) -> boo
     }
     let crosses: Vec<bool> = (0..tokens.len()).map(crosses).collect();
     let mut reached = vec![false; tokens.len() + 1];
+    let mut next = reached.clone();
     reached[0] = true;
     skip_stars(tokens, &mut reached);
     for c in text.chars() {
-        let mut next = vec![false; tokens.len() + 1];
+        next.fill(false);
         for (i, token) in tokens.iter().enumerate().filter(|(i, _)| reached[*i]) {
             if *token == Token::Char(c) {
                 next[i + 1] = true;
@@ -216,7 +217,7 @@ fn matches(tokens: &[Token], text: &str, crosses: impl Fn(usize) -> bool) -> boo
             }
         }
         skip_stars(tokens, &mut next);
-        reached = next;
+        std::mem::swap(&mut reached, &mut next);
     }
     reached[tokens.len()]
 }
