@@ -100,7 +100,19 @@
 //! Codes and messages are those of AWS's documentation and of its recorded answers. Where neither says
 //! anything, no rule is invented ([`Simulator::set_unconfirmed_rules`]).
 //!
-//! Other services are handlers that the test adds with [`Simulator::service`].
+//! Other services are handlers that the test adds with [`Simulator::service`]; [`Firehose`] and [`S3`] are ready to be
+//! added. IAM's own API answers, too, as far as test suites need it to set accounts up.
+//!
+//! # Real accounts
+//!
+//! [`Simulator::import`] reads what the AWS CLI exports of accounts and of their organization, so that a test decides by
+//! what is really deployed.
+//!
+//! # Over HTTP
+//!
+//! With the feature `server`, `Server` serves a simulator on loopback, for boto3, the AWS CLI and every SDK. The feature
+//! `program` builds the program `sts_simulator`, which does so by itself; the README has its options and its admin
+//! endpoint.
 //!
 //! # What it does not check
 //!

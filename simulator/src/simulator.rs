@@ -1,6 +1,6 @@
 //! [`Simulator`]: the HTTP client that receives the requests, and the methods by which a test sets it up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -86,7 +86,11 @@ struct State {
     services: HashMap<String, Handler>,
     latency: Latency,
     faults: Faults,
-    calls: Vec<Call>,
+    calls: VecDeque<Call>,
+    /// The number of calls that are kept no longer.
+    forgotten_calls: usize,
+    /// How many calls are kept; `None` for all.
+    call_limit: Option<usize>,
     in_flight: usize,
     most_in_flight: usize,
 }
@@ -435,12 +439,13 @@ impl Simulator {
 
     /// Returns the requests that STS has received, in order, whatever their outcome.
     pub fn calls(&self) -> Vec<Call> {
-        self.state().calls.clone()
+        self.state().calls.iter().cloned().collect()
     }
 
     /// Returns the number of requests that STS has received.
     pub fn requests(&self) -> usize {
-        self.state().calls.len()
+        let state = self.state();
+        state.forgotten_calls + state.calls.len()
     }
 
     /// Returns the number of requests that STS has received to assume this role, whatever their outcome.
@@ -455,6 +460,12 @@ impl Simulator {
     /// Returns the greatest number of requests to STS that were in flight at once.
     pub fn most_in_flight(&self) -> usize {
         self.state().most_in_flight
+    }
+
+    /// Keeps only the latest calls from now on, for simulators that run long.
+    #[cfg(feature = "server")]
+    pub(crate) fn limit_calls(&self, limit: usize) {
+        self.state().call_limit = Some(limit);
     }
 
     pub(crate) fn accounts(&self) -> MutexGuard<'_, Accounts> {
@@ -647,24 +658,32 @@ fn no_access_key(id: &str) -> IamError {
 /// A request in flight. Dropped when it is answered, or when its caller gives up.
 struct InFlight<'a> {
     simulator: &'a Simulator,
-    /// The place of the call in `State::calls`.
-    place: usize,
+    /// The number of calls before it.
+    number: usize,
 }
 
 impl<'a> InFlight<'a> {
     /// Records the call and counts it.
     fn start(simulator: &'a Simulator, call: Call) -> Self {
         let mut state = simulator.state();
-        let place = state.calls.len();
-        state.calls.push(call);
+        let number = state.forgotten_calls + state.calls.len();
+        state.calls.push_back(call);
+        if state.call_limit.is_some_and(|limit| state.calls.len() > limit) {
+            state.calls.pop_front();
+            state.forgotten_calls += 1;
+        }
         state.in_flight += 1;
         state.most_in_flight = state.most_in_flight.max(state.in_flight);
-        Self { simulator, place }
+        Self { simulator, number }
     }
 
     /// Records what was decided on the call.
     fn decided(&self, decisions: Vec<Explanation>) {
-        self.simulator.state().calls[self.place].decisions = decisions;
+        let mut state = self.simulator.state();
+        let place = self.number.checked_sub(state.forgotten_calls);
+        if let Some(call) = place.and_then(|place| state.calls.get_mut(place)) {
+            call.decisions = decisions;
+        }
     }
 }
 

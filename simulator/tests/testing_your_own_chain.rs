@@ -96,3 +96,12 @@ async fn a_wrong_external_id_is_refused_and_the_simulator_says_why()
     assert!(why.contains("StringEquals sts:ExternalId"), "{why}");
     Ok(())
 }
+
+#[test]
+fn the_readme_shows_this_file() {
+    let readme = include_str!("../README.md");
+    let here = include_str!("testing_your_own_chain.rs");
+    let from = here.find("use aws_config").expect("the first use");
+    let to = here.find("\n#[test]\n").expect("this test");
+    assert!(readme.contains(&here[from..to]), "copy it into the README");
+}

@@ -30,6 +30,8 @@ pub use request_log::RequestLog;
 
 /// How long a client may take for the head of a request, and how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How many calls of STS a simulator keeps that is served.
+const CALL_LIMIT: usize = 10_000;
 /// How long requests in flight may take when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long to wait before the next connection is accepted where the process is out of file descriptors.
@@ -86,8 +88,8 @@ impl Server {
         }
     }
 
-    /// Sets whether the [admin endpoint](crate#the-admin-endpoint) answers, by which a program makes the
-    /// simulator fail, recover and show its calls. Default: only if the address is a loopback address.
+    /// Sets whether the admin endpoint, `/_simulator/`, answers, by which a program makes the simulator fail, recover
+    /// and show its calls; the README describes it. Default: only if the address is a loopback address.
     pub fn admin(mut self, is_on: bool) -> Self {
         self.shared.admin = Some(is_on);
         self
@@ -105,7 +107,8 @@ impl Server {
         self
     }
 
-    /// Starts the server in a task of its own; port 0 takes a free port.
+    /// Starts the server in a task of its own; port 0 takes a free port. From then on,
+    /// [`Simulator::calls`] has the latest 10,000 calls only.
     ///
     /// # Errors
     ///
@@ -114,6 +117,7 @@ impl Server {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let mut shared = self.shared;
+        shared.simulator.limit_calls(CALL_LIMIT);
         shared.admin.get_or_insert(address.ip().is_loopback());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(serve(listener, address, shared, stopped));
