@@ -200,7 +200,13 @@ impl World {
                 1 => parameters.push(parameters[i].clone()),
                 2 => parameters[i].1 = self.text(6),
                 3 => parameters[i].0 = self.text(3),
-                4 => parameters[i].1 = parameters[i].1.repeat(self.rng.usize(1..300)),
+                4 => {
+                    let times = self
+                        .rng
+                        .usize(1..300)
+                        .min(1 + 1_000_000 / (1 + parameters[i].1.len()));
+                    parameters[i].1 = parameters[i].1.repeat(times);
+                }
                 5 => parameters[i].1 = String::from_utf8_lossy(&self.bytes(200)).into_owned(),
                 6 => parameters[i].1 = mutated(&mut self.rng, &parameters[i].1),
                 _ => {
