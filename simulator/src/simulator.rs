@@ -668,7 +668,10 @@ impl<'a> InFlight<'a> {
         let mut state = simulator.state();
         let number = state.forgotten_calls + state.calls.len();
         state.calls.push_back(call);
-        if state.call_limit.is_some_and(|limit| state.calls.len() > limit) {
+        if state
+            .call_limit
+            .is_some_and(|limit| state.calls.len() > limit)
+        {
             state.calls.pop_front();
             state.forgotten_calls += 1;
         }

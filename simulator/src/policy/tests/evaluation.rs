@@ -340,6 +340,7 @@ impl<'a> Row<'a> {
             identity: identity.iter().collect(),
             boundary: boundary.as_ref(),
             session: session.iter().collect(),
+            needs_session_policy: false,
         };
         let request = Request {
             action: "sts:AssumeRole",

@@ -331,6 +331,7 @@ fn decide(
         identity: identity.iter().collect(),
         boundary: boundary.as_ref(),
         session: sessions.iter().collect(),
+        needs_session_policy: false,
     };
     let request = Request {
         action: "sts:AssumeRole",
