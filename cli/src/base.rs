@@ -13,7 +13,7 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_role_chain::{ProfileLoader, ProvideMfaCode, RoleChain, TerminalPrompt};
+use aws_role_chain::{ProfileLoader, RoleChain, TerminalPrompt};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_types::SdkConfig;
 use aws_types::os_shim_internal::{Env, Fs};
@@ -33,12 +33,17 @@ pub struct Overrides {
     #[arg(long, value_name = "REGION", value_parser = values::region)]
     region: Option<String>,
 
-    /// Endpoint of STS and IAM, such as a local server's, before AWS_ENDPOINT_URL and the profile's
+    /// Endpoint of STS and IAM, such as a local server's, before AWS_ENDPOINT_URL and the profile's. Not
+    /// for sign-ins of IAM Identity Center (SSO), which go to AWS
     #[arg(long, value_name = "URL", value_parser = values::url)]
     endpoint_url: Option<String>,
 }
 
 impl Overrides {
+    pub fn region(&self) -> Option<Region> {
+        self.region.clone().map(Region::new)
+    }
+
     /// Loads the config of the SDK's default credential sources.
     pub async fn default_config(&self) -> SdkConfig {
         self.config_loader().load().await
@@ -141,18 +146,14 @@ impl ProfileOption<'_> {
         }
     }
 
-    /// Loads what the profile provides, with the credentials and the endpoint of another base.
-    pub async fn load_on(
-        self,
-        config: &SdkConfig,
-        overrides: &Overrides,
-        codes: impl ProvideMfaCode + 'static,
-    ) -> Result<Base> {
+    /// Loads what the profile provides, with credentials that no call can be made with.
+    pub async fn load_offline(self, overrides: &Overrides) -> Result<Base> {
+        let config = offline_config();
         if self.kind().await? != ProfileKind::Role {
-            return Ok(Base::Config(Box::new(config.clone())));
+            return Ok(Base::Config(Box::new(config)));
         }
-        let loader = overrides.profile_loader(self.name);
-        self.load_chain(loader.base(config).mfa(codes)).await
+        let loader = overrides.profile_loader(self.name).base(&config);
+        self.load_chain(loader).await
     }
 
     async fn load_chain(self, loader: ProfileLoader) -> Result<Base> {

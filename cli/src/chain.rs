@@ -75,25 +75,25 @@ impl ChainOptions {
 
     /// Returns the same chain for what makes no call: no credentials are loaded.
     pub async fn load_offline(&self) -> Result<RoleChain> {
-        self.load_on(&offline_config(), TerminalPrompt::new()).await
+        let base = match self.named_profile() {
+            Some(profile) => profile.load_offline(&self.overrides).await?,
+            None => Base::Config(Box::new(offline_config())),
+        };
+        self.assume_from(base, TerminalPrompt::new())
     }
 
-    /// Returns the same chain on another base: its credentials assume the first role, and its endpoint and HTTP
-    /// client answer. `codes` answers for every MFA device.
-    pub async fn load_on(
+    /// Returns the chain of the roles that the options name one by one, on another base: its credentials assume the
+    /// first role, and its HTTP client answers. `codes` answers for the MFA device.
+    pub fn load_on(
         &self,
-        config: &SdkConfig,
-        codes: impl ProvideMfaCode + Clone + 'static,
+        config: SdkConfig,
+        codes: impl ProvideMfaCode + 'static,
     ) -> Result<RoleChain> {
-        let base = match self.named_profile() {
-            Some(profile) => {
-                profile
-                    .load_on(config, &self.overrides, codes.clone())
-                    .await?
-            }
-            None => Base::Config(Box::new(config.clone())),
+        let config = match self.overrides.region() {
+            Some(region) => config.into_builder().region(region).build(),
+            None => config,
         };
-        self.assume_from(base, codes)
+        self.assume_from(Base::Config(Box::new(config)), codes)
     }
 
     /// The roles that the options name one by one.

@@ -30,9 +30,9 @@ pub struct Options {
 
     /// Decide by exports of the accounts, and not by AWS: a folder with the output of
     /// "aws iam get-account-authorization-details" for each account and, for the policies of AWS
-    /// Organizations, that of "aws organizations"
+    /// Organizations, that of "aws organizations". The roles are given with --role-arn
     #[arg(long, value_name = "DIR", requires = "caller")]
-    #[arg(conflicts_with_all = ["endpoint_url", "cli_cache"])]
+    #[arg(conflicts_with_all = ["profile", "source_profile", "endpoint_url"])]
     accounts: Option<PathBuf>,
 
     /// With --accounts: the user or role whose credentials assume the first role
@@ -66,8 +66,7 @@ async fn explain(chain: &ChainOptions, folder: &Path, caller: &str) -> Result<Ex
             async move { code }
         }
     };
-    let config = aws.sdk_config(credentials);
-    let chain = chain.load_on(&config, codes).await?;
+    let chain = chain.load_on(aws.sdk_config(credentials), codes)?;
     let result = chain.refresh().await;
 
     let mut text = String::new();

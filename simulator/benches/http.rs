@@ -4,6 +4,8 @@
 //! cargo bench -p sts-simulator --features program --bench http
 //! ```
 //!
+//! `STS_SIMULATOR` names another build of the program to measure.
+//!
 //! Eight connections send the same signed request as fast as they are answered. The simulator and ministack check the
 //! signature and the policies of both sides; moto checks nothing unless it is told to. Python's servers are installed
 //! into `target/` and left out where there is no python3.
@@ -224,7 +226,8 @@ async fn run() {
     );
     println!("|---|---|---|---|---|");
     let mut servers: Vec<(&'static str, Box<dyn FnOnce(&str) -> Command>)> = Vec::new();
-    let program = PathBuf::from(env!("CARGO_BIN_EXE_sts_simulator"));
+    let built = || env!("CARGO_BIN_EXE_sts_simulator").into();
+    let program: PathBuf = std::env::var_os("STS_SIMULATOR").map_or_else(built, PathBuf::from);
     servers.push((
         "sts_simulator",
         Box::new(move |port| {

@@ -36,6 +36,7 @@ pub struct AccessRequest {
     /// The account of the resource, if the ARN does not say it.
     resource_account: Option<String>,
     resource_policy: Option<String>,
+    is_complete: bool,
 }
 
 impl AccessRequest {
@@ -47,6 +48,7 @@ impl AccessRequest {
             keys: Vec::new(),
             resource_account: None,
             resource_policy: None,
+            is_complete: false,
         }
     }
 
@@ -70,6 +72,13 @@ impl AccessRequest {
     /// Says that the request does not have a condition key.
     pub fn absent(self, name: impl Into<String>) -> Self {
         self.keys(name, [""; 0])
+    }
+
+    /// Says that the request has no condition keys of the operation and the service but those that are
+    /// [set](Self::key): all others are absent. Default: what is not said is not known.
+    pub fn complete(mut self) -> Self {
+        self.is_complete = true;
+        self
     }
 
     /// Sets the account of the resource. Default: the account in its ARN; if it has none, as that of a bucket, the
@@ -148,7 +157,9 @@ impl AccessRequest {
             .action
             .split_once(':')
             .map_or("", |(service, _)| service);
-        context.leave_open(service);
+        if !self.is_complete {
+            context.leave_open(service);
+        }
         context.set("aws:ResourceAccount", account);
         if let Some(account) = self.caller.accounts.get(account) {
             account.set_resource_keys(&mut context);

@@ -13,10 +13,6 @@ const SOURCE_IP: &str = "203.0.113.10";
 
 /// The address of a client that is another program; an extension of its requests.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(
-    not(feature = "server"),
-    expect(dead_code, reason = "only a server has clients")
-)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 /// When and how a request arrived.

@@ -147,11 +147,10 @@ impl<'a> Call<'a> {
         kind: Kind,
         name: &str,
     ) -> Result<&mut Entity, ErrorResponse> {
-        let resource = match self.entity(kind, name) {
-            Some(entity) => entity.arn.clone(),
-            None => self.arn(&format!("{}/{name}", kind.word())),
-        };
-        self.authorize(&resource)?;
+        match self.entity(kind, name) {
+            Some(entity) => self.authorize_on(&entity.arn, Some(entity))?,
+            None => self.authorize(&self.arn(&format!("{}/{name}", kind.word())))?,
+        }
         let directory = &mut self.accounts.directory;
         let found = match kind {
             Kind::User => directory
@@ -174,24 +173,44 @@ impl<'a> Call<'a> {
 
     /// Refuses the call if the caller's policies do not allow it on a resource.
     pub(super) fn authorize(&self, resource: &str) -> Result<(), ErrorResponse> {
+        self.authorize_on(resource, None)
+    }
+
+    /// Refuses the call if the caller's policies do not allow it on a resource, which is this entity if it exists.
+    fn authorize_on(&self, resource: &str, entity: Option<&Entity>) -> Result<(), ErrorResponse> {
         let action = format!("iam:{}", self.action);
-        if self.may(&action, resource)? {
+        let mut request = self.caller.request(&*action, resource).complete();
+        // Of an entity that has a boundary, if the call sets none.
+        let boundary = self
+            .optional("PermissionsBoundary")
+            .or(entity.and_then(|entity| entity.boundary.as_deref()));
+        if let Some(boundary) = boundary {
+            request = request.key("iam:PermissionsBoundary", boundary);
+        }
+        if let Some(policy) = self.optional("PolicyArn") {
+            request = request.key("iam:PolicyARN", policy);
+        }
+        let mut tag_keys = self.parameters.list("TagKeys.member");
+        for (key, value) in self.parameters.pairs("Tags.member", "Key", "Value") {
+            request = request.key(format!("aws:RequestTag/{key}"), value);
+            tag_keys.push(key);
+        }
+        request = request.keys("aws:TagKeys", tag_keys);
+        for (key, value) in entity.map_or(&[][..], |entity| &entity.tags) {
+            request = request.key(format!("aws:ResourceTag/{key}"), value);
+            request = request.key(format!("iam:ResourceTag/{key}"), value);
+        }
+        if request.is_allowed() {
             return Ok(());
+        }
+        if let Some(reason) = self.caller.undecided() {
+            return Err(ErrorResponse::new(400, "Undecided", reason));
         }
         Err(ErrorResponse::access_denied(format!(
             "User: {} is not authorized to perform: {action} on resource: {resource} because no \
              identity-based policy allows the {action} action",
             self.caller.arn()
         )))
-    }
-
-    /// Whether the caller's policies allow an action on a resource.
-    fn may(&self, action: &str, resource: &str) -> Result<bool, ErrorResponse> {
-        let allowed = self.caller.may(action, resource);
-        match self.caller.undecided() {
-            None => Ok(allowed),
-            Some(reason) => Err(ErrorResponse::new(400, "Undecided", reason)),
-        }
     }
 
     /// Makes a change of an entity's policies take effect.

@@ -283,7 +283,8 @@ impl Call<'_> {
 
     fn authorize(&self, resource: &str) -> Result<(), ErrorResponse> {
         let action = format!("firehose:{}", self.operation);
-        if self.caller.may(&action, resource) {
+        let request = self.caller.request(&*action, resource).complete();
+        if request.is_allowed() {
             Ok(())
         } else {
             Err(ErrorResponse::new(

@@ -831,6 +831,19 @@ def third_key(w):
 
 case("a third access key", third_key, 409, "LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2")
 case("IAM without permission", lambda w: w.answer(w.client("iam", w.nobody).create_user, UserName="x"), 403, "AccessDenied", r"User: \S+ is not authorized to perform: iam:CreateUser on resource: arn:aws:iam::111111111111:user/x .*")
+MUST_BOUND = {"Effect": "Deny", "Action": "iam:CreateUser", "Resource": "*",
+              "Condition": {"StringNotEquals": {"iam:PermissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess"}}}
+
+
+def create_user_as(statements, **arguments):
+    return lambda w: w.answer(w.client("iam", w.user(*statements)).create_user, UserName=w.name("user"), **arguments)
+
+
+case("a user without the boundary that the creator must set", create_user_as((ALLOW_ALL, MUST_BOUND)), 403, "AccessDenied")
+allowed("a user with the boundary that the creator must set", create_user_as((ALLOW_ALL, MUST_BOUND), PermissionsBoundary="arn:aws:iam::aws:policy/AdministratorAccess"))
+MUST_TAG = {"Effect": "Allow", "Action": "iam:CreateUser", "Resource": "*", "Condition": {"StringEquals": {"aws:RequestTag/team": "red"}}}
+case("a user without the tag that the creator must set", create_user_as((MUST_TAG,)), 403, "AccessDenied")
+allowed("a user with the tag that the creator must set", create_user_as((MUST_TAG,), Tags=tags(team="red")))
 case("an identity policy with a Principal", lambda w: w.answer(w.iam().put_user_policy, UserName=w.nobody.name, PolicyName="x", PolicyDocument=policy({**ALLOW_ALL, "Principal": "*"})), 400, "MalformedPolicyDocument")
 case("an identity policy with an unknown operator", lambda w: w.answer(w.iam().put_user_policy, UserName=w.nobody.name, PolicyName="x", PolicyDocument=policy({**ALLOW_ALL, "Condition": {"StringIs": {"aws:username": "x"}}})), 400, "MalformedPolicyDocument")
 allowed("a policy as it was put", lambda w: w.answer(w.iam().get_user_policy, UserName=w.admin.name, PolicyName="p"), lambda value: value["PolicyDocument"]["Statement"] == [ALLOW_ALL])
