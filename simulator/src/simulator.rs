@@ -355,7 +355,7 @@ impl Simulator {
             .ok_or_else(|| no_access_key(access_key_id))
     }
 
-    /// Creates an OpenID Connect identity provider, `arn:aws:iam::<account>:oidc-provider/<issuer>`.
+    /// Creates an OpenID Connect identity provider, `arn:<partition>:iam::<account>:oidc-provider/<issuer>`.
     /// `client_ids` are the audiences it accepts. `keys` are what tokens are signed with: a public key in PEM
     /// form, or a JSON Web Key Set such as providers publish. A key of RSA checks RS256, RS384 and RS512, one of
     /// an elliptic curve ES256 and ES384.

@@ -19,8 +19,11 @@ const ROLE: &str = "arn:aws:iam::111111111111:role/Writer";
 const OIDC: &str = "arn:aws:iam::111111111111:oidc-provider/token.example.com";
 const SAML: &str = "arn:aws:iam::111111111111:saml-provider/Company";
 
-/// What no answer may take longer than, on a machine with other things to do.
-const SLOW: Duration = Duration::from_secs(10);
+/// What no answer may take longer than, on a machine with a lot of other things to do.
+const SLOW: Duration = Duration::from_secs(60);
+
+/// The size of large requests: enough for what takes time by its square to take minutes.
+const LARGE: usize = 2_000_000;
 
 struct World {
     aws: Simulator,
@@ -363,7 +366,7 @@ async fn check(world: &World, request: HttpRequest, seen: &mut BTreeMap<(u16, St
 #[tokio::test]
 async fn every_request_gets_an_answer_that_can_be_read() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let rounds: u64 = number("ROUNDS").unwrap_or(3000);
+    let rounds: u64 = number("ROUNDS").unwrap_or(2000);
     let (first, rounds) = match number("SEED") {
         Some(seed) => (seed, 1),
         None => (fastrand::u64(..), rounds),
@@ -372,8 +375,9 @@ async fn every_request_gets_an_answer_that_can_be_read() {
     let mut world = World::new().await;
     for round in 0..rounds {
         // The simulator remembers each call.
-        if round % 10_000 == 9_999 {
+        if round % 5000 == 4999 {
             world = World::new().await;
+            println!("{round} rounds");
         }
         let seed = first.wrapping_add(round);
         world.rng = fastrand::Rng::with_seed(seed);
@@ -451,31 +455,31 @@ async fn large_requests_are_answered_soon() {
     );
     for (row, body) in [
         (
-            "half a million tags",
-            repeat(&|n| format!("&Tags.member.{n}.Key=k"), 9_999_999),
+            "a hundred thousand tags",
+            repeat(&|n| format!("&Tags.member.{n}.Key=k"), LARGE),
         ),
         (
-            "half a million policy ARNs",
-            repeat(&|n| format!("&PolicyArns.member.{n}.arn=x"), 9_999_999),
+            "as many policy ARNs",
+            repeat(&|n| format!("&PolicyArns.member.{n}.arn=x"), LARGE),
         ),
         (
             "the same parameter again and again",
-            repeat(&|_| "&RoleArn=x".to_owned(), 9_999_999),
+            repeat(&|_| "&RoleArn=x".to_owned(), LARGE),
         ),
         (
             "nothing but separators",
-            repeat(&|_| "&=&=&=&=".to_owned(), 9_999_999),
+            repeat(&|_| "&=&=&=&=".to_owned(), LARGE),
         ),
         (
-            "one name of ten million characters",
-            repeat(&|_| "x".repeat(9_999_000), 9_999_999),
+            "one name of two million characters",
+            repeat(&|_| format!("&{}", "x".repeat(LARGE - 300)), LARGE),
         ),
         (
-            "one value of ten million characters",
+            "one value of many characters",
             format!(
                 "{}&ExternalId={}",
                 form(&[("Action", "AssumeRole")]),
-                "%41".repeat(3_300_000)
+                "%41".repeat(LARGE / 3)
             ),
         ),
         ("a policy that is nested deeply", nested),

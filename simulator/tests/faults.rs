@@ -248,6 +248,55 @@ async fn a_wrong_clock_is_in_the_date_in_the_check_of_signatures_and_in_new_sess
     }
 }
 
+#[tokio::test]
+async fn a_clock_that_is_centuries_off_breaks_nothing() {
+    let (aws, keys) = accounts();
+    let serial = "arn:aws:iam::111111111111:mfa/orders";
+    let device = aws
+        .user(USER)
+        .mfa_device(serial, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+    device.create().unwrap();
+    let mfa = [
+        ("Action", "GetSessionToken"),
+        ("SerialNumber", serial),
+        ("TokenCode", "123456"),
+    ];
+    for years in [1, 57, 1000, 9000, 1_000_000, 290_000_000_000] {
+        let by = Duration::from_secs(years * 31_557_600);
+        for fault in [Fault::clock_ahead(by), Fault::clock_behind(by)] {
+            aws.fail(fault.clone());
+            for parameters in [&assume(ROLE)[..], &mfa, &ME] {
+                // Signed by the same clock, as far as a signature has a place for the year.
+                let signer = Signer::new(&aws, &keys);
+                for time in [
+                    Some(signer.time),
+                    signer.time.checked_add(by),
+                    signer.time.checked_sub(by),
+                ] {
+                    let is_written = |time: &std::time::SystemTime| {
+                        let seconds = aws_smithy_types::DateTime::from(*time).secs();
+                        (0..250_000_000_000).contains(&seconds)
+                    };
+                    let Some(time) = time.filter(is_written) else {
+                        continue;
+                    };
+                    let signer = Signer {
+                        time,
+                        ..signer.clone()
+                    };
+                    let reply = send(&aws, signer.sign(post(STS, form(parameters)))).await;
+                    assert!(
+                        [200, 403].contains(&reply.status),
+                        "{fault:?}: {}",
+                        reply.body
+                    );
+                }
+            }
+            aws.recover();
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn latency_and_delays_pass_on_the_clock() {
     let (aws, keys) = accounts();

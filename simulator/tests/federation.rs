@@ -344,6 +344,29 @@ async fn parameters_of_the_operations_with_a_token() {
 }
 
 #[tokio::test]
+async fn a_provider_is_in_the_partition_of_the_role() {
+    let aws = web_identity();
+    let (role, provider) = (
+        ROLE.replace("arn:aws:", "arn:aws-cn:"),
+        OIDC.replace("arn:aws:", "arn:aws-cn:"),
+    );
+    let key = include_str!("keys/p256-public.pem");
+    aws.oidc_provider(&*provider, &["sts.amazonaws.com"], key)
+        .unwrap();
+    let trust = trust(&provider, r#""sts:AssumeRoleWithWebIdentity""#, "{}");
+    aws.role(&*role).trust(trust).create().unwrap();
+    let token = token(&aws, json!({}));
+    let parameters = [
+        ("Action", "AssumeRoleWithWebIdentity"),
+        ("RoleArn", &*role),
+        ("RoleSessionName", "session"),
+        ("WebIdentityToken", &*token),
+    ];
+    let reply = call_unsigned(&aws, &parameters).await;
+    assert_eq!(reply.element("Provider"), provider, "{}", reply.body);
+}
+
+#[tokio::test]
 async fn keys_of_an_openid_connect_provider() {
     let aws = web_identity();
     let claims = || {

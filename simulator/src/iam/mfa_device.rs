@@ -56,7 +56,7 @@ impl MfaDevice {
     /// the last one accepted: STS takes each code once.
     pub(crate) fn accept(&mut self, code: &str, now: SystemTime) -> bool {
         let step = step_at(now);
-        let matching = (step - 1..=step + 1)
+        let matching = (step.saturating_sub(1)..=step + 1)
             .find(|step| *step > self.last_step && self.code_of(*step) == code);
         if let Some(step) = matching {
             self.last_step = step;

@@ -39,9 +39,10 @@ pub(super) fn check_duration(
 /// Returns the end of a session. STS gives whole seconds.
 pub(super) fn expiry(scene: &Scene, duration: i64) -> SystemTime {
     let since = scene.now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = match scene.issues_expired {
-        true => since.as_secs().saturating_sub(1),
-        false => since.as_secs() + duration.unsigned_abs(),
+    let seconds = if scene.issues_expired {
+        since.as_secs().saturating_sub(1)
+    } else {
+        since.as_secs() + duration.unsigned_abs()
     };
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
@@ -83,7 +84,8 @@ impl SessionPolicies {
             documents.push(policy.ok_or_else(|| {
                 // No answer of AWS to this is recorded.
                 ErrorResponse::validation(format!(
-                    "Policy ARN {arn} is not that of a managed policy in account {account}"
+                    "Policy ARN {arn} is not that of a managed policy in account {account}, or of \
+                     one of AWS's that RoleBuilder::managed_policy added"
                 ))
             })?);
         }

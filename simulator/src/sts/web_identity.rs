@@ -39,7 +39,7 @@ pub(super) fn assume_role(
     let account = arn::account_of(role_arn);
     scene.check_region(accounts, account, None)?;
 
-    let claims = Claims::read(accounts, token, account, scene.now)?;
+    let claims = Claims::read(accounts, token, role_arn, scene.now)?;
     let policies = SessionPolicies::read(accounts, policy, policy_arns, account)?;
     let mut actions = vec!["sts:AssumeRoleWithWebIdentity"];
     if !claims.tags.is_empty() {
@@ -103,7 +103,7 @@ impl Claims {
     fn read(
         accounts: &Accounts,
         token: &str,
-        account: &str,
+        role_arn: &str,
         now: SystemTime,
     ) -> Result<Self, ErrorResponse> {
         let invalid = |message: &str| ErrorResponse::invalid_identity_token(message);
@@ -115,7 +115,8 @@ impl Claims {
             .claims;
         let issuer = claims["iss"].as_str().unwrap_or_default().to_owned();
         let host = issuer.strip_prefix("https://").unwrap_or(&issuer);
-        let arn = format!("arn:aws:iam::{account}:oidc-provider/{host}");
+        let (partition, account) = (arn::partition_of(role_arn), arn::account_of(role_arn));
+        let arn = format!("arn:{partition}:iam::{account}:oidc-provider/{host}");
         let provider = accounts.oidc_provider(&arn).ok_or_else(|| {
             invalid(&format!(
                 "No OpenIDConnect provider found in your account for {issuer}"
