@@ -350,12 +350,13 @@ impl Text<'_> {
             Reason::UnknownKeys(keys) => {
                 writeln!(
                     f,
-                    "because it depends on what the test has not said. Give a value, or say that"
+                    "because it depends on condition keys of which the test has not said whether the\n\
+                     request has them:"
                 )?;
-                writeln!(f, "the request has none, of:")?;
                 for key in keys {
                     writeln!(f, "  {key}")?;
                 }
+                writeln!(f, "Of these policies:")?;
                 let unknown = |policy: &&PolicyTrace| {
                     policy
                         .statements
@@ -387,6 +388,11 @@ impl Text<'_> {
                 None => "applies",
                 Some(Mismatch::Principal) => "does not name the caller",
                 Some(Mismatch::Resource) => "is about other resources",
+                Some(Mismatch::Conditions(conditions))
+                    if conditions.iter().all(|condition| condition.is_unknown) =>
+                {
+                    "may apply:"
+                }
                 Some(Mismatch::Conditions(_)) => "does not apply:",
             };
             writeln!(f, "    {} {reason}", heading(statement))?;

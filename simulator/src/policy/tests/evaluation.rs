@@ -64,6 +64,39 @@ fn the_statement_that_decided_is_named_and_why_others_do_not_apply() {
 }
 
 #[test]
+fn a_refusal_that_is_certain_is_not_blamed_on_what_is_unknown() {
+    const MAYBE: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "*",
+        "Resource": "*", "Condition": {"Bool": {"test:key": "true"}}}}"#;
+    let mut row = Row::read("user within trusts:account identity:none");
+    row.identity.push(MAYBE);
+    row.is_open = true;
+    assert_eq!(outcome(&row.decide()), "missing Identity");
+    row.identity.push(ALLOW);
+    let undecided = row.decide();
+    assert_eq!(
+        undecided.reason,
+        Reason::UnknownKeys(vec!["test:key".to_owned()])
+    );
+    assert_eq!(
+        undecided.to_string(),
+        "\
+cannot be decided: sts:AssumeRole
+  by caller
+  on arn:aws:iam::111111111111:role/Target
+because it depends on condition keys of which the test has not said whether the
+request has them:
+  test:key
+Of these policies:
+  identity policy test
+    statement 1 (Deny) may apply:
+      Bool test:key
+        policy:  true
+        request: (not said)
+"
+    );
+}
+
+#[test]
 fn a_role_that_does_not_exist_is_named_as_the_reason() {
     let mut row = Row::read("user within trusts:account identity:allow");
     row.is_missing = true;
@@ -258,6 +291,8 @@ struct Row<'a> {
     is_role: bool,
     /// Whether the role does not exist.
     is_missing: bool,
+    /// Whether keys of the service `test` are unknown.
+    is_open: bool,
     identity: Vec<&'static str>,
     boundary: Option<&'static str>,
     session: Vec<&'static str>,
@@ -341,11 +376,15 @@ impl<'a> Row<'a> {
             boundary: boundary.as_ref(),
             session: session.iter().collect(),
         };
+        let mut context = Context::default();
+        if self.is_open {
+            context.leave_open("test");
+        }
         let request = Request {
             action: "sts:AssumeRole",
             resource: ROLE,
             requester: &requester,
-            context: &Context::default(),
+            context: &context,
         };
         authorize(&policies, request, self.is_same_account, "caller")
     }
