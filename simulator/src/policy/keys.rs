@@ -90,7 +90,6 @@ const KEYS: &[(&str, Source)] = &[
     ("sts:durationseconds", Source::Operation),
     ("sts:externalid", Source::Operation),
     ("sts:identitytokenaudience", Source::Operation),
-    ("sts:requestcontext/", Source::Operation),
     ("sts:requestcontextproviders", Source::Operation),
     ("sts:rolesessionname", Source::Operation),
     ("sts:signingalgorithm", Source::Operation),
@@ -207,6 +206,8 @@ mod tests {
             ("aws:PrincipalTag", None),
             ("sts:ExternalID", Some(Source::Operation)),
             ("sts:ExternId", None),
+            // Only AWS can read the context assertion that it comes from.
+            ("sts:RequestContext/identitystore:UserId", None),
             ("saml:aud", Some(Source::Token)),
             ("SAML:sub_type", Some(Source::Token)),
             ("saml:audience", None),

@@ -350,6 +350,7 @@ fn a_principal_is_an_account_a_user_a_role_a_session_or_everybody() {
         r#"{"AWS": ["arn:aws:iam::111111111111:root", "arn:aws:iam::111111111111:user/path/ada"]}"#,
         r#"{"AWS": "arn:aws:sts::111111111111:assumed-role/x/y", "Service": "ec2.amazonaws.com"}"#,
         r#"{"Federated": "arn:aws:iam::111111111111:saml-provider/x"}"#,
+        r#"{"Federated": ["arn:aws:iam::111111111111:oidc-provider/x.com/y", "accounts.google.com"]}"#,
     ] {
         assert_eq!(trust(right), Ok(()), "{right}");
     }
@@ -384,6 +385,14 @@ fn a_principal_is_an_account_a_user_a_role_a_session_or_everybody() {
             "Invalid principal",
         ),
         (r#"{"AWS": "arn:aws:s3:::bucket"}"#, "Invalid principal"),
+        (
+            r#"{"Federated": "*"}"#,
+            "Federated principals must be valid domain names or SAML metadata ARNs",
+        ),
+        (
+            r#"{"Federated": "arn:aws:iam::111111111111:role/x"}"#,
+            "Federated principals must be valid domain names or SAML metadata ARNs",
+        ),
         (
             r#"{"CanonicalUser": "x"}"#,
             r#"Invalid principal in policy: "CanonicalUser":"x""#,
