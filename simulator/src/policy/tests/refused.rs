@@ -249,11 +249,11 @@ fn a_condition_that_could_only_be_false_is_refused_by_name() {
         ),
         (
             r#"{"StringEquals": {"aws:username": "${aws:username, x}"}}"#,
-            "must be in single quotes",
+            "whose default is not in single quotes",
         ),
         (
             r#"{"StringEquals": {"aws:username": "${aws:username, '}"}}"#,
-            "must be in single quotes",
+            "whose default is not in single quotes",
         ),
         (
             r#"{"StringEquals": {"aws:TagKeys": "Team"}}"#,
@@ -315,6 +315,11 @@ fn a_condition_that_could_only_be_false_is_refused_by_name() {
         error.contains("NumericEquals sts:ExternalId: a value must be a number"),
         "{error}"
     );
+    assert!(!error.contains("c0ffee"), "{error}");
+    let json = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "*", "Resource": "*",
+        "Condition": {"StringEquals": {"sts:ExternalId": "c0ffee${"}}}}"#;
+    let error = refused(PolicyKind::Identity, json);
+    assert!(error.contains(r#"a value has "${" without "}""#), "{error}");
     assert!(!error.contains("c0ffee"), "{error}");
 }
 
