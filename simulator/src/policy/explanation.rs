@@ -305,9 +305,9 @@ impl fmt::Display for Text<'_> {
             Outcome::ExplicitDeny | Outcome::ImplicitDeny => "refused",
             Outcome::Undecided => "cannot be decided",
         };
-        writeln!(f, "{outcome}: {}", explanation.action)?;
-        writeln!(f, "  by {}", explanation.principal)?;
-        writeln!(f, "  on {}", explanation.resource)?;
+        writeln!(f, "{outcome}: {}", printable(&explanation.action))?;
+        writeln!(f, "  by {}", printable(&explanation.principal))?;
+        writeln!(f, "  on {}", printable(&explanation.resource))?;
         self.write_reason(f)
     }
 }
@@ -326,7 +326,7 @@ impl Text<'_> {
                     Effect::Deny => "denies it",
                 };
                 writeln!(f, "because a statement {does}:")?;
-                writeln!(f, "  {} {}", policy.kind, policy.name)?;
+                writeln!(f, "  {} {}", policy.kind, printable(&policy.name))?;
                 writeln!(f, "    {}", heading(statement))
             }
             Reason::NoStatement(kind) => {
@@ -354,7 +354,7 @@ impl Text<'_> {
                      request has them:"
                 )?;
                 for key in keys {
-                    writeln!(f, "  {key}")?;
+                    writeln!(f, "  {}", printable(key))?;
                 }
                 writeln!(f, "Of these policies:")?;
                 let unknown = |policy: &&PolicyTrace| {
@@ -376,7 +376,7 @@ impl Text<'_> {
 
     /// Writes a policy, and why its statements do not apply.
     fn write_policy(&self, f: &mut fmt::Formatter<'_>, policy: &PolicyTrace) -> fmt::Result {
-        writeln!(f, "  {} {}", policy.kind, policy.name)?;
+        writeln!(f, "  {} {}", policy.kind, printable(&policy.name))?;
         let mut others = 0;
         for statement in &policy.statements {
             let reason = match &statement.mismatch {
@@ -454,7 +454,12 @@ impl ConditionText<'_> {
 impl fmt::Display for ConditionText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let condition = self.condition;
-        writeln!(f, "      {} {}", condition.operator, condition.key)?;
+        writeln!(
+            f,
+            "      {} {}",
+            condition.operator,
+            printable(&condition.key)
+        )?;
         write_values(f, "policy:  ", &self.policy_values())?;
         write_values(f, "request: ", &self.request_values())?;
         for (key, values) in &condition.variables {
@@ -462,7 +467,8 @@ impl fmt::Display for ConditionText<'_> {
                 Some(values) => self.show(key, values),
                 None => vec!["(absent)".to_owned()],
             };
-            write_values(f, &format!("where ${{{key}}} is "), &values)?;
+            let label = format!("where ${{{}}} is ", printable(key));
+            write_values(f, &label, &values)?;
         }
         Ok(())
     }

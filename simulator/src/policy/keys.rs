@@ -39,6 +39,7 @@ const KEYS: &[(&str, Source)] = &[
     ("aws:ec2instancesourcevpc", Source::Absent),
     ("aws:epochtime", Source::Simulator),
     ("aws:federatedprovider", Source::Caller),
+    ("aws:ismcpserviceaction", Source::Operation),
     ("aws:multifactorauthage", Source::Caller),
     ("aws:multifactorauthpresent", Source::Caller),
     ("aws:principalaccount", Source::Caller),
@@ -223,6 +224,10 @@ mod tests {
             ("login.example.com:repository", None),
             ("s3:prefix", Some(Source::Service)),
             ("s3:prefx", None),
+            (
+                "secretsmanager:ResourceTag/aws:secretsmanager:owningService",
+                Some(Source::Service),
+            ),
             ("s3:ExistingObjectTag/Team", Some(Source::Service)),
             ("kms:EncryptionContext:AppName", Some(Source::Service)),
             ("kms:EncryptionContext:", None),

@@ -97,6 +97,43 @@ Of these policies:
 }
 
 #[test]
+fn no_text_of_a_request_or_a_policy_breaks_the_lines_of_an_explanation() {
+    let json = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*",
+        "Condition": {"StringEquals": {"aws:RequestTag/a\nb": ["c\u001b[2J", " d", "${aws:PrincipalTag/e\nf}"]}}}}"#;
+    let mut policy = read(PolicyKind::Identity, json).unwrap();
+    policy.name = "g\nh".to_owned();
+    let requester = Requester::User {
+        id: "ada".to_owned(),
+        account: "111111111111".to_owned(),
+    };
+    let request = Request {
+        action: "i\nj",
+        resource: "k\nl",
+        requester: &requester,
+        context: &context(&[("aws:RequestTag/a\nb", &[""])]),
+    };
+    let policies = Policies {
+        identity: vec![&policy],
+        ..Policies::default()
+    };
+    let text = authorize(&policies, request, true, "m\r\nn").to_string();
+    assert_eq!(
+        text,
+        r#"refused: "i\nj"
+  by "m\r\nn"
+  on "k\nl"
+because no identity policy allows it:
+  identity policy "g\nh"
+    statement 1 (Allow) does not apply:
+      StringEquals "aws:RequestTag/a\nb"
+        policy:  "c\u{1b}[2J" | " d" | "${aws:PrincipalTag/e\nf}"
+        request: ""
+        where ${"aws:PrincipalTag/e\nf"} is (absent)
+"#
+    );
+}
+
+#[test]
 fn a_role_that_does_not_exist_is_named_as_the_reason() {
     let mut row = Row::read("user within trusts:account identity:allow");
     row.is_missing = true;
