@@ -74,10 +74,8 @@ pub(super) fn assume_role(
         policies,
         tags,
         source_identity,
-        federation: caller
-            .session()
-            .map(|session| session.federation.clone())
-            .unwrap_or_default(),
+        // Only the session that the identity provider vouched for has it.
+        federation: Context::default(),
         mfa: caller
             .session()
             .filter(|_| accounts.mfa_context_inherited)
