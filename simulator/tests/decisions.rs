@@ -80,7 +80,7 @@ async fn assume(aws: &Simulator, keys: &Credentials, role: &str) -> Result<Crede
     }
 }
 
-async fn by_web_identity(aws: &Simulator) -> bool {
+async fn by_web_identity(aws: &Simulator) -> Option<Credentials> {
     let now = aws
         .clock()
         .now()
@@ -98,11 +98,23 @@ async fn by_web_identity(aws: &Simulator) -> bool {
         .role_arn(ROLE)
         .role_session_name("session")
         .web_identity_token(token);
-    let result = call.send().await;
-    if let Err(error) = &result {
-        assert_eq!(error.code(), Some("AccessDenied"), "{error:?}");
+    match call.send().await {
+        Ok(output) => {
+            let given = output.credentials.unwrap();
+            let (id, secret) = (given.access_key_id, given.secret_access_key);
+            Some(Credentials::new(
+                id,
+                secret,
+                Some(given.session_token),
+                None,
+                "test",
+            ))
+        }
+        Err(error) => {
+            assert_eq!(error.code(), Some("AccessDenied"), "{error:?}");
+            None
+        }
     }
-    result.is_ok()
 }
 
 async fn by_saml(aws: &Simulator) -> bool {
@@ -203,7 +215,7 @@ async fn is_allowed(operation: Operation, effect: &str, condition: &str) -> bool
         .unwrap();
     match operation {
         Trust | Identity => assume(&aws, &keys, ROLE).await.is_ok(),
-        WebIdentity => by_web_identity(&aws).await,
+        WebIdentity => by_web_identity(&aws).await.is_some(),
         Saml => by_saml(&aws).await,
         May => ask(&aws, &keys, |caller| caller.may("s3:GetObject", OBJECT)).await,
     }
@@ -337,6 +349,32 @@ async fn the_keys_of_the_caller_the_role_and_the_token_are_there() {
         true,
     )
     .await;
+}
+
+#[tokio::test]
+async fn the_session_by_an_identity_provider_says_which_and_those_behind_it_do_not() {
+    let aws = Simulator::new();
+    aws.oidc_provider(
+        OIDC,
+        &["sts.amazonaws.com"],
+        include_str!("keys/p256-public.pem"),
+    )
+    .unwrap();
+    let by_provider = r#"{"StringEquals": {"aws:FederatedProvider": "login.example.com/realm"}}"#;
+    let by_none = r#"{"Null": {"aws:FederatedProvider": "true"}}"#;
+    let role = |arn: &str, condition: &str| {
+        let role = aws.role(arn).trust(trust("Allow", condition));
+        role.policy(EVERYTHING).create().unwrap();
+    };
+    role(ROLE, by_provider);
+    let session = by_web_identity(&aws).await.unwrap();
+    role(OTHER, by_none);
+    assume(&aws, &session, OTHER).await.unwrap_err();
+    role(OTHER, by_provider);
+    let behind = assume(&aws, &session, OTHER).await.unwrap();
+    assume(&aws, &behind, ROLE).await.unwrap_err();
+    role(ROLE, by_none);
+    assume(&aws, &behind, ROLE).await.unwrap();
 }
 
 #[tokio::test]
@@ -526,7 +564,11 @@ async fn boundaries_and_the_policies_of_organizations_take_part_in_sts_and_elsew
             .resource_control_policies([deny_sts])
             .create()
             .unwrap();
-        assert_eq!(by_web_identity(&aws).await, is_allowed, "{account}");
+        assert_eq!(
+            by_web_identity(&aws).await.is_some(),
+            is_allowed,
+            "{account}"
+        );
     }
     // The boundary of a role limits its sessions, and changes with the role.
     let (aws, keys) = world();

@@ -8,7 +8,7 @@ use crate::arn;
 const TRUST_POLICY_LENGTH: usize = 2048;
 
 /// The most characters of a managed policy, without white space.
-pub(super) const MANAGED_POLICY_LENGTH: usize = 6144;
+const MANAGED_POLICY_LENGTH: usize = 6144;
 
 /// The most characters of all inline policies of a user or a role, without white space.
 pub(super) const USER_POLICIES_LENGTH: usize = 2048;

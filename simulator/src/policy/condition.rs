@@ -89,16 +89,15 @@ impl Condition {
                 .as_object()
                 .ok_or_else(|| format!("{name} must be an object"))?;
             for (key, values) in keys {
-                conditions.push(Self::read(name, key, strings(values)?, has_variables)?);
+                let texts = strings(values)?;
+                if texts.is_empty() {
+                    return Err(format!("{name} {key} has no values"));
+                }
+                conditions.push(Self::read(name, key, texts, has_variables)?);
             }
             if keys.is_empty() {
-                // Is there such an operator?
-                Self::read(name, "", vec!["true".to_owned()], false)
-                    .map(drop)
-                    .or_else(|error| match error.starts_with(UNKNOWN_OPERATOR) {
-                        true => Err(error),
-                        false => Ok(()),
-                    })?;
+                // Nothing is asked, but the operator must be one.
+                Self::read(name, "", Vec::new(), has_variables)?;
             }
         }
         Ok(conditions)
@@ -110,7 +109,7 @@ impl Condition {
         texts: Vec<String>,
         has_variables: bool,
     ) -> Result<Self, String> {
-        let unknown = || format!("{UNKNOWN_OPERATOR} {name:?}");
+        let unknown = || format!("unknown condition operator {name:?}");
         let (quantifier, rest) = match name.split_once(':') {
             Some(("ForAllValues", rest)) => (Quantifier::ForAllValues, rest),
             Some(("ForAnyValue", rest)) => (Quantifier::ForAnyValue, rest),
@@ -124,9 +123,6 @@ impl Condition {
         // `Null` asks whether the key exists: it has no other form.
         if operator == "Null" && operator != name {
             return Err(unknown());
-        }
-        if texts.is_empty() {
-            return Err(format!("{name} {key} has no values"));
         }
         if quantifier == Quantifier::None && operator != "Null" && keys::is_multivalued(key) {
             return Err(format!(
@@ -264,8 +260,6 @@ impl Truth {
         any
     }
 }
-
-const UNKNOWN_OPERATOR: &str = "unknown condition operator";
 
 /// Why an operator's values cannot be read.
 enum Unread {

@@ -249,7 +249,8 @@ impl Statement {
         }
         let resources = resources.map(|resources| {
             resources.try_map(|text| {
-                let pattern = Pattern::wildcards(&text, has_variables)?;
+                let pattern = Pattern::wildcards(&text, has_variables)
+                    .map_err(|rule| format!("Resource {text} {rule}"))?;
                 let is_arn = text.starts_with("arn:") || text.starts_with("${");
                 if text == "*" || is_arn {
                     Ok(pattern)

@@ -305,9 +305,9 @@ impl fmt::Display for Text<'_> {
             Outcome::ExplicitDeny | Outcome::ImplicitDeny => "refused",
             Outcome::Undecided => "cannot be decided",
         };
-        writeln!(f, "{outcome}: {}", explanation.action)?;
-        writeln!(f, "  by {}", explanation.principal)?;
-        writeln!(f, "  on {}", explanation.resource)?;
+        writeln!(f, "{outcome}: {}", printable(&explanation.action))?;
+        writeln!(f, "  by {}", printable(&explanation.principal))?;
+        writeln!(f, "  on {}", printable(&explanation.resource))?;
         self.write_reason(f)
     }
 }
@@ -326,7 +326,7 @@ impl Text<'_> {
                     Effect::Deny => "denies it",
                 };
                 writeln!(f, "because a statement {does}:")?;
-                writeln!(f, "  {} {}", policy.kind, policy.name)?;
+                writeln!(f, "  {} {}", policy.kind, printable(&policy.name))?;
                 writeln!(f, "    {}", heading(statement))
             }
             Reason::NoStatement(kind) => {
@@ -350,12 +350,13 @@ impl Text<'_> {
             Reason::UnknownKeys(keys) => {
                 writeln!(
                     f,
-                    "because it depends on what the test has not said. Give a value, or say that"
+                    "because it depends on condition keys of which the test has not said whether the\n\
+                     request has them:"
                 )?;
-                writeln!(f, "the request has none, of:")?;
                 for key in keys {
-                    writeln!(f, "  {key}")?;
+                    writeln!(f, "  {}", printable(key))?;
                 }
+                writeln!(f, "Of these policies:")?;
                 let unknown = |policy: &&PolicyTrace| {
                     policy
                         .statements
@@ -375,7 +376,7 @@ impl Text<'_> {
 
     /// Writes a policy, and why its statements do not apply.
     fn write_policy(&self, f: &mut fmt::Formatter<'_>, policy: &PolicyTrace) -> fmt::Result {
-        writeln!(f, "  {} {}", policy.kind, policy.name)?;
+        writeln!(f, "  {} {}", policy.kind, printable(&policy.name))?;
         let mut others = 0;
         for statement in &policy.statements {
             let reason = match &statement.mismatch {
@@ -387,6 +388,11 @@ impl Text<'_> {
                 None => "applies",
                 Some(Mismatch::Principal) => "does not name the caller",
                 Some(Mismatch::Resource) => "is about other resources",
+                Some(Mismatch::Conditions(conditions))
+                    if conditions.iter().all(|condition| condition.is_unknown) =>
+                {
+                    "may apply:"
+                }
                 Some(Mismatch::Conditions(_)) => "does not apply:",
             };
             writeln!(f, "    {} {reason}", heading(statement))?;
@@ -448,7 +454,12 @@ impl ConditionText<'_> {
 impl fmt::Display for ConditionText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let condition = self.condition;
-        writeln!(f, "      {} {}", condition.operator, condition.key)?;
+        writeln!(
+            f,
+            "      {} {}",
+            condition.operator,
+            printable(&condition.key)
+        )?;
         write_values(f, "policy:  ", &self.policy_values())?;
         write_values(f, "request: ", &self.request_values())?;
         for (key, values) in &condition.variables {
@@ -456,7 +467,8 @@ impl fmt::Display for ConditionText<'_> {
                 Some(values) => self.show(key, values),
                 None => vec!["(absent)".to_owned()],
             };
-            write_values(f, &format!("where ${{{key}}} is "), &values)?;
+            let label = format!("where ${{{}}} is ", printable(key));
+            write_values(f, &label, &values)?;
         }
         Ok(())
     }

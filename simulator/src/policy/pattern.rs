@@ -56,9 +56,7 @@ impl Pattern {
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
             if has_variables && let Some(after) = rest.strip_prefix("${") {
-                let (name, after) = after
-                    .split_once('}')
-                    .ok_or_else(|| format!("\"${{\" without \"}}\" in {text:?}"))?;
+                let (name, after) = after.split_once('}').ok_or("has \"${\" without \"}\"")?;
                 parts.push(read_variable(name)?);
                 rest = after;
                 continue;
@@ -176,7 +174,7 @@ fn read_variable(name: &str) -> Result<Part, String> {
     let default = default.trim().strip_prefix('\'');
     let default = default
         .and_then(|default| default.strip_suffix('\''))
-        .ok_or_else(|| format!("the default in ${{{name}}} must be in single quotes"))?;
+        .ok_or("has a policy variable whose default is not in single quotes")?;
     Ok(Part::Variable {
         key: key.trim().to_owned(),
         default: Some(default.to_owned()),

@@ -105,7 +105,12 @@ pub(super) fn read(
         for name in strings(names)? {
             principals.push(match kind_of_name.as_str() {
                 "AWS" => read_aws(&name, resolve)?,
-                "Federated" => Principal::Federated(name),
+                "Federated" if is_provider(&name) => Principal::Federated(name),
+                "Federated" => {
+                    return Err(format!(
+                        "Federated principals must be valid domain names or SAML metadata ARNs ({name:?})"
+                    ));
+                }
                 "CanonicalUser" if kind == Kind::Trust => {
                     return Err(invalid("CanonicalUser", &name));
                 }
@@ -143,6 +148,25 @@ fn read_aws(name: &str, resolve: Resolve<'_>) -> Result<Principal, String> {
             Ok(Principal::Session(name.to_owned()))
         }
         _ => Err(invalid()),
+    }
+}
+
+/// Whether a name is the ARN of an identity provider, or the domain of one that every account knows, such as
+/// `accounts.google.com`.
+fn is_provider(name: &str) -> bool {
+    match arn::split(name) {
+        Some(["arn", _, "iam", "", account, resource]) => {
+            let is_kind = ["saml-provider/", "oidc-provider/"].iter().any(|kind| {
+                resource
+                    .strip_prefix(kind)
+                    .is_some_and(|name| !name.is_empty())
+            });
+            arn::is_account_id(account) && is_kind && !name.contains(['*', '?'])
+        }
+        _ => {
+            let is_part = |c: u8| c.is_ascii_alphanumeric() || b".-".contains(&c);
+            name.contains('.') && name.bytes().all(is_part)
+        }
     }
 }
 

@@ -100,10 +100,8 @@ pub(super) fn assume_role(
         policies: policies.documents,
         tags,
         source_identity,
-        federation: caller
-            .session()
-            .map(|session| session.federation.clone())
-            .unwrap_or_default(),
+        // Only the session that the identity provider vouched for has it.
+        federation: Context::default(),
         mfa: caller
             .session()
             .filter(|_| accounts.settings.mfa_context_inherited)

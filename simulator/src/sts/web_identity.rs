@@ -185,6 +185,7 @@ impl Claims {
     }
 
     /// Returns the condition keys that the session keeps: those of a token only if the issuer is one that AWS knows.
+    /// The IAM guide has an ARN as the value of `aws:FederatedProvider`; AWS's answers show the issuer.
     fn session_keys(&self) -> Context {
         let is_kept = matches!(
             self.issuer.as_str(),
@@ -198,7 +199,7 @@ impl Claims {
         } else {
             Context::default()
         };
-        context.set("aws:FederatedProvider", &*self.provider);
+        context.set("aws:FederatedProvider", &*self.issuer);
         context
     }
 
@@ -217,7 +218,7 @@ impl Claims {
     /// Returns the condition keys of a request with this token.
     fn context(&self, session_name: &str, action: &str) -> Context {
         let mut context = self.token_keys();
-        context.set("aws:FederatedProvider", &*self.provider);
+        context.set("aws:FederatedProvider", &*self.issuer);
         set_federated_keys(
             &mut context,
             action,

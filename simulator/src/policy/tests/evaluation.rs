@@ -64,6 +64,76 @@ fn the_statement_that_decided_is_named_and_why_others_do_not_apply() {
 }
 
 #[test]
+fn a_refusal_that_is_certain_is_not_blamed_on_what_is_unknown() {
+    const MAYBE: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "*",
+        "Resource": "*", "Condition": {"Bool": {"test:key": "true"}}}}"#;
+    let mut row = Row::read("user within trusts:account identity:none");
+    row.identity.push(MAYBE);
+    row.is_open = true;
+    assert_eq!(outcome(&row.decide()), "missing Identity");
+    row.identity.push(ALLOW);
+    let undecided = row.decide();
+    assert_eq!(
+        undecided.reason,
+        Reason::UnknownKeys(vec!["test:key".to_owned()])
+    );
+    assert_eq!(
+        undecided.to_string(),
+        "\
+cannot be decided: sts:AssumeRole
+  by caller
+  on arn:aws:iam::111111111111:role/Target
+because it depends on condition keys of which the test has not said whether the
+request has them:
+  test:key
+Of these policies:
+  identity policy test
+    statement 1 (Deny) may apply:
+      Bool test:key
+        policy:  true
+        request: (not said)
+"
+    );
+}
+
+#[test]
+fn no_text_of_a_request_or_a_policy_breaks_the_lines_of_an_explanation() {
+    let json = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*",
+        "Condition": {"StringEquals": {"aws:RequestTag/a\nb": ["c\u001b[2J", " d", "${aws:PrincipalTag/e\nf}"]}}}}"#;
+    let mut policy = read(PolicyKind::Identity, json).unwrap();
+    policy.name = "g\nh".to_owned();
+    let requester = Requester::User {
+        id: "ada".to_owned(),
+        account: "111111111111".to_owned(),
+    };
+    let request = Request {
+        action: "i\nj",
+        resource: "k\nl",
+        requester: &requester,
+        context: &context(&[("aws:RequestTag/a\nb", &[""])]),
+    };
+    let policies = Policies {
+        identity: vec![&policy],
+        ..Policies::default()
+    };
+    let text = authorize(&policies, request, true, "m\r\nn").to_string();
+    assert_eq!(
+        text,
+        r#"refused: "i\nj"
+  by "m\r\nn"
+  on "k\nl"
+because no identity policy allows it:
+  identity policy "g\nh"
+    statement 1 (Allow) does not apply:
+      StringEquals "aws:RequestTag/a\nb"
+        policy:  "c\u{1b}[2J" | " d" | "${aws:PrincipalTag/e\nf}"
+        request: ""
+        where ${"aws:PrincipalTag/e\nf"} is (absent)
+"#
+    );
+}
+
+#[test]
 fn a_role_that_does_not_exist_is_named_as_the_reason() {
     let mut row = Row::read("user within trusts:account identity:allow");
     row.is_missing = true;
@@ -258,6 +328,8 @@ struct Row<'a> {
     is_role: bool,
     /// Whether the role does not exist.
     is_missing: bool,
+    /// Whether keys of the service `test` are unknown.
+    is_open: bool,
     identity: Vec<&'static str>,
     boundary: Option<&'static str>,
     session: Vec<&'static str>,
@@ -342,11 +414,15 @@ impl<'a> Row<'a> {
             session: session.iter().collect(),
             needs_session_policy: false,
         };
+        let mut context = Context::default();
+        if self.is_open {
+            context.leave_open("test");
+        }
         let request = Request {
             action: "sts:AssumeRole",
             resource: ROLE,
             requester: &requester,
-            context: &Context::default(),
+            context: &context,
         };
         authorize(&policies, request, self.is_same_account, "caller")
     }

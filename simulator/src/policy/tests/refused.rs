@@ -249,11 +249,11 @@ fn a_condition_that_could_only_be_false_is_refused_by_name() {
         ),
         (
             r#"{"StringEquals": {"aws:username": "${aws:username, x}"}}"#,
-            "must be in single quotes",
+            "whose default is not in single quotes",
         ),
         (
             r#"{"StringEquals": {"aws:username": "${aws:username, '}"}}"#,
-            "must be in single quotes",
+            "whose default is not in single quotes",
         ),
         (
             r#"{"StringEquals": {"aws:TagKeys": "Team"}}"#,
@@ -316,6 +316,11 @@ fn a_condition_that_could_only_be_false_is_refused_by_name() {
         "{error}"
     );
     assert!(!error.contains("c0ffee"), "{error}");
+    let json = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "*", "Resource": "*",
+        "Condition": {"StringEquals": {"sts:ExternalId": "c0ffee${"}}}}"#;
+    let error = refused(PolicyKind::Identity, json);
+    assert!(error.contains(r#"a value has "${" without "}""#), "{error}");
+    assert!(!error.contains("c0ffee"), "{error}");
 }
 
 #[test]
@@ -350,6 +355,7 @@ fn a_principal_is_an_account_a_user_a_role_a_session_or_everybody() {
         r#"{"AWS": ["arn:aws:iam::111111111111:root", "arn:aws:iam::111111111111:user/path/ada"]}"#,
         r#"{"AWS": "arn:aws:sts::111111111111:assumed-role/x/y", "Service": "ec2.amazonaws.com"}"#,
         r#"{"Federated": "arn:aws:iam::111111111111:saml-provider/x"}"#,
+        r#"{"Federated": ["arn:aws:iam::111111111111:oidc-provider/x.com/y", "accounts.google.com"]}"#,
     ] {
         assert_eq!(trust(right), Ok(()), "{right}");
     }
@@ -384,6 +390,14 @@ fn a_principal_is_an_account_a_user_a_role_a_session_or_everybody() {
             "Invalid principal",
         ),
         (r#"{"AWS": "arn:aws:s3:::bucket"}"#, "Invalid principal"),
+        (
+            r#"{"Federated": "*"}"#,
+            "Federated principals must be valid domain names or SAML metadata ARNs",
+        ),
+        (
+            r#"{"Federated": "arn:aws:iam::111111111111:role/x"}"#,
+            "Federated principals must be valid domain names or SAML metadata ARNs",
+        ),
         (
             r#"{"CanonicalUser": "x"}"#,
             r#"Invalid principal in policy: "CanonicalUser":"x""#,
