@@ -346,10 +346,12 @@ async fn parameters_of_the_operations_with_a_token() {
 #[tokio::test]
 async fn a_provider_is_in_the_partition_of_the_role() {
     let aws = web_identity();
-    let (role, provider) = (
-        ROLE.replace("arn:aws:", "arn:aws-cn:"),
-        OIDC.replace("arn:aws:", "arn:aws-cn:"),
-    );
+    // An account is in one partition.
+    let of_china = |arn: &str| {
+        arn.replace("arn:aws:", "arn:aws-cn:")
+            .replace("222222222222", "444444444444")
+    };
+    let (role, provider) = (of_china(ROLE), of_china(OIDC));
     let key = include_str!("keys/p256-public.pem");
     aws.oidc_provider(&*provider, &["sts.amazonaws.com"], key)
         .unwrap();
