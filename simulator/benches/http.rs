@@ -34,6 +34,9 @@ const ACCOUNT: &str = "111111111111";
 
 type Http = Client<HttpConnector, Full<Bytes>>;
 
+/// Returns the command that starts a server on a port.
+type StartOnPort = Box<dyn FnOnce(&str) -> Command>;
+
 /// A server in a process of its own, which ends with this.
 struct Server {
     name: &'static str,
@@ -225,7 +228,7 @@ async fn run() {
         "server", "operation"
     );
     println!("|---|---|---|---|---|");
-    let mut servers: Vec<(&'static str, Box<dyn FnOnce(&str) -> Command>)> = Vec::new();
+    let mut servers: Vec<(&'static str, StartOnPort)> = Vec::new();
     let built = || env!("CARGO_BIN_EXE_sts_simulator").into();
     let program: PathBuf = std::env::var_os("STS_SIMULATOR").map_or_else(built, PathBuf::from);
     servers.push((

@@ -49,10 +49,10 @@ pub(crate) struct SessionTag {
 
 impl Session {
     pub(super) fn rename_user(&mut self, old: &str, new: &str) {
-        if let SessionPrincipal::User { arn } = &mut self.principal {
-            if arn == old {
-                new.clone_into(arn);
-            }
+        if let SessionPrincipal::User { arn } = &mut self.principal
+            && arn == old
+        {
+            new.clone_into(arn);
         }
     }
 

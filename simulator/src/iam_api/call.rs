@@ -65,15 +65,12 @@ impl<'a> Call<'a> {
         parameters: &'a Parameters,
         now: SystemTime,
     ) -> Result<Self, ErrorResponse> {
-        // The sessions of GetSessionToken may call IAM only with MFA.
-        if let Some(session) = caller.session() {
-            if !session.is_of_role() && session.mfa.is_none() {
-                return Err(ErrorResponse::new(
-                    403,
-                    "InvalidClientTokenId",
-                    "The security token included in the request is invalid",
-                ));
-            }
+        if caller.is_barred_from(&format!("iam:{action}")) {
+            return Err(ErrorResponse::new(
+                403,
+                "InvalidClientTokenId",
+                "The security token included in the request is invalid",
+            ));
         }
         Ok(Self {
             accounts,

@@ -66,12 +66,14 @@ pub struct Server {
     shared: Shared,
 }
 
+type LogRequest = Arc<dyn Fn(&RequestLog) + Send + Sync>;
+
 /// What all connections share.
 #[derive(Clone)]
 struct Shared {
     simulator: Simulator,
     admin: Option<bool>,
-    on_request: Option<Arc<dyn Fn(&RequestLog) + Send + Sync>>,
+    on_request: Option<LogRequest>,
     firehose: Option<crate::Firehose>,
 }
 

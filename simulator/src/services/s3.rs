@@ -466,11 +466,13 @@ impl<'a> Call<'a> {
             body.to_vec()
         };
         let mut object = Object::new(data, self.s3.clock.now());
-        if let Some(sent) = headers.get("content-md5") {
-            if *sent != *base64::encode(Md5::digest(&object.data)) {
-                let message = "The Content-MD5 you specified did not match what we received.";
-                return Err(ErrorResponse::new(400, "BadDigest", message));
-            }
+        let md5 = || base64::encode(Md5::digest(&object.data));
+        if headers
+            .get("content-md5")
+            .is_some_and(|sent| *sent != *md5())
+        {
+            let message = "The Content-MD5 you specified did not match what we received.";
+            return Err(ErrorResponse::new(400, "BadDigest", message));
         }
         if let Some(content_type) = headers.get("content-type") {
             object.content_type = content_type.to_owned();
