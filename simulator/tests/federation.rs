@@ -792,8 +792,11 @@ async fn the_signature_of_a_saml_assertion() {
         &whole,
         &format!("{}{whole}", forged.replace("_forged", "_assertion")),
     );
+    let logout = xml(include_str!("saml/signed-logout.b64").trim());
+    let beside_logout = without.replace("<saml:Assertion ", &format!("{logout}<saml:Assertion "));
     for (row, response) in [
         ("not signed", base64(without.clone())),
+        ("something else is signed", base64(beside_logout)),
         ("an unsigned one of our own", assertion(|xml| xml)),
         (
             "signed by another key, which it brings along",

@@ -7,17 +7,10 @@ use bergshamra_keys::loader::load_x509_cert_der;
 use roxmltree::Node;
 
 /// Whether a signature by one of the certificates, which are in DER, covers the assertion: by itself, with the
-/// response around it, or with the whole document. The document must have no other assertion, so that none can
-/// be put beside the one that is signed.
+/// response around it, or with the whole document. Signatures of anything else, which may be in the document, do
+/// not count. IDs are unique, or no signature is valid.
 pub(super) fn is_valid(xml: &str, assertion: Node<'_, '_>, certificates: &[Vec<u8>]) -> bool {
-    let document = assertion.document();
-    let mut assertions = document
-        .descendants()
-        .filter(|node| node.is_element() && node.tag_name().name() == assertion.tag_name().name());
-    if assertions.nth(1).is_some() {
-        return false;
-    }
-    let covering: Vec<String> = [assertion, document.root_element()]
+    let covering: Vec<String> = [assertion, assertion.document().root_element()]
         .iter()
         .filter_map(|element| element.attribute("ID"))
         .map(|id| format!("#{id}"))

@@ -16,6 +16,12 @@ from signxml import XMLSigner, methods
 
 HERE = pathlib.Path(__file__).parent
 ISSUER = "https://idp.example.com/metadata"
+ALGORITHMS = {
+    "method": methods.enveloped,
+    "signature_algorithm": "rsa-sha256",
+    "digest_algorithm": "sha256",
+    "c14n_algorithm": "http://www.w3.org/2001/10/xml-exc-c14n#",
+}
 SIGNATURE = '<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#" Id="placeholder"/>'
 
 
@@ -65,12 +71,7 @@ def key_and_certificate():
 def signed(part, key, certificate):
     xml = response().format(**{"response": "", "assertion": "", part: SIGNATURE})
     root = etree.fromstring(xml)
-    signer = XMLSigner(
-        method=methods.enveloped,
-        signature_algorithm="rsa-sha256",
-        digest_algorithm="sha256",
-        c14n_algorithm="http://www.w3.org/2001/10/xml-exc-c14n#",
-    )
+    signer = XMLSigner(**ALGORITHMS)
     element = root if part == "response" else root.find("{*}Assertion")
     parent = element.getparent()
     result = signer.sign(
@@ -84,6 +85,19 @@ def signed(part, key, certificate):
         root = result
     else:
         parent.replace(element, result)
+    return base64.b64encode(etree.tostring(root)).decode()
+
+
+def logout(key, certificate):
+    """Something else that the identity provider signed, with the same key."""
+    xml = (
+        '<samlp:LogoutResponse xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" ID="_logout" Version="2.0">'
+        f"{SIGNATURE}</samlp:LogoutResponse>"
+    )
+    signer = XMLSigner(**ALGORITHMS)
+    root = signer.sign(
+        etree.fromstring(xml), key=key, cert=[certificate], reference_uri="_logout", id_attribute="ID"
+    )
     return base64.b64encode(etree.tostring(root)).decode()
 
 
@@ -106,4 +120,5 @@ key, certificate = key_and_certificate()
 (HERE / "metadata.xml").write_text(metadata(certificate))
 (HERE / "signed-assertion.b64").write_text(signed("assertion", key, certificate) + "\n")
 (HERE / "signed-response.b64").write_text(signed("response", key, certificate) + "\n")
+(HERE / "signed-logout.b64").write_text(logout(key, certificate) + "\n")
 (HERE / "signed-by-another.b64").write_text(signed("assertion", *key_and_certificate()) + "\n")
