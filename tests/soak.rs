@@ -618,7 +618,7 @@ impl World {
         }
         for target in &state.targets {
             if let Some(fault) = &target.fault {
-                self.aws.fail_role(&target.arn, fault.clone());
+                self.aws.fail(fault.clone().role(&target.arn));
             }
         }
     }
@@ -1267,8 +1267,8 @@ impl State {
         match self.rng.u8(..4) {
             0 => Fault::service_unavailable(),
             1 => Fault::throttling(),
-            2 => Fault::NoAnswer,
-            _ => Fault::ConnectionClosed,
+            2 => Fault::no_answer(),
+            _ => Fault::connection_closed(),
         }
     }
 

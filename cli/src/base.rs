@@ -40,6 +40,10 @@ pub struct Overrides {
 }
 
 impl Overrides {
+    pub fn region(&self) -> Option<Region> {
+        self.region.clone().map(Region::new)
+    }
+
     /// Loads the config of the SDK's default credential sources.
     pub async fn default_config(&self) -> SdkConfig {
         self.config_loader().load().await

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use aws_role_chain::{Role, RoleChain, TerminalPrompt};
+use aws_role_chain::{ProvideMfaCode, Role, RoleChain, TerminalPrompt};
+use aws_types::SdkConfig;
 use clap::builder::ValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command, FromArgMatches};
@@ -60,13 +61,16 @@ impl ChainOptions {
                 Base::Config(Box::new(overrides.default_config_without_profiles().await))
             }
         };
-        self.assume_from(base).map_err(|error| {
-            let cause = aws_role_chain::Error::find(error.as_ref());
-            match cause.and_then(|cause| cause.field()) {
-                Some("region") => error.context("no AWS region is known: give one with --region"),
-                _ => error,
-            }
-        })
+        self.assume_from(base, TerminalPrompt::new())
+            .map_err(|error| {
+                let cause = aws_role_chain::Error::find(error.as_ref());
+                match cause.and_then(|cause| cause.field()) {
+                    Some("region") => {
+                        error.context("no AWS region is known: give one with --region")
+                    }
+                    _ => error,
+                }
+            })
     }
 
     /// Returns the same chain for what makes no call: no credentials are loaded.
@@ -75,7 +79,21 @@ impl ChainOptions {
             Some(profile) => profile.load_offline(&self.overrides).await?,
             None => Base::Config(Box::new(offline_config())),
         };
-        self.assume_from(base)
+        self.assume_from(base, TerminalPrompt::new())
+    }
+
+    /// Returns the chain of the roles that the options name one by one, on another base: its credentials assume the
+    /// first role, and its HTTP client answers. `codes` answers for the MFA device.
+    pub fn load_on(
+        &self,
+        config: SdkConfig,
+        codes: impl ProvideMfaCode + 'static,
+    ) -> Result<RoleChain> {
+        let config = match self.overrides.region() {
+            Some(region) => config.into_builder().region(region).build(),
+            None => config,
+        };
+        self.assume_from(Base::Config(Box::new(config)), codes)
     }
 
     /// The roles that the options name one by one.
@@ -100,10 +118,10 @@ impl ChainOptions {
         Some(ProfileOption { option, name })
     }
 
-    fn assume_from(&self, base: Base) -> Result<RoleChain> {
+    fn assume_from(&self, base: Base, codes: impl ProvideMfaCode + 'static) -> Result<RoleChain> {
         let mut roles = self.roles.0.iter().cloned();
         let first = roles.next().map(|role| match &self.mfa {
-            Some(serial) => role.mfa(serial, TerminalPrompt::new()),
+            Some(serial) => role.mfa(serial, codes),
             None => role,
         });
         let mut chain = match (base, first) {

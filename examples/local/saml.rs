@@ -13,7 +13,7 @@ const PROVIDER_ARN: &str = "arn:aws:iam::222222222222:saml-provider/Company";
 
 pub fn start() -> Result<RoleChain, Box<dyn Error>> {
     let aws = Simulator::new();
-    aws.saml_provider(PROVIDER_ARN);
+    aws.saml_provider_without_signatures(PROVIDER_ARN);
     aws.role(ROLE_ARN)
         .trust(format!(
             r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow",

@@ -341,7 +341,7 @@ async fn the_service_is_ready_while_its_hub_is() {
     other
         .local
         .aws
-        .fail_role(HUB_ARN, Fault::error(403, "AccessDenied", "no"));
+        .fail(Fault::error(403, "AccessDenied", "no").role(HUB_ARN));
     let answer = other.put(1, "1").await;
     assert_eq!(answer.error(), (503, "NoCredentials"));
     assert!(

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::policy::Explanation;
 use crate::protocol::Parameters;
 
 /// A request that STS received; see [`Simulator::calls`](crate::Simulator::calls).
@@ -46,12 +47,20 @@ pub struct Call {
     /// The time of arrival, counted from the creation of the simulator.
     pub at: Duration,
     pub(crate) parameters: Parameters,
+    pub(crate) decisions: Vec<Explanation>,
 }
 
 impl Call {
     /// Returns a parameter by its name in the request: `ExternalId`, `Tags.member.1.Key`, ….
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.first(name)
+    }
+
+    /// Returns what was decided on the actions that the call needs, and why: `sts:SetSourceIdentity`,
+    /// `sts:TagSession` and `sts:AssumeRole`, up to the first that is refused. Empty if no policy was asked: the call
+    /// needs no permission, was malformed, or was not authenticated, as its error says.
+    pub fn decisions(&self) -> &[Explanation] {
+        &self.decisions
     }
 }
 

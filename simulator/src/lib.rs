@@ -49,7 +49,8 @@
 //!
 //! The config of [`Simulator::sdk_config`] has the simulator's [`Clock`], which runs with tokio's. With paused
 //! time (`#[tokio::test(start_paused = true)]`, tokio's feature `test-util`), hours pass in milliseconds. A
-//! [`Fault`] makes STS fail until [`Simulator::recover`] is called:
+//! [`Fault`] makes STS fail until [`Simulator::recover`] is called, or for as long and for those requests that
+//! it is limited to:
 //!
 //! ```
 //! use std::time::Duration;
@@ -65,8 +66,11 @@
 //! aws.fail(Fault::service_unavailable());
 //! assert!(sts.get_caller_identity().send().await.is_err());
 //! assert_eq!(aws.requests(), 3); // the SDK tried three times
-//!
 //! aws.recover();
+//!
+//! aws.fail(Fault::throttling().times(2));
+//! sts.get_caller_identity().send().await?; // the third try
+//!
 //! aws.clock().advance(Duration::from_secs(3600)).await;
 //! let caller = sts.get_caller_identity().send().await?;
 //! assert_eq!(caller.account(), Some("111111111111"));
@@ -76,32 +80,61 @@
 //!
 //! # What it checks
 //!
-//! AssumeRole, AssumeRoleWithWebIdentity, AssumeRoleWithSAML, GetSessionToken and GetCallerIdentity:
+//! AssumeRole, AssumeRoleWithWebIdentity, AssumeRoleWithSAML, GetSessionToken, GetFederationToken,
+//! GetCallerIdentity and GetAccessKeyInfo, sent by POST, by GET or presigned, answered in XML or JSON:
 //!
-//! - signatures, clock skew, session tokens and their expiry;
+//! - signatures, clock skew, region and service of the endpoint, partitions; active, inactive and deleted keys;
+//!   session tokens, their expiry, and that the user or role of a session still exists;
 //! - the limits of parameters;
-//! - trust policies, identity policies and session policies, within an account and across accounts;
+//! - trust policies, identity policies, permissions boundaries, session policies, service control policies and
+//!   resource control policies, within an account and across accounts: [`Explanation`] says which one decided;
+//! - who may call which operation;
 //! - external IDs, session tags and their inheritance, source identity;
 //! - codes of MFA devices, each of which is accepted once;
-//! - OpenID Connect tokens, and the audience, times and attributes of SAML assertions;
+//! - OpenID Connect tokens, and the audience, times, attributes and tags of SAML assertions; with the feature
+//!   `saml-signatures`, also their signatures (`Simulator::saml_provider`);
 //! - `MaxSessionDuration`, and the limit of one hour if the caller has temporary credentials;
-//! - that the user or role of a session still exists.
+//! - regions in which STS is not active ([`Simulator::set_region_enabled`]);
+//! - the packed size of session policies and tags, by an estimate ([`Simulator::set_packed_size_limit`]).
 //!
-//! Other services are handlers that the test adds with [`Simulator::service`].
+//! Codes and messages are those of AWS's documentation and of its recorded answers. Where neither says
+//! anything, no rule is invented ([`Simulator::set_unconfirmed_rules`]).
+//!
+//! Other services are handlers that the test adds with [`Simulator::service`]; [`Firehose`] and [`S3`] are ready to be
+//! added. IAM's own API answers, too, as far as test suites need it to set accounts up.
+//!
+//! # Real accounts
+//!
+//! [`Simulator::import`] reads what the AWS CLI exports of accounts and of their organization, so that a test decides by
+//! what is really deployed.
+//!
+//! # Over HTTP
+//!
+//! With the feature `server`, `Server` serves a simulator on loopback, for boto3, the AWS CLI and every SDK. The feature
+//! `program` builds the program `sts_simulator`, which does so by itself; the README has its options and its admin
+//! endpoint.
 //!
 //! # What it does not check
 //!
-//! - The signatures of SAML assertions.
-//! - Permissions boundaries, and the policies of AWS Organizations.
-//! - The packed size of session policies and tags.
+//! - Whether the packed size is AWS's, whose format is not published: the estimate can be a quarter off.
+//! - The signatures of SAML assertions, without the feature `saml-signatures`.
+//! - AssumeRoot, DecodeAuthorizationMessage, GetDelegatedAccessToken and GetWebIdentityToken, which are refused by
+//!   name, and signatures of Version 4A.
+//! - The chunk signatures of S3's streaming uploads.
 
 mod arn;
 mod call;
 mod clock;
+mod endpoint;
 mod fault;
 mod iam;
+mod iam_api;
+mod import;
 mod policy;
 mod protocol;
+#[cfg(feature = "server")]
+mod server;
+mod services;
 mod signature;
 mod simulator;
 mod sts;
@@ -109,6 +142,14 @@ mod sts;
 pub use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 pub use call::Call;
 pub use clock::Clock;
-pub use fault::Fault;
-pub use iam::{Caller, IamError, RoleBuilder, UserBuilder};
+pub use fault::{Fault, InvalidFault, Latency};
+pub use iam::{AccessRequest, AccountBuilder, Caller, IamError, RoleBuilder, UserBuilder};
+pub use import::{Import, ImportError, LeftOut};
+pub use policy::{
+    ConditionTrace, Effect, Explanation, Mismatch, Outcome, PolicyKind, PolicyTrace, Reason,
+    StatementTrace,
+};
+#[cfg(feature = "server")]
+pub use server::{RequestLog, RunningServer, Server};
+pub use services::{Firehose, S3};
 pub use simulator::Simulator;

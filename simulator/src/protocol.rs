@@ -1,29 +1,53 @@
-//! The AWS Query protocol, which STS speaks: parameters of a form in, XML out. Errors also as the JSON
-//! protocols send them, for the services that a test adds.
+//! The AWS Query protocol, which STS speaks: parameters of a form or a query in; XML, or JSON if the caller
+//! accepts it, out. Errors also as other services send them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_xml::encode::{ScopeWriter, XmlWriter};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+use crate::clock::timestamp;
+
+/// The namespace of STS's answers.
+const STS: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+
+/// The namespace of the answer to an unknown action.
+const FAULT: &str = "http://webservices.amazon.com/AWSFault/2005-15-09";
+
+/// The bytes that the body of a request may have.
+const BODY_LIMIT: usize = 10_000_000;
 
 /// The parameters of a request. If one is given twice, STS uses the first.
-#[derive(Clone, Debug)]
-pub(crate) struct Parameters(Vec<(String, String)>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parameters(Arc<HashMap<String, String>>);
 
 impl Parameters {
-    /// Reads the body of a request.
+    /// Reads the query of the URL and, of a POST, the body, unless that is too large.
     pub(crate) fn read(request: &HttpRequest) -> Self {
-        let body = request.body().bytes().unwrap_or_default();
-        Self(form_urlencoded::parse(body).into_owned().collect())
+        let body = match request.body().bytes() {
+            Some(body) if request.method() == "POST" && body.len() <= BODY_LIMIT => body,
+            _ => &[],
+        };
+        let mut parameters = HashMap::new();
+        for source in [query_of(request).as_bytes(), body] {
+            for (name, value) in form_urlencoded::parse(source) {
+                parameters
+                    .entry(name.into_owned())
+                    .or_insert_with(|| value.into_owned());
+            }
+        }
+        Self(Arc::new(parameters))
     }
 
     /// Returns the value of a parameter.
     pub(crate) fn first(&self, name: &str) -> Option<&str> {
-        let mut values = self.0.iter().filter(|(n, _)| n == name);
-        values.next().map(|(_, value)| value.as_str())
+        self.0.get(name).map(String::as_str)
     }
 
     /// Returns a list of scalars, sent as `<prefix>.1`, or of structures with an ARN, sent as `<prefix>.1.arn`.
@@ -49,48 +73,150 @@ impl Parameters {
     }
 }
 
-/// An XML element of a response.
+/// Returns the query of a request's URL, without the question mark.
+pub(crate) fn query_of(request: &HttpRequest) -> &str {
+    let url = request.uri().split('#').next().unwrap_or_default();
+    url.split_once('?').map_or("", |(_, query)| query)
+}
+
+/// Returns the answer to a request that no operation sees: one that is too large, is no form, or names no
+/// action.
+pub(crate) fn refuse_before_routing(
+    request: &HttpRequest,
+    parameters: &Parameters,
+) -> Option<HttpResponse> {
+    if request
+        .body()
+        .bytes()
+        .is_some_and(|body| body.len() > BODY_LIMIT)
+    {
+        return Some(empty(413));
+    }
+    let content_type = request.headers().get("content-type").unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let is_form = media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    if request.method() == "POST" && !is_form || parameters.first("Action").is_none() {
+        let mut response = empty(302);
+        let headers = response.headers_mut();
+        headers.insert("location", "https://aws.amazon.com/iam");
+        return Some(response);
+    }
+    None
+}
+
+fn empty(status: u16) -> HttpResponse {
+    HttpResponse::new(status_of(status), SdkBody::empty())
+}
+
+/// How STS writes an answer.
+#[derive(Clone, Copy)]
+pub(crate) enum Format {
+    Xml,
+    Json,
+}
+
+impl Format {
+    /// Returns what the header `Accept` asks for.
+    pub(crate) fn accepted_by(request: &HttpRequest) -> Self {
+        let accept = request.headers().get("accept").unwrap_or_default();
+        if accept.to_ascii_lowercase().contains("application/json") {
+            Self::Json
+        } else {
+            Self::Xml
+        }
+    }
+}
+
+/// An element of a response.
 pub(crate) struct Element {
     name: &'static str,
     content: Content,
 }
 
 enum Content {
+    /// Text without an element around it.
+    Bare(String),
     Text(String),
+    Number(u64),
+    Time(SystemTime),
     Elements(Vec<Element>),
 }
 
 impl Element {
     /// Creates an element that holds text.
     pub(crate) fn text(name: &'static str, text: impl Into<String>) -> Self {
-        Self {
-            name,
-            content: Content::Text(text.into()),
-        }
+        let content = Content::Text(text.into());
+        Self { name, content }
+    }
+
+    /// Creates text that is in no element of its own.
+    pub(crate) fn bare(text: impl Into<String>) -> Self {
+        let content = Content::Bare(text.into());
+        Self { name: "", content }
+    }
+
+    /// Creates an element that holds a number.
+    pub(crate) fn number(name: &'static str, number: u64) -> Self {
+        let content = Content::Number(number);
+        Self { name, content }
+    }
+
+    /// Creates an element that holds a time, to the second.
+    pub(crate) fn time(name: &'static str, time: SystemTime) -> Self {
+        let content = Content::Time(time);
+        Self { name, content }
     }
 
     /// Creates an element that holds elements.
     pub(crate) fn parent(name: &'static str, children: Vec<Self>) -> Self {
-        Self {
-            name,
-            content: Content::Elements(children),
-        }
+        let content = Content::Elements(children);
+        Self { name, content }
     }
 }
 
 /// Returns the response of an operation that succeeded with `result`.
-pub(crate) fn success(action: &str, result: &[Element]) -> HttpResponse {
+pub(crate) fn success(action: &str, result: Vec<Element>, format: Format) -> HttpResponse {
     let id = Uuid::new_v4().to_string();
-    let metadata = Element::parent(
-        "ResponseMetadata",
-        vec![Element::text("RequestId", id.as_str())],
-    );
+    let metadata = [Element::text("RequestId", id.as_str())];
     let (response_name, result_name) = (format!("{action}Response"), format!("{action}Result"));
-    let body = document(&response_name, |root| {
-        let mut element = root.start_el(&result_name).finish();
-        write(&mut element, result);
-        element.finish();
-        write(root, &[metadata]);
+    let (content_type, body) = match format {
+        Format::Xml => {
+            let body = document(Some(STS), &response_name, |root| {
+                for (name, elements) in [(&*result_name, &*result), ("ResponseMetadata", &metadata)]
+                {
+                    let mut element = root.start_el(name).finish();
+                    write(&mut element, elements);
+                    element.finish();
+                }
+            });
+            ("text/xml", body)
+        }
+        Format::Json => {
+            let metadata = to_json(&metadata);
+            let body = json!({response_name: {result_name: to_json(&result), "ResponseMetadata": metadata}});
+            ("application/json", body.to_string())
+        }
+    };
+    of_sts(response(200, content_type, id, body))
+}
+
+/// Returns the response of an operation of another service with the Query protocol. Without a result, it has
+/// metadata only.
+pub(crate) fn query_success(
+    namespace: &str,
+    action: &str,
+    result: Option<Vec<Element>>,
+) -> HttpResponse {
+    let id = Uuid::new_v4().to_string();
+    let metadata = vec![Element::text("RequestId", id.as_str())];
+    let (response_name, result_name) = (format!("{action}Response"), format!("{action}Result"));
+    let body = document(Some(namespace), &response_name, |root| {
+        let result = result.map(|result| (&*result_name, result));
+        for (name, elements) in result.into_iter().chain([("ResponseMetadata", metadata)]) {
+            let mut element = root.start_el(name).finish();
+            write(&mut element, &elements);
+            element.finish();
+        }
     });
     response(200, "text/xml", id, body)
 }
@@ -100,6 +226,7 @@ pub(crate) fn success(action: &str, result: &[Element]) -> HttpResponse {
 pub(crate) struct ErrorResponse {
     status: u16,
     code: String,
+    /// Empty if the error has no message.
     message: String,
 }
 
@@ -117,6 +244,11 @@ impl ErrorResponse {
         Self::new(400, "ValidationError", message)
     }
 
+    /// Creates an `InvalidParameterValue`.
+    pub(crate) fn invalid_parameter(message: impl Into<String>) -> Self {
+        Self::new(400, "InvalidParameterValue", message)
+    }
+
     /// Creates an `AccessDenied`.
     pub(crate) fn access_denied(message: impl Into<String>) -> Self {
         Self::new(403, "AccessDenied", message)
@@ -127,46 +259,122 @@ impl ErrorResponse {
         Self::new(400, "InvalidIdentityToken", message)
     }
 
-    /// Returns the error in XML, as STS sends it.
-    pub(crate) fn into_response(self) -> HttpResponse {
-        let id = Uuid::new_v4().to_string();
-        let elements = [
-            Element::parent(
-                "Error",
-                vec![
-                    Element::text("Type", "Sender"),
-                    Element::text("Code", self.code),
-                    Element::text("Message", self.message),
-                ],
-            ),
-            Element::text("RequestId", id.as_str()),
-        ];
-        let body = document("ErrorResponse", |root| write(root, &elements));
-        response(self.status, "text/xml", id, body)
+    /// Returns the error as STS sends it.
+    pub(crate) fn into_response(self, format: Format) -> HttpResponse {
+        of_sts(self.into_query_response(STS, format))
     }
 
-    /// Returns the error in JSON, with the codes that services with a JSON protocol use.
-    pub(crate) fn into_json_response(self) -> HttpResponse {
+    /// Returns the error as the service with this namespace sends it.
+    pub(crate) fn into_query_response(self, namespace: &str, format: Format) -> HttpResponse {
+        let id = Uuid::new_v4().to_string();
+        let namespace = match self.code.as_str() {
+            "InvalidAction" => FAULT,
+            _ => namespace,
+        };
+        let side = if self.status < 500 {
+            "Sender"
+        } else {
+            "Receiver"
+        };
+        let mut error = vec![
+            Element::text("Type", side),
+            Element::text("Code", self.code),
+        ];
+        if !self.message.is_empty() {
+            error.push(Element::text("Message", self.message));
+        }
+        let elements = [
+            Element::parent("Error", error),
+            Element::text("RequestId", id.as_str()),
+        ];
+        let (content_type, body) = match format {
+            Format::Xml => {
+                let body = document(Some(namespace), "ErrorResponse", |root| {
+                    write(root, &elements)
+                });
+                ("text/xml", body)
+            }
+            Format::Json => ("application/json", to_json(&elements).to_string()),
+        };
+        response(self.status, content_type, id, body)
+    }
+
+    /// Returns the error as the service that `request` was sent to does: S3 and services with the Query
+    /// protocol in XML, others in JSON.
+    pub(crate) fn into_service_response(
+        self,
+        service: &str,
+        request: &HttpRequest,
+    ) -> HttpResponse {
+        let id = Uuid::new_v4().to_string();
+        let content_type = request.headers().get("content-type").unwrap_or_default();
+        if service == "s3" {
+            return self.into_s3_response(id);
+        }
+        if content_type.starts_with("application/x-www-form-urlencoded") {
+            return self.into_response(Format::Xml);
+        }
         let code = match self.code.as_str() {
             "ExpiredToken" => "ExpiredTokenException",
+            "IncompleteSignature" => "IncompleteSignatureException",
             "InvalidClientTokenId" => "UnrecognizedClientException",
+            "MissingAuthenticationToken" => "MissingAuthenticationTokenException",
             "SignatureDoesNotMatch" => "InvalidSignatureException",
             code => code,
         };
-        let body = serde_json::json!({"__type": code, "message": self.message});
-        response(
-            self.status,
-            "application/x-amz-json-1.1",
-            Uuid::new_v4().to_string(),
-            body.to_string(),
-        )
+        // The services with a JSON body for each operation answer 400; those with REST answer 403.
+        let status = match self.status {
+            403 if content_type.starts_with("application/x-amz-json") => 400,
+            status => status,
+        };
+        let body = json!({"__type": code, "message": self.message}).to_string();
+        let mut response = response(status, "application/x-amz-json-1.1", id, body);
+        let headers = response.headers_mut();
+        headers.insert("x-amzn-errortype", code.to_owned());
+        response
+    }
+
+    fn into_s3_response(self, id: String) -> HttpResponse {
+        let (status, code, message) = match self.code.as_str() {
+            "ExpiredToken" => (400, "ExpiredToken", "The provided token has expired."),
+            "InvalidClientTokenId" => (
+                403,
+                "InvalidAccessKeyId",
+                "The AWS Access Key Id you provided does not exist in our records.",
+            ),
+            "MissingAuthenticationToken" => (403, "AccessDenied", "Access Denied"),
+            _ => (self.status, &*self.code, &*self.message),
+        };
+        let body = xml(
+            None,
+            "Error",
+            &[
+                Element::text("Code", code),
+                Element::text("Message", message),
+                Element::text("RequestId", id.as_str()),
+            ],
+        );
+        response(status, "application/xml", id, body)
     }
 }
 
-fn document(root: &str, fill: impl FnOnce(&mut ScopeWriter<'_, '_>)) -> String {
+/// Returns an XML document with these elements in its root.
+pub(crate) fn xml(namespace: Option<&str>, root: &str, elements: &[Element]) -> String {
+    document(namespace, root, |root| write(root, elements))
+}
+
+fn document(
+    namespace: Option<&str>,
+    root: &str,
+    fill: impl FnOnce(&mut ScopeWriter<'_, '_>),
+) -> String {
     let mut xml = String::new();
     let mut writer = XmlWriter::new(&mut xml);
-    let mut element = writer.start_el(root).write_ns(NAMESPACE, None).finish();
+    let mut element = writer.start_el(root);
+    if let Some(namespace) = namespace {
+        element = element.write_ns(namespace, None);
+    }
+    let mut element = element.finish();
     fill(&mut element);
     element.finish();
     xml
@@ -174,20 +382,66 @@ fn document(root: &str, fill: impl FnOnce(&mut ScopeWriter<'_, '_>)) -> String {
 
 fn write(parent: &mut ScopeWriter<'_, '_>, elements: &[Element]) {
     for element in elements {
+        if let Content::Bare(text) = &element.content {
+            parent.data(text);
+            continue;
+        }
         let mut child = parent.start_el(element.name).finish();
         match &element.content {
-            Content::Text(text) => child.data(text),
+            Content::Bare(_) => {}
+            // XML cannot have most control characters, not even escaped.
+            Content::Text(text) => child.data(&text.replace(is_not_xml, "\u{fffd}")),
+            Content::Number(number) => child.data(&number.to_string()),
+            Content::Time(time) => child.data(&timestamp(*time)),
             Content::Elements(children) => write(&mut child, children),
         }
         child.finish();
     }
 }
 
-fn response(status: u16, content_type: &'static str, id: String, body: String) -> HttpResponse {
-    // A fault may have a status that HTTP does not have; then 500, which is one, takes its place.
-    let status = StatusCode::try_from(status).unwrap_or_else(|_| 500.try_into().expect("a status"));
-    let mut response = HttpResponse::new(status, SdkBody::from(body));
+fn is_not_xml(c: char) -> bool {
+    c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r') || matches!(c, '\u{fffe}' | '\u{ffff}')
+}
+
+/// Returns elements in STS's JSON, in which times are numbers of seconds.
+fn to_json(elements: &[Element]) -> Value {
+    let members = elements.iter().map(|element| {
+        let value = match &element.content {
+            Content::Bare(text) | Content::Text(text) => text.as_str().into(),
+            Content::Number(number) => (*number).into(),
+            Content::Time(time) => {
+                let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+                since.as_secs().into()
+            }
+            Content::Elements(children) => to_json(children),
+        };
+        (element.name.to_owned(), value)
+    });
+    Value::Object(members.collect())
+}
+
+pub(crate) fn response(
+    status: u16,
+    content_type: &'static str,
+    id: String,
+    body: String,
+) -> HttpResponse {
+    let mut response = HttpResponse::new(status_of(status), SdkBody::from(body));
     response.headers_mut().insert("content-type", content_type);
     response.headers_mut().insert("x-amzn-requestid", id);
     response
+}
+
+/// Adds the second request ID, which only STS has.
+fn of_sts(mut response: HttpResponse) -> HttpResponse {
+    let id = Uuid::new_v4().simple().to_string();
+    response
+        .headers_mut()
+        .insert("x-amz-sts-extended-request-id", id);
+    response
+}
+
+fn status_of(status: u16) -> StatusCode {
+    // A fault may have a status that HTTP does not have; then 500, which is one, takes its place.
+    StatusCode::try_from(status).unwrap_or_else(|_| 500.try_into().expect("a status"))
 }

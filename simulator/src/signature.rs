@@ -1,24 +1,30 @@
-//! Signature Version 4: who signed a request, and whether the signature is valid.
+//! Signature Version 4, in the header `Authorization` or in the query of a presigned URL: who signed a request,
+//! and whether the signature is valid.
+//!
+//! The signature is calculated from the request as it arrived, and not with a signer: a signer decides for
+//! itself which headers to sign and how the URL is written.
 
 use std::time::{Duration, SystemTime};
 
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-    UriPathNormalizationMode, sign,
-};
-use aws_sigv4::sign::v4;
-use aws_smithy_runtime_api::client::identity::Identity;
+use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Iso8601;
 
+use crate::arn;
 use crate::clock::timestamp;
-use crate::iam::{Accounts, Caller, KeyOwner};
-use crate::protocol::ErrorResponse;
+use crate::endpoint::{StsEndpoint, host_of, is_opt_in};
+use crate::iam::{Accounts, Arrival, Caller, KeyOwner};
+use crate::protocol::{ErrorResponse, query_of};
 
-/// How much the time of a signature may differ from the simulator's.
+/// How much the time of a signature may differ from the simulator's. STS ignores `X-Amz-Expires`: presigned
+/// requests are valid for the same time.
 const CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// Authenticates a request: checks the scope of the signature, the key, the session token, its expiry, the
 /// user or role, and the signature, in the order of STS.
@@ -34,13 +40,9 @@ pub(crate) fn authenticate(
             "Request is missing Authentication Token",
         )
     })?;
-    if !authorization.is_scoped_to_endpoint_of(request) {
-        return Err(ErrorResponse::new(
-            403,
-            "SignatureDoesNotMatch",
-            "Credential should be scoped to a valid region. ",
-        ));
-    }
+    authorization.check_is_complete()?;
+    let endpoint = StsEndpoint::at(host_of(request.uri()));
+    authorization.check_scope(endpoint.as_ref())?;
     let invalid = || {
         ErrorResponse::new(
             403,
@@ -50,13 +52,20 @@ pub(crate) fn authenticate(
     };
     let key = accounts
         .key(&authorization.access_key_id)
+        .filter(|key| key.is_active)
         .ok_or_else(invalid)?;
-    let token = request.headers().get("x-amz-security-token");
+    let token = authorization.token.as_deref();
     let session = match &key.owner {
         KeyOwner::User(_) => None,
         KeyOwner::Session(session) => Some(session),
     };
     if token != session.map(|session| session.token.as_str()) {
+        return Err(invalid());
+    }
+    // The tokens of the global endpoint, "version 1", are not valid in regions that an account must opt in to.
+    if session.is_some_and(|session| session.is_from_global_endpoint)
+        && is_opt_in(&authorization.region)
+    {
         return Err(invalid());
     }
     if session.is_some_and(|session| session.expiry <= now) {
@@ -66,57 +75,146 @@ pub(crate) fn authenticate(
             "The security token included in the request is expired",
         ));
     }
-    let caller = accounts.caller(&key.owner, now).ok_or_else(invalid)?;
-    authorization.verify(request, &key.secret, token, now)?;
+    let arrival = Arrival::of(request, Some(&authorization.region), now);
+    let caller = accounts.caller(&key.owner, arrival).ok_or_else(invalid)?;
+    // A partition knows only its own keys.
+    if endpoint.is_some_and(|endpoint| endpoint.partition != arn::partition_of(caller.arn())) {
+        return Err(invalid());
+    }
+    authorization.verify(request, &key.secret, now)?;
     Ok(caller)
 }
 
-/// The `Authorization` header of a request.
+/// What a signed request says of its signature. Parts that are missing are empty.
 pub(crate) struct Authorization {
     pub(crate) access_key_id: String,
+    /// The date in the scope: `20261122`.
+    scope_date: String,
     pub(crate) region: String,
     pub(crate) service: String,
-    headers: Vec<String>,
+    signed_headers: Vec<String>,
     signature: String,
+    /// The time of the signature: `20261122T120000Z`.
+    date: String,
+    token: Option<String>,
+    is_presigned: bool,
 }
 
 impl Authorization {
-    /// Reads the header; `None` if the request is not signed with Signature Version 4.
+    /// Reads the signature; `None` if the request has none of Signature Version 4.
     pub(crate) fn read(request: &HttpRequest) -> Option<Self> {
-        let header = request.headers().get("authorization")?;
-        let fields = header.strip_prefix("AWS4-HMAC-SHA256 ")?;
+        match request.headers().get("authorization") {
+            Some(header) => Self::from_header(request, header),
+            None => Self::from_query(request),
+        }
+    }
+
+    fn from_header(request: &HttpRequest, header: &str) -> Option<Self> {
+        let fields = header.strip_prefix(ALGORITHM)?;
         let field = |name: &str| {
             let mut fields = fields.split(',').map(str::trim);
             fields.find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
         };
-        let mut scope = field("Credential")?.split('/');
+        let headers = request.headers();
         Some(Self {
-            access_key_id: scope.next()?.to_owned(),
-            // After the date.
-            region: scope.nth(1)?.to_owned(),
-            service: scope.next()?.to_owned(),
-            headers: field("SignedHeaders")?
-                .split(';')
+            signature: field("Signature").unwrap_or_default().to_owned(),
+            date: headers
+                .get("x-amz-date")
                 .map(str::to_owned)
-                .collect(),
-            signature: field("Signature")?.to_owned(),
+                .or_else(|| from_http_date(headers.get("date")?))
+                .unwrap_or_default(),
+            token: headers.get("x-amz-security-token").map(str::to_owned),
+            is_presigned: false,
+            ..Self::from_credential(
+                field("Credential").unwrap_or_default(),
+                field("SignedHeaders").unwrap_or_default(),
+            )
         })
     }
 
-    /// Whether the region in the scope is that of the endpoint. Hosts other than STS's own, such as a local
-    /// server, have no region and fit any.
-    fn is_scoped_to_endpoint_of(&self, request: &HttpRequest) -> bool {
-        let host = request.uri().split('/').nth(2).unwrap_or_default();
-        let Some(rest) = host
-            .strip_prefix("sts.")
-            .or_else(|| host.strip_prefix("sts-fips."))
-        else {
-            return true;
+    fn from_query(request: &HttpRequest) -> Option<Self> {
+        let query: Vec<_> = form_urlencoded::parse(query_of(request).as_bytes()).collect();
+        let field = |name: &str| {
+            let mut fields = query.iter();
+            fields.find_map(|(field, value)| (field == name).then_some(&**value))
         };
-        match rest.split('.').next() {
-            Some("amazonaws") => self.region == "us-east-1",
-            Some(region) => self.region == region,
-            None => true,
+        if field("X-Amz-Algorithm")? != ALGORITHM {
+            return None;
+        }
+        Some(Self {
+            signature: field("X-Amz-Signature").unwrap_or_default().to_owned(),
+            date: field("X-Amz-Date").unwrap_or_default().to_owned(),
+            token: field("X-Amz-Security-Token").map(str::to_owned),
+            is_presigned: true,
+            ..Self::from_credential(
+                field("X-Amz-Credential").unwrap_or_default(),
+                field("X-Amz-SignedHeaders").unwrap_or_default(),
+            )
+        })
+    }
+
+    /// Reads `<access key id>/<date>/<region>/<service>/aws4_request` and `<header>;<header>`.
+    fn from_credential(credential: &str, signed_headers: &str) -> Self {
+        let mut scope = credential.split('/').map(str::to_owned);
+        let mut next = || scope.next().unwrap_or_default();
+        Self {
+            access_key_id: next(),
+            scope_date: next(),
+            region: next(),
+            service: next(),
+            signed_headers: signed_headers.split(';').map(str::to_owned).collect(),
+            signature: String::new(),
+            date: String::new(),
+            token: None,
+            is_presigned: false,
+        }
+    }
+
+    fn check_is_complete(&self) -> Result<(), ErrorResponse> {
+        let mut missing = String::new();
+        for (name, is_missing) in [
+            ("Credential", self.service.is_empty()),
+            ("Signature", self.signature.is_empty()),
+            ("SignedHeaders", self.signed_headers == [""]),
+            ("Date", self.date.is_empty()),
+        ] {
+            missing += &match (is_missing, self.is_presigned, name) {
+                (false, ..) => continue,
+                (true, true, _) => {
+                    format!("AWS query-string parameters must include 'X-Amz-{name}'. ")
+                }
+                (true, false, "Date") => {
+                    "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' \
+                     header. "
+                        .to_owned()
+                }
+                (true, false, _) => format!("Authorization header requires '{name}' parameter. "),
+            };
+        }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(ErrorResponse::new(400, "IncompleteSignature", missing))
+        }
+    }
+
+    /// Checks region and service. Hosts other than STS's own, such as a local server, have no region and fit
+    /// any.
+    fn check_scope(&self, endpoint: Option<&StsEndpoint>) -> Result<(), ErrorResponse> {
+        let Some(endpoint) = endpoint else {
+            return Ok(());
+        };
+        let mut message = String::new();
+        if self.region != endpoint.region {
+            message += "Credential should be scoped to a valid region. ";
+        }
+        if self.service != "sts" {
+            message += "Credential should be scoped to correct service: 'sts'. ";
+        }
+        if message.is_empty() {
+            Ok(())
+        } else {
+            Err(mismatch(message))
         }
     }
 
@@ -125,26 +223,31 @@ impl Authorization {
         &self,
         request: &HttpRequest,
         secret: &str,
-        token: Option<&str>,
         now: SystemTime,
     ) -> Result<(), ErrorResponse> {
-        let wrong = |message: String| ErrorResponse::new(403, "SignatureDoesNotMatch", message);
-        let mismatch = || {
-            wrong(
+        let wrong = || {
+            mismatch(
                 "The request signature we calculated does not match the signature you provided. \
                  Check your AWS Secret Access Key and signing method. Consult the service \
-                 documentation for details."
-                    .to_owned(),
+                 documentation for details.",
             )
         };
-        let date = request.headers().get("x-amz-date").unwrap_or_default();
-        let signed_at = amz_date(date).ok_or_else(mismatch)?;
+        let date = &self.date;
+        let signed_at = amz_date(date).ok_or_else(wrong)?;
+        if self.scope_date != date[..8] {
+            return Err(mismatch(format!(
+                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from \
+                 HTTP: '{}' != '{}', from '{date}'.",
+                self.scope_date,
+                &date[..8]
+            )));
+        }
         if now
             .duration_since(signed_at)
             .is_ok_and(|late| late > CLOCK_SKEW)
         {
             let (earliest, now) = (to_amz_date(now - CLOCK_SKEW), to_amz_date(now));
-            return Err(wrong(format!(
+            return Err(mismatch(format!(
                 "Signature expired: {date} is now earlier than {earliest} ({now} - 15 min.)"
             )));
         }
@@ -153,76 +256,189 @@ impl Authorization {
             .is_ok_and(|early| early > CLOCK_SKEW)
         {
             let (latest, now) = (to_amz_date(now + CLOCK_SKEW), to_amz_date(now));
-            return Err(wrong(format!(
+            return Err(mismatch(format!(
                 "Signature not yet current: {date} is still later than {latest} ({now} + 15 min.)"
             )));
         }
-        match self.expected_signature(request, secret, token, signed_at) {
-            Some(signature) if signature == self.signature => Ok(()),
-            _ => Err(mismatch()),
+        if !self.signed_headers.iter().any(|header| header == "host") {
+            return Err(mismatch(
+                "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
+            ));
+        }
+        let canonical = self.canonical_request(request).ok_or_else(wrong)?;
+        let (region, service) = (&self.region, &self.service);
+        let to_sign = format!(
+            "{ALGORITHM}\n{date}\n{}/{region}/{service}/aws4_request\n{}",
+            self.scope_date,
+            sha256(canonical.as_bytes())
+        );
+        let key = generate_signing_key(secret, signed_at, region, service);
+        if calculate_signature(key, to_sign.as_bytes()) == self.signature {
+            Ok(())
+        } else {
+            Err(wrong())
         }
     }
 
-    /// Returns the signature that the owner of `secret` makes; `None` if the request cannot be signed.
-    fn expected_signature(
-        &self,
-        request: &HttpRequest,
-        secret: &str,
-        token: Option<&str>,
-        signed_at: SystemTime,
-    ) -> Option<String> {
-        let mut settings = SigningSettings::default();
-        if self.service == "s3" {
-            settings.percent_encoding_mode = PercentEncodingMode::Single;
-            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    /// Returns the canonical request; `None` if a signed header is missing, or the body is a stream whose hash
+    /// would be needed.
+    fn canonical_request(&self, request: &HttpRequest) -> Option<String> {
+        let is_s3 = self.service == "s3";
+        let mut canonical = format!(
+            "{}\n{}\n{}\n",
+            request.method(),
+            canonical_path(request.uri(), is_s3),
+            canonical_query(request)
+        );
+        for name in &self.signed_headers {
+            let values: Vec<_> = request
+                .headers()
+                .get_all(name)
+                .map(collapse_spaces)
+                .collect();
+            let value = match name.as_str() {
+                _ if !values.is_empty() => values.join(","),
+                "host" => host_of(request.uri())
+                    .trim_end_matches(":443")
+                    .trim_end_matches(":80")
+                    .to_owned(),
+                _ => return None,
+            };
+            canonical += &format!("{name}:{value}\n");
         }
-        let hashed = request.headers().get("x-amz-content-sha256");
-        let body = match hashed {
-            None => SignableBody::Bytes(request.body().bytes()?),
-            Some("UNSIGNED-PAYLOAD") => SignableBody::UnsignedPayload,
-            Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER") => {
-                SignableBody::StreamingUnsignedPayloadTrailer
-            }
-            Some(_) => SignableBody::Bytes(request.body().bytes()?),
+        canonical += &format!("\n{}\n", self.signed_headers.join(";"));
+        let declared = request.headers().get("x-amz-content-sha256");
+        let is_literal =
+            |hash: &&str| *hash == "UNSIGNED-PAYLOAD" || hash.starts_with("STREAMING-");
+        canonical += &match declared.filter(is_literal) {
+            Some(literal) => literal.to_owned(),
+            None if is_s3 && self.is_presigned => "UNSIGNED-PAYLOAD".to_owned(),
+            None => sha256(request.body().bytes()?),
         };
-        if hashed.is_some() {
-            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        }
-        let identity: Identity = Credentials::new(
-            &*self.access_key_id,
-            secret,
-            token.map(str::to_owned),
-            None,
-            "Simulator",
-        )
-        .into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name(&self.service)
-            .time(signed_at)
-            .settings(settings)
-            .build()
-            .ok()?
-            .into();
-        // The signer adds these headers itself.
-        const ADDED: [&str; 3] = ["x-amz-date", "x-amz-security-token", "x-amz-content-sha256"];
-        let headers = request.headers().iter().filter(|(name, _)| {
-            self.headers.iter().any(|signed| signed == name) && !ADDED.contains(name)
-        });
-        let signable = SignableRequest::new(request.method(), request.uri(), headers, body).ok()?;
-        let (_, signature) = sign(signable, &parameters).ok()?.into_parts();
-        Some(signature)
+        Some(canonical)
     }
 }
 
-/// Reads `20261122T120000Z`.
+fn mismatch(message: impl Into<String>) -> ErrorResponse {
+    ErrorResponse::new(403, "SignatureDoesNotMatch", message)
+}
+
+/// Returns the path of a URL as it is signed. Except with S3, paths are normalized and encoded once more.
+fn canonical_path(url: &str, is_s3: bool) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let path = rest.find('/').map_or("/", |start| &rest[start..]);
+    if is_s3 {
+        return path.to_owned();
+    }
+    let mut segments = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            segment => segments.push(uri_encode(segment)),
+        }
+    }
+    let mut normalized = format!("/{}", segments.join("/"));
+    if path.ends_with('/') && normalized != "/" {
+        normalized.push('/');
+    }
+    normalized
+}
+
+/// Returns the query of a URL as it is signed: every parameter but the signature, encoded and sorted.
+fn canonical_query(request: &HttpRequest) -> String {
+    let parameters = form_urlencoded::parse(query_of(request).as_bytes());
+    let mut parameters: Vec<_> = parameters
+        .filter(|(name, _)| name != "X-Amz-Signature")
+        .map(|(name, value)| (uri_encode(&name), uri_encode(&value)))
+        .collect();
+    parameters.sort_unstable();
+    let parameters = parameters
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    parameters.collect::<Vec<_>>().join("&")
+}
+
+fn uri_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(byte.into());
+            }
+            byte => encoded += &format!("%{byte:02X}"),
+        }
+    }
+    encoded
+}
+
+fn collapse_spaces(value: &str) -> String {
+    value
+        .split(' ')
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads `20261122T120000Z`, and nothing else that ISO 8601 allows.
 fn amz_date(text: &str) -> Option<SystemTime> {
+    let has_form =
+        text.len() == 16 && text.is_ascii() && text.as_bytes()[8] == b'T' && text.ends_with('Z');
     let date = OffsetDateTime::parse(text, &Iso8601::PARSING).ok()?;
-    Some(date.into())
+    has_form.then(|| date.into())
+}
+
+/// Turns the time of the header `Date` into the form of `X-Amz-Date`.
+fn from_http_date(date: &str) -> Option<String> {
+    let date = DateTime::from_str(date, Format::HttpDate).ok()?;
+    Some(to_amz_date(SystemTime::try_from(date).ok()?))
 }
 
 /// Formats as `20261122T120000Z`.
 fn to_amz_date(time: SystemTime) -> String {
     timestamp(time).replace(['-', ':'], "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_normalized_and_encoded_once_more_but_not_for_s3() {
+        for (url, path, of_s3) in [
+            ("https://host", "/", "/"),
+            ("https://host?a=/b", "/", "/"),
+            ("https://host/", "/", "/"),
+            (
+                "https://host/a%20b/./c//../d/",
+                "/a%2520b/d/",
+                "/a%20b/./c//../d/",
+            ),
+            ("https://host/../..", "/", "/../.."),
+        ] {
+            assert_eq!(canonical_path(url, false), path, "{url}");
+            assert_eq!(canonical_path(url, true), of_s3, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_time_has_one_form() {
+        assert!(amz_date("20261122T120000Z").is_some());
+        for wrong in [
+            "",
+            "20261122",
+            "2026-11-22T12:00:00Z",
+            "20261322T120000Z",
+            "２0261122T12000Z",
+            "+20261122T1200Z",
+        ] {
+            assert!(amz_date(wrong).is_none(), "{wrong}");
+        }
+    }
 }

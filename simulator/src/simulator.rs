@@ -1,9 +1,9 @@
 //! [`Simulator`]: the HTTP client that receives the requests, and the methods by which a test sets it up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -22,13 +22,22 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use tokio::sync::watch;
 
+use crate::arn;
 use crate::call::Call;
 use crate::clock::Clock;
-use crate::fault::Fault;
-use crate::iam::{Caller, IamError, OidcProvider, RoleBuilder, SharedAccounts, UserBuilder};
-use crate::protocol::{ErrorResponse, Parameters};
+use crate::endpoint::{StsEndpoint, host_of, is_endpoint_of};
+use crate::fault::{Effect, Fault, Faults, Latency, Target, truncated_body};
+#[cfg(feature = "saml-signatures")]
+use crate::iam::SamlMetadata;
+use crate::iam::{
+    AccountBuilder, Accounts, Caller, IamError, OidcProvider, RoleBuilder, SamlProvider,
+    SharedAccounts, UserBuilder,
+};
+use crate::policy::{Explanation, keys};
+use crate::protocol::{ErrorResponse, Format as AnswerFormat, Parameters};
 use crate::signature::{Authorization, authenticate};
-use crate::sts;
+use crate::sts::Scene;
+use crate::{iam_api, sts};
 
 /// STS, IAM with any number of accounts, and the services that a test adds.
 ///
@@ -67,7 +76,7 @@ struct Inner {
     clock: Clock,
     accounts: SharedAccounts,
     state: Mutex<State>,
-    /// Wakes the requests that a [`Fault::NoAnswer`] holds, when the faults change.
+    /// Wakes the requests that [`Fault::no_answer`] holds, when the faults change.
     faults_changed: watch::Sender<()>,
 }
 
@@ -75,12 +84,13 @@ struct Inner {
 struct State {
     /// By the name in the signature's scope.
     services: HashMap<String, Handler>,
-    latency: Duration,
-    /// The fault of all requests.
-    fault: Option<Fault>,
-    /// The faults of single roles, by ARN.
-    role_faults: HashMap<String, Fault>,
-    calls: Vec<Call>,
+    latency: Latency,
+    faults: Faults,
+    calls: VecDeque<Call>,
+    /// The number of calls that are kept no longer.
+    forgotten_calls: usize,
+    /// How many calls are kept; `None` for all.
+    call_limit: Option<usize>,
     in_flight: usize,
     most_in_flight: usize,
 }
@@ -97,9 +107,10 @@ impl Default for Simulator {
 impl Simulator {
     /// Creates a simulator without users, roles, faults or latency. Its clock starts at the present time.
     pub fn new() -> Self {
+        let clock = Clock::new();
         Self(Arc::new(Inner {
-            clock: Clock::new(),
-            accounts: SharedAccounts::default(),
+            accounts: SharedAccounts::new(clock.clone()),
+            clock,
             state: Mutex::default(),
             faults_changed: watch::Sender::new(()),
         }))
@@ -127,19 +138,66 @@ impl Simulator {
     /// Returns a builder for an IAM user with an access key; `arn` is
     /// `arn:<partition>:iam::<account>:user/<path><name>`. An existing user is changed and stays the same user.
     pub fn user(&self, arn: impl Into<String>) -> UserBuilder {
-        UserBuilder::new(self.0.accounts.clone(), arn.into())
+        UserBuilder::new(self.0.accounts.clone(), arn.into(), self.0.clock.now())
     }
 
     /// Returns a builder for an IAM role; `arn` is `arn:<partition>:iam::<account>:role/<path><name>`. An
     /// existing role is changed and stays the same role.
     pub fn role(&self, arn: impl Into<String>) -> RoleBuilder {
-        RoleBuilder::new(self.0.accounts.clone(), arn.into())
+        RoleBuilder::new(self.0.accounts.clone(), arn.into(), self.0.clock.now())
     }
 
     /// Deletes a role, which invalidates its sessions. A role that is created later under the same ARN is
     /// another role.
     pub fn delete_role(&self, arn: &str) {
         self.0.accounts.lock().delete_role(arn);
+    }
+
+    /// Returns a builder for what is known of an account, by its ID: its organization in AWS Organizations, with the
+    /// policies that come with it. An account needs none to have users and roles.
+    pub fn account(&self, id: impl Into<String>) -> AccountBuilder {
+        AccountBuilder::new(self.0.accounts.clone(), id.into())
+    }
+
+    /// Sets a condition key of all requests that tells how they arrive: `aws:SourceIp`, `aws:SourceVpce`,
+    /// `aws:UserAgent`, `aws:SecureTransport`, …. Without values, requests do not have it. What requests have
+    /// otherwise: `aws:SourceIp` is 203.0.113.10 or, over HTTP, the address of the client, `aws:SecureTransport` is `true`, `aws:ViaAWSService` is `false`,
+    /// `aws:UserAgent` and `aws:Referer` are those of the request, and there are none of the others.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the simulator sets the key itself (`aws:CurrentTime`, `aws:RequestedRegion`, …), or it is a key of
+    /// callers, accounts or operations.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = sts_simulator::Simulator::new();
+    /// aws.set_request_key("aws:SourceIp", ["198.51.100.7"])?;
+    /// assert!(aws.set_request_key("aws:username", ["ada"]).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_request_key<T: Into<String>>(
+        &self,
+        key: &str,
+        values: impl IntoIterator<Item = T>,
+    ) -> Result<(), IamError> {
+        if keys::source(key) != Some(keys::Source::Request) {
+            let rule =
+                "is not a condition key that tells how requests arrive, such as aws:SourceIp";
+            return Err(IamError::validation(format!("{key:?}"), rule));
+        }
+        let values = values.into_iter().map(Into::into).collect();
+        self.0.accounts.lock().set_request_key(key, values);
+        Ok(())
+    }
+
+    /// Adds a condition key that the simulator does not know, such as a new one of a service, so that policies with
+    /// it are not refused. Requests have it only if the test [says so](crate::AccessRequest::key).
+    pub fn add_condition_key(&self, key: &str) {
+        self.0.accounts.lock().add_condition_key(key);
     }
 
     /// Returns the code that an MFA device shows now; `None` if no device has this serial number.
@@ -151,41 +209,208 @@ impl Simulator {
     /// Sets whether a role session has the MFA context of the session that assumed the role. The IAM guide says
     /// that it does not; some users report that it does. Default: `false`.
     pub fn set_mfa_context_inherited(&self, inherited: bool) {
-        self.0.accounts.lock().mfa_context_inherited = inherited;
+        self.0.accounts.lock().settings.mfa_context_inherited = inherited;
     }
 
-    /// Creates an OpenID Connect identity provider, `arn:aws:iam::<account>:oidc-provider/<issuer>`, for tokens
-    /// that are signed with ES256. `client_ids` are the audiences it accepts.
+    /// Sets whether to apply rules that AWS probably has, but for which there is neither documentation nor a
+    /// recorded answer: that an OpenID Connect token must have the claim `iat`, and that its `nbf` must not be
+    /// in the future. Default: `false`.
+    pub fn set_unconfirmed_rules(&self, applied: bool) {
+        self.0.accounts.lock().settings.unconfirmed_rules = applied;
+    }
+
+    /// Sets how many bytes the policies and tags of a session may have when they are packed. AWS publishes
+    /// neither the limit nor the format. By default, an estimate is used that is within a quarter of the
+    /// percentages that AWS answers; a lower limit makes sure that a program stays clear of AWS's.
+    pub fn set_packed_size_limit(&self, bytes: usize) {
+        self.0.accounts.lock().settings.packed_size_limit = Some(bytes);
+    }
+
+    /// Sets whether STS is active in a region for an account. It must be active in that of the role or
+    /// user of a new session; in regions that accounts must opt in to, also in that of the caller. Default: active.
+    pub fn set_region_enabled(&self, account_id: &str, region: &str, enabled: bool) {
+        let place = (account_id.to_owned(), region.to_owned());
+        let disabled = &mut self.0.accounts.lock().settings.disabled_regions;
+        if enabled {
+            disabled.remove(&place);
+        } else {
+            disabled.insert(place);
+        }
+    }
+
+    /// Sets how long changes of users and roles, made after this call, take until STS sees them. Until then it
+    /// answers as before: IAM is eventually consistent. Default: no time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let aws = sts_simulator::Simulator::new();
+    /// let keys = aws.user("arn:aws:iam::111111111111:user/orders").create()?;
+    /// let sts = aws_sdk_sts::Client::new(&aws.sdk_config(keys));
+    /// let role = "arn:aws:iam::111111111111:role/Reader";
+    /// let assume = || sts.assume_role().role_arn(role).role_session_name("orders").send();
+    ///
+    /// aws.set_iam_delay(Duration::from_secs(10));
+    /// let trust = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+    ///     "Action": "sts:AssumeRole", "Principal": {"AWS": "arn:aws:iam::111111111111:user/orders"}}}"#;
+    /// aws.role(role).trust(trust).create()?;
+    /// assert!(assume().await.is_err(), "not yet");
+    /// aws.clock().advance(Duration::from_secs(10)).await;
+    /// assert!(assume().await.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_iam_delay(&self, delay: Duration) {
+        self.0.accounts.lock().settings.iam_delay = delay;
+    }
+
+    /// Creates an access key of the root user of an account, which may do everything but assume roles; `arn`
+    /// is `arn:<partition>:iam::<account>:root`.
     ///
     /// # Errors
     ///
-    /// Fails if `public_key_pem` is not an elliptic-curve public key in PEM form.
+    /// Fails if the ARN is not that of a root user.
+    pub fn root_user(&self, arn: impl Into<String>) -> Result<Credentials, IamError> {
+        let now = self.0.clock.now();
+        self.0.accounts.lock().create_root_user(arn.into(), now)
+    }
+
+    /// Lets the root user of an account sign with a key that everybody knows: the access key ID is the ID of the
+    /// account, and the secret access key is `test`, as other local servers have it. Use it where a program in
+    /// another language sets accounts up with IAM's API.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `account_id` is not 12 digits.
+    pub fn root_user_with_known_key(&self, account_id: &str) -> Result<Credentials, IamError> {
+        let now = self.0.clock.now();
+        let mut accounts = self.0.accounts.lock();
+        accounts.create_known_root_user(account_id, now)
+    }
+
+    /// Creates a further access key of a user who exists, such as one that was [imported](Self::import).
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such user.
+    pub fn access_key(&self, user_arn: &str) -> Result<Credentials, IamError> {
+        let now = self.0.clock.now();
+        let mut accounts = self.0.accounts.lock();
+        accounts.check_user(user_arn)?;
+        Ok(accounts.create_access_key(user_arn, now))
+    }
+
+    /// Returns the credentials of a session of a role that exists, for an hour, without a call of AssumeRole: those
+    /// of a program that runs with the role, as on ECS or Lambda.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such role.
+    pub fn role_session(
+        &self,
+        role_arn: &str,
+        session_name: &str,
+    ) -> Result<Credentials, IamError> {
+        let now = self.0.clock.now();
+        let mut accounts = self.0.accounts.lock();
+        let credentials = accounts.issue_role_session(role_arn, session_name, now);
+        credentials.ok_or_else(|| IamError::no_such_entity(role_arn, "there is no such role"))
+    }
+
+    /// Adds a virtual MFA device to a user who exists; see [`UserBuilder::mfa_device`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such user, or the secret is not base32 text of at least 16 characters.
+    pub fn mfa_device(&self, user_arn: &str, serial: &str, secret: &str) -> Result<(), IamError> {
+        let mut accounts = self.0.accounts.lock();
+        accounts.add_user_mfa_device(user_arn, serial, secret)
+    }
+
+    /// Sets whether an access key is active. STS does not know an inactive key.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no access key with this ID.
+    pub fn set_access_key_active(&self, access_key_id: &str, active: bool) -> Result<(), IamError> {
+        let exists = self.0.accounts.lock().set_key_active(access_key_id, active);
+        exists
+            .then_some(())
+            .ok_or_else(|| no_access_key(access_key_id))
+    }
+
+    /// Deletes an access key.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no access key with this ID.
+    pub fn delete_access_key(&self, access_key_id: &str) -> Result<(), IamError> {
+        let existed = self.0.accounts.lock().delete_key(access_key_id);
+        existed
+            .then_some(())
+            .ok_or_else(|| no_access_key(access_key_id))
+    }
+
+    /// Creates an OpenID Connect identity provider, `arn:<partition>:iam::<account>:oidc-provider/<issuer>`.
+    /// `client_ids` are the audiences it accepts. `keys` are what tokens are signed with: a public key in PEM
+    /// form, or a JSON Web Key Set such as providers publish. A key of RSA checks RS256, RS384 and RS512, one of
+    /// an elliptic curve ES256 and ES384.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the keys cannot be read.
     pub fn oidc_provider(
         &self,
         arn: impl Into<String>,
         client_ids: &[&str],
-        public_key_pem: &str,
+        keys: &str,
     ) -> Result<(), IamError> {
         let arn = arn.into();
-        let key = jsonwebtoken::DecodingKey::from_ec_pem(public_key_pem.as_bytes())
-            .map_err(|error| IamError::validation(&*arn, format!("public key: {error}")))?;
-        let provider = OidcProvider {
-            client_ids: client_ids.iter().map(|id| (*id).to_owned()).collect(),
-            key,
-            algorithm: jsonwebtoken::Algorithm::ES256,
-        };
+        let provider = OidcProvider::new(client_ids, keys)
+            .map_err(|error| IamError::validation(&*arn, error))?;
         self.0.accounts.lock().add_oidc_provider(arn, provider);
         Ok(())
     }
 
-    /// Creates a SAML identity provider, `arn:<partition>:iam::<account>:saml-provider/<name>`. The audience,
-    /// times and attributes of its assertions are checked; their signatures are not.
-    pub fn saml_provider(&self, arn: impl Into<String>) {
-        self.0.accounts.lock().add_saml_provider(arn.into());
+    /// Creates a SAML identity provider, `arn:<partition>:iam::<account>:saml-provider/<name>`, from its
+    /// metadata document, which has its entity ID and the certificates that its assertions are signed with.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the document has no entity ID or no certificate for signing.
+    #[cfg(feature = "saml-signatures")]
+    pub fn saml_provider(&self, arn: impl Into<String>, metadata: &str) -> Result<(), IamError> {
+        let arn = arn.into();
+        let metadata = SamlMetadata::read(metadata)
+            .map_err(|error| IamError::validation(&*arn, format!("metadata document: {error}")))?;
+        let provider = SamlProvider::Signed(metadata);
+        self.0.accounts.lock().add_saml_provider(arn, provider);
+        Ok(())
+    }
+
+    /// Creates a SAML identity provider, `arn:<partition>:iam::<account>:saml-provider/<name>`, whose assertions
+    /// are accepted without a signature, which AWS never does. Their audience, times and attributes are checked.
+    /// With the feature `saml-signatures` there is also `saml_provider`.
+    pub fn saml_provider_without_signatures(&self, arn: impl Into<String>) {
+        let mut accounts = self.0.accounts.lock();
+        accounts.add_saml_provider(arn.into(), SamlProvider::Unsigned);
+    }
+
+    /// Makes a context assertion valid, as AssumeRole gets it in `ProvidedContexts`; all others are refused.
+    /// IAM Identity Center's provider is `arn:aws:iam::aws:contextProvider/IdentityCenter`.
+    pub fn context_assertion(&self, provider_arn: impl Into<String>, assertion: impl Into<String>) {
+        let mut accounts = self.0.accounts.lock();
+        accounts.add_context_assertion(provider_arn.into(), assertion.into());
     }
 
     /// Adds a service: `handler` answers the requests that are signed for `name` (`firehose`, `s3`, …), once
-    /// the signature and the session of the caller are found valid. See [`Caller`] for an example.
+    /// the signature and the session of the caller are found valid. See [`Caller`] for an example;
+    /// [`Firehose`](crate::Firehose) and [`S3`](crate::S3) are services that are ready to be added. STS and IAM are
+    /// always there, unless this replaces `iam`.
     pub fn service(
         &self,
         name: impl Into<String>,
@@ -194,43 +419,33 @@ impl Simulator {
         self.state().services.insert(name.into(), Arc::new(handler));
     }
 
-    /// Sets how long each answer takes. Default: no time.
-    pub fn set_latency(&self, latency: Duration) {
-        self.state().latency = latency;
+    /// Sets how long each answer takes, of STS and of other services. Default: no time.
+    pub fn set_latency(&self, latency: impl Into<Latency>) {
+        self.state().latency = latency.into();
     }
 
-    /// Makes every call of STS fail until [`recover`](Self::recover).
+    /// Makes calls of STS fail, all or those that the fault is limited to, until [`recover`](Self::recover).
+    /// Faults that were added earlier remain; see [`Fault`] for which one a request gets.
     pub fn fail(&self, fault: Fault) {
-        self.state().fault = Some(fault);
-        self.0.faults_changed.send_replace(());
-    }
-
-    /// Makes every call of STS that assumes this role fail until [`recover`](Self::recover). A role's own fault
-    /// takes precedence over that of [`fail`](Self::fail).
-    pub fn fail_role(&self, role_arn: &str, fault: Fault) {
-        let mut state = self.state();
-        state.role_faults.insert(role_arn.to_owned(), fault);
-        drop(state);
+        self.state().faults.add(fault, self.0.clock.elapsed());
         self.0.faults_changed.send_replace(());
     }
 
     /// Ends all faults. Requests that were held are answered.
     pub fn recover(&self) {
-        let mut state = self.state();
-        state.fault = None;
-        state.role_faults.clear();
-        drop(state);
+        self.state().faults.clear();
         self.0.faults_changed.send_replace(());
     }
 
     /// Returns the requests that STS has received, in order, whatever their outcome.
     pub fn calls(&self) -> Vec<Call> {
-        self.state().calls.clone()
+        self.state().calls.iter().cloned().collect()
     }
 
     /// Returns the number of requests that STS has received.
     pub fn requests(&self) -> usize {
-        self.state().calls.len()
+        let state = self.state();
+        state.forgotten_calls + state.calls.len()
     }
 
     /// Returns the number of requests that STS has received to assume this role, whatever their outcome.
@@ -247,19 +462,52 @@ impl Simulator {
         self.state().most_in_flight
     }
 
+    /// Keeps only the latest calls from now on, for simulators that run long.
+    #[cfg(feature = "server")]
+    pub(crate) fn limit_calls(&self, limit: usize) {
+        self.state().call_limit = Some(limit);
+    }
+
+    pub(crate) fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        self.0.accounts.lock()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let authorization = Authorization::read(&request);
-        match &authorization {
-            Some(authorization) if authorization.service != "sts" => {
-                self.wait_for_latency().await;
-                Ok(self.answer_service(&authorization.service, &request))
+        match self.service_of(&request, authorization.as_ref()) {
+            Some(service) => {
+                self.wait(self.latency()).await;
+                Ok(self.answer_service(&service, &request))
             }
-            // Without a signature: AssumeRoleWithWebIdentity and AssumeRoleWithSAML.
-            _ => self.answer_sts(&request, authorization.as_ref()).await,
+            None => self.answer_sts(&request, authorization.as_ref()).await,
+        }
+    }
+
+    /// Returns the name of the service that a request is for; `None` if that is STS.
+    fn service_of(
+        &self,
+        request: &HttpRequest,
+        authorization: Option<&Authorization>,
+    ) -> Option<String> {
+        let host = host_of(request.uri());
+        if StsEndpoint::at(host).is_some() {
+            return None;
+        }
+        match authorization {
+            Some(authorization) if authorization.service == "sts" => None,
+            Some(authorization) if !authorization.service.is_empty() => {
+                Some(authorization.service.clone())
+            }
+            // A host that is not AWS's may be a local server's, for all services.
+            _ => {
+                let state = self.state();
+                let mut services = state.services.keys();
+                services.find(|name| is_endpoint_of(host, name)).cloned()
+            }
         }
     }
 
@@ -270,86 +518,181 @@ impl Simulator {
     ) -> Result<HttpResponse, ConnectorError> {
         let parameters = Parameters::read(request);
         let parameter = |name: &str| parameters.first(name).map(str::to_owned);
-        let role_arn = parameter("RoleArn");
         let call = Call {
             action: parameter("Action").unwrap_or_default(),
-            role_arn: role_arn.clone(),
+            role_arn: parameter("RoleArn"),
             session_name: parameter("RoleSessionName"),
             duration_seconds: parameter("DurationSeconds"),
-            host: host(request.uri()).to_owned(),
+            host: host_of(request.uri()).to_owned(),
             region: authorization.map(|authorization| authorization.region.clone()),
             access_key_id: authorization.map(|authorization| authorization.access_key_id.clone()),
             at: self.0.clock.elapsed(),
             parameters: parameters.clone(),
+            decisions: Vec::new(),
         };
-        let _in_flight = InFlight::start(self, call);
-        self.wait_for_latency().await;
-        // Subscribed before the fault is read, so that no change in between is missed.
+        let account = call.access_key_id.as_deref().and_then(|id| {
+            let accounts = self.0.accounts.lock();
+            let owner = &accounts.key(id)?.owner;
+            Some(arn::account_of(owner.principal_arn()).to_owned())
+        });
+        let target = Target {
+            operation: &call.action,
+            role_arn: call.role_arn.as_deref(),
+            account: account.as_deref(),
+            region: call.region.as_deref().unwrap_or_default(),
+        };
+        let in_flight = InFlight::start(self, call.clone());
+        self.wait(self.latency()).await;
+        let delay = self
+            .state()
+            .faults
+            .delay_of(&target, self.0.clock.elapsed());
+        self.wait(delay).await;
+        let effect = self.effect_on(&target).await;
+
+        let mut now = self.0.clock.now();
+        match &effect {
+            Some(Effect::Error {
+                status,
+                code,
+                message,
+            }) => {
+                let format = AnswerFormat::accepted_by(request);
+                return Ok(ErrorResponse::new(*status, code, message).into_response(format));
+            }
+            Some(Effect::ConnectionClosed) => {
+                return Err(ConnectorError::io("connection closed".into()));
+            }
+            Some(Effect::ClockAhead(by)) => now = now.checked_add(*by).unwrap_or(now),
+            Some(Effect::ClockBehind(by)) => now = now.checked_sub(*by).unwrap_or(now),
+            _ => {}
+        }
+        let issues_expired = effect == Some(Effect::ExpiredCredentials);
+        let scene = Scene::new(request, now, issues_expired);
+        let mut accounts = self.0.accounts.lock();
+        let mut response = sts::answer(&mut accounts, request, &parameters, &scene);
+        let decisions = accounts.take_decisions();
+        drop(accounts);
+        in_flight.decided(decisions);
+        set_date(&mut response, now);
+        match effect {
+            Some(Effect::Truncated) => {
+                let body = response.body().bytes().unwrap_or_default();
+                let (length, half) = (body.len(), &body[..body.len() / 2]);
+                *response.body_mut() = truncated_body(half);
+                let headers = response.headers_mut();
+                headers.insert("content-length", length.to_string());
+            }
+            Some(Effect::Garbage) => {
+                *response.body_mut() = "<html><body>Service Temporarily Moved<hr>".into();
+            }
+            _ => {}
+        }
+        Ok(response)
+    }
+
+    /// Returns what a fault does to a request, once it is not held any more.
+    async fn effect_on(&self, request: &Target<'_>) -> Option<Effect> {
+        // Subscribed before the faults are read, so that no change in between is missed.
         let mut faults_changed = self.0.faults_changed.subscribe();
-        while let Some(fault) = self.fault(role_arn.as_deref()) {
-            match fault {
-                Fault::Error {
-                    status,
-                    code,
-                    message,
-                } => return Ok(ErrorResponse::new(status, code, message).into_response()),
-                Fault::ConnectionClosed => {
-                    return Err(ConnectorError::io("connection closed".into()));
-                }
-                // An error would mean that the sender is gone, but the simulator owns it.
-                Fault::NoAnswer => drop(faults_changed.changed().await),
+        let mut held = None;
+        loop {
+            let now = self.0.clock.elapsed();
+            let hit = self.state().faults.hit(request, now, held)?;
+            if hit.effect != Effect::NoAnswer {
+                return Some(hit.effect);
+            }
+            held = Some(hit.id);
+            // An error would mean that the sender is gone, but the simulator owns it.
+            let changed = faults_changed.changed();
+            match hit.end {
+                Some(end) => drop(tokio::time::timeout(end.saturating_sub(now), changed).await),
+                None => drop(changed.await),
             }
         }
-        let mut accounts = self.0.accounts.lock();
-        let now = self.0.clock.now();
-        Ok(sts::answer(&mut accounts, request, &parameters, now))
     }
 
-    fn fault(&self, role_arn: Option<&str>) -> Option<Fault> {
-        let state = self.state();
-        let of_role = role_arn.and_then(|arn| state.role_faults.get(arn));
-        of_role.or(state.fault.as_ref()).cloned()
+    fn latency(&self) -> Duration {
+        self.state().latency.sample()
     }
 
-    async fn wait_for_latency(&self) {
-        let latency = self.state().latency;
-        if !latency.is_zero() {
-            tokio::time::sleep(latency).await;
+    async fn wait(&self, time: Duration) {
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
         }
     }
 
     fn answer_service(&self, name: &str, request: &HttpRequest) -> HttpResponse {
-        let caller = authenticate(&self.0.accounts.lock(), request, self.0.clock.now());
-        let handler = self.state().services.get(name).cloned();
-        match (caller, handler) {
-            (Err(error), _) => error.into_json_response(),
+        let now = self.0.clock.now();
+        let caller = authenticate(&self.0.accounts.lock(), request, now);
+        let service = self.state().services.get(name).cloned();
+        match (caller, service) {
+            (caller, None) if name == "iam" => {
+                iam_api::answer(&self.0.accounts, caller, request, now)
+            }
+            (Err(error), _) => error.into_service_response(name, request),
             (Ok(_), None) => {
                 let message = format!("no service {name:?} is plugged into this simulator");
-                ErrorResponse::new(404, "UnknownService", message).into_json_response()
+                ErrorResponse::new(404, "UnknownService", message)
+                    .into_service_response(name, request)
             }
-            // No lock is held here, because the handler may use the simulator.
-            (Ok(caller), Some(handler)) => handler(&caller, request),
+            // No lock is held here, because the service may use the simulator.
+            (Ok(caller), Some(service)) => {
+                let response = service(&caller, request);
+                match caller.undecided() {
+                    None => response,
+                    Some(reason) => {
+                        let error = ErrorResponse::new(400, "Undecided", reason);
+                        error.into_service_response(name, request)
+                    }
+                }
+            }
         }
     }
 }
 
+fn no_access_key(id: &str) -> IamError {
+    IamError::no_such_entity(id, "there is no access key with this ID")
+}
+
 /// A request in flight. Dropped when it is answered, or when its caller gives up.
-struct InFlight<'a>(&'a Simulator);
+struct InFlight<'a> {
+    simulator: &'a Simulator,
+    /// The number of calls before it.
+    number: usize,
+}
 
 impl<'a> InFlight<'a> {
     /// Records the call and counts it.
     fn start(simulator: &'a Simulator, call: Call) -> Self {
         let mut state = simulator.state();
-        state.calls.push(call);
+        let number = state.forgotten_calls + state.calls.len();
+        state.calls.push_back(call);
+        if state
+            .call_limit
+            .is_some_and(|limit| state.calls.len() > limit)
+        {
+            state.calls.pop_front();
+            state.forgotten_calls += 1;
+        }
         state.in_flight += 1;
         state.most_in_flight = state.most_in_flight.max(state.in_flight);
-        Self(simulator)
+        Self { simulator, number }
+    }
+
+    /// Records what was decided on the call.
+    fn decided(&self, decisions: Vec<Explanation>) {
+        let mut state = self.simulator.state();
+        let place = self.number.checked_sub(state.forgotten_calls);
+        if let Some(call) = place.and_then(|place| state.calls.get_mut(place)) {
+            call.decisions = decisions;
+        }
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.state().in_flight -= 1;
+        self.simulator.state().in_flight -= 1;
     }
 }
 
@@ -368,10 +711,8 @@ impl HttpConnector for Simulator {
         let this = self.clone();
         HttpConnectorFuture::new(async move {
             let mut response = this.answer(request).await?;
-            // The SDK corrects the clock skew of its signatures by this header.
-            let now = DateTime::from(this.0.clock.now());
-            if let Ok(date) = now.fmt(Format::HttpDate) {
-                response.headers_mut().insert("date", date);
+            if response.headers().get("date").is_none() {
+                set_date(&mut response, this.0.clock.now());
             }
             Ok(response)
         })
@@ -386,8 +727,9 @@ impl fmt::Debug for Simulator {
     }
 }
 
-/// Returns the host in a URL, with its port.
-fn host(url: &str) -> &str {
-    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
-    authority.split('/').next().unwrap_or_default()
+/// Sets the header `Date`. The SDK corrects the clock skew of its signatures by it.
+fn set_date(response: &mut HttpResponse, now: SystemTime) {
+    if let Ok(date) = DateTime::from(now).fmt(Format::HttpDate) {
+        response.headers_mut().insert("date", date);
+    }
 }

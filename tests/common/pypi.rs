@@ -1,43 +1,34 @@
 //! Programs from PyPI, each in a virtual environment of its own in `target/`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// The program of a package of the same name; see [`program_of`].
+#[allow(
+    dead_code,
+    reason = "not every binary that has this module uses all of it"
+)]
 pub fn program(package: &str, version: &str) -> Option<PathBuf> {
     program_of(package, &[(package, version)])
 }
 
-/// A program of the first of these packages. Installs them if they are not installed completely. Returns
-/// `None` where there is no python3, with a message on stderr; fails in CI.
+/// A program of the first of these packages, or `python`, which can import them. Installs them if they are not
+/// installed completely. Returns `None` where there is no python3, with a message on stderr; fails in CI.
 pub fn program_of(name: &str, packages: &[(&str, &str)]) -> Option<PathBuf> {
-    installed(packages, |venv| {
-        let program = in_venv(venv, name);
-        program.exists().then_some(program)
-    })
-}
-
-/// A Python that has this package, whose module is of the same name; otherwise as [`program_of`].
-pub fn python_with(package: &str, version: &str) -> Option<PathBuf> {
-    installed(&[(package, version)], |venv| {
-        let python = in_venv(venv, "python");
-        let import = format!("import {package}");
-        let imported = Command::new(&python).args(["-c", &import]).output();
-        imported
-            .is_ok_and(|it| it.status.success())
-            .then_some(python)
-    })
-}
-
-/// What is looked for in the virtual environment of these packages.
-fn installed(
-    packages: &[(&str, &str)],
-    look: impl Fn(&Path) -> Option<PathBuf>,
-) -> Option<PathBuf> {
     let (package, version) = packages[0];
     let venv = target_dir().join(format!("{package}-{version}"));
-    if let Some(found) = look(&venv) {
-        return Some(found);
+    let in_venv = |name: &str| {
+        if cfg!(windows) {
+            venv.join(format!("Scripts/{name}.exe"))
+        } else {
+            venv.join("bin").join(name)
+        }
+    };
+    let program = in_venv(name);
+    // Written last, so that what an earlier run did not finish is done again.
+    let installed = venv.join("installed");
+    if installed.exists() && program.exists() {
+        return Some(program);
     }
     let python = ["python3", "python"].into_iter().find(|python| {
         let tried = Command::new(python)
@@ -64,20 +55,12 @@ fn installed(
     let pinned = packages
         .iter()
         .map(|(package, version)| format!("{package}=={version}"));
-    run(Command::new(in_venv(&venv, "python"))
+    run(Command::new(in_venv("python"))
         .args(["-m", "pip", "install", "--quiet"])
         .args(pinned));
-    let found = look(&venv);
-    assert!(found.is_some(), "pip did not install {package}");
-    found
-}
-
-fn in_venv(venv: &Path, name: &str) -> PathBuf {
-    if cfg!(windows) {
-        venv.join(format!("Scripts/{name}.exe"))
-    } else {
-        venv.join("bin").join(name)
-    }
+    assert!(program.exists(), "pip installed no {}", program.display());
+    std::fs::write(installed, "").unwrap();
+    Some(program)
 }
 
 /// The folder that cargo builds into: the program of this test is in `debug/deps` below it.

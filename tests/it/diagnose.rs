@@ -311,7 +311,7 @@ async fn a_refusal_that_no_policy_can_cure_prints_none() {
     assert!(diagnosis.policies().is_none(), "{diagnosis}");
     assert_prints(&diagnosis, &[&format!("  MFA device       {device}")]);
 
-    aws.fail_role(TENANT, Fault::service_unavailable());
+    aws.fail(Fault::service_unavailable().role(TENANT));
     let diagnosis = hub.assume(Role::new(TENANT)).unwrap().diagnose().await;
     assert!(diagnosis.error().unwrap().is_transient());
     assert!(diagnosis.policies().is_none(), "{diagnosis}");
@@ -533,7 +533,7 @@ async fn the_reason_is_printed_where_policies_of_this_chain_would_not_help() {
 
     let boundary = "User: x is not authorized to perform: sts:AssumeRole on resource: y because no \
                     permissions boundary allows the sts:AssumeRole action";
-    aws.fail_role(HUB, Fault::error(403, "AccessDenied", boundary));
+    aws.fail(Fault::error(403, "AccessDenied", boundary).role(HUB));
     let bounded = RoleChain::new(&base, Role::new(HUB)).unwrap();
     let text = bounded.diagnose().await.to_string();
     let why = "No policies to show: the permissions boundary of the caller must allow it";
@@ -556,7 +556,7 @@ async fn the_reason_is_printed_where_policies_of_this_chain_would_not_help() {
 
     let denied = "User: x is not authorized to perform: sts:AssumeRole on resource: y with an explicit \
                   deny in a service control policy";
-    aws.fail_role(HUB, Fault::error(403, "AccessDenied", denied));
+    aws.fail(Fault::error(403, "AccessDenied", denied).role(HUB));
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
     let diagnosis = chain.diagnose().await;
     assert!(diagnosis.policies().is_none());

@@ -120,6 +120,7 @@ async fn the_refused_action_decides_the_advice() {
         &["sts:TagSession", "passes no tags itself", "inherited"],
     );
     let provider = "arn:aws:iam::aws:contextProvider/IdentityCenter";
+    aws.context_assertion(provider, "assertion");
     let context = chain(
         Role::new(HUB),
         Role::new(TENANT).provided_context(provider, "assertion"),
@@ -378,7 +379,7 @@ async fn a_region_whose_sts_does_not_resolve_gets_advice_and_an_endpoint_of_ones
     assert!(error.advice().is_empty(), "{error}");
 
     // A connection that breaks says nothing of the region.
-    aws.fail(Fault::ConnectionClosed);
+    aws.fail(Fault::connection_closed());
     let away = base.into_builder().http_client(aws).build();
     let error = refusal(&RoleChain::new(&away, role()).unwrap()).await;
     assert!(error.advice().is_empty(), "{error}");
@@ -476,7 +477,7 @@ async fn the_error_of_an_sdk_client_shows_everything_once() {
         assert!(ours.is_access_denied());
     }
 
-    aws.fail(Fault::ConnectionClosed);
+    aws.fail(Fault::connection_closed());
     let away = RoleChain::new(&base, Role::new(MIDDLE)).unwrap();
     let client = aws_sdk_sts::Client::new(&away.sdk_config());
     let error = client.get_caller_identity().send().await.unwrap_err();
@@ -539,7 +540,7 @@ async fn no_secret_is_in_any_debug_display_or_trace_log_of_a_full_run() {
         let error = refusal(chain).await;
         shown += &format!("{error} {error:?} {:?}", error.advice());
     }
-    aws.fail(Fault::NoAnswer);
+    aws.fail(Fault::no_answer());
     aws.clock().advance(HOUR + MINUTE).await;
     keep(&tenant.provide_credentials().await.unwrap());
     aws.fail(Fault::error(

@@ -58,7 +58,7 @@ async fn health_is_judged_by_what_calls_can_expect() {
 #[tokio::test(start_paused = true)]
 async fn a_chain_that_never_had_credentials_is_failing_once_a_load_failed() {
     let (aws, base) = aws();
-    aws.fail_role(TENANT, Fault::error(403, "AccessDenied", "no"));
+    aws.fail(Fault::error(403, "AccessDenied", "no").role(TENANT));
     let tenant = two_hops(&base);
     tenant.refresh().await.unwrap_err();
     let health = tenant.health();
@@ -97,7 +97,7 @@ async fn health_and_status_are_json_for_a_page() {
     assert_eq!(hops[1], expected);
 
     let denied = Fault::error(403, "AccessDenied", "no");
-    aws.fail_role(TENANT, denied);
+    aws.fail(denied.role(TENANT));
     let error = tenant.refresh().await.unwrap_err();
     let (health, hops) = json(&tenant);
     let expected = json!({
@@ -136,7 +136,7 @@ async fn a_hub_that_cannot_be_refreshed_degrades_its_tenants() {
     let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
     let tenant = hub.assume(Role::new(TENANT)).unwrap();
     tenant.provide_credentials().await.unwrap();
-    aws.fail_role(HUB, Fault::error(403, "AccessDenied", "no"));
+    aws.fail(Fault::error(403, "AccessDenied", "no").role(HUB));
     hub.refresh().await.unwrap_err();
     assert!(matches!(tenant.health(), Health::Degraded(_)));
 }

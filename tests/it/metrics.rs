@@ -55,7 +55,7 @@ fn loads_waits_and_pools_are_counted_with_labels_of_few_values() {
             let tenant = pool.get(Role::new(TENANT)).unwrap();
             pool.get(Role::new(TENANT)).unwrap();
             tenant.provide_credentials().await.unwrap();
-            aws.fail_role(TENANT, Fault::error(403, "AccessDenied", "no"));
+            aws.fail(Fault::error(403, "AccessDenied", "no").role(TENANT));
             aws.clock().advance(40 * MINUTE).await;
             tenant.refresh().await.unwrap_err();
             for i in 0..2 {

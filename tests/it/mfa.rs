@@ -214,7 +214,7 @@ async fn a_refused_tenant_prompts_a_person_once() {
     let hub = world.hub(person.codes());
     world
         .aws
-        .fail_role(TENANT, Fault::error(403, "InvalidClientTokenId", "invalid"));
+        .fail(Fault::error(403, "InvalidClientTokenId", "invalid").role(TENANT));
     let tenant = hub.assume(Role::new(TENANT)).unwrap();
     for _ in 0..5 {
         tenant.provide_credentials().await.unwrap_err();
@@ -268,7 +268,7 @@ fn a_load_whose_runtime_is_no_longer_polled_does_not_hold_its_device_for_ever() 
     let (world, stuck) = first.block_on(async {
         let world = World::new("undriven");
         let stuck = world.hub(world.totp());
-        world.aws.fail(Fault::NoAnswer);
+        world.aws.fail(Fault::no_answer());
         let mut call = Box::pin(stuck.provide_credentials());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(call.as_mut().poll(&mut context).is_pending());

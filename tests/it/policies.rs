@@ -154,7 +154,11 @@ impl World {
         let key = include_str!("../keys/oidc-public.pem");
         aws.oidc_provider(OIDC_PROVIDER, &["sts.amazonaws.com", "other"], key)
             .unwrap();
-        aws.saml_provider(SAML_PROVIDER);
+        aws.saml_provider_without_signatures(SAML_PROVIDER);
+        for provider in ["IdentityCenter", "Other"] {
+            let provider = format!("arn:aws:iam::aws:contextProvider/{provider}");
+            aws.context_assertion(provider, "assertion");
+        }
         for hop in hops {
             let mut role = aws.role(&*hop.role_arn).trust(hop.trust_policy.to_string());
             if let Some(document) = of(&hop.role_arn) {

@@ -22,7 +22,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let aws = Simulator::new();
-        aws.saml_provider(PROVIDER);
+        aws.saml_provider_without_signatures(PROVIDER);
         aws.role(HUB)
             .trust(trust("sts:AssumeRoleWithSAML"))
             .policy(allow("sts:*"))

@@ -124,7 +124,7 @@ async fn another_provider_of_a_client_or_an_operation_is_cached_as_the_sdk_does_
 async fn a_client_gets_the_error_of_the_chain() {
     let (aws, base) = aws();
     with_firehose(&aws);
-    aws.fail_role(HUB, Fault::error(403, "AccessDenied", "no"));
+    aws.fail(Fault::error(403, "AccessDenied", "no").role(HUB));
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
     let client = aws_sdk_firehose::Client::new(&chain.sdk_config());
     let call = client.list_delivery_streams().send().await.unwrap_err();

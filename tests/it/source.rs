@@ -236,7 +236,7 @@ async fn keys_that_sts_refuses_are_loaded_again_at_once() {
     aws.clock().advance(2 * MINUTE).await;
 
     let token = "The security token included in the request is invalid";
-    aws.fail_role(arn, Fault::error(403, "InvalidClientTokenId", token));
+    aws.fail(Fault::error(403, "InvalidClientTokenId", token).role(arn));
     tenant.refresh().await.unwrap_err();
     assert_eq!(source.calls(), 2);
 

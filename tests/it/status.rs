@@ -17,7 +17,7 @@ async fn the_status_describes_each_hop_of_the_chain() {
         ]
     );
 
-    aws.fail(Fault::ConnectionClosed);
+    aws.fail(Fault::connection_closed());
     tenant.refresh().await.unwrap_err();
     let status = tenant.status();
     assert!(

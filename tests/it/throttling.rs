@@ -219,7 +219,7 @@ async fn a_caller_who_waits_is_served_before_refreshes_that_nobody_waits_for() {
 async fn a_client_that_finds_no_session_waits_out_ten_seconds_of_throttling() {
     let (aws, base) = aws();
     let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
-    aws.fail_role(HUB, Fault::throttling());
+    aws.fail(Fault::throttling().role(HUB));
     let client = aws_sdk_sts::Client::new(&hub.sdk_config());
     let call = tokio::spawn(async move { client.get_caller_identity().send().await });
     aws.clock().advance(10 * SECOND).await;

@@ -191,8 +191,8 @@ async fn rejected_credentials_are_not_said_to_be_too_short() {
     hub.refresh().await.unwrap();
     aws.clock().advance(5 * MINUTE).await;
     // STS rejects the hub's session, and then has nothing else.
-    aws.fail_role(TENANT, Fault::error(403, "ExpiredToken", "revoked"));
-    aws.fail_role(HUB, Fault::service_unavailable());
+    aws.fail(Fault::error(403, "ExpiredToken", "revoked").role(TENANT));
+    aws.fail(Fault::service_unavailable().role(HUB));
     println!("{}", tenant.refresh().await.unwrap_err());
     let result = hub.credentials_valid_for(15 * MINUTE).await;
     let text = result.map(|_| "served").map_err(|error| error.to_string());
@@ -206,7 +206,7 @@ async fn rejected_credentials_are_not_said_to_be_too_short() {
 #[tokio::test(start_paused = true)]
 async fn asking_in_a_loop_for_credentials_that_last_does_not_flood_sts_with_refused_calls() {
     let (aws, base) = aws();
-    aws.fail_role(HUB, Fault::error(403, "AccessDenied", "no"));
+    aws.fail(Fault::error(403, "AccessDenied", "no").role(HUB));
     let tenant = two_hops(&base);
     for _ in 0..100 {
         tenant.provide_credentials().await.unwrap_err();

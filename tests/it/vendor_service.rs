@@ -9,7 +9,7 @@ use std::thread;
 use serde_json::Value;
 
 use crate::common::example::{Said, example};
-use crate::common::pypi::python_with;
+use crate::common::pypi::program_of;
 
 fn local(arguments: &[&str]) -> Said {
     let mut program = example("vendor_service");
@@ -160,7 +160,7 @@ fn ask(address: &str, method: &str, path: &str, body: &str) -> (u16, String) {
 
 #[test]
 fn a_prometheus_parser_reads_the_metrics() {
-    let Some(python) = python_with("prometheus_client", "0.26.0") else {
+    let Some(python) = program_of("python", &[("prometheus_client", "0.26.0")]) else {
         return;
     };
     let service = Running::start(&[]);

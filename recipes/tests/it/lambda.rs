@@ -154,7 +154,7 @@ async fn after_a_freeze_one_call_is_made_if_the_session_is_over_and_none_if_it_i
     }
 
     // Frozen in the middle of a refresh that gets no answer any more.
-    aws.fail(Fault::NoAnswer);
+    aws.fail(Fault::no_answer());
     freeze(120 * MINUTE).await;
     let given_up = tokio::time::timeout(Duration::from_secs(1), put());
     given_up.await.unwrap_err();

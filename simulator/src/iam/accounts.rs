@@ -2,58 +2,108 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
+use aws_smithy_async::time::TimeSource;
 
+use super::arrival::Arrival;
 use super::caller::Caller;
+use super::delayed::Delayed;
+use super::directory::Directory;
+use super::identity_providers::{OidcProvider, SamlProvider};
 use super::mfa_device::MfaDevice;
-use super::session::{Session, SessionPrincipal};
-use crate::policy::Policy;
+use super::organization::Account;
+use super::session::{Session, SessionPrincipal, new_session_token};
+use super::settings::Settings;
+use super::validation::IamError;
+use crate::arn;
+use crate::clock::Clock;
+use crate::policy::{
+    Context, Explanation, Names, Outcome, Policies, Policy, PolicyKind, Request, Requester,
+    ResourcePolicy, authorize,
+};
 
 /// The accounts, as the simulator and its builders share them.
-#[derive(Clone, Default)]
-pub(crate) struct SharedAccounts(Arc<Mutex<Accounts>>);
+#[derive(Clone)]
+pub(crate) struct SharedAccounts {
+    accounts: Arc<Mutex<Accounts>>,
+    clock: Clock,
+}
 
 impl SharedAccounts {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            accounts: Arc::default(),
+            clock,
+        }
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, Accounts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, delay) = (self.clock.now(), accounts.settings.iam_delay);
+        accounts.users.set_time(now, delay);
+        accounts.roles.set_time(now, delay);
+        accounts
     }
 }
 
 /// What is in the accounts; by ARN, unless it says otherwise.
 #[derive(Default)]
 pub(crate) struct Accounts {
-    pub(super) users: HashMap<String, User>,
-    pub(super) roles: HashMap<String, Role>,
-    pub(super) managed_policies: HashMap<String, Policy>,
+    pub(super) users: Delayed<User>,
+    pub(super) roles: Delayed<Role>,
+    /// What IAM's API shows of users, groups, roles and managed policies.
+    pub(crate) directory: Directory,
+    /// What is known of accounts, by ID. Shared with callers, who outlive a change.
+    accounts: Arc<HashMap<String, Account>>,
     /// By access key ID.
     keys: HashMap<String, AccessKey>,
     /// By serial number.
     pub(super) mfa_devices: HashMap<String, MfaDevice>,
     oidc_providers: HashMap<String, OidcProvider>,
-    saml_providers: HashSet<String>,
-    /// Whether a role session has the MFA context of the session that assumed the role.
-    pub(crate) mfa_context_inherited: bool,
+    saml_providers: HashMap<String, SamlProvider>,
+    /// The context assertions that are valid, with the ARNs of their providers.
+    context_assertions: HashSet<(String, String)>,
+    pub(crate) settings: Settings,
+    /// Condition keys of all requests, which the test has set.
+    request_keys: Arc<Context>,
+    /// Condition keys that the test has added, in lower case.
+    added_keys: Arc<HashSet<String>>,
+    /// The decisions on the request that is being answered.
+    decisions: Vec<Explanation>,
 }
 
+#[derive(Clone)]
 pub(super) struct User {
     pub(super) id: String,
-    pub(super) policies: Vec<Policy>,
+    pub(super) permissions: Permissions,
 }
 
 #[derive(Clone)]
 pub(crate) struct Role {
     pub(crate) id: String,
-    pub(crate) trust_policy: Policy,
-    pub(super) policies: Vec<Policy>,
+    pub(crate) trust_policy: Arc<Policy>,
+    pub(super) permissions: Permissions,
     /// In seconds.
     pub(crate) max_session_duration: i64,
+}
+
+/// What a user or role may do, and its tags.
+#[derive(Clone, Default)]
+pub(super) struct Permissions {
+    pub(super) policies: Vec<Arc<Policy>>,
+    pub(super) boundary: Option<Arc<Policy>>,
+    /// Keys with values.
+    pub(super) tags: Vec<(String, String)>,
 }
 
 pub(crate) struct AccessKey {
     pub(crate) secret: String,
     pub(crate) owner: KeyOwner,
+    pub(crate) created: SystemTime,
+    /// Whether its status is `Active`.
+    pub(crate) is_active: bool,
 }
 
 /// Whose an access key is.
@@ -61,14 +111,17 @@ pub(crate) enum KeyOwner {
     /// A user, by ARN: a long-term key.
     User(String),
     /// A session: a temporary key.
-    Session(Session),
+    Session(Box<Session>),
 }
 
-/// An OpenID Connect identity provider.
-pub(crate) struct OidcProvider {
-    pub(crate) client_ids: Vec<String>,
-    pub(crate) key: jsonwebtoken::DecodingKey,
-    pub(crate) algorithm: jsonwebtoken::Algorithm,
+impl KeyOwner {
+    /// Returns the ARN of the user or role.
+    pub(crate) fn principal_arn(&self) -> &str {
+        match self {
+            Self::User(arn) => arn,
+            Self::Session(session) => session.principal_arn(),
+        }
+    }
 }
 
 impl Accounts {
@@ -76,16 +129,81 @@ impl Accounts {
         self.keys.get(access_key_id)
     }
 
+    /// Returns the long-term keys of a user, active or not, with their IDs.
+    pub(crate) fn user_keys(&self, user_arn: &str) -> impl Iterator<Item = (&str, &AccessKey)> {
+        self.keys
+            .iter()
+            .filter_map(move |(id, key)| match &key.owner {
+                KeyOwner::User(arn) if arn == user_arn => Some((id.as_str(), key)),
+                _ => None,
+            })
+    }
+
+    /// Sets the status of a key. Returns whether there is one with this ID.
+    pub(crate) fn set_key_active(&mut self, access_key_id: &str, is_active: bool) -> bool {
+        let key = self.keys.get_mut(access_key_id);
+        key.map(|key| key.is_active = is_active).is_some()
+    }
+
+    /// Deletes a key. Returns whether there was one with this ID.
+    pub(crate) fn delete_key(&mut self, access_key_id: &str) -> bool {
+        self.keys.remove(access_key_id).is_some()
+    }
+
+    /// Deletes a user with their keys and MFA devices.
+    pub(crate) fn delete_user(&mut self, arn: &str) {
+        self.users.remove(arn);
+        let (account, name) = (arn::account_of(arn), arn::name_of(arn));
+        self.directory.users.remove(account, name);
+        self.keys
+            .retain(|_, key| !matches!(&key.owner, KeyOwner::User(owner) if owner == arn));
+        self.mfa_devices
+            .retain(|_, device| device.user_arn() != arn);
+    }
+
+    /// Moves what a user has to a new ARN. The user stays the same one.
+    pub(crate) fn rename_user(&mut self, old: &str, new: &str) {
+        if let Some(user) = self.users.get(old).cloned() {
+            self.users.remove(old);
+            self.users.insert(new.to_owned(), user);
+        }
+        for key in self.keys.values_mut() {
+            match &mut key.owner {
+                KeyOwner::User(arn) if arn == old => new.clone_into(arn),
+                KeyOwner::Session(session) => session.rename_user(old, new),
+                KeyOwner::User(_) => {}
+            }
+        }
+        for device in self.mfa_devices.values_mut() {
+            device.rename_user(old, new);
+        }
+    }
+
+    /// Returns the serial numbers of a user's MFA devices.
+    pub(crate) fn mfa_devices_of(&self, user_arn: &str) -> impl Iterator<Item = &str> {
+        let devices = self.mfa_devices.iter();
+        devices
+            .filter(move |(_, device)| device.user_arn() == user_arn)
+            .map(|(serial, _)| serial.as_str())
+    }
+
+    pub(crate) fn add_mfa_device(&mut self, serial: &str, device: MfaDevice) {
+        self.mfa_devices.insert(serial.to_owned(), device);
+    }
+
+    pub(crate) fn remove_mfa_device(&mut self, serial: &str) {
+        self.mfa_devices.remove(serial);
+    }
+
+    /// Returns the role as STS sees it.
     pub(crate) fn role(&self, arn: &str) -> Option<&Role> {
-        self.roles.get(arn)
+        self.roles.seen_by_sts(arn)
     }
 
     pub(crate) fn delete_role(&mut self, arn: &str) {
         self.roles.remove(arn);
-    }
-
-    pub(crate) fn managed_policy(&self, arn: &str) -> Option<&Policy> {
-        self.managed_policies.get(arn)
+        let (account, name) = (arn::account_of(arn), arn::name_of(arn));
+        self.directory.roles.remove(account, name);
     }
 
     pub(crate) fn mfa_device(&self, serial: &str) -> Option<&MfaDevice> {
@@ -104,68 +222,430 @@ impl Accounts {
         self.oidc_providers.insert(arn, provider);
     }
 
-    pub(crate) fn has_saml_provider(&self, arn: &str) -> bool {
-        self.saml_providers.contains(arn)
+    pub(crate) fn oidc_provider_mut(&mut self, arn: &str) -> Option<&mut OidcProvider> {
+        self.oidc_providers.get_mut(arn)
     }
 
-    pub(crate) fn add_saml_provider(&mut self, arn: String) {
-        self.saml_providers.insert(arn);
+    pub(crate) fn remove_oidc_provider(&mut self, arn: &str) {
+        self.oidc_providers.remove(arn);
+    }
+
+    pub(crate) fn oidc_providers_of(&self, account: &str) -> impl Iterator<Item = &str> {
+        let providers = self.oidc_providers.keys();
+        providers
+            .map(String::as_str)
+            .filter(move |arn| arn::account_of(arn) == account)
+    }
+
+    pub(crate) fn saml_provider(&self, arn: &str) -> Option<&SamlProvider> {
+        self.saml_providers.get(arn)
+    }
+
+    pub(crate) fn add_saml_provider(&mut self, arn: String, provider: SamlProvider) {
+        self.saml_providers.insert(arn, provider);
+    }
+
+    pub(crate) fn add_context_assertion(&mut self, provider_arn: String, assertion: String) {
+        self.context_assertions.insert((provider_arn, assertion));
+    }
+
+    pub(crate) fn has_context_assertion(&self, provider_and_assertion: &(String, String)) -> bool {
+        self.context_assertions.contains(provider_and_assertion)
+    }
+
+    pub(crate) fn saml_providers_of(&self, account: &str) -> impl Iterator<Item = &str> {
+        let providers = self.saml_providers.keys();
+        providers
+            .map(String::as_str)
+            .filter(move |arn| arn::account_of(arn) == account)
+    }
+
+    pub(crate) fn remove_saml_provider(&mut self, arn: &str) {
+        self.saml_providers.remove(arn);
+    }
+
+    /// Reads a policy. `name` is how explanations refer to it.
+    pub(crate) fn read_policy(
+        &self,
+        kind: PolicyKind,
+        name: impl Into<String>,
+        json: &str,
+    ) -> Result<Arc<Policy>, IamError> {
+        let resolve = |arn: &str| self.id_of(arn).map(str::to_owned);
+        self.read_policy_with(kind, name, json, &resolve)
+    }
+
+    /// Reads a policy, with another way to find users and roles.
+    pub(super) fn read_policy_with(
+        &self,
+        kind: PolicyKind,
+        name: impl Into<String>,
+        json: &str,
+        resolve: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Arc<Policy>, IamError> {
+        let name = name.into();
+        let names = Names {
+            resolve,
+            keys: &self.added_keys,
+        };
+        Policy::read(kind, &*name, json, names)
+            .map(Arc::new)
+            .map_err(|error| IamError::malformed_policy(&format!("{kind} {name}"), error))
+    }
+
+    pub(super) fn account(&self, id: &str) -> Option<&Account> {
+        self.accounts.get(id)
+    }
+
+    pub(crate) fn set_account(&mut self, id: String, account: Account) {
+        Arc::make_mut(&mut self.accounts).insert(id, account);
+    }
+
+    pub(crate) fn set_request_key(&mut self, key: &str, values: Vec<String>) {
+        Arc::make_mut(&mut self.request_keys).set_all(key, values);
+    }
+
+    pub(crate) fn add_condition_key(&mut self, key: &str) {
+        Arc::make_mut(&mut self.added_keys).insert(key.to_ascii_lowercase());
+    }
+
+    /// Returns the condition keys of a request that nobody signed.
+    pub(crate) fn unsigned_context(&self, arrival: &Arrival) -> Context {
+        arrival.context(&self.request_keys)
+    }
+
+    /// Sets the condition keys of a role as the resource of a request. Tags that the caller's session passes on
+    /// replace those of the role.
+    pub(crate) fn set_role_keys<'a>(
+        &self,
+        context: &mut Context,
+        role_arn: &str,
+        inherited_tags: impl Iterator<Item = (&'a str, &'a str)>,
+    ) {
+        let account = arn::account_of(role_arn);
+        context.set("aws:ResourceAccount", account);
+        if let Some(account) = self.account(account) {
+            account.set_resource_keys(context);
+        }
+        let Some(role) = self.role(role_arn) else {
+            return;
+        };
+        let inherited: Vec<(&str, &str)> = inherited_tags.collect();
+        for (key, value) in &role.permissions.tags {
+            let replaced = inherited
+                .iter()
+                .find(|(inherited, _)| inherited.eq_ignore_ascii_case(key));
+            let value = replaced.map_or(value.as_str(), |(_, value)| value);
+            context.set(&format!("aws:ResourceTag/{key}"), value);
+            context.set(&format!("iam:ResourceTag/{key}"), value);
+        }
+    }
+
+    /// Decides whether a caller may perform `action` on a role: by its trust policy, and the caller's own policies.
+    pub(crate) fn may_on_role(
+        &mut self,
+        caller: &Caller,
+        action: &str,
+        role_arn: &str,
+        context: &Context,
+    ) -> bool {
+        let mut policies = caller.policies_on(arn::account_of(role_arn));
+        policies.resource = self.trust_of(role_arn);
+        let requester = caller.requester();
+        let request = Request {
+            action,
+            resource: role_arn,
+            requester: &requester,
+            context,
+        };
+        let is_same_account = arn::account_of(role_arn) == caller.account();
+        let decision = authorize(&policies, request, is_same_account, caller.arn());
+        self.record(decision) && !caller.is_barred_from(action)
+    }
+
+    /// Decides on `action` by a caller's own policies.
+    pub(crate) fn decide(
+        &mut self,
+        caller: &Caller,
+        action: &str,
+        resource: &str,
+        context: &Context,
+    ) -> Outcome {
+        let policies = caller.policies_on(arn::account_of(resource));
+        let requester = caller.requester();
+        let request = Request {
+            action,
+            resource,
+            requester: &requester,
+            context,
+        };
+        let decision = authorize(&policies, request, true, caller.arn());
+        let outcome = decision.outcome();
+        self.record(decision);
+        outcome
+    }
+
+    /// Decides whether somebody whom an identity provider vouches for may perform `action` on a role.
+    pub(crate) fn may_federated(
+        &mut self,
+        provider: &str,
+        action: &str,
+        role_arn: &str,
+        context: &Context,
+    ) -> bool {
+        let account = self.account(arn::account_of(role_arn));
+        let resource_control = account.map(|account| &account.resource_control);
+        let policies = Policies {
+            resource_control: resource_control
+                .into_iter()
+                .flatten()
+                .map(|p| &**p)
+                .collect(),
+            resource: self.trust_of(role_arn),
+            ..Policies::default()
+        };
+        let requester = Requester::Federated {
+            provider: provider.to_owned(),
+        };
+        let request = Request {
+            action,
+            resource: role_arn,
+            requester: &requester,
+            context,
+        };
+        let decision = authorize(&policies, request, false, provider);
+        self.record(decision)
+    }
+
+    fn trust_of(&self, role_arn: &str) -> ResourcePolicy<'_> {
+        match self.role(role_arn) {
+            Some(role) => ResourcePolicy::Trust(&role.trust_policy),
+            None => ResourcePolicy::NoSuchRole,
+        }
+    }
+
+    fn record(&mut self, decision: Explanation) -> bool {
+        let is_allowed = decision.is_allowed();
+        self.decisions.push(decision);
+        is_allowed
+    }
+
+    /// Returns the decisions since the last call, in order.
+    pub(crate) fn take_decisions(&mut self) -> Vec<Explanation> {
+        std::mem::take(&mut self.decisions)
     }
 
     /// Returns the owner of a key; `None` if their user or role does not exist any more.
-    pub(crate) fn caller(&self, owner: &KeyOwner, now: SystemTime) -> Option<Caller> {
+    pub(crate) fn caller(&self, owner: &KeyOwner, arrival: Arrival) -> Option<Caller> {
         match owner {
-            KeyOwner::User(arn) => self.user_caller(arn, None, now),
+            KeyOwner::User(arn) => self.user_caller(arn, None, arrival),
             KeyOwner::Session(session) => match &session.principal {
-                SessionPrincipal::User { arn } => self.user_caller(arn, Some(session), now),
+                SessionPrincipal::User { arn } => self.user_caller(arn, Some(session), arrival),
+                SessionPrincipal::FederatedUser { user_arn, .. } => {
+                    let mut caller = self.user_caller(user_arn, Some(session), arrival)?;
+                    caller.arn = session.arn();
+                    caller.principal_id = session.user_id();
+                    caller.user_id = session.user_id();
+                    Some(caller)
+                }
                 SessionPrincipal::Role { arn, id, .. } => {
-                    let role = self.roles.get(arn).filter(|role| role.id == *id)?;
-                    Some(Caller {
-                        arn: session.arn(),
-                        principal_arn: arn.clone(),
-                        principal_id: role.id.clone(),
-                        user_id: session.user_id(),
-                        session: Some(session.clone()),
-                        policies: role.policies.clone(),
-                        now,
-                    })
+                    let role = self.role(arn).filter(|role| role.id == *id)?;
+                    let mut caller = self.new_caller(arn, &role.id, &role.permissions, arrival);
+                    caller.arn = session.arn();
+                    caller.user_id = session.user_id();
+                    caller.session = Some((**session).clone());
+                    Some(caller)
                 }
             },
         }
     }
 
-    fn user_caller(&self, arn: &str, session: Option<&Session>, now: SystemTime) -> Option<Caller> {
-        let user = self.users.get(arn)?;
-        Some(Caller {
+    fn user_caller(
+        &self,
+        arn: &str,
+        session: Option<&Session>,
+        arrival: Arrival,
+    ) -> Option<Caller> {
+        let user = self.users.seen_by_sts(arn)?;
+        let mut caller = self.new_caller(arn, &user.id, &user.permissions, arrival);
+        caller.session = session.cloned();
+        Some(caller)
+    }
+
+    fn new_caller(
+        &self,
+        arn: &str,
+        id: &str,
+        permissions: &Permissions,
+        arrival: Arrival,
+    ) -> Caller {
+        Caller {
             arn: arn.to_owned(),
             principal_arn: arn.to_owned(),
-            principal_id: user.id.clone(),
-            user_id: user.id.clone(),
-            session: session.cloned(),
-            policies: user.policies.clone(),
-            now,
-        })
+            principal_id: id.to_owned(),
+            user_id: id.to_owned(),
+            session: None,
+            permissions: permissions.clone(),
+            accounts: Arc::clone(&self.accounts),
+            request_keys: Arc::clone(&self.request_keys),
+            added_keys: Arc::clone(&self.added_keys),
+            arrival,
+            undecided: Arc::default(),
+        }
+    }
+
+    pub(crate) fn check_user(&self, arn: &str) -> Result<(), IamError> {
+        if self.users.get(arn).is_some() {
+            Ok(())
+        } else {
+            Err(IamError::no_such_entity(arn, "there is no such user"))
+        }
+    }
+
+    pub(crate) fn add_user_mfa_device(
+        &mut self,
+        user_arn: &str,
+        serial: &str,
+        secret: &str,
+    ) -> Result<(), IamError> {
+        self.check_user(user_arn)?;
+        let device = MfaDevice::from_secret(user_arn, secret).ok_or_else(|| {
+            let rule = "the device's secret must be base32 text of at least 16 characters";
+            IamError::validation(serial, rule)
+        })?;
+        self.add_mfa_device(serial, device);
+        Ok(())
+    }
+
+    /// Issues credentials of a role that nobody assumed; `None` if there is no such role.
+    pub(crate) fn issue_role_session(
+        &mut self,
+        role_arn: &str,
+        session_name: &str,
+        now: SystemTime,
+    ) -> Option<Credentials> {
+        let id = self.roles.get(role_arn)?.id.clone();
+        let session = Session {
+            principal: SessionPrincipal::Role {
+                arn: role_arn.to_owned(),
+                id,
+                session_name: session_name.to_owned(),
+            },
+            token: new_session_token(),
+            issued: now,
+            expiry: now + Duration::from_secs(3600),
+            is_from_global_endpoint: false,
+            policies: Vec::new(),
+            tags: Vec::new(),
+            source_identity: None,
+            federation: Context::default(),
+            mfa: None,
+        };
+        Some(self.issue(session))
     }
 
     /// Issues temporary credentials for a session.
     pub(crate) fn issue(&mut self, session: Session) -> Credentials {
         let (token, expiry) = (session.token.clone(), session.expiry);
-        let (id, secret) = self.add_key("ASIA", KeyOwner::Session(session));
+        let issued = session.issued;
+        let (id, secret) = self.add_key("ASIA", KeyOwner::Session(Box::new(session)), issued);
         Credentials::new(id, secret, Some(token), Some(expiry), "Simulator")
     }
 
     /// Creates a long-term access key for a user.
-    pub(super) fn create_access_key(&mut self, user_arn: &str) -> Credentials {
-        let (id, secret) = self.add_key("AKIA", KeyOwner::User(user_arn.to_owned()));
+    pub(crate) fn create_access_key(&mut self, user_arn: &str, now: SystemTime) -> Credentials {
+        let (id, secret) = self.add_key("AKIA", KeyOwner::User(user_arn.to_owned()), now);
         Credentials::new(id, secret, None, None, "Simulator")
     }
 
-    fn add_key(&mut self, prefix: &str, owner: KeyOwner) -> (String, String) {
+    /// Refuses the ID of a key that is another user's, or has not the form of one.
+    pub(super) fn check_new_key(&self, id: &str, user_arn: &str) -> Result<(), IamError> {
+        let is_id = (12..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !is_id {
+            let rule = "an access key ID must be 12 to 128 letters and digits";
+            return Err(IamError::validation(format!("{id:?}"), rule));
+        }
+        match self.keys.get(id).map(|key| &key.owner) {
+            Some(KeyOwner::User(arn)) if arn == user_arn => Ok(()),
+            None => Ok(()),
+            Some(_) => Err(IamError::validation(
+                format!("{id:?}"),
+                "the access key is in use",
+            )),
+        }
+    }
+
+    /// Gives a user a key that is known before.
+    pub(super) fn add_user_key(
+        &mut self,
+        user_arn: &str,
+        id: String,
+        secret: String,
+        now: SystemTime,
+    ) -> Credentials {
+        let key = AccessKey {
+            secret: secret.clone(),
+            owner: KeyOwner::User(user_arn.to_owned()),
+            created: now,
+            is_active: true,
+        };
+        self.keys.insert(id.clone(), key);
+        Credentials::new(id, secret, None, None, "Simulator")
+    }
+
+    /// Creates an access key of the root user of an account.
+    pub(crate) fn create_root_user(
+        &mut self,
+        arn: String,
+        now: SystemTime,
+    ) -> Result<Credentials, IamError> {
+        self.add_root_user(&arn)?;
+        Ok(self.create_access_key(&arn, now))
+    }
+
+    /// Lets the root user of an account sign with a key that everybody knows.
+    pub(crate) fn create_known_root_user(
+        &mut self,
+        account: &str,
+        now: SystemTime,
+    ) -> Result<Credentials, IamError> {
+        if !arn::is_account_id(account) {
+            let rule = "an account ID must be 12 digits";
+            return Err(IamError::validation(format!("{account:?}"), rule));
+        }
+        let arn = format!("arn:aws:iam::{account}:root");
+        self.add_root_user(&arn)?;
+        Ok(self.add_user_key(&arn, account.to_owned(), "test".to_owned(), now))
+    }
+
+    /// The evaluator knows that a root user needs no policy.
+    fn add_root_user(&mut self, arn: &str) -> Result<(), IamError> {
+        match arn::split(arn) {
+            Some(["arn", partition, "iam", "", account, "root"])
+                if !partition.is_empty() && arn::is_account_id(account) =>
+            {
+                let user = User {
+                    id: account.to_owned(),
+                    permissions: Permissions::default(),
+                };
+                self.users.insert(arn.to_owned(), user);
+                Ok(())
+            }
+            _ => Err(IamError::validation(
+                format!("{arn:?}"),
+                "must be arn:<partition>:iam::<12-digit account id>:root",
+            )),
+        }
+    }
+
+    fn add_key(&mut self, prefix: &str, owner: KeyOwner, now: SystemTime) -> (String, String) {
         let id = unique_id(prefix, 16);
         let secret: String = (0..40).map(|_| fastrand::alphanumeric()).collect();
         let key = AccessKey {
             secret: secret.clone(),
             owner,
+            created: now,
+            is_active: true,
         };
         self.keys.insert(id.clone(), key);
         (id, secret)
@@ -179,7 +659,7 @@ impl Accounts {
 }
 
 /// Returns a random ID as IAM makes them: a prefix for the kind of entity, then base32.
-pub(super) fn unique_id(prefix: &str, length: usize) -> String {
+pub(crate) fn unique_id(prefix: &str, length: usize) -> String {
     const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let random = (0..length).map(|_| char::from(BASE32[fastrand::usize(..BASE32.len())]));
     prefix.chars().chain(random).collect()

@@ -1,12 +1,17 @@
 //! [`Caller`]: who signed a request, and what their policies allow.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
 
+use super::access_request::AccessRequest;
+use super::accounts::Permissions;
+use super::arrival::Arrival;
+use super::organization::Account;
 use super::session::Session;
 use crate::arn;
 use crate::clock::timestamp;
-use crate::policy::{Context, Decision, Policy};
+use crate::policy::{Context, Policies, Policy, Requester};
 
 /// The user or session that signed a request; the handler of a [service](crate::Simulator::service) gets it.
 ///
@@ -35,16 +40,26 @@ pub struct Caller {
     /// The unique ID of the user; of a role session, `<unique ID of the role>:<session name>`.
     pub(super) user_id: String,
     pub(super) session: Option<Session>,
-    /// The identity policies of the user or role.
-    pub(super) policies: Vec<Policy>,
-    /// The time of the request.
-    pub(super) now: SystemTime,
+    pub(super) permissions: Permissions,
+    /// What is known of accounts, by ID.
+    pub(super) accounts: Arc<HashMap<String, Account>>,
+    /// Condition keys of all requests, which the test has set.
+    pub(super) request_keys: Arc<Context>,
+    /// Condition keys that the test has added, in lower case.
+    pub(super) added_keys: Arc<HashSet<String>>,
+    pub(super) arrival: Arrival,
+    /// Why [`may`](Self::may) could not decide.
+    pub(super) undecided: Arc<OnceLock<String>>,
 }
 
 impl Caller {
     /// Returns the ID of the account that the user or role is in.
     pub fn account(&self) -> &str {
         arn::account_of(&self.principal_arn)
+    }
+
+    pub(crate) fn partition(&self) -> &str {
+        arn::partition_of(&self.principal_arn)
     }
 
     /// Returns `arn:aws:iam::<account>:user/<path><name>` or
@@ -61,10 +76,30 @@ impl Caller {
             .map(|tag| tag.value.as_str())
     }
 
-    /// Returns whether the caller's identity and session policies allow `action`, such as
-    /// `firehose:PutRecord`, on the resource with this ARN.
+    /// Returns whether the caller may perform `action`, such as `firehose:PutRecord`, on the resource with this ARN:
+    /// by the caller's identity policies, permissions boundary and session policies, and by the policies of AWS
+    /// Organizations. A resource in another account must allow it, too, by a policy of its own, as in AWS:
+    /// [`request`](Self::request) takes one.
+    ///
+    /// If that depends on a condition key which only the request to the service has, such as `s3:prefix`, the
+    /// answer is `false`, and the client gets the error `Undecided` in place of what the handler answers, so that no
+    /// test passes for the wrong reason. [`request`](Self::request) takes such keys.
     pub fn may(&self, action: &str, resource_arn: &str) -> bool {
-        self.permits(action, resource_arn, &self.context()) == Decision::Allowed
+        self.request(action, resource_arn).is_allowed()
+    }
+
+    /// Returns a request of the caller, to which condition keys and a policy of the resource can be added.
+    pub fn request(
+        &self,
+        action: impl Into<String>,
+        resource_arn: impl Into<String>,
+    ) -> AccessRequest {
+        AccessRequest::new(self.clone(), action.into(), resource_arn.into())
+    }
+
+    /// Returns why [`may`](Self::may) could not decide, if it could not.
+    pub(crate) fn undecided(&self) -> Option<&str> {
+        self.undecided.get().map(String::as_str)
     }
 
     /// Returns the session of the caller; `None` if the caller signed with long-term keys.
@@ -72,59 +107,118 @@ impl Caller {
         self.session.as_ref()
     }
 
-    /// Returns the unique ID of the user or role.
-    pub(crate) fn principal_id(&self) -> &str {
-        &self.principal_id
-    }
-
     /// Returns the `UserId` of GetCallerIdentity.
     pub(crate) fn user_id(&self) -> &str {
         &self.user_id
     }
 
-    /// Decides on `action` by the caller's identity policies and session policies.
-    pub(crate) fn permits(&self, action: &str, resource: &str, context: &Context) -> Decision {
-        let policies = self.policies.iter();
-        let identity =
-            Decision::combine(policies.map(|policy| policy.permits(action, resource, context)));
-        let session = self.session_permits(action, resource, context);
-        match (identity, session) {
-            (Decision::ExplicitDeny, _) | (_, Decision::ExplicitDeny) => Decision::ExplicitDeny,
-            (Decision::Allowed, Decision::Allowed) => Decision::Allowed,
-            _ => Decision::ImplicitDeny,
+    /// Returns who the caller is to policies.
+    pub(super) fn requester(&self) -> Requester {
+        let account = self.account().to_owned();
+        if self.session.as_ref().is_some_and(Session::is_of_role) {
+            Requester::RoleSession {
+                arn: self.arn.clone(),
+                role_id: self.principal_id.clone(),
+                account,
+            }
+        } else if self.is_root() {
+            Requester::Root { account }
+        } else {
+            Requester::User {
+                id: self.principal_id.clone(),
+                account,
+            }
         }
     }
 
-    /// Decides on `action` by the session policies only; `Allowed` if there are none.
-    pub(crate) fn session_permits(
-        &self,
-        action: &str,
-        resource: &str,
-        context: &Context,
-    ) -> Decision {
-        match &self.session {
-            Some(session) if !session.policies.is_empty() => {
-                let policies = session.policies.iter();
-                Decision::combine(policies.map(|policy| policy.permits(action, resource, context)))
-            }
-            _ => Decision::Allowed,
+    /// Whether this is the root user of the account.
+    pub(crate) fn is_root(&self) -> bool {
+        self.arn.ends_with(":root")
+    }
+
+    /// Whether this is a federated user, whose session GetFederationToken issued.
+    fn is_federated_user(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(Session::is_of_federated_user)
+    }
+
+    /// Whether the caller's kind of session may not call `action`, whatever the policies say: that of a user has
+    /// only AssumeRole and GetCallerIdentity of STS, and IAM only with MFA; a federated user has only
+    /// GetCallerIdentity, and nothing of IAM.
+    pub(crate) fn is_barred_from(&self, action: &str) -> bool {
+        const OF_ASSUME_ROLE: [&str; 4] = [
+            "assumerole",
+            "setcontext",
+            "setsourceidentity",
+            "tagsession",
+        ];
+        let Some(session) = self
+            .session
+            .as_ref()
+            .filter(|session| !session.is_of_role())
+        else {
+            return false;
+        };
+        let action = action.to_ascii_lowercase();
+        let is_federated = session.is_of_federated_user();
+        match action.split_once(':') {
+            Some(("iam", _)) => is_federated || session.mfa.is_none(),
+            Some(("sts", "getcalleridentity")) => false,
+            Some(("sts", name)) => is_federated || !OF_ASSUME_ROLE.contains(&name),
+            _ => false,
+        }
+    }
+
+    /// Returns the policies that take part in decisions on a resource of `account`, other than that of the resource.
+    pub(super) fn policies_on(&self, account: &str) -> Policies<'_> {
+        fn all(policies: &[Arc<Policy>]) -> Vec<&Policy> {
+            policies.iter().map(|policy| &**policy).collect()
+        }
+        let own = self.accounts.get(self.account());
+        let levels = own.map(|account| &account.service_control);
+        let session = self.session.as_ref();
+        let resource_control = self.accounts.get(account);
+        Policies {
+            resource_control: resource_control
+                .map(|account| all(&account.resource_control))
+                .unwrap_or_default(),
+            service_control: levels
+                .into_iter()
+                .flatten()
+                .map(|level| all(level))
+                .collect(),
+            identity: all(&self.permissions.policies),
+            boundary: self.permissions.boundary.as_deref(),
+            session: session
+                .map(|session| all(&session.policies))
+                .unwrap_or_default(),
+            needs_session_policy: self.is_federated_user(),
+            ..Policies::default()
         }
     }
 
     /// Returns the global condition keys of the caller's requests.
     pub(crate) fn context(&self) -> Context {
-        let mut context = Context::default();
-        context.set("aws:CurrentTime", timestamp(self.now));
-        let epoch = self.now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        context.set("aws:EpochTime", epoch.as_secs().to_string());
+        let mut context = self.arrival.context(&self.request_keys);
+        context.set("aws:PrincipalIsAWSService", "false");
         context.set("aws:PrincipalArn", &*self.principal_arn);
         context.set("aws:PrincipalAccount", self.account());
         context.set("aws:userid", &*self.user_id);
-        context.set("aws:SecureTransport", "true");
+        if let Some(account) = self.accounts.get(self.account()) {
+            account.set_principal_keys(&mut context);
+        }
+        for (key, value) in &self.permissions.tags {
+            context.set(&format!("aws:PrincipalTag/{key}"), value);
+        }
         match &self.session {
             Some(session) if session.is_of_role() => {
                 context.set("aws:PrincipalType", "AssumedRole");
             }
+            Some(session) if session.is_of_federated_user() => {
+                context.set("aws:PrincipalType", "FederatedUser");
+            }
+            _ if self.is_root() => context.set("aws:PrincipalType", "Account"),
             _ => {
                 context.set("aws:PrincipalType", "User");
                 context.set("aws:username", arn::name_of(&self.arn));
@@ -138,12 +232,13 @@ impl Caller {
         let mfa = session.mfa.is_some().to_string();
         context.set("aws:MultiFactorAuthPresent", mfa);
         if let Some(at) = session.mfa {
-            let age = self.now.duration_since(at).unwrap_or_default();
+            let age = self.arrival.now.duration_since(at).unwrap_or_default();
             context.set("aws:MultiFactorAuthAge", age.as_secs().to_string());
         }
         if let Some(identity) = &session.source_identity {
             context.set("aws:SourceIdentity", identity);
         }
+        context.extend(&session.federation);
         for tag in &session.tags {
             context.set(&format!("aws:PrincipalTag/{}", tag.key), &*tag.value);
         }

@@ -41,6 +41,12 @@ impl MfaDevice {
         &self.user_arn
     }
 
+    pub(super) fn rename_user(&mut self, old: &str, new: &str) {
+        if self.user_arn == old {
+            new.clone_into(&mut self.user_arn);
+        }
+    }
+
     /// Returns the code that the device shows at `time`.
     pub(crate) fn code_at(&self, time: SystemTime) -> String {
         self.code_of(step_at(time))
@@ -50,7 +56,7 @@ impl MfaDevice {
     /// the last one accepted: STS takes each code once.
     pub(crate) fn accept(&mut self, code: &str, now: SystemTime) -> bool {
         let step = step_at(now);
-        let matching = (step - 1..=step + 1)
+        let matching = (step.saturating_sub(1)..=step + 1)
             .find(|step| *step > self.last_step && self.code_of(*step) == code);
         if let Some(step) = matching {
             self.last_step = step;

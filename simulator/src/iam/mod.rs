@@ -1,18 +1,42 @@
 //! What IAM knows: users, roles, access keys, identity providers and MFA devices, and the sessions that STS
 //! issued.
 
+mod access_request;
 mod accounts;
+mod arrival;
 mod caller;
+mod delayed;
+mod directory;
+mod identity_providers;
 mod mfa_device;
+mod organization;
+mod permissions;
 mod role_builder;
 mod session;
+mod settings;
 mod user_builder;
 mod validation;
 
-pub(crate) use accounts::{Accounts, KeyOwner, OidcProvider, Role, SharedAccounts};
+pub use access_request::AccessRequest;
+pub(crate) use accounts::{Accounts, KeyOwner, Role, SharedAccounts, unique_id};
+pub(crate) use arrival::Arrival;
+#[cfg(feature = "server")]
+pub(crate) use arrival::ClientAddress;
 pub use caller::Caller;
+pub(crate) use directory::{
+    Document, Entity, MfaRecord, PolicyRecord, PolicyVersion, RoleRecord, SamlRecord, UserRecord,
+    path_of,
+};
+#[cfg(feature = "saml-signatures")]
+pub(crate) use identity_providers::SamlMetadata;
+pub(crate) use identity_providers::{OidcProvider, SamlProvider};
 pub(crate) use mfa_device::MfaDevice;
+pub(crate) use organization::Account;
+pub use organization::AccountBuilder;
 pub use role_builder::RoleBuilder;
 pub(crate) use session::{Session, SessionPrincipal, SessionTag, new_session_token};
 pub use user_builder::UserBuilder;
 pub use validation::IamError;
+pub(crate) use validation::{
+    check_inline_policies_length, check_managed_policy_length, check_tags,
+};

@@ -1,11 +1,12 @@
 //! [`RoleBuilder`]: creates an IAM role.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::accounts::{Role, SharedAccounts, unique_id};
-use super::validation::{IamError, check_arn, read_policies};
+use super::accounts::{SharedAccounts, unique_id};
+use super::directory::{PolicyRecord, RoleRecord};
+use super::permissions::PermissionsSettings;
+use super::validation::{IamError, ROLE_POLICIES_LENGTH, check_arn, check_managed_policy_length};
 use crate::arn;
-use crate::policy::Policy;
 
 /// Creates an IAM role, or changes one; see [`Simulator::role`](crate::Simulator::role).
 ///
@@ -35,21 +36,23 @@ use crate::policy::Policy;
 #[must_use = "the role is created by create()"]
 pub struct RoleBuilder {
     accounts: SharedAccounts,
+    now: SystemTime,
     arn: String,
     trust_policy: Option<String>,
-    policies: Vec<String>,
+    permissions: PermissionsSettings,
     /// ARNs with documents.
     managed_policies: Vec<(String, String)>,
     max_session_duration: i64,
 }
 
 impl RoleBuilder {
-    pub(crate) fn new(accounts: SharedAccounts, arn: String) -> Self {
+    pub(crate) fn new(accounts: SharedAccounts, arn: String, now: SystemTime) -> Self {
         Self {
             accounts,
+            now,
             arn,
             trust_policy: None,
-            policies: Vec::new(),
+            permissions: PermissionsSettings::default(),
             managed_policies: Vec::new(),
             max_session_duration: 3600,
         }
@@ -65,7 +68,21 @@ impl RoleBuilder {
 
     /// Adds an identity policy, as JSON. Default: none.
     pub fn policy(mut self, json: impl Into<String>) -> Self {
-        self.policies.push(json.into());
+        self.permissions.policies.push(json.into());
+        self
+    }
+
+    /// Sets the permissions boundary, as JSON: what sessions of the role do must be allowed by it, too. Default:
+    /// none.
+    pub fn permissions_boundary(mut self, json: impl Into<String>) -> Self {
+        self.permissions.boundary = Some(json.into());
+        self
+    }
+
+    /// Adds an IAM tag: the condition keys `aws:ResourceTag/<key>` and `iam:ResourceTag/<key>` of requests to assume
+    /// the role, and `aws:PrincipalTag/<key>` of its sessions, unless a session tag replaces it. Default: none.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.permissions.tags.push((key.into(), value.into()));
         self
     }
 
@@ -87,11 +104,10 @@ impl RoleBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the ARN is not that of a role, a policy is malformed, or the trust policy names a user or role
-    /// that does not exist.
+    /// Fails if the ARN is not that of a role, a policy is malformed, too long or has a condition key that the
+    /// simulator does not know, a tag is malformed, or the trust policy names a user or role that does not exist.
     pub fn create(self) -> Result<(), IamError> {
         check_arn(&self.arn, "role")?;
-        let policies = read_policies(&self.arn, &self.policies)?;
         let trust_policy = self.trust_policy.unwrap_or_else(|| {
             format!(
                 r#"{{"Statement": {{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {{"AWS": "{}"}}}}}}"#,
@@ -99,32 +115,32 @@ impl RoleBuilder {
             )
         });
         let mut accounts = self.accounts.lock();
-        let id = match accounts.roles.get(&self.arn) {
-            Some(role) => role.id.clone(),
-            None => unique_id("AROA", 17),
-        };
-        let resolve = |arn: &str| {
-            // A role may trust itself, also when it is being created.
-            if arn == self.arn {
-                Some(id.clone())
-            } else {
-                accounts.id_of(arn).map(str::to_owned)
+        let (account, name) = (arn::account_of(&self.arn), arn::name_of(&self.arn));
+        let mut role = match accounts.directory.roles.get(account, name) {
+            Some(role) if role.entity.arn != self.arn => {
+                return Err(IamError::already_exists(&self.arn, &role.entity.arn));
             }
+            Some(role) => role.clone(),
+            None => RoleRecord::new(&self.arn, unique_id("AROA", 17), self.now),
         };
-        let trust_policy = Policy::trust(&trust_policy, &resolve)
-            .map_err(|error| IamError::malformed_policy(&self.arn, error))?;
+        self.permissions.set(
+            &mut accounts,
+            &mut role.entity,
+            "role",
+            ROLE_POLICIES_LENGTH,
+        )?;
+        role.max_session_duration = self.max_session_duration;
+        // Nothing is changed before everything is found right.
+        let mut managed_policies = Vec::new();
         for (arn, json) in self.managed_policies {
-            let policy = Policy::permission(&json)
-                .map_err(|error| IamError::malformed_policy(&arn, error))?;
-            accounts.managed_policies.insert(arn, policy);
+            check_managed_policy_length(&arn, &json)?;
+            let document = accounts.read_document(&*arn, json)?;
+            managed_policies.push(PolicyRecord::new(&arn, document, self.now));
         }
-        let role = Role {
-            id,
-            trust_policy,
-            policies,
-            max_session_duration: self.max_session_duration,
-        };
-        accounts.roles.insert(self.arn, role);
+        accounts.set_role(role, trust_policy)?;
+        for policy in managed_policies {
+            accounts.set_managed_policy(policy);
+        }
         Ok(())
     }
 }

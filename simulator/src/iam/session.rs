@@ -1,9 +1,10 @@
 //! A session: temporary credentials, and what they carry.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::arn;
-use crate::policy::Policy;
+use crate::policy::{Context, Policy};
 
 /// A session that STS issued.
 #[derive(Clone)]
@@ -12,10 +13,14 @@ pub(crate) struct Session {
     pub(crate) token: String,
     pub(crate) issued: SystemTime,
     pub(crate) expiry: SystemTime,
+    /// Whether the global endpoint issued it: such tokens are not valid in all regions.
+    pub(crate) is_from_global_endpoint: bool,
     /// Session policies. If there are any, one of them must allow an action.
-    pub(crate) policies: Vec<Policy>,
+    pub(crate) policies: Vec<Arc<Policy>>,
     pub(crate) tags: Vec<SessionTag>,
     pub(crate) source_identity: Option<String>,
+    /// The condition keys that a session by an identity provider keeps.
+    pub(crate) federation: Context,
     /// The time of the MFA that the session was obtained with.
     pub(crate) mfa: Option<SystemTime>,
 }
@@ -31,6 +36,8 @@ pub(crate) enum SessionPrincipal {
     },
     /// A user, by GetSessionToken.
     User { arn: String },
+    /// A federated user, by GetFederationToken, and the user who called it.
+    FederatedUser { user_arn: String, name: String },
 }
 
 #[derive(Clone)]
@@ -41,8 +48,28 @@ pub(crate) struct SessionTag {
 }
 
 impl Session {
+    pub(super) fn rename_user(&mut self, old: &str, new: &str) {
+        if let SessionPrincipal::User { arn } = &mut self.principal
+            && arn == old
+        {
+            new.clone_into(arn);
+        }
+    }
+
     pub(crate) fn is_of_role(&self) -> bool {
         matches!(self.principal, SessionPrincipal::Role { .. })
+    }
+
+    pub(crate) fn is_of_federated_user(&self) -> bool {
+        matches!(self.principal, SessionPrincipal::FederatedUser { .. })
+    }
+
+    /// Returns the ARN of the user or role.
+    pub(crate) fn principal_arn(&self) -> &str {
+        match &self.principal {
+            SessionPrincipal::Role { arn, .. } | SessionPrincipal::User { arn } => arn,
+            SessionPrincipal::FederatedUser { user_arn, .. } => user_arn,
+        }
     }
 
     /// Returns the ARN of the session. That of a role session leaves out the role's path; that of a user's
@@ -50,6 +77,11 @@ impl Session {
     pub(crate) fn arn(&self) -> String {
         match &self.principal {
             SessionPrincipal::User { arn } => arn.clone(),
+            SessionPrincipal::FederatedUser { user_arn, name } => format!(
+                "arn:{}:sts::{}:federated-user/{name}",
+                arn::partition_of(user_arn),
+                arn::account_of(user_arn)
+            ),
             SessionPrincipal::Role {
                 arn, session_name, ..
             } => format!(
@@ -61,10 +93,13 @@ impl Session {
         }
     }
 
-    /// Returns `<unique ID of the role>:<session name>`.
+    /// Returns `<unique ID of the role>:<session name>`, or `<account>:<name>` of a federated user.
     pub(crate) fn user_id(&self) -> String {
         match &self.principal {
             SessionPrincipal::User { arn } => arn.clone(),
+            SessionPrincipal::FederatedUser { user_arn, name } => {
+                format!("{}:{name}", arn::account_of(user_arn))
+            }
             SessionPrincipal::Role {
                 id, session_name, ..
             } => format!("{id}:{session_name}"),

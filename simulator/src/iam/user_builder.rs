@@ -1,10 +1,15 @@
 //! [`UserBuilder`]: creates an IAM user.
 
+use std::time::SystemTime;
+
 use aws_credential_types::Credentials;
 
-use super::accounts::{SharedAccounts, User, unique_id};
+use super::accounts::{SharedAccounts, unique_id};
+use super::directory::UserRecord;
 use super::mfa_device::MfaDevice;
-use super::validation::{IamError, check_arn, read_policies};
+use super::permissions::PermissionsSettings;
+use super::validation::{IamError, USER_POLICIES_LENGTH, check_arn};
+use crate::arn;
 
 /// Creates an IAM user, or changes one; see [`Simulator::user`](crate::Simulator::user).
 ///
@@ -28,25 +33,42 @@ use super::validation::{IamError, check_arn, read_policies};
 #[must_use = "the user is created by create()"]
 pub struct UserBuilder {
     accounts: SharedAccounts,
+    now: SystemTime,
     arn: String,
-    policies: Vec<String>,
+    permissions: PermissionsSettings,
     /// Serial numbers with secrets.
     mfa_devices: Vec<(String, String)>,
+    /// The ID and the secret.
+    access_key: Option<(String, String)>,
 }
 
 impl UserBuilder {
-    pub(crate) fn new(accounts: SharedAccounts, arn: String) -> Self {
+    pub(crate) fn new(accounts: SharedAccounts, arn: String, now: SystemTime) -> Self {
         Self {
             accounts,
+            now,
             arn,
-            policies: Vec::new(),
+            permissions: PermissionsSettings::default(),
             mfa_devices: Vec::new(),
+            access_key: None,
         }
     }
 
     /// Adds an identity policy, as JSON. Default: none.
     pub fn policy(mut self, json: impl Into<String>) -> Self {
-        self.policies.push(json.into());
+        self.permissions.policies.push(json.into());
+        self
+    }
+
+    /// Sets the permissions boundary, as JSON: what the user does must be allowed by it, too. Default: none.
+    pub fn permissions_boundary(mut self, json: impl Into<String>) -> Self {
+        self.permissions.boundary = Some(json.into());
+        self
+    }
+
+    /// Adds an IAM tag: the condition key `aws:PrincipalTag/<key>` of the user's requests. Default: none.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.permissions.tags.push((key.into(), value.into()));
         self
     }
 
@@ -58,16 +80,23 @@ impl UserBuilder {
         self
     }
 
+    /// Sets the access key, for clients that have it before the simulator starts. It must be no other user's.
+    /// Default: a random one.
+    pub fn access_key(mut self, id: impl Into<String>, secret: impl Into<String>) -> Self {
+        self.access_key = Some((id.into(), secret.into()));
+        self
+    }
+
     /// Creates the user, or replaces the policies of the existing one, and returns a new access key. Earlier
     /// keys remain valid.
     ///
     /// # Errors
     ///
-    /// Fails if the ARN is not that of a user, a policy is malformed, or the secret of an MFA device is not
-    /// base32 text of at least 16 characters.
+    /// Fails if the ARN is not that of a user, a policy is malformed, too long or has a condition key that the
+    /// simulator does not know, a tag is malformed, or the secret of an MFA device is not base32 text of at least 16
+    /// characters.
     pub fn create(self) -> Result<Credentials, IamError> {
         check_arn(&self.arn, "user")?;
-        let policies = read_policies(&self.arn, &self.policies)?;
         let mut mfa_devices = Vec::new();
         for (serial, secret) in self.mfa_devices {
             let device = MfaDevice::from_secret(&self.arn, &secret).ok_or_else(|| {
@@ -77,14 +106,29 @@ impl UserBuilder {
             mfa_devices.push((serial, device));
         }
         let mut accounts = self.accounts.lock();
-        let id = match accounts.users.get(&self.arn) {
-            Some(user) => user.id.clone(),
-            None => unique_id("AIDA", 17),
+        if let Some((id, _)) = &self.access_key {
+            accounts.check_new_key(id, &self.arn)?;
+        }
+        let (account, name) = (arn::account_of(&self.arn), arn::name_of(&self.arn));
+        let mut user = match accounts.directory.users.get(account, name) {
+            Some(user) if user.entity.arn != self.arn => {
+                return Err(IamError::already_exists(&self.arn, &user.entity.arn));
+            }
+            Some(user) => user.clone(),
+            None => UserRecord::new(&self.arn, unique_id("AIDA", 17), self.now),
         };
-        accounts
-            .users
-            .insert(self.arn.clone(), User { id, policies });
+        self.permissions.set(
+            &mut accounts,
+            &mut user.entity,
+            "user",
+            USER_POLICIES_LENGTH,
+        )?;
+        accounts.directory.users.insert(account, name, user);
+        accounts.apply_user(account, name);
         accounts.mfa_devices.extend(mfa_devices);
-        Ok(accounts.create_access_key(&self.arn))
+        Ok(match self.access_key {
+            Some((id, secret)) => accounts.add_user_key(&self.arn, id, secret, self.now),
+            None => accounts.create_access_key(&self.arn, self.now),
+        })
     }
 }

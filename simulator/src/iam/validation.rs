@@ -1,9 +1,18 @@
-//! What IAM rejects when a user, a role or an identity provider is created: [`IamError`].
+//! What IAM rejects when a user, a role or an identity provider is created: [`IamError`], quotas, tags.
 
 use std::fmt;
 
 use crate::arn;
-use crate::policy::Policy;
+
+/// The most characters of a role's trust policy, without white space, unless AWS raised the quota.
+const TRUST_POLICY_LENGTH: usize = 2048;
+
+/// The most characters of a managed policy, without white space.
+const MANAGED_POLICY_LENGTH: usize = 6144;
+
+/// The most characters of all inline policies of a user or a role, without white space.
+pub(super) const USER_POLICIES_LENGTH: usize = 2048;
+pub(super) const ROLE_POLICIES_LENGTH: usize = 10_240;
 
 /// An error of IAM: its code, its message, and what it is about.
 ///
@@ -25,11 +34,55 @@ pub struct IamError {
 }
 
 impl IamError {
+    /// Returns IAM's code, such as `MalformedPolicyDocument`.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// Returns IAM's message, without what it is about.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn validation(subject: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             subject: subject.into(),
             code: "ValidationError",
             message: message.into(),
+        }
+    }
+
+    pub(crate) fn no_such_entity(subject: &str, message: &str) -> Self {
+        Self {
+            subject: subject.to_owned(),
+            code: "NoSuchEntity",
+            message: message.to_owned(),
+        }
+    }
+
+    fn invalid_input(subject: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            code: "InvalidInput",
+            message: message.into(),
+        }
+    }
+
+    /// Creates a `LimitExceeded`.
+    pub(super) fn limit_exceeded(subject: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            code: "LimitExceeded",
+            message: message.into(),
+        }
+    }
+
+    /// IAM's names are unique within an account, whatever the path and the case.
+    pub(super) fn already_exists(subject: &str, existing: &str) -> Self {
+        Self {
+            subject: subject.to_owned(),
+            code: "EntityAlreadyExists",
+            message: format!("the name is that of {existing}"),
         }
     }
 
@@ -71,10 +124,87 @@ pub(super) fn check_arn(arn: &str, kind: &str) -> Result<(), IamError> {
     }
 }
 
-/// Reads the identity policies of a user or a role.
-pub(super) fn read_policies(arn: &str, policies: &[String]) -> Result<Vec<Policy>, IamError> {
-    let policies = policies.iter().map(|json| Policy::permission(json));
-    policies
-        .collect::<Result<_, _>>()
-        .map_err(|error| IamError::malformed_policy(arn, error))
+/// Checks the length of a trust policy. `limit` is the account's own, if it has one.
+pub(crate) fn check_trust_policy_length(
+    arn: &str,
+    json: &str,
+    limit: Option<usize>,
+) -> Result<(), IamError> {
+    let limit = limit.unwrap_or(TRUST_POLICY_LENGTH);
+    if length(json) <= limit {
+        return Ok(());
+    }
+    let message = format!("Cannot exceed quota for ACLSizePerRole: {limit}");
+    Err(IamError::limit_exceeded(arn, message))
+}
+
+/// Checks the length of a managed policy.
+pub(crate) fn check_managed_policy_length(arn: &str, json: &str) -> Result<(), IamError> {
+    if length(json) <= MANAGED_POLICY_LENGTH {
+        return Ok(());
+    }
+    let message = format!("Cannot exceed quota for PolicySize: {MANAGED_POLICY_LENGTH}");
+    Err(IamError::limit_exceeded(arn, message))
+}
+
+/// Checks the length of all inline policies of a user or role, which `kind` says.
+pub(crate) fn check_inline_policies_length(
+    arn: &str,
+    kind: &str,
+    policies: &[String],
+    limit: usize,
+) -> Result<(), IamError> {
+    if policies.iter().map(|json| length(json)).sum::<usize>() <= limit {
+        return Ok(());
+    }
+    let name = arn::name_of(arn);
+    let message = format!("Maximum policy size of {limit} bytes exceeded for {kind} {name}");
+    Err(IamError::limit_exceeded(arn, message))
+}
+
+/// Returns the length of a policy as IAM's quotas count it: without white space.
+fn length(json: &str) -> usize {
+    json.chars().filter(|c| !c.is_whitespace()).count()
+}
+
+/// Checks the tags of a user or role.
+pub(crate) fn check_tags(arn: &str, tags: &[(String, String)]) -> Result<(), IamError> {
+    let is_allowed = |c: char| {
+        c.is_alphanumeric() || c.is_whitespace() && !c.is_control() || "_.:/=+-@".contains(c)
+    };
+    let invalid = |message: String| Err(IamError::invalid_input(arn, message));
+    if tags.len() > 50 {
+        let message = format!(
+            "Cannot exceed quota for TagsPerResource: 50 (it has {})",
+            tags.len()
+        );
+        return Err(IamError::limit_exceeded(arn, message));
+    }
+    for (i, (key, value)) in tags.iter().enumerate() {
+        if !(1..=128).contains(&key.chars().count()) || !key.chars().all(is_allowed) {
+            return invalid(format!(
+                "the tag key {key:?} must have 1 to 128 letters, digits, spaces and _.:/=+-@"
+            ));
+        }
+        if value.chars().count() > 256 || !value.chars().all(is_allowed) {
+            return invalid(format!(
+                "the value of the tag {key:?} must have at most 256 letters, digits, spaces and _.:/=+-@"
+            ));
+        }
+        if key
+            .get(..4)
+            .is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:"))
+        {
+            return invalid(format!(
+                "aws: prefixed tag key names are not allowed for external use. ({key:?})"
+            ));
+        }
+        let is_same = |(other, _): &(String, String)| other.to_lowercase() == key.to_lowercase();
+        if tags[..i].iter().any(is_same) {
+            return invalid(format!(
+                "Duplicate tag keys found. Please note that Tag keys are case insensitive. ({key:?})"
+            ));
+        }
+    }
+    Ok(())
 }

@@ -1,10 +1,26 @@
 //! The request context: condition keys and their values.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+
+use super::keys::{self, Source};
 
 /// The condition keys of a request; their case does not matter.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Context(HashMap<String, Vec<String>>);
+pub(crate) struct Context {
+    /// In lower case.
+    values: BTreeMap<String, Vec<String>>,
+    /// The service that is asked, if only the test knows which keys its requests have.
+    service: Option<String>,
+}
+
+/// What a context says of a key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Lookup<'a> {
+    Present(&'a [String]),
+    Absent,
+    /// The test has not said whether the request has the key.
+    Unknown,
+}
 
 impl Context {
     /// Sets a key with one value.
@@ -12,13 +28,50 @@ impl Context {
         self.set_all(key, vec![value.into()]);
     }
 
-    /// Sets a multivalued key.
+    /// Sets a multivalued key. Without values, the key is absent from the request.
     pub(crate) fn set_all(&mut self, key: &str, values: Vec<String>) {
-        self.0.insert(key.to_ascii_lowercase(), values);
+        self.values.insert(key.to_ascii_lowercase(), values);
     }
 
-    /// Returns the values of a key; `None` if it is not in the request context.
-    pub(super) fn get(&self, key: &str) -> Option<&[String]> {
-        self.0.get(&key.to_ascii_lowercase()).map(Vec::as_slice)
+    /// Sets all keys that `other` has.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        let values = other.values.iter();
+        self.values
+            .extend(values.map(|(key, values)| (key.clone(), values.clone())));
+    }
+
+    /// Makes it the context of a request to a service other than STS: what the operation and its resource are
+    /// like is unknown, unless it is set.
+    pub(crate) fn leave_open(&mut self, service: &str) {
+        self.service = Some(service.to_ascii_lowercase());
+    }
+
+    pub(crate) fn has(&self, key: &str) -> bool {
+        matches!(self.lookup(key), Lookup::Present(_))
+    }
+
+    pub(super) fn lookup(&self, key: &str) -> Lookup<'_> {
+        let key = key.to_ascii_lowercase();
+        match self.values.get(&key) {
+            Some(values) if !values.is_empty() => Lookup::Present(values),
+            Some(_) => Lookup::Absent,
+            None if self.is_open(&key) => Lookup::Unknown,
+            None => Lookup::Absent,
+        }
+    }
+
+    /// Whether only the test can know a key that is not set.
+    fn is_open(&self, key: &str) -> bool {
+        let Some(service) = &self.service else {
+            return false;
+        };
+        let prefix = key.split_once(':').map_or("", |(prefix, _)| prefix);
+        match keys::source(key) {
+            // A key that the test added is not in the table.
+            Some(Source::Operation | Source::Service) | None => {
+                prefix == "aws" || prefix == service
+            }
+            Some(_) => false,
+        }
     }
 }

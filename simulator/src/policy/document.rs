@@ -1,29 +1,45 @@
-//! A policy document: its statements, and what they decide on a request.
+//! A policy document: read as IAM reads it, and compared with a request.
+
+use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::condition::Condition;
+use super::condition::{Condition, Truth};
 use super::context::Context;
-use super::element::{reject_unknown, strings};
-use super::pattern::Pattern;
-use crate::arn;
+use super::explanation::{Effect, Mismatch, StatementTrace};
+use super::json::{self, reject_unknown, strings};
+use super::keys;
+use super::pattern::{Match, Pattern};
+use super::principal::{self, Grant, Principal, Requester, Resolve};
 
-/// An identity policy, a session policy or a trust policy.
+pub(crate) use super::explanation::PolicyKind as Kind;
+
+/// A policy, with the name by which explanations refer to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
-    statements: Vec<Statement>,
+    pub(super) kind: Kind,
+    pub(super) name: String,
+    pub(super) statements: Vec<Statement>,
+}
+
+/// What reading a policy needs to know of the accounts.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'a> {
+    /// Turns the ARN of a user or role into its unique ID.
+    pub(crate) resolve: Resolve<'a>,
+    /// Condition keys that the test added, in lower case.
+    pub(crate) keys: &'a HashSet<String>,
 }
 
 #[derive(Clone, Debug)]
-struct Statement {
-    allow: bool,
-    principals: Option<Matching<Principal>>,
-    actions: Matching<String>,
+pub(super) struct Statement {
+    pub(super) sid: Option<String>,
+    pub(super) effect: Effect,
+    principals: Option<Vec<Principal>>,
+    actions: Matching<Pattern>,
     /// `None` in a trust policy: the role is the resource.
-    resources: Option<Matching<String>>,
+    resources: Option<Matching<Pattern>>,
     conditions: Vec<Condition>,
-    /// Whether the policy's version, 2012-10-17, has policy variables.
-    has_variables: bool,
 }
 
 /// The list of an element, such as `Action`; of its `Not…` form, everything but the list.
@@ -33,154 +49,120 @@ struct Matching<T> {
     list: Vec<T>,
 }
 
-impl<T> Matching<T> {
-    fn matches(&self, test: impl FnMut(&T) -> bool) -> bool {
-        self.list.iter().any(test) != self.not
-    }
+/// A request, as one policy sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) action: &'a str,
+    /// The ARN of the resource.
+    pub(crate) resource: &'a str,
+    pub(crate) requester: &'a Requester,
+    pub(crate) context: &'a Context,
 }
 
-/// A principal of a trust policy.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Principal {
-    /// `*`.
-    Any,
-    /// An account, whose own policies decide.
-    Account(String),
-    /// A user or role, by the unique ID that it had when the policy was saved.
-    Id(String),
-    /// One session of a role, by its ARN.
-    Session(String),
-    /// A service or an identity provider.
-    Other(String),
-}
-
-/// Turns the ARN of a user or role into its unique ID; `None` if it does not exist.
-type Resolve<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// What a policy decides on a request, before it is combined with other policies. A later decision outweighs
-/// an earlier one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Decision {
-    /// No statement applies.
-    ImplicitDeny,
-    /// Allowed to the account of the caller, whose own policies decide.
-    AccountAllowed,
-    /// Allowed to the role of the caller; a session policy still limits the session.
-    RoleAllowed,
-    /// Allowed.
-    Allowed,
-    /// A statement denies it.
-    ExplicitDeny,
-}
-
-impl Decision {
-    /// Combines policies of one kind, such as the identity policies of a user.
-    pub(crate) fn combine(decisions: impl IntoIterator<Item = Self>) -> Self {
-        decisions.into_iter().max().unwrap_or(Self::ImplicitDeny)
-    }
+/// Whether a statement applies to a request.
+pub(super) enum Applies {
+    /// With what it stands for, in the policy of a resource, that the requester is named.
+    Yes(Grant),
+    /// It depends on keys that are not known.
+    Unknown(Grant),
+    No,
 }
 
 impl Policy {
-    /// Reads an identity policy, a session policy or a managed policy.
-    pub(crate) fn permission(json: &str) -> Result<Self, String> {
-        Self::read(json, None)
-    }
-
-    /// Reads a trust policy. `resolve` turns the ARN of a user or role into its unique ID.
-    pub(crate) fn trust(json: &str, resolve: Resolve<'_>) -> Result<Self, String> {
-        Self::read(json, Some(resolve))
-    }
-
-    fn read(json: &str, resolve: Option<Resolve<'_>>) -> Result<Self, String> {
-        let document: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        let document = document.as_object().ok_or("the policy must be an object")?;
-        reject_unknown(document, &["Version", "Id", "Statement"])?;
-        let has_variables = match document.get("Version").map(|version| version.as_str()) {
+    /// Reads a document.
+    pub(crate) fn read(
+        kind: Kind,
+        name: impl Into<String>,
+        json: &str,
+        names: Names<'_>,
+    ) -> Result<Self, String> {
+        let syntax = |error: String| format!("Syntax errors in policy. ({error})");
+        let document = json::parse(json).map_err(syntax)?;
+        let document = document
+            .as_object()
+            .ok_or_else(|| syntax("the policy must be an object".to_owned()))?;
+        reject_unknown(document, &["Version", "Id", "Statement"]).map_err(syntax)?;
+        let version = document.get("Version").map(|version| version.as_str());
+        let has_variables = match version {
             Some(Some("2012-10-17")) => true,
-            None | Some(Some("2008-10-17")) => false,
-            Some(_) => return Err("unknown Version".to_owned()),
+            None | Some(Some("2008-10-17")) if kind != Kind::ResourceControl => false,
+            _ => return Err(syntax("Version must be \"2012-10-17\"".to_owned())),
         };
         let statements = match document.get("Statement") {
             Some(Value::Array(statements)) => statements.iter().collect(),
             Some(statement) => vec![statement],
-            None => return Err("Statement is missing".to_owned()),
+            None => return Err(syntax("Statement is missing".to_owned())),
         };
-        let statements = statements
-            .into_iter()
-            .map(|statement| Statement::read(statement, resolve, has_variables))
+        if statements.is_empty() {
+            return Err(syntax("Statement is empty".to_owned()));
+        }
+        let statements: Vec<Statement> = (1..)
+            .zip(statements)
+            .map(|(n, statement)| {
+                Statement::read(kind, statement, has_variables, names)
+                    .map_err(|error| error.in_statement(n))
+            })
             .collect::<Result<_, _>>()?;
-        Ok(Self { statements })
-    }
-
-    /// Decides whether an identity, session or managed policy allows `action` on `resource`.
-    pub(crate) fn permits(&self, action: &str, resource: &str, context: &Context) -> Decision {
-        self.evaluate(context, |statement| {
-            let resources = statement.resources.as_ref()?;
-            let variables = statement.has_variables.then_some(context);
-            let applies = statement.covers(action)
-                && resources
-                    .matches(|pattern| Pattern::wildcards(pattern, variables).matches(resource));
-            applies.then_some(Decision::Allowed)
+        let mut sids = HashSet::new();
+        for sid in statements
+            .iter()
+            .filter_map(|statement| statement.sid.as_ref())
+        {
+            if !sids.insert(sid) {
+                return Err(format!(
+                    "Statement IDs (SID) in a single policy must be unique. ({sid:?} is given twice)"
+                ));
+            }
+        }
+        Ok(Self {
+            kind,
+            name: name.into(),
+            statements,
         })
     }
+}
 
-    /// Decides whether a trust policy allows `action` to a caller who is all of `principals`; each comes with
-    /// the decision if a statement names it.
-    pub(crate) fn trusts(
-        &self,
-        action: &str,
-        principals: &[(Principal, Decision)],
-        context: &Context,
-    ) -> Decision {
-        self.evaluate(context, |statement| {
-            let named = statement.principals.as_ref()?;
-            if !statement.covers(action) {
-                return None;
-            }
-            let is_named = |principal: &Principal| named.list.contains(principal);
-            if named.not {
-                let excluded = principals.iter().any(|(principal, _)| is_named(principal));
-                return (!excluded).then_some(Decision::Allowed);
-            }
-            principals
-                .iter()
-                .filter(|(principal, _)| is_named(principal))
-                .map(|(_, decision)| *decision)
-                .max()
-        })
-    }
+/// Why a statement cannot be read: in IAM's words, where those are known.
+enum StatementError {
+    /// IAM says only that there is a syntax error.
+    Syntax(String),
+    Iam(String),
+}
 
-    /// Combines the statements that apply and whose conditions are true. `applies` returns the decision of a
-    /// statement that allows.
-    fn evaluate(
-        &self,
-        context: &Context,
-        applies: impl Fn(&Statement) -> Option<Decision>,
-    ) -> Decision {
-        Decision::combine(self.statements.iter().filter_map(|statement| {
-            let allowed = applies(statement)?;
-            let is_true =
-                |condition: &Condition| condition.is_true(context, statement.has_variables);
-            if !statement.conditions.iter().all(is_true) {
-                None
-            } else if statement.allow {
-                Some(allowed)
-            } else {
-                Some(Decision::ExplicitDeny)
-            }
-        }))
+impl StatementError {
+    fn in_statement(self, n: usize) -> String {
+        match self {
+            Self::Syntax(reason) => format!("Syntax errors in policy. (statement {n}: {reason})"),
+            Self::Iam(message) => message,
+        }
     }
+}
+
+/// Most errors are syntax errors.
+impl From<String> for StatementError {
+    fn from(reason: String) -> Self {
+        Self::Syntax(reason)
+    }
+}
+
+impl From<&str> for StatementError {
+    fn from(reason: &str) -> Self {
+        Self::Syntax(reason.to_owned())
+    }
+}
+
+fn iam<T>(message: impl Into<String>) -> Result<T, StatementError> {
+    Err(StatementError::Iam(message.into()))
 }
 
 impl Statement {
     fn read(
+        kind: Kind,
         statement: &Value,
-        resolve: Option<Resolve<'_>>,
         has_variables: bool,
-    ) -> Result<Self, String> {
-        let statement = statement
-            .as_object()
-            .ok_or("a Statement must be an object")?;
+        names: Names<'_>,
+    ) -> Result<Self, StatementError> {
+        let statement = statement.as_object().ok_or("it must be an object")?;
         reject_unknown(
             statement,
             &[
@@ -195,48 +177,200 @@ impl Statement {
                 "Condition",
             ],
         )?;
-        let allow = match statement.get("Effect").and_then(Value::as_str) {
-            Some("Allow") => true,
-            Some("Deny") => false,
-            _ => return Err("Effect must be Allow or Deny".to_owned()),
+        let has = |name: &str| statement.contains_key(name);
+        let sid = match statement.get("Sid") {
+            None => None,
+            Some(Value::String(sid)) if sid.is_empty() => None,
+            Some(Value::String(sid)) => Some(sid.clone()),
+            Some(_) => return Err("Sid must be a string".into()),
         };
-        let actions = either(statement, "Action", "NotAction", strings)?
-            .ok_or("Action or NotAction is missing")?;
-        if let Some(wrong) = actions.list.iter().find(|a| *a != "*" && !a.contains(':')) {
-            return Err(format!("Action {wrong:?} has no service"));
+        let is_iam = !matches!(
+            kind,
+            Kind::Resource | Kind::ServiceControl | Kind::ResourceControl
+        );
+        if let Some(sid) = &sid
+            && is_iam
+            && !sid.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        {
+            return iam(format!(
+                "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular \
+                 expression [0-9A-Za-z]* ({sid:?})"
+            ));
         }
+        let effect = match statement.get("Effect").and_then(Value::as_str) {
+            Some("Allow") => Effect::Allow,
+            Some("Deny") => Effect::Deny,
+            _ => return Err("Effect must be \"Allow\" or \"Deny\"".into()),
+        };
+
+        let actions = either(statement, "Action", "NotAction", strings)?;
+        let Some(actions) = actions.filter(|actions| !actions.list.is_empty()) else {
+            return iam("Policy statement must contain actions.");
+        };
+        for action in &actions.list {
+            check_action(kind, effect, action)?;
+        }
+        let actions = actions.try_map(|action| Pattern::wildcards(&action, false))?;
+
         let resources = either(statement, "Resource", "NotResource", strings)?;
-        let principals = either(statement, "Principal", "NotPrincipal", |value| {
-            let resolve = resolve.ok_or("only a trust policy has a Principal")?;
-            read_principals(value, resolve)
-        })?;
-        match resolve {
-            Some(_) if principals.is_none() => return Err("Principal is missing".to_owned()),
-            Some(_) if resources.is_some() => {
-                return Err("a trust policy has no Resource".to_owned());
+        let principals = match statement.get("Principal") {
+            Some(value) if kind.has_principals() => {
+                let principals = principal::read(kind, value, names.resolve);
+                Some(principals.map_err(StatementError::Iam)?)
             }
-            None if resources.is_none() => return Err("Resource is missing".to_owned()),
+            _ => None,
+        };
+        match kind {
+            Kind::Trust if resources.is_some() => return iam("Has prohibited field Resource"),
+            Kind::Trust if has("NotPrincipal") => return iam("Has prohibited field NotPrincipal"),
+            Kind::Trust if principals.is_none() => return iam("Missing required field Principal"),
+            _ if !kind.has_principals() && (has("Principal") || has("NotPrincipal")) => {
+                return iam("Policy document should not specify a principal.");
+            }
+            _ if has("NotPrincipal") => {
+                return Err("NotPrincipal is not supported by the simulator".into());
+            }
+            _ if kind.has_principals() && principals.is_none() => {
+                return iam("Missing required field Principal");
+            }
+            Kind::Trust => {}
+            _ if resources.as_ref().is_none_or(|list| list.list.is_empty()) => {
+                return iam("Policy statement must contain resources.");
+            }
             _ => {}
         }
+        if kind == Kind::ResourceControl && !is_full_access(statement) {
+            if effect == Effect::Allow {
+                return Err("a resource control policy can only Deny".into());
+            }
+            if actions.not {
+                return Err("a resource control policy has no NotAction".into());
+            }
+        }
+        let resources = resources.map(|resources| {
+            resources.try_map(|text| {
+                let pattern = Pattern::wildcards(&text, has_variables)
+                    .map_err(|rule| format!("Resource {text} {rule}"))?;
+                let is_arn = text.starts_with("arn:") || text.starts_with("${");
+                if text == "*" || is_arn {
+                    Ok(pattern)
+                } else {
+                    Err(format!("Resource {text} must be in ARN format or \"*\"."))
+                }
+            })
+        });
+        let resources = resources.transpose().map_err(StatementError::Iam)?;
+
         let conditions = match statement.get("Condition") {
-            Some(Value::Object(block)) => Condition::read_all(block)?,
-            Some(_) => return Err("Condition must be an object".to_owned()),
+            Some(Value::Object(block)) => Condition::read_all(block, has_variables)?,
+            Some(_) => return Err("Condition must be an object".into()),
             None => Vec::new(),
         };
+        let in_conditions = conditions.iter().flat_map(Condition::keys);
+        let in_resources = resources.iter().flat_map(|resources| &resources.list);
+        let in_resources = in_resources.flat_map(Pattern::variables);
+        for key in in_conditions.chain(in_resources) {
+            check_key(key, names)?;
+        }
         Ok(Self {
-            allow,
+            sid,
+            effect,
             principals,
             actions,
             resources,
             conditions,
-            has_variables,
         })
     }
 
-    fn covers(&self, action: &str) -> bool {
-        let action = action.to_ascii_lowercase();
-        self.actions.matches(|pattern| {
-            Pattern::wildcards(&pattern.to_ascii_lowercase(), None).matches(&action)
+    /// Compares the statement with a request. `number` is its place in the policy, from 1.
+    pub(super) fn evaluate(
+        &self,
+        number: usize,
+        request: Request<'_>,
+    ) -> (Applies, StatementTrace) {
+        let grant = match &self.principals {
+            None => Some(Grant::Direct),
+            Some(named) => {
+                let grants = named
+                    .iter()
+                    .map(|principal| request.requester.grant(principal));
+                grants.flatten().max()
+            }
+        };
+        let trace = |mismatch| StatementTrace {
+            number,
+            sid: self.sid.clone(),
+            effect: self.effect,
+            mismatch,
+        };
+        let Some(grant) = grant else {
+            return (Applies::No, trace(Some(Mismatch::Principal)));
+        };
+        let is_action =
+            |pattern: &Pattern| pattern.matches_any_case(request.action, request.context);
+        if self.actions.matches(is_action) == Truth::False {
+            return (Applies::No, trace(Some(Mismatch::Action)));
+        }
+        let is_resource =
+            |pattern: &Pattern| pattern.matches_resource(request.resource, request.context);
+        let resource = match &self.resources {
+            Some(resources) => resources.matches(is_resource),
+            None => Truth::True,
+        };
+        if resource == Truth::False {
+            return (Applies::No, trace(Some(Mismatch::Resource)));
+        }
+        let truths: Vec<(&Condition, Truth)> = self
+            .conditions
+            .iter()
+            .map(|condition| (condition, condition.evaluate(request.context)))
+            .collect();
+        let all = Truth::all(truths.iter().map(|(_, truth)| *truth));
+        let unmet = truths
+            .iter()
+            .filter(|(_, truth)| *truth != Truth::True)
+            .map(|(condition, truth)| condition.trace(*truth, request.context));
+        let mismatch = match (all, resource) {
+            (Truth::True, Truth::True) => None,
+            (Truth::True, _) => Some(Mismatch::Resource),
+            _ => Some(Mismatch::Conditions(unmet.collect())),
+        };
+        let applies = match Truth::all([all, resource]) {
+            Truth::True => Applies::Yes(grant),
+            Truth::Unknown => Applies::Unknown(grant),
+            Truth::False => Applies::No,
+        };
+        (applies, trace(mismatch))
+    }
+
+    /// Returns the keys that the statement uses and of which the request does not say whether it has them.
+    pub(super) fn unknown_keys(&self, context: &Context) -> Vec<String> {
+        let in_resources = self.resources.iter().flat_map(|resources| &resources.list);
+        let keys = in_resources
+            .flat_map(Pattern::variables)
+            .chain(self.conditions.iter().flat_map(Condition::keys));
+        keys.filter(|key| context.lookup(key) == super::context::Lookup::Unknown)
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+impl<T> Matching<T> {
+    fn matches(&self, test: impl Fn(&T) -> Match) -> Truth {
+        let matches: Vec<Match> = self.list.iter().map(test).collect();
+        if matches.contains(&Match::Yes) {
+            (!self.not).into()
+        } else if matches.contains(&Match::Unknown) {
+            Truth::Unknown
+        } else {
+            self.not.into()
+        }
+    }
+
+    fn try_map<U, E>(self, read: impl Fn(T) -> Result<U, E>) -> Result<Matching<U>, E> {
+        Ok(Matching {
+            not: self.not,
+            list: self.list.into_iter().map(read).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -254,318 +388,70 @@ fn either<T>(
         (None, Some(value)) => (true, value),
         (None, None) => return Ok(None),
     };
-    let list = read(value)?;
-    if list.is_empty() {
-        return Err(format!("{name} is empty"));
-    }
+    let list = read(value).map_err(|error| format!("{name}: {error}"))?;
     Ok(Some(Matching { not, list }))
 }
 
-fn read_principals(value: &Value, resolve: Resolve<'_>) -> Result<Vec<Principal>, String> {
-    if value == "*" {
-        return Ok(vec![Principal::Any]);
-    }
-    let kinds = value
-        .as_object()
-        .ok_or("Principal must be \"*\" or an object")?;
-    reject_unknown(kinds, &["AWS", "Federated", "Service", "CanonicalUser"])?;
-    let mut principals = Vec::new();
-    for (kind, names) in kinds {
-        for name in strings(names)? {
-            principals.push(match kind.as_str() {
-                "AWS" => read_aws_principal(&name, resolve)?,
-                _ => Principal::Other(name),
-            });
+/// Checks a pattern of actions: `*`, or `<service>:<name>`.
+fn check_action(kind: Kind, effect: Effect, action: &str) -> Result<(), StatementError> {
+    if kind == Kind::Trust {
+        let service = action.split_once(':').map(|(service, _)| service);
+        if service.is_none_or(|service| !service.eq_ignore_ascii_case("sts")) {
+            return iam(format!(
+                "AssumeRole policy may only specify STS AssumeRole actions. ({action:?})"
+            ));
         }
     }
-    Ok(principals)
-}
-
-fn read_aws_principal(name: &str, resolve: Resolve<'_>) -> Result<Principal, String> {
-    if name == "*" {
-        return Ok(Principal::Any);
-    }
-    if arn::is_account_id(name) {
-        return Ok(Principal::Account(name.to_owned()));
-    }
-    let invalid = || format!("Invalid principal in policy: \"AWS\":\"{name}\"");
-    let Some(["arn", _, service, "", account, resource]) = arn::split(name) else {
-        return Err(invalid());
-    };
-    if !arn::is_account_id(account) || name.contains(['*', '?']) {
-        return Err(invalid());
-    }
-    match (service, resource) {
-        ("iam", "root") => Ok(Principal::Account(account.to_owned())),
-        ("iam", _) => resolve(name).map(Principal::Id).ok_or_else(invalid),
-        ("sts", _) if resource.starts_with("assumed-role/") => {
-            Ok(Principal::Session(name.to_owned()))
-        }
-        _ => Err(invalid()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn context() -> Context {
-        let mut context = Context::default();
-        context.set("sts:ExternalId", "Example987");
-        context.set(
-            "aws:PrincipalArn",
-            "arn:aws:iam::111111111111:role/path/Caller",
-        );
-        context.set("aws:MultiFactorAuthAge", "120");
-        context.set("aws:SourceIp", "10.1.2.3");
-        context.set("aws:username", "ada*");
-        context.set("aws:CurrentTime", "2026-11-22T12:00:00Z");
-        context.set("aws:MultiFactorAuthPresent", "false");
-        context.set_all("aws:TagKeys", vec!["Team".to_owned(), "Cost".to_owned()]);
-        context
-    }
-
-    #[test]
-    fn a_condition_is_evaluated_as_iam_documents() {
-        let cases = [
-            (
-                r#"{"StringEquals": {"sts:ExternalId": "Example987"}}"#,
-                true,
-            ),
-            (
-                r#"{"StringEquals": {"STS:externalid": ["other", "Example987"]}}"#,
-                true,
-            ),
-            (
-                r#"{"StringEquals": {"sts:ExternalId": "example987"}}"#,
-                false,
-            ),
-            (r#"{"StringEquals": {"sts:ExternalId": "Example*"}}"#, false),
-            (
-                r#"{"StringEqualsIgnoreCase": {"sts:ExternalId": "EXAMPLE987"}}"#,
-                true,
-            ),
-            (r#"{"StringLike": {"sts:ExternalId": "Ex?mple*"}}"#, true),
-            (r#"{"StringLike": {"sts:ExternalId": "*98"}}"#, false),
-            (
-                r#"{"StringNotEquals": {"sts:ExternalId": ["a", "Example987"]}}"#,
-                false,
-            ),
-            (
-                r#"{"StringNotEquals": {"sts:ExternalId": ["a", "b"]}}"#,
-                true,
-            ),
-            (r#"{"StringNotEquals": {"absent": "a"}}"#, true),
-            (r#"{"StringEquals": {"absent": "a"}}"#, false),
-            (r#"{"StringEqualsIfExists": {"absent": "a"}}"#, true),
-            (
-                r#"{"StringEqualsIfExists": {"sts:ExternalId": "a"}}"#,
-                false,
-            ),
-            (r#"{"Null": {"absent": "true"}}"#, true),
-            (r#"{"Null": {"sts:ExternalId": true}}"#, false),
-            (
-                r#"{"ArnEquals": {"aws:PrincipalArn": "arn:aws:iam::111111111111:role/*"}}"#,
-                true,
-            ),
-            (
-                r#"{"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/path/Caller"}}"#,
-                true,
-            ),
-            (
-                r#"{"ArnLike": {"aws:PrincipalArn": "arn:*:role/path/Caller"}}"#,
-                false,
-            ),
-            (
-                r#"{"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::222222222222:*"}}"#,
-                true,
-            ),
-            (r#"{"Bool": {"aws:MultiFactorAuthPresent": "true"}}"#, false),
-            (r#"{"Bool": {"aws:MultiFactorAuthPresent": false}}"#, true),
-            (r#"{"BoolIfExists": {"absent": "true"}}"#, true),
-            (
-                r#"{"NumericLessThan": {"aws:MultiFactorAuthAge": "3600"}}"#,
-                true,
-            ),
-            (
-                r#"{"NumericLessThan": {"aws:MultiFactorAuthAge": 120}}"#,
-                false,
-            ),
-            (
-                r#"{"NumericGreaterThanEquals": {"aws:MultiFactorAuthAge": 120}}"#,
-                true,
-            ),
-            (r#"{"NumericLessThan": {"absent": 120}}"#, false),
-            (
-                r#"{"DateLessThan": {"aws:CurrentTime": "2026-11-22T13:00:00Z"}}"#,
-                true,
-            ),
-            (
-                r#"{"DateGreaterThan": {"aws:CurrentTime": "2026-11-22T12:30:00+01:00"}}"#,
-                true,
-            ),
-            (r#"{"IpAddress": {"aws:SourceIp": "10.1.0.0/16"}}"#, true),
-            (
-                r#"{"IpAddress": {"aws:SourceIp": ["10.2.0.0/16", "10.1.2.4"]}}"#,
-                false,
-            ),
-            (r#"{"NotIpAddress": {"aws:SourceIp": "0.0.0.0/0"}}"#, false),
-            (
-                r#"{"StringEquals": {"aws:username": "${aws:username}"}}"#,
-                true,
-            ),
-            (r#"{"StringLike": {"aws:username": "ada${*}"}}"#, true),
-            (r#"{"StringLike": {"sts:ExternalId": "${absent}*"}}"#, false),
-            (
-                r#"{"StringLike": {"sts:ExternalId": "${absent, 'Example'}*"}}"#,
-                true,
-            ),
-            (
-                r#"{"ForAllValues:StringEquals": {"aws:TagKeys": ["Team", "Cost", "x"]}}"#,
-                true,
-            ),
-            (
-                r#"{"ForAllValues:StringEquals": {"aws:TagKeys": ["Team"]}}"#,
-                false,
-            ),
-            (
-                r#"{"ForAllValues:StringEquals": {"absent": ["Team"]}}"#,
-                true,
-            ),
-            (
-                r#"{"ForAnyValue:StringEquals": {"aws:TagKeys": ["Team"]}}"#,
-                true,
-            ),
-            (r#"{"ForAnyValue:StringLike": {"aws:TagKeys": "C*"}}"#, true),
-            (
-                r#"{"ForAnyValue:StringEquals": {"absent": ["Team"]}}"#,
-                false,
-            ),
-            (
-                r#"{"StringEquals": {"sts:ExternalId": "Example987"}, "Bool": {"aws:MultiFactorAuthPresent": "true"}}"#,
-                false,
-            ),
-        ];
-        for (condition, expected) in cases {
-            let json = format!(
-                r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "sts:*",
-                    "Resource": "*", "Condition": {condition}}}}}"#
-            );
-            let policy = Policy::permission(&json).unwrap();
-            let decision = policy.permits("sts:AssumeRole", "arn:x", &context());
-            let expected = if expected {
-                Decision::Allowed
-            } else {
-                Decision::ImplicitDeny
-            };
-            assert_eq!(decision, expected, "{condition}");
-        }
-    }
-
-    #[test]
-    fn an_action_and_a_resource_match_by_wildcard_and_a_deny_outweighs() {
-        let policy = Policy::permission(
-            r#"{"Version": "2012-10-17", "Statement": [
-                {"Effect": "Allow", "Action": ["firehose:Put*"], "Resource": "arn:aws:firehose:*:2:deliverystream/events"},
-                {"Effect": "Allow", "NotAction": "iam:*", "Resource": "arn:aws:s3:::${aws:username}/*"},
-                {"Effect": "Deny", "Action": "FIREHOSE:putrecord", "Resource": "*"}]}"#,
-        )
-        .unwrap();
-        let stream = "arn:aws:firehose:eu-west-1:2:deliverystream/events";
-        let decision = |action, resource| policy.permits(action, resource, &context());
-        assert_eq!(
-            decision("firehose:PutRecordBatch", stream),
-            Decision::Allowed
-        );
-        assert_eq!(
-            decision("firehose:PutRecord", stream),
-            Decision::ExplicitDeny
-        );
-        assert_eq!(
-            decision("firehose:PutRecordBatch", "arn:other"),
-            Decision::ImplicitDeny
-        );
-        assert_eq!(
-            decision("s3:GetObject", "arn:aws:s3:::ada*/x"),
-            Decision::Allowed
-        );
-        assert_eq!(
-            decision("s3:GetObject", "arn:aws:s3:::adam/x"),
-            Decision::ImplicitDeny
-        );
-        assert_eq!(
-            decision("iam:GetUser", "arn:aws:s3:::ada*/x"),
-            Decision::ImplicitDeny
-        );
-    }
-
-    #[test]
-    fn variables_are_text_before_version_2012() {
-        for (version, expected) in [
-            (r#""Version": "2012-10-17","#, Decision::Allowed),
-            (r#""Version": "2008-10-17","#, Decision::ImplicitDeny),
-            ("", Decision::ImplicitDeny),
-        ] {
-            let json = format!(
-                r#"{{{version} "Statement": {{"Effect": "Allow", "Action": "*", "Resource": "${{aws:username}}"}}}}"#
-            );
-            let policy = Policy::permission(&json).unwrap();
-            assert_eq!(
-                policy.permits("a:b", "ada*", &context()),
-                expected,
-                "{json}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_malformed_policy_is_rejected_with_the_reason() {
-        let cases = [
-            ("[]", "must be an object"),
-            (r#"{"Statement": {"Effect": "allow"}}"#, "Effect"),
-            (
-                r#"{"Statement": {"Effect": "Allow", "Resource": "*"}}"#,
-                "Action",
-            ),
-            (
-                r#"{"Statement": {"Effect": "Allow", "Action": "sts:*"}}"#,
-                "Resource",
-            ),
-            (
-                r#"{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*", "Prinzipal": 1}}"#,
-                "Prinzipal",
-            ),
-            (
-                r#"{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"StringIs": {"a": "b"}}}}"#,
-                "StringIs",
-            ),
-            (
-                r#"{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*", "Principal": "*"}}"#,
-                "Principal",
-            ),
-        ];
-        for (json, reason) in cases {
-            let error = Policy::permission(json).unwrap_err();
-            assert!(error.contains(reason), "{json}: {error}");
-        }
-        let nobody = |_: &str| None;
-        let trust = |principal: &str| {
-            let json = format!(
-                r#"{{"Statement": {{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {principal}}}}}"#
-            );
-            Policy::trust(&json, &nobody).map(|_| ())
+    if action == "*" {
+        return match (kind, effect) {
+            (Kind::ResourceControl, Effect::Deny) => {
+                Err("a resource control policy must name the service of an action".into())
+            }
+            _ => Ok(()),
         };
-        assert!(trust(r#"{"AWS": "111111111111", "Service": "ec2.amazonaws.com"}"#).is_ok());
-        for wrong in [
-            "arn:aws:iam::111111111111:user/nobody",
-            "arn:aws:iam::111111111111:role/*",
-            "me",
-        ] {
-            let error = trust(&format!(r#"{{"AWS": "{wrong}"}}"#)).unwrap_err();
-            assert_eq!(
-                error,
-                format!("Invalid principal in policy: \"AWS\":\"{wrong}\"")
-            );
-        }
     }
+    let Some((service, name)) = action.split_once(':') else {
+        return iam(format!(
+            "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc. ({action:?})"
+        ));
+    };
+    if name.contains(':') {
+        return iam(format!(
+            "Actions/Condition can contain only one colon. ({action:?})"
+        ));
+    }
+    let is_service = !service.is_empty()
+        && service
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if !is_service {
+        return iam(format!("Vendor {service} is not valid"));
+    }
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || b"*?-_".contains(&b);
+    if name.is_empty() || !name.bytes().all(is_name) {
+        return iam(format!("Action {action} is not valid"));
+    }
+    Ok(())
+}
+
+/// Checks that the simulator knows a condition key.
+fn check_key(key: &str, names: Names<'_>) -> Result<(), StatementError> {
+    if keys::source(key).is_some() || names.keys.contains(&key.to_ascii_lowercase()) {
+        return Ok(());
+    }
+    // IAM takes keys that it does not know, so this is no message of IAM's.
+    iam(format!(
+        "the simulator does not know the condition key {key:?}; if AWS has it, add it with \
+         Simulator::add_condition_key"
+    ))
+}
+
+/// Whether a statement is that of `RCPFullAWSAccess`, which AWS attaches everywhere.
+fn is_full_access(statement: &Map<String, Value>) -> bool {
+    let is_any = |name: &str| statement.get(name).is_some_and(|value| value == "*");
+    statement
+        .get("Effect")
+        .is_some_and(|effect| effect == "Allow")
+        && ["Principal", "Action", "Resource"].into_iter().all(is_any)
+        && !statement.contains_key("Condition")
 }

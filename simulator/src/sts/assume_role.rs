@@ -1,28 +1,34 @@
 //! AssumeRole: the trust policy and the caller's own policies, within an account and across; what a session
 //! inherits from the session that assumed the role.
 
-use std::time::SystemTime;
-
-use super::constraints::{EXTERNAL_ID, NAME, POLICY, TAG, Violations, is_role_arn};
-use super::mfa;
-use super::role_session::{check_duration, expiry, respond, session_policies, set_tag_keys};
-use crate::arn;
-use crate::iam::{
-    Accounts, Caller, Role, Session, SessionPrincipal, SessionTag, new_session_token,
+use super::constraints::{
+    ARN, EXTERNAL_ID, POLICY, Reader, SESSION_NAME, SOURCE_IDENTITY, is_role_arn,
 };
-use crate::policy::{Context, Decision, Principal};
+use super::mfa::{self, Mfa};
+use super::role_session::{
+    SessionPolicies, check_duration, expiry, respond, session_tags, set_tag_keys,
+};
+use super::scene::Scene;
+use crate::arn;
+use crate::iam::{Accounts, Caller, Session, SessionPrincipal, SessionTag, new_session_token};
+use crate::policy::Context;
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
 pub(super) fn assume_role(
     accounts: &mut Accounts,
     caller: &Caller,
     parameters: &Parameters,
-    now: SystemTime,
+    scene: &Scene,
 ) -> Result<Vec<Element>, ErrorResponse> {
-    let request = AssumeRoleRequest::read(parameters)?;
-    let has_mfa = mfa::check(accounts, caller, parameters, now)?;
     let inherited = Inherited::from(caller);
-    check_tags(&request, &inherited)?;
+    let request = AssumeRoleRequest::read(parameters, &inherited)?;
+    let role_account = arn::account_of(&request.role_arn);
+    if caller.is_root() {
+        let message = "Roles may not be assumed by root accounts.";
+        return Err(ErrorResponse::access_denied(message));
+    }
+    scene.check_region(accounts, role_account, Some(caller.account()))?;
+    let has_mfa = request.mfa.check(accounts, caller, scene.now)?;
     let source_identity = match (&request.source_identity, &inherited.source_identity) {
         (Some(requested), Some(inherited)) if requested != inherited => {
             return Err(ErrorResponse::validation(
@@ -31,17 +37,23 @@ pub(super) fn assume_role(
         }
         (requested, inherited) => requested.clone().or_else(|| inherited.clone()),
     };
-    let policies = session_policies(accounts, request.policy.as_deref(), &request.policy_arns)?;
+    if let Some((provider, _)) = request
+        .contexts
+        .iter()
+        .find(|context| !accounts.has_context_assertion(context))
+    {
+        // No answer of AWS to this is recorded.
+        return Err(ErrorResponse::validation(format!(
+            "The context assertion of {provider} is not one that Simulator::context_assertion added"
+        )));
+    }
+    let policies = SessionPolicies::read(
+        accounts,
+        request.policy.as_deref(),
+        request.policy_arns.clone(),
+        role_account,
+    )?;
 
-    let denied = |action: &str| {
-        ErrorResponse::access_denied(format!(
-            "User: {} is not authorized to perform: {action} on resource: {}",
-            caller.arn(),
-            request.role_arn
-        ))
-    };
-    // The error for a role that does not exist is that of one that does not trust the caller.
-    let role = accounts.role(&request.role_arn).cloned();
     let mut actions = Vec::new();
     if source_identity.is_some() {
         actions.push("sts:SetSourceIdentity");
@@ -49,31 +61,32 @@ pub(super) fn assume_role(
     if !request.tags.is_empty() || !inherited.tags.is_empty() {
         actions.push("sts:TagSession");
     }
-    if !request.context_providers.is_empty() {
+    if !request.contexts.is_empty() {
         actions.push("sts:SetContext");
     }
     actions.push("sts:AssumeRole");
+    let inherited_tags = || inherited.tags.iter().map(|tag| (&*tag.key, &*tag.value));
     for action in &actions {
         let mut context = context(caller, &request, source_identity.as_deref(), action);
         if has_mfa {
             context.set("aws:MultiFactorAuthPresent", "true");
             context.set("aws:MultiFactorAuthAge", "0");
         }
-        let is_allowed = role
-            .as_ref()
-            .is_some_and(|role| is_allowed(caller, role, &request.role_arn, action, &context));
-        if !is_allowed {
-            return Err(denied(action));
+        accounts.set_role_keys(&mut context, &request.role_arn, inherited_tags());
+        // The error for a role that does not exist is that of one that does not trust the caller.
+        if !accounts.may_on_role(caller, action, &request.role_arn, &context) {
+            return Err(denied(caller, action, &request.role_arn));
         }
     }
-    let Some(role) = role else {
-        return Err(denied("sts:AssumeRole"));
+    let Some(role) = accounts.role(&request.role_arn).cloned() else {
+        return Err(denied(caller, "sts:AssumeRole", &request.role_arn));
     };
 
     check_duration(request.duration, &role, caller.session().is_some())?;
     // Inherited tags come first, because they cannot be replaced.
     let mut tags = inherited.tags;
     tags.extend(request.tags);
+    let packed_size = policies.packed_size(accounts, &tags)?;
     let session = Session {
         principal: SessionPrincipal::Role {
             arn: request.role_arn,
@@ -81,21 +94,24 @@ pub(super) fn assume_role(
             session_name: request.session_name,
         },
         token: new_session_token(),
-        issued: now,
-        expiry: expiry(now, request.duration),
-        policies,
+        issued: scene.now,
+        expiry: expiry(scene, request.duration),
+        is_from_global_endpoint: scene.is_global_endpoint(),
+        policies: policies.documents,
         tags,
         source_identity,
+        // Only the session that the identity provider vouched for has it.
+        federation: Context::default(),
         mfa: caller
             .session()
-            .filter(|_| accounts.mfa_context_inherited)
+            .filter(|_| accounts.settings.mfa_context_inherited)
             .and_then(|session| session.mfa),
     };
-    Ok(respond(accounts, session, Vec::new()))
+    Ok(respond(accounts, session, packed_size, Vec::new()))
 }
 
 /// The parameters of AssumeRole, within the constraints of the API model.
-struct AssumeRoleRequest {
+struct AssumeRoleRequest<'a> {
     role_arn: String,
     session_name: String,
     external_id: Option<String>,
@@ -105,106 +121,41 @@ struct AssumeRoleRequest {
     policy_arns: Vec<String>,
     tags: Vec<SessionTag>,
     source_identity: Option<String>,
-    /// The provider ARNs of `ProvidedContexts`.
-    context_providers: Vec<String>,
+    /// `ProvidedContexts`: the ARNs of providers, and assertions.
+    contexts: Vec<(String, String)>,
+    mfa: Mfa<'a>,
 }
 
-impl AssumeRoleRequest {
-    fn read(parameters: &Parameters) -> Result<Self, ErrorResponse> {
-        let text = |name: &str| parameters.first(name).map(str::to_owned);
-        let role_arn = text("RoleArn");
-        let session_name = text("RoleSessionName");
-        let external_id = text("ExternalId");
-        let source_identity = text("SourceIdentity");
-        let policy = text("Policy");
-        let policy_arns = parameters.list("PolicyArns.member");
-        let tags = parameters.pairs("Tags.member", "Key", "Value");
-        let transitive_keys = parameters.list("TransitiveTagKeys.member");
-
+impl<'a> AssumeRoleRequest<'a> {
+    fn read(parameters: &'a Parameters, inherited: &Inherited) -> Result<Self, ErrorResponse> {
+        let mut reader = Reader::new(parameters);
         // In the order in which STS reports violations.
-        let mut violations = Violations::default();
-        for (parameter, value, length, charset, is_required) in [
-            ("RoleArn", &role_arn, 20..=2048, None, true),
-            ("RoleSessionName", &session_name, 2..=64, Some(&NAME), true),
-            (
-                "ExternalId",
-                &external_id,
-                2..=1224,
-                Some(&EXTERNAL_ID),
-                false,
-            ),
-            (
-                "SourceIdentity",
-                &source_identity,
-                2..=256,
-                Some(&NAME),
-                false,
-            ),
-            ("Policy", &policy, 1..=2048, None, false),
-        ] {
-            match value {
-                Some(value) => violations.check_text(parameter, value, length, charset),
-                None if is_required => violations.add(parameter, None, "Member must not be null"),
-                None => {}
-            }
-        }
-        let duration = violations.read_duration(parameters, 3600, 43_200)?;
-        violations.check_list("Tags", tags.len(), 50);
-        violations.check_list("PolicyArns", policy_arns.len(), 10);
-        for (n, (key, value)) in (1..).zip(&tags) {
-            violations.check_text(&format!("Tags.{n}.member.key"), key, 1..=128, Some(&TAG));
-            violations.check_text(
-                &format!("Tags.{n}.member.value"),
-                value,
-                0..=256,
-                Some(&TAG),
-            );
-        }
-        if let Some(policy) = &policy {
-            violations.check_text("Policy", policy, 1..=usize::MAX, Some(&POLICY));
-        }
-        violations.reject()?;
-
-        // Both are present, or a violation was reported.
-        let role_arn = role_arn.unwrap_or_default();
-        let session_name = session_name.unwrap_or_default();
-        if !is_role_arn(&role_arn) {
+        let role_arn = reader.required("RoleArn", &ARN);
+        let session_name = reader.required("RoleSessionName", &SESSION_NAME);
+        let external_id = reader.optional("ExternalId", &EXTERNAL_ID);
+        let source_identity = reader.optional("SourceIdentity", &SOURCE_IDENTITY);
+        let policy = reader.optional("Policy", &POLICY);
+        let duration = reader.duration(3600, 43_200)?;
+        let tags = reader.tags();
+        let transitive_keys = reader.transitive_tag_keys();
+        let policy_arns = reader.policy_arns();
+        let contexts = reader.provided_contexts();
+        let mfa = mfa::read(&mut reader);
+        reader.finish()?;
+        if !is_role_arn(role_arn) {
             return Err(ErrorResponse::validation(format!("{role_arn} is invalid")));
         }
-        let is_tag = |key: &String| tags.iter().any(|(tag, _)| tag.eq_ignore_ascii_case(key));
-        if !transitive_keys.iter().all(is_tag) {
-            return Err(ErrorResponse::new(
-                400,
-                "InvalidParameterValue",
-                "The specified transitive tag key must be included in the requested tags.",
-            ));
-        }
-        let is_transitive = |key: &str| {
-            transitive_keys
-                .iter()
-                .any(|transitive| transitive.eq_ignore_ascii_case(key))
-        };
         Ok(Self {
-            role_arn,
-            session_name,
-            external_id,
+            role_arn: role_arn.to_owned(),
+            session_name: session_name.to_owned(),
+            external_id: external_id.map(str::to_owned),
             duration,
-            policy,
+            policy: policy.map(str::to_owned),
             policy_arns,
-            tags: tags
-                .into_iter()
-                .map(|(key, value)| SessionTag {
-                    transitive: is_transitive(&key),
-                    key,
-                    value,
-                })
-                .collect(),
-            source_identity,
-            context_providers: parameters
-                .pairs("ProvidedContexts.member", "ProviderArn", "ContextAssertion")
-                .into_iter()
-                .map(|(provider, _)| provider)
-                .collect(),
+            tags: session_tags(tags, &transitive_keys, &inherited.tags)?,
+            source_identity: source_identity.map(str::to_owned),
+            contexts,
+            mfa,
         })
     }
 }
@@ -230,50 +181,21 @@ impl Inherited {
     }
 }
 
-fn check_tags(request: &AssumeRoleRequest, inherited: &Inherited) -> Result<(), ErrorResponse> {
-    let invalid = |message| Err(ErrorResponse::new(400, "InvalidParameterValue", message));
-    let is_same = |a: &SessionTag, b: &SessionTag| a.key.eq_ignore_ascii_case(&b.key);
-    for (i, tag) in request.tags.iter().enumerate() {
-        let prefix = tag.key.get(..4);
-        if prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:")) {
-            // No answer of AWS to this is recorded; the message is IAM's for tags of users and roles.
-            return invalid("aws: prefixed tag key names are not allowed for external use.");
-        }
-        if request.tags[..i]
-            .iter()
-            .any(|earlier| is_same(earlier, tag))
-        {
-            return invalid(
-                "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
-            );
-        }
-        if inherited
-            .tags
-            .iter()
-            .any(|inherited| is_same(inherited, tag))
-        {
-            return invalid(
-                "One of the specified transitive tag keys can't be set because it conflicts with a \
-                 transitive tag key from the calling session.",
-            );
-        }
-    }
-    Ok(())
-}
-
 /// Returns the condition keys of a request for one of its actions. Each action has keys of its own: a
 /// condition on a key that the action does not have is not met.
 fn context(
     caller: &Caller,
-    request: &AssumeRoleRequest,
+    request: &AssumeRoleRequest<'_>,
     source_identity: Option<&str>,
     action: &str,
 ) -> Context {
     let mut context = caller.context();
-    context.set("aws:ResourceAccount", arn::account_of(&request.role_arn));
     if action == "sts:SetContext" {
-        let providers = request.context_providers.clone();
-        context.set_all("sts:RequestContextProviders", providers);
+        let providers = request
+            .contexts
+            .iter()
+            .map(|(provider, _)| provider.clone());
+        context.set_all("sts:RequestContextProviders", providers.collect());
         return context;
     }
     if let Some(identity) = source_identity.filter(|_| action != "sts:TagSession") {
@@ -292,43 +214,9 @@ fn context(
     context
 }
 
-/// Combines the role's trust policy with the caller's own policies.
-fn is_allowed(
-    caller: &Caller,
-    role: &Role,
-    role_arn: &str,
-    action: &str,
-    context: &Context,
-) -> bool {
-    let id = Principal::Id(caller.principal_id().to_owned());
-    let account = Principal::Account(caller.account().to_owned());
-    let mut principals = vec![
-        (Principal::Any, Decision::Allowed),
-        (account, Decision::AccountAllowed),
-    ];
-    if caller.session().is_some_and(Session::is_of_role) {
-        principals.push((id, Decision::RoleAllowed));
-        let session = Principal::Session(caller.arn().to_owned());
-        principals.push((session, Decision::Allowed));
-    } else {
-        principals.push((id, Decision::Allowed));
-    }
-    let trust = role.trust_policy.trusts(action, &principals, context);
-    let identity = caller.permits(action, role_arn, context);
-    if identity == Decision::ExplicitDeny {
-        return false;
-    }
-    let is_same_account = arn::account_of(role_arn) == caller.account();
-    match trust {
-        Decision::ExplicitDeny | Decision::ImplicitDeny => false,
-        // Within an account, a trust policy that names the caller is enough. If it names the caller's role, the
-        // session policies still limit the session; if it names a user or a session, they do not.
-        Decision::Allowed if is_same_account => true,
-        Decision::RoleAllowed if is_same_account => {
-            caller.session_permits(action, role_arn, context) == Decision::Allowed
-        }
-        Decision::AccountAllowed | Decision::Allowed | Decision::RoleAllowed => {
-            identity == Decision::Allowed
-        }
-    }
+fn denied(caller: &Caller, action: &str, role_arn: &str) -> ErrorResponse {
+    ErrorResponse::access_denied(format!(
+        "User: {} is not authorized to perform: {action} on resource: {role_arn}",
+        caller.arn(),
+    ))
 }

@@ -5,11 +5,59 @@ use std::ops::RangeInclusive;
 use crate::arn;
 use crate::protocol::{ErrorResponse, Parameters};
 
+/// What the API model says of a text.
+pub(super) struct Rule {
+    /// In characters.
+    length: RangeInclusive<usize>,
+    charset: Option<&'static Charset>,
+    /// Whether errors leave out the value.
+    is_sensitive: bool,
+}
+
 /// A set of characters, with the regular expression by which the API model names it.
 pub(super) struct Charset {
     regex: &'static str,
     contains: fn(char) -> bool,
 }
+
+const fn rule(length: RangeInclusive<usize>, charset: &'static Charset) -> Rule {
+    Rule {
+        length,
+        charset: Some(charset),
+        is_sensitive: false,
+    }
+}
+
+pub(super) const ACCESS_KEY_ID: Rule = rule(16..=128, &WORD);
+pub(super) const ARN: Rule = rule(20..=2048, &ARN_CHARACTERS);
+pub(super) const EXTERNAL_ID: Rule = rule(2..=1224, &EXTERNAL_ID_CHARACTERS);
+pub(super) const FEDERATED_USER_NAME: Rule = rule(2..=32, &NAME);
+pub(super) const MFA_CODE: Rule = rule(6..=6, &DIGITS);
+pub(super) const MFA_SERIAL: Rule = rule(9..=256, &MFA_SERIAL_CHARACTERS);
+/// The API model has no maximum for AssumeRole, but STS has the same for all operations.
+pub(super) const POLICY: Rule = rule(1..=2048, &POLICY_CHARACTERS);
+pub(super) const SESSION_NAME: Rule = rule(2..=64, &NAME);
+/// The API model says 64, but STS accepts 256.
+pub(super) const SOURCE_IDENTITY: Rule = rule(2..=256, &NAME);
+pub(super) const TAG_KEY: Rule = rule(1..=128, &TAG_CHARACTERS);
+pub(super) const TAG_VALUE: Rule = rule(0..=256, &TAG_CHARACTERS);
+
+pub(super) const CONTEXT_ASSERTION: Rule = Rule {
+    length: 4..=2048,
+    charset: None,
+    is_sensitive: false,
+};
+pub(super) const PROVIDER_ID: Rule = CONTEXT_ASSERTION;
+pub(super) const SAML_ASSERTION: Rule = Rule {
+    length: 4..=100_000,
+    charset: None,
+    is_sensitive: true,
+};
+pub(super) const WEB_IDENTITY_TOKEN: Rule = Rule {
+    length: 4..=20_000,
+    charset: None,
+    is_sensitive: true,
+};
 
 /// Of session names and source identities.
 pub(super) const NAME: Charset = Charset {
@@ -17,31 +65,41 @@ pub(super) const NAME: Charset = Charset {
     contains: |c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c),
 };
 
-pub(super) const EXTERNAL_ID: Charset = Charset {
+const EXTERNAL_ID_CHARACTERS: Charset = Charset {
     regex: r"[\w+=,.@:\/-]*",
     contains: |c| (NAME.contains)(c) || "/:".contains(c),
 };
 
-pub(super) const MFA_SERIAL: Charset = Charset {
+const MFA_SERIAL_CHARACTERS: Charset = Charset {
     regex: r"[\w+=/:,.@-]*",
     contains: |c| (NAME.contains)(c) || "/:".contains(c),
 };
 
-pub(super) const MFA_CODE: Charset = Charset {
+const DIGITS: Charset = Charset {
     regex: r"[\d]*",
     contains: |c| c.is_ascii_digit(),
 };
 
+const WORD: Charset = Charset {
+    regex: r"[\w]*",
+    contains: |c| c.is_ascii_alphanumeric() || c == '_',
+};
+
+const ARN_CHARACTERS: Charset = Charset {
+    regex: r"[\u0009\u000A\u000D\u0020-\u007E\u0085\u00A0-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]+",
+    // STS refuses what is beyond U+FFFF, whatever the expression says.
+    contains: |c| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}'),
+};
+
 /// Of the keys and values of session tags.
-pub(super) const TAG: Charset = Charset {
+const TAG_CHARACTERS: Charset = Charset {
     regex: r"[\p{L}\p{Z}\p{N}_.:/=+\-@]+",
     contains: |c| {
         c.is_alphanumeric() || c.is_whitespace() && !c.is_control() || "_.:/=+-@".contains(c)
     },
 };
 
-/// Of session policies.
-pub(super) const POLICY: Charset = Charset {
+const POLICY_CHARACTERS: Charset = Charset {
     regex: r"[\u0009\u000A\u000D\u0020-\u00FF]+",
     contains: |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}'),
 };
@@ -53,92 +111,171 @@ impl Charset {
     }
 }
 
-/// The constraints that a request violates; STS reports them all at once.
-#[derive(Default)]
-pub(super) struct Violations(Vec<String>);
+/// Reads the parameters of a request, and collects the constraints that they violate; STS reports them all at
+/// once.
+pub(super) struct Reader<'a> {
+    parameters: &'a Parameters,
+    violations: Vec<String>,
+}
 
-impl Violations {
+impl<'a> Reader<'a> {
+    pub(super) fn new(parameters: &'a Parameters) -> Self {
+        Self {
+            parameters,
+            violations: Vec::new(),
+        }
+    }
+
+    /// Returns a parameter; an empty text, and a violation, if it is missing.
+    pub(super) fn required(&mut self, name: &str, rule: &Rule) -> &'a str {
+        let value = self.optional(name, rule);
+        if value.is_none() {
+            self.add(name, "Value null", "Member must not be null");
+        }
+        value.unwrap_or_default()
+    }
+
+    /// Returns a parameter, if it was sent. An empty one was.
+    pub(super) fn optional(&mut self, name: &str, rule: &Rule) -> Option<&'a str> {
+        let value = self.parameters.first(name)?;
+        self.check(name, value, rule);
+        Some(value)
+    }
+
+    /// Returns `DurationSeconds`, in seconds.
+    ///
+    /// # Errors
+    ///
+    /// Fails at once if it is not a number.
+    pub(super) fn duration(&mut self, default: i64, max: i64) -> Result<i64, ErrorResponse> {
+        let Some(text) = self.parameters.first("DurationSeconds") else {
+            return Ok(default);
+        };
+        let duration: i64 = text
+            .parse::<i32>()
+            .map_err(|_| {
+                let message = match text {
+                    "" => "missing value for decimal type",
+                    _ => "",
+                };
+                ErrorResponse::new(400, "MalformedInput", message)
+            })?
+            .into();
+        let value = format!("Value '{duration}'");
+        if duration < 900 {
+            let rule = "Member must have value greater than or equal to 900";
+            self.add("DurationSeconds", &value, rule);
+        }
+        if duration > max {
+            let rule = format!("Member must have value less than or equal to {max}");
+            self.add("DurationSeconds", &value, &rule);
+        }
+        Ok(duration)
+    }
+
+    /// Returns `PolicyArns`.
+    pub(super) fn policy_arns(&mut self) -> Vec<String> {
+        let arns = self.parameters.list("PolicyArns.member");
+        if self.check_count("PolicyArns", arns.len(), 10) {
+            for (n, arn) in (1..).zip(&arns) {
+                self.check(&format!("PolicyArns.{n}.member.arn"), arn, &ARN);
+            }
+        }
+        arns
+    }
+
+    /// Returns `Tags`: keys and values.
+    pub(super) fn tags(&mut self) -> Vec<(String, String)> {
+        let tags = self.parameters.pairs("Tags.member", "Key", "Value");
+        self.check_tags(&tags);
+        tags
+    }
+
+    pub(super) fn check_tags(&mut self, tags: &[(String, String)]) {
+        if self.check_count("Tags", tags.len(), 50) {
+            for (n, (key, value)) in (1..).zip(tags) {
+                self.check(&format!("Tags.{n}.member.key"), key, &TAG_KEY);
+                self.check(&format!("Tags.{n}.member.value"), value, &TAG_VALUE);
+            }
+        }
+    }
+
+    /// Returns `TransitiveTagKeys`.
+    pub(super) fn transitive_tag_keys(&mut self) -> Vec<String> {
+        let keys = self.parameters.list("TransitiveTagKeys.member");
+        if self.check_count("TransitiveTagKeys", keys.len(), 50) {
+            for (n, key) in (1..).zip(&keys) {
+                self.check(&format!("TransitiveTagKeys.{n}.member"), key, &TAG_KEY);
+            }
+        }
+        keys
+    }
+
+    /// Returns `ProvidedContexts`: the ARNs of providers, and assertions.
+    pub(super) fn provided_contexts(&mut self) -> Vec<(String, String)> {
+        let contexts =
+            self.parameters
+                .pairs("ProvidedContexts.member", "ProviderArn", "ContextAssertion");
+        if self.check_count("ProvidedContexts", contexts.len(), 5) {
+            for (n, (provider, assertion)) in (1..).zip(&contexts) {
+                let name = |field: &str| format!("ProvidedContexts.{n}.member.{field}");
+                self.check(&name("providerArn"), provider, &ARN);
+                self.check(&name("contextAssertion"), assertion, &CONTEXT_ASSERTION);
+            }
+        }
+        contexts
+    }
+
     /// Checks the length of a text, in characters, and its characters.
-    pub(super) fn check_text(
-        &mut self,
-        parameter: &str,
-        value: &str,
-        length: RangeInclusive<usize>,
-        charset: Option<&Charset>,
-    ) {
-        let chars = value.chars().count();
-        if chars < *length.start() {
-            let rule = format!(
-                "Member must have length greater than or equal to {}",
-                length.start()
-            );
-            self.add(parameter, Some(value), &rule);
+    pub(super) fn check(&mut self, name: &str, value: &str, rule: &Rule) {
+        let quoted = if rule.is_sensitive {
+            "Value".to_owned()
+        } else {
+            format!("Value '{value}'")
+        };
+        let length = value.chars().count();
+        let (min, max) = (*rule.length.start(), *rule.length.end());
+        if length < min {
+            let rule = format!("Member must have length greater than or equal to {min}");
+            self.add(name, &quoted, &rule);
         }
-        if chars > *length.end() {
-            let rule = format!(
-                "Member must have length less than or equal to {}",
-                length.end()
-            );
-            self.add(parameter, Some(value), &rule);
+        if length > max {
+            let rule = format!("Member must have length less than or equal to {max}");
+            self.add(name, &quoted, &rule);
         }
-        if let Some(charset) = charset
+        if let Some(charset) = rule.charset
             && !charset.contains_all(value)
         {
             let rule = format!(
                 "Member must satisfy regular expression pattern: {}",
                 charset.regex
             );
-            self.add(parameter, Some(value), &rule);
+            self.add(name, &quoted, &rule);
         }
     }
 
-    /// Checks the length of a list.
-    pub(super) fn check_list(&mut self, parameter: &str, length: usize, max: usize) {
-        if length > max {
+    /// Checks the length of a list. Returns whether to check its members, too: of a list that is too long, the
+    /// answer would be very long.
+    fn check_count(&mut self, name: &str, count: usize, max: usize) -> bool {
+        if count > max {
             let rule = format!("Member must have length less than or equal to {max}");
-            self.0.push(violation(parameter, "'[…]'", &rule));
+            // How AWS writes the list is not known.
+            self.add(name, "Value '[…]'", &rule);
         }
+        count <= max
     }
 
-    /// Reads `DurationSeconds` and checks its range.
-    ///
-    /// # Errors
-    ///
-    /// Fails at once if it is not a number.
-    pub(super) fn read_duration(
-        &mut self,
-        parameters: &Parameters,
-        default: i64,
-        max: i64,
-    ) -> Result<i64, ErrorResponse> {
-        let Some(text) = parameters.first("DurationSeconds") else {
-            return Ok(default);
-        };
-        let duration: i64 = text
-            .parse::<i32>()
-            .map_err(|_| ErrorResponse::new(400, "MalformedInput", ""))?
-            .into();
-        let value = duration.to_string();
-        if duration < 900 {
-            let rule = "Member must have value greater than or equal to 900";
-            self.add("DurationSeconds", Some(&value), rule);
-        }
-        if duration > max {
-            let rule = format!("Member must have value less than or equal to {max}");
-            self.add("DurationSeconds", Some(&value), &rule);
-        }
-        Ok(duration)
-    }
-
-    /// Adds a violation; `value` is `None` if the parameter is missing.
-    pub(super) fn add(&mut self, parameter: &str, value: Option<&str>, rule: &str) {
-        let value = value.map_or("null".to_owned(), |value| format!("'{value}'"));
-        self.0.push(violation(parameter, &value, rule));
+    fn add(&mut self, name: &str, value: &str, rule: &str) {
+        let (first, rest) = name.split_at(1);
+        let member = first.to_ascii_lowercase() + rest;
+        self.violations.push(format!(
+            "{value} at '{member}' failed to satisfy constraint: {rule}"
+        ));
     }
 
     /// Fails with all violations, if there are any.
-    pub(super) fn reject(self) -> Result<(), ErrorResponse> {
-        let all = self.0;
+    pub(super) fn finish(self) -> Result<(), ErrorResponse> {
+        let all = self.violations;
         match all.len() {
             0 => Ok(()),
             1 => Err(ErrorResponse::validation(format!(
@@ -153,12 +290,6 @@ impl Violations {
     }
 }
 
-fn violation(parameter: &str, value: &str, rule: &str) -> String {
-    let (first, rest) = parameter.split_at(1);
-    let member = first.to_ascii_lowercase() + rest;
-    format!("Value {value} at '{member}' failed to satisfy constraint: {rule}")
-}
-
 /// Whether a text has the form of a role's ARN.
 pub(super) fn is_role_arn(text: &str) -> bool {
     matches!(
@@ -166,6 +297,6 @@ pub(super) fn is_role_arn(text: &str) -> bool {
         Some(["arn", partition, "iam", "", account, resource])
             if partition.starts_with("aws")
                 && arn::is_account_id(account)
-                && resource.starts_with("role/")
+                && resource.strip_prefix("role/").is_some_and(|name| !name.is_empty())
     )
 }

@@ -1,38 +1,47 @@
 //! GetSessionToken: a user's session, with or without MFA.
 
-use std::time::SystemTime;
-
-use super::constraints::Violations;
+use super::constraints::Reader;
 use super::mfa;
 use super::role_session::{credentials_element, expiry};
+use super::scene::Scene;
 use crate::iam::{Accounts, Caller, Session, SessionPrincipal, new_session_token};
 use crate::protocol::{Element, ErrorResponse, Parameters};
+
+/// The limit of sessions of a root user in seconds. A longer duration is not an error.
+pub(super) const ROOT_LIMIT: i64 = 3600;
 
 pub(super) fn answer(
     accounts: &mut Accounts,
     caller: &Caller,
     parameters: &Parameters,
-    now: SystemTime,
+    scene: &Scene,
 ) -> Result<Vec<Element>, ErrorResponse> {
     if caller.session().is_some() {
         let message = "Cannot call GetSessionToken with session credentials";
         return Err(ErrorResponse::access_denied(message));
     }
-    let mut violations = Violations::default();
-    let duration = violations.read_duration(parameters, 43_200, 129_600)?;
-    violations.reject()?;
-    let has_mfa = mfa::check(accounts, caller, parameters, now)?;
+    let mut reader = Reader::new(parameters);
+    let mut duration = reader.duration(43_200, 129_600)?;
+    let mfa = mfa::read(&mut reader);
+    reader.finish()?;
+    scene.check_region(accounts, caller.account(), None)?;
+    if caller.is_root() {
+        duration = duration.min(ROOT_LIMIT);
+    }
+    let has_mfa = mfa.check(accounts, caller, scene.now)?;
     let session = Session {
         principal: SessionPrincipal::User {
             arn: caller.arn().to_owned(),
         },
         token: new_session_token(),
-        issued: now,
-        expiry: expiry(now, duration),
+        issued: scene.now,
+        expiry: expiry(scene, duration),
+        is_from_global_endpoint: scene.is_global_endpoint(),
         policies: Vec::new(),
         tags: Vec::new(),
         source_identity: None,
-        mfa: has_mfa.then_some(now),
+        federation: Default::default(),
+        mfa: has_mfa.then_some(scene.now),
     };
     Ok(vec![credentials_element(&accounts.issue(session))])
 }

@@ -1,46 +1,86 @@
 //! Finds the operation of a request, authenticates the caller, and answers.
 
-use std::time::SystemTime;
-
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 
-use super::{assume_role, get_session_token, saml, web_identity};
+use super::scene::Scene;
+use super::{
+    access_key_info, assume_role, get_federation_token, get_session_token, saml, web_identity,
+};
 use crate::iam::{Accounts, Caller};
-use crate::protocol::{Element, ErrorResponse, Parameters, success};
+use crate::protocol::{Element, ErrorResponse, Format, Parameters, refuse_before_routing, success};
 use crate::signature::authenticate;
+
+const VERSION: &str = "2011-06-15";
+
+/// The operations that STS has and the simulator has not.
+const NOT_SIMULATED: [&str; 4] = [
+    "AssumeRoot",
+    "DecodeAuthorizationMessage",
+    "GetDelegatedAccessToken",
+    "GetWebIdentityToken",
+];
 
 /// Answers a request to STS.
 pub(crate) fn answer(
     accounts: &mut Accounts,
     request: &HttpRequest,
     parameters: &Parameters,
-    now: SystemTime,
+    scene: &Scene,
 ) -> HttpResponse {
-    let action = parameters.first("Action").unwrap_or_default();
-    let version = parameters.first("Version");
-    let result = match (action, version) {
-        ("AssumeRole", Some("2011-06-15")) => authenticate(accounts, request, now)
-            .and_then(|caller| assume_role::assume_role(accounts, &caller, parameters, now)),
-        // Unsigned: the token or the assertion authenticates the caller.
-        ("AssumeRoleWithWebIdentity", Some("2011-06-15")) => {
-            web_identity::assume_role(accounts, parameters, now)
-        }
-        ("AssumeRoleWithSAML", Some("2011-06-15")) => saml::assume_role(accounts, parameters, now),
-        ("GetSessionToken", Some("2011-06-15")) => authenticate(accounts, request, now)
-            .and_then(|caller| get_session_token::answer(accounts, &caller, parameters, now)),
-        ("GetCallerIdentity", Some("2011-06-15")) => {
-            authenticate(accounts, request, now).map(|caller| get_caller_identity(&caller))
-        }
-        _ => {
-            let version = version.unwrap_or("NO_VERSION_SPECIFIED");
-            let message = format!("Could not find operation {action} for version {version}");
-            Err(ErrorResponse::new(400, "InvalidAction", message))
-        }
-    };
-    match result {
-        Ok(result) => success(action, &result),
-        Err(error) => error.into_response(),
+    if let Some(response) = refuse_before_routing(request, parameters) {
+        return response;
     }
+    let action = parameters.first("Action").unwrap_or_default();
+    let format = Format::accepted_by(request);
+    match result(accounts, request, action, parameters, scene) {
+        Ok(result) => success(action, result, format),
+        Err(error) => error.into_response(format),
+    }
+}
+
+fn result(
+    accounts: &mut Accounts,
+    request: &HttpRequest,
+    action: &str,
+    parameters: &Parameters,
+    scene: &Scene,
+) -> Result<Vec<Element>, ErrorResponse> {
+    let version = parameters.first("Version");
+    let caller = |accounts: &Accounts| authenticate(accounts, request, scene.now);
+    match action {
+        _ if version != Some(VERSION) => Err(unknown(action, version)),
+        "AssumeRole" => {
+            let caller = caller(accounts)?;
+            assume_role::assume_role(accounts, &caller, parameters, scene)
+        }
+        // Unsigned: the token or the assertion authenticates the caller.
+        "AssumeRoleWithWebIdentity" => web_identity::assume_role(accounts, parameters, scene),
+        "AssumeRoleWithSAML" => saml::assume_role(accounts, parameters, scene),
+        "GetAccessKeyInfo" => {
+            let caller = caller(accounts)?;
+            access_key_info::answer(accounts, &caller, parameters)
+        }
+        "GetCallerIdentity" => Ok(get_caller_identity(&caller(accounts)?)),
+        "GetFederationToken" => {
+            let caller = caller(accounts)?;
+            get_federation_token::answer(accounts, &caller, parameters, scene)
+        }
+        "GetSessionToken" => {
+            let caller = caller(accounts)?;
+            get_session_token::answer(accounts, &caller, parameters, scene)
+        }
+        action if NOT_SIMULATED.contains(&action) => {
+            let message = format!("STS has the operation {action}, but this simulator does not");
+            Err(ErrorResponse::new(501, "NotSimulated", message))
+        }
+        _ => Err(unknown(action, version)),
+    }
+}
+
+fn unknown(action: &str, version: Option<&str>) -> ErrorResponse {
+    let version = version.unwrap_or("NO_VERSION_SPECIFIED");
+    let message = format!("Could not find operation {action} for version {version}");
+    ErrorResponse::new(400, "InvalidAction", message)
 }
 
 fn get_caller_identity(caller: &Caller) -> Vec<Element> {

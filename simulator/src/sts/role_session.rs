@@ -1,14 +1,16 @@
 //! What AssumeRole, AssumeRoleWithWebIdentity and AssumeRoleWithSAML have in common: the limits on a session,
 //! its policies, the condition keys of session tags, and the response.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 
-use super::constraints::Violations;
-use crate::clock::timestamp;
+use super::packed_size::{ALLOTTED, packed_size};
+use super::scene::Scene;
+use crate::arn;
 use crate::iam::{Accounts, Role, Session, SessionTag};
-use crate::policy::{Context, Decision, Policy, Principal};
+use crate::policy::{Context, Policy, PolicyKind};
 use crate::protocol::{Element, ErrorResponse};
 
 /// The limit of a session in seconds if the caller signs with temporary credentials ("role chaining").
@@ -35,66 +37,147 @@ pub(super) fn check_duration(
 }
 
 /// Returns the end of a session. STS gives whole seconds.
-pub(super) fn expiry(now: SystemTime, duration: i64) -> SystemTime {
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    UNIX_EPOCH + Duration::from_secs(since.as_secs() + duration.unsigned_abs())
+pub(super) fn expiry(scene: &Scene, duration: i64) -> SystemTime {
+    let since = scene.now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = if scene.issues_expired {
+        since.as_secs().saturating_sub(1)
+    } else {
+        since.as_secs() + duration.unsigned_abs()
+    };
+    UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-/// Reads the session policies: the parameter `Policy` and the managed policies of `PolicyArns`.
-pub(super) fn session_policies(
-    accounts: &Accounts,
-    policy: Option<&str>,
-    arns: &[String],
-) -> Result<Vec<Policy>, ErrorResponse> {
-    let length = policy.map_or(0, |policy| policy.chars().count())
-        + arns.iter().map(String::len).sum::<usize>();
-    if policy.is_some() && length > 2048 {
-        let mut violations = Violations::default();
-        let rule = "Member must have length less than or equal to 2048";
-        violations.add("Policy", policy, rule);
-        violations.reject()?;
+/// The session policies of a request.
+pub(super) struct SessionPolicies {
+    pub(super) documents: Vec<Arc<Policy>>,
+    policy: Option<String>,
+    policy_arns: Vec<String>,
+}
+
+impl SessionPolicies {
+    /// Reads the parameter `Policy`, and the managed policies of `PolicyArns`, which must be AWS's own or in
+    /// the account of the session.
+    pub(super) fn read(
+        accounts: &Accounts,
+        policy: Option<&str>,
+        policy_arns: Vec<String>,
+        account: &str,
+    ) -> Result<Self, ErrorResponse> {
+        let length = policy.map_or(0, |policy| policy.chars().count())
+            + policy_arns.iter().map(String::len).sum::<usize>();
+        if let Some(policy) = policy.filter(|_| length > 2048) {
+            return Err(ErrorResponse::validation(format!(
+                "1 validation error detected: Value '{policy}' at 'policy' failed to satisfy \
+                 constraint: Member must have length less than or equal to 2048"
+            )));
+        }
+        let mut documents = Vec::new();
+        if let Some(json) = policy {
+            let policy = accounts.read_policy(PolicyKind::Session, "in the request", json);
+            documents.push(policy.map_err(|error| {
+                ErrorResponse::new(400, "MalformedPolicyDocument", error.message())
+            })?);
+        }
+        for arn in &policy_arns {
+            let is_usable = [account, "aws"].contains(&arn::account_of(arn));
+            let policy = accounts.managed_policy(arn).filter(|_| is_usable);
+            documents.push(policy.ok_or_else(|| {
+                // No answer of AWS to this is recorded.
+                ErrorResponse::validation(format!(
+                    "Policy ARN {arn} is not that of a managed policy in account {account}, or of \
+                     one of AWS's that RoleBuilder::managed_policy added"
+                ))
+            })?);
+        }
+        Ok(Self {
+            documents,
+            policy: policy.map(str::to_owned),
+            policy_arns,
+        })
     }
-    let mut policies = Vec::new();
-    if let Some(json) = policy {
-        let policy = Policy::permission(json)
-            .map_err(|reason| ErrorResponse::new(400, "MalformedPolicyDocument", reason))?;
-        policies.push(policy);
+
+    /// Returns the packed size of the policies and of the session's tags in percent; `None` if there are none.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is above 100.
+    pub(super) fn packed_size(
+        &self,
+        accounts: &Accounts,
+        tags: &[SessionTag],
+    ) -> Result<Option<u64>, ErrorResponse> {
+        let allotted = accounts.settings.packed_size_limit.unwrap_or(ALLOTTED);
+        packed_size(allotted, self.policy.as_deref(), &self.policy_arns, tags)
     }
-    for arn in arns {
-        let policy = accounts.managed_policy(arn).cloned();
-        policies.push(policy.ok_or_else(|| {
-            ErrorResponse::validation(format!("Requested Policy ARN {arn} is not a known policy"))
-        })?);
+}
+
+/// Checks session tags, whose keys must differ from each other and from the transitive tags that the session
+/// inherits.
+pub(super) fn session_tags(
+    tags: Vec<(String, String)>,
+    transitive_keys: &[String],
+    inherited: &[SessionTag],
+) -> Result<Vec<SessionTag>, ErrorResponse> {
+    let invalid = |message| Err(ErrorResponse::invalid_parameter(message));
+    let is_tag = |key: &String| tags.iter().any(|(tag, _)| is_same_key(tag, key));
+    if !transitive_keys.iter().all(is_tag) {
+        return invalid("The specified transitive tag key must be included in the requested tags.");
     }
-    Ok(policies)
+    for (i, (key, _)) in tags.iter().enumerate() {
+        let prefix = key.get(..4);
+        if prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:")) {
+            // No answer of AWS to this is recorded; the message is IAM's for tags of users and roles.
+            return invalid("aws: prefixed tag key names are not allowed for external use.");
+        }
+        if tags[..i]
+            .iter()
+            .any(|(earlier, _)| is_same_key(earlier, key))
+        {
+            return invalid(
+                "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+            );
+        }
+        if inherited.iter().any(|tag| is_same_key(&tag.key, key)) {
+            return invalid(
+                "One of the specified transitive tag keys can't be set because it conflicts with a \
+                 transitive tag key from the calling session.",
+            );
+        }
+    }
+    let tags = tags.into_iter().map(|(key, value)| SessionTag {
+        transitive: transitive_keys
+            .iter()
+            .any(|transitive| is_same_key(transitive, &key)),
+        key,
+        value,
+    });
+    Ok(tags.collect())
+}
+
+fn is_same_key(a: &str, b: &str) -> bool {
+    a.to_lowercase() == b.to_lowercase()
 }
 
 /// Returns the role if its trust policy allows a federated caller all of the actions, the first of which is
 /// the operation. The error is the same for a role that does not exist, and names no caller.
 pub(super) fn federated_role(
-    accounts: &Accounts,
+    accounts: &mut Accounts,
     role_arn: &str,
     provider_arn: &str,
     actions: &[&str],
+    scene: &Scene,
     context: &dyn Fn(&str) -> Context,
 ) -> Result<Role, ErrorResponse> {
-    let principals = [
-        (Principal::Any, Decision::Allowed),
-        (Principal::Other(provider_arn.to_owned()), Decision::Allowed),
-    ];
-    let trusts = |role: &&Role| {
-        actions.iter().all(|action| {
-            let policy = &role.trust_policy;
-            policy.trusts(action, &principals, &context(action)) == Decision::Allowed
-        })
-    };
-    accounts
-        .role(role_arn)
-        .filter(trusts)
-        .cloned()
-        .ok_or_else(|| {
-            ErrorResponse::access_denied(format!("Not authorized to perform {}", actions[0]))
-        })
+    let is_allowed = actions.iter().all(|action| {
+        let mut keys = accounts.unsigned_context(&scene.arrival);
+        accounts.set_role_keys(&mut keys, role_arn, std::iter::empty());
+        keys.extend(&context(action));
+        accounts.may_federated(provider_arn, action, role_arn, &keys)
+    });
+    let role = accounts.role(role_arn).filter(|_| is_allowed).cloned();
+    role.ok_or_else(|| {
+        ErrorResponse::access_denied(format!("Not authorized to perform {}", actions[0]))
+    })
 }
 
 /// Sets the condition keys that the request of a federated caller has for an action.
@@ -137,6 +220,7 @@ pub(super) fn set_tag_keys(context: &mut Context, tags: &[SessionTag]) {
 pub(super) fn respond(
     accounts: &mut Accounts,
     session: Session,
+    packed_size: Option<u64>,
     additional: Vec<Element>,
 ) -> Vec<Element> {
     let mut response = vec![Element::parent(
@@ -150,20 +234,20 @@ pub(super) fn respond(
     let source_identity = session.source_identity.clone();
     response.push(credentials_element(&accounts.issue(session)));
     response.extend(source_identity.map(|identity| Element::text("SourceIdentity", identity)));
+    response.extend(packed_size.map(|size| Element::number("PackedPolicySize", size)));
     response
 }
 
 /// Returns the element `Credentials` of a response.
 pub(super) fn credentials_element(credentials: &Credentials) -> Element {
     let token = credentials.session_token().unwrap_or_default();
-    let expiry = credentials.expiry().map(timestamp).unwrap_or_default();
     Element::parent(
         "Credentials",
         vec![
             Element::text("AccessKeyId", credentials.access_key_id()),
             Element::text("SecretAccessKey", credentials.secret_access_key()),
             Element::text("SessionToken", token),
-            Element::text("Expiration", expiry),
+            Element::time("Expiration", credentials.expiry().unwrap_or(UNIX_EPOCH)),
         ],
     )
 }

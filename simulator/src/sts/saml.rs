@@ -1,5 +1,4 @@
-//! AssumeRoleWithSAML: the structure, audience, times and attributes of an assertion. Its signature is not
-//! checked, because there is no well-kept crate for XML signatures without a C library.
+//! AssumeRoleWithSAML: the structure, signature, audience, times and attributes of an assertion.
 
 use std::time::SystemTime;
 
@@ -7,11 +6,18 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use roxmltree::{Document, Node};
 
-use super::constraints::{NAME, Violations, is_role_arn};
+use super::constraints::{ARN, NAME, POLICY, Reader, SAML_ASSERTION, is_role_arn};
 use super::role_session::{
-    check_duration, expiry, federated_role, respond, session_policies, set_federated_keys,
+    SessionPolicies, check_duration, expiry, federated_role, respond, session_tags,
+    set_federated_keys,
 };
-use crate::iam::{Accounts, Session, SessionPrincipal, SessionTag, new_session_token};
+#[cfg(feature = "saml-signatures")]
+use super::saml_signature;
+use super::scene::Scene;
+use crate::arn;
+use crate::iam::{
+    Accounts, SamlProvider, Session, SessionPrincipal, SessionTag, new_session_token,
+};
 use crate::policy::Context;
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
@@ -21,31 +27,26 @@ const ATTRIBUTES: &str = "https://aws.amazon.com/SAML/Attributes/";
 pub(super) fn assume_role(
     accounts: &mut Accounts,
     parameters: &Parameters,
-    now: SystemTime,
+    scene: &Scene,
 ) -> Result<Vec<Element>, ErrorResponse> {
-    let given = |name: &str| parameters.first(name).unwrap_or_default();
-    let (role_arn, provider) = (given("RoleArn"), given("PrincipalArn"));
-    let mut violations = Violations::default();
-    let duration = violations.read_duration(parameters, 3600, 43_200)?;
-    violations.check_text("RoleArn", role_arn, 20..=2048, None);
-    violations.check_text("PrincipalArn", provider, 20..=2048, None);
-    let assertion = given("SAMLAssertion");
-    violations.check_text("SAMLAssertion", assertion, 4..=100_000, None);
-    violations.reject()?;
+    let mut reader = Reader::new(parameters);
+    let role_arn = reader.required("RoleArn", &ARN);
+    let provider_arn = reader.required("PrincipalArn", &ARN);
+    let assertion = reader.required("SAMLAssertion", &SAML_ASSERTION);
+    let policy = reader.optional("Policy", &POLICY);
+    let duration = reader.duration(3600, 43_200)?;
+    let policy_arns = reader.policy_arns();
+    reader.finish()?;
     if !is_role_arn(role_arn) {
         return Err(ErrorResponse::validation("Request ARN is invalid"));
     }
-    if !accounts.has_saml_provider(provider) {
-        return Err(ErrorResponse::invalid_identity_token(
-            "Specified provider doesn't exist.",
-        ));
-    }
-    let assertion = Assertion::read(assertion, now)?;
-    let policies = session_policies(
-        accounts,
-        parameters.first("Policy"),
-        &parameters.list("PolicyArns.member"),
-    )?;
+    let account = arn::account_of(role_arn);
+    scene.check_region(accounts, account, None)?;
+    let provider = accounts.saml_provider(provider_arn).ok_or_else(|| {
+        ErrorResponse::invalid_identity_token("Specified provider doesn't exist.")
+    })?;
+    let assertion = Assertion::read(assertion, provider, scene.now)?;
+    let policies = SessionPolicies::read(accounts, policy, policy_arns, account)?;
 
     let mut actions = vec!["sts:AssumeRoleWithSAML"];
     if !assertion.tags.is_empty() {
@@ -54,18 +55,20 @@ pub(super) fn assume_role(
     if assertion.source_identity.is_some() {
         actions.push("sts:SetSourceIdentity");
     }
-    let context = |action: &str| assertion.context(action);
-    let role = federated_role(accounts, role_arn, provider, &actions, &context)?;
-    if !assertion.offers(role_arn, provider) {
+    let context = |action: &str| assertion.context(provider_arn, action);
+    let role = federated_role(accounts, role_arn, provider_arn, &actions, scene, &context)?;
+    if !assertion.offers(role_arn, provider_arn) {
         let message = "Not authorized to perform sts:AssumeRoleWithSAML";
         return Err(ErrorResponse::access_denied(message));
     }
     check_duration(duration, &role, false)?;
 
-    let mut until = expiry(now, duration);
+    let packed_size = policies.packed_size(accounts, &assertion.tags)?;
+    let mut until = expiry(scene, duration);
     if let Some(end) = assertion.session_end {
         until = until.min(end);
     }
+    let federation = assertion.subject_keys();
     let session = Session {
         principal: SessionPrincipal::Role {
             arn: role_arn.to_owned(),
@@ -73,11 +76,13 @@ pub(super) fn assume_role(
             session_name: assertion.session_name,
         },
         token: new_session_token(),
-        issued: now,
+        issued: scene.now,
         expiry: until,
-        policies,
+        is_from_global_endpoint: scene.is_global_endpoint(),
+        policies: policies.documents,
         tags: assertion.tags,
         source_identity: assertion.source_identity,
+        federation,
         mfa: None,
     };
     let subject = vec![
@@ -85,13 +90,15 @@ pub(super) fn assume_role(
         Element::text("Issuer", assertion.issuer),
         Element::text("Audience", assertion.recipient),
     ];
-    Ok(respond(accounts, session, subject))
+    Ok(respond(accounts, session, packed_size, subject))
 }
 
-/// An assertion whose audience and times are valid.
+/// An assertion whose signature, audience and times are valid.
 struct Assertion {
     issuer: String,
     subject: String,
+    /// The format of the subject, which is a URN.
+    subject_format: Option<String>,
     /// The URL that the identity provider posts it to: `SAML:aud`.
     recipient: String,
     /// The roles that the user may assume: the ARNs of role and provider, in either order.
@@ -103,8 +110,9 @@ struct Assertion {
 }
 
 impl Assertion {
-    fn read(base64: &str, now: SystemTime) -> Result<Self, ErrorResponse> {
-        let malformed = || ErrorResponse::invalid_identity_token("Invalid base64 SAMLResponse");
+    fn read(base64: &str, provider: &SamlProvider, now: SystemTime) -> Result<Self, ErrorResponse> {
+        let invalid = |message: &str| ErrorResponse::invalid_identity_token(message);
+        let malformed = || invalid("Invalid base64 SAMLResponse");
         let xml = aws_smithy_types::base64::decode(base64).map_err(|_| malformed())?;
         let xml = String::from_utf8(xml).map_err(|_| malformed())?;
         let document = Document::parse(&xml).map_err(|_| malformed())?;
@@ -112,6 +120,18 @@ impl Assertion {
         let text = |name: &str| -> Option<String> {
             Some(descendant(assertion, name)?.text()?.trim().to_owned())
         };
+        match provider {
+            SamlProvider::Unsigned => {}
+            #[cfg(feature = "saml-signatures")]
+            SamlProvider::Signed(metadata) => {
+                if text("Issuer").as_deref() != Some(&metadata.entity_id) {
+                    return Err(invalid("Issuer not present in specified provider"));
+                }
+                if !saml_signature::is_valid(&xml, assertion, &metadata.certificates) {
+                    return Err(invalid("Response signature invalid"));
+                }
+            }
+        }
         let time = |name: &str, attribute: &str| -> Option<SystemTime> {
             let time = descendant(assertion, name)?.attribute(attribute)?;
             let time = DateTime::from_str(time, Format::DateTime).ok()?;
@@ -129,8 +149,10 @@ impl Assertion {
                 "Response does not contain the required audience.",
             ));
         }
-        if time("Conditions", "NotOnOrAfter").is_none_or(|end| end <= now) {
-            // The message for this case is not recorded from AWS.
+        // The messages for these two cases are not recorded from AWS.
+        let end = time("Conditions", "NotOnOrAfter")
+            .ok_or_else(|| invalid("Response does not contain a valid NotOnOrAfter condition."))?;
+        if end <= now {
             return Err(ErrorResponse::new(
                 400,
                 "ExpiredTokenException",
@@ -161,11 +183,18 @@ impl Assertion {
                 "Source Identity must match [a-zA-Z_0-9+=,.@-]{2,64} and not begin with \"aws:\"",
             ));
         }
-        let transitive = attribute("TransitiveTagKeys");
-        let tags = tags(assertion, &transitive);
+        let tags: Vec<_> = attributes(assertion).filter_map(tag).collect();
+        let nothing = Parameters::default();
+        let mut reader = Reader::new(&nothing);
+        reader.check_tags(&tags);
+        reader.finish()?;
+        let tags = session_tags(tags, &attribute("TransitiveTagKeys"), &[])?;
         Ok(Self {
             issuer: text("Issuer").unwrap_or_default(),
             subject: text("NameID").unwrap_or_default(),
+            subject_format: descendant(assertion, "NameID")
+                .and_then(|name| name.attribute("Format"))
+                .map(str::to_owned),
             recipient: descendant(assertion, "SubjectConfirmationData")
                 .and_then(|data| data.attribute("Recipient"))
                 .unwrap_or_default()
@@ -186,12 +215,26 @@ impl Assertion {
         })
     }
 
-    /// Returns the condition keys of a request with this assertion.
-    fn context(&self, action: &str) -> Context {
+    /// Returns the condition keys that the session keeps.
+    fn subject_keys(&self) -> Context {
         let mut context = Context::default();
+        context.set("saml:sub", &*self.subject);
+        if let Some(format) = &self.subject_format {
+            // Of these two, AWS shows the last part only.
+            let short = format.strip_prefix("urn:oasis:names:tc:SAML:2.0:nameid-format:");
+            let short = short.filter(|name| matches!(*name, "persistent" | "transient"));
+            context.set("saml:sub_type", short.unwrap_or(format));
+        }
+        context
+    }
+
+    /// Returns the condition keys of a request with this assertion.
+    fn context(&self, provider: &str, action: &str) -> Context {
+        let mut context = self.subject_keys();
         context.set("saml:aud", &*self.recipient);
         context.set("saml:iss", &*self.issuer);
-        context.set("saml:sub", &*self.subject);
+        let (account, name) = (arn::account_of(provider), arn::name_of(provider));
+        context.set("saml:doc", format!("{account}/{name}"));
         set_federated_keys(
             &mut context,
             action,
@@ -234,15 +277,8 @@ fn values(assertion: Node<'_, '_>, name: &str) -> Vec<String> {
     found.next().map(|(_, values)| values).unwrap_or_default()
 }
 
-/// Returns the session tags in an assertion.
-fn tags(assertion: Node<'_, '_>, transitive: &[String]) -> Vec<SessionTag> {
-    let tags = attributes(assertion).filter_map(|(name, values)| {
-        let key = name.strip_prefix("PrincipalTag:")?.to_owned();
-        Some(SessionTag {
-            value: values.into_iter().next().unwrap_or_default(),
-            transitive: transitive.contains(&key),
-            key,
-        })
-    });
-    tags.collect()
+/// Returns the key and the value of an attribute that is a session tag.
+fn tag((name, values): (&str, Vec<String>)) -> Option<(String, String)> {
+    let key = name.strip_prefix("PrincipalTag:")?.to_owned();
+    Some((key, values.into_iter().next().unwrap_or_default()))
 }

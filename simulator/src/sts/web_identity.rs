@@ -5,53 +5,62 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jsonwebtoken::{Validation, decode, decode_header};
 use serde_json::Value;
 
-use super::constraints::{NAME, Violations, is_role_arn};
-use super::role_session::{
-    check_duration, expiry, federated_role, respond, session_policies, set_federated_keys,
+use super::constraints::{
+    ARN, POLICY, PROVIDER_ID, Reader, SESSION_NAME, SOURCE_IDENTITY, WEB_IDENTITY_TOKEN,
+    is_role_arn,
 };
+use super::role_session::{
+    SessionPolicies, check_duration, expiry, federated_role, respond, session_tags,
+    set_federated_keys,
+};
+use super::scene::Scene;
 use crate::arn;
 use crate::iam::{Accounts, Session, SessionPrincipal, SessionTag, new_session_token};
-use crate::policy::Context;
+use crate::policy::{Context, keys};
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
 pub(super) fn assume_role(
     accounts: &mut Accounts,
     parameters: &Parameters,
-    now: SystemTime,
+    scene: &Scene,
 ) -> Result<Vec<Element>, ErrorResponse> {
-    let given = |name: &str| parameters.first(name).unwrap_or_default();
-    let (role_arn, name) = (given("RoleArn"), given("RoleSessionName"));
-    let token = given("WebIdentityToken");
-    let mut violations = Violations::default();
-    let duration = violations.read_duration(parameters, 3600, 43_200)?;
-    violations.check_text("RoleArn", role_arn, 20..=2048, None);
-    violations.check_text("RoleSessionName", name, 2..=64, Some(&NAME));
-    violations.check_text("WebIdentityToken", token, 4..=20_000, None);
-    violations.reject()?;
+    let mut reader = Reader::new(parameters);
+    let role_arn = reader.required("RoleArn", &ARN);
+    let name = reader.required("RoleSessionName", &SESSION_NAME);
+    let token = reader.required("WebIdentityToken", &WEB_IDENTITY_TOKEN);
+    reader.optional("ProviderId", &PROVIDER_ID);
+    let policy = reader.optional("Policy", &POLICY);
+    let duration = reader.duration(3600, 43_200)?;
+    let policy_arns = reader.policy_arns();
+    reader.finish()?;
     if !is_role_arn(role_arn) {
         return Err(ErrorResponse::validation("Request ARN is invalid"));
     }
+    let account = arn::account_of(role_arn);
+    scene.check_region(accounts, account, None)?;
 
-    let claims = Claims::read(accounts, token, arn::account_of(role_arn), now)?;
-    let policies = session_policies(
-        accounts,
-        parameters.first("Policy"),
-        &parameters.list("PolicyArns.member"),
-    )?;
+    let claims = Claims::read(accounts, token, role_arn, scene.now)?;
+    let policies = SessionPolicies::read(accounts, policy, policy_arns, account)?;
     let mut actions = vec!["sts:AssumeRoleWithWebIdentity"];
     if !claims.tags.is_empty() {
         actions.push("sts:TagSession");
     }
-    if let Some(identity) = &claims.source_identity {
+    if claims.source_identity.is_some() {
         actions.push("sts:SetSourceIdentity");
-        let mut violations = Violations::default();
-        violations.check_text("SourceIdentity", identity, 2..=256, Some(&NAME));
-        violations.reject()?;
     }
     let context = |action: &str| claims.context(name, action);
-    let role = federated_role(accounts, role_arn, &claims.provider, &actions, &context)?;
+    let role = federated_role(
+        accounts,
+        role_arn,
+        &claims.provider,
+        &actions,
+        scene,
+        &context,
+    )?;
     check_duration(duration, &role, false)?;
 
+    let packed_size = policies.packed_size(accounts, &claims.tags)?;
+    let federation = claims.session_keys();
     let session = Session {
         principal: SessionPrincipal::Role {
             arn: role_arn.to_owned(),
@@ -59,11 +68,13 @@ pub(super) fn assume_role(
             session_name: name.to_owned(),
         },
         token: new_session_token(),
-        issued: now,
-        expiry: expiry(now, duration),
-        policies,
+        issued: scene.now,
+        expiry: expiry(scene, duration),
+        is_from_global_endpoint: scene.is_global_endpoint(),
+        policies: policies.documents,
         tags: claims.tags,
         source_identity: claims.source_identity,
+        federation,
         mfa: None,
     };
     let subject = vec![
@@ -71,7 +82,7 @@ pub(super) fn assume_role(
         Element::text("Provider", claims.provider),
         Element::text("Audience", claims.audience),
     ];
-    Ok(respond(accounts, session, subject))
+    Ok(respond(accounts, session, packed_size, subject))
 }
 
 /// The claims of a token whose signature, audience and expiry are valid.
@@ -82,6 +93,8 @@ struct Claims {
     issuer: String,
     subject: String,
     audience: String,
+    /// Further claims that are condition keys, with their values.
+    others: Vec<(&'static str, Vec<String>)>,
     tags: Vec<SessionTag>,
     source_identity: Option<String>,
 }
@@ -90,7 +103,7 @@ impl Claims {
     fn read(
         accounts: &Accounts,
         token: &str,
-        account: &str,
+        role_arn: &str,
         now: SystemTime,
     ) -> Result<Self, ErrorResponse> {
         let invalid = |message: &str| ErrorResponse::invalid_identity_token(message);
@@ -102,7 +115,8 @@ impl Claims {
             .claims;
         let issuer = claims["iss"].as_str().unwrap_or_default().to_owned();
         let host = issuer.strip_prefix("https://").unwrap_or(&issuer);
-        let arn = format!("arn:aws:iam::{account}:oidc-provider/{host}");
+        let (partition, account) = (arn::partition_of(role_arn), arn::account_of(role_arn));
+        let arn = format!("arn:{partition}:iam::{account}:oidc-provider/{host}");
         let provider = accounts.oidc_provider(&arn).ok_or_else(|| {
             invalid(&format!(
                 "No OpenIDConnect provider found in your account for {issuer}"
@@ -118,45 +132,93 @@ impl Claims {
             .find(is_known)
             .ok_or_else(|| invalid("Incorrect token audience"))?;
         let at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        match claims["exp"].as_u64() {
-            None => return Err(malformed()),
-            Some(expiration) if expiration <= at => {
-                let message = format!(
-                    "Token expired: current date/time {at} must be before the expiration date/time \
-                     {expiration}"
-                );
-                return Err(ErrorResponse::new(400, "ExpiredTokenException", message));
-            }
-            Some(_) => {}
+        let time = |name: &str| match &claims[name] {
+            Value::Null => Ok(None),
+            value => value.as_u64().map(Some).ok_or_else(malformed),
+        };
+        let (issued, expiration) = (time("iat")?, time("exp")?.ok_or_else(malformed)?);
+        if expiration <= at {
+            let message = format!(
+                "Token expired: current date/time {at} must be before the expiration date/time \
+                 {expiration}"
+            );
+            return Err(ErrorResponse::new(400, "ExpiredTokenException", message));
         }
-        // Audience and expiry are checked above, the latter by the simulator's clock.
-        let mut validation = Validation::new(provider.algorithm);
+        if accounts.settings.unconfirmed_rules
+            && (issued.is_none() || time("nbf")?.is_some_and(|start| start > at))
+        {
+            return Err(malformed());
+        }
+        let key = provider.key(header.kid.as_deref(), header.alg).ok_or_else(|| {
+            invalid(
+                "Couldn't retrieve verification key from your identity provider,  please reference \
+                 AssumeRoleWithWebIdentity documentation for requirements",
+            )
+        })?;
+        // Audience and times are checked above, the latter by the simulator's clock.
+        let mut validation = Validation::new(header.alg);
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let signed = header.alg == provider.algorithm
-            && decode::<Value>(token, &provider.key, &validation).is_ok();
-        if !signed {
-            return Err(invalid("Token signature is invalid"));
+        decode::<Value>(token, &key.key, &validation)
+            .map_err(|_| invalid("Token signature is invalid"))?;
+
+        let source_identity = claims["https://aws.amazon.com/source_identity"].as_str();
+        let (tags, transitive_keys) = read_tags(&claims["https://aws.amazon.com/tags"]);
+        // No answer of AWS to claims that break these rules is recorded.
+        let nothing = Parameters::default();
+        let mut reader = Reader::new(&nothing);
+        reader.check_tags(&tags);
+        if let Some(identity) = source_identity {
+            reader.check("SourceIdentity", identity, &SOURCE_IDENTITY);
         }
+        reader.finish()?;
         Ok(Self {
             subject: claims["sub"].as_str().unwrap_or_default().to_owned(),
             audience: (*audience).to_owned(),
-            tags: read_tags(&claims["https://aws.amazon.com/tags"]),
-            source_identity: claims["https://aws.amazon.com/source_identity"]
-                .as_str()
-                .map(str::to_owned),
+            others: other_claims(&claims, host),
+            tags: session_tags(tags, &transitive_keys, &[])?,
+            source_identity: source_identity.map(str::to_owned),
             issuer: host.to_owned(),
             provider: arn,
         })
     }
 
+    /// Returns the condition keys that the session keeps: those of a token only if the issuer is one that AWS knows.
+    /// The IAM guide has an ARN as the value of `aws:FederatedProvider`; AWS's answers show the issuer.
+    fn session_keys(&self) -> Context {
+        let is_kept = matches!(
+            self.issuer.as_str(),
+            "accounts.google.com"
+                | "cognito-identity.amazonaws.com"
+                | "graph.facebook.com"
+                | "www.amazon.com"
+        );
+        let mut context = if is_kept {
+            self.token_keys()
+        } else {
+            Context::default()
+        };
+        context.set("aws:FederatedProvider", &*self.issuer);
+        context
+    }
+
+    /// Returns the condition keys with the claims of the token.
+    fn token_keys(&self) -> Context {
+        let mut context = Context::default();
+        let name = |claim: &str| format!("{}:{claim}", self.issuer);
+        for (claim, values) in &self.others {
+            context.set_all(&name(claim), values.clone());
+        }
+        context.set(&name("sub"), &*self.subject);
+        context.set(&name("aud"), &*self.audience);
+        context
+    }
+
     /// Returns the condition keys of a request with this token.
     fn context(&self, session_name: &str, action: &str) -> Context {
-        let mut context = Context::default();
-        context.set(&format!("{}:sub", self.issuer), &*self.subject);
-        context.set(&format!("{}:aud", self.issuer), &*self.audience);
-        context.set("aws:FederatedProvider", &*self.provider);
+        let mut context = self.token_keys();
+        context.set("aws:FederatedProvider", &*self.issuer);
         set_federated_keys(
             &mut context,
             action,
@@ -168,17 +230,35 @@ impl Claims {
     }
 }
 
-/// Reads the claim with the session tags:
+/// Returns the values of the claims that are condition keys, other than `sub` and `aud`.
+fn other_claims(claims: &Value, issuer: &str) -> Vec<(&'static str, Vec<String>)> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        _ => None,
+    };
+    let names = keys::CLAIMS.iter().chain(keys::claims_of(issuer));
+    let names = names.filter(|name| !matches!(**name, "sub" | "aud"));
+    names
+        .map(|name| match &claims[*name] {
+            Value::Array(all) => (*name, all.iter().filter_map(text).collect()),
+            one => (*name, text(one).into_iter().collect()),
+        })
+        .collect()
+}
+
+/// Reads the claim with the session tags, and those of their keys that are transitive:
 /// `{"principal_tags": {"team": ["payments"]}, "transitive_tag_keys": ["team"]}`.
-fn read_tags(claim: &Value) -> Vec<SessionTag> {
-    let transitive = claim["transitive_tag_keys"].as_array();
-    let is_transitive =
-        |key: &str| transitive.is_some_and(|keys| keys.iter().any(|transitive| transitive == key));
+fn read_tags(claim: &Value) -> (Vec<(String, String)>, Vec<String>) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let tags = claim["principal_tags"].as_object().into_iter().flatten();
-    tags.map(|(key, values)| SessionTag {
-        transitive: is_transitive(key),
-        value: values[0].as_str().unwrap_or_default().to_owned(),
-        key: key.clone(),
-    })
-    .collect()
+    let transitive = claim["transitive_tag_keys"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    (
+        tags.map(|(key, values)| (key.clone(), text(&values[0])))
+            .collect(),
+        transitive.map(text).collect(),
+    )
 }

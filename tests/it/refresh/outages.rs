@@ -12,8 +12,8 @@ async fn an_outage_from_the_window_to_a_second_before_expiry_goes_unnoticed() {
     let faults = [
         (Fault::service_unavailable(), 200),
         (Fault::throttling(), 16 * 60),
-        (Fault::NoAnswer, 200),
-        (Fault::ConnectionClosed, 200),
+        (Fault::no_answer(), 200),
+        (Fault::connection_closed(), 200),
         (Fault::error(403, "AccessDenied", "not today"), 200),
     ];
     for (fault, most) in faults {
@@ -136,7 +136,7 @@ async fn an_interrupted_caller_falls_back_to_the_cached_credentials() {
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
     assert!(chain.fallback_on_interrupt().is_none());
     let credentials = chain.provide_credentials().await.unwrap();
-    aws.fail(Fault::NoAnswer);
+    aws.fail(Fault::no_answer());
     aws.clock().advance(2 * HOUR).await;
     assert_eq!(chain.fallback_on_interrupt(), Some(credentials));
 }

@@ -102,7 +102,7 @@ async fn an_outage_while_the_hub_is_replaced_does_not_last_beyond_its_end() {
         .policy(allow("sts:*"))
         .create()
         .unwrap();
-    aws.fail_role(HUB, Fault::service_unavailable());
+    aws.fail(Fault::service_unavailable().role(HUB));
     fail_all(&tenants[1..]).await;
     tenants[0].provide_credentials().await.unwrap();
 
@@ -126,7 +126,7 @@ async fn every_code_of_sts_for_a_dead_caller_renews_the_hub() {
         tenant.refresh().await.unwrap();
         aws.clock().advance(2 * MINUTE).await;
         let hubs = aws.assumed(HUB);
-        aws.fail_role(TENANT, Fault::error(400, code, "dead"));
+        aws.fail(Fault::error(400, code, "dead").role(TENANT));
         let error = tenant.refresh().await.unwrap_err();
         assert_eq!(error.code(), Some(code));
         assert_eq!(aws.assumed(HUB), hubs + 1, "{code}: the hub is tried anew");

@@ -49,7 +49,7 @@ async fn an_sdk_client_with_a_timeout_shorter_than_the_load_succeeds_at_the_next
 async fn a_dropped_leader_leaves_its_load_to_the_followers() {
     let (aws, base) = aws();
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
-    aws.fail(Fault::NoAnswer);
+    aws.fail(Fault::no_answer());
 
     let mut leader = Box::pin(chain.provide_credentials());
     let mut follower = Box::pin(chain.provide_credentials());

@@ -101,7 +101,7 @@ async fn callers_that_give_up_early_do_not_prolong_the_wait_of_the_next() {
     chain.refresh().await.unwrap();
     // Without a caller there is no timer, so the load begins here, in the last minute.
     aws.clock().advance(HOUR - 30 * SECOND).await;
-    aws.fail(Fault::NoAnswer);
+    aws.fail(Fault::no_answer());
     let begun = aws.clock().elapsed();
     for _ in 0..20 {
         let call = chain.provide_credentials();
@@ -125,7 +125,7 @@ async fn after_expiry_callers_wait_five_seconds_from_the_beginning_of_the_load()
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
     chain.refresh().await.unwrap();
     aws.clock().advance(2 * HOUR).await;
-    aws.fail(Fault::NoAnswer);
+    aws.fail(Fault::no_answer());
     let begun = aws.clock().elapsed();
     let early = tokio::spawn({
         let chain = chain.clone();
@@ -139,7 +139,7 @@ async fn after_expiry_callers_wait_five_seconds_from_the_beginning_of_the_load()
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_expired_chains_would_make_twenty_calls_a_second_and_recover_within_a_minute() {
-    for fault in [Fault::service_unavailable(), Fault::NoAnswer] {
+    for fault in [Fault::service_unavailable(), Fault::no_answer()] {
         let (aws, base) = aws();
         let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
         hub.refresh().await.unwrap();

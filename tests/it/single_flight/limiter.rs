@@ -61,7 +61,7 @@ async fn a_region_that_hangs_does_not_hold_up_another() {
     let mut hanging = JoinSet::new();
     for i in 0..100 {
         let arn = format!("arn:aws:iam::333333333333:role/Tenant{i}");
-        aws.fail_role(&arn, Fault::NoAnswer);
+        aws.fail(Fault::no_answer().role(&arn));
         let tenant = hub.assume(Role::new(arn).region("ap-east-1")).unwrap();
         hanging.spawn(async move { tenant.refresh().await });
     }

@@ -12,13 +12,13 @@ async fn a_tenant_whose_credentials_are_refused_renews_its_hub_only_once() {
     aws.clock().advance(2 * MINUTE).await;
     // STS answers like this in a region that is not enabled in the caller's account.
     let invalid = "The security token included in the request is invalid.";
-    aws.fail_role(TENANT, Fault::error(403, "InvalidClientTokenId", invalid));
+    aws.fail(Fault::error(403, "InvalidClientTokenId", invalid).role(TENANT));
     for _ in 0..30 {
         bad.provide_credentials().await.unwrap_err();
         aws.clock().advance(Duration::from_secs(10)).await;
     }
     assert_eq!(aws.assumed(HUB), 2, "it is tried once with a new session");
-    aws.fail_role(HUB, Fault::service_unavailable());
+    aws.fail(Fault::service_unavailable().role(HUB));
     bad.provide_credentials().await.unwrap_err();
     hub.provide_credentials().await.unwrap();
     good.provide_credentials().await.unwrap();
@@ -32,7 +32,7 @@ async fn many_tenants_whose_credentials_are_refused_renew_their_hub_at_most_once
     let bad: Vec<RoleChain> = (0..20)
         .map(|i| {
             let arn = format!("arn:aws:iam::333333333333:role/Bad{i}");
-            aws.fail_role(&arn, Fault::error(403, "InvalidClientTokenId", "invalid"));
+            aws.fail(Fault::error(403, "InvalidClientTokenId", "invalid").role(&arn));
             hub.assume(Role::new(arn)).unwrap()
         })
         .collect();
@@ -52,7 +52,7 @@ async fn a_slow_parent_is_loaded_once_for_all_its_children() {
     let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
     let first = hub.assume(Role::new(TENANT)).unwrap();
     let second = hub.assume(Role::new(MIDDLE)).unwrap();
-    aws.fail_role(HUB, Fault::NoAnswer);
+    aws.fail(Fault::no_answer().role(HUB));
 
     let callers = [first, second]
         .map(|chain| tokio::spawn(async move { chain.provide_credentials().await.map(drop) }));

@@ -13,7 +13,7 @@ fn a_runtime_that_is_no_longer_polled_does_not_block_callers_on_another() {
     };
     let (aws, base) = in_runtime(aws);
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
-    aws.fail(Fault::NoAnswer);
+    aws.fail(Fault::no_answer());
     // This runtime stays alive with the load in it, and is not polled any more.
     let first = paused();
     first.block_on(async {
@@ -38,7 +38,7 @@ fn a_runtime_that_is_no_longer_polled_does_not_block_callers_on_another() {
 fn a_load_dropped_with_its_runtime_is_started_again_by_the_next_caller() {
     let (aws, base) = in_runtime(aws);
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
-    aws.fail(Fault::NoAnswer);
+    aws.fail(Fault::no_answer());
 
     let first = runtime();
     first.block_on(async {
@@ -67,7 +67,7 @@ fn a_load_dropped_with_its_runtime_is_started_again_by_the_next_caller() {
 fn a_waiter_on_another_runtime_loads_again_when_the_loading_runtime_is_dropped() {
     let (aws, base) = in_runtime(aws);
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
-    aws.fail(Fault::NoAnswer);
+    aws.fail(Fault::no_answer());
 
     let (first, second) = (runtime(), runtime());
     let mut context = Context::from_waker(Waker::noop());

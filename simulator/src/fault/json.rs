@@ -1,0 +1,209 @@
+//! Faults in JSON; see [`Fault::from_json`].
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{Fault, InvalidFault, Latency};
+
+/// Reads a fault.
+pub(super) fn read(text: &str) -> Result<Fault, InvalidFault> {
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| InvalidFault(format!("a fault must be a JSON object: {error}")))?;
+    let Value::Object(members) = value else {
+        return Err(InvalidFault("a fault must be a JSON object".to_owned()));
+    };
+    let mut members = Members::new(members)?;
+    let effect = match &*members.fault {
+        "error" => {
+            let status = members.whole("status", 100..=999)?;
+            Fault::error(
+                status as u16,
+                members.text("code")?,
+                members.text("message")?,
+            )
+        }
+        "service_unavailable" => Fault::service_unavailable(),
+        "throttling" => Fault::throttling(),
+        "throttled" => Fault::throttled(
+            members.whole("rate", 0..=u32::MAX)?,
+            members.whole("burst", 0..=u32::MAX)?,
+        ),
+        "no_answer" => Fault::no_answer(),
+        "connection_closed" => Fault::connection_closed(),
+        "truncated" => Fault::truncated(),
+        "garbage" => Fault::garbage(),
+        "expired_credentials" => Fault::expired_credentials(),
+        "clock_ahead" => Fault::clock_ahead(members.seconds("seconds")?),
+        "clock_behind" => Fault::clock_behind(members.seconds("seconds")?),
+        "delay" if members.has("min") => Fault::delay(Latency::between(
+            members.seconds("min")?,
+            members.seconds("max")?,
+        )),
+        "delay" if members.has("median") => Fault::delay(Latency::with_percentiles(
+            members.seconds("median")?,
+            members.seconds("p99")?,
+        )),
+        "delay" => Fault::delay(members.seconds("seconds")?),
+        _ => return Err(members.error("is unknown")),
+    };
+    let fault = Fault {
+        role: members.optional("role", Members::text)?,
+        operation: members.optional("operation", Members::text)?,
+        times: members.optional("times", |members, name| members.whole(name, 0..=u32::MAX))?,
+        after: members
+            .optional("after", Members::seconds)?
+            .unwrap_or_default(),
+        lasting: members.optional("lasting", Members::seconds)?,
+        ..effect
+    };
+    members.finish()?;
+    Ok(fault)
+}
+
+/// The members of a fault in JSON that are not read yet.
+struct Members {
+    fault: String,
+    rest: Map<String, Value>,
+}
+
+impl Members {
+    fn new(mut rest: Map<String, Value>) -> Result<Self, InvalidFault> {
+        match rest.remove("fault") {
+            Some(Value::String(fault)) => Ok(Self { fault, rest }),
+            _ => Err(InvalidFault(
+                "the member \"fault\" must be the name of a fault, such as \"throttling\""
+                    .to_owned(),
+            )),
+        }
+    }
+
+    fn error(&self, reason: impl fmt::Display) -> InvalidFault {
+        InvalidFault(format!("fault {:?}: {reason}", self.fault))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.rest.contains_key(name)
+    }
+
+    fn text(&mut self, name: &str) -> Result<String, InvalidFault> {
+        match self.rest.remove(name) {
+            Some(Value::String(text)) => Ok(text),
+            _ => Err(self.error(format!("{name:?} must be a string"))),
+        }
+    }
+
+    fn whole(
+        &mut self,
+        name: &str,
+        range: std::ops::RangeInclusive<u32>,
+    ) -> Result<u32, InvalidFault> {
+        let number = self.rest.remove(name).as_ref().and_then(Value::as_u64);
+        let number = number.and_then(|number| u32::try_from(number).ok());
+        number
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| {
+                let (min, max) = (range.start(), range.end());
+                self.error(format!(
+                    "{name:?} must be a whole number from {min} to {max}"
+                ))
+            })
+    }
+
+    fn seconds(&mut self, name: &str) -> Result<Duration, InvalidFault> {
+        let seconds = self.rest.remove(name).as_ref().and_then(Value::as_f64);
+        seconds
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .ok_or_else(|| self.error(format!("{name:?} must be a number of seconds")))
+    }
+
+    fn optional<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Self, &str) -> Result<T, InvalidFault>,
+    ) -> Result<Option<T>, InvalidFault> {
+        if self.has(name) {
+            read(self, name).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn finish(self) -> Result<(), InvalidFault> {
+        match self.rest.keys().next() {
+            Some(unknown) => Err(self.error(format!("unknown member {unknown:?}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn json_that_is_no_fault_is_rejected_with_the_member_and_the_rule() {
+        for (json, fault) in [
+            (
+                r#"{"fault": "throttled", "rate": 600, "burst": 10, "lasting": 0.5}"#,
+                Fault::throttled(600, 10).lasting(SECOND / 2),
+            ),
+            (
+                r#"{"fault": "delay", "median": 1, "p99": 2, "operation": "AssumeRole"}"#,
+                Fault::delay(Latency::with_percentiles(SECOND, 2 * SECOND)).operation("AssumeRole"),
+            ),
+            (
+                r#"{"fault": "delay", "min": 1, "max": 2, "after": 1, "role": "r"}"#,
+                Fault::delay(Latency::between(SECOND, 2 * SECOND))
+                    .after(SECOND)
+                    .role("r"),
+            ),
+            (
+                r#"{"fault": "clock_behind", "seconds": 1}"#,
+                Fault::clock_behind(SECOND),
+            ),
+        ] {
+            assert_eq!(Fault::from_json(json).unwrap(), fault, "{json}");
+        }
+        for (json, reason) in [
+            ("", "a fault must be a JSON object: EOF"),
+            ("[]", "a fault must be a JSON object"),
+            ("{}", r#"the member "fault" must be the name"#),
+            (r#"{"fault": "fire"}"#, r#"fault "fire": is unknown"#),
+            (
+                r#"{"fault": "error", "code": "c", "message": "m"}"#,
+                r#""status" must be a whole number from 100 to 999"#,
+            ),
+            (
+                r#"{"fault": "error", "status": 42, "code": "c", "message": "m"}"#,
+                "from 100 to 999",
+            ),
+            (
+                r#"{"fault": "error", "status": 400, "message": "m"}"#,
+                r#""code" must be a string"#,
+            ),
+            (
+                r#"{"fault": "delay"}"#,
+                r#""seconds" must be a number of seconds"#,
+            ),
+            (
+                r#"{"fault": "delay", "seconds": -1}"#,
+                r#""seconds" must be a number of seconds"#,
+            ),
+            (
+                r#"{"fault": "garbage", "times": 1.5}"#,
+                r#""times" must be a whole number"#,
+            ),
+            (
+                r#"{"fault": "garbage", "role": 1}"#,
+                r#""role" must be a string"#,
+            ),
+        ] {
+            let error = Fault::from_json(json).unwrap_err().to_string();
+            assert!(error.contains(reason), "{json}: {error}");
+        }
+    }
+}

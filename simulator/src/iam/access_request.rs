@@ -1,0 +1,204 @@
+//! [`AccessRequest`]: a request of a caller to a service other than STS.
+
+use super::caller::Caller;
+use super::validation::IamError;
+use crate::arn;
+use crate::policy::keys::{self, Source};
+use crate::policy::{
+    Context, Explanation, Names, Outcome, Policy, PolicyKind, Request, ResourcePolicy, authorize,
+};
+
+/// A request of a [`Caller`] to a service, which policies allow or not; see [`Caller::request`].
+///
+/// # Examples
+///
+/// ```
+/// use sts_simulator::{HttpResponse, Simulator};
+///
+/// let aws = Simulator::new();
+/// aws.service("s3", |caller, _request| {
+///     let list = caller
+///         .request("s3:ListBucket", "arn:aws:s3:::reports")
+///         .key("s3:prefix", "home/ada/") // what the policies may ask for…
+///         .absent("s3:delimiter"); // … and what the request does not have
+///     let status = if list.is_allowed() { 200 } else { 403 };
+///     HttpResponse::new(status.try_into().unwrap(), "".into())
+/// });
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "call is_allowed() or explain()"]
+pub struct AccessRequest {
+    caller: Caller,
+    action: String,
+    resource: String,
+    /// Keys with values; without, they are absent.
+    keys: Vec<(String, Vec<String>)>,
+    /// The account of the resource, if the ARN does not say it.
+    resource_account: Option<String>,
+    resource_policy: Option<String>,
+    is_complete: bool,
+}
+
+impl AccessRequest {
+    pub(super) fn new(caller: Caller, action: String, resource: String) -> Self {
+        Self {
+            caller,
+            action,
+            resource,
+            keys: Vec::new(),
+            resource_account: None,
+            resource_policy: None,
+            is_complete: false,
+        }
+    }
+
+    /// Sets a condition key of the request: one of the service (`s3:prefix`), or one that depends on the resource or
+    /// on what is asked for (`aws:ResourceTag/<key>`, `aws:RequestTag/<key>`).
+    pub fn key(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.keys(name, [value])
+    }
+
+    /// Sets a condition key with several values, such as `aws:TagKeys`.
+    pub fn keys<T: Into<String>>(
+        mut self,
+        name: impl Into<String>,
+        values: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let values = values.into_iter().map(Into::into).collect();
+        self.keys.push((name.into(), values));
+        self
+    }
+
+    /// Says that the request does not have a condition key.
+    pub fn absent(self, name: impl Into<String>) -> Self {
+        self.keys(name, [""; 0])
+    }
+
+    /// Says that the request has no condition keys of the operation and the service but those that are
+    /// [set](Self::key): all others are absent. Default: what is not said is not known.
+    pub fn complete(mut self) -> Self {
+        self.is_complete = true;
+        self
+    }
+
+    /// Sets the account of the resource. Default: the account in its ARN; if it has none, as that of a bucket, the
+    /// caller's.
+    pub fn resource_account(mut self, id: impl Into<String>) -> Self {
+        self.resource_account = Some(id.into());
+        self
+    }
+
+    /// Sets the policy of the resource, as JSON, such as that of a bucket. `NotPrincipal` is not supported. Default:
+    /// none.
+    pub fn resource_policy(mut self, json: impl Into<String>) -> Self {
+        self.resource_policy = Some(json.into());
+        self
+    }
+
+    /// Returns whether the request is allowed. If that cannot be [decided](Self::explain), or a key or the policy is
+    /// malformed, the answer is `false`, and the client gets the error `Undecided`.
+    pub fn is_allowed(&self) -> bool {
+        if self.caller.is_barred_from(&self.action) {
+            return false;
+        }
+        let reason = match self.explain() {
+            Ok(explanation) if explanation.outcome() != Outcome::Undecided => {
+                return explanation.is_allowed();
+            }
+            Ok(undecided) => undecided.to_string(),
+            Err(error) => error.to_string(),
+        };
+        // The first reason is kept.
+        let _ = self.caller.undecided.set(reason);
+        false
+    }
+
+    /// Returns whether the request is allowed, and why. The outcome is [`Outcome::Undecided`] if it depends on a
+    /// condition key that is neither [set](Self::key) nor [absent](Self::absent).
+    ///
+    /// # Errors
+    ///
+    /// Fails if the policy of the resource is malformed, or a key is not one that requests to services have.
+    pub fn explain(&self) -> Result<Explanation, IamError> {
+        let in_arn = arn::account_of(&self.resource);
+        let account = match &self.resource_account {
+            Some(account) => account,
+            None if in_arn.is_empty() => self.caller.account(),
+            None => in_arn,
+        };
+        let context = self.context(account)?;
+        let policy = match &self.resource_policy {
+            Some(json) => Some(self.read(json)?),
+            None => None,
+        };
+        let mut policies = self.caller.policies_on(account);
+        policies.resource = policy
+            .as_ref()
+            .map_or(ResourcePolicy::None, ResourcePolicy::Policy);
+        let requester = self.caller.requester();
+        let request = Request {
+            action: &self.action,
+            resource: &self.resource,
+            requester: &requester,
+            context: &context,
+        };
+        let is_same_account = account == self.caller.account();
+        Ok(authorize(
+            &policies,
+            request,
+            is_same_account,
+            self.caller.arn(),
+        ))
+    }
+
+    fn context(&self, account: &str) -> Result<Context, IamError> {
+        let mut context = self.caller.context();
+        let service = self
+            .action
+            .split_once(':')
+            .map_or("", |(service, _)| service);
+        if !self.is_complete {
+            context.leave_open(service);
+        }
+        context.set("aws:ResourceAccount", account);
+        if let Some(account) = self.caller.accounts.get(account) {
+            account.set_resource_keys(&mut context);
+        }
+        for (name, values) in &self.keys {
+            let rule = match keys::source(name) {
+                Some(Source::Operation | Source::Service | Source::Request) | None => {
+                    context.set_all(name, values.clone());
+                    continue;
+                }
+                Some(Source::Simulator) => "the simulator sets it",
+                Some(Source::Caller) => "it comes from the user, the role or the session",
+                Some(Source::Account) => "set it with Simulator::account",
+                Some(Source::Token) => "it comes from the token of an identity provider",
+                Some(Source::Absent) => "the requests of users and roles do not have it",
+            };
+            return Err(IamError::validation(
+                format!("condition key {name:?}"),
+                rule,
+            ));
+        }
+        Ok(context)
+    }
+
+    fn read(&self, json: &str) -> Result<Policy, IamError> {
+        // Only whether the caller is named matters.
+        let resolve = |arn: &str| {
+            Some(if arn == self.caller.principal_arn {
+                self.caller.principal_id.clone()
+            } else {
+                String::new()
+            })
+        };
+        let names = Names {
+            resolve: &resolve,
+            keys: &self.caller.added_keys,
+        };
+        let name = format!("{:?}", self.resource);
+        Policy::read(PolicyKind::Resource, &*self.resource, json, names)
+            .map_err(|error| IamError::malformed_policy(&format!("policy of {name}"), error))
+    }
+}

@@ -1,0 +1,393 @@
+//! [`Directory`]: what IAM keeps of users, groups, roles and managed policies, as its API and the exports of
+//! accounts show it: names, dates and documents. Users and roles get their permissions from it by
+//! [`Accounts::apply_user`] and [`Accounts::apply_role`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::accounts::{Accounts, Permissions, Role, User, unique_id};
+use super::validation::{IamError, check_trust_policy_length};
+use crate::arn;
+use crate::policy::{Policy, PolicyKind};
+
+/// The entities of all accounts, each by account and name. IAM's names are unique within an account,
+/// whatever their case.
+#[derive(Clone, Default)]
+pub(crate) struct Directory {
+    pub(crate) users: Named<UserRecord>,
+    pub(crate) groups: Named<Entity>,
+    pub(crate) roles: Named<RoleRecord>,
+    /// By ARN.
+    pub(crate) policies: BTreeMap<String, PolicyRecord>,
+    /// The virtual MFA devices that IAM's API created, by serial number.
+    pub(crate) mfa_devices: BTreeMap<String, MfaRecord>,
+    /// The SAML providers that IAM's API created, by ARN.
+    pub(crate) saml_providers: BTreeMap<String, SamlRecord>,
+}
+
+impl Directory {
+    /// Returns the users, groups and roles of an account.
+    pub(crate) fn entities<'a>(&'a self, account: &'a str) -> impl Iterator<Item = &'a Entity> {
+        let users = self.users.of(account).map(|user| &user.entity);
+        let roles = self.roles.of(account).map(|role| &role.entity);
+        users.chain(roles).chain(self.groups.of(account))
+    }
+}
+
+/// A virtual MFA device, which is a user's once it is enabled.
+#[derive(Clone)]
+pub(crate) struct MfaRecord {
+    /// In base32; secret.
+    pub(crate) seed: String,
+    pub(crate) enabled: Option<SystemTime>,
+}
+
+#[derive(Clone)]
+pub(crate) struct SamlRecord {
+    pub(crate) metadata: String,
+    pub(crate) created: SystemTime,
+}
+
+/// What all users, groups and roles have.
+#[derive(Clone)]
+pub(crate) struct Entity {
+    pub(crate) arn: String,
+    pub(crate) id: String,
+    pub(crate) created: SystemTime,
+    /// By name.
+    pub(crate) inline: BTreeMap<String, Document>,
+    /// The ARNs of the managed policies.
+    pub(crate) attached: Vec<String>,
+    /// The ARN of the permissions boundary. Groups have none.
+    pub(crate) boundary: Option<String>,
+    /// Groups have none.
+    pub(crate) tags: Vec<(String, String)>,
+}
+
+impl Entity {
+    pub(crate) fn new(arn: impl Into<String>, id: String, created: SystemTime) -> Self {
+        Self {
+            arn: arn.into(),
+            id,
+            created,
+            inline: BTreeMap::new(),
+            attached: Vec::new(),
+            boundary: None,
+            tags: Vec::new(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        arn::name_of(&self.arn)
+    }
+
+    /// Returns the path, which begins and ends with a slash.
+    pub(crate) fn path(&self) -> &str {
+        path_of(&self.arn)
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct UserRecord {
+    pub(crate) entity: Entity,
+    /// The names of the groups that the user is in.
+    pub(crate) groups: Vec<String>,
+}
+
+impl UserRecord {
+    pub(crate) fn new(arn: &str, id: String, created: SystemTime) -> Self {
+        Self {
+            entity: Entity::new(arn, id, created),
+            groups: Vec::new(),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct RoleRecord {
+    pub(crate) entity: Entity,
+    pub(crate) trust_policy: String,
+    pub(crate) description: Option<String>,
+    /// In seconds.
+    pub(crate) max_session_duration: i64,
+}
+
+impl RoleRecord {
+    pub(crate) fn new(arn: &str, id: String, created: SystemTime) -> Self {
+        Self {
+            entity: Entity::new(arn, id, created),
+            trust_policy: String::new(),
+            description: None,
+            max_session_duration: 3600,
+        }
+    }
+}
+
+/// A managed policy.
+#[derive(Clone)]
+pub(crate) struct PolicyRecord {
+    pub(crate) arn: String,
+    pub(crate) id: String,
+    pub(crate) description: Option<String>,
+    pub(crate) created: SystemTime,
+    pub(crate) updated: SystemTime,
+    /// By number; never empty.
+    pub(crate) versions: BTreeMap<u32, PolicyVersion>,
+    pub(crate) default_version: u32,
+    /// The number of the newest version there has been.
+    pub(crate) latest_version: u32,
+    pub(crate) tags: Vec<(String, String)>,
+}
+
+#[derive(Clone)]
+pub(crate) struct PolicyVersion {
+    pub(crate) document: Document,
+    pub(crate) created: SystemTime,
+}
+
+impl PolicyRecord {
+    /// Creates a policy with one version.
+    pub(crate) fn new(arn: &str, document: Document, created: SystemTime) -> Self {
+        Self {
+            arn: arn.to_owned(),
+            id: unique_id("ANPA", 17),
+            description: None,
+            created,
+            updated: created,
+            versions: BTreeMap::from([(1, PolicyVersion { document, created })]),
+            default_version: 1,
+            latest_version: 1,
+            tags: Vec::new(),
+        }
+    }
+
+    /// Returns the document of the default version.
+    pub(crate) fn document(&self) -> Option<&Document> {
+        let version = self.versions.get(&self.default_version)?;
+        Some(&version.document)
+    }
+}
+
+/// A policy: as it was written, and as it is evaluated.
+#[derive(Clone)]
+pub(crate) struct Document {
+    pub(crate) text: String,
+    pub(crate) policy: Arc<Policy>,
+}
+
+/// Entities by account and name.
+#[derive(Clone)]
+pub(crate) struct Named<T>(BTreeMap<(String, String), T>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T> Named<T> {
+    pub(crate) fn get(&self, account: &str, name: &str) -> Option<&T> {
+        self.0.get(&key(account, name))
+    }
+
+    pub(crate) fn get_mut(&mut self, account: &str, name: &str) -> Option<&mut T> {
+        self.0.get_mut(&key(account, name))
+    }
+
+    pub(crate) fn insert(&mut self, account: &str, name: &str, value: T) {
+        self.0.insert(key(account, name), value);
+    }
+
+    pub(crate) fn remove(&mut self, account: &str, name: &str) -> Option<T> {
+        self.0.remove(&key(account, name))
+    }
+
+    /// Returns the entities of an account, by name.
+    pub(crate) fn of<'a>(&'a self, account: &'a str) -> impl Iterator<Item = &'a T> {
+        let entries = self.0.range((account.to_owned(), String::new())..);
+        entries
+            .take_while(move |((of, _), _)| of == account)
+            .map(|(_, value)| value)
+    }
+}
+
+fn key(account: &str, name: &str) -> (String, String) {
+    (account.to_owned(), name.to_lowercase())
+}
+
+/// Returns the path in the ARN of a user, group, role or managed policy.
+pub(crate) fn path_of(arn: &str) -> &str {
+    let resource = arn::split(arn).map_or("", |[.., resource]| resource);
+    match (resource.find('/'), resource.rfind('/')) {
+        (Some(first), Some(last)) => &resource[first..=last],
+        _ => "/",
+    }
+}
+
+impl Accounts {
+    /// Gives every user and role of an account the policies that the directory has for them.
+    pub(crate) fn apply_account(&mut self, account: &str) {
+        let users = self.directory.users.of(account);
+        let users: Vec<String> = users.map(|user| user.entity.name().to_owned()).collect();
+        for name in users {
+            self.apply_user(account, &name);
+        }
+        let roles = self.directory.roles.of(account);
+        let roles: Vec<String> = roles.map(|role| role.entity.name().to_owned()).collect();
+        for name in roles {
+            self.apply_role(account, &name);
+        }
+    }
+
+    /// Gives a user the permissions that the directory has for them: their own and those of their groups.
+    pub(crate) fn apply_user(&mut self, account: &str, name: &str) {
+        let Some(user) = self.directory.users.get(account, name) else {
+            return;
+        };
+        let groups = user
+            .groups
+            .iter()
+            .filter_map(|name| self.directory.groups.get(account, name));
+        let mut permissions = self.permissions_of(&user.entity);
+        for group in groups {
+            permissions.policies.extend(self.policies_of(group));
+        }
+        let id = user.entity.id.clone();
+        let arn = user.entity.arn.clone();
+        self.users.insert(arn, User { id, permissions });
+    }
+
+    /// Creates or changes a role, with this trust policy: the users and roles that it names must exist.
+    pub(crate) fn set_role(
+        &mut self,
+        role: RoleRecord,
+        trust_policy: String,
+    ) -> Result<(), IamError> {
+        let arn = &role.entity.arn;
+        let limit = self
+            .account(arn::account_of(arn))
+            .and_then(|account| account.trust_policy_length);
+        check_trust_policy_length(arn, &trust_policy, limit)?;
+        let resolve = |named: &str| self.id_of(named).map(str::to_owned);
+        let compiled = self.read_trust_policy(&role, &trust_policy, &resolve)?;
+        self.insert_role(role, trust_policy, compiled);
+        Ok(())
+    }
+
+    /// Reads the trust policy of a role. `resolve` finds the other users and roles that it names.
+    pub(crate) fn read_trust_policy(
+        &self,
+        role: &RoleRecord,
+        trust_policy: &str,
+        resolve: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Arc<Policy>, IamError> {
+        let Entity { arn, id, .. } = &role.entity;
+        // A role may trust itself, also when it is being created.
+        let resolve = |named: &str| {
+            if named == arn {
+                Some(id.clone())
+            } else {
+                resolve(named)
+            }
+        };
+        self.read_policy_with(
+            PolicyKind::Trust,
+            format!("of {arn}"),
+            trust_policy,
+            &resolve,
+        )
+    }
+
+    /// Creates or changes a role, whose trust policy is read.
+    pub(crate) fn insert_role(
+        &mut self,
+        mut role: RoleRecord,
+        trust_policy: String,
+        compiled: Arc<Policy>,
+    ) {
+        let arn = role.entity.arn.clone();
+        let compiled = Role {
+            trust_policy: compiled,
+            id: role.entity.id.clone(),
+            permissions: Permissions::default(),
+            max_session_duration: role.max_session_duration,
+        };
+        role.trust_policy = trust_policy;
+        self.roles.insert(arn.clone(), compiled);
+        let (account, name) = (arn::account_of(&arn), arn::name_of(&arn));
+        self.directory.roles.insert(account, name, role);
+        self.apply_role(account, name);
+    }
+
+    /// Gives a role that has a trust policy the permissions that the directory has for it.
+    pub(crate) fn apply_role(&mut self, account: &str, name: &str) {
+        let Some(role) = self.directory.roles.get(account, name) else {
+            return;
+        };
+        let permissions = self.permissions_of(&role.entity);
+        let (arn, max_session_duration) = (&role.entity.arn, role.max_session_duration);
+        if let Some(compiled) = self.roles.get(arn) {
+            let changed = Role {
+                permissions,
+                max_session_duration,
+                ..compiled.clone()
+            };
+            self.roles.insert(arn.clone(), changed);
+        }
+    }
+
+    fn permissions_of(&self, entity: &Entity) -> Permissions {
+        let boundary = entity.boundary.as_ref().map(|arn| {
+            let policy = self.directory.policies.get(arn);
+            let text = policy
+                .and_then(PolicyRecord::document)
+                .map_or(NOTHING, |document| &document.text);
+            let name = format!("of {}", entity.arn);
+            self.read_policy(PolicyKind::Boundary, name, text)
+        });
+        Permissions {
+            policies: self.policies_of(entity).collect(),
+            // It was read before, as an identity policy, whose grammar is the same.
+            boundary: boundary.and_then(Result::ok),
+            tags: entity.tags.clone(),
+        }
+    }
+
+    /// Returns the policies that an entity has of its own.
+    fn policies_of<'a>(&'a self, entity: &'a Entity) -> impl Iterator<Item = Arc<Policy>> + 'a {
+        let attached = entity.attached.iter().filter_map(|arn| {
+            let policy = self.directory.policies.get(arn)?;
+            policy.document()
+        });
+        let documents = entity.inline.values().chain(attached);
+        documents.map(|document| Arc::clone(&document.policy))
+    }
+
+    /// Reads an identity policy. `name` is how explanations refer to it.
+    pub(crate) fn read_document(
+        &self,
+        name: impl Into<String>,
+        text: impl Into<String>,
+    ) -> Result<Document, IamError> {
+        let text = text.into();
+        let policy = self.read_policy(PolicyKind::Identity, name, &text)?;
+        Ok(Document { text, policy })
+    }
+
+    /// Creates a managed policy, or changes one.
+    pub(crate) fn set_managed_policy(&mut self, policy: PolicyRecord) {
+        self.directory.policies.insert(policy.arn.clone(), policy);
+    }
+
+    /// Returns a managed policy as a session policy.
+    pub(crate) fn managed_policy(&self, arn: &str) -> Option<Arc<Policy>> {
+        let document = self.directory.policies.get(arn)?.document()?;
+        // It was read before, as an identity policy, whose grammar is the same.
+        self.read_policy(PolicyKind::Session, arn, &document.text)
+            .ok()
+    }
+}
+
+/// What stands for a permissions boundary that is not known: nothing is allowed.
+const NOTHING: &str = r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}"#;

@@ -1,0 +1,205 @@
+//! [`AccountBuilder`]: an account's place in AWS Organizations, and the policies that come with it.
+
+use std::sync::Arc;
+
+use super::accounts::SharedAccounts;
+use super::validation::IamError;
+use crate::arn;
+use crate::policy::{Context, Policy, PolicyKind};
+
+/// What is known of an account, other than its users and roles.
+#[derive(Clone, Default)]
+pub(crate) struct Account {
+    pub(crate) organization: Option<String>,
+    pub(crate) organization_paths: Vec<String>,
+    /// By level: the organization's root, the organizational units, the account.
+    pub(crate) service_control: Vec<Vec<Arc<Policy>>>,
+    pub(crate) resource_control: Vec<Arc<Policy>>,
+    /// `None`: AWS's default.
+    pub(crate) trust_policy_length: Option<usize>,
+}
+
+impl Account {
+    /// Sets the condition keys of a caller who is in the account.
+    pub(crate) fn set_principal_keys(&self, context: &mut Context) {
+        self.set_keys(context, "aws:PrincipalOrgID", "aws:PrincipalOrgPaths");
+    }
+
+    /// Sets the condition keys of a resource that is in the account.
+    pub(crate) fn set_resource_keys(&self, context: &mut Context) {
+        self.set_keys(context, "aws:ResourceOrgID", "aws:ResourceOrgPaths");
+    }
+
+    fn set_keys(&self, context: &mut Context, id: &str, paths: &str) {
+        if let Some(organization) = &self.organization {
+            context.set(id, organization);
+            context.set_all(paths, self.organization_paths.clone());
+        }
+    }
+}
+
+/// Puts an account into an organization of AWS Organizations, with its policies; see
+/// [`Simulator::account`](crate::Simulator::account).
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use sts_simulator::{AccountBuilder, Simulator};
+///
+/// let aws = Simulator::new();
+/// aws.account("222222222222")
+///     .organization("o-a1b2c3d4e5")
+///     .organization_path("o-a1b2c3d4e5/r-ab12/ou-ab12-11111111/")
+///     // Of the organization's root…
+///     .service_control_policies([AccountBuilder::FULL_AWS_ACCESS])
+///     // … and of the account.
+///     .service_control_policies([
+///         AccountBuilder::FULL_AWS_ACCESS,
+///         r#"{"Version": "2012-10-17", "Statement": {
+///             "Effect": "Deny", "Action": "*", "Resource": "*",
+///             "Condition": {"StringNotEquals": {"aws:RequestedRegion": "eu-west-1"}}}}"#,
+///     ])
+///     .resource_control_policies([r#"{"Version": "2012-10-17", "Statement": {
+///         "Effect": "Deny", "Principal": "*", "Action": "sts:*", "Resource": "*",
+///         "Condition": {"StringNotEqualsIfExists": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}}}"#])
+///     .create()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "the account is changed by create()"]
+pub struct AccountBuilder {
+    accounts: SharedAccounts,
+    id: String,
+    organization: Option<String>,
+    organization_paths: Vec<String>,
+    service_control: Vec<Vec<String>>,
+    resource_control: Vec<String>,
+    trust_policy_length: Option<usize>,
+}
+
+impl AccountBuilder {
+    /// The service control policy `FullAWSAccess`, which AWS attaches to every root, organizational unit and
+    /// account, and which one may detach.
+    pub const FULL_AWS_ACCESS: &'static str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
+
+    pub(crate) fn new(accounts: SharedAccounts, id: String) -> Self {
+        Self {
+            accounts,
+            id,
+            organization: None,
+            organization_paths: Vec::new(),
+            service_control: Vec::new(),
+            resource_control: Vec::new(),
+            trust_policy_length: None,
+        }
+    }
+
+    /// Sets the ID of the organization, `o-…`: the condition keys `aws:PrincipalOrgID` of the account's users and
+    /// roles, and `aws:ResourceOrgID` of what is in it. Default: the account is in no organization, and its
+    /// requests do not have these keys.
+    pub fn organization(mut self, id: impl Into<String>) -> Self {
+        self.organization = Some(id.into());
+        self
+    }
+
+    /// Adds a path in the organization, `o-…/r-…/ou-…/`, to the condition keys `aws:PrincipalOrgPaths` and
+    /// `aws:ResourceOrgPaths`. It needs an [organization](Self::organization). Default: none.
+    pub fn organization_path(mut self, path: impl Into<String>) -> Self {
+        self.organization_paths.push(path.into());
+        self
+    }
+
+    /// Adds the service control policies of one level, as JSON: of the organization's root, of an organizational
+    /// unit, or of the account. What the account's users and roles do must be allowed at every level, and denied
+    /// at none. Service control policies do not limit an organization's management account: give it none. Default:
+    /// no level, which allows everything.
+    pub fn service_control_policies<T: Into<String>>(
+        mut self,
+        of_one_level: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let policies = of_one_level.into_iter().map(Into::into);
+        self.service_control.push(policies.collect());
+        self
+    }
+
+    /// Adds resource control policies, as JSON, of whatever level: they limit who may use what is in the account.
+    /// They can only deny; `RCPFullAWSAccess`, which allows everything, is always attached. Default: none.
+    pub fn resource_control_policies<T: Into<String>>(
+        mut self,
+        policies: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.resource_control
+            .extend(policies.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets the quota "Role trust policy length", in characters other than white space, which AWS raises on
+    /// request. Default: 2,048.
+    pub fn role_trust_policy_length(mut self, characters: usize) -> Self {
+        self.trust_policy_length = Some(characters);
+        self
+    }
+
+    /// Changes the account: what was set before is replaced.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the ID of the account or of the organization is malformed, or a policy is.
+    pub fn create(self) -> Result<(), IamError> {
+        if !arn::is_account_id(&self.id) {
+            let subject = format!("{:?}", self.id);
+            return Err(IamError::validation(
+                subject,
+                "an account ID has twelve digits",
+            ));
+        }
+        if let Some(id) = &self.organization
+            && !is_organization_id(id)
+        {
+            let rule = "the ID of an organization must match o-[a-z0-9]{10,32}";
+            return Err(IamError::validation(format!("{id:?}"), rule));
+        }
+        for path in &self.organization_paths {
+            let root = self.organization.as_ref().map(|id| format!("{id}/r-"));
+            if !root.is_some_and(|root| path.starts_with(&root) && path.ends_with('/')) {
+                let rule = "must begin with the ID of the organization and of its root, o-…/r-…/, and end with \"/\"";
+                return Err(IamError::validation(format!("{path:?}"), rule));
+            }
+        }
+        let mut accounts = self.accounts.lock();
+        let id = &self.id;
+        let read = |kind, n: usize, json: &String| {
+            accounts.read_policy(kind, format!("{n} of account {id}"), json)
+        };
+        let mut account = Account {
+            organization: self.organization,
+            organization_paths: self.organization_paths,
+            trust_policy_length: self.trust_policy_length,
+            ..Account::default()
+        };
+        let mut numbers = 1..;
+        for level in &self.service_control {
+            let policies = level.iter().zip(&mut numbers);
+            let policies = policies.map(|(json, n)| read(PolicyKind::ServiceControl, n, json));
+            account
+                .service_control
+                .push(policies.collect::<Result<_, _>>()?);
+        }
+        for (json, n) in self.resource_control.iter().zip(1..) {
+            let policy = read(PolicyKind::ResourceControl, n, json)?;
+            account.resource_control.push(policy);
+        }
+        accounts.set_account(self.id, account);
+        Ok(())
+    }
+}
+
+fn is_organization_id(id: &str) -> bool {
+    id.strip_prefix("o-").is_some_and(|rest| {
+        (10..=32).contains(&rest.len())
+            && rest
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    })
+}

@@ -1,0 +1,329 @@
+//! [`Call`]: one request to IAM's API, with what its operations need.
+
+use std::time::SystemTime;
+
+use crate::arn;
+use crate::iam::{Accounts, Caller, Document, Entity, IamError, check_tags};
+use crate::protocol::{Element, ErrorResponse, Parameters};
+
+/// What an operation answers: the elements of its result, if it has one.
+pub(super) type Answer = Result<Option<Vec<Element>>, ErrorResponse>;
+
+/// One request, by a caller who is authenticated.
+pub(super) struct Call<'a> {
+    pub(super) accounts: &'a mut Accounts,
+    pub(super) caller: &'a Caller,
+    pub(super) action: &'a str,
+    pub(super) parameters: &'a Parameters,
+    pub(super) now: SystemTime,
+    /// The caller's account, which all operations are about.
+    pub(super) account: &'a str,
+}
+
+/// What has policies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    User,
+    Role,
+    Group,
+}
+
+impl Kind {
+    /// Returns the name in error messages and ARNs.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Role => "role",
+            Self::Group => "group",
+        }
+    }
+
+    /// Returns the name of the element that describes it.
+    pub(super) fn element(self) -> &'static str {
+        match self {
+            Self::User => "User",
+            Self::Role => "Role",
+            Self::Group => "Group",
+        }
+    }
+
+    /// Returns the parameter with its name.
+    pub(super) fn parameter(self) -> &'static str {
+        match self {
+            Self::User => "UserName",
+            Self::Role => "RoleName",
+            Self::Group => "GroupName",
+        }
+    }
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(
+        accounts: &'a mut Accounts,
+        caller: &'a Caller,
+        action: &'a str,
+        parameters: &'a Parameters,
+        now: SystemTime,
+    ) -> Result<Self, ErrorResponse> {
+        if caller.is_barred_from(&format!("iam:{action}")) {
+            return Err(ErrorResponse::new(
+                403,
+                "InvalidClientTokenId",
+                "The security token included in the request is invalid",
+            ));
+        }
+        Ok(Self {
+            accounts,
+            caller,
+            action,
+            parameters,
+            now,
+            account: caller.account(),
+        })
+    }
+
+    pub(super) fn optional(&self, name: &str) -> Option<&'a str> {
+        self.parameters.first(name)
+    }
+
+    pub(super) fn required(&self, name: &str) -> Result<&'a str, ErrorResponse> {
+        self.optional(name)
+            .ok_or_else(|| violation("null", name, "Member must not be null"))
+    }
+
+    /// Returns a parameter that is a name, of at most `max` characters.
+    pub(super) fn name(&self, parameter: &str, max: usize) -> Result<&'a str, ErrorResponse> {
+        let name = self.required(parameter)?;
+        check_name(parameter, name, max)?;
+        Ok(name)
+    }
+
+    /// Returns the name of a user, role or group.
+    pub(super) fn name_of(&self, kind: Kind) -> Result<&'a str, ErrorResponse> {
+        let max = if kind == Kind::Role { 64 } else { 128 };
+        self.name(kind.parameter(), max)
+    }
+
+    /// Returns the parameter `Path`. Default: `/`.
+    pub(super) fn path(&self) -> Result<&'a str, ErrorResponse> {
+        let path = self.optional("Path").unwrap_or("/");
+        let is_path = path.starts_with('/')
+            && path.ends_with('/')
+            && path.len() <= 512
+            && path.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
+        if is_path {
+            return Ok(path);
+        }
+        let rule = r"Member must satisfy regular expression pattern: (\u002F)|(\u002F[\u0021-\u007E]+\u002F)";
+        Err(violation(&format!("'{path}'"), "Path", rule))
+    }
+
+    /// Returns the ARN of something in the caller's account, such as `user/<path><name>`.
+    pub(super) fn arn(&self, resource: &str) -> String {
+        let partition = self.caller.partition();
+        format!("arn:{partition}:iam::{}:{resource}", self.account)
+    }
+
+    pub(super) fn entity(&self, kind: Kind, name: &str) -> Option<&Entity> {
+        let directory = &self.accounts.directory;
+        match kind {
+            Kind::User => Some(&directory.users.get(self.account, name)?.entity),
+            Kind::Role => Some(&directory.roles.get(self.account, name)?.entity),
+            Kind::Group => directory.groups.get(self.account, name),
+        }
+    }
+
+    /// Returns the entity that the request names, if there is one and the caller may call the operation on it.
+    pub(super) fn authorized(&mut self, kind: Kind) -> Result<&mut Entity, ErrorResponse> {
+        let name = self.name_of(kind)?;
+        self.authorized_named(kind, name)
+    }
+
+    pub(super) fn authorized_named(
+        &mut self,
+        kind: Kind,
+        name: &str,
+    ) -> Result<&mut Entity, ErrorResponse> {
+        match self.entity(kind, name) {
+            Some(entity) => self.authorize_on(&entity.arn, Some(entity))?,
+            None => self.authorize(&self.arn(&format!("{}/{name}", kind.word())))?,
+        }
+        let directory = &mut self.accounts.directory;
+        let found = match kind {
+            Kind::User => directory
+                .users
+                .get_mut(self.account, name)
+                .map(|user| &mut user.entity),
+            Kind::Role => directory
+                .roles
+                .get_mut(self.account, name)
+                .map(|role| &mut role.entity),
+            Kind::Group => directory.groups.get_mut(self.account, name),
+        };
+        found.ok_or_else(|| {
+            no_such_entity(format!(
+                "The {} with name {name} cannot be found.",
+                kind.word()
+            ))
+        })
+    }
+
+    /// Refuses the call if the caller's policies do not allow it on a resource.
+    pub(super) fn authorize(&self, resource: &str) -> Result<(), ErrorResponse> {
+        self.authorize_on(resource, None)
+    }
+
+    /// Refuses the call if the caller's policies do not allow it on a resource, which is this entity if it exists.
+    fn authorize_on(&self, resource: &str, entity: Option<&Entity>) -> Result<(), ErrorResponse> {
+        let action = format!("iam:{}", self.action);
+        let mut request = self.caller.request(&*action, resource).complete();
+        // Of an entity that has a boundary, if the call sets none.
+        let boundary = self
+            .optional("PermissionsBoundary")
+            .or(entity.and_then(|entity| entity.boundary.as_deref()));
+        if let Some(boundary) = boundary {
+            request = request.key("iam:PermissionsBoundary", boundary);
+        }
+        if let Some(policy) = self.optional("PolicyArn") {
+            request = request.key("iam:PolicyARN", policy);
+        }
+        let mut tag_keys = self.parameters.list("TagKeys.member");
+        for (key, value) in self.parameters.pairs("Tags.member", "Key", "Value") {
+            request = request.key(format!("aws:RequestTag/{key}"), value);
+            tag_keys.push(key);
+        }
+        request = request.keys("aws:TagKeys", tag_keys);
+        for (key, value) in entity.map_or(&[][..], |entity| &entity.tags) {
+            request = request.key(format!("aws:ResourceTag/{key}"), value);
+            request = request.key(format!("iam:ResourceTag/{key}"), value);
+        }
+        if request.is_allowed() {
+            return Ok(());
+        }
+        if let Some(reason) = self.caller.undecided() {
+            return Err(ErrorResponse::new(400, "Undecided", reason));
+        }
+        Err(ErrorResponse::access_denied(format!(
+            "User: {} is not authorized to perform: {action} on resource: {resource} because no \
+             identity-based policy allows the {action} action",
+            self.caller.arn()
+        )))
+    }
+
+    /// Makes a change of an entity's policies take effect.
+    pub(super) fn apply(&mut self, kind: Kind, name: &str) {
+        match kind {
+            Kind::User => self.accounts.apply_user(self.account, name),
+            Kind::Role => self.accounts.apply_role(self.account, name),
+            Kind::Group => self.accounts.apply_account(self.account),
+        }
+    }
+
+    /// Returns the tags in the parameters `Tags.member.…`.
+    pub(super) fn tags(&self) -> Result<Vec<(String, String)>, ErrorResponse> {
+        let tags = self.parameters.pairs("Tags.member", "Key", "Value");
+        check_tags("", &tags)?;
+        Ok(tags)
+    }
+
+    /// Reads a policy that is sent. `name` is how explanations refer to it.
+    pub(super) fn read(&self, name: &str, text: &str) -> Result<Document, ErrorResponse> {
+        Ok(self.accounts.read_document(name, text)?)
+    }
+
+    /// Returns a page of a list, as `Marker` and `MaxItems` ask for it, and the elements that end it.
+    pub(super) fn page(&self, name: &'static str, items: Vec<Element>) -> Answer {
+        let max = match self.optional("MaxItems").map(str::parse) {
+            None => 100,
+            Some(Ok(max @ 1..=1000)) => max,
+            Some(_) => {
+                let value = self.optional("MaxItems").unwrap_or_default();
+                let rule = "Member must have value between 1 and 1000";
+                return Err(violation(&format!("'{value}'"), "MaxItems", rule));
+            }
+        };
+        let start = match self.optional("Marker").map(str::parse) {
+            None => 0,
+            Some(Ok(start)) => start,
+            Some(Err(_)) => return Err(ErrorResponse::validation("Invalid Marker.")),
+        };
+        let mut rest = items.into_iter().skip(start);
+        let page: Vec<Element> = rest.by_ref().take(max).collect();
+        let is_truncated = rest.next().is_some();
+        let mut elements = vec![
+            Element::parent(name, page),
+            Element::text("IsTruncated", is_truncated.to_string()),
+        ];
+        if is_truncated {
+            elements.push(Element::text("Marker", (start + max).to_string()));
+        }
+        Ok(Some(elements))
+    }
+}
+
+/// An error of IAM about the value of a parameter, which begins with a lower-case letter there.
+pub(super) fn violation(value: &str, parameter: &str, rule: &str) -> ErrorResponse {
+    let (first, rest) = parameter.split_at(1);
+    ErrorResponse::validation(format!(
+        "1 validation error detected: Value {value} at '{}{rest}' failed to satisfy constraint: {rule}",
+        first.to_ascii_lowercase()
+    ))
+}
+
+pub(super) fn check_name(parameter: &str, name: &str, max: usize) -> Result<(), ErrorResponse> {
+    let value = format!("'{name}'");
+    if name.is_empty() {
+        let rule = "Member must have length greater than or equal to 1";
+        return Err(violation(&value, parameter, rule));
+    }
+    if name.chars().count() > max {
+        let rule = format!("Member must have length less than or equal to {max}");
+        return Err(violation(&value, parameter, &rule));
+    }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+    if !name.chars().all(is_name) {
+        return Err(ErrorResponse::validation(format!(
+            "The specified value for {} is invalid. It must contain only alphanumeric characters and/or \
+             the following: +=,.@_-",
+            lower_first(parameter)
+        )));
+    }
+    Ok(())
+}
+
+fn lower_first(name: &str) -> String {
+    let (first, rest) = name.split_at(1);
+    first.to_ascii_lowercase() + rest
+}
+
+pub(super) fn no_such_entity(message: impl Into<String>) -> ErrorResponse {
+    ErrorResponse::new(404, "NoSuchEntity", message)
+}
+
+pub(super) fn already_exists(message: impl Into<String>) -> ErrorResponse {
+    ErrorResponse::new(409, "EntityAlreadyExists", message)
+}
+
+pub(super) fn delete_conflict(message: impl Into<String>) -> ErrorResponse {
+    ErrorResponse::new(409, "DeleteConflict", message)
+}
+
+pub(super) fn limit_exceeded(message: impl Into<String>) -> ErrorResponse {
+    ErrorResponse::new(409, "LimitExceeded", message)
+}
+
+impl From<IamError> for ErrorResponse {
+    fn from(error: IamError) -> Self {
+        let status = if error.code() == "LimitExceeded" {
+            409
+        } else {
+            400
+        };
+        Self::new(status, error.code(), error.message())
+    }
+}
+
+/// Whether an ARN is in the partition and account of the caller, or of AWS itself.
+pub(super) fn is_policy_arn(arn: &str) -> bool {
+    matches!(arn::split(arn), Some(["arn", _, "iam", "", _, resource]) if resource.starts_with("policy/"))
+}

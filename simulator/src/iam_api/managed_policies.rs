@@ -1,0 +1,293 @@
+//! Managed policies and their versions; a few of AWS's own.
+
+use std::time::UNIX_EPOCH;
+
+use super::call::{
+    Answer, Call, Kind, already_exists, delete_conflict, limit_exceeded, no_such_entity,
+};
+use super::render::{date, document, tags};
+use crate::arn;
+use crate::iam::{Document, Entity, PolicyRecord, PolicyVersion, check_managed_policy_length};
+use crate::protocol::{Element, ErrorResponse};
+
+const MAX_VERSIONS: usize = 5;
+
+/// AWS's own policies that the simulator knows. Exports of accounts bring the others that they use.
+const OF_AWS: [(&str, &str); 4] = [
+    (
+        "AdministratorAccess",
+        r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}"#,
+    ),
+    (
+        "AmazonKinesisFirehoseFullAccess",
+        r#"{"Version": "2012-10-17", "Statement": [{"Action": ["firehose:*"], "Effect": "Allow", "Resource": "*"}]}"#,
+    ),
+    (
+        "AmazonS3FullAccess",
+        r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:*", "s3-object-lambda:*"], "Resource": "*"}]}"#,
+    ),
+    (
+        "AmazonS3ReadOnlyAccess",
+        r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:Get*", "s3:List*", "s3:Describe*", "s3-object-lambda:Get*", "s3-object-lambda:List*"], "Resource": "*"}]}"#,
+    ),
+];
+
+/// Returns a managed policy of the caller's account, or one of AWS's own.
+pub(super) fn find<'c>(
+    call: &'c mut Call<'_>,
+    arn: &str,
+) -> Result<&'c mut PolicyRecord, ErrorResponse> {
+    let missing = || no_such_entity(format!("Policy {arn} was not found."));
+    let account = arn::account_of(arn);
+    if account == "aws" && !call.accounts.directory.policies.contains_key(arn) {
+        let name = arn::name_of(arn);
+        let known = OF_AWS.iter().find(|(known, _)| *known == name);
+        let (_, text) = known.ok_or_else(|| {
+            no_such_entity(format!(
+                "Policy {arn} was not found: of AWS's own policies, the simulator knows only {}, and \
+                 those in the exports that it imported.",
+                OF_AWS.map(|(name, _)| name).join(", ")
+            ))
+        })?;
+        let policy = PolicyRecord::new(arn, call.read(arn, text)?, UNIX_EPOCH);
+        call.accounts.set_managed_policy(policy);
+    } else if account != "aws" && account != call.account {
+        return Err(missing());
+    }
+    let policies = &mut call.accounts.directory.policies;
+    policies.get_mut(arn).ok_or_else(missing)
+}
+
+/// Returns the policy that the request names, if the caller may call the operation on it.
+fn authorized<'c>(call: &'c mut Call<'_>) -> Result<&'c mut PolicyRecord, ErrorResponse> {
+    let arn = call.required("PolicyArn")?;
+    call.authorize(arn)?;
+    find(call, arn)
+}
+
+/// Reads the parameter `PolicyDocument`.
+fn document_of(call: &Call<'_>, arn: &str) -> Result<Document, ErrorResponse> {
+    let text = call.required("PolicyDocument")?;
+    check_managed_policy_length("", text)?;
+    call.read(arn, text)
+}
+
+pub(super) fn create(call: &mut Call<'_>) -> Answer {
+    let name = call.name("PolicyName", 128)?;
+    let arn = call.arn(&format!("policy{}{name}", call.path()?));
+    call.authorize(&arn)?;
+    let document = document_of(call, &arn)?;
+    if own(call).any(|policy| arn::name_of(&policy.arn).eq_ignore_ascii_case(name)) {
+        return Err(already_exists(format!(
+            "A policy called {name} already exists. Duplicate names are not allowed."
+        )));
+    }
+    let mut policy = PolicyRecord::new(&arn, document, call.now);
+    policy.description = call.optional("Description").map(str::to_owned);
+    policy.tags = call.tags()?;
+    let description = call.describe_policy(&policy, true);
+    call.accounts.set_managed_policy(policy);
+    Ok(Some(vec![Element::parent("Policy", description)]))
+}
+
+/// Returns the managed policies of the caller's account.
+fn own<'c>(call: &'c Call<'_>) -> impl Iterator<Item = &'c PolicyRecord> {
+    let policies = call.accounts.directory.policies.values();
+    policies.filter(|policy| arn::account_of(&policy.arn) == call.account)
+}
+
+pub(super) fn get(call: &mut Call<'_>) -> Answer {
+    let policy = authorized(call)?.clone();
+    let description = call.describe_policy(&policy, true);
+    Ok(Some(vec![Element::parent("Policy", description)]))
+}
+
+pub(super) fn delete(call: &mut Call<'_>) -> Answer {
+    let policy = authorized(call)?.clone();
+    if policy.versions.len() > 1 {
+        return Err(delete_conflict(
+            "This policy has more than one version. Before you delete a policy, you must delete the \
+             policy's versions. The default version is deleted with the policy.",
+        ));
+    }
+    let uses = |entity: &Entity| {
+        entity.attached.contains(&policy.arn) || entity.boundary.as_ref() == Some(&policy.arn)
+    };
+    if call.accounts.directory.entities(call.account).any(uses) {
+        return Err(delete_conflict(
+            "Cannot delete a policy attached to entities.",
+        ));
+    }
+    call.accounts.directory.policies.remove(&policy.arn);
+    Ok(None)
+}
+
+pub(super) fn list(call: &mut Call<'_>) -> Answer {
+    call.authorize(&call.arn("policy/*"))?;
+    let prefix = call.optional("PathPrefix").unwrap_or("/");
+    let only_attached = call.optional("OnlyAttached") == Some("true");
+    let scope = call.optional("Scope").unwrap_or("All");
+    let attached = |policy: &PolicyRecord| {
+        let mut entities = call.accounts.directory.entities(call.account);
+        entities.any(|entity| entity.attached.contains(&policy.arn))
+    };
+    let is_listed = |policy: &&PolicyRecord| {
+        let account = arn::account_of(&policy.arn);
+        let in_scope =
+            account == call.account && scope != "AWS" || account == "aws" && scope != "Local";
+        in_scope
+            && crate::iam::path_of(&policy.arn).starts_with(prefix)
+            && (!only_attached || attached(policy))
+    };
+    let policies = call.accounts.directory.policies.values();
+    let listed = policies
+        .filter(is_listed)
+        .map(|policy| Element::parent("member", call.describe_policy(policy, false)))
+        .collect();
+    call.page("Policies", listed)
+}
+
+pub(super) fn list_entities(call: &mut Call<'_>) -> Answer {
+    let arn = authorized(call)?.arn.clone();
+    let list = |kind: Kind, id: &'static str| {
+        let directory = &call.accounts.directory;
+        let entities: Vec<&Entity> = match kind {
+            Kind::User => directory
+                .users
+                .of(call.account)
+                .map(|user| &user.entity)
+                .collect(),
+            Kind::Role => directory
+                .roles
+                .of(call.account)
+                .map(|role| &role.entity)
+                .collect(),
+            Kind::Group => directory.groups.of(call.account).collect(),
+        };
+        let attached = entities.into_iter().filter(|e| e.attached.contains(&arn));
+        let members = attached.map(|entity| {
+            Element::parent(
+                "member",
+                vec![
+                    Element::text(kind.parameter(), entity.name()),
+                    Element::text(id, &*entity.id),
+                ],
+            )
+        });
+        members.collect()
+    };
+    Ok(Some(vec![
+        Element::parent("PolicyGroups", list(Kind::Group, "GroupId")),
+        Element::parent("PolicyUsers", list(Kind::User, "UserId")),
+        Element::parent("PolicyRoles", list(Kind::Role, "RoleId")),
+        Element::text("IsTruncated", "false"),
+    ]))
+}
+
+pub(super) fn create_version(call: &mut Call<'_>) -> Answer {
+    let document = document_of(call, call.required("PolicyArn")?)?;
+    let (now, is_default) = (call.now, call.optional("SetAsDefault") == Some("true"));
+    let policy = authorized(call)?;
+    if policy.versions.len() == MAX_VERSIONS {
+        return Err(limit_exceeded(format!(
+            "A managed policy can have up to {MAX_VERSIONS} versions. Before you create a new version, you \
+             must delete an existing version."
+        )));
+    }
+    // The numbers of deleted versions are not used again.
+    policy.latest_version += 1;
+    let number = policy.latest_version;
+    let version = PolicyVersion {
+        document,
+        created: now,
+    };
+    policy.versions.insert(number, version);
+    policy.updated = now;
+    if is_default {
+        policy.default_version = number;
+    }
+    let created = describe_version(policy, number, false);
+    apply_everywhere(call);
+    Ok(Some(vec![Element::parent("PolicyVersion", created)]))
+}
+
+pub(super) fn get_version(call: &mut Call<'_>) -> Answer {
+    let number = version_number(call)?;
+    let policy = authorized(call)?;
+    check_version(policy, number)?;
+    let version = describe_version(policy, number, true);
+    Ok(Some(vec![Element::parent("PolicyVersion", version)]))
+}
+
+pub(super) fn delete_version(call: &mut Call<'_>) -> Answer {
+    let number = version_number(call)?;
+    let policy = authorized(call)?;
+    check_version(policy, number)?;
+    if policy.default_version == number {
+        return Err(delete_conflict(
+            "Cannot delete the default version of a policy.",
+        ));
+    }
+    policy.versions.remove(&number);
+    Ok(None)
+}
+
+pub(super) fn list_versions(call: &mut Call<'_>) -> Answer {
+    let policy = authorized(call)?;
+    let versions = policy.versions.keys().rev();
+    let listed = versions
+        .map(|number| Element::parent("member", describe_version(policy, *number, false)))
+        .collect();
+    call.page("Versions", listed)
+}
+
+pub(super) fn set_default_version(call: &mut Call<'_>) -> Answer {
+    let (number, now) = (version_number(call)?, call.now);
+    let policy = authorized(call)?;
+    check_version(policy, number)?;
+    policy.default_version = number;
+    policy.updated = now;
+    apply_everywhere(call);
+    Ok(None)
+}
+
+/// Makes a change of a managed policy take effect.
+fn apply_everywhere(call: &mut Call<'_>) {
+    call.accounts.apply_account(call.account);
+}
+
+/// Reads the parameter `VersionId`, such as `v2`; 0 if it is no version's.
+fn version_number(call: &Call<'_>) -> Result<u32, ErrorResponse> {
+    let id = call.required("VersionId")?;
+    let number = id.strip_prefix('v').and_then(|number| number.parse().ok());
+    Ok(number.unwrap_or(0))
+}
+
+fn check_version(policy: &PolicyRecord, number: u32) -> Result<(), ErrorResponse> {
+    if policy.versions.contains_key(&number) {
+        return Ok(());
+    }
+    Err(no_such_entity(format!(
+        "Policy {} version v{number} does not exist or is not attachable.",
+        policy.arn
+    )))
+}
+
+fn describe_version(policy: &PolicyRecord, number: u32, with_document: bool) -> Vec<Element> {
+    let is_default = policy.default_version == number;
+    let mut elements = Vec::new();
+    if let Some(version) = policy.versions.get(&number) {
+        if with_document {
+            elements.push(document("Document", &version.document.text));
+        }
+        elements.push(Element::text("VersionId", format!("v{number}")));
+        elements.push(Element::text("IsDefaultVersion", is_default.to_string()));
+        elements.push(date("CreateDate", version.created));
+    }
+    elements
+}
+
+pub(super) fn list_tags(call: &mut Call<'_>) -> Answer {
+    let listed = tags(&authorized(call)?.tags);
+    call.page("Tags", listed)
+}

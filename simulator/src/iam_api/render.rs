@@ -1,0 +1,116 @@
+//! How IAM describes users, roles, groups and policies in XML.
+
+use std::time::SystemTime;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::call::{Call, Kind};
+use crate::arn;
+use crate::clock::timestamp;
+use crate::iam::{Entity, PolicyRecord, path_of};
+use crate::protocol::Element;
+
+/// What RFC 3986 leaves as it is.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Returns a policy as IAM's answers have it: percent-encoded.
+pub(super) fn document(name: &'static str, text: &str) -> Element {
+    Element::text(name, utf8_percent_encode(text, RESERVED).to_string())
+}
+
+pub(super) fn date(name: &'static str, time: SystemTime) -> Element {
+    Element::text(name, timestamp(time))
+}
+
+pub(super) fn tags(tags: &[(String, String)]) -> Vec<Element> {
+    tags.iter()
+        .map(|(key, value)| {
+            Element::parent(
+                "member",
+                vec![
+                    Element::text("Key", &**key),
+                    Element::text("Value", &**value),
+                ],
+            )
+        })
+        .collect()
+}
+
+impl Call<'_> {
+    /// Returns what describes an entity. Lists leave tags and boundary out.
+    pub(super) fn describe(&self, kind: Kind, entity: &Entity, in_full: bool) -> Vec<Element> {
+        let (name, id) = match kind {
+            Kind::User => ("UserName", "UserId"),
+            Kind::Role => ("RoleName", "RoleId"),
+            Kind::Group => ("GroupName", "GroupId"),
+        };
+        let mut elements = vec![
+            Element::text("Path", entity.path()),
+            Element::text(name, entity.name()),
+            Element::text(id, &*entity.id),
+            Element::text("Arn", &*entity.arn),
+            date("CreateDate", entity.created),
+        ];
+        let role = match kind {
+            Kind::Role => self
+                .accounts
+                .directory
+                .roles
+                .get(self.account, entity.name()),
+            _ => None,
+        };
+        if let Some(role) = role {
+            elements.push(document("AssumeRolePolicyDocument", &role.trust_policy));
+            if let Some(description) = &role.description {
+                elements.push(Element::text("Description", &**description));
+            }
+            let duration = role.max_session_duration.to_string();
+            elements.push(Element::text("MaxSessionDuration", duration));
+        }
+        if let Some(boundary) = entity.boundary.as_ref().filter(|_| in_full) {
+            elements.push(Element::parent(
+                "PermissionsBoundary",
+                vec![
+                    Element::text("PermissionsBoundaryType", "Policy"),
+                    Element::text("PermissionsBoundaryArn", &**boundary),
+                ],
+            ));
+        }
+        if in_full && !entity.tags.is_empty() {
+            elements.push(Element::parent("Tags", tags(&entity.tags)));
+        }
+        elements
+    }
+
+    pub(super) fn describe_policy(&self, policy: &PolicyRecord, in_full: bool) -> Vec<Element> {
+        let directory = &self.accounts.directory;
+        let entities: Vec<&Entity> = directory.entities(self.account).collect();
+        let attached = entities.iter().filter(|e| e.attached.contains(&policy.arn));
+        let bounded = entities
+            .iter()
+            .filter(|e| e.boundary.as_ref() == Some(&policy.arn));
+        let mut elements = vec![
+            Element::text("PolicyName", arn::name_of(&policy.arn)),
+            Element::text("PolicyId", &*policy.id),
+            Element::text("Arn", &*policy.arn),
+            Element::text("Path", path_of(&policy.arn)),
+            Element::text("DefaultVersionId", format!("v{}", policy.default_version)),
+            Element::text("AttachmentCount", attached.count().to_string()),
+            Element::text("PermissionsBoundaryUsageCount", bounded.count().to_string()),
+            Element::text("IsAttachable", "true"),
+            date("CreateDate", policy.created),
+            date("UpdateDate", policy.updated),
+        ];
+        if let Some(description) = policy.description.as_ref().filter(|_| in_full) {
+            elements.push(Element::text("Description", &**description));
+        }
+        if in_full && !policy.tags.is_empty() {
+            elements.push(Element::parent("Tags", tags(&policy.tags)));
+        }
+        elements
+    }
+}

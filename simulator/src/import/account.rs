@@ -1,0 +1,485 @@
+//! The output of `aws iam get-account-authorization-details`, and of `aws iam list-roles`.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::text::PolicyText;
+use super::{Import, ImportError, strict};
+use crate::arn;
+use crate::iam::{Accounts, Document, Entity, PolicyRecord, PolicyVersion, RoleRecord, UserRecord};
+use crate::policy::PolicyKind;
+
+/// An account, as `get-account-authorization-details` describes it. Members that the simulator does not need
+/// are not read.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Details {
+    user_detail_list: Vec<UserDetail>,
+    group_detail_list: Vec<GroupDetail>,
+    role_detail_list: Vec<RoleDetail>,
+    policies: Vec<PolicyDetail>,
+    #[serde(default)]
+    is_truncated: bool,
+    next_token: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UserDetail {
+    arn: String,
+    user_id: String,
+    create_date: Option<Value>,
+    #[serde(default)]
+    user_policy_list: Vec<InlinePolicy>,
+    #[serde(default)]
+    group_list: Vec<String>,
+    #[serde(default)]
+    attached_managed_policies: Vec<Attached>,
+    permissions_boundary: Option<Boundary>,
+    #[serde(default)]
+    tags: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GroupDetail {
+    arn: String,
+    group_id: String,
+    create_date: Option<Value>,
+    #[serde(default)]
+    group_policy_list: Vec<InlinePolicy>,
+    #[serde(default)]
+    attached_managed_policies: Vec<Attached>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RoleDetail {
+    arn: String,
+    role_id: String,
+    create_date: Option<Value>,
+    assume_role_policy_document: PolicyText,
+    #[serde(default)]
+    role_policy_list: Vec<InlinePolicy>,
+    #[serde(default)]
+    attached_managed_policies: Vec<Attached>,
+    permissions_boundary: Option<Boundary>,
+    #[serde(default)]
+    tags: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InlinePolicy {
+    policy_name: String,
+    policy_document: PolicyText,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Attached {
+    policy_arn: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Boundary {
+    permissions_boundary_arn: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tag {
+    key: String,
+    value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PolicyDetail {
+    arn: String,
+    policy_id: String,
+    create_date: Option<Value>,
+    update_date: Option<Value>,
+    default_version_id: String,
+    policy_version_list: Vec<Version>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Version {
+    document: PolicyText,
+    version_id: String,
+    create_date: Option<Value>,
+}
+
+/// The output of `list-roles`, of which only the durations are read: `get-account-authorization-details` does
+/// not have them.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Roles {
+    roles: Vec<RoleDuration>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RoleDuration {
+    arn: String,
+    max_session_duration: Option<i64>,
+}
+
+impl Details {
+    /// Returns the ID of the account that it is of.
+    pub(super) fn account(&self, file: &Path) -> Result<String, ImportError> {
+        if self.is_truncated
+            || self
+                .next_token
+                .as_ref()
+                .is_some_and(|token| !token.is_null())
+        {
+            return Err(ImportError::new(
+                file,
+                "the export is not complete: make it without --max-items and --no-paginate",
+            ));
+        }
+        let users = self.user_detail_list.iter().map(|user| &user.arn);
+        let groups = self.group_detail_list.iter().map(|group| &group.arn);
+        let roles = self.role_detail_list.iter().map(|role| &role.arn);
+        let policies = self.policies.iter().map(|policy| &policy.arn);
+        let mut account: Option<&str> = None;
+        for arn in users.chain(groups).chain(roles).chain(policies) {
+            let of = arn::account_of(arn);
+            match account {
+                _ if of == "aws" => {}
+                _ if !arn::is_account_id(of) => {
+                    return Err(ImportError::new(
+                        file,
+                        format!("{arn:?} is not an ARN of IAM"),
+                    ));
+                }
+                Some(account) if account != of => {
+                    return Err(ImportError::new(
+                        file,
+                        format!(
+                            "it has ARNs of the accounts {account} and {of}: one file is one account"
+                        ),
+                    ));
+                }
+                _ => account = Some(of),
+            }
+        }
+        match account {
+            Some(account) => Ok(account.to_owned()),
+            None => Err(ImportError::new(
+                file,
+                "it has no user, group, role or policy of an account",
+            )),
+        }
+    }
+}
+
+/// The accounts of an import, until all of them are read: trust policies name users and roles of other accounts.
+#[derive(Default)]
+pub(super) struct AccountFiles {
+    /// By account.
+    details: BTreeMap<String, (PathBuf, Details)>,
+    /// By the ARN of the role.
+    durations: BTreeMap<String, i64>,
+}
+
+impl AccountFiles {
+    pub(super) fn add(&mut self, file: &Path, details: Details) -> Result<(), ImportError> {
+        let account = details.account(file)?;
+        if let Some((other, _)) = self.details.get(&account) {
+            let other = other.display();
+            return Err(ImportError::new(
+                file,
+                format!("the account {account} is in {other}, too: one account is one file"),
+            ));
+        }
+        self.details.insert(account, (file.to_owned(), details));
+        Ok(())
+    }
+
+    pub(super) fn add_durations(&mut self, roles: Roles) {
+        let durations = roles.roles.into_iter();
+        self.durations
+            .extend(durations.filter_map(|role| Some((role.arn, role.max_session_duration?))));
+    }
+
+    pub(super) fn apply(self, accounts: &mut Accounts, import: &mut Import) {
+        let mut roles = Vec::new();
+        for (account, (file, details)) in self.details {
+            let mut reader = Reader {
+                file: &file,
+                import,
+                accounts,
+            };
+            let without_duration = details
+                .role_detail_list
+                .iter()
+                .any(|role| !self.durations.contains_key(&role.arn));
+            reader.policies(details.policies);
+            reader.users(&account, details.user_detail_list);
+            reader.groups(&account, details.group_detail_list);
+            for role in details.role_detail_list {
+                let trust_policy = role.assume_role_policy_document.json();
+                let duration = self.durations.get(&role.arn).copied();
+                roles.push((file.clone(), reader.role(role, duration), trust_policy));
+            }
+            for (subject, reason) in [
+                (
+                    "MaxSessionDuration",
+                    "the export does not have it: an hour, its default, is assumed for the roles that no \
+                     output of list-roles is imported for",
+                ),
+                (
+                    "access keys, MFA devices and identity providers",
+                    "the export does not have them: add those that the test needs",
+                ),
+            ] {
+                if subject != "MaxSessionDuration" || without_duration {
+                    import.leave_out(
+                        &file,
+                        format!("account {account}"),
+                        format!("{subject}: {reason}"),
+                    );
+                }
+            }
+            import.accounts.insert(account);
+        }
+        // Every role is known before a trust policy that may name it is read.
+        for (_, role, _) in &roles {
+            let (account, name) = (arn::account_of(&role.entity.arn), role.entity.name());
+            accounts.directory.roles.insert(account, name, role.clone());
+        }
+        for (file, role, trust_policy) in roles {
+            set_trust_policy(accounts, import, &file, role, &trust_policy);
+        }
+        let imported: Vec<String> = import.accounts.iter().cloned().collect();
+        for account in imported {
+            accounts.apply_account(&account);
+        }
+    }
+}
+
+/// Reads what is in one file.
+struct Reader<'a> {
+    file: &'a Path,
+    import: &'a mut Import,
+    accounts: &'a mut Accounts,
+}
+
+impl Reader<'_> {
+    fn policies(&mut self, policies: Vec<PolicyDetail>) {
+        for policy in policies {
+            let mut versions = BTreeMap::new();
+            let mut default_version = 0;
+            for version in &policy.policy_version_list {
+                let number = version.version_id.strip_prefix('v');
+                let Some(number) = number.and_then(|number| number.parse::<u32>().ok()) else {
+                    continue;
+                };
+                let is_default = version.version_id == policy.default_version_id;
+                if is_default {
+                    default_version = number;
+                }
+                // Other versions decide nothing; those that cannot be read do not matter.
+                let document = if is_default {
+                    Some(self.document(&policy.arn, &version.document))
+                } else {
+                    let json = version.document.json();
+                    self.accounts.read_document(&*policy.arn, json).ok()
+                };
+                if let Some(document) = document {
+                    let created = date(version.create_date.as_ref());
+                    versions.insert(number, PolicyVersion { document, created });
+                }
+            }
+            let created = date(policy.create_date.as_ref());
+            let record = PolicyRecord {
+                id: policy.policy_id,
+                description: None,
+                created,
+                updated: date(policy.update_date.as_ref()),
+                latest_version: versions.keys().copied().max().unwrap_or(0),
+                versions,
+                default_version,
+                tags: Vec::new(),
+                arn: policy.arn,
+            };
+            self.accounts.set_managed_policy(record);
+        }
+    }
+
+    fn users(&mut self, account: &str, users: Vec<UserDetail>) {
+        for user in users {
+            let entity = self.entity(
+                &user.arn,
+                user.user_id,
+                user.create_date.as_ref(),
+                &user.user_policy_list,
+                user.attached_managed_policies,
+            );
+            let record = UserRecord {
+                entity: Entity {
+                    boundary: self.boundary(&user.arn, user.permissions_boundary),
+                    tags: tags(user.tags),
+                    ..entity
+                },
+                groups: user.group_list,
+            };
+            let name = arn::name_of(&user.arn);
+            self.accounts.directory.users.insert(account, name, record);
+        }
+    }
+
+    fn groups(&mut self, account: &str, groups: Vec<GroupDetail>) {
+        for group in groups {
+            let entity = self.entity(
+                &group.arn,
+                group.group_id,
+                group.create_date.as_ref(),
+                &group.group_policy_list,
+                group.attached_managed_policies,
+            );
+            let name = arn::name_of(&group.arn);
+            self.accounts.directory.groups.insert(account, name, entity);
+        }
+    }
+
+    /// Returns a role, whose trust policy is read when all roles are known.
+    fn role(&mut self, role: RoleDetail, max_session_duration: Option<i64>) -> RoleRecord {
+        let entity = self.entity(
+            &role.arn,
+            role.role_id,
+            role.create_date.as_ref(),
+            &role.role_policy_list,
+            role.attached_managed_policies,
+        );
+        RoleRecord {
+            entity: Entity {
+                boundary: self.boundary(&role.arn, role.permissions_boundary),
+                tags: tags(role.tags),
+                ..entity
+            },
+            trust_policy: String::new(),
+            description: None,
+            max_session_duration: max_session_duration.unwrap_or(3600),
+        }
+    }
+
+    fn entity(
+        &mut self,
+        arn: &str,
+        id: String,
+        created: Option<&Value>,
+        inline: &[InlinePolicy],
+        attached: Vec<Attached>,
+    ) -> Entity {
+        let inline = inline
+            .iter()
+            .map(|policy| {
+                let subject = format!("{} of {arn}", policy.policy_name);
+                let document = self.document(&subject, &policy.policy_document);
+                (policy.policy_name.clone(), document)
+            })
+            .collect();
+        let attached: Vec<String> = attached
+            .into_iter()
+            .map(|policy| policy.policy_arn)
+            .collect();
+        for policy in &attached {
+            self.check_is_known(arn, policy);
+        }
+        Entity {
+            inline,
+            attached,
+            ..Entity::new(arn, id, date(created))
+        }
+    }
+
+    fn boundary(&mut self, arn: &str, boundary: Option<Boundary>) -> Option<String> {
+        let policy = boundary?.permissions_boundary_arn;
+        self.check_is_known(arn, &policy);
+        Some(policy)
+    }
+
+    fn check_is_known(&mut self, arn: &str, policy: &str) {
+        if !self.accounts.directory.policies.contains_key(policy) {
+            self.import.leave_out(
+                self.file,
+                arn,
+                format!("the export has no document of {policy}: it allows and denies nothing"),
+            );
+        }
+    }
+
+    /// Reads a policy. `subject` is how explanations refer to it.
+    fn document(&mut self, subject: &str, policy: &PolicyText) -> Document {
+        let accounts = &*self.accounts;
+        let read = |json: &str| accounts.read_document(subject, json);
+        let strict = strict::read(PolicyKind::Identity, &policy.json(), &read);
+        strict.report(self.import, self.file, subject)
+    }
+}
+
+/// Reads the trust policy of a role when all users and roles are known.
+fn set_trust_policy(
+    accounts: &mut Accounts,
+    import: &mut Import,
+    file: &Path,
+    role: RoleRecord,
+    trust_policy: &str,
+) {
+    let arn = role.entity.arn.clone();
+    let unknown = RefCell::new(BTreeSet::new());
+    let resolve = |named: &str| {
+        // IAM shows a user or role that was deleted by its unique ID.
+        if !named.starts_with("arn:") {
+            return Some(named.to_owned());
+        }
+        let (account, name) = (arn::account_of(named), arn::name_of(named));
+        let users = accounts.directory.users.get(account, name);
+        let roles = accounts.directory.roles.get(account, name);
+        let entities = users.map(|user| &user.entity).into_iter();
+        let mut entities = entities.chain(roles.map(|role| &role.entity));
+        let found = entities.find(|entity| entity.arn == named);
+        Some(match found {
+            Some(entity) => entity.id.clone(),
+            None => {
+                unknown.borrow_mut().insert(named.to_owned());
+                // No ID is like this.
+                format!("unknown {named}")
+            }
+        })
+    };
+    let read = |json: &str| accounts.read_trust_policy(&role, json, &resolve);
+    let subject = format!("{arn}, trust policy");
+    let compiled =
+        strict::read(PolicyKind::Trust, trust_policy, &read).report(import, file, &subject);
+    for named in unknown.into_inner() {
+        let reason = format!("it names {named}, which is in no imported account: nobody is that");
+        import.leave_out(file, &*subject, reason);
+    }
+    accounts.insert_role(role, trust_policy.to_owned(), compiled);
+}
+
+fn tags(tags: Vec<Tag>) -> Vec<(String, String)> {
+    tags.into_iter().map(|tag| (tag.key, tag.value)).collect()
+}
+
+/// Reads a date as the AWS CLI writes it; without one, the time does not matter.
+fn date(value: Option<&Value>) -> SystemTime {
+    let text = value.and_then(Value::as_str).unwrap_or_default();
+    let date = DateTime::from_str(text, Format::DateTimeWithOffset).ok();
+    date.and_then(|date| SystemTime::try_from(date).ok())
+        .unwrap_or(UNIX_EPOCH)
+}

@@ -1,0 +1,215 @@
+//! [`Import`]: real accounts, from what the AWS CLI exports of them.
+
+mod account;
+mod organization;
+mod setup;
+mod strict;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::value::RawValue;
+
+use account::AccountFiles;
+use organization::OrganizationFiles;
+
+use crate::simulator::Simulator;
+
+/// What [`Simulator::import`] did: which accounts it brought, and what it left out.
+#[derive(Clone, Debug, Default)]
+pub struct Import {
+    accounts: BTreeSet<String>,
+    left_out: Vec<LeftOut>,
+}
+
+impl Import {
+    /// Returns the IDs of the accounts that were imported.
+    pub fn accounts(&self) -> impl Iterator<Item = &str> {
+        self.accounts.iter().map(String::as_str)
+    }
+
+    /// Returns what was left out, because the exports do not have it or the simulator cannot evaluate it. A
+    /// decision that depends on it may not be AWS's.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    fn leave_out(&mut self, file: &Path, subject: impl Into<String>, reason: impl Into<String>) {
+        self.left_out.push(LeftOut {
+            file: file.to_owned(),
+            subject: subject.into(),
+            reason: reason.into(),
+        });
+    }
+}
+
+/// Something that an import left out; displayed, a line for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LeftOut {
+    /// The file that it is in.
+    pub file: PathBuf,
+    /// What it is: an ARN, with the policy and statement if it is one of those.
+    pub subject: String,
+    /// Why it was left out, and what that means for decisions.
+    pub reason: String,
+}
+
+impl Simulator {
+    /// Imports real accounts: users, groups, roles, their policies, permissions boundaries and tags, and the
+    /// policies of the organization. `path` is a file, or a folder whose files and folders are read. A file is one
+    /// of these, which its content tells:
+    ///
+    /// | output of | name of the file |
+    /// |---|---|
+    /// | `aws iam get-account-authorization-details`, one file for an account | any |
+    /// | `aws iam list-roles`, for `MaxSessionDuration`, which the former does not have | any |
+    /// | `aws organizations describe-organization` | any |
+    /// | `aws organizations describe-policy --policy-id p-…`, service and resource control policies | any |
+    /// | `aws organizations list-targets-for-policy --policy-id p-…` | `p-….targets.json` |
+    /// | `aws organizations list-parents --child-id …`, for each account and all above it | `….parents.json` |
+    /// | the simulator's own JSON, see the README | any |
+    ///
+    /// The names end with `.json`. Principals keep their unique IDs, so trust policies are as they are at AWS: one
+    /// that names a user who was deleted and created again does not trust them.
+    ///
+    /// What the exports do not have, or the simulator cannot evaluate, is in [`Import::left_out`]. A statement with a
+    /// condition key or operator that it does not know allows nothing, and denies whatever its `Condition` says: an
+    /// import never allows what AWS refuses. Left out without a word are instance profiles, password policies,
+    /// resource policies other than trust policies, and tag and backup policies.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a file cannot be read, is none of these, is not complete (`--max-items`), or two files are of the
+    /// same account. The error names the file, and in it line and column.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = sts_simulator::Simulator::new();
+    /// let import = aws.import("tests/accounts")?;
+    /// for left_out in import.left_out() {
+    ///     println!("{left_out}");
+    /// }
+    /// // A user or role of the import, as a caller:
+    /// let keys = aws.access_key("arn:aws:iam::111111111111:user/orders")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn import(&self, path: impl AsRef<Path>) -> Result<Import, ImportError> {
+        let mut import = Import::default();
+        let mut account_files = AccountFiles::default();
+        let mut organization_files = OrganizationFiles::default();
+        let mut setups = Vec::new();
+        for file in text::files(path.as_ref())? {
+            match parse(&file, &text::read(&file)?)? {
+                File::Details(details) => account_files.add(&file, details)?,
+                File::Roles(roles) => account_files.add_durations(roles),
+                File::Organization(organization) => {
+                    organization_files.add_organization(&file, organization);
+                }
+                File::Policy(policy) => organization_files.add_policy(&file, policy),
+                File::Targets(targets) => organization_files.add_targets(&file, targets)?,
+                File::Parents(parents) => organization_files.add_parents(&file, parents)?,
+                File::Setup(setup) => setups.push((file, setup)),
+            }
+        }
+        let mut accounts = self.accounts();
+        account_files.apply(&mut accounts, &mut import);
+        organization_files.apply(&mut accounts, &mut import)?;
+        drop(accounts);
+        for (file, setup) in setups {
+            setup.apply(&file, self, &mut import)?;
+        }
+        Ok(import)
+    }
+}
+
+/// A file, as its content tells.
+enum File {
+    Details(account::Details),
+    Roles(account::Roles),
+    Organization(organization::OrganizationFile),
+    Policy(organization::PolicyFile),
+    Targets(organization::TargetsFile),
+    Parents(organization::ParentsFile),
+    Setup(setup::Setup),
+}
+
+fn parse(file: &Path, text: &str) -> Result<File, ImportError> {
+    // Only the names of the members.
+    let members: BTreeMap<&str, &RawValue> = serde_json::from_str(text).map_err(|error| {
+        let advice = match text.trim_start().starts_with('{') {
+            true => "",
+            false => ": the AWS CLI writes JSON with --output json",
+        };
+        ImportError::new(file, format!("{error}{advice}"))
+    })?;
+    let has = |name: &str| members.contains_key(name);
+    let read = if has("RoleDetailList") || has("UserDetailList") {
+        serde_json::from_str(text).map(File::Details)
+    } else if has("Roles") {
+        serde_json::from_str(text).map(File::Roles)
+    } else if has("Organization") {
+        serde_json::from_str(text).map(File::Organization)
+    } else if has("Policy") {
+        serde_json::from_str(text).map(File::Policy)
+    } else if has("Targets") {
+        serde_json::from_str(text).map(File::Targets)
+    } else if has("Parents") {
+        serde_json::from_str(text).map(File::Parents)
+    } else if has("users") || has("roles") || has("oidcProviders") {
+        serde_json::from_str(text).map(File::Setup)
+    } else {
+        return Err(ImportError::new(
+            file,
+            "it is not the output of `aws iam get-account-authorization-details`, of another command that \
+             Simulator::import reads, nor the simulator's own JSON",
+        ));
+    };
+    read.map_err(|error| ImportError::new(file, error))
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {}: {}",
+            self.file.display(),
+            self.subject,
+            self.reason
+        )
+    }
+}
+
+/// The reason why an import failed: which file, where in it, and what is wrong.
+#[derive(Clone, Debug)]
+pub struct ImportError {
+    file: PathBuf,
+    reason: String,
+}
+
+impl ImportError {
+    fn new(file: &Path, reason: impl fmt::Display) -> Self {
+        Self {
+            file: file.to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// Returns the file or folder that the error is about.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+}
+
+impl fmt::Display for ImportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file.display(), self.reason)
+    }
+}
+
+impl std::error::Error for ImportError {}

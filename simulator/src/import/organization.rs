@@ -1,0 +1,254 @@
+//! The output of `aws organizations`: service and resource control policies, what they are attached to, and where
+//! the accounts are in the organization.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{Import, ImportError, strict};
+use crate::iam::{Account, Accounts};
+use crate::policy::PolicyKind;
+
+/// `describe-organization`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct OrganizationFile {
+    organization: Organization,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Organization {
+    id: String,
+    /// The management account.
+    master_account_id: String,
+}
+
+/// `describe-policy`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct PolicyFile {
+    policy: PolicyDetail,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PolicyDetail {
+    policy_summary: Summary,
+    content: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Summary {
+    id: String,
+    name: String,
+    #[serde(rename = "Type")]
+    kind: String,
+}
+
+/// `list-targets-for-policy`; the ID of the policy is in the name of the file.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct TargetsFile {
+    targets: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Target {
+    target_id: String,
+}
+
+/// `list-parents`; the ID of the child is in the name of the file.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ParentsFile {
+    parents: Vec<Parent>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parent {
+    id: String,
+}
+
+/// The files of an organization, until all of them are read.
+#[derive(Default)]
+pub(super) struct OrganizationFiles {
+    organization: Option<Organization>,
+    /// By ID.
+    policies: BTreeMap<String, (PathBuf, PolicyDetail)>,
+    /// The IDs of policies, by that of the root, organizational unit or account.
+    attached: BTreeMap<String, Vec<String>>,
+    /// By the ID of the child.
+    parents: BTreeMap<String, String>,
+    /// A file of it, for errors.
+    file: Option<PathBuf>,
+}
+
+impl OrganizationFiles {
+    pub(super) fn add_organization(&mut self, file: &Path, organization: OrganizationFile) {
+        self.organization = Some(organization.organization);
+        self.file = Some(file.to_owned());
+    }
+
+    pub(super) fn add_policy(&mut self, file: &Path, policy: PolicyFile) {
+        let id = policy.policy.policy_summary.id.clone();
+        self.policies.insert(id, (file.to_owned(), policy.policy));
+        self.file.get_or_insert(file.to_owned());
+    }
+
+    pub(super) fn add_targets(
+        &mut self,
+        file: &Path,
+        targets: TargetsFile,
+    ) -> Result<(), ImportError> {
+        let policy = id_in_name(file, |id| id.starts_with("p-")).ok_or_else(|| {
+            ImportError::new(
+                file,
+                "the name of the file must begin with the ID of the policy: p-….targets.json",
+            )
+        })?;
+        for target in targets.targets {
+            let attached = self.attached.entry(target.target_id).or_default();
+            attached.push(policy.clone());
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_parents(
+        &mut self,
+        file: &Path,
+        parents: ParentsFile,
+    ) -> Result<(), ImportError> {
+        let is_child = |id: &str| id.starts_with("ou-") || crate::arn::is_account_id(id);
+        let child = id_in_name(file, is_child).ok_or_else(|| {
+            ImportError::new(
+                file,
+                "the name of the file must begin with the ID of the account or organizational unit: \
+                 111111111111.parents.json",
+            )
+        })?;
+        if let Some(parent) = parents.parents.into_iter().next() {
+            self.parents.insert(child, parent.id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn apply(
+        self,
+        accounts: &mut Accounts,
+        import: &mut Import,
+    ) -> Result<(), ImportError> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let Some(organization) = &self.organization else {
+            return Err(ImportError::new(
+                file,
+                "there are policies of an organization, but no output of \
+                 `aws organizations describe-organization`",
+            ));
+        };
+        let imported: Vec<String> = import.accounts.iter().cloned().collect();
+        for id in imported {
+            let Some(path) = self.path_to(&id) else {
+                let reason = "there is no output of `aws organizations list-parents` for it and all above \
+                              it: no policy of the organization applies to it";
+                import.leave_out(file, format!("account {id}"), reason);
+                continue;
+            };
+            let mut account = Account {
+                organization: Some(organization.id.clone()),
+                ..Account::default()
+            };
+            let above = &path[..path.len() - 1];
+            account.organization_paths = vec![format!("{}/{}/", organization.id, above.join("/"))];
+            // No policy of the organization limits the management account.
+            if id != organization.master_account_id {
+                self.attach(&path, &mut account, accounts, import)?;
+            }
+            accounts.set_account(id, account);
+        }
+        Ok(())
+    }
+
+    /// Returns the IDs on the way from the organization's root to an account; `None` if a part is not known.
+    fn path_to(&self, account: &str) -> Option<Vec<String>> {
+        let mut path = vec![account.to_owned()];
+        // Organizational units are at most five deep: a longer way is a circle.
+        while path.len() < 8 {
+            let last = path.last()?;
+            if last.starts_with("r-") {
+                path.reverse();
+                return Some(path);
+            }
+            path.push(self.parents.get(last)?.clone());
+        }
+        None
+    }
+
+    /// Attaches the policies on the way to an account.
+    fn attach(
+        &self,
+        path: &[String],
+        account: &mut Account,
+        accounts: &Accounts,
+        import: &mut Import,
+    ) -> Result<(), ImportError> {
+        let is_of = |id: &String, kind: &str| {
+            let policy = self.policies.get(id);
+            policy.is_some_and(|(_, policy)| policy.policy_summary.kind == kind)
+        };
+        let has_service_control = self
+            .policies
+            .keys()
+            .any(|id| is_of(id, "SERVICE_CONTROL_POLICY"));
+        for place in path {
+            let attached = self.attached.get(place).map_or(&[][..], Vec::as_slice);
+            let mut level = Vec::new();
+            for id in attached {
+                let Some((file, policy)) = self.policies.get(id) else {
+                    continue;
+                };
+                let kind = match policy.policy_summary.kind.as_str() {
+                    "SERVICE_CONTROL_POLICY" => PolicyKind::ServiceControl,
+                    "RESOURCE_CONTROL_POLICY" => PolicyKind::ResourceControl,
+                    _ => continue,
+                };
+                let name = format!("{} ({id}) at {place}", policy.policy_summary.name);
+                let read = |json: &str| accounts.read_policy(kind, &*name, json);
+                let policy = strict::read(kind, &policy.content, &read).report(import, file, &name);
+                if kind == PolicyKind::ServiceControl {
+                    level.push(policy);
+                } else {
+                    account.resource_control.push(policy);
+                }
+            }
+            if has_service_control {
+                // AWS keeps one attached everywhere, so the export is not complete.
+                if level.is_empty() {
+                    let file = self.file.as_deref().unwrap_or(Path::new(""));
+                    return Err(ImportError::new(
+                        file,
+                        format!(
+                            "no service control policy is attached to {place}: describe every policy, \
+                             FullAWSAccess too, and list its targets"
+                        ),
+                    ));
+                }
+                account.service_control.push(level);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the part of a file's name before the first full stop, if it is the ID that is looked for.
+fn id_in_name(file: &Path, is_id: impl Fn(&str) -> bool) -> Option<String> {
+    let name = file.file_name()?.to_string_lossy();
+    let id = name.split('.').next()?;
+    is_id(id).then(|| id.to_owned())
+}

@@ -1,0 +1,241 @@
+//! IAM's evaluation of a request: which policies must allow it, and in which order they are asked.
+//!
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-denyallow.html>
+
+use std::collections::BTreeSet;
+
+use super::document::{Applies, Kind, Policy, Request};
+use super::explanation::{Effect, Explanation, Outcome, PolicyTrace, Reason};
+use super::principal::{Grant, Requester};
+
+/// The policies that take part in a decision.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Policies<'a> {
+    /// Of the account of the resource.
+    pub(crate) resource_control: Vec<&'a Policy>,
+    /// Of the account of the caller: those of the organization's root, of each organizational unit on the way, and
+    /// of the account. Each level must allow a request.
+    pub(crate) service_control: Vec<Vec<&'a Policy>>,
+    pub(crate) resource: ResourcePolicy<'a>,
+    pub(crate) identity: Vec<&'a Policy>,
+    pub(crate) boundary: Option<&'a Policy>,
+    /// If there are any, one of them must allow a request.
+    pub(crate) session: Vec<&'a Policy>,
+    /// Whether a session policy must allow a request even if there are none, as for federated users.
+    pub(crate) needs_session_policy: bool,
+}
+
+/// What the resource says of its callers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum ResourcePolicy<'a> {
+    /// It has no policy. Callers in its own account need none.
+    #[default]
+    None,
+    Policy(&'a Policy),
+    /// It is a role, whose trust policy must allow every caller.
+    Trust(&'a Policy),
+    NoSuchRole,
+}
+
+/// Decides on a request. `is_same_account` tells whether the caller is in the account of the resource.
+pub(crate) fn authorize(
+    policies: &Policies<'_>,
+    request: Request<'_>,
+    is_same_account: bool,
+    principal: &str,
+) -> Explanation {
+    let looked_at = LookedAt::evaluate(policies, request);
+    let decide =
+        |assumption| looked_at.decide(policies, request.requester, is_same_account, assumption);
+    let (refusing, allowing) = (decide(Assumption::Refusing), decide(Assumption::Allowing));
+    let is_allowed = |reason: &Decided| reason.0 == Outcome::Allowed;
+    let (outcome, reason) = if is_allowed(&refusing) == is_allowed(&allowing) {
+        // If both refuse, what is certain is the better reason.
+        if is_allowed(&refusing) {
+            refusing
+        } else {
+            allowing
+        }
+    } else {
+        (
+            Outcome::Undecided,
+            Reason::UnknownKeys(looked_at.unknown_keys.into_iter().collect()),
+        )
+    };
+    Explanation {
+        principal: principal.to_owned(),
+        action: request.action.to_owned(),
+        resource: request.resource.to_owned(),
+        reason,
+        policies: looked_at.traces,
+        outcome,
+    }
+}
+
+type Decided = (Outcome, Reason);
+
+/// What is assumed of statements that depend on unknown keys.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Assumption {
+    /// Those that deny apply, those that allow do not.
+    Refusing,
+    /// The other way round.
+    Allowing,
+}
+
+/// The policies, compared with a request.
+#[derive(Default)]
+struct LookedAt {
+    traces: Vec<PolicyTrace>,
+    /// The statements that apply, or may apply.
+    applicable: Vec<Applicable>,
+    unknown_keys: BTreeSet<String>,
+}
+
+struct Applicable {
+    kind: Kind,
+    /// Of a service control policy: the place of its level.
+    level: usize,
+    effect: Effect,
+    grant: Grant,
+    is_certain: bool,
+    reason: Reason,
+}
+
+impl LookedAt {
+    fn evaluate(policies: &Policies<'_>, request: Request<'_>) -> Self {
+        let mut this = Self::default();
+        let mut look = |policy: &Policy, level: usize| this.look(policy, level, request);
+        for policy in &policies.resource_control {
+            look(policy, 0);
+        }
+        for (level, of_level) in policies.service_control.iter().enumerate() {
+            of_level.iter().for_each(|policy| look(policy, level));
+        }
+        if let ResourcePolicy::Policy(policy) | ResourcePolicy::Trust(policy) = policies.resource {
+            look(policy, 0);
+        }
+        let others = policies.identity.iter().chain(&policies.boundary);
+        others
+            .chain(&policies.session)
+            .for_each(|policy| look(policy, 0));
+        this
+    }
+
+    fn look(&mut self, policy: &Policy, level: usize, request: Request<'_>) {
+        let place = self.traces.len();
+        let mut traces = Vec::with_capacity(policy.statements.len());
+        for (i, statement) in policy.statements.iter().enumerate() {
+            let (applies, trace) = statement.evaluate(i + 1, request);
+            traces.push(trace);
+            let (grant, is_certain) = match applies {
+                Applies::Yes(grant) => (grant, true),
+                Applies::Unknown(grant) => (grant, false),
+                Applies::No => continue,
+            };
+            if !is_certain {
+                self.unknown_keys
+                    .extend(statement.unknown_keys(request.context));
+            }
+            self.applicable.push(Applicable {
+                kind: policy.kind,
+                level,
+                effect: statement.effect,
+                grant,
+                is_certain,
+                reason: Reason::Statement {
+                    policy: place,
+                    statement: i,
+                },
+            });
+        }
+        self.traces.push(PolicyTrace {
+            kind: policy.kind,
+            name: policy.name.clone(),
+            statements: traces,
+        });
+    }
+
+    fn decide(
+        &self,
+        policies: &Policies<'_>,
+        requester: &Requester,
+        is_same_account: bool,
+        assumption: Assumption,
+    ) -> Decided {
+        let applicable = || {
+            self.applicable.iter().filter(move |statement| {
+                statement.is_certain
+                    || (statement.effect == Effect::Deny) == (assumption == Assumption::Refusing)
+            })
+        };
+        let allows = |kind: Kind| {
+            applicable()
+                .find(move |statement| statement.kind == kind && statement.effect == Effect::Allow)
+        };
+        let missing = |kind| (Outcome::ImplicitDeny, Reason::NoStatement(kind));
+
+        // A statement that denies, in whatever policy, outweighs everything.
+        if let Some(deny) = applicable().find(|statement| statement.effect == Effect::Deny) {
+            return (Outcome::ExplicitDeny, deny.reason.clone());
+        }
+        // Resource control policies only deny: AWS's own, which allows everything, cannot be detached.
+        // Service control policies limit the principals of an account, and nobody else.
+        let is_allowed_at = |level: usize| {
+            applicable().any(|statement| {
+                statement.kind == Kind::ServiceControl
+                    && statement.effect == Effect::Allow
+                    && statement.level == level
+            })
+        };
+        if !(0..policies.service_control.len()).all(is_allowed_at) {
+            return missing(Kind::ServiceControl);
+        }
+        let resource_kind = match policies.resource {
+            ResourcePolicy::NoSuchRole => return (Outcome::ImplicitDeny, Reason::NoSuchRole),
+            ResourcePolicy::Trust(_) => Kind::Trust,
+            ResourcePolicy::Policy(_) | ResourcePolicy::None => Kind::Resource,
+        };
+        let granted = applicable()
+            .filter(|statement| {
+                statement.kind == resource_kind && statement.effect == Effect::Allow
+            })
+            .max_by_key(|statement| statement.grant);
+        let must_grant = resource_kind == Kind::Trust || !is_same_account;
+        if granted.is_none() && must_grant {
+            return missing(resource_kind);
+        }
+        // Within an account, a policy of the resource that names the caller is enough. If it names the caller's
+        // role, boundary and session policies still limit the session; if it names a user or a session, they do
+        // not. If it names the account, the account's own policies decide.
+        let grant = granted.map(|statement| statement.grant);
+        let allowed = |statement: &Applicable| (Outcome::Allowed, statement.reason.clone());
+        let is_federated = matches!(requester, Requester::Federated { .. });
+        let grant = if is_same_account || is_federated {
+            grant
+        } else {
+            None
+        };
+        if let (Some(granted), Some(Grant::Direct)) = (granted, grant) {
+            return allowed(granted);
+        }
+        let identity = match (grant, granted) {
+            (Some(Grant::Role), Some(granted)) => allowed(granted),
+            _ => match allows(Kind::Identity) {
+                Some(statement) => allowed(statement),
+                None if matches!(requester, Requester::Root { .. }) => {
+                    (Outcome::Allowed, Reason::RootUser)
+                }
+                None => return missing(Kind::Identity),
+            },
+        };
+        if policies.boundary.is_some() && allows(Kind::Boundary).is_none() {
+            return missing(Kind::Boundary);
+        }
+        let is_limited = policies.needs_session_policy || !policies.session.is_empty();
+        if is_limited && allows(Kind::Session).is_none() {
+            return missing(Kind::Session);
+        }
+        identity
+    }
+}

@@ -1,0 +1,496 @@
+//! [`Explanation`]: why a request is allowed or refused.
+
+use std::fmt;
+
+use super::keys;
+
+/// Why a request is allowed or refused: the policies that were looked at, and the statement that decided.
+///
+/// [`Call::decisions`](crate::Call::decisions) has those of a call of STS, which does not tell them;
+/// [`AccessRequest::explain`](crate::AccessRequest::explain) those of other requests. `Display` is a text for
+/// terminals. It leaves out external IDs, because those of imported accounts are secrets;
+/// [`with_secrets`](Self::with_secrets) shows them.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let aws = sts_simulator::Simulator::new();
+/// let keys = aws.user("arn:aws:iam::111111111111:user/orders").create()?;
+/// aws.role("arn:aws:iam::111111111111:role/Reader")
+///     .trust(
+///         r#"{"Version": "2012-10-17", "Statement": {
+///             "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "111111111111"},
+///             "Condition": {"StringEquals": {"sts:RoleSessionName": "${aws:username}"}}}}"#,
+///     )
+///     .create()?;
+/// let sts = aws_sdk_sts::Client::new(&aws.sdk_config(keys));
+/// let call = sts.assume_role().role_arn("arn:aws:iam::111111111111:role/Reader");
+/// assert!(call.role_session_name("session").send().await.is_err());
+///
+/// let calls = aws.calls();
+/// let decision = calls[0].decisions().last().unwrap();
+/// assert!(!decision.is_allowed());
+/// assert_eq!(
+///     decision.to_string(),
+///     "\
+/// refused: sts:AssumeRole
+///   by arn:aws:iam::111111111111:user/orders
+///   on arn:aws:iam::111111111111:role/Reader
+/// because the role's trust policy does not allow it:
+///   trust policy of arn:aws:iam::111111111111:role/Reader
+///     statement 1 (Allow) does not apply:
+///       StringEquals sts:RoleSessionName
+///         policy:  ${aws:username}
+///         request: session
+///         where ${aws:username} is orders
+/// "
+/// );
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// Who asked: the ARN of the user or session; of a federated caller, that of the identity provider.
+    pub principal: String,
+    /// The action, such as `sts:AssumeRole`.
+    pub action: String,
+    /// The ARN of the resource.
+    pub resource: String,
+    /// What decided.
+    pub reason: Reason,
+    /// The policies that were looked at, in the order in which IAM does.
+    pub policies: Vec<PolicyTrace>,
+    pub(super) outcome: Outcome,
+}
+
+/// Whether a request is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It is allowed.
+    Allowed,
+    /// A statement denies it.
+    ExplicitDeny,
+    /// Nothing allows it.
+    ImplicitDeny,
+    /// It depends on condition keys of which the test has not said whether the request has them.
+    Undecided,
+}
+
+/// What decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The statement `policies[policy].statements[statement]`, which allows or denies.
+    Statement {
+        /// An index in [`Explanation::policies`].
+        policy: usize,
+        /// An index in [`PolicyTrace::statements`].
+        statement: usize,
+    },
+    /// No statement of this kind of policies allows it.
+    NoStatement(PolicyKind),
+    /// There is no such role. STS does not say so: its answer is that of a role that does not trust the caller.
+    NoSuchRole,
+    /// The caller is the root user of the account, who needs no policy.
+    RootUser,
+    /// The test has not said whether the request has these condition keys.
+    UnknownKeys(Vec<String>),
+}
+
+/// The kinds of policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PolicyKind {
+    /// A resource control policy of AWS Organizations.
+    ResourceControl,
+    /// A service control policy of AWS Organizations.
+    ServiceControl,
+    /// The trust policy of a role.
+    Trust,
+    /// The policy of another resource, such as a bucket.
+    Resource,
+    /// An identity policy of a user or role: inline, managed, or of a group.
+    Identity,
+    /// A permissions boundary.
+    Boundary,
+    /// A session policy.
+    Session,
+}
+
+/// A policy that was looked at.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PolicyTrace {
+    /// The kind of policy.
+    pub kind: PolicyKind,
+    /// Whose policy it is, or its own name.
+    pub name: String,
+    /// Its statements, in order.
+    pub statements: Vec<StatementTrace>,
+}
+
+/// A statement that was looked at.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StatementTrace {
+    /// The place in the policy, from 1.
+    pub number: usize,
+    /// The `Sid`, if it has one.
+    pub sid: Option<String>,
+    /// Whether it allows or denies.
+    pub effect: Effect,
+    /// Why it does not apply; `None` if it does.
+    pub mismatch: Option<Mismatch>,
+}
+
+/// The `Effect` of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It allows what it applies to.
+    Allow,
+    /// It denies what it applies to.
+    Deny,
+}
+
+/// Why a statement does not apply.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Mismatch {
+    /// It does not name the caller.
+    Principal,
+    /// It is about other actions.
+    Action,
+    /// It is about other resources.
+    Resource,
+    /// These of its conditions are not met.
+    Conditions(Vec<ConditionTrace>),
+}
+
+/// A condition that is not met.
+///
+/// `Debug` leaves out the values of `sts:ExternalId`.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ConditionTrace {
+    /// The operator, such as `ForAllValues:StringEquals`.
+    pub operator: String,
+    /// The condition key, such as `aws:PrincipalTag/Team`.
+    pub key: String,
+    /// Whether the test has not said whether the request has the key.
+    pub is_unknown: bool,
+    pub(super) policy_values: Vec<String>,
+    pub(super) request_values: Option<Vec<String>>,
+    /// The policy variables in the policy's values, with their values.
+    pub(super) variables: Vec<(String, Option<Vec<String>>)>,
+}
+
+impl Explanation {
+    /// Returns whether the request is allowed.
+    pub fn is_allowed(&self) -> bool {
+        self.outcome == Outcome::Allowed
+    }
+
+    /// Returns the outcome, which says more than [`is_allowed`](Self::is_allowed) of a refusal.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Returns the policy and the statement that decided; `None` if a statement is missing.
+    pub fn statement(&self) -> Option<(&PolicyTrace, &StatementTrace)> {
+        let Reason::Statement { policy, statement } = self.reason else {
+            return None;
+        };
+        let policy = self.policies.get(policy)?;
+        Some((policy, policy.statements.get(statement)?))
+    }
+
+    /// Returns the text with the external IDs in it.
+    pub fn with_secrets(&self) -> impl fmt::Display + '_ {
+        Text {
+            explanation: self,
+            secrets: true,
+        }
+    }
+}
+
+impl ConditionTrace {
+    /// Returns the values in the policy, as they are written there. Those of `sts:ExternalId` are secret.
+    pub fn policy_values(&self) -> &[String] {
+        &self.policy_values
+    }
+
+    /// Returns the values in the request; `None` if it has not the key. Those of `sts:ExternalId` are secret.
+    pub fn request_values(&self) -> Option<&[String]> {
+        self.request_values.as_deref()
+    }
+
+    /// Returns the policy variables in the policy's values, with their values in the request.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, Option<&[String]>)> {
+        let variables = self.variables.iter();
+        variables.map(|(key, values)| (key.as_str(), values.as_deref()))
+    }
+}
+
+impl PolicyKind {
+    /// Whether the statements of such a policy have a `Principal`.
+    pub(super) fn has_principals(self) -> bool {
+        matches!(self, Self::Trust | Self::Resource | Self::ResourceControl)
+    }
+}
+
+impl fmt::Display for PolicyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ResourceControl => "resource control policy",
+            Self::ServiceControl => "service control policy",
+            Self::Trust => "trust policy",
+            Self::Resource => "policy of the resource",
+            Self::Identity => "identity policy",
+            Self::Boundary => "permissions boundary",
+            Self::Session => "session policy",
+        })
+    }
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "Allow",
+            Self::Deny => "Deny",
+        })
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = Text {
+            explanation: self,
+            secrets: false,
+        };
+        fmt::Display::fmt(&text, f)
+    }
+}
+
+impl fmt::Debug for ConditionTrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = ConditionText {
+            condition: self,
+            secrets: false,
+        };
+        f.debug_struct("ConditionTrace")
+            .field("operator", &self.operator)
+            .field("key", &self.key)
+            .field("policy_values", &text.policy_values())
+            .field("request_values", &text.request_values())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The text of an explanation.
+struct Text<'a> {
+    explanation: &'a Explanation,
+    /// Whether it shows secrets.
+    secrets: bool,
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let explanation = self.explanation;
+        let outcome = match explanation.outcome {
+            Outcome::Allowed => "allowed",
+            Outcome::ExplicitDeny | Outcome::ImplicitDeny => "refused",
+            Outcome::Undecided => "cannot be decided",
+        };
+        writeln!(f, "{outcome}: {}", printable(&explanation.action))?;
+        writeln!(f, "  by {}", printable(&explanation.principal))?;
+        writeln!(f, "  on {}", printable(&explanation.resource))?;
+        self.write_reason(f)
+    }
+}
+
+impl Text<'_> {
+    /// Writes what decided, and the policies that the reader must look at.
+    fn write_reason(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let policies = &self.explanation.policies;
+        match &self.explanation.reason {
+            Reason::Statement { .. } => {
+                let Some((policy, statement)) = self.explanation.statement() else {
+                    return Ok(());
+                };
+                let does = match statement.effect {
+                    Effect::Allow => "allows it",
+                    Effect::Deny => "denies it",
+                };
+                writeln!(f, "because a statement {does}:")?;
+                writeln!(f, "  {} {}", policy.kind, printable(&policy.name))?;
+                writeln!(f, "    {}", heading(statement))
+            }
+            Reason::NoStatement(kind) => {
+                let of_kind: Vec<_> = policies.iter().filter(|p| p.kind == *kind).collect();
+                let who = match kind {
+                    PolicyKind::Trust => "the role's trust policy does not allow it".to_owned(),
+                    PolicyKind::Resource if of_kind.is_empty() => {
+                        "the resource, which is in another account, has no policy".to_owned()
+                    }
+                    _ if of_kind.is_empty() => format!("there is no {kind}"),
+                    _ => format!("no {kind} allows it"),
+                };
+                let end = if of_kind.is_empty() { '.' } else { ':' };
+                writeln!(f, "because {who}{end}")?;
+                of_kind
+                    .into_iter()
+                    .try_for_each(|policy| self.write_policy(f, policy))
+            }
+            Reason::NoSuchRole => writeln!(f, "because there is no such role."),
+            Reason::RootUser => writeln!(f, "because the root user needs no policy."),
+            Reason::UnknownKeys(keys) => {
+                writeln!(
+                    f,
+                    "because it depends on condition keys of which the test has not said whether the\n\
+                     request has them:"
+                )?;
+                for key in keys {
+                    writeln!(f, "  {}", printable(key))?;
+                }
+                writeln!(f, "Of these policies:")?;
+                let unknown = |policy: &&PolicyTrace| {
+                    policy
+                        .statements
+                        .iter()
+                        .any(|statement| match &statement.mismatch {
+                            Some(Mismatch::Conditions(conditions)) => {
+                                conditions.iter().any(|condition| condition.is_unknown)
+                            }
+                            _ => false,
+                        })
+                };
+                let mut policies = policies.iter().filter(unknown);
+                policies.try_for_each(|policy| self.write_policy(f, policy))
+            }
+        }
+    }
+
+    /// Writes a policy, and why its statements do not apply.
+    fn write_policy(&self, f: &mut fmt::Formatter<'_>, policy: &PolicyTrace) -> fmt::Result {
+        writeln!(f, "  {} {}", policy.kind, printable(&policy.name))?;
+        let mut others = 0;
+        for statement in &policy.statements {
+            let reason = match &statement.mismatch {
+                // Such statements are many in real accounts, and never the one that was meant.
+                Some(Mismatch::Action) => {
+                    others += 1;
+                    continue;
+                }
+                None => "applies",
+                Some(Mismatch::Principal) => "does not name the caller",
+                Some(Mismatch::Resource) => "is about other resources",
+                Some(Mismatch::Conditions(conditions))
+                    if conditions.iter().all(|condition| condition.is_unknown) =>
+                {
+                    "may apply:"
+                }
+                Some(Mismatch::Conditions(_)) => "does not apply:",
+            };
+            writeln!(f, "    {} {reason}", heading(statement))?;
+            if let Some(Mismatch::Conditions(conditions)) = &statement.mismatch {
+                for condition in conditions {
+                    let text = ConditionText {
+                        condition,
+                        secrets: self.secrets,
+                    };
+                    write!(f, "{text}")?;
+                }
+            }
+        }
+        match others {
+            0 => Ok(()),
+            1 => writeln!(f, "    1 statement is about other actions"),
+            n => writeln!(f, "    {n} statements are about other actions"),
+        }
+    }
+}
+
+fn heading(statement: &StatementTrace) -> String {
+    let sid = statement.sid.as_ref().map(|sid| format!(" {sid:?}"));
+    format!(
+        "statement {}{} ({})",
+        statement.number,
+        sid.unwrap_or_default(),
+        statement.effect
+    )
+}
+
+/// The text of a condition that is not met.
+struct ConditionText<'a> {
+    condition: &'a ConditionTrace,
+    secrets: bool,
+}
+
+impl ConditionText<'_> {
+    fn policy_values(&self) -> Vec<String> {
+        self.show(&self.condition.key, &self.condition.policy_values)
+    }
+
+    fn request_values(&self) -> Vec<String> {
+        match &self.condition.request_values {
+            Some(values) => self.show(&self.condition.key, values),
+            None if self.condition.is_unknown => vec!["(not said)".to_owned()],
+            None => vec!["(absent)".to_owned()],
+        }
+    }
+
+    fn show(&self, key: &str, values: &[String]) -> Vec<String> {
+        if keys::is_secret(key) && !self.secrets {
+            return vec!["(secret)".to_owned()];
+        }
+        values.iter().map(|value| printable(value)).collect()
+    }
+}
+
+impl fmt::Display for ConditionText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let condition = self.condition;
+        writeln!(
+            f,
+            "      {} {}",
+            condition.operator,
+            printable(&condition.key)
+        )?;
+        write_values(f, "policy:  ", &self.policy_values())?;
+        write_values(f, "request: ", &self.request_values())?;
+        for (key, values) in &condition.variables {
+            let values = match values {
+                Some(values) => self.show(key, values),
+                None => vec!["(absent)".to_owned()],
+            };
+            let label = format!("where ${{{}}} is ", printable(key));
+            write_values(f, &label, &values)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes values into one line, or, if that is too long for a terminal, into a line for each.
+fn write_values(f: &mut fmt::Formatter<'_>, label: &str, values: &[String]) -> fmt::Result {
+    const INDENT: usize = 8;
+    let line = values.join(" | ");
+    if INDENT + label.chars().count() + line.chars().count() <= 80 {
+        return writeln!(f, "{:INDENT$}{label}{line}", "");
+    }
+    let separator = format!("\n{:1$}", "", INDENT + label.chars().count());
+    writeln!(f, "{:INDENT$}{label}{}", "", values.join(&separator))
+}
+
+/// Returns a value as it may stand in a line of a terminal: with control characters escaped, and quoted if it is
+/// empty or has spaces at an end.
+fn printable(value: &str) -> String {
+    if value.is_empty() || value.trim() != value || value.contains(char::is_control) {
+        format!("{value:?}")
+    } else {
+        value.to_owned()
+    }
+}

@@ -1,0 +1,175 @@
+//! The `Principal` element of a statement, and the callers that it may name.
+
+use serde_json::Value;
+
+use super::document::Kind;
+use super::json::{reject_unknown, strings};
+use crate::arn;
+
+/// A principal as a policy names it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Principal {
+    /// `*`.
+    Any,
+    /// An account, whose own policies decide.
+    Account(String),
+    /// A user or role, by the unique ID that it had when the policy was saved.
+    Id(String),
+    /// One session of a role, by its ARN.
+    Session(String),
+    /// An identity provider.
+    Federated(String),
+    /// A service of AWS, or anything else that is no caller here.
+    Other,
+}
+
+/// Turns the ARN of a user or role into its unique ID; `None` if it does not exist.
+pub(crate) type Resolve<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Who makes a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Requester {
+    /// A user, with long-term keys or a session.
+    User { id: String, account: String },
+    /// The root user of an account.
+    Root { account: String },
+    RoleSession {
+        arn: String,
+        role_id: String,
+        account: String,
+    },
+    /// Somebody whom an identity provider vouches for: unknown to any account.
+    Federated { provider: String },
+}
+
+/// What a policy of a resource that names the caller stands for, within the caller's account. A later one counts
+/// for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Grant {
+    /// The account is named: its own policies decide.
+    Account,
+    /// The role is named: boundary and session policies still limit the session.
+    Role,
+    /// The user, the session or everybody is named: that is enough.
+    Direct,
+}
+
+impl Requester {
+    /// Returns what it stands for that a policy names a principal; `None` if that is not the requester.
+    pub(super) fn grant(&self, principal: &Principal) -> Option<Grant> {
+        use Principal::*;
+        match (self, principal) {
+            (_, Any) => Some(Grant::Direct),
+            (Self::User { id, .. }, Id(named)) if id == named => Some(Grant::Direct),
+            (Self::RoleSession { role_id, .. }, Id(named)) if role_id == named => Some(Grant::Role),
+            (Self::RoleSession { arn, .. }, Session(named)) if arn == named => Some(Grant::Direct),
+            (
+                Self::User { account, .. }
+                | Self::Root { account }
+                | Self::RoleSession { account, .. },
+                Account(named),
+            ) if account == named => Some(Grant::Account),
+            (Self::Federated { provider }, Federated(named)) if provider == named => {
+                Some(Grant::Direct)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reads a `Principal` element.
+pub(super) fn read(
+    kind: Kind,
+    value: &Value,
+    resolve: Resolve<'_>,
+) -> Result<Vec<Principal>, String> {
+    match (kind, value == "*") {
+        (Kind::ResourceControl | Kind::Resource, true) => return Ok(vec![Principal::Any]),
+        (Kind::ResourceControl, false) => {
+            return Err("the Principal of a resource control policy must be \"*\"".to_owned());
+        }
+        (Kind::Trust, true) => {
+            return Err(
+                "AssumeRolepolicy contained an invalid principal: \"STAR\":\"*\". (Write {\"AWS\": \"*\"}.)"
+                    .to_owned(),
+            );
+        }
+        _ => {}
+    }
+    let kinds = value
+        .as_object()
+        .ok_or("Principal must be an object such as {\"AWS\": \"111111111111\"}")?;
+    reject_unknown(kinds, &["AWS", "Federated", "Service", "CanonicalUser"])?;
+    let mut principals = Vec::new();
+    for (kind_of_name, names) in kinds {
+        for name in strings(names)? {
+            principals.push(match kind_of_name.as_str() {
+                "AWS" => read_aws(&name, resolve)?,
+                "Federated" if is_provider(&name) => Principal::Federated(name),
+                "Federated" => {
+                    return Err(format!(
+                        "Federated principals must be valid domain names or SAML metadata ARNs ({name:?})"
+                    ));
+                }
+                "CanonicalUser" if kind == Kind::Trust => {
+                    return Err(invalid("CanonicalUser", &name));
+                }
+                _ => Principal::Other,
+            });
+        }
+    }
+    if principals.is_empty() {
+        return Err("Missing required field Principal cannot be empty!".to_owned());
+    }
+    Ok(principals)
+}
+
+fn read_aws(name: &str, resolve: Resolve<'_>) -> Result<Principal, String> {
+    if name == "*" {
+        return Ok(Principal::Any);
+    }
+    if arn::is_account_id(name) {
+        return Ok(Principal::Account(name.to_owned()));
+    }
+    let invalid = || invalid("AWS", name);
+    let Some(["arn", _, service, "", account, resource]) = arn::split(name) else {
+        // IAM shows a user or role that was deleted by its unique ID.
+        return resolve(name).map(Principal::Id).ok_or_else(invalid);
+    };
+    if !arn::is_account_id(account) || name.contains(['*', '?']) {
+        return Err(invalid());
+    }
+    match (service, resource) {
+        ("iam", "root") => Ok(Principal::Account(account.to_owned())),
+        ("iam", _) => resolve(name).map(Principal::Id).ok_or_else(invalid),
+        ("sts", _)
+            if resource.starts_with("assumed-role/") || resource.starts_with("federated-user/") =>
+        {
+            Ok(Principal::Session(name.to_owned()))
+        }
+        _ => Err(invalid()),
+    }
+}
+
+/// Whether a name is the ARN of an identity provider, or the domain of one that every account knows, such as
+/// `accounts.google.com`.
+fn is_provider(name: &str) -> bool {
+    match arn::split(name) {
+        Some(["arn", _, "iam", "", account, resource]) => {
+            let is_kind = ["saml-provider/", "oidc-provider/"].iter().any(|kind| {
+                resource
+                    .strip_prefix(kind)
+                    .is_some_and(|name| !name.is_empty())
+            });
+            arn::is_account_id(account) && is_kind && !name.contains(['*', '?'])
+        }
+        _ => {
+            let is_part = |c: u8| c.is_ascii_alphanumeric() || b".-".contains(&c);
+            name.contains('.') && name.bytes().all(is_part)
+        }
+    }
+}
+
+fn invalid(kind: &str, name: &str) -> String {
+    format!("Invalid principal in policy: \"{kind}\":\"{name}\"")
+}

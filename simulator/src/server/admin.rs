@@ -1,0 +1,150 @@
+//! The admin endpoint: what a test in another language does to the simulator, on paths that no AWS client uses.
+
+use aws_smithy_types::base64;
+use aws_smithy_types::body::SdkBody;
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use super::Shared;
+use super::body::{self, AnswerBody};
+use crate::fault::Fault;
+
+const PREFIX: &str = "/_simulator/";
+
+pub(super) fn is_path(path: &str) -> bool {
+    path.starts_with(PREFIX)
+}
+
+/// A request that is refused, with the reason.
+struct Refused(StatusCode, String);
+
+impl Refused {
+    fn bad_request(reason: impl Into<String>) -> Self {
+        Self(StatusCode::BAD_REQUEST, reason.into())
+    }
+}
+
+pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<AnswerBody> {
+    let (status, body) = match perform(shared, request).await {
+        Ok(body) => (StatusCode::OK, body),
+        Err(Refused(status, reason)) => (status, json!({"error": reason})),
+    };
+    let mut response = Response::new(SdkBody::from(body.to_string()).into());
+    *response.status_mut() = status;
+    let json = header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, Refused> {
+    // A web page that somebody looks at on this machine must not reach it.
+    if request.headers().contains_key(header::ORIGIN) {
+        let reason = "web pages may not use the admin endpoint: leave the header Origin out";
+        return Err(Refused(StatusCode::FORBIDDEN, reason.to_owned()));
+    }
+    let (parts, incoming) = request.into_parts();
+    let path = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
+    let query = parts.uri.query().unwrap_or_default();
+    let parameter = |name: &str| {
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        let found = pairs.find_map(|(key, value)| (key == name).then(|| value.into_owned()));
+        found.ok_or_else(|| Refused::bad_request(format!("the parameter {name} is missing")))
+    };
+    let body = body::read(&parts, incoming)
+        .await
+        .map_err(|refused| Refused(refused.0, "the body cannot be read".to_owned()))?;
+    let text =
+        std::str::from_utf8(&body).map_err(|_| Refused::bad_request("the body is not UTF-8"))?;
+    let simulator = &shared.simulator;
+    match (&parts.method, path) {
+        (&Method::GET, "health") => Ok(json!({"status": "ok"})),
+        (&Method::POST, "faults") => {
+            let fault =
+                Fault::from_json(text).map_err(|error| Refused::bad_request(error.to_string()))?;
+            simulator.fail(fault);
+            Ok(json!({}))
+        }
+        (&Method::DELETE, "faults") => {
+            simulator.recover();
+            Ok(json!({}))
+        }
+        (&Method::GET, "calls") => {
+            let calls = simulator.calls();
+            let calls = calls.iter().map(|call| {
+                json!({
+                    "action": call.action,
+                    "roleArn": call.role_arn,
+                    "sessionName": call.session_name,
+                    "durationSeconds": call.duration_seconds,
+                    "host": call.host,
+                    "region": call.region,
+                    "accessKeyId": call.access_key_id,
+                    "seconds": call.at.as_secs_f64(),
+                })
+            });
+            Ok(calls.collect())
+        }
+        (&Method::GET, "mfa-code") => {
+            let serial = parameter("serial")?;
+            let code = simulator.mfa_code(&serial);
+            let code = code.ok_or_else(|| {
+                not_found(format!("no MFA device has the serial number {serial:?}"))
+            })?;
+            Ok(json!({"code": code}))
+        }
+        (&Method::GET, "records") => {
+            let records = firehose(shared)?.records(&parameter("stream")?);
+            Ok(records.iter().map(base64::encode).collect())
+        }
+        (&Method::POST, "firehose-failures") => {
+            let members = object(text, &["records"])?;
+            let count = members.get("records").and_then(Value::as_u64);
+            let count = count.and_then(|count| usize::try_from(count).ok());
+            let count =
+                count.ok_or_else(|| Refused::bad_request("records must be a whole number"))?;
+            firehose(shared)?.fail_records(count);
+            Ok(json!({}))
+        }
+        (&Method::POST, "oidc-providers") => {
+            let members = object(text, &["arn", "clientIds", "keys"])?;
+            let text = |name: &str| {
+                let value = members.get(name).and_then(Value::as_str);
+                value.ok_or_else(|| Refused::bad_request(format!("{name} must be text")))
+            };
+            let ids = members.get("clientIds").and_then(Value::as_array);
+            let ids = ids.ok_or_else(|| Refused::bad_request("clientIds must be a list"))?;
+            let ids: Vec<&str> = ids.iter().filter_map(Value::as_str).collect();
+            simulator
+                .oidc_provider(text("arn")?, &ids, text("keys")?)
+                .map_err(|error| Refused::bad_request(error.to_string()))?;
+            Ok(json!({}))
+        }
+        (method, path) => Err(not_found(format!(
+            "no {method} {path}: there are GET health, POST and DELETE faults, GET calls, GET mfa-code, \
+             GET records, POST firehose-failures and POST oidc-providers"
+        ))),
+    }
+}
+
+fn not_found(reason: String) -> Refused {
+    Refused(StatusCode::NOT_FOUND, reason)
+}
+
+fn firehose(shared: &Shared) -> Result<&crate::Firehose, Refused> {
+    let firehose = shared.firehose.as_ref();
+    firehose.ok_or_else(|| not_found("this simulator has no Firehose".to_owned()))
+}
+
+/// Reads a JSON object that has only these members.
+fn object(text: &str, names: &[&str]) -> Result<Map<String, Value>, Refused> {
+    let members: Map<String, Value> =
+        serde_json::from_str(text).map_err(|error| Refused::bad_request(error.to_string()))?;
+    match members.keys().find(|name| !names.contains(&name.as_str())) {
+        Some(name) => Err(Refused::bad_request(format!(
+            "unknown member {name:?}: there is {}",
+            names.join(", ")
+        ))),
+        None => Ok(members),
+    }
+}

@@ -1,0 +1,119 @@
+//! [`RequestLog`]: what is logged of a request, which is never a secret.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+
+use crate::protocol::Parameters;
+use crate::signature::Authorization;
+
+/// The most characters of a field that a client chooses.
+const MAX_FIELD: usize = 200;
+
+/// A request that was answered, for a log: a line by its [`Display`](fmt::Display).
+///
+/// It has no external IDs, tokens, codes, keys, signatures or bodies.
+///
+/// ```text
+/// 127.0.0.1 sts AssumeRole arn:aws:iam::222222222222:role/Writer by AKIAIOSFODNN7EXAMPLE: 403 AccessDenied, 0.4 ms
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RequestLog {
+    /// The address of the client.
+    pub peer: SocketAddr,
+    /// The service that the request is signed for; `sts` if it is not signed.
+    pub service: String,
+    /// The operation; for services without a name for it in the request, the HTTP method.
+    pub operation: String,
+    /// The role, user, bucket or key that the request is about.
+    pub resource: Option<String>,
+    /// The access key ID; `None` if the request is not signed.
+    pub access_key_id: Option<String>,
+    /// The HTTP status; `None` if the connection was closed without an answer.
+    pub status: Option<u16>,
+    /// The code of an error.
+    pub error_code: Option<String>,
+    /// How long the answer took.
+    pub duration: Duration,
+}
+
+impl RequestLog {
+    pub(super) fn of(request: &HttpRequest, peer: SocketAddr) -> Self {
+        let authorization = Authorization::read(request);
+        let service = authorization.as_ref().map_or("sts", |a| &a.service);
+        let target = request.headers().get("x-amz-target");
+        let target = target.and_then(|target| target.rsplit('.').next());
+        let (operation, resource) = if matches!(service, "sts" | "iam") {
+            let parameters = Parameters::read(request);
+            let names = ["RoleArn", "RoleName", "UserName", "GroupName", "PolicyArn"];
+            let resource = names.into_iter().find_map(|name| parameters.first(name));
+            let action = parameters.first("Action").unwrap_or_default();
+            (action.to_owned(), resource.map(str::to_owned))
+        } else if let Some(target) = target {
+            (target.to_owned(), None)
+        } else {
+            // Without the query, which may be that of a presigned URL.
+            let uri = request.uri();
+            let path = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+            let path = path.find('/').map_or("/", |at| &path[at..]);
+            let path = path.split('?').next().unwrap_or_default();
+            (request.method().to_owned(), Some(path.to_owned()))
+        };
+        Self {
+            peer,
+            service: printable(service),
+            operation: printable(&operation),
+            resource: resource.map(|resource| printable(&resource)),
+            access_key_id: authorization.map(|a| printable(&a.access_key_id)),
+            status: None,
+            error_code: None,
+            duration: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn answered(&mut self, response: &HttpResponse) {
+        self.status = Some(response.status().as_u16());
+        let body = response.body().bytes().unwrap_or_default();
+        if !response.status().is_success() {
+            self.error_code = error_code(&String::from_utf8_lossy(body));
+        }
+    }
+}
+
+/// Returns the code in an error, in XML or JSON.
+fn error_code(body: &str) -> Option<String> {
+    if let Some((_, rest)) = body.split_once("<Code>") {
+        return Some(printable(rest.split('<').next()?));
+    }
+    let json: serde_json::Value = serde_json::from_str(body).ok()?;
+    Some(printable(json.get("__type")?.as_str()?))
+}
+
+/// Returns a text that cannot forge lines or move a terminal's cursor, nor fill a disk.
+fn printable(text: &str) -> String {
+    let short: String = text.chars().take(MAX_FIELD).collect();
+    short.escape_debug().to_string()
+}
+
+impl fmt::Display for RequestLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.peer.ip(), self.service, self.operation)?;
+        if let Some(resource) = &self.resource {
+            write!(f, " {resource}")?;
+        }
+        if let Some(id) = &self.access_key_id {
+            write!(f, " by {id}")?;
+        }
+        match self.status {
+            Some(status) => write!(f, ": {status}")?,
+            None => f.write_str(": no answer")?,
+        }
+        if let Some(code) = &self.error_code {
+            write!(f, " {code}")?;
+        }
+        write!(f, ", {:.1} ms", self.duration.as_secs_f64() * 1000.0)
+    }
+}

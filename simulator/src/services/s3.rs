@@ -1,0 +1,628 @@
+//! [`S3`]: buckets that keep their objects in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use aws_smithy_async::time::TimeSource;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::date_time::Format;
+use aws_smithy_types::{DateTime, base64};
+use md5::{Digest, Md5};
+use uuid::Uuid;
+
+use super::{chunked, not_authorized};
+use crate::clock::{Clock, timestamp};
+use crate::iam::Caller;
+use crate::protocol::{Element, ErrorResponse, response, xml};
+use crate::signature::Authorization;
+use crate::simulator::Simulator;
+
+const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+
+/// Amazon S3, in memory: buckets (create, head, list, delete, location) and objects (put, get, head, delete,
+/// list), by paths and by virtual hosts.
+///
+/// Callers need the permission for the operation, and the bucket must be of their account: there are no bucket
+/// policies. Multipart uploads, copies and versions are refused by name.
+///
+/// # Examples
+///
+/// ```
+/// use sts_simulator::{S3, Simulator};
+///
+/// let aws = Simulator::new();
+/// let s3 = S3::plug_into(&aws);
+/// s3.create_bucket("222222222222", "reports");
+/// s3.put("reports", "2026/orders.ndjson", "{}");
+/// // … the code under test reads the report …
+/// assert_eq!(s3.object("reports", "2026/orders.ndjson").as_deref(), Some(&b"{}"[..]));
+/// assert_eq!(s3.object("reports", "none"), None);
+/// ```
+#[derive(Clone)]
+pub struct S3 {
+    clock: Clock,
+    buckets: Arc<Mutex<BTreeMap<String, Bucket>>>,
+}
+
+struct Bucket {
+    account: String,
+    region: String,
+    created: SystemTime,
+    objects: BTreeMap<String, Object>,
+}
+
+#[derive(Clone)]
+struct Object {
+    data: Vec<u8>,
+    etag: String,
+    content_type: String,
+    /// The headers `x-amz-meta-…`.
+    metadata: Vec<(String, String)>,
+    modified: SystemTime,
+}
+
+impl S3 {
+    /// Creates an S3 without buckets, for the requests to `simulator` that are signed for `s3`.
+    pub fn plug_into(simulator: &Simulator) -> Self {
+        let s3 = Self {
+            clock: simulator.clock(),
+            buckets: Arc::default(),
+        };
+        let service = s3.clone();
+        simulator.service("s3", move |caller, request| {
+            let call = Call::read(&service, caller, request);
+            let answer = call.and_then(|call| call.perform());
+            answer.unwrap_or_else(|error| error.into_service_response("s3", request))
+        });
+        s3
+    }
+
+    /// Creates a bucket of an account, in the region `eu-west-1`, unless it exists.
+    pub fn create_bucket(&self, account: impl Into<String>, name: impl Into<String>) {
+        let bucket = Bucket {
+            account: account.into(),
+            region: "eu-west-1".to_owned(),
+            created: self.clock.now(),
+            objects: BTreeMap::new(),
+        };
+        self.lock().entry(name.into()).or_insert(bucket);
+    }
+
+    /// Puts an object. Does nothing if there is no such bucket.
+    pub fn put(&self, bucket: &str, key: impl Into<String>, data: impl Into<Vec<u8>>) {
+        let object = Object::new(data.into(), self.clock.now());
+        if let Some(bucket) = self.lock().get_mut(bucket) {
+            bucket.objects.insert(key.into(), object);
+        }
+    }
+
+    /// Returns the content of an object; `None` if there is none.
+    pub fn object(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+        let buckets = self.lock();
+        let object = buckets.get(bucket)?.objects.get(key)?;
+        Some(object.data.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Bucket>> {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Object {
+    fn new(data: Vec<u8>, modified: SystemTime) -> Self {
+        let digest = Md5::digest(&data);
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self {
+            etag: format!("\"{hex}\""),
+            content_type: "binary/octet-stream".to_owned(),
+            metadata: Vec::new(),
+            modified,
+            data,
+        }
+    }
+}
+
+/// One request, with the bucket and key that it is about.
+struct Call<'a> {
+    s3: &'a S3,
+    caller: &'a Caller,
+    request: &'a HttpRequest,
+    bucket: String,
+    key: String,
+    query: Vec<(String, String)>,
+}
+
+impl<'a> Call<'a> {
+    fn read(
+        s3: &'a S3,
+        caller: &'a Caller,
+        request: &'a HttpRequest,
+    ) -> Result<Self, ErrorResponse> {
+        let uri = request.uri();
+        let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+        let (authority, target) = match rest.find(['/', '?']) {
+            Some(at) => rest.split_at(at),
+            None => (rest, ""),
+        };
+        let host = request.headers().get("host").unwrap_or(authority);
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let (bucket, key) = match bucket_of_host(host) {
+            Some(bucket) => (bucket, path),
+            None => path.split_once('/').unwrap_or((path, "")),
+        };
+        let decode = |text: &str| -> Result<String, ErrorResponse> {
+            let bytes = percent_encoding::percent_decode_str(text);
+            let text = bytes.decode_utf8().map_err(|_| {
+                ErrorResponse::new(400, "InvalidURI", "Couldn't parse the specified URI.")
+            })?;
+            Ok(text.into_owned())
+        };
+        Ok(Self {
+            s3,
+            caller,
+            request,
+            bucket: decode(bucket)?,
+            key: decode(key)?,
+            query: form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        })
+    }
+
+    fn perform(&self) -> Result<HttpResponse, ErrorResponse> {
+        // Operations that are chosen by a parameter of the query.
+        const SUBRESOURCES: [&str; 24] = [
+            "accelerate",
+            "acl",
+            "analytics",
+            "attributes",
+            "cors",
+            "delete",
+            "encryption",
+            "inventory",
+            "legal-hold",
+            "lifecycle",
+            "logging",
+            "metrics",
+            "notification",
+            "object-lock",
+            "ownershipControls",
+            "partNumber",
+            "policy",
+            "publicAccessBlock",
+            "replication",
+            "tagging",
+            "uploadId",
+            "uploads",
+            "versioning",
+            "website",
+        ];
+        let has = |name: &str| self.query.iter().any(|(key, _)| key == name);
+        if let Some(name) = SUBRESOURCES.into_iter().find(|name| has(name)) {
+            return Err(not_implemented(&format!("?{name}")));
+        }
+        if self.request.headers().get("x-amz-copy-source").is_some() {
+            return Err(not_implemented("CopyObject"));
+        }
+        match (
+            self.request.method(),
+            self.bucket.as_str(),
+            self.key.as_str(),
+        ) {
+            ("GET", "", _) => self.list_buckets(),
+            ("GET", _, "") if has("location") => self.location(),
+            ("GET", _, "") if has("versions") => Err(not_implemented("ListObjectVersions")),
+            ("GET", _, "") => self.list_objects(),
+            ("HEAD", _, "") => self.head_bucket(),
+            ("PUT", _, "") => self.create_bucket(),
+            ("DELETE", _, "") => self.delete_bucket(),
+            ("GET" | "HEAD", ..) => self.get_object(),
+            ("PUT", ..) => self.put_object(),
+            ("DELETE", ..) => self.delete_object(),
+            (method, ..) => Err(not_implemented(method)),
+        }
+    }
+
+    fn list_buckets(&self) -> Result<HttpResponse, ErrorResponse> {
+        self.authorize("s3:ListAllMyBuckets", "*")?;
+        let buckets = self.s3.lock();
+        let own = buckets
+            .iter()
+            .filter(|(_, bucket)| bucket.account == self.caller.account());
+        let own = own.map(|(name, bucket)| {
+            Element::parent(
+                "Bucket",
+                vec![
+                    Element::text("Name", name),
+                    Element::text("CreationDate", timestamp(bucket.created)),
+                ],
+            )
+        });
+        let owner = Element::parent("Owner", vec![Element::text("ID", self.caller.account())]);
+        let buckets = Element::parent("Buckets", own.collect());
+        Ok(document("ListAllMyBucketsResult", &[owner, buckets]))
+    }
+
+    fn create_bucket(&self) -> Result<HttpResponse, ErrorResponse> {
+        self.authorize("s3:CreateBucket", &self.bucket_arn())?;
+        let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c);
+        if !(3..=63).contains(&self.bucket.len()) || !self.bucket.chars().all(is_name) {
+            return Err(ErrorResponse::new(
+                400,
+                "InvalidBucketName",
+                "The specified bucket is not valid.",
+            ));
+        }
+        let mut buckets = self.s3.lock();
+        match buckets.get(&self.bucket) {
+            Some(bucket) if bucket.account == self.caller.account() => {
+                return Err(ErrorResponse::new(
+                    409,
+                    "BucketAlreadyOwnedByYou",
+                    "Your previous request to create the named bucket succeeded and you already own it.",
+                ));
+            }
+            Some(_) => {
+                return Err(ErrorResponse::new(
+                    409,
+                    "BucketAlreadyExists",
+                    "The requested bucket name is not available. The bucket namespace is shared by all \
+                     users of the system. Please select a different name and try again.",
+                ));
+            }
+            None => {}
+        }
+        let region = Authorization::read(self.request).map_or_else(String::new, |a| a.region);
+        let bucket = Bucket {
+            account: self.caller.account().to_owned(),
+            region,
+            created: self.s3.clock.now(),
+            objects: BTreeMap::new(),
+        };
+        buckets.insert(self.bucket.clone(), bucket);
+        let mut created = empty(200);
+        let headers = created.headers_mut();
+        headers.insert("location", format!("/{}", self.bucket));
+        Ok(created)
+    }
+
+    fn delete_bucket(&self) -> Result<HttpResponse, ErrorResponse> {
+        self.authorize("s3:DeleteBucket", &self.bucket_arn())?;
+        let is_empty = self.with_bucket(|bucket| bucket.objects.is_empty())?;
+        if !is_empty {
+            return Err(ErrorResponse::new(
+                409,
+                "BucketNotEmpty",
+                "The bucket you tried to delete is not empty",
+            ));
+        }
+        self.s3.lock().remove(&self.bucket);
+        Ok(empty(204))
+    }
+
+    fn head_bucket(&self) -> Result<HttpResponse, ErrorResponse> {
+        self.authorize("s3:ListBucket", &self.bucket_arn())?;
+        let region = self.with_bucket(|bucket| bucket.region.clone())?;
+        let mut found = empty(200);
+        found.headers_mut().insert("x-amz-bucket-region", region);
+        Ok(found)
+    }
+
+    fn location(&self) -> Result<HttpResponse, ErrorResponse> {
+        self.authorize("s3:GetBucketLocation", &self.bucket_arn())?;
+        let region = self.with_bucket(|bucket| bucket.region.clone())?;
+        // The oldest region has no name here.
+        let region = if region == "us-east-1" {
+            String::new()
+        } else {
+            region
+        };
+        let body = xml(
+            Some(NAMESPACE),
+            "LocationConstraint",
+            &[Element::bare(region)],
+        );
+        Ok(response(
+            200,
+            "application/xml",
+            Uuid::new_v4().to_string(),
+            body,
+        ))
+    }
+
+    fn list_objects(&self) -> Result<HttpResponse, ErrorResponse> {
+        let mut list = self.caller.request("s3:ListBucket", self.bucket_arn());
+        for name in ["prefix", "delimiter", "max-keys"] {
+            let key = format!("s3:{name}");
+            list = match self.parameter(name) {
+                Some(value) => list.key(key, value),
+                None => list.absent(key),
+            };
+        }
+        if !list.is_allowed() {
+            return Err(self.denied("s3:ListBucket", &self.bucket_arn()));
+        }
+        let is_v2 = self.parameter("list-type") == Some("2");
+        let prefix = self.parameter("prefix").unwrap_or_default();
+        let delimiter = self.parameter("delimiter").unwrap_or_default();
+        let max_keys = match self.parameter("max-keys").map(str::parse::<usize>) {
+            None => 1000,
+            Some(Ok(max)) => max.min(1000),
+            Some(Err(_)) => {
+                let message = "Provided max-keys not an integer or within integer range";
+                return Err(ErrorResponse::new(400, "InvalidArgument", message));
+            }
+        };
+        let token = if is_v2 {
+            "continuation-token"
+        } else {
+            "marker"
+        };
+        let after = match self.parameter(token) {
+            Some(token) if is_v2 => base64::decode(token)
+                .ok()
+                .and_then(|token| String::from_utf8(token).ok())
+                .ok_or_else(|| {
+                    let message = "The continuation token provided is incorrect";
+                    ErrorResponse::new(400, "InvalidArgument", message)
+                })?,
+            Some(marker) => marker.to_owned(),
+            None => self.parameter("start-after").unwrap_or_default().to_owned(),
+        };
+        let encode = |text: &str| match self.parameter("encoding-type") {
+            Some("url") => {
+                percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+                    .to_string()
+            }
+            _ => text.to_owned(),
+        };
+
+        let mut contents = Vec::new();
+        let mut prefixes: Vec<String> = Vec::new();
+        let mut last = String::new();
+        let mut is_truncated = false;
+        self.with_bucket(|bucket| {
+            for (key, object) in &bucket.objects {
+                let Some(rest) = key.strip_prefix(prefix) else {
+                    continue;
+                };
+                let common = match rest.find(delimiter) {
+                    Some(at) if !delimiter.is_empty() => {
+                        Some(format!("{prefix}{}", &rest[..at + delimiter.len()]))
+                    }
+                    _ => None,
+                };
+                let name = common.as_ref().unwrap_or(key);
+                if *name <= after || common.is_some() && prefixes.last() == common.as_ref() {
+                    continue;
+                }
+                if contents.len() + prefixes.len() == max_keys {
+                    is_truncated = max_keys > 0;
+                    break;
+                }
+                last.clone_from(name);
+                match common {
+                    Some(common) => prefixes.push(common),
+                    None => contents.push(Element::parent(
+                        "Contents",
+                        vec![
+                            Element::text("Key", encode(key)),
+                            Element::text("LastModified", timestamp(object.modified)),
+                            Element::text("ETag", &*object.etag),
+                            Element::text("Size", object.data.len().to_string()),
+                            Element::text("StorageClass", "STANDARD"),
+                        ],
+                    )),
+                }
+            }
+        })?;
+
+        let mut elements = vec![
+            Element::text("Name", &*self.bucket),
+            Element::text("Prefix", encode(prefix)),
+            Element::text("MaxKeys", max_keys.to_string()),
+            Element::text("IsTruncated", is_truncated.to_string()),
+        ];
+        if !delimiter.is_empty() {
+            elements.push(Element::text("Delimiter", encode(delimiter)));
+        }
+        if let Some(encoding) = self.parameter("encoding-type") {
+            elements.push(Element::text("EncodingType", encoding));
+        }
+        if is_v2 {
+            let count = contents.len() + prefixes.len();
+            elements.push(Element::text("KeyCount", count.to_string()));
+            if is_truncated {
+                let token = base64::encode(&last);
+                elements.push(Element::text("NextContinuationToken", token));
+            }
+        } else if is_truncated {
+            elements.push(Element::text("NextMarker", encode(&last)));
+        }
+        elements.extend(contents);
+        elements.extend(prefixes.iter().map(|prefix| {
+            Element::parent(
+                "CommonPrefixes",
+                vec![Element::text("Prefix", encode(prefix))],
+            )
+        }));
+        Ok(document("ListBucketResult", &elements))
+    }
+
+    fn put_object(&self) -> Result<HttpResponse, ErrorResponse> {
+        self.authorize("s3:PutObject", &self.object_arn())?;
+        let body = self.request.body().bytes().unwrap_or_default();
+        let headers = self.request.headers();
+        let encoding = headers.get("x-amz-content-sha256").unwrap_or_default();
+        let data = if encoding.starts_with("STREAMING-") {
+            chunked::decode(body).ok_or_else(|| {
+                let message = "The body of the request is not in chunks as its headers say.";
+                ErrorResponse::new(400, "IncompleteBody", message)
+            })?
+        } else {
+            body.to_vec()
+        };
+        let mut object = Object::new(data, self.s3.clock.now());
+        let md5 = || base64::encode(Md5::digest(&object.data));
+        if headers
+            .get("content-md5")
+            .is_some_and(|sent| *sent != *md5())
+        {
+            let message = "The Content-MD5 you specified did not match what we received.";
+            return Err(ErrorResponse::new(400, "BadDigest", message));
+        }
+        if let Some(content_type) = headers.get("content-type") {
+            object.content_type = content_type.to_owned();
+        }
+        let metadata = headers
+            .iter()
+            .filter(|(name, _)| name.starts_with("x-amz-meta-"));
+        object.metadata = metadata
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let mut stored = empty(200);
+        stored.headers_mut().insert("etag", object.etag.clone());
+        self.with_bucket(|bucket| bucket.objects.insert(self.key.clone(), object))?;
+        Ok(stored)
+    }
+
+    fn get_object(&self) -> Result<HttpResponse, ErrorResponse> {
+        self.authorize("s3:GetObject", &self.object_arn())?;
+        let object = self.with_bucket(|bucket| bucket.objects.get(&self.key).cloned())?;
+        let Some(object) = object else {
+            // Who may not list the bucket does not learn what is in it.
+            if !self.caller.may("s3:ListBucket", &self.bucket_arn()) {
+                return Err(self.denied("s3:ListBucket", &self.bucket_arn()));
+            }
+            let message = "The specified key does not exist.";
+            return Err(ErrorResponse::new(404, "NoSuchKey", message));
+        };
+        let (length, etag) = (object.data.len(), object.etag);
+        let range = self.request.headers().get("range");
+        let range = match range.and_then(|range| read_range(range, length)) {
+            Some(range) if range.is_empty() => {
+                let message = "The requested range is not satisfiable";
+                return Err(ErrorResponse::new(416, "InvalidRange", message));
+            }
+            range => range,
+        };
+        let (status, data) = match &range {
+            Some(range) => (206, object.data[range.clone()].to_vec()),
+            None => (200, object.data),
+        };
+        let size = data.len();
+        let mut found = empty(status);
+        *found.body_mut() = SdkBody::from(data);
+        let headers = found.headers_mut();
+        headers.insert("content-length", size.to_string());
+        headers.insert("content-type", object.content_type);
+        headers.insert("accept-ranges", "bytes");
+        headers.insert("etag", etag);
+        if let Some(range) = range {
+            let (start, end) = (range.start, range.end - 1);
+            headers.insert("content-range", format!("bytes {start}-{end}/{length}"));
+        }
+        if let Ok(modified) = DateTime::from(object.modified).fmt(Format::HttpDate) {
+            headers.insert("last-modified", modified);
+        }
+        for (name, value) in object.metadata {
+            headers.insert(name, value);
+        }
+        Ok(found)
+    }
+
+    fn delete_object(&self) -> Result<HttpResponse, ErrorResponse> {
+        self.authorize("s3:DeleteObject", &self.object_arn())?;
+        self.with_bucket(|bucket| bucket.objects.remove(&self.key))?;
+        Ok(empty(204))
+    }
+
+    /// Reads or changes the bucket, which must be of the caller's account.
+    fn with_bucket<T>(&self, f: impl FnOnce(&mut Bucket) -> T) -> Result<T, ErrorResponse> {
+        let mut buckets = self.s3.lock();
+        match buckets.get_mut(&self.bucket) {
+            Some(bucket) if bucket.account == self.caller.account() => Ok(f(bucket)),
+            Some(_) => Err(ErrorResponse::new(403, "AccessDenied", "Access Denied")),
+            None => {
+                let message = "The specified bucket does not exist";
+                Err(ErrorResponse::new(404, "NoSuchBucket", message))
+            }
+        }
+    }
+
+    fn authorize(&self, action: &str, resource: &str) -> Result<(), ErrorResponse> {
+        if self.caller.may(action, resource) {
+            Ok(())
+        } else {
+            Err(self.denied(action, resource))
+        }
+    }
+
+    fn denied(&self, action: &str, resource: &str) -> ErrorResponse {
+        ErrorResponse::access_denied(not_authorized(self.caller, action, resource))
+    }
+
+    fn bucket_arn(&self) -> String {
+        format!("arn:{}:s3:::{}", self.caller.partition(), self.bucket)
+    }
+
+    fn object_arn(&self) -> String {
+        format!("{}/{}", self.bucket_arn(), self.key)
+    }
+
+    fn parameter(&self, name: &str) -> Option<&str> {
+        let mut found = self.query.iter().filter(|(key, _)| key == name);
+        found.next().map(|(_, value)| value.as_str())
+    }
+}
+
+/// Returns the bucket in the name of a virtual host: `<bucket>.s3.<region>.amazonaws.com`, or
+/// `<bucket>.localhost:<port>`.
+fn bucket_of_host(host: &str) -> Option<&str> {
+    let host = host.split(':').next().unwrap_or_default();
+    if let Some(bucket) = host.strip_suffix(".localhost") {
+        return Some(bucket.strip_suffix(".s3").unwrap_or(bucket));
+    }
+    if !host.ends_with(".amazonaws.com") && !host.ends_with(".amazonaws.com.cn") {
+        return None;
+    }
+    let at = host.rfind(".s3.").or_else(|| host.rfind(".s3-"))?;
+    Some(&host[..at])
+}
+
+/// Reads `bytes=<first>-<last>`; an empty range if it is not satisfiable, `None` if it is to be ignored.
+fn read_range(range: &str, length: usize) -> Option<std::ops::Range<usize>> {
+    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+    let (start, end) = match (first, last) {
+        ("", last) => (length.saturating_sub(last.parse().ok()?), length),
+        (first, "") => (first.parse().ok()?, length),
+        (first, last) => {
+            let last: usize = last.parse().ok()?;
+            (first.parse().ok()?, last.saturating_add(1).min(length))
+        }
+    };
+    Some(if start < end { start..end } else { 0..0 })
+}
+
+fn not_implemented(what: &str) -> ErrorResponse {
+    let message = format!("the simulator's S3 has no {what}");
+    ErrorResponse::new(501, "NotImplemented", message)
+}
+
+fn document(root: &str, elements: &[Element]) -> HttpResponse {
+    let body = xml(Some(NAMESPACE), root, elements);
+    response(200, "application/xml", Uuid::new_v4().to_string(), body)
+}
+
+/// Returns a response without a body.
+fn empty(status: u16) -> HttpResponse {
+    response(
+        status,
+        "application/xml",
+        Uuid::new_v4().to_string(),
+        String::new(),
+    )
+}

@@ -1,0 +1,90 @@
+//! GetFederationToken: a session of a federated user, with what both the caller's policies and the session
+//! policies allow.
+
+use super::constraints::{FEDERATED_USER_NAME, POLICY, Reader};
+use super::get_session_token::ROOT_LIMIT;
+use super::role_session::{
+    SessionPolicies, credentials_element, expiry, session_tags, set_tag_keys,
+};
+use super::scene::Scene;
+use crate::arn;
+use crate::iam::{Accounts, Caller, Session, SessionPrincipal, new_session_token};
+use crate::policy::Outcome;
+use crate::protocol::{Element, ErrorResponse, Parameters};
+
+pub(super) fn answer(
+    accounts: &mut Accounts,
+    caller: &Caller,
+    parameters: &Parameters,
+    scene: &Scene,
+) -> Result<Vec<Element>, ErrorResponse> {
+    if caller.session().is_some() {
+        let message = "Cannot call GetFederationToken with session credentials";
+        return Err(ErrorResponse::access_denied(message));
+    }
+    let mut reader = Reader::new(parameters);
+    let name = reader.required("Name", &FEDERATED_USER_NAME);
+    let policy = reader.optional("Policy", &POLICY);
+    let mut duration = reader.duration(43_200, 129_600)?;
+    let policy_arns = reader.policy_arns();
+    let tags = reader.tags();
+    reader.finish()?;
+    scene.check_region(accounts, caller.account(), None)?;
+    if caller.is_root() {
+        duration = duration.min(ROOT_LIMIT);
+    }
+    // They cannot be transitive: a federated user assumes no roles.
+    let tags = session_tags(tags, &[], &[])?;
+    let account = arn::account_of(caller.arn());
+    let policies = SessionPolicies::read(accounts, policy, policy_arns, account)?;
+
+    let principal = SessionPrincipal::FederatedUser {
+        user_arn: caller.arn().to_owned(),
+        name: name.to_owned(),
+    };
+    let session = Session {
+        principal,
+        token: new_session_token(),
+        issued: scene.now,
+        expiry: expiry(scene, duration),
+        is_from_global_endpoint: scene.is_global_endpoint(),
+        policies: Vec::new(),
+        tags,
+        source_identity: None,
+        federation: Default::default(),
+        mfa: None,
+    };
+    let (federated_arn, federated_id) = (session.arn(), session.user_id());
+    let mut actions = vec!["sts:GetFederationToken"];
+    if !session.tags.is_empty() {
+        actions.push("sts:TagSession");
+    }
+    for action in actions {
+        let mut context = caller.context();
+        set_tag_keys(&mut context, &session.tags);
+        let outcome = accounts.decide(caller, action, &federated_arn, &context);
+        if outcome != Outcome::Allowed {
+            return Err(ErrorResponse::access_denied(format!(
+                "User: {} is not authorized to perform: {action} on resource: {federated_arn}",
+                caller.arn()
+            )));
+        }
+    }
+    let packed_size = policies.packed_size(accounts, &session.tags)?;
+    let session = Session {
+        policies: policies.documents,
+        ..session
+    };
+    Ok(vec![
+        credentials_element(&accounts.issue(session)),
+        Element::parent(
+            "FederatedUser",
+            vec![
+                Element::text("FederatedUserId", federated_id),
+                Element::text("Arn", federated_arn),
+            ],
+        ),
+        // Unlike the operations that assume a role, this one also says that nothing was packed.
+        Element::number("PackedPolicySize", packed_size.unwrap_or_default()),
+    ])
+}

@@ -1,0 +1,413 @@
+//! The simulator over HTTP: boto3's cases, and what a server must endure.
+
+#[path = "../../tests/common/pypi.rs"]
+mod pypi;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncWriteExt;
+
+use sts_simulator::{Fault, Firehose, RunningServer, S3, Server, Simulator};
+
+const ACCOUNTS: [&str; 3] = ["111111111111", "222222222222", "333333333333"];
+
+/// Serves a simulator on a free port.
+async fn serve(aws: &Simulator) -> RunningServer {
+    Server::new(aws).listen("127.0.0.1:0").await.unwrap()
+}
+
+/// Sends a request in HTTP as it is written, and returns what comes back until the connection is closed.
+async fn send(address: SocketAddr, request: impl Into<Vec<u8>>) -> String {
+    let request = request.into();
+    let sent = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        // The server may answer, and close, before it has read everything.
+        let _ = stream.write_all(&request);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    });
+    sent.await.unwrap()
+}
+
+fn post(path: &str, headers: &str, body: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+}
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boto3_gets_what_aws_answers() {
+    let Some(python) = pypi::program_of("python", &[("boto3", "1.43.11")]) else {
+        return;
+    };
+    let aws = Simulator::new();
+    for account in ACCOUNTS {
+        aws.root_user_with_known_key(account).unwrap();
+    }
+    Firehose::plug_into(&aws);
+    S3::plug_into(&aws);
+    let server = serve(&aws).await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/boto3/cases.py");
+    let url = server.url();
+    let output = tokio::task::spawn_blocking(move || {
+        Command::new(python)
+            .arg("-B")
+            .arg(script)
+            .arg(url)
+            .output()
+            .unwrap()
+    });
+    let output = output.await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    println!("{}", text.lines().last().unwrap_or_default());
+    assert!(output.status.success(), "{text}{errors}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn clients_that_send_nothing_or_half_a_request_keep_nobody_waiting() {
+    let aws = Simulator::new();
+    let server = serve(&aws).await;
+    let address = server.address();
+    let mut clients = Vec::new();
+    for text in [
+        "",
+        "POST / HT",
+        "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nAction=",
+    ] {
+        for _ in 0..50 {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            AsyncWriteExt::write_all(&mut stream, text.as_bytes())
+                .await
+                .unwrap();
+            clients.push(stream);
+        }
+    }
+    let answer = send(
+        address,
+        post(
+            "/",
+            "content-type: application/x-www-form-urlencoded\r\n",
+            "Action=GetCallerIdentity&Version=2011-06-15",
+        ),
+    )
+    .await;
+    assert_eq!(status(&answer), "403", "{answer}");
+    assert!(answer.contains("MissingAuthenticationToken"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_not_http_and_what_is_too_large_is_refused_and_the_server_goes_on() {
+    let aws = Simulator::new();
+    let server = serve(&aws).await;
+    let address = server.address();
+    let long_header = format!(
+        "GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n",
+        "x".repeat(1 << 20)
+    );
+    for request in ["\x16\x03\x01\x02\x00 TLS", "GET\r\n\r\n", &long_header] {
+        let answer = send(address, request).await;
+        assert!(!answer.contains("200 OK"), "{request:.20}: {answer}");
+    }
+    // Announced, or sent in chunks without an end.
+    let announced = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10000001\r\n\r\n";
+    assert_eq!(status(&send(address, announced).await), "413");
+    let huge = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999999999999999\r\n\r\n";
+    assert_eq!(status(&send(address, huge).await), "400");
+    let mut chunks = "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+    for _ in 0..11 {
+        chunks += &format!("{:x}\r\n{}\r\n", 1_000_000, "x".repeat(1_000_000));
+    }
+    assert_eq!(status(&send(address, chunks).await), "413");
+    assert!(
+        send(address, get("/_simulator/health"))
+            .await
+            .contains(r#"{"status":"ok"}"#)
+    );
+}
+
+#[tokio::test]
+async fn a_request_in_flight_is_answered_when_the_server_stops_and_later_ones_are_not() {
+    let aws = Simulator::new();
+    aws.set_latency(Duration::from_millis(300));
+    let server = serve(&aws).await;
+    let address = server.address();
+    let waiting = tokio::spawn(send(
+        address,
+        get("/?Action=GetCallerIdentity&Version=2011-06-15"),
+    ));
+    while aws.requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    server.stop().await;
+    assert_eq!(status(&waiting.await.unwrap()), "403");
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[tokio::test]
+async fn a_held_request_does_not_hold_the_server() {
+    let aws = Simulator::new();
+    aws.fail(Fault::no_answer());
+    let server = serve(&aws).await;
+    let waiting = tokio::spawn(send(
+        server.address(),
+        get("/?Action=GetCallerIdentity&Version=2011-06-15"),
+    ));
+    while aws.requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let started = Instant::now();
+    server.stop().await;
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert_eq!(waiting.await.unwrap(), "", "no answer");
+}
+
+#[tokio::test]
+async fn the_admin_endpoint_sets_faults_and_ends_them() {
+    let aws = Simulator::new();
+    let server = serve(&aws).await;
+    let address = server.address();
+    let call = || {
+        send(
+            address,
+            get("/?Action=GetCallerIdentity&Version=2011-06-15"),
+        )
+    };
+    let admin = |body: &str| send(address, post("/_simulator/faults", "", body));
+
+    assert_eq!(
+        status(&admin(r#"{"fault": "throttling", "times": 1}"#).await),
+        "200"
+    );
+    assert!(call().await.contains("<Code>Throttling</Code>"));
+    assert!(
+        call()
+            .await
+            .contains("<Code>MissingAuthenticationToken</Code>")
+    );
+
+    admin(r#"{"fault": "connection_closed"}"#).await;
+    assert_eq!(call().await, "");
+    let answer = send(
+        address,
+        "DELETE /_simulator/faults HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    assert_eq!(status(&answer), "200");
+    assert_eq!(status(&call().await), "403");
+
+    for (body, reason) in [
+        ("", "a fault must be a JSON object"),
+        (r#"{"fault": "rain"}"#, "rain"),
+    ] {
+        let answer = admin(body).await;
+        assert_eq!(status(&answer), "400");
+        assert!(answer.contains(reason), "{answer}");
+    }
+    assert!(
+        send(address, get("/_simulator/calls"))
+            .await
+            .contains(r#""action":"GetCallerIdentity""#)
+    );
+    assert_eq!(status(&send(address, get("/_simulator/none")).await), "404");
+}
+
+#[tokio::test]
+async fn a_truncated_answer_is_shorter_than_it_says() {
+    let aws = Simulator::new();
+    aws.fail(Fault::truncated());
+    let server = serve(&aws).await;
+    let answer = send(
+        server.address(),
+        get("/?Action=GetCallerIdentity&Version=2011-06-15"),
+    )
+    .await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .unwrap();
+    assert!(length.parse::<usize>().unwrap() > body.len(), "{answer}");
+}
+
+#[tokio::test]
+async fn the_admin_endpoint_is_closed_to_web_pages_and_to_other_machines() {
+    let aws = Simulator::new();
+    let server = serve(&aws).await;
+    let fault = r#"{"fault": "throttling"}"#;
+    let of_a_page = post(
+        "/_simulator/faults",
+        "origin: http://example.com\r\n",
+        fault,
+    );
+    assert_eq!(status(&send(server.address(), of_a_page).await), "403");
+
+    for (server, expected) in [
+        (Server::new(&aws), "404"),
+        (Server::new(&aws).admin(true), "200"),
+    ] {
+        // Every address of this machine.
+        let server = server.listen("0.0.0.0:0").await.unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], server.address().port()));
+        let answer = send(address, get("/_simulator/health")).await;
+        let is_open = answer.contains(r#""status":"ok""#);
+        assert_eq!(is_open, expected == "200", "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_has_no_secrets_and_cannot_be_forged() {
+    let aws = Simulator::new();
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let log = lines.clone();
+    let server = Server::new(&aws)
+        .on_request(move |request| log.lock().unwrap().push(format!("{request} {request:?}")))
+        .listen("127.0.0.1:0")
+        .await
+        .unwrap();
+    let secrets = [
+        "EXTERNAL-ID",
+        "TOKEN-CODE",
+        "WEB-TOKEN",
+        "SESSION-TOKEN",
+        "SIGNATURE",
+        "SECRET-KEY",
+        "TAG-VALUE",
+    ];
+    let body = "Action=AssumeRole&Version=2011-06-15&RoleArn=arn:aws:iam::222222222222:role/x%0Aforged&ExternalId=EXTERNAL-ID\
+                &TokenCode=TOKEN-CODE&WebIdentityToken=WEB-TOKEN&Tags.member.1.Value=TAG-VALUE&Secret=SECRET-KEY";
+    let headers = "content-type: application/x-www-form-urlencoded\r\nx-amz-security-token: SESSION-TOKEN\r\nx-amz-date: 20260101T000000Z\r\n\
+                   authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101/eu-west-1/sts/aws4_request, SignedHeaders=host, Signature=SIGNATURE\r\n";
+    send(server.address(), post("/", headers, body)).await;
+    let query = "/x?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20260101%2Feu-west-1%2Fs3%2Faws4_request\
+                 &X-Amz-Signature=SIGNATURE&X-Amz-Security-Token=SESSION-TOKEN&X-Amz-Date=20260101T000000Z&X-Amz-SignedHeaders=host";
+    send(server.address(), get(query)).await;
+    let lines = lines.lock().unwrap();
+    assert_eq!(lines.len(), 2);
+    for line in &*lines {
+        assert!(!line.contains('\n'), "{line}");
+        for secret in secrets {
+            assert!(!line.contains(secret), "{secret} in {line}");
+        }
+    }
+    let expected = r"127.0.0.1 sts AssumeRole arn:aws:iam::222222222222:role/x\nforged by AKIAIOSFODNN7EXAMPLE: 403 InvalidClientTokenId, ";
+    assert!(lines[0].starts_with(expected), "{}", lines[0]);
+}
+
+/// The program, which is stopped when this is dropped.
+struct Program(Child);
+
+impl Program {
+    fn start(arguments: &[&str]) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_sts_simulator"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        Self(child.unwrap())
+    }
+
+    /// Waits until it is up; returns the URL.
+    fn endpoint(&mut self) -> String {
+        let mut line = String::new();
+        let stdout = self.0.stdout.as_mut().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+        json["endpoint"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits for its end; returns whether it succeeded, and stderr.
+    fn end(mut self) -> (bool, String) {
+        let mut errors = String::new();
+        let stderr = self.0.stderr.as_mut().unwrap();
+        stderr.read_to_string(&mut errors).unwrap();
+        (self.0.wait().unwrap().success(), errors)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_program_is_up_at_once_and_stops_when_it_is_asked_to() {
+    let started = Instant::now();
+    let mut program = Program::start(&["--port", "0"]);
+    let endpoint = program.endpoint();
+    let up = started.elapsed();
+    assert!(endpoint.starts_with("http://127.0.0.1:"), "{endpoint}");
+    // Tens of milliseconds in truth; other tests run beside it.
+    assert!(up < Duration::from_secs(2), "{up:?}");
+    let kill = Command::new("kill")
+        .args(["-TERM", &program.0.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    let (success, errors) = program.end();
+    assert!(success, "{errors}");
+}
+
+#[test]
+fn the_program_says_what_is_wrong_with_its_options() {
+    let busy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = busy.local_addr().unwrap().port().to_string();
+    let folder = pypi::target_dir().join("http-test-exports");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let malformed = file("malformed.json", "{\"users\": [\n  {\"arn\": 1}]}");
+    let other = file("other.json", "{\"name\": \"package\"}");
+    let user = file(
+        "user.json",
+        r#"{"users": [{"arn": "arn:aws:iam::111111111111:group/x"}]}"#,
+    );
+    for (arguments, parts) in [
+        (
+            vec!["--port", &port],
+            vec!["cannot listen on 127.0.0.1:", &port, "--port 0"],
+        ),
+        (vec!["/none/such"], vec!["/none/such: No such file"]),
+        (vec![&malformed], vec!["malformed.json", "line 2 column 11"]),
+        (
+            vec![&other],
+            vec!["other.json", "get-account-authorization-details"],
+        ),
+        (
+            vec![&user],
+            vec![
+                "user.json",
+                "must be arn:<partition>:iam::<12-digit account id>:user/",
+            ],
+        ),
+        (vec!["--root", "12"], vec!["--root", "\"12\"", "12 digits"]),
+    ] {
+        let (success, errors) = Program::start(&arguments).end();
+        assert!(!success, "{arguments:?}");
+        for part in parts {
+            assert!(
+                errors.contains(part),
+                "{arguments:?}: {part} is not in {errors}"
+            );
+        }
+    }
+}
