@@ -77,7 +77,7 @@ const LONGEST_CALL: Duration = Duration::from_secs(2 * 2 * 140);
 
 /// For how long a call that STS throttles waits for its turn again, and how many such calls of all roles there are in
 /// a minute: some 100 until the rate has fallen to one a second.
-const LONGEST_QUEUE: Duration = Duration::from_secs(2 * 60);
+const LONGEST_QUEUE: Duration = Duration::from_secs(2 * 60 + 3);
 const THROTTLED_IN_A_MINUTE: usize = 200;
 
 /// How long the end of a trouble still explains what happens: a rejected key is left alone for two minutes, and

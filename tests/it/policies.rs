@@ -25,7 +25,7 @@ const OTHER_USER: &str = "arn:aws:iam::111111111111:user/refunds";
 const STRANGER: &str = "arn:aws:iam::444444444444:user/orders";
 /// A role with a path to start from, like that of an instance.
 const SERVICE: &str = "arn:aws:iam::111111111111:role/services/eu/Orders";
-const OTHER_SERVICE: &str = "arn:aws:iam::111111111111:role/Orders";
+const OTHER_SERVICE: &str = "arn:aws:iam::111111111111:role/Refunds";
 const HOME_ROLE: &str = "arn:aws:iam::111111111111:role/teams/Writer";
 /// The role of the last hop, in another account than the role before.
 const LAST: &str = TENANT;
@@ -708,7 +708,7 @@ fn the_principal_is_checked() {
             "arn:aws:iam::111111111111:role/a/b/C",
         ),
         (
-            "arn:aws:sts::111111111111:assumed-role/Orders/i-0abc",
+            "arn:aws:sts::111111111111:assumed-role/Refunds/i-0abc",
             OTHER_SERVICE,
         ),
         (
