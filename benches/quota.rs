@@ -5,8 +5,8 @@
 //! ```
 //!
 //! STS is a token bucket in memory, under tokio's paused clock. A process is a base config of its own: processes
-//! share nothing but STS. All begin at the same moment with 1,000 tenants; who gets an error asks again a second
-//! later.
+//! share nothing but STS. All begin at the same moment, with 1,000 tenants each or with one; who gets an error asks
+//! again a second later.
 
 mod common;
 
@@ -21,8 +21,15 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-const PROCESSES: [usize; 5] = [1, 2, 5, 10, 50];
-const TENANTS: usize = 1_000;
+/// How many processes there are, and how many tenants each has.
+const CASES: [(usize, usize); 6] = [
+    (1, 1_000),
+    (2, 1_000),
+    (5, 1_000),
+    (10, 1_000),
+    (50, 1_000),
+    (1_000, 1),
+];
 
 /// A quota that allows less at once.
 const SMALL_BURST: Quota = Quota {
@@ -32,35 +39,36 @@ const SMALL_BURST: Quota = Quota {
 
 fn main() {
     let mut table = table([
-        "1,000 tenants in each process, STS allows 600 a second",
+        "STS allows 600 calls a second",
         "at once",
-        "processes",
+        "processes × tenants",
         "first calls not served",
         "STS requests, of the least",
         "all served after, of the least",
     ]);
-    for processes in PROCESSES {
-        table.add_row(measure::<Chain>(processes, Quota::STS));
-        table.add_row(measure::<Chain>(processes, SMALL_BURST));
-        table.add_row(measure::<AdaptiveClient>(processes, Quota::STS));
+    for case in CASES {
+        table.add_row(measure::<Chain>(case, Quota::STS));
+        table.add_row(measure::<Chain>(case, SMALL_BURST));
+        table.add_row(measure::<AdaptiveClient>(case, Quota::STS));
         // Each provider retries by itself: more take hours of CPU time.
+        let (processes, _) = case;
         if processes <= 5 {
-            table.add_row(measure::<CachedAssumeRole>(processes, Quota::STS));
+            table.add_row(measure::<CachedAssumeRole>(case, Quota::STS));
         }
     }
     println!("\n{table}");
 }
 
-fn measure<P: Tenants>(processes: usize, quota: Quota) -> [String; 6] {
+fn measure<P: Tenants>((processes, tenants): (usize, usize), quota: Quota) -> [String; 6] {
     paused().block_on(async {
         let sts = InMemorySts::new(quota);
-        let mut tenants = Vec::new();
+        let mut all = Vec::new();
         for _ in 0..processes {
-            tenants.extend(P::tenants(&sts.config(), TENANTS).await);
+            all.extend(P::tenants(&sts.config(), tenants).await);
         }
         let began = Instant::now();
         let mut calls = JoinSet::new();
-        for tenant in tenants {
+        for tenant in all {
             calls.spawn(async move {
                 let is_served_at_once = tenant.retrieve().await.is_ok();
                 let mut is_served = is_served_at_once;
@@ -76,12 +84,12 @@ fn measure<P: Tenants>(processes: usize, quota: Quota) -> [String; 6] {
         let not_served = first.iter().filter(|is_served| !**is_served).count();
         let (requests, _) = sts.requests(0);
         // A session for each tenant, and one for each process's hub.
-        let least = processes * (TENANTS + 1);
+        let least = processes * (tenants + 1);
         let least_seconds = least as f64 / quota.rate;
         [
             P::NAME.to_owned(),
             quota.burst.to_string(),
-            processes.to_string(),
+            format!("{processes} × {tenants}"),
             format!("{:.1} %", 100.0 * not_served as f64 / first.len() as f64),
             format!("{requests}, {:.2} ×", f64::from(requests) / least as f64),
             format!("{took:.1} s, {:.2} ×", took / least_seconds),

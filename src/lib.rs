@@ -130,7 +130,12 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Some items serve optional features only. With all features, dead code is a warning, and so an error in CI.
 #![cfg_attr(
-    not(all(feature = "cli-cache", feature = "policy", feature = "totp")),
+    not(all(
+        feature = "cli-cache",
+        feature = "policy",
+        feature = "pool",
+        feature = "totp"
+    )),
     allow(dead_code, unused_imports)
 )]
 

@@ -24,7 +24,7 @@ pub(super) const CALLS_PER_SECOND: u32 = 500;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What is left of the rate after STS has throttled a call, and how much of itself it gains in a second. Chosen
-/// by a model of STS's quota shared by 1 to 3,000 processes (`cargo bench --bench quota`).
+/// by a model of STS's quota shared by 1 to 1,000 processes (`cargo bench --bench quota`).
 const DECREASE: f64 = 0.75;
 const GROWTH: f64 = 1.28;
 const SLOWEST_RATE: f64 = 1.0;
