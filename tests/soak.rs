@@ -76,9 +76,9 @@ const TICKS: Duration = Duration::from_millis(5);
 const LONGEST_CALL: Duration = Duration::from_secs(2 * 2 * 140);
 
 /// For how long a call that STS throttles waits for its turn again, and how many such calls of all roles there are in
-/// a minute: some 100 until the rate has fallen to one a second.
+/// a minute: some 100 until the rate has fallen to one or two a second.
 const LONGEST_QUEUE: Duration = Duration::from_secs(2 * 60 + 3);
-const THROTTLED_IN_A_MINUTE: usize = 200;
+const THROTTLED_IN_A_MINUTE: usize = 300;
 
 /// How long the end of a trouble still explains what happens: a rejected key is left alone for two minutes, and
 /// after expiry tries are a minute apart.

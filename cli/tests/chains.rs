@@ -168,7 +168,7 @@ async fn a_verbose_command_logs_each_role_and_no_secret() {
     let said = world.home.run(&["-v", "export", "--profile", "writer"]);
     assert!(said.ok && !said.out.contains("DEBUG"), "{said:?}");
     for role in [HUB, WRITER] {
-        let line = format!("DEBUG assumed role role=\"{role}\"");
+        let line = format!("DEBUG loaded credentials operation=\"AssumeRole\" role=\"{role}\"");
         assert!(said.err.contains(&line), "{said:?}");
     }
     let secrets = said.out.lines().filter_map(|line| {

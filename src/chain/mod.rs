@@ -101,7 +101,7 @@ pub(crate) use store::{SessionStore, StoreLock};
 /// - One region gets 32 calls at once, and 500 within a second
 ///   ([STS allows](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) an account 600 in
 ///   a region); [`limit_sts_calls`](Self::limit_sts_calls) sets another number. When STS throttles a call, the
-///   rate falls by a quarter, and grows by 28 % a second from there; the call waits for its turn again, after up
+///   rate falls by a fifth, and grows by 40 % a second from there; the call waits for its turn again, after up
 ///   to 2 s more, unless the base config turns retries off. Refreshes that nobody waits for get half of the 32.
 ///   Calls with an MFA code do not queue.
 /// - Where STS says that the session of the hop before is expired or unknown, that hop is loaded once,

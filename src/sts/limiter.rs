@@ -25,8 +25,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// What is left of the rate after STS has throttled a call, and how much of itself it gains in a second. Chosen
 /// by a model of STS's quota shared by 1 to 1,000 processes (`cargo bench --bench quota`).
-const DECREASE: f64 = 0.75;
-const GROWTH: f64 = 1.28;
+const DECREASE: f64 = 0.8;
+const GROWTH: f64 = 1.4;
 const SLOWEST_RATE: f64 = 1.0;
 
 /// How long a call waits for its turns; after what time without any call's beginning a queue is stuck; and after
@@ -312,7 +312,7 @@ mod tests {
         }
         assert_eq!(pace.rate(now, CEILING), Some(SLOWEST_RATE));
         assert!(!pace.is_idle(now + 2 * SECOND, CEILING));
-        // ln 500 ÷ ln 1.28
+        // ln 500 ÷ ln 1.4
         assert_eq!(pace.rate(now + 26 * SECOND, CEILING), None);
         assert!(pace.is_idle(now + 26 * SECOND, CEILING));
     }
@@ -331,14 +331,14 @@ mod tests {
         let docs = include_str!("../chain/mod.rs").replace("///", "");
         let docs = docs.split_whitespace().collect::<Vec<_>>().join(" ");
         let minutes = QUEUE_TIMEOUT.as_secs() / 60;
-        assert_eq!((minutes, (1.0 - DECREASE) * 4.0), (2, 1.0));
+        assert_eq!((minutes, (DECREASE * 10.0).round()), (2, 8.0));
         for sentence in [
             "up to two minutes for its turn".to_owned(),
             format!(
                 "One region gets {CONCURRENT_CALLS} calls at once, and {CALLS_PER_SECOND} within"
             ),
             format!(
-                "falls by a quarter, and grows by {:.0} % a second",
+                "falls by a fifth, and grows by {:.0} % a second",
                 (GROWTH - 1.0) * 100.0
             ),
             format!("{CALLS_PER_SECOND} where nothing is set"),

@@ -8,10 +8,10 @@ use crate::common::log::Log;
 #[tokio::test(start_paused = true)]
 async fn an_outage_from_the_window_to_a_second_before_expiry_goes_unnoticed() {
     // Each retry waits a quarter of the time left: about thirty loads of three attempts, for two hops. A throttled
-    // load asks about once a second, for two minutes.
+    // load asks once or twice a second, for two minutes.
     let faults = [
         (Fault::service_unavailable(), 200),
-        (Fault::throttling(), 16 * 60),
+        (Fault::throttling(), 2 * 16 * 60),
         (Fault::no_answer(), 200),
         (Fault::connection_closed(), 200),
         (Fault::error(403, "AccessDenied", "not today"), 200),

@@ -86,8 +86,8 @@ async fn throttled_calls_wait_for_their_turn_again_and_nobody_fails() {
     let calls = tokio::spawn(herd(tenants));
     aws.clock().advance(30 * Duration::from_secs(1)).await;
     let during = aws.requests();
-    // 32 at once, as many again while the rate falls to a call a second, and one a second from then on.
-    assert!(during < 130, "{during} requests in 30 s of throttling");
+    // 32 at once, as many again while the rate falls, and one or two a second from then on.
+    assert!(during < 200, "{during} requests in 30 s of throttling");
     aws.recover();
     assert_eq!(calls.await.unwrap(), 100);
     assert!(aws.clock().elapsed() < Duration::from_secs(50));
