@@ -56,8 +56,9 @@ pub(super) struct RegionLimiter {
     permits: Semaphore,
     /// Whoever has it waits for the moment to begin.
     turn: Semaphore,
-    /// How many calls have begun.
+    /// How many calls have begun, and how many of those that nobody waits for.
     begun: AtomicU64,
+    begun_in_background: AtomicU64,
     pace: Mutex<Pace>,
 }
 
@@ -107,6 +108,7 @@ impl RegionLimiter {
             permits: Semaphore::new(CONCURRENT_CALLS),
             turn: Semaphore::new(1),
             begun: AtomicU64::new(0),
+            begun_in_background: AtomicU64::new(0),
             pace: Mutex::new(pace),
         }
     }
@@ -123,13 +125,20 @@ impl RegionLimiter {
             None
         } else {
             Some(
-                self.wait_for(&self.background, STUCK_TIMEOUT, queued)
-                    .await?,
+                self.wait_for(
+                    &self.background,
+                    &self.begun_in_background,
+                    STUCK_TIMEOUT,
+                    queued,
+                )
+                .await?,
             )
         };
-        let permit = self.wait_for(&self.permits, STUCK_TIMEOUT, queued).await?;
+        let permit = self
+            .wait_for(&self.permits, &self.begun, STUCK_TIMEOUT, queued)
+            .await?;
         let _turn = self
-            .wait_for(&self.turn, STUCK_TURN_TIMEOUT, queued)
+            .wait_for(&self.turn, &self.begun, STUCK_TURN_TIMEOUT, queued)
             .await?;
         let mut slept = Duration::ZERO;
         loop {
@@ -138,6 +147,9 @@ impl RegionLimiter {
             let wait = self.pace().begin(now, ceiling);
             let Some(wait) = wait else {
                 self.begun.fetch_add(1, Ordering::Relaxed);
+                if background.is_some() {
+                    self.begun_in_background.fetch_add(1, Ordering::Relaxed);
+                }
                 return Ok(Permit {
                     limiter: self,
                     ceiling,
@@ -159,13 +171,14 @@ impl RegionLimiter {
     async fn wait_for<'a>(
         &self,
         permits: &'a Semaphore,
+        begun: &AtomicU64,
         stuck_timeout: Duration,
         queued: Queued<'_>,
     ) -> Result<SemaphorePermit<'a>, QueueTimedOut> {
         let mut permit = pin!(permits.acquire());
         let mut slept = Duration::ZERO;
         loop {
-            let (before, now) = (self.begun.load(Ordering::Relaxed), Instant::now());
+            let (before, now) = (begun.load(Ordering::Relaxed), Instant::now());
             let left = queued.deadline.saturating_duration_since(now);
             let wait = stuck_timeout.min(left);
             let timeout = queued.sleep.sleep(wait);
@@ -178,7 +191,7 @@ impl RegionLimiter {
             slept += wait;
             let is_late = Instant::now() >= queued.deadline || slept > QUEUE_TIMEOUT;
             let is_stuck =
-                now.elapsed() >= stuck_timeout && self.begun.load(Ordering::Relaxed) == before;
+                now.elapsed() >= stuck_timeout && begun.load(Ordering::Relaxed) == before;
             if is_stuck || is_late {
                 let is_stuck = !is_late;
                 return Err(QueueTimedOut { is_stuck });
