@@ -85,7 +85,7 @@
 //!
 //! | event | level | when | fields |
 //! |---|---|---|---|
-//! | `loaded` | debug | a load brought credentials | `operation`, `role`, `hop`, `session` (its ARN), `access_key_id`, `expiry`, `from_store` (the AWS CLI's cache), `elapsed` |
+//! | `loaded` | debug | a load succeeded | `operation`, `role`, `hop`, `session` (its ARN), `access_key_id`, `expiry`, `from_store` (the AWS CLI's cache), `elapsed` |
 //! | `load_failed` | debug | a load failed, and nothing is cached | `error`, `elapsed` |
 //! | `refresh_failed` | warn | a load failed, and the cached credentials are still served | `error`, `expiry`, `expired`, `retry_in_seconds`, `elapsed` |
 //! | `session_shortened` | warn | the source credentials are those of a role, so that the session lasts an hour | `role`, `requested_seconds` |

@@ -125,7 +125,7 @@ impl RegionLimiter {
             None
         } else {
             Some(
-                self.wait_for(
+                wait_for(
                     &self.background,
                     &self.begun_in_background,
                     STUCK_TIMEOUT,
@@ -134,12 +134,8 @@ impl RegionLimiter {
                 .await?,
             )
         };
-        let permit = self
-            .wait_for(&self.permits, &self.begun, STUCK_TIMEOUT, queued)
-            .await?;
-        let _turn = self
-            .wait_for(&self.turn, &self.begun, STUCK_TURN_TIMEOUT, queued)
-            .await?;
+        let permit = wait_for(&self.permits, &self.begun, STUCK_TIMEOUT, queued).await?;
+        let _turn = wait_for(&self.turn, &self.begun, STUCK_TURN_TIMEOUT, queued).await?;
         let mut slept = Duration::ZERO;
         loop {
             let now = Instant::now();
@@ -167,38 +163,6 @@ impl RegionLimiter {
         }
     }
 
-    /// Waits for one of these permits, as long as calls begin.
-    async fn wait_for<'a>(
-        &self,
-        permits: &'a Semaphore,
-        begun: &AtomicU64,
-        stuck_timeout: Duration,
-        queued: Queued<'_>,
-    ) -> Result<SemaphorePermit<'a>, QueueTimedOut> {
-        let mut permit = pin!(permits.acquire());
-        let mut slept = Duration::ZERO;
-        loop {
-            let (before, now) = (begun.load(Ordering::Relaxed), Instant::now());
-            let left = queued.deadline.saturating_duration_since(now);
-            let wait = stuck_timeout.min(left);
-            let timeout = queued.sleep.sleep(wait);
-            // No semaphore is ever closed, so the only failure is the timeout.
-            if let Ok(Ok(permit)) = Timeout::new(permit.as_mut(), timeout).await {
-                return Ok(permit);
-            }
-            // A sleep that returns at once says nothing, and must not keep the thread.
-            yield_now().await;
-            slept += wait;
-            let is_late = Instant::now() >= queued.deadline || slept > QUEUE_TIMEOUT;
-            let is_stuck =
-                now.elapsed() >= stuck_timeout && begun.load(Ordering::Relaxed) == before;
-            if is_stuck || is_late {
-                let is_stuck = !is_late;
-                return Err(QueueTimedOut { is_stuck });
-            }
-        }
-    }
-
     /// Whether it has no call to remember.
     pub(super) fn is_idle(&self, ceiling: usize) -> bool {
         self.permits.available_permits() == CONCURRENT_CALLS
@@ -207,6 +171,36 @@ impl RegionLimiter {
 
     fn pace(&self) -> MutexGuard<'_, Pace> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for one of these permits, as long as calls begin.
+async fn wait_for<'a>(
+    permits: &'a Semaphore,
+    begun: &AtomicU64,
+    stuck_timeout: Duration,
+    queued: Queued<'_>,
+) -> Result<SemaphorePermit<'a>, QueueTimedOut> {
+    let mut permit = pin!(permits.acquire());
+    let mut slept = Duration::ZERO;
+    loop {
+        let (before, now) = (begun.load(Ordering::Relaxed), Instant::now());
+        let left = queued.deadline.saturating_duration_since(now);
+        let wait = stuck_timeout.min(left);
+        let timeout = queued.sleep.sleep(wait);
+        // No semaphore is ever closed, so the only failure is the timeout.
+        if let Ok(Ok(permit)) = Timeout::new(permit.as_mut(), timeout).await {
+            return Ok(permit);
+        }
+        // A sleep that returns at once says nothing, and must not keep the thread.
+        yield_now().await;
+        slept += wait;
+        let is_late = Instant::now() >= queued.deadline || slept > QUEUE_TIMEOUT;
+        let is_stuck = now.elapsed() >= stuck_timeout && begun.load(Ordering::Relaxed) == before;
+        if is_stuck || is_late {
+            let is_stuck = !is_late;
+            return Err(QueueTimedOut { is_stuck });
+        }
     }
 }
 

@@ -16,7 +16,7 @@ struct Change<T> {
     arn: String,
     /// `None` if the change created it.
     before: Option<T>,
-    seen_from: SystemTime,
+    visible_from: SystemTime,
 }
 
 impl<T> Default for Delayed<T> {
@@ -34,7 +34,7 @@ impl<T: Clone> Delayed<T> {
     /// Sets the present time, and how long changes take from now on.
     pub(super) fn set_time(&mut self, now: SystemTime, delay: Duration) {
         (self.now, self.delay) = (now, delay);
-        self.changes.retain(|change| change.seen_from > now);
+        self.changes.retain(|change| change.visible_from > now);
     }
 
     /// Returns what IAM reads.
@@ -65,7 +65,7 @@ impl<T: Clone> Delayed<T> {
             self.changes.push(Change {
                 arn,
                 before,
-                seen_from: self.now + self.delay,
+                visible_from: self.now + self.delay,
             });
         }
     }

@@ -133,6 +133,20 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Returns the entities of this kind in the account.
+    pub(super) fn entities(&self, kind: Kind) -> Vec<&Entity> {
+        let directory = &self.accounts.directory;
+        match kind {
+            Kind::User => (directory.users.of(self.account))
+                .map(|user| &user.entity)
+                .collect(),
+            Kind::Role => (directory.roles.of(self.account))
+                .map(|role| &role.entity)
+                .collect(),
+            Kind::Group => directory.groups.of(self.account).collect(),
+        }
+    }
+
     /// Returns the entity that the request names, if there is one and the caller may call the operation on it.
     pub(super) fn authorized(&mut self, kind: Kind) -> Result<&mut Entity, ErrorResponse> {
         let name = self.name_of(kind)?;

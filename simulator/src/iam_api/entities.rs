@@ -117,21 +117,8 @@ fn get_authorized(call: &Call<'_>, kind: Kind, name: &str) -> Answer {
 pub(super) fn list(call: &mut Call<'_>, kind: Kind) -> Answer {
     let prefix = call.optional("PathPrefix").unwrap_or("/");
     call.authorize(&call.arn(&format!("{}{prefix}", kind.word())))?;
-    let directory = &call.accounts.directory;
-    let entities: Vec<&Entity> = match kind {
-        Kind::User => directory
-            .users
-            .of(call.account)
-            .map(|user| &user.entity)
-            .collect(),
-        Kind::Role => directory
-            .roles
-            .of(call.account)
-            .map(|role| &role.entity)
-            .collect(),
-        Kind::Group => directory.groups.of(call.account).collect(),
-    };
-    let listed = entities
+    let listed = call
+        .entities(kind)
         .into_iter()
         .filter(|entity| entity.path().starts_with(prefix))
         .map(|entity| Element::parent("member", call.describe(kind, entity, false)))

@@ -150,21 +150,10 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
 pub(super) fn list_entities(call: &mut Call<'_>) -> Answer {
     let arn = authorized(call)?.arn.clone();
     let list = |kind: Kind, id: &'static str| {
-        let directory = &call.accounts.directory;
-        let entities: Vec<&Entity> = match kind {
-            Kind::User => directory
-                .users
-                .of(call.account)
-                .map(|user| &user.entity)
-                .collect(),
-            Kind::Role => directory
-                .roles
-                .of(call.account)
-                .map(|role| &role.entity)
-                .collect(),
-            Kind::Group => directory.groups.of(call.account).collect(),
-        };
-        let attached = entities.into_iter().filter(|e| e.attached.contains(&arn));
+        let attached = call
+            .entities(kind)
+            .into_iter()
+            .filter(|e| e.attached.contains(&arn));
         let members = attached.map(|entity| {
             Element::parent(
                 "member",

@@ -17,7 +17,7 @@ use organization::OrganizationFiles;
 
 use crate::simulator::Simulator;
 
-/// What [`Simulator::import`] did: which accounts it brought, and what it left out.
+/// What [`Simulator::import`] did: which accounts it added, and what it left out.
 #[derive(Clone, Debug, Default)]
 pub struct Import {
     accounts: BTreeSet<String>,
