@@ -32,13 +32,13 @@ runtime's end unseen      | mod | s/if load\.result\.has_changed\(\)\.is_err\(\)
 end taken for runtime's   | mod | s/if load\.result\.has_changed\(\)\.is_err\(\) && load\.result\.borrow\(\)\.is_none\(\)/if load.result.has_changed().is_err()/
 caller waits for all time | mod | s/max_wait = wait\b/max_wait = wait.and(None)/
 frozen failure believed   | mod | s/Ok\(Err\(_\)\) if was_frozen/Ok(Err(_)) if was_frozen \&\& false/
-person's answer refused   | mod | s/if error\.is_interaction_required\(\) && reason\.has_waiter => \{\}/if error.is_interaction_required() \&\& reason.has_waiter \&\& false => {}/
+person's answer refused   | mod | s/if error\.is_interaction_required\(\) && reason\.has_waiter => None/if error.is_interaction_required() \&\& reason.has_waiter \&\& false => None/
 panic not caught          | mod | s/catch_unwind\(inner\.load\(id, reason, &alive_at\)\)\.await/Ok::<_, Panicked>(inner.load(id, reason, \&alive_at).await)/
 timer outlives cache      | mod | s/self\.0\.abort\(\);//
 timer holds cache         | mod | s/drop\(inner\);\s*sleep\.sleep\(wait\)\.await;/sleep.sleep(wait).await; drop(inner);/
 dead timer kept           | mod | s/\.is_some_and\(\|timer\| !timer\.0\.is_finished\(\)\)/.is_some()/
 failure not remembered    | schedule | s/(fn is_resting.*?)\(self\.at\.\.self\.retry_at\)\.contains\(&now\)/$1 let _ = now; false/s
-older session is new enough| mod | s/(let left = entry\.session\.time_left.*?)left >= min/$1 { let _ = left; true }/s; s/entry\.session\.time_left\(now\) >= min/true/
+older session is new enough| mod | s/entry\.session\.time_left\(self\.time\.now\(\)\) < min/false/; s/entry\.session\.time_left\(now\) >= min/true/
 age of the load ignored   | schedule | s/known\.load_age\.unwrap_or_default\(\)/Duration::ZERO/
 END
 }

@@ -37,46 +37,44 @@ pub(crate) enum Figure<'a> {
 impl Figure<'_> {
     pub(crate) fn record(self) {
         #[cfg(feature = "metrics")]
-        self.send();
-    }
+        {
+            use ::metrics::{counter, gauge, histogram};
 
-    #[cfg(feature = "metrics")]
-    fn send(self) {
-        use ::metrics::{counter, gauge, histogram};
-
-        match self {
-            Self::LoadEnded {
-                operation,
-                outcome,
-                took,
-                valid_for,
-            } => {
-                let operation = match operation {
-                    Operation::LoadSource => "LoadSource",
-                    of_sts => of_sts.name(),
-                };
-                let labels = [("operation", operation), ("outcome", outcome)];
-                counter!("aws_role_chain_loads_total", &labels).increment(1);
-                histogram!("aws_role_chain_load_duration_seconds", &labels).record(took);
-                histogram!("aws_role_chain_seconds_until_expiry", &labels).record(valid_for);
+            match self {
+                Self::LoadEnded {
+                    operation,
+                    outcome,
+                    took,
+                    valid_for,
+                } => {
+                    let operation = match operation {
+                        Operation::LoadSource => "LoadSource",
+                        of_sts => of_sts.name(),
+                    };
+                    let labels = [("operation", operation), ("outcome", outcome)];
+                    counter!("aws_role_chain_loads_total", &labels).increment(1);
+                    histogram!("aws_role_chain_load_duration_seconds", &labels).record(took);
+                    histogram!("aws_role_chain_seconds_until_expiry", &labels).record(valid_for);
+                }
+                Self::CallWaited { region, wait } => {
+                    let region = region.to_owned();
+                    histogram!("aws_role_chain_sts_wait_seconds", "region" => region).record(wait);
+                }
+                Self::CallThrottled { region } => {
+                    let region = region.to_owned();
+                    counter!("aws_role_chain_sts_throttled_total", "region" => region).increment(1);
+                }
+                Self::PoolAsked { is_hit } => {
+                    let result = if is_hit { "hit" } else { "miss" };
+                    counter!("aws_role_chain_pool_gets_total", "result" => result).increment(1);
+                }
+                Self::PoolEvicted { reason, chains } => {
+                    let evictions =
+                        counter!("aws_role_chain_pool_evictions_total", "reason" => reason);
+                    evictions.increment(chains);
+                }
+                Self::PoolSizeChanged { by } => gauge!("aws_role_chain_pool_chains").increment(by),
             }
-            Self::CallWaited { region, wait } => {
-                let region = region.to_owned();
-                histogram!("aws_role_chain_sts_wait_seconds", "region" => region).record(wait);
-            }
-            Self::CallThrottled { region } => {
-                let region = region.to_owned();
-                counter!("aws_role_chain_sts_throttled_total", "region" => region).increment(1);
-            }
-            Self::PoolAsked { is_hit } => {
-                let result = if is_hit { "hit" } else { "miss" };
-                counter!("aws_role_chain_pool_gets_total", "result" => result).increment(1);
-            }
-            Self::PoolEvicted { reason, chains } => {
-                let evictions = counter!("aws_role_chain_pool_evictions_total", "reason" => reason);
-                evictions.increment(chains);
-            }
-            Self::PoolSizeChanged { by } => gauge!("aws_role_chain_pool_chains").increment(by),
         }
     }
 }

@@ -166,111 +166,98 @@ impl<L: Load> CredentialsCache<L> {
     /// Waits for the load in flight, or for a new one. Where that fails or takes long, the cached
     /// credentials are returned, if they may still be good.
     pub(crate) async fn get_or_load(&self, reason: LoadReason) -> Result<Credentials, Error> {
-        let without_runtime = || {
-            let cached = self.cached().filter(|_| self.is_unexpired());
-            cached.ok_or_else(|| self.0.loader.error(ErrorKind::NoRuntime))
-        };
-        let Ok(runtime) = Handle::try_current() else {
-            return without_runtime();
-        };
         let need = if reason.force {
             Need::Load
         } else {
             Need::Credentials
         };
-        loop {
-            let (load, max_wait) = match self.join_or_start(&runtime, reason, need) {
-                Admission::Served(result) => return self.serve(result),
-                Admission::NoRuntime => return without_runtime(),
-                Admission::Joined { load, max_wait } => (load, max_wait),
-            };
-            let result = match max_wait {
-                Some(max_wait) => {
-                    let timeout = self.0.sleep.sleep(max_wait);
-                    match (
-                        Timeout::new(self.await_load(load), timeout).await,
-                        self.cached(),
-                    ) {
-                        (Ok(result), _) => result,
-                        (Err(_), Some(credentials)) => return self.serve(Ok(credentials)),
-                        (Err(_), None) => continue,
-                    }
-                }
-                None => self.await_load(load).await,
-            };
-            match (result, self.cached()) {
-                (Some(Ok(())), Some(credentials)) => return self.serve(Ok(credentials)),
-                // The joined load was a background one and may not prompt; this caller may, so start
-                // another.
-                (Some(Err(error)), _) if error.is_interaction_required() && reason.has_waiter => {}
-                (Some(Err(error)), Some(credentials))
-                    if error.is_transient() || self.is_unexpired() =>
-                {
-                    return self.serve(Ok(credentials));
-                }
-                (Some(Err(error)), _) => return Err(error),
-                (None | Some(Ok(())), _) => {}
+        let result = match self.obtain(reason, need).await {
+            Err(error) => {
+                let may_be_good = error.is_transient() || self.is_unexpired();
+                self.cached().filter(|_| may_be_good).ok_or(error)
             }
-        }
+            result => result,
+        };
+        self.serve(result)
     }
 
     /// Loads now, whatever is cached; joins the load in flight if there is one.
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
-        let Ok(runtime) = Handle::try_current() else {
-            return Err(self.0.loader.error(ErrorKind::NoRuntime));
-        };
-        loop {
-            let load = match self.join_or_start(&runtime, LoadReason::FORCED, Need::Load) {
-                Admission::Served(result) => return result.map(drop),
-                Admission::NoRuntime => return Err(self.0.loader.error(ErrorKind::NoRuntime)),
-                Admission::Joined { load, .. } => load,
-            };
-            match self.await_load(load).await {
-                Some(Err(error)) if error.is_interaction_required() => {}
-                Some(result) => return result,
-                None => {}
-            }
-        }
+        self.obtain(LoadReason::FORCED, Need::Load).await.map(drop)
     }
 
     /// Waits for credentials that stay valid for so long: the cached ones, or new ones.
     pub(crate) async fn get_valid_for(&self, min: Duration) -> Result<Credentials, Error> {
         // Expired ones are never meant.
         let min = min.max(Duration::from_nanos(1));
-        let need = Need::ValidFor(min);
-        let without_runtime = || Err(self.0.loader.error(ErrorKind::NoRuntime));
-        loop {
-            // Valid credentials need no runtime.
-            let found = self.0.valid_for(&self.0.read(), min, self.0.time.now());
-            if let Some(result) = found {
-                return self.serve(result);
+        // Valid credentials need no runtime.
+        let found = self.0.valid_for(&self.0.read(), min, self.0.time.now());
+        self.serve(match found {
+            Some(result) => result,
+            None => {
+                self.obtain(LoadReason::ON_DEMAND, Need::ValidFor(min))
+                    .await
             }
-            let Ok(runtime) = Handle::try_current() else {
-                return without_runtime();
+        })
+    }
+
+    /// Waits for credentials other than these, which STS has rejected: a load that is in flight, or one that
+    /// is started now, however many ask. `None` where they are too new to be blamed, or the loader gives no
+    /// others.
+    pub(crate) async fn replace(
+        &self,
+        access_key_id: &str,
+        reason: LoadReason,
+    ) -> Option<Result<Credentials, Error>> {
+        if !self.invalidate(access_key_id) {
+            return None;
+        }
+        let need = Need::OtherThan(access_key_id);
+        let result = if !reason.has_waiter && self.0.loader.is_interactive() {
+            let now = self.0.time.now();
+            let found = self.0.read().replacement_of(access_key_id, now);
+            let nobody_asked = || Err(self.0.loader.error(ErrorKind::InteractionRequired));
+            found.unwrap_or_else(nobody_asked)
+        } else {
+            self.obtain(reason.unforced(), need).await
+        };
+        let is_same = |new: &Credentials| new.access_key_id() == access_key_id;
+        if result.as_ref().is_ok_and(is_same) {
+            return None;
+        }
+        Some(self.serve(result))
+    }
+
+    /// Waits for what is needed: what is cached, what the load in flight brings, or a new load.
+    async fn obtain(&self, reason: LoadReason, need: Need<'_>) -> Result<Credentials, Error> {
+        let no_runtime = || self.0.loader.error(ErrorKind::NoRuntime);
+        let runtime = Handle::try_current().map_err(|_| no_runtime())?;
+        loop {
+            let (load, max_wait) = match self.join_or_start(&runtime, reason, need) {
+                Admission::Served(result) => return result,
+                Admission::NoRuntime => return Err(no_runtime()),
+                Admission::Joined { load, max_wait } => (load, max_wait),
             };
-            let load = match self.join_or_start(&runtime, LoadReason::ON_DEMAND, need) {
-                Admission::Served(result) => return self.serve(result),
-                Admission::NoRuntime => return without_runtime(),
-                Admission::Joined { load, .. } => load,
+            let loaded = match max_wait {
+                Some(max_wait) => {
+                    let timeout = self.0.sleep.sleep(max_wait);
+                    let loaded = Timeout::new(self.await_load(load), timeout).await;
+                    match (loaded, self.cached()) {
+                        (Ok(loaded), _) => loaded,
+                        (Err(_), Some(credentials)) => return Ok(credentials),
+                        (Err(_), None) => None,
+                    }
+                }
+                None => self.await_load(load).await,
             };
-            let loaded = self.await_load(load).await;
-            let state = self.0.read();
-            match (loaded, &state.entry) {
-                (Some(Err(error)), _) if error.is_interaction_required() => {}
-                (Some(Err(error)), None) => return Err(error),
-                (Some(Err(error)), Some(entry)) => {
-                    return Err(self.0.too_short(entry, min, Some(error)));
-                }
-                // STS gives no more. One from a store may have been there for any time.
-                (Some(Ok(())), Some(entry)) if !entry.session.from_store => {
-                    let left = entry.session.time_left(self.0.time.now());
-                    return if left >= min {
-                        self.serve(Ok(entry.session.credentials.clone()))
-                    } else {
-                        Err(self.0.too_short(entry, min, None))
-                    };
-                }
-                (Some(Ok(())) | None, _) => {}
+            let result = match loaded {
+                // It was one in the background, which asks nobody; for this caller a person may be asked.
+                Some(Err(error)) if error.is_interaction_required() && reason.has_waiter => None,
+                Some(loaded) => self.0.after_load(need, loaded),
+                None => None,
+            };
+            if let Some(result) = result {
+                return result;
             }
         }
     }
@@ -287,48 +274,6 @@ impl<L: Load> CredentialsCache<L> {
     pub(crate) fn cached(&self) -> Option<Credentials> {
         let state = self.0.read();
         Some(state.entry.as_ref()?.session.credentials.clone())
-    }
-
-    /// Waits for credentials other than these, which STS has rejected: a load that is in flight, or one that
-    /// is started now, however many ask. `None` where they are too new to be blamed, or the loader gives no
-    /// others.
-    pub(crate) async fn replace(
-        &self,
-        access_key_id: &str,
-        reason: LoadReason,
-    ) -> Option<Result<Credentials, Error>> {
-        if !self.invalidate(access_key_id) {
-            return None;
-        }
-        let Ok(runtime) = Handle::try_current() else {
-            return Some(Err(self.0.loader.error(ErrorKind::NoRuntime)));
-        };
-        let need = Need::OtherThan(access_key_id);
-        loop {
-            if !reason.has_waiter && self.0.loader.is_interactive() {
-                let now = self.0.time.now();
-                let found = self.0.read().replacement_of(access_key_id, now);
-                let nobody_asked = || Err(self.0.loader.error(ErrorKind::InteractionRequired));
-                return Some(found.unwrap_or_else(nobody_asked));
-            }
-            let load = match self.join_or_start(&runtime, reason.unforced(), need) {
-                Admission::Served(result) => return Some(self.serve(result)),
-                Admission::NoRuntime => {
-                    return Some(Err(self.0.loader.error(ErrorKind::NoRuntime)));
-                }
-                Admission::Joined { load, .. } => load,
-            };
-            match self.await_load(load).await {
-                Some(Err(error)) if error.is_interaction_required() && reason.has_waiter => {}
-                Some(Err(error)) => return Some(Err(error)),
-                Some(Ok(())) => {
-                    let new = self.cached()?;
-                    let is_other = new.access_key_id() != access_key_id;
-                    return is_other.then(|| self.serve(Ok(new)));
-                }
-                None => {}
-            }
-        }
     }
 
     /// Marks credentials that STS has rejected; they are served until others are there. Returns whether they
@@ -609,6 +554,30 @@ impl<L: Load> Inner<L> {
             && !entry.session.from_store
             && entry.session.time_left(entry.loaded_at) < min;
         (cause.is_some() || is_longest).then(|| Err(self.too_short(entry, min, cause)))
+    }
+
+    /// What a load brings that was waited for; `None` where another is needed.
+    fn after_load(
+        &self,
+        need: Need<'_>,
+        loaded: Result<(), Error>,
+    ) -> Option<Result<Credentials, Error>> {
+        let state = self.read();
+        let Some(entry) = &state.entry else {
+            return loaded.err().map(Err);
+        };
+        Some(match (need, loaded) {
+            (Need::ValidFor(min), Err(error)) => Err(self.too_short(entry, min, Some(error))),
+            (_, Err(error)) => Err(error),
+            (Need::ValidFor(min), Ok(())) if entry.session.time_left(self.time.now()) < min => {
+                // One from a store may have been there for any time; otherwise STS gives no more.
+                if entry.session.from_store {
+                    return None;
+                }
+                Err(self.too_short(entry, min, None))
+            }
+            (_, Ok(())) => Ok(entry.session.credentials.clone()),
+        })
     }
 
     /// The error where the cached credentials will not do; the cause alone where that is not for their expiry.

@@ -1,5 +1,4 @@
-//! GetCallerIdentity, which only a diagnosis calls (feature `policy`).
-#![cfg(feature = "policy")]
+//! GetCallerIdentity, which only a diagnosis calls.
 
 use aws_credential_types::Credentials;
 
