@@ -41,7 +41,8 @@ use crate::session::Session;
 pub(crate) use advice::{DenyingPolicy, denying_policy};
 use failure::{FailedCall, ThrottlingIsNotRetried};
 use limiter::{
-    CALLS_PER_SECOND, MOST_TURNS, QUEUE_TIMEOUT, QueueTimedOut, Queued, RegionLimiter, backoff,
+    CALLS_PER_SECOND, MOST_TURNS, Permit, QUEUE_TIMEOUT, QueueTimedOut, Queued, RegionLimiter,
+    backoff,
 };
 
 /// Where the base config sets no timeouts: STS answers in well under a second, and a load that hangs makes
@@ -261,26 +262,17 @@ impl Sts {
         let mut throttled = (0, None);
         let mut was_skewed = false;
         loop {
-            let queued_at = Instant::now();
             let limiter = self.limiter(region);
-            // A code would grow stale in the queue, and there are never many.
-            let permit = if attempt.mfa_code.is_some() {
-                None
-            } else {
-                let permit = limiter.acquire(queued).await;
-                let wait = queued_at.elapsed();
-                Figure::CallWaited { region, wait }.record();
-                match permit {
-                    Ok(permit) => Some(permit),
-                    Err(QueueTimedOut { is_stuck: true }) => {
-                        self.replace_limiter(region, &limiter);
-                        continue;
-                    }
-                    Err(QueueTimedOut { is_stuck: false }) => {
-                        let (_, last) = throttled;
-                        let late = || error(summary, ErrorKind::QueueTimedOut, Vec::new());
-                        return Err(last.unwrap_or_else(late));
-                    }
+            let permit = match permit(&limiter, region, queued, attempt).await {
+                Ok(permit) => permit,
+                Err(QueueTimedOut { is_stuck: true }) => {
+                    self.replace_limiter(region, &limiter);
+                    continue;
+                }
+                Err(QueueTimedOut { is_stuck: false }) => {
+                    let (_, last) = throttled;
+                    let late = || error(summary, ErrorKind::QueueTimedOut, Vec::new());
+                    return Err(last.unwrap_or_else(late));
                 }
             };
             let timeout = self.sleep.sleep(CALL_TIMEOUT);
@@ -416,6 +408,24 @@ impl Sts {
         }
         config
     }
+}
+
+/// Waits for the call's turn. A call with a code has none to wait for: the code would grow stale, and there are
+/// never many.
+async fn permit<'a>(
+    limiter: &'a RegionLimiter,
+    region: &str,
+    queued: Queued<'_>,
+    attempt: &Attempt,
+) -> Result<Option<Permit<'a>>, QueueTimedOut> {
+    if attempt.mfa_code.is_some() {
+        return Ok(None);
+    }
+    let queued_at = Instant::now();
+    let permit = limiter.acquire(queued).await;
+    let wait = queued_at.elapsed();
+    Figure::CallWaited { region, wait }.record();
+    permit.map(Some)
 }
 
 /// The endpoint that the config sets for STS, if it sets one.
