@@ -158,6 +158,8 @@ async fn hop_step(cache: &HopCache, caller: Option<&Credentials>) -> StepOutcome
     let mut step = DiagnosisStep::new(title(&summary), hop.number, started, hop.now());
     step.role_arn = hop.role_arn().map(|arn| arn.to_string());
     step.asked = asked(&summary);
+    let role = summary.role.map(|role| role.role());
+    step.sends_external_id = role.is_some_and(|role| role.external_id.is_some());
     step.claims = hop.claims().await;
     if let Some(claims) = &step.claims {
         step.asked.extend([
@@ -326,6 +328,7 @@ pub struct DiagnosisStep {
     pub(super) title: String,
     pub(super) ended: SystemTime,
     pub(super) max_lifetime: Duration,
+    pub(super) sends_external_id: bool,
     claims: Option<Claims>,
 }
 
@@ -347,6 +350,7 @@ impl DiagnosisStep {
             title,
             ended,
             max_lifetime: Duration::ZERO,
+            sends_external_id: false,
             claims: None,
         }
     }

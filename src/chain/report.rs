@@ -58,10 +58,7 @@ impl fmt::Display for Diagnosis {
 
 impl Diagnosis {
     fn write_policies(&self, f: &mut fmt::Formatter<'_>, policies: &HopPolicies) -> fmt::Result {
-        let asked = self.steps.last().map(|step| &step.asked[..]);
-        let mut asked = asked.unwrap_or_default().iter();
-        let sent_external_id =
-            asked.any(|(name, value)| *name == "external ID" && value == "sent: yes");
+        let sent_external_id = (self.steps.last()).is_some_and(|step| step.sends_external_id);
         let caution = if sent_external_id {
             ", the external ID above all"
         } else {
