@@ -92,10 +92,10 @@
 //!
 //! `elapsed` is in seconds. Warnings about files of profiles and of the CLI's cache have no name.
 //!
-//! The SDK's own log of a call contains all of these at TRACE. Where that level is on, its log of this crate's
-//! calls to STS is left out, at all levels; at DEBUG it is there. This needs a tracing subscriber: a program
-//! that reads tracing's events through the `log` crate must keep `aws_smithy_runtime` and `aws_sdk_sts` below
-//! TRACE.
+//! The SDK's own log of a call may contain all of these at TRACE. Where a tracing subscriber takes that level, the
+//! SDK's log of this crate's calls to STS is left out, at all levels; at DEBUG it is there. In a program without a
+//! subscriber, which reads tracing's events through the `log` crate, it is there at TRACE, too; the requests in it
+//! show no body, and the answers none that came over a network.
 //!
 //! # Metrics
 //!

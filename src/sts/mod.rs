@@ -4,6 +4,7 @@
 mod advice;
 mod caller_identity;
 mod failure;
+mod hidden_body;
 mod limiter;
 
 use std::collections::HashMap;
@@ -40,6 +41,7 @@ use crate::session::Session;
 
 pub(crate) use advice::{DenyingPolicy, denying_policy};
 use failure::{FailedCall, ThrottlingIsNotRetried};
+use hidden_body::HiddenBody;
 use limiter::{
     CALLS_PER_SECOND, MOST_TURNS, Permit, QUEUE_TIMEOUT, QueueTimedOut, Queued, RegionLimiter,
     backoff,
@@ -365,6 +367,7 @@ impl Sts {
         self.client.get_or_init(|| {
             let mut config = Builder::from(&self.config)
                 .identity_cache(IdentityCache::no_cache())
+                .interceptor(HiddenBody)
                 .sleep_impl(self.sleep.clone())
                 .timeout_config(self.timeouts());
             config.set_credentials_provider(None);
@@ -490,11 +493,11 @@ fn without_user(url: &str) -> &str {
     url.rsplit_once('@').map_or(url, |(_, host)| host)
 }
 
-/// At TRACE the SDK logs whole requests, with session tokens and external IDs. This crate logs its own
+/// At TRACE the SDK logs whole calls: answers in memory, and errors that quote a request. This crate logs its own
 /// account of each call, so at that level the SDK's is left out.
 async fn without_sdk_trace<F: Future>(call: F) -> F::Output {
     // Without a subscriber there is nothing to leave out, and setting one, even this, would turn off
-    // tracing's fall-back to the `log` crate for the whole program.
+    // tracing's fall-back to the `log` crate for the whole program. There, bodies are hidden.
     let is_traced =
         tracing::dispatcher::has_been_set() && LevelFilter::current() == LevelFilter::TRACE;
     if is_traced {

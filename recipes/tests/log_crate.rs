@@ -1,0 +1,137 @@
+//! A program that has no tracing subscriber, and whose logger of the `log` crate takes every level. In a process of its
+//! own, because tracing's events go to that crate for as long as no subscriber was ever set.
+
+use std::fmt::Write as _;
+use std::sync::Mutex;
+
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_role_chain::{
+    MfaRequest, Role, RoleChain, SamlAssertion, SessionTokenRequest, WebIdentityToken,
+};
+use sts_simulator::{Server, Simulator};
+
+const WRITER: &str = "arn:aws:iam::222222222222:role/FirehoseWriter";
+const DEVICES: [&str; 2] = [
+    "arn:aws:iam::111111111111:mfa/orders",
+    "arn:aws:iam::111111111111:mfa/orders-2",
+];
+
+const EXTERNAL_ID: &str = "marked-external-id:0001";
+const TOKEN: &str = "marked.oidc.token-0002";
+const ASSERTION: &str = "bWFya2VkLXNhbWwtYXNzZXJ0aW9uLTAwMDM";
+const CONTEXT: &str = "marked-context-assertion-0004";
+const CODE: &str = "918273";
+
+static LOGGED: Mutex<String> = Mutex::new(String::new());
+
+struct Logger;
+
+impl log::Log for Logger {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let mut logged = LOGGED.lock().unwrap();
+        writeln!(logged, "{} {}", record.target(), record.args()).unwrap();
+    }
+
+    fn flush(&self) {}
+}
+
+async fn code(_: MfaRequest) -> Result<String, std::io::Error> {
+    Ok(CODE.to_owned())
+}
+
+fn given(secret: &'static str) -> impl Future<Output = Result<String, std::io::Error>> + Send {
+    std::future::ready(Ok(secret.to_owned()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_in_the_log_crate_at_its_lowest_level() {
+    log::set_logger(&Logger).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+
+    let aws = Simulator::new();
+    let keys = (aws.user("arn:aws:iam::111111111111:user/orders"))
+        .policy(r#"{"Statement": {"Effect": "Allow", "Action": "sts:*", "Resource": "*"}}"#)
+        .create()
+        .unwrap();
+    aws.role(WRITER)
+        .trust(format!(
+            r#"{{"Statement": {{"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:SetContext"],
+                "Principal": {{"AWS": "arn:aws:iam::111111111111:root"}},
+                "Condition": {{"StringEquals": {{"sts:ExternalId": "{EXTERNAL_ID}"}}}}}}}}"#
+        ))
+        .create()
+        .unwrap();
+    let server = Server::new(&aws).listen("127.0.0.1:0").await.unwrap();
+    let base = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::from_static("eu-west-1"))
+        .endpoint_url(server.url())
+        .credentials_provider(SharedCredentialsProvider::new(keys.clone()))
+        // As long as it is on, it wraps requests, which hides what is in them.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .load()
+        .await;
+    let base: &SdkConfig = &base;
+
+    let role = || Role::new(WRITER).external_id(EXTERNAL_ID);
+    let chain = RoleChain::new(base, role()).unwrap();
+    let session = chain.provide_credentials().await.unwrap();
+    // A refresh reuses the connection, and the next hop signs with the session.
+    chain.refresh().await.unwrap();
+    let refused = [
+        chain.assume(role()).unwrap(),
+        RoleChain::new(base, role().mfa(DEVICES[0], code)).unwrap(),
+        RoleChain::new(
+            base,
+            role().provided_context("arn:aws:iam::aws:contextProvider/IdentityCenter", CONTEXT),
+        )
+        .unwrap(),
+        RoleChain::from_session_token(base, SessionTokenRequest::new().mfa(DEVICES[1], code))
+            .unwrap(),
+        RoleChain::from_web_identity(
+            base,
+            Role::new(WRITER),
+            WebIdentityToken::from_provider(|| given(TOKEN)),
+        )
+        .unwrap(),
+        RoleChain::from_saml(
+            base,
+            Role::new(WRITER),
+            "arn:aws:iam::222222222222:saml-provider/Company",
+            SamlAssertion::from_provider(|| given(ASSERTION)),
+        )
+        .unwrap(),
+    ];
+    for chain in refused {
+        let error = chain.refresh().await.unwrap_err();
+        assert!(error.code().is_some(), "{error}");
+    }
+    assert_eq!(aws.requests(), 8, "each was sent, and read as it was");
+    server.stop().await;
+    let error = chain.refresh().await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+
+    let logged = LOGGED.lock().unwrap().clone();
+    let sent = logged.matches("transmitting request").count();
+    assert!(sent > 8, "the SDK's lowest level is in the log");
+    let session_token = session.session_token().unwrap();
+    for secret in [
+        EXTERNAL_ID,
+        "marked-external-id%3A0001",
+        TOKEN,
+        ASSERTION,
+        CONTEXT,
+        CODE,
+        keys.secret_access_key(),
+        session.secret_access_key(),
+        session_token,
+    ] {
+        let line = logged.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret}");
+    }
+}
