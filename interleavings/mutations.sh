@@ -24,7 +24,7 @@ late landing ends another | mod | s/((?:self\.write\(\);|\|state\| \{)\s*state\.
 invalidation lost         | mod | s/entry\.is_invalidated = true;/entry.is_invalidated = false;/
 replacement invalidated   | mod | s/entry\.session\.access_key_id\(\) == access_key_id/!entry.session.access_key_id().is_empty()/
 invalidation outlives load| mod | s/(loaded_at: now,\s*is_invalidated:) false/$1 state.entry.as_ref().is_some_and(|entry| entry.is_invalidated)/
-overdue load kept         | mod | s/(fn is_abandoned.*?)time_between\(now, alive_at\) >= ABANDONED_LOAD_TIMEOUT/$1 let _ = (now, alive_at); false/s
+overdue load kept         | mod | s/(fn is_abandoned.*?)now\.since\(alive_at\) >= ABANDONED_LOAD_TIMEOUT/$1 let _ = (now, alive_at); false/s
 overdue load joined       | mod | s/ && !load\.is_abandoned\(now\)/ \&\& { let _ = now; true }/
 driven load given up      | mod | s/std::mem::replace\(&mut \*alive_at, now\)/*alive_at/; s/let mut alive_at = alive_at\.lock/let alive_at = alive_at.lock/
 dropped load kept         | mod | s/load\.result\.has_changed\(\)\.is_ok\(\) && //
@@ -37,8 +37,8 @@ panic not caught          | mod | s/catch_unwind\(inner\.load\(id, reason, &aliv
 timer outlives cache      | mod | s/self\.0\.abort\(\);//
 timer holds cache         | mod | s/drop\(inner\);\s*sleep\.sleep\(wait\)\.await;/sleep.sleep(wait).await; drop(inner);/
 dead timer kept           | mod | s/\.is_some_and\(\|timer\| !timer\.0\.is_finished\(\)\)/.is_some()/
-failure not remembered    | schedule | s/(fn is_resting.*?)\(self\.at\.\.self\.retry_at\)\.contains\(&now\)/$1 let _ = now; false/s
-older session is new enough| mod | s/entry\.session\.time_left\(self\.time\.now\(\)\) < min/false/; s/entry\.session\.time_left\(now\) >= min/true/
+failure not remembered    | schedule | s/left\.filter\(\|left\| !left\.is_zero\(\)\)/left.filter(|_| false)/
+older session is new enough| mod | s/entry\.session\.time_left\(now\) < min/false/; s/entry\.session\.time_left\(now\.time\) >= min/true/
 age of the load ignored   | schedule | s/known\.load_age\.unwrap_or_default\(\)/Duration::ZERO/
 END
 }

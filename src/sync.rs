@@ -7,3 +7,4 @@ pub(crate) use arc_swap::{ArcSwap, Guard};
 pub(crate) use tokio::runtime::Handle;
 pub(crate) use tokio::sync::watch;
 pub(crate) use tokio::task::{AbortHandle, yield_now};
+pub(crate) use tokio::time::Instant;

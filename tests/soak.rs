@@ -51,6 +51,8 @@ use documents::{allow, trusts};
 use sts_simulator::{Clock, Fault, Simulator};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
@@ -76,9 +78,12 @@ const TICKS: Duration = Duration::from_millis(5);
 const LONGEST_CALL: Duration = Duration::from_secs(2 * 2 * 140);
 
 /// For how long a call that STS throttles waits for its turn again, and how many such calls of all roles there are in
-/// a minute: some 100 until the rate has fallen to one or two a second.
+/// a minute: some 100 until the rate has fallen to one or two a second. Where answers take time it falls once for each
+/// round of 32 calls, which is some 550 calls.
 const LONGEST_QUEUE: Duration = Duration::from_secs(2 * 60 + 3);
 const THROTTLED_IN_A_MINUTE: usize = 300;
+const THROTTLED_LATE_IN_A_MINUTE: usize = 800;
+const LATE: Duration = Duration::from_millis(100);
 
 /// How long the end of a trouble still explains what happens: a rejected key is left alone for two minutes, and
 /// after expiry tries are a minute apart.
@@ -99,6 +104,16 @@ const ATTEMPTS: u32 = 3;
 const LEFT_BEHIND: usize = 128 * 1024;
 
 fn main() {
+    if std::env::var_os("SOAK_TRACE").is_some() {
+        let of_library = tracing_subscriber::filter::Targets::new()
+            .with_target("aws_role_chain", tracing::Level::DEBUG);
+        let events = tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_max_level(tracing::Level::DEBUG)
+            .without_time()
+            .with_ansi(false);
+        events.finish().with(of_library).init();
+    }
     // There is one test here; another's name leaves it out.
     let filters: Vec<_> = std::env::args()
         .skip(1)
@@ -297,8 +312,8 @@ struct Target {
     fault: Option<Fault>,
     trouble: Trouble,
     was_used: bool,
-    /// When somebody asked for a new session, whatever is cached.
-    forced_at: Option<Duration>,
+    /// When somebody asked for a new session, whatever is cached, and the freezes before.
+    forced_at: Option<(Duration, Duration)>,
     last: Option<Operation>,
     /// The key of the session that STS gave last.
     newest: Option<String>,
@@ -313,6 +328,8 @@ struct Operation {
     queued: Duration,
     /// When its last attempt was answered, or given up.
     ended: Option<Duration>,
+    /// Whether it repeats one that was signed by a wrong clock.
+    is_with_right_clock: bool,
     /// On a runtime other than the main one, where it may stop at any time.
     is_on_side: bool,
     /// The freezes before it.
@@ -326,10 +343,20 @@ enum Outcome {
     Failed {
         retry_at: Duration,
         steps: u32,
-        is_of_caller: bool,
-        is_throttled: bool,
+        cause: Cause,
     },
     Session(String),
+}
+
+/// Why a call has failed.
+#[derive(Clone, Copy, PartialEq)]
+enum Cause {
+    /// STS has rejected the session that signed.
+    Caller,
+    Throttled,
+    /// The signature was too early or too late.
+    Skew,
+    Other,
 }
 
 /// A session that STS has given, by its key.
@@ -416,6 +443,9 @@ struct State {
     /// Answers take a second or more.
     slowness: Trouble,
     is_slow: bool,
+    /// Answers take a tenth of a second or more.
+    lateness: Trouble,
+    is_late: bool,
     is_skewed: bool,
     /// How often the clock was set.
     steps: u32,
@@ -508,6 +538,8 @@ impl World {
             trouble: Trouble::default(),
             slowness: Trouble::default(),
             is_slow: false,
+            lateness: Trouble::default(),
+            is_late: false,
             is_skewed: false,
             steps: 0,
             set_at: None,
@@ -810,7 +842,7 @@ impl World {
                 agenda.add(now + HOUR - before_expiry, Event::LateCall(target));
                 let hub = state.targets[target].hub;
                 for target in hub.into_iter().chain([target]) {
-                    state.targets[target].forced_at = Some(now);
+                    state.targets[target].forced_at = Some((now, state.frozen));
                     state.targets[target].was_used = true;
                 }
                 state.figures.bound += 2 * u64::from(ATTEMPTS);
@@ -835,25 +867,31 @@ impl World {
             state.log(self.elapsed(), format!("frozen for {lasts:?}"));
             state.trouble.begin();
             state.frozen += lasts;
+            if lasts >= MINUTE {
+                state.resumed_at = Some(self.elapsed() + lasts);
+            }
             lasts
         };
+        // Others run before this returns.
         tokio::time::advance(lasts).await;
         let now = self.elapsed();
-        let mut state = self.state();
-        state.trouble.end(now);
-        if lasts >= MINUTE {
-            state.resumed_at = Some(now);
-        }
+        self.state().trouble.end(now);
     }
 
     fn set_latency(&self, state: &mut State, latency: Duration) {
         self.aws.set_latency(latency);
-        match (state.is_slow, latency >= SECOND) {
-            (false, true) => state.slowness.begin(),
-            (true, false) => state.slowness.end(self.elapsed()),
-            _ => {}
+        let now = self.elapsed();
+        for (trouble, was_on, is_on) in [
+            (&mut state.slowness, &mut state.is_slow, latency >= SECOND),
+            (&mut state.lateness, &mut state.is_late, latency >= LATE),
+        ] {
+            match (*was_on, is_on) {
+                (false, true) => trouble.begin(),
+                (true, false) => trouble.end(now),
+                _ => {}
+            }
+            *was_on = is_on;
         }
-        state.is_slow = latency >= SECOND;
     }
 
     fn set_clock(&self, state: &mut State, offset: i64) {
@@ -1148,7 +1186,11 @@ impl World {
             state.figures.bound += 1;
             state.throttled.retain(|at| *at + MINUTE > now);
             state.throttled.push_back(now);
-            is_flood = state.throttled.len() > THROTTLED_IN_A_MINUTE;
+            let most = match state.lateness.is_on(now) {
+                true => THROTTLED_LATE_IN_A_MINUTE,
+                false => THROTTLED_IN_A_MINUTE,
+            };
+            is_flood = state.throttled.len() > most;
         }
         state.targets[target].last = Some(Operation {
             invocation_id: invocation_id.to_owned(),
@@ -1156,6 +1198,7 @@ impl World {
             begun: now,
             queued,
             ended: None,
+            is_with_right_clock: reason == Ok(WITH_THE_RIGHT_CLOCK),
             is_on_side,
             frozen_before,
             outcome: Outcome::InFlight,
@@ -1175,11 +1218,10 @@ impl World {
         let mut guard = self.state();
         let state = &mut *guard;
         let steps = state.steps;
-        let failed = |after, is_of_caller, is_throttled| Outcome::Failed {
+        let failed = |after, cause| Outcome::Failed {
             retry_at: now + after,
             steps,
-            is_of_caller,
-            is_throttled,
+            cause,
         };
         let outcome = match answer {
             Answer::Session(key) => {
@@ -1198,16 +1240,16 @@ impl World {
                 state.sessions.insert(key.clone(), session);
                 if is_expired {
                     // That is a failure.
-                    failed(SECOND * 4 / 5, false, false)
+                    failed(SECOND * 4 / 5, Cause::Other)
                 } else {
-                    state.targets[target].newest = Some(key.clone());
+                    // What a load of an old runtime gives may come too late to be taken.
+                    if !state.is_old_side {
+                        state.targets[target].newest = Some(key.clone());
+                    }
                     Outcome::Session(key)
                 }
             }
-            Answer::Failure {
-                is_of_caller,
-                is_throttled,
-            } => {
+            Answer::Failure(cause) => {
                 let session = state.newest_session(&state.targets[target]);
                 let after = match session {
                     None => SECOND * 4 / 5,
@@ -1223,7 +1265,7 @@ impl World {
                         _ => 4 * SECOND,
                     },
                 };
-                failed(after, is_of_caller, is_throttled)
+                failed(after, cause)
             }
         };
         let last = &mut state.targets[target].last;
@@ -1238,6 +1280,7 @@ impl World {
 }
 
 const ITS_TURN_AGAIN: &str = "its turn has come again";
+const WITH_THE_RIGHT_CLOCK: &str = "with the clock that STS has told";
 
 impl State {
     /// A time with this mean in seconds, as between independent events.
@@ -1315,15 +1358,20 @@ impl State {
         let Some(last) = &role.last else {
             return Ok("for the first time");
         };
-        let is_recent = |at: Duration| now < at + LONGEST_CALL;
+        // A refresh that was asked for before a freeze goes on after it.
+        let is_recent = |(at, frozen_before): (Duration, Duration)| {
+            now - at < LONGEST_CALL + (self.frozen - frozen_before)
+        };
         if role.forced_at.is_some_and(is_recent) {
             return Ok("refresh()");
         }
-        // What ran when the process was suspended may be lost, or go on beside the load that replaces it.
+        // What ran when the process was suspended may be lost, or go on beside the load that replaces it, once its
+        // turn comes: the calls before it may be held by a runtime that is driven no more.
         let is_unfinished = !matches!(last.outcome, Outcome::Session(_));
         let froze = self.frozen - last.frozen_before >= MINUTE;
-        let just_after =
-            |at: Duration| last.begun < at + MINUTE && last.ended.is_none_or(|ended| ended >= at);
+        let just_after = |at: Duration| {
+            last.begun < at + LONGEST_QUEUE && last.ended.is_none_or(|ended| ended >= at)
+        };
         if last.is_on_side
             || self.is_old_side
             || (is_unfinished && froze)
@@ -1331,20 +1379,32 @@ impl State {
         {
             return Ok("the last load may be lost");
         }
-        // A load may have begun before; and one in flight seems to have stood still where the clock leaps.
-        if self.set_at.is_some_and(|at| now < at + MINUTE) {
+        // A load may have begun before, and have waited for its turn where STS does not answer the others; and one
+        // in flight seems to have stood still where the clock leaps.
+        let longest = match self.fault_of_all {
+            Some(_) => LONGEST_QUEUE,
+            None => MINUTE,
+        };
+        if self.set_at.is_some_and(|at| now < at + longest) {
             return Ok("the clock was set");
         }
         match &last.outcome {
             Outcome::InFlight => Err(format!("one is in flight since {:?}", last.begun)),
             Outcome::Failed {
-                is_of_caller: true, ..
+                cause: Cause::Caller,
+                ..
             } => Ok("with a new session of the hub's"),
-            Outcome::Failed { steps, .. } if *steps != self.steps => Ok("the clock was set"),
+            // Once: what was told may be out of date by now, or the first to be told.
             Outcome::Failed {
-                is_throttled: true, ..
-            } if now < last.queued + LONGEST_QUEUE + TICKS => Ok(ITS_TURN_AGAIN),
+                cause: Cause::Skew, ..
+            } if !last.is_with_right_clock => Ok(WITH_THE_RIGHT_CLOCK),
+            Outcome::Failed { steps, .. } if *steps != self.steps => Ok("the clock was set"),
+            // Of a new load, which has all the time of the queue, whatever its first call had waited for.
             Outcome::Failed { retry_at, .. } if now + TICKS >= *retry_at => Ok("a retry"),
+            Outcome::Failed {
+                cause: Cause::Throttled,
+                ..
+            } if now < last.queued + LONGEST_QUEUE + TICKS => Ok(ITS_TURN_AGAIN),
             Outcome::Failed { retry_at, .. } => match self.newest_session(role) {
                 Some(session) if !self.is_alive(session, right) => Ok("the session is dead"),
                 _ => Err(format!("a retry before {retry_at:?}")),
@@ -1574,11 +1634,7 @@ struct Witness(Arc<World>);
 
 enum Answer {
     Session(String),
-    Failure {
-        /// STS has rejected the session that signed.
-        is_of_caller: bool,
-        is_throttled: bool,
-    },
+    Failure(Cause),
 }
 
 impl Answer {
@@ -1586,15 +1642,18 @@ impl Answer {
         let body = response.body().bytes().unwrap_or_default();
         let text = std::str::from_utf8(body).unwrap_or_default();
         let key = text.split_once("<AccessKeyId>");
-        match key.and_then(|(_, rest)| rest.split_once("</AccessKeyId>")) {
-            Some((key, _)) => Self::Session(key.to_owned()),
-            None => Self::Failure {
-                is_of_caller: ["<Code>ExpiredToken<", "<Code>InvalidClientTokenId<"]
-                    .iter()
-                    .any(|code| text.contains(code)),
-                is_throttled: text.contains("<Code>Throttling<"),
-            },
+        if let Some((key, _)) = key.and_then(|(_, rest)| rest.split_once("</AccessKeyId>")) {
+            return Self::Session(key.to_owned());
         }
+        let code = text
+            .split_once("<Code>")
+            .and_then(|(_, rest)| rest.split_once("</Code>"));
+        Self::Failure(match code.map(|(code, _)| code) {
+            Some("ExpiredToken" | "InvalidClientTokenId") => Cause::Caller,
+            Some("Throttling") => Cause::Throttled,
+            Some("SignatureDoesNotMatch") => Cause::Skew,
+            _ => Cause::Other,
+        })
     }
 }
 
@@ -1610,11 +1669,8 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         // Dropped with its runtime there is no clock, and nothing to note: what runs there may be lost.
         if tokio::runtime::Handle::try_current().is_ok() {
-            let nothing = Answer::Failure {
-                is_of_caller: false,
-                is_throttled: false,
-            };
-            let answer = self.answer.take().unwrap_or(nothing);
+            let answer = self.answer.take();
+            let answer = answer.unwrap_or(Answer::Failure(Cause::Other));
             self.world
                 .end_attempt(self.target, &self.invocation_id, answer);
         }

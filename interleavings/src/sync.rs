@@ -8,6 +8,7 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use shuttle::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,6 +20,21 @@ pub(crate) type Plain<T> = std::sync::Mutex<T>;
 
 pub(crate) fn locked<T>(plain: &Plain<T>) -> std::sync::MutexGuard<'_, T> {
     plain.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The clock that is never set. Here it stands still: that of the scenario knows all the time that passes, as it is
+/// not set back either.
+#[derive(Clone, Copy)]
+pub(crate) struct Instant;
+
+impl Instant {
+    pub(crate) fn now() -> Self {
+        Self
+    }
+
+    pub(crate) fn saturating_duration_since(self, _: Self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// `arc_swap::ArcSwap`: loads and swaps are one step each.

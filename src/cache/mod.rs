@@ -4,6 +4,7 @@
 //! Loads run in tasks of their own, one at a time a cache (*single flight*), and all who wait share the
 //! result. No lock is held across an await.
 
+mod moment;
 mod schedule;
 
 use std::future::Future;
@@ -27,7 +28,7 @@ use schedule::{
     decide, may_invalidate, retry_wait,
 };
 
-pub(crate) use schedule::time_between;
+pub(crate) use moment::Moment;
 
 /// What a cache loads.
 pub(crate) trait Load: Send + Sync + 'static {
@@ -149,7 +150,9 @@ impl<L: Load> CredentialsCache<L> {
                 if entry.needs_timer(now) {
                     self.start_timer();
                 }
-                if decision == Decision::ServeAndRefresh && state.load_in_flight(now).is_none() {
+                if decision == Decision::ServeAndRefresh
+                    && state.load_in_flight(Moment::now(now)).is_none()
+                {
                     self.refresh_in_background();
                 }
                 Lookup::Ready(Ok(take(&entry.session)))
@@ -191,7 +194,7 @@ impl<L: Load> CredentialsCache<L> {
         // Expired ones are never meant.
         let min = min.max(Duration::from_nanos(1));
         // Valid credentials need no runtime.
-        let found = self.0.valid_for(&self.0.read(), min, self.0.time.now());
+        let found = self.0.valid_for(&self.0.read(), min, self.0.now());
         self.serve(match found {
             Some(result) => result,
             None => {
@@ -214,8 +217,7 @@ impl<L: Load> CredentialsCache<L> {
         }
         let need = Need::OtherThan(access_key_id);
         let result = if !reason.has_waiter && self.0.loader.is_interactive() {
-            let now = self.0.time.now();
-            let found = self.0.read().replacement_of(access_key_id, now);
+            let found = self.0.read().replacement_of(access_key_id, self.0.now());
             let nobody_asked = || Err(self.0.loader.error(ErrorKind::InteractionRequired));
             found.unwrap_or_else(nobody_asked)
         } else {
@@ -279,7 +281,7 @@ impl<L: Load> CredentialsCache<L> {
     /// Marks credentials that STS has rejected; they are served until others are there. Returns whether they
     /// may be to blame: not those that are new.
     pub(crate) fn invalidate(&self, access_key_id: &str) -> bool {
-        let now = self.0.time.now();
+        let now = self.0.now();
         self.0.update(|state| {
             let rejected = (state.entry.as_mut())
                 .filter(|entry| entry.session.access_key_id() == access_key_id);
@@ -287,7 +289,7 @@ impl<L: Load> CredentialsCache<L> {
                 // They were replaced already.
                 return true;
             };
-            if !may_invalidate(entry.loaded_at, now) && !entry.session.from_store {
+            if !may_invalidate(now.since(entry.loaded_at)) && !entry.session.from_store {
                 return false;
             }
             // They stay invalidated until a load succeeds: further complaints change nothing, and the wait
@@ -301,7 +303,7 @@ impl<L: Load> CredentialsCache<L> {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let now = self.0.time.now();
+        let now = self.0.now();
         let state = self.0.read();
         Snapshot {
             session: state.entry.as_ref().map(|entry| entry.session.clone()),
@@ -309,7 +311,7 @@ impl<L: Load> CredentialsCache<L> {
             is_expired: state
                 .entry
                 .as_ref()
-                .is_none_or(|entry| now >= entry.window.expiry),
+                .is_none_or(|entry| now.time >= entry.window.expiry),
             last_error: state.failure.as_ref().map(|failure| failure.error.clone()),
         }
     }
@@ -317,9 +319,12 @@ impl<L: Load> CredentialsCache<L> {
     /// Joins the load in flight, or starts one. Neither where, seen under the lock, none is needed, or where the
     /// runtime takes none.
     fn join_or_start(&self, runtime: &Handle, reason: LoadReason, need: Need<'_>) -> Admission {
-        let now = self.0.time.now();
+        let now = self.0.now();
         let inner = self.0.clone();
-        let (admission, started) = self.0.update(|state| inner.admit(state, reason, need, now));
+        // Asked here, not under the lock.
+        let is_interactive = inner.loader.is_interactive();
+        let (admission, started) =
+            (self.0).update(|state| inner.admit(state, reason, need, now, is_interactive));
         let (Some((sender, reason)), Admission::Joined { load, .. }) = (started, &admission) else {
             return admission;
         };
@@ -350,7 +355,7 @@ impl<L: Load> CredentialsCache<L> {
             yield_now().await;
             match result {
                 Ok(outcome) => return outcome.flatten(),
-                Err(_) if load.is_abandoned(self.0.time.now()) => return None,
+                Err(_) if load.is_abandoned(self.0.now()) => return None,
                 Err(_) => {}
             }
         }
@@ -466,15 +471,13 @@ impl<L: Load> Inner<L> {
         if cached.is_some_and(|cached| cached.is_fresh(now)) {
             return Decision::Serve;
         }
-        let load = state.load_in_flight(now);
-        let known = Known {
-            cached,
-            failure: state.failure.as_ref().map(|failure| failure.attempt),
-            load_age: load.map(|load| time_between(now, load.started_at)),
-            // Makes no difference where nothing is cached.
-            is_interactive: cached.is_some() && self.loader.is_interactive(),
-        };
-        decide(known, now)
+        // Makes no difference where nothing is cached.
+        let is_interactive = cached.is_some() && self.loader.is_interactive();
+        state.decide(Moment::now(now), is_interactive)
+    }
+
+    fn now(&self) -> Moment {
+        Moment::now(self.time.now())
     }
 
     /// Decides how a caller takes part; where a load is to be started, also what it needs.
@@ -483,7 +486,8 @@ impl<L: Load> Inner<L> {
         state: &mut State,
         reason: LoadReason,
         need: Need<'_>,
-        now: SystemTime,
+        now: Moment,
+        is_interactive: bool,
     ) -> (Admission, Option<NewLoad>) {
         let mut max_wait = None;
         let in_flight = state.load_in_flight(now).cloned();
@@ -493,7 +497,11 @@ impl<L: Load> Inner<L> {
             Need::ValidFor(min) => self.valid_for(state, min, now),
             // A load in the background joins another, however long that takes: it has no caller to serve.
             Need::Credentials if !reason.has_waiter && in_flight.is_some() => None,
-            Need::Credentials => match (self.decide(state, now), &state.entry, &state.failure) {
+            Need::Credentials => match (
+                state.decide(now, is_interactive),
+                &state.entry,
+                &state.failure,
+            ) {
                 (Decision::Fail, _, Some(failure)) => Some(Err(failure.error.clone())),
                 (Decision::Serve, Some(entry), _) => Some(Ok(entry.session.credentials.clone())),
                 // The refresh that is due is left to whoever looks the credentials up next.
@@ -525,7 +533,8 @@ impl<L: Load> Inner<L> {
         let cached_until = state.entry.as_ref().map(|entry| entry.window.expiry);
         let reason = LoadReason {
             cached_until,
-            is_retry: state.failure.is_some() && cached_until.is_some_and(|until| now >= until),
+            is_retry: state.failure.is_some()
+                && cached_until.is_some_and(|until| now.time >= until),
             ..reason
         };
         (Admission::Joined { load, max_wait }, Some((sender, reason)))
@@ -537,23 +546,23 @@ impl<L: Load> Inner<L> {
         &self,
         state: &State,
         min: Duration,
-        now: SystemTime,
+        now: Moment,
     ) -> Option<Result<Credentials, Error>> {
         let Some(entry) = &state.entry else {
             let failure = state.resting_failure(now);
             return failure.map(|failure| Err(failure.error.clone()));
         };
-        if !entry.is_invalidated && entry.session.time_left(now) >= min {
+        if !entry.is_invalidated && entry.session.time_left(now.time) >= min {
             return Some(Ok(entry.session.credentials.clone()));
         }
         // The wait until the next refresh may be minutes, for those who have what they need.
-        let failure = (state.failure.as_ref()).filter(|failure| failure.attempt.is_recent(now));
+        let failure = (state.failure.as_ref()).filter(|failure| failure.attempt(now).is_recent());
         let cause = failure.map(|failure| failure.error.clone());
         // The next session would last no longer.
-        let is_longest = entry.known().is_fresh(now)
+        let is_longest = entry.known().is_fresh(now.time)
             && !entry.session.from_store
-            && entry.session.time_left(entry.loaded_at) < min;
-        (cause.is_some() || is_longest).then(|| Err(self.too_short(entry, min, cause)))
+            && entry.session.time_left(entry.loaded_at.time) < min;
+        (cause.is_some() || is_longest).then(|| Err(self.too_short(entry, min, cause, now.time)))
     }
 
     /// What a load brings that was waited for; `None` where another is needed.
@@ -562,27 +571,33 @@ impl<L: Load> Inner<L> {
         need: Need<'_>,
         loaded: Result<(), Error>,
     ) -> Option<Result<Credentials, Error>> {
-        let state = self.read();
+        let (state, now) = (self.read(), self.time.now());
         let Some(entry) = &state.entry else {
             return loaded.err().map(Err);
         };
         Some(match (need, loaded) {
-            (Need::ValidFor(min), Err(error)) => Err(self.too_short(entry, min, Some(error))),
+            (Need::ValidFor(min), Err(error)) => Err(self.too_short(entry, min, Some(error), now)),
             (_, Err(error)) => Err(error),
-            (Need::ValidFor(min), Ok(())) if entry.session.time_left(self.time.now()) < min => {
+            (Need::ValidFor(min), Ok(())) if entry.session.time_left(now) < min => {
                 // One from a store may have been there for any time; otherwise STS gives no more.
                 if entry.session.from_store {
                     return None;
                 }
-                Err(self.too_short(entry, min, None))
+                Err(self.too_short(entry, min, None, now))
             }
             (_, Ok(())) => Ok(entry.session.credentials.clone()),
         })
     }
 
     /// The error where the cached credentials will not do; the cause alone where that is not for their expiry.
-    fn too_short(&self, entry: &Entry, required: Duration, cause: Option<Error>) -> Error {
-        let left = entry.session.time_left(self.time.now());
+    fn too_short(
+        &self,
+        entry: &Entry,
+        required: Duration,
+        cause: Option<Error>,
+        now: SystemTime,
+    ) -> Error {
+        let left = entry.session.time_left(now);
         match cause {
             Some(cause) if left >= required => cause,
             cause => self.loader.error(ErrorKind::TooShort {
@@ -598,11 +613,11 @@ impl<L: Load> Inner<L> {
         &self,
         id: u64,
         reason: LoadReason,
-        alive_at: &Mutex<SystemTime>,
+        alive_at: &Mutex<Moment>,
     ) -> Option<Result<Session, Error>> {
         // Where the process stood still before this first poll, that has hurt nothing; but another load may have
         // been started in the stead of this one.
-        *alive_at.lock().unwrap_or_else(PoisonError::into_inner) = self.time.now();
+        *alive_at.lock().unwrap_or_else(PoisonError::into_inner) = self.now();
         if (self.read().in_flight.as_ref()).is_none_or(|load| load.id != id) {
             return None;
         }
@@ -610,12 +625,12 @@ impl<L: Load> Inner<L> {
         let mut was_frozen = false;
         loop {
             let loaded = Timeout::new(load.as_mut(), self.sleep.sleep(HEARTBEAT)).await;
-            let now = self.time.now();
+            let now = self.now();
             let last = {
                 let mut alive_at = alive_at.lock().unwrap_or_else(PoisonError::into_inner);
                 std::mem::replace(&mut *alive_at, now)
             };
-            was_frozen |= time_between(now, last) >= ABANDONED_LOAD_TIMEOUT;
+            was_frozen |= now.since(last) >= ABANDONED_LOAD_TIMEOUT;
             match loaded {
                 Ok(Err(_)) if was_frozen => return None,
                 Ok(loaded) => return Some(loaded),
@@ -629,18 +644,18 @@ impl<L: Load> Inner<L> {
     fn complete(
         &self,
         id: u64,
-        started_at: SystemTime,
+        started_at: Moment,
         loaded: Option<Result<Session, Error>>,
     ) -> Outcome {
-        let now = self.time.now();
+        let now = self.now();
         let loaded = loaded.map(|loaded| {
             let session = loaded?;
-            if session.expiry > now {
+            if session.expiry > now.time {
                 return Ok(session);
             }
             Err(self
                 .loader
-                .error(ErrorKind::already_expired(session.expiry, now)))
+                .error(ErrorKind::already_expired(session.expiry, now.time)))
         });
         let mut recorded = None;
         let outcome = self.update(|state| {
@@ -654,7 +669,7 @@ impl<L: Load> Inner<L> {
                     state.latest_success = id;
                     state.failure = None;
                     state.entry = Some(Entry {
-                        window: Window::new(now, session.expiry, fastrand::f64()),
+                        window: Window::new(now.time, session.expiry, fastrand::f64()),
                         session,
                         loaded_at: now,
                         is_invalidated: false,
@@ -673,43 +688,41 @@ impl<L: Load> Inner<L> {
         });
         // Not under the lock: a log may need credentials itself.
         if let (Some((window, wait)), Some(Err(error))) = (recorded, &outcome) {
-            log_failure(error, window, now, time_between(now, started_at), wait);
+            log_failure(error, window, now.time, now.since(started_at), wait);
         }
         outcome
     }
 
     /// Remembers a failure until the next load is due; returns the window of what is cached, and the wait.
-    fn record(
-        &self,
-        state: &mut State,
-        error: &Error,
-        now: SystemTime,
-    ) -> (Option<Window>, Duration) {
+    fn record(&self, state: &mut State, error: &Error, now: Moment) -> (Option<Window>, Duration) {
         let cached = state.entry.as_ref().map(Entry::known);
         let wait = match &cached {
             // The parent hop caches its own failures; don't cache them again here.
             None if !self.loader.is_own(error) => Duration::ZERO,
-            cached => retry_wait(cached.as_ref(), error.is_transient(), now, fastrand::f64()),
+            cached => retry_wait(
+                cached.as_ref(),
+                error.is_transient(),
+                now.time,
+                fastrand::f64(),
+            ),
         };
         state.failure = Some(Failure {
             error: error.clone(),
-            attempt: FailedAttempt {
-                is_transient: error.is_transient(),
-                at: now,
-                retry_at: now + wait,
-            },
+            at: now,
+            retry_after: wait,
         });
         (cached.map(|cached| cached.window), wait)
     }
 
     /// Time until the next refresh; `None` once expired, when callers trigger it.
     fn due_in(&self) -> Option<Duration> {
-        let now = self.time.now();
+        let now = self.now();
         let state = self.read();
-        if now >= state.entry.as_ref()?.window.expiry {
+        if now.time >= state.entry.as_ref()?.window.expiry {
             return None;
         }
-        Some(state.due(now)?.duration_since(now).unwrap_or_default())
+        let due = state.due(now)?.duration_since(now.time);
+        Some(due.unwrap_or_default())
     }
 
     fn read(&self) -> Guard<Arc<State>> {
@@ -718,7 +731,8 @@ impl<L: Load> Inner<L> {
 
     /// Changes a copy of the state, under the write lock, and puts it in the place of the current one.
     fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        // Nothing that holds the lock panics half-way, so a poisoned one guards a good state.
+        // No code of a program's runs under the lock, and a panic would leave the state as it was: a poisoned lock
+        // guards a good one.
         let lock = self
             .write_lock
             .lock()
@@ -775,8 +789,19 @@ struct State {
 }
 
 impl State {
+    fn decide(&self, now: Moment, is_interactive: bool) -> Decision {
+        let load = self.load_in_flight(now);
+        let known = Known {
+            cached: self.entry.as_ref().map(Entry::known),
+            failure: self.failure.as_ref().map(|failure| failure.attempt(now)),
+            load_age: load.map(|load| now.since(load.started_at)),
+            is_interactive,
+        };
+        decide(known, now.time)
+    }
+
     /// The load in flight, unless its runtime was dropped, or is driven no more.
-    fn load_in_flight(&self, now: SystemTime) -> Option<&InFlight> {
+    fn load_in_flight(&self, now: Moment) -> Option<&InFlight> {
         self.in_flight
             .as_ref()
             // An error means that the sender is gone: the task was dropped with its runtime.
@@ -785,7 +810,7 @@ impl State {
 
     /// What stands in the place of rejected credentials without a load: newer ones, or a failure that is not
     /// retried yet.
-    fn replacement_of(&self, key: &str, now: SystemTime) -> Option<Result<Credentials, Error>> {
+    fn replacement_of(&self, key: &str, now: Moment) -> Option<Result<Credentials, Error>> {
         let newer = self
             .entry
             .as_ref()
@@ -798,16 +823,17 @@ impl State {
     }
 
     /// The last load's failure, while no retry is due.
-    fn resting_failure(&self, now: SystemTime) -> Option<&Failure> {
+    fn resting_failure(&self, now: Moment) -> Option<&Failure> {
         let failure = self.failure.as_ref();
-        failure.filter(|failure| failure.attempt.is_resting(now))
+        failure.filter(|failure| failure.attempt(now).rests_for().is_some())
     }
 
     /// When the cached credentials are to be refreshed.
-    fn due(&self, now: SystemTime) -> Option<SystemTime> {
-        let due = self.entry.as_ref()?.known().due(now);
-        let resting = self.resting_failure(now);
-        Some(resting.map_or(due, |failure| failure.attempt.retry_at.max(due)))
+    fn due(&self, now: Moment) -> Option<SystemTime> {
+        let due = self.entry.as_ref()?.known().due(now.time);
+        let failure = self.failure.as_ref();
+        let rests_for = failure.and_then(|failure| failure.attempt(now).rests_for());
+        Some(rests_for.map_or(due, |left| due.max(now.time + left)))
     }
 }
 
@@ -816,7 +842,7 @@ impl State {
 struct Entry {
     session: Session,
     window: Window,
-    loaded_at: SystemTime,
+    loaded_at: Moment,
     /// STS has rejected them.
     is_invalidated: bool,
     /// Refreshes them in their window; started when they are first served, so that a cache nobody uses
@@ -828,7 +854,7 @@ impl Entry {
     fn known(&self) -> Cached {
         Cached {
             window: self.window,
-            loaded_at: self.loaded_at,
+            loaded_at: self.loaded_at.time,
             is_invalidated: self.is_invalidated,
         }
     }
@@ -852,22 +878,34 @@ impl Drop for Timer {
 #[derive(Clone)]
 struct Failure {
     error: Error,
-    attempt: FailedAttempt,
+    at: Moment,
+    retry_after: Duration,
+}
+
+impl Failure {
+    /// What it is now.
+    fn attempt(&self, now: Moment) -> FailedAttempt {
+        FailedAttempt {
+            is_transient: self.error.is_transient(),
+            age: now.since(self.at),
+            retry_after: self.retry_after,
+        }
+    }
 }
 
 #[derive(Clone)]
 struct InFlight {
     id: u64,
-    started_at: SystemTime,
+    started_at: Moment,
     /// When its runtime last drove it.
-    alive_at: Arc<Mutex<SystemTime>>,
+    alive_at: Arc<Mutex<Moment>>,
     result: watch::Receiver<Option<Outcome>>,
 }
 
 impl InFlight {
-    fn is_abandoned(&self, now: SystemTime) -> bool {
+    fn is_abandoned(&self, now: Moment) -> bool {
         let alive_at = *self.alive_at.lock().unwrap_or_else(PoisonError::into_inner);
-        time_between(now, alive_at) >= ABANDONED_LOAD_TIMEOUT
+        now.since(alive_at) >= ABANDONED_LOAD_TIMEOUT
     }
 }
 

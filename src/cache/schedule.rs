@@ -120,24 +120,27 @@ impl Cached {
 #[derive(Clone, Copy)]
 pub(super) struct FailedAttempt {
     pub(super) is_transient: bool,
-    pub(super) at: SystemTime,
-    pub(super) retry_at: SystemTime,
+    /// How long ago it was.
+    pub(super) age: Duration,
+    /// How long after it the next is due.
+    pub(super) retry_after: Duration,
 }
 
 impl FailedAttempt {
     /// Whether it answers a caller that needs more than the cached credentials.
-    pub(super) fn is_recent(&self, now: SystemTime) -> bool {
+    pub(super) fn is_recent(&self) -> bool {
         let for_long = if self.is_transient {
             COLD_RETRY
         } else {
             NEGATIVE_CACHE_TTL
         };
-        (self.at..self.at + for_long).contains(&now)
+        self.age < for_long
     }
 
-    /// Whether no retry is due. A failure from the future is one from before the clock was set back.
-    pub(super) fn is_resting(&self, now: SystemTime) -> bool {
-        (self.at..self.retry_at).contains(&now)
+    /// The time until a retry is due; `None` where one is due.
+    pub(super) fn rests_for(&self) -> Option<Duration> {
+        let left = self.retry_after.checked_sub(self.age);
+        left.filter(|left| !left.is_zero())
     }
 }
 
@@ -155,7 +158,7 @@ pub(super) enum Decision {
 }
 
 pub(super) fn decide(known: Known, now: SystemTime) -> Decision {
-    let resting = known.failure.filter(|failure| failure.is_resting(now));
+    let resting = (known.failure).filter(|failure| failure.rests_for().is_some());
     let Some(cached) = known.cached else {
         return match resting {
             Some(_) => Decision::Fail,
@@ -236,25 +239,14 @@ pub(super) fn retry_wait(
         }
         _ if !is_transient => NEGATIVE_CACHE_TTL,
         Ok(_) => SHORTEST_RETRY,
-        Err(_) => {
-            let expired_for = time_between(now, cached.window.expiry);
-            (expired_for / 2).clamp(SHORTEST_RETRY, LONGEST_RETRY_AFTER_EXPIRY)
-        }
+        Err(expired) => (expired.duration() / 2).clamp(SHORTEST_RETRY, LONGEST_RETRY_AFTER_EXPIRY),
     };
     wait.mul_f64(1.0 - jitter / 5.0)
 }
 
-/// Whether credentials that STS has rejected are old enough to be blamed for it. Those loaded in the future
-/// are from before the clock was set back.
-pub(super) fn may_invalidate(loaded_at: SystemTime, now: SystemTime) -> bool {
-    !(loaded_at..loaded_at + MIN_AGE_TO_INVALIDATE).contains(&now)
-}
-
-/// The time between two moments, in whichever order: a clock may be set back.
-pub(crate) fn time_between(a: SystemTime, b: SystemTime) -> Duration {
-    a.duration_since(b)
-        .or_else(|_| b.duration_since(a))
-        .unwrap_or_default()
+/// Whether credentials of this age are old enough to be blamed when STS rejects them.
+pub(super) fn may_invalidate(age: Duration) -> bool {
+    age >= MIN_AGE_TO_INVALIDATE
 }
 
 #[cfg(test)]
@@ -267,13 +259,30 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
     }
 
-    /// Failed at `at` seconds, with a retry due at `retry_at`.
-    fn failure(is_transient: bool, failed: u64, retry_at: u64) -> Option<FailedAttempt> {
-        Some(FailedAttempt {
+    /// A failure, by the seconds of when it happened and of when a retry is due.
+    #[derive(Clone, Copy)]
+    struct Failed {
+        is_transient: bool,
+        at: u64,
+        retry_at: u64,
+    }
+
+    fn failure(is_transient: bool, at: u64, retry_at: u64) -> Option<Failed> {
+        Some(Failed {
             is_transient,
-            at: at(failed),
-            retry_at: at(retry_at),
+            at,
+            retry_at,
         })
+    }
+
+    impl Failed {
+        fn seen_at(self, now: u64) -> FailedAttempt {
+            FailedAttempt {
+                is_transient: self.is_transient,
+                age: SECOND * now.abs_diff(self.at) as u32,
+                retry_after: SECOND * (self.retry_at - self.at) as u32,
+            }
+        }
     }
 
     fn cached(window: Window) -> Cached {
@@ -284,10 +293,10 @@ mod tests {
         }
     }
 
-    fn known(window: Option<Window>, failure: Option<FailedAttempt>) -> Known {
+    fn known(window: Option<Window>, failure: Option<Failed>, now: u64) -> Known {
         Known {
             cached: window.map(cached),
-            failure,
+            failure: failure.map(|failure| failure.seen_at(now)),
             ..Known::default()
         }
     }
@@ -336,7 +345,7 @@ mod tests {
             (None, failure(denied, 3590, 3605), 2800, WAIT_FOR_THE_RESULT),
         ];
         for (i, (window, failure, now, expected)) in cases.into_iter().enumerate() {
-            let decision = decide(known(window, failure), at(now));
+            let decision = decide(known(window, failure, now), at(now));
             assert_eq!(decision, expected, "case {i}, at {now}");
         }
     }
@@ -358,7 +367,7 @@ mod tests {
         ] {
             let known = Known {
                 is_interactive: true,
-                ..known(Some(window), failure)
+                ..known(Some(window), failure, now)
             };
             assert_eq!(decide(known, at(now)), expected, "at {now}");
         }
@@ -379,7 +388,7 @@ mod tests {
         for (now, age, expected) in cases {
             let known = Known {
                 load_age: Some(Duration::from_millis(age)),
-                ..known(window, None)
+                ..known(window, None, now)
             };
             assert_eq!(decide(known, at(now)), expected, "age {age} ms, at {now}");
         }
@@ -392,14 +401,14 @@ mod tests {
 
     #[test]
     fn invalidated_credentials_are_loaded_anew_and_served_while_that_fails() {
-        let of = |failure: Option<FailedAttempt>| {
+        let of = |failure: Option<Failed>| {
             let cached = Cached {
                 is_invalidated: true,
                 ..cached(Window::new(at(0), at(3600), 0.0))
             };
             let known = Known {
                 cached: Some(cached),
-                failure,
+                failure: failure.map(|failure| failure.seen_at(10)),
                 ..Known::default()
             };
             decide(known, at(10))

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::base::{Base, SOURCE_TIMEOUT};
 use super::store::SessionStore;
-use crate::cache::{CredentialsCache, Load, LoadReason, Lookup, time_between};
+use crate::cache::{CredentialsCache, Load, LoadReason, Lookup, Moment};
 use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning, Operation};
 use crate::metrics::Figure;
 use crate::mfa::{CodeUse, Mfa};
@@ -59,7 +59,7 @@ pub(crate) struct Hop {
 /// STS has rejected a key of the parent's as expired or unknown.
 struct Rejection {
     access_key_id: Box<str>,
-    at: SystemTime,
+    at: Moment,
     error: Error,
     /// Whether the session was new, and so is not at fault.
     is_of_new_session: bool,
@@ -500,10 +500,10 @@ impl Hop {
 
     /// The error of STS's recent rejection of this key.
     fn rejection_of(&self, access_key_id: &str) -> Option<Error> {
-        let now = self.base.time.now();
+        let now = Moment::now(self.base.time.now());
         let rejection = self.rejection();
         let rejection = rejection.as_ref()?;
-        let is_recent = time_between(now, rejection.at) < REJECTED_KEY_TTL;
+        let is_recent = now.since(rejection.at) < REJECTED_KEY_TTL;
         let is_same = *rejection.access_key_id == *access_key_id;
         (is_recent && is_same).then(|| rejection.error.clone())
     }
@@ -511,7 +511,7 @@ impl Hop {
     fn reject(&self, access_key_id: &str, error: &Error, is_of_new_session: bool) {
         *self.rejection() = Some(Rejection {
             access_key_id: access_key_id.into(),
-            at: self.base.time.now(),
+            at: Moment::now(self.base.time.now()),
             error: error.clone(),
             is_of_new_session,
         });

@@ -239,12 +239,13 @@ impl Pace {
         (rate < ceiling as f64).then_some(rate)
     }
 
-    /// Cuts the rate, once for all the calls that were under way together.
+    /// Cuts the rate at which a throttled call began, once for all the calls that were under way together. What the
+    /// rate has gained since, nobody has tried yet: an answer may take longer than a cut takes to grow back.
     fn slow_down(&mut self, begun_at: Instant, now: Instant, ceiling: usize) {
         if self.slowed.is_some_and(|(cut, _)| begun_at <= cut) {
             return;
         }
-        let rate = self.rate(now, ceiling).unwrap_or(ceiling as f64);
+        let rate = self.rate(begun_at, ceiling).unwrap_or(ceiling as f64);
         self.slowed = Some((now, (rate * DECREASE).max(SLOWEST_RATE)));
     }
 
@@ -308,6 +309,21 @@ mod tests {
         assert_eq!(pace.rate(later, CEILING), once);
         pace.slow_down(later + SECOND / 100, later + SECOND / 50, CEILING);
         assert!(pace.rate(later, CEILING) < once);
+    }
+
+    #[test]
+    fn the_rate_falls_however_slowly_sts_answers() {
+        for latency in [SECOND / 50, SECOND, 5 * SECOND] {
+            let (mut pace, mut now) = (Pace::default(), Instant::now());
+            for _ in 0..40 {
+                // The first call after a cut is throttled, too.
+                let begun_at = begin(&mut pace, now + SECOND / 1000, 1)[0];
+                now = begun_at + latency;
+                pace.slow_down(begun_at, now, CEILING);
+            }
+            let rate = pace.rate(now, CEILING).unwrap();
+            assert!(rate < 2.0, "{rate} with {latency:?}");
+        }
     }
 
     #[test]

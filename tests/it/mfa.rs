@@ -1,6 +1,7 @@
 //! MFA: codes from a person and from a secret, refused codes, and that no code is sent twice.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -119,6 +120,63 @@ fn codes_in_order(codes: &[&str]) -> (impl ProvideMfaCode + 'static, Arc<Mutex<V
         async move { code }
     };
     (provider, reasons)
+}
+
+/// A provider with a bug: at times it panics when it is asked whether it asks a person.
+struct Unsteady<P> {
+    codes: P,
+    panics: Arc<AtomicBool>,
+}
+
+impl<P: ProvideMfaCode> ProvideMfaCode for Unsteady<P> {
+    fn provide_mfa_code(
+        &self,
+        request: MfaRequest,
+    ) -> Pin<
+        Box<
+            dyn Future<Output = Result<String, Box<dyn std::error::Error + Send + Sync>>>
+                + Send
+                + '_,
+        >,
+    > {
+        self.codes.provide_mfa_code(request)
+    }
+
+    fn is_interactive(&self) -> bool {
+        assert!(
+            !self.panics.load(Ordering::Relaxed),
+            "the provider's own bug"
+        );
+        false
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_panics_when_asked_about_itself_spoils_nothing_for_the_next_call() {
+    let world = World::new("unsteady");
+    let panics = Arc::new(AtomicBool::new(false));
+    let chain = world.hub(Unsteady {
+        codes: Person::of(&world).codes(),
+        panics: panics.clone(),
+    });
+    let mut keys = Vec::new();
+    // With nothing cached, when a refresh is due, in the last minute, and after expiry.
+    for minutes in [0, 55, 59, 80] {
+        panics.store(true, Ordering::Relaxed);
+        world.aws.clock().advance(minutes * 60 * SECOND).await;
+        for _ in 0..2 {
+            let chain = chain.clone();
+            let call = tokio::spawn(async move { chain.provide_credentials().await });
+            assert!(call.await.unwrap_err().is_panic(), "after {minutes} min");
+        }
+        panics.store(false, Ordering::Relaxed);
+        chain.refresh().await.unwrap();
+        let credentials = chain.provide_credentials().await.unwrap();
+        keys.push(credentials.access_key_id().to_owned());
+    }
+    keys.dedup();
+    assert_eq!(keys.len(), 4);
+    assert_eq!(world.codes().len(), 4);
 }
 
 #[tokio::test]

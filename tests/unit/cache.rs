@@ -1,5 +1,5 @@
 //! The rules of single flight, refresh and invalidation, with a loader whose loads end when the test says so.
-//! Time moves only when the test moves it.
+//! Time moves only when the test moves it: [`Clock`], and where it matters tokio's, which is never set.
 
 use std::task::{Context, Waker};
 
@@ -29,7 +29,7 @@ const NEGATIVE_CACHE_TTL: Duration = Duration::from_secs(5);
 /// The age from which on credentials can be invalidated.
 const MIN_AGE_TO_INVALIDATE: Duration = MINUTE;
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cold_herd_shares_one_load() {
     let (cache, _) = cache();
     let mut herd: Vec<_> = (0..100).map(|_| Caller::of(&cache)).collect();
@@ -46,7 +46,7 @@ async fn a_cold_herd_shares_one_load() {
     assert_eq!(cache.loader().loads(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_stale_herd_is_served_at_once_while_one_load_runs() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -70,7 +70,7 @@ async fn a_stale_herd_is_served_at_once_while_one_load_runs() {
     assert_eq!(cache.loader().loads(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_failing_herd_shares_one_failure() {
     let (cache, _) = cache();
     let mut herd: Vec<_> = (0..100).map(|_| Caller::of(&cache)).collect();
@@ -84,7 +84,7 @@ async fn a_failing_herd_shares_one_failure() {
     assert_eq!(cache.loader().loads(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_permanent_failure_is_cached_for_five_seconds() {
     let (cache, clock) = cache();
     fail_cold(&cache, denied(OWN_HOP)).await;
@@ -98,7 +98,7 @@ async fn a_permanent_failure_is_cached_for_five_seconds() {
     assert_eq!(cache.loader().loads(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_transient_failure_is_cached_for_one_second() {
     let (cache, clock) = cache();
     fail_cold(&cache, unreachable(OWN_HOP)).await;
@@ -111,7 +111,7 @@ async fn a_transient_failure_is_cached_for_one_second() {
     assert_eq!(cache.loader().loads(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_failure_of_the_parent_is_not_cached_here() {
     let (cache, _) = cache();
     fail_cold(&cache, denied(OWN_HOP - 1)).await;
@@ -119,7 +119,7 @@ async fn a_failure_of_the_parent_is_not_cached_here() {
     assert_eq!(cache.loader().loads(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cancelled_leader_leaves_its_load_to_the_followers() {
     let (cache, _) = cache();
     let mut leader = Caller::of(&cache);
@@ -133,7 +133,7 @@ async fn a_cancelled_leader_leaves_its_load_to_the_followers() {
     assert_eq!(cache.loader().loads(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_load_that_every_caller_has_given_up_serves_the_next_one() {
     let (cache, _) = cache();
     let mut only = Caller::of(&cache);
@@ -145,7 +145,7 @@ async fn a_load_that_every_caller_has_given_up_serves_the_next_one() {
     assert_eq!(cache.loader().loads(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_caller_that_is_dropped_before_its_first_poll_starts_no_load() {
     let (cache, _) = cache();
     drop(Caller::of(&cache));
@@ -222,7 +222,7 @@ fn an_abandoned_load_is_replaced_after_a_minute() {
     });
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_long_load_whose_runtime_is_polled_is_never_replaced() {
     let (cache, clock) = cache();
     let mut caller = Caller::of(&cache);
@@ -307,7 +307,7 @@ fn an_abandoned_load_that_ends_does_not_end_the_newer_one() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn old_credentials_are_invalidated_and_young_ones_are_not() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -332,7 +332,7 @@ async fn old_credentials_are_invalidated_and_young_ones_are_not() {
     assert_eq!(cache.loader().loads(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn credentials_from_a_store_are_invalidated_at_any_age() {
     let (cache, clock) = cache();
     let mut caller = Caller::of(&cache);
@@ -346,7 +346,7 @@ async fn credentials_from_a_store_are_invalidated_at_any_age() {
     Caller::of(&cache).assert_waits().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn invalidating_credentials_that_were_replaced_changes_nothing() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -357,7 +357,7 @@ async fn invalidating_credentials_that_were_replaced_changes_nothing() {
     assert_eq!(cache.loader().loads(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn invalidated_credentials_are_served_while_their_replacement_fails() {
     for failure in [unreachable(OWN_HOP), denied(OWN_HOP)] {
         let (cache, clock) = cache();
@@ -372,7 +372,7 @@ async fn invalidated_credentials_are_served_while_their_replacement_fails() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn further_complaints_neither_end_the_wait_after_a_failure_nor_the_invalidation() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -398,7 +398,7 @@ async fn further_complaints_neither_end_the_wait_after_a_failure_nor_the_invalid
     assert!(cache.is_fresh());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn many_children_replace_rejected_credentials_with_one_load() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -416,7 +416,7 @@ async fn many_children_replace_rejected_credentials_with_one_load() {
     assert_eq!(cache.loader().loads(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn credentials_that_are_too_new_or_given_again_are_not_replaced() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -432,7 +432,7 @@ async fn credentials_that_are_too_new_or_given_again_are_not_replaced() {
     assert!(replaced.expect("the load has ended").is_none());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_replacement_that_fails_is_the_same_error_for_all_children_until_its_retry() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -460,7 +460,7 @@ async fn a_replacement_that_fails_is_the_same_error_for_all_children_until_its_r
     assert_eq!(child.key().await, "third");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn in_the_background_an_interactive_loader_replaces_nothing() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -475,7 +475,7 @@ async fn in_the_background_an_interactive_loader_replaces_nothing() {
     assert!(cache.loader().reason(1).has_waiter);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn after_expiry_a_transient_failure_serves_the_cached_credentials_and_a_permanent_one_does_not()
  {
     let (cache, clock) = cache();
@@ -498,7 +498,7 @@ async fn after_expiry_a_transient_failure_serves_the_cached_credentials_and_a_pe
     assert_eq!(cache.loader().loads(), 3);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn with_cached_credentials_callers_wait_by_the_age_of_the_load() {
     for (age, is_invalidated, max_wait) in [
         (MANDATORY, false, MAX_WAIT_WITH_VALID),
@@ -529,7 +529,7 @@ async fn with_cached_credentials_callers_wait_by_the_age_of_the_load() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_load_that_ends_within_the_wait_serves_its_waiters() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -542,7 +542,7 @@ async fn a_load_that_ends_within_the_wait_serves_its_waiters() {
     assert_eq!(caller.key().await, "second");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn with_nothing_cached_a_caller_waits_for_as_long_as_the_load_takes() {
     let (cache, clock) = cache();
     let mut caller = Caller::of(&cache);
@@ -553,7 +553,7 @@ async fn with_nothing_cached_a_caller_waits_for_as_long_as_the_load_takes() {
     assert_eq!(caller.key().await, "first");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_timer_refreshes_in_the_window_without_a_caller() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -572,7 +572,7 @@ async fn the_timer_refreshes_in_the_window_without_a_caller() {
     assert_eq!(tasks(), 0, "what nobody was served has no timer");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn credentials_that_nobody_was_served_are_not_refreshed() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -582,7 +582,7 @@ async fn credentials_that_nobody_was_served_are_not_refreshed() {
     assert_eq!(tasks(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_timer_ends_with_the_cache() {
     let (cache, _) = cache();
     load_unserved(&cache, "first").await;
@@ -599,7 +599,7 @@ async fn the_timer_ends_with_the_cache() {
     assert_eq!(tasks(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_timer_ends_with_the_credentials() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -616,7 +616,7 @@ async fn the_timer_ends_with_the_credentials() {
     assert_eq!(cache.loader().loads(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_failing_timer_tries_again_until_the_credentials_expire() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -643,7 +643,7 @@ async fn a_failing_timer_tries_again_until_the_credentials_expire() {
     assert_eq!(cache.loader().loads(), 4);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_panic_of_the_loader_is_an_error_for_all_waiters_and_the_next_load_works() {
     let (cache, clock) = cache();
     let (mut first, mut second) = (Caller::of(&cache), Caller::of(&cache));
@@ -661,7 +661,7 @@ async fn a_panic_of_the_loader_is_an_error_for_all_waiters_and_the_next_load_wor
     assert_eq!(next.key().await, "second");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_loader_that_panics_before_there_is_a_future_is_an_error_too() {
     let (cache, clock) = cache();
     cache.loader().set_panics(true);
@@ -681,7 +681,7 @@ async fn a_loader_that_panics_before_there_is_a_future_is_an_error_too() {
     assert_eq!(next.key().await, "second");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_interactive_loader_never_loads_in_the_background() {
     let (cache, clock) = cache();
     cache.loader().set_interactive(true);
@@ -714,7 +714,7 @@ async fn an_interactive_loader_never_loads_in_the_background() {
     assert_eq!(cache.loader().loads(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_timer_ends_when_its_loader_has_become_interactive() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -727,7 +727,7 @@ async fn a_timer_ends_when_its_loader_has_become_interactive() {
     assert_eq!(cache.loader().loads(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_waiter_starts_a_load_that_may_prompt_after_a_background_load_that_may_not() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -752,7 +752,7 @@ async fn a_waiter_starts_a_load_that_may_prompt_after_a_background_load_that_may
     refresh.result().await.expect("it has ended").unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_forced_refresh_may_prompt_after_a_background_load_that_may_not() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -769,7 +769,7 @@ async fn a_forced_refresh_may_prompt_after_a_background_load_that_may_not() {
     assert_eq!(served(&cache), "third");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_replacement_may_prompt_after_a_background_load_that_may_not() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -785,7 +785,7 @@ async fn a_replacement_may_prompt_after_a_background_load_that_may_not() {
     assert_eq!(child.key().await, "third");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_background_load_that_may_not_prompt_leaves_no_failure_behind() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -797,7 +797,7 @@ async fn a_background_load_that_may_not_prompt_leaves_no_failure_behind() {
     assert!(cache.snapshot().last_error.is_none());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_forced_refresh_joins_the_load_in_flight_and_otherwise_starts_one() {
     let (cache, _) = cache();
     let mut caller = Caller::of(&cache);
@@ -815,7 +815,7 @@ async fn a_forced_refresh_joins_the_load_in_flight_and_otherwise_starts_one() {
     assert_eq!(served(&cache), "second");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_forced_refresh_ignores_a_cached_failure() {
     let (cache, _) = cache();
     fail_cold(&cache, denied(OWN_HOP)).await;
@@ -823,7 +823,7 @@ async fn a_forced_refresh_ignores_a_cached_failure() {
     assert_eq!(served(&cache), "second");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_forced_refresh_that_fails_is_an_error_and_keeps_what_is_cached() {
     let (cache, _) = cache();
     load_unserved(&cache, "first").await;
@@ -835,7 +835,7 @@ async fn a_forced_refresh_that_fails_is_an_error_and_keeps_what_is_cached() {
     assert_eq!(served(&cache), "first");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_session_that_has_already_expired_is_a_failure() {
     let (cache, _) = cache();
     let mut caller = Caller::of(&cache);
@@ -847,7 +847,7 @@ async fn a_session_that_has_already_expired_is_a_failure() {
     assert!(cache.cached().is_none());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_failure_after_the_process_stood_still_is_not_an_answer_and_a_success_is() {
     for fails in [true, false] {
         let (cache, clock) = cache();
@@ -869,7 +869,7 @@ async fn a_failure_after_the_process_stood_still_is_not_an_answer_and_a_success_
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_load_that_is_first_polled_after_the_process_stood_still_is_joined_and_its_failure_believed()
  {
     let (cache, clock) = cache();
@@ -908,7 +908,7 @@ fn a_load_that_is_first_polled_after_another_took_its_place_is_not_made() {
 }
 
 /// It cannot be told from a process that stood still, whose loads are to be replaced.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_clock_set_forward_by_a_minute_costs_one_load_more_and_the_first_success_counts() {
     let (cache, clock) = cache();
     let mut first = Caller::of(&cache);
@@ -935,7 +935,7 @@ async fn a_clock_set_forward_by_a_minute_costs_one_load_more_and_the_first_succe
     assert_eq!(cache.loader().loads(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn credentials_from_before_the_clock_was_set_back_are_refreshed() {
     let (cache, clock) = cache();
     clock.advance(HOUR);
@@ -951,7 +951,122 @@ async fn credentials_from_before_the_clock_was_set_back_are_refreshed() {
     assert_eq!(cache.loader().loads(), 2);
 }
 
-#[tokio::test]
+/// By the clock it seems new again when that comes to where it was; the time between is known all the same.
+#[test]
+fn an_abandoned_load_from_before_the_clock_was_set_back_is_never_joined() {
+    let (first, second) = (paused_runtime(), paused_runtime());
+    let (cache, clock) = cache();
+    first.block_on(async {
+        load_unserved(&cache, "first").await;
+        clock.set(2 * HOUR + 20 * MINUTE);
+        Caller::of(&cache).assert_waits().await;
+    });
+    // From here on nobody polls this runtime.
+    assert_eq!(cache.loader().loads(), 2);
+
+    second.block_on(async {
+        clock.set(2 * HOUR);
+        pass(&clock, 20 * MINUTE).await;
+        let mut caller = Caller::of(&cache);
+        caller.assert_waits().await;
+        assert_eq!(cache.loader().loads(), 3);
+        cache.loader().succeed(2, "third");
+        assert_eq!(caller.key().await, "third");
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_from_before_the_clock_was_set_back_is_never_an_answer_again() {
+    for error in [denied(OWN_HOP), unreachable(OWN_HOP)] {
+        let (cache, clock) = cache();
+        load_unserved(&cache, "first").await;
+        clock.set(2 * HOUR + 20 * MINUTE);
+        let mut caller = Caller::of(&cache);
+        caller.assert_waits().await;
+        cache.loader().fail(1, error.clone());
+        settle().await;
+        assert!(caller.result().await.is_some());
+        let mut again = Caller::of(&cache);
+        assert!(again.result().await.is_some(), "it answers for a while");
+
+        clock.set(2 * HOUR);
+        pass(&clock, 20 * MINUTE).await;
+        assert!(
+            cache
+                .0
+                .valid_for(&cache.0.read(), HOUR, cache.0.now())
+                .is_none()
+        );
+        Caller::of(&cache).assert_waits().await;
+        assert_eq!(cache.loader().loads(), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_set_back_a_little_does_not_lengthen_the_wait_after_a_failure() {
+    let (cache, clock) = cache();
+    load_unserved(&cache, "first").await;
+    clock.advance(ADVISORY);
+    let mut refresh = Refresh::of(&cache);
+    assert!(refresh.result().await.is_none());
+    cache.loader().fail(1, unreachable(OWN_HOP));
+    refresh.result().await.unwrap().unwrap_err();
+
+    // A quarter of the seven minutes left, less the jitter.
+    let due_in = |cache: &CredentialsCache<Loader>| cache.0.due_in().unwrap();
+    let wait = due_in(&cache);
+    assert!((84 * SECOND..=105 * SECOND).contains(&wait), "{wait:?}");
+    clock.set(ADVISORY - 30 * SECOND);
+    assert!(due_in(&cache) <= wait);
+    pass(&clock, wait).await;
+    assert_eq!(due_in(&cache), Duration::ZERO);
+}
+
+/// What a program brings along, such as a provider of MFA codes, may panic, or use the cache itself.
+#[tokio::test(start_paused = true)]
+async fn no_code_of_the_loader_runs_under_the_lock() {
+    let (cache, clock) = cache();
+    let asked = Arc::new(Mutex::new((0, 0)));
+    let count = {
+        let (asked, cache) = (asked.clone(), Arc::downgrade(&cache.0));
+        move || {
+            let is_locked = cache.upgrade().unwrap().write_lock.try_lock().is_err();
+            let (times, under_the_lock) = &mut *asked.lock().unwrap();
+            *times += 1;
+            *under_the_lock += usize::from(is_locked);
+        }
+    };
+    *cache.loader().on_asked.lock().unwrap() = Some(Box::new(count));
+    let mut caller = Caller::of(&cache);
+    caller.assert_waits().await;
+    cache.loader().succeed(0, "first");
+    caller.key().await;
+    for (load, time) in [ADVISORY, HOUR + MANDATORY, 3 * HOUR]
+        .into_iter()
+        .enumerate()
+    {
+        clock.set(time);
+        let mut caller = Caller::of(&cache);
+        let _ = caller.result().await;
+        let mut others = (
+            Refresh::of(&cache),
+            Replace::of(&cache, "first"),
+            Call(Box::pin({
+                let cache = cache.clone();
+                async move { cache.get_valid_for(HOUR).await }
+            })),
+        );
+        let _ = (others.0.result().await, others.1.result().await);
+        let _ = others.2.result().await;
+        cache.loader().succeed(load + 1, "next");
+        settle().await;
+    }
+    let (times, under_the_lock) = *asked.lock().unwrap();
+    assert!(times > 10, "{times}");
+    assert_eq!(under_the_lock, 0, "of {times}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_load_after_a_failed_one_is_a_retry_only_after_expiry() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
@@ -1005,6 +1120,7 @@ fn cache() -> (CredentialsCache<Loader>, Clock) {
         clock: clock.clone(),
         started: Mutex::default(),
         is_interactive: Mutex::new(false),
+        on_asked: Mutex::default(),
         panics: Mutex::new(false),
     };
     let time = SharedTimeSource::new(clock.clone());
@@ -1058,6 +1174,22 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap()
+}
+
+/// Another runtime whose clock is tokio's paused one, as that of these tests.
+fn paused_runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}
+
+/// Lets time pass, by all clocks.
+async fn pass(clock: &Clock, time: Duration) {
+    tokio::time::advance(time).await;
+    let elapsed = clock.elapsed();
+    clock.set(elapsed + time);
 }
 
 type Polled<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -1160,6 +1292,8 @@ struct Loader {
     clock: Clock,
     started: Mutex<Vec<Started>>,
     is_interactive: Mutex<bool>,
+    /// What is done when it is asked whether it is interactive.
+    on_asked: Mutex<Option<Box<dyn Fn() + Send>>>,
     /// Whether it panics before there is a future.
     panics: Mutex<bool>,
 }
@@ -1195,6 +1329,9 @@ impl Load for Loader {
     }
 
     fn is_interactive(&self) -> bool {
+        if let Some(do_it) = &*self.on_asked.lock().unwrap() {
+            do_it();
+        }
         *self.is_interactive.lock().unwrap()
     }
 
@@ -1289,9 +1426,12 @@ struct Times {
 }
 
 impl Clock {
+    fn elapsed(&self) -> Duration {
+        self.0.lock().unwrap().elapsed
+    }
+
     fn advance(&self, time: Duration) {
-        let elapsed = self.0.lock().unwrap().elapsed + time;
-        self.set(elapsed);
+        self.set(self.elapsed() + time);
     }
 
     /// Sets the time since the start, and wakes the sleeps that are over.
