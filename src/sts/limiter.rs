@@ -43,10 +43,11 @@ pub(super) const MOST_TURNS: u32 = 200;
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
-/// Returns how long a call waits that was throttled so many times; the `jitter` is in 0..1.
+/// Returns how long a call waits that was throttled so many times: the second half of that by a `jitter` in 0..1, so
+/// that no call asks often, and not all ask at once.
 pub(super) fn backoff(throttled: u32, jitter: f64) -> Duration {
     let doubled = SHORTEST_BACKOFF * 2_u32.saturating_pow(throttled.saturating_sub(1).min(10));
-    doubled.min(LONGEST_BACKOFF).mul_f64(jitter)
+    doubled.min(LONGEST_BACKOFF).mul_f64((1.0 + jitter) / 2.0)
 }
 
 /// The calls to one region's STS.
