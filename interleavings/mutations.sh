@@ -15,16 +15,16 @@ mutations() {
   cat <<'END'
 wake-up dropped           | mod | s/sender\.send_replace\(Some\(outcome\)\);/{ let _ = outcome; std::mem::forget(sender); }/
 result lost               | mod | s/sender\.send_replace\(Some\(outcome\)\);/let _ = (outcome, sender);/
-result told before stored | mod | s/let outcome = inner\.complete\(id, started_at, loaded\);\s*sender\.send_replace\(Some\(outcome\)\);/sender.send_replace(Some(Some(loaded.as_ref().map_or(Ok(()), |loaded| loaded.as_ref().map(|_| ()).map_err(Clone::clone))))); inner.complete(id, started_at, loaded);/
+result told before stored | mod | s/let outcome = inner\.complete\(id, started_at, loaded\.unwrap_or_else\(panicked\)\);\s*sender\.send_replace\(Some\(outcome\)\);/let loaded = loaded.unwrap_or_else(panicked); let told = loaded.as_ref().map(|loaded| loaded.as_ref().map(|_| ()).map_err(Clone::clone)); sender.send_replace(Some(told)); inner.complete(id, started_at, loaded);/
 double load               | mod | s/if let Some\(load\) = in_flight \{/if let Some(load) = in_flight.filter(|_| false) {/
-state read before the lock| mod | s/(\/\/ Nothing that holds the lock)/let state = self.state.load_full();\n        $1/; s/state: self\.state\.load_full\(\),/state,/; s/State::clone\(&self\.state\.load\(\)\)/State::clone(&state)/
+state read before the lock| mod | s/(\/\/ No code of a program)/let state = self.state.load_full();\n        $1/; s/state: self\.state\.load_full\(\),/state,/; s/State::clone\(&self\.state\.load\(\)\)/State::clone(&state)/
 late beginning not seen   | mod | s/is_none_or\(\|load\| load\.id != id\)/is_some_and(|load| load.id != id \&\& false)/
 late landing taken        | mod | s/if id < state\.latest_success \{/if false {/
 late landing ends another | mod | s/((?:self\.write\(\);|\|state\| \{)\s*state\.in_flight)\.take_if\(\|load\| load\.id == id\)/$1.take()/
 invalidation lost         | mod | s/entry\.is_invalidated = true;/entry.is_invalidated = false;/
 replacement invalidated   | mod | s/entry\.session\.access_key_id\(\) == access_key_id/!entry.session.access_key_id().is_empty()/
 invalidation outlives load| mod | s/(loaded_at: now,\s*is_invalidated:) false/$1 state.entry.as_ref().is_some_and(|entry| entry.is_invalidated)/
-overdue load kept         | mod | s/(fn is_abandoned.*?)time_between\(now, alive_at\) >= ABANDONED_LOAD_TIMEOUT/$1 let _ = (now, alive_at); false/s
+overdue load kept         | mod | s/(fn is_abandoned.*?)now\.since\(alive_at\) >= ABANDONED_LOAD_TIMEOUT/$1 let _ = (now, alive_at); false/s
 overdue load joined       | mod | s/ && !load\.is_abandoned\(now\)/ \&\& { let _ = now; true }/
 driven load given up      | mod | s/std::mem::replace\(&mut \*alive_at, now\)/*alive_at/; s/let mut alive_at = alive_at\.lock/let alive_at = alive_at.lock/
 dropped load kept         | mod | s/load\.result\.has_changed\(\)\.is_ok\(\) && //
@@ -37,7 +37,7 @@ panic not caught          | mod | s/catch_unwind\(inner\.load\(id, reason, &aliv
 timer outlives cache      | mod | s/self\.0\.abort\(\);//
 timer holds cache         | mod | s/drop\(inner\);\s*sleep\.sleep\(wait\)\.await;/sleep.sleep(wait).await; drop(inner);/
 dead timer kept           | mod | s/\.is_some_and\(\|timer\| !timer\.0\.is_finished\(\)\)/.is_some()/
-failure not remembered    | schedule | s/(fn is_resting.*?)\(self\.at\.\.self\.retry_at\)\.contains\(&now\)/$1 let _ = now; false/s
+failure not remembered    | schedule | s/left\.filter\(\|left\| !left\.is_zero\(\)\)/left.filter(|_| false)/
 older session is new enough| mod | s/(let left = entry\.session\.time_left.*?)left >= min/$1 { let _ = left; true }/s; s/entry\.session\.time_left\(now\) >= min/true/
 age of the load ignored   | schedule | s/known\.load_age\.unwrap_or_default\(\)/Duration::ZERO/
 END
