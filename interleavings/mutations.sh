@@ -17,7 +17,7 @@ wake-up dropped           | mod | s/sender\.send_replace\(Some\(outcome\)\);/{ l
 result lost               | mod | s/sender\.send_replace\(Some\(outcome\)\);/let _ = (outcome, sender);/
 result told before stored | mod | s/let outcome = inner\.complete\(id, started_at, loaded\.unwrap_or_else\(panicked\)\);\s*sender\.send_replace\(Some\(outcome\)\);/let loaded = loaded.unwrap_or_else(panicked); sender.send_replace(Some(loaded.as_ref().map(|loaded| loaded.as_ref().map(|_| ()).map_err(Clone::clone)))); inner.complete(id, started_at, loaded);/
 double load               | mod | s/if let Some\(load\) = in_flight \{/if let Some(load) = in_flight.filter(|_| false) {/
-state read before the lock| mod | s/(\/\/ Nothing that holds the lock)/let state = self.state.load_full();\n        $1/; s/state: self\.state\.load_full\(\),/state,/; s/State::clone\(&self\.state\.load\(\)\)/State::clone(&state)/
+state read before the lock| mod | s/(\/\/ No code of a program)/let state = self.state.load_full();\n        $1/; s/state: self\.state\.load_full\(\),/state,/; s/State::clone\(&self\.state\.load\(\)\)/State::clone(&state)/
 late beginning not seen   | mod | s/is_none_or\(\|load\| load\.id != id\)/is_some_and(|load| load.id != id \&\& false)/
 late landing taken        | mod | s/if id < state\.latest_success \{/if false {/
 late landing ends another | mod | s/((?:self\.write\(\);|\|state\| \{)\s*state\.in_flight)\.take_if\(\|load\| load\.id == id\)/$1.take()/

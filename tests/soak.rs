@@ -1379,12 +1379,13 @@ impl State {
         {
             return Ok("the last load may be lost");
         }
-        // A load may have begun before, and have waited for its turn where STS does not answer the others; and one
-        // in flight seems to have stood still where the clock leaps.
-        let longest = match self.fault_of_all {
-            Some(_) => LONGEST_QUEUE,
-            None => MINUTE,
-        };
+        // A load may have begun before; and one in flight seems to have stood still where the clock leaps, so that
+        // its failure is nobody's answer and another begins at once. In a fault a load takes as long as its queue.
+        let hub = role.hub.map(|hub| &self.targets[hub]);
+        let is_faulty = self.fault_of_all.is_some()
+            || role.fault.is_some()
+            || hub.is_some_and(|hub| hub.fault.is_some());
+        let longest = if is_faulty { LONGEST_QUEUE } else { MINUTE };
         if self.set_at.is_some_and(|at| now < at + longest) {
             return Ok("the clock was set");
         }
