@@ -444,7 +444,6 @@ impl Accounts {
                 SessionPrincipal::FederatedUser { user_arn, .. } => {
                     let mut caller = self.user_caller(user_arn, Some(session), arrival)?;
                     caller.arn = session.arn();
-                    caller.principal_id = session.user_id();
                     caller.user_id = session.user_id();
                     Some(caller)
                 }

@@ -121,6 +121,13 @@ impl Caller {
                 role_id: self.principal_id.clone(),
                 account,
             }
+        } else if self.is_federated_user() {
+            Requester::FederatedUser {
+                arn: self.arn.clone(),
+                user_id: self.principal_id.clone(),
+                account,
+                is_of_root: is_root_user(&self.principal_arn),
+            }
         } else if self.is_root() {
             Requester::Root { account }
         } else {
@@ -133,7 +140,7 @@ impl Caller {
 
     /// Whether this is the root user of the account.
     pub(crate) fn is_root(&self) -> bool {
-        self.arn.ends_with(":root")
+        is_root_user(&self.arn)
     }
 
     /// Whether this is a federated user, whose session GetFederationToken issued.
@@ -202,7 +209,13 @@ impl Caller {
     pub(crate) fn context(&self) -> Context {
         let mut context = self.arrival.context(&self.request_keys);
         context.set("aws:PrincipalIsAWSService", "false");
-        context.set("aws:PrincipalArn", &*self.principal_arn);
+        // That of a role and not of its session, but that of a federated user and not of the user.
+        let principal_arn = if self.is_federated_user() {
+            &self.arn
+        } else {
+            &self.principal_arn
+        };
+        context.set("aws:PrincipalArn", &**principal_arn);
         context.set("aws:PrincipalAccount", self.account());
         context.set("aws:userid", &*self.user_id);
         if let Some(account) = self.accounts.get(self.account()) {
@@ -244,6 +257,10 @@ impl Caller {
         }
         context
     }
+}
+
+fn is_root_user(arn: &str) -> bool {
+    arn.ends_with(":root")
 }
 
 impl fmt::Debug for Caller {

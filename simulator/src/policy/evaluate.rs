@@ -206,8 +206,8 @@ impl LookedAt {
             return missing(resource_kind);
         }
         // Within an account, a policy of the resource that names the caller is enough. If it names the caller's
-        // role, boundary and session policies still limit the session; if it names a user or a session, they do
-        // not. If it names the account, the account's own policies decide.
+        // role, or the user who federated, boundary and session policies still limit the session; if it names a
+        // user or a session, they do not. If it names the account, the account's own policies decide.
         let grant = granted.map(|statement| statement.grant);
         let allowed = |statement: &Applicable| (Outcome::Allowed, statement.reason.clone());
         let is_federated = matches!(requester, Requester::Federated { .. });
@@ -220,12 +220,10 @@ impl LookedAt {
             return allowed(granted);
         }
         let identity = match (grant, granted) {
-            (Some(Grant::Role), Some(granted)) => allowed(granted),
+            (Some(Grant::SessionIssuer), Some(granted)) => allowed(granted),
             _ => match allows(Kind::Identity) {
                 Some(statement) => allowed(statement),
-                None if matches!(requester, Requester::Root { .. }) => {
-                    (Outcome::Allowed, Reason::RootUser)
-                }
+                None if requester.is_root() => (Outcome::Allowed, Reason::RootUser),
                 None => return missing(Kind::Identity),
             },
         };

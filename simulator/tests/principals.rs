@@ -1,0 +1,157 @@
+//! Who the caller of a request is to policies.
+
+mod raw;
+
+use aws_credential_types::Credentials;
+use sts_simulator::{AccessRequest, Caller, HttpResponse, Outcome, Simulator};
+
+use raw::*;
+
+const USER: &str = "arn:aws:iam::111111111111:user/team/orders";
+const FEDERATED: &str = "arn:aws:sts::111111111111:federated-user/ada";
+const OBJECT: &str = "arn:aws:s3:::reports/x";
+
+fn allow(action: &str) -> String {
+    format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "{action}", "Resource": "*"}}}}"#
+    )
+}
+
+/// Returns the credentials of the federated user `ada`.
+async fn federated(aws: &Simulator, keys: &Credentials, policy: Option<&str>) -> Credentials {
+    let mut parameters = vec![("Action", "GetFederationToken"), ("Name", "ada")];
+    parameters.extend(policy.map(|policy| ("Policy", policy)));
+    call(aws, keys, &parameters).await.credentials()
+}
+
+/// Asks a service what `question` says of its caller.
+async fn ask<T: Send + 'static>(
+    aws: &Simulator,
+    keys: &Credentials,
+    question: impl Fn(&Caller) -> T + Send + Sync + 'static,
+) -> T {
+    let (send_answer, mut answers) = tokio::sync::mpsc::unbounded_channel();
+    aws.service("s3", move |caller, _| {
+        send_answer.send(question(caller)).ok();
+        HttpResponse::new(200.try_into().unwrap(), "".into())
+    });
+    let signer = Signer {
+        service: "s3",
+        ..Signer::new(aws, keys)
+    };
+    let get = request("GET", "https://s3.eu-west-1.amazonaws.com/x", &[], "");
+    let reply = send(aws, signer.sign(get)).await;
+    answers.try_recv().unwrap_or_else(|_| panic!("{reply:?}"))
+}
+
+fn outcome(request: AccessRequest) -> Outcome {
+    request.complete().explain().unwrap().outcome()
+}
+
+#[tokio::test]
+async fn the_policy_of_a_resource_may_name_a_federated_user() {
+    let everything = allow("*");
+    let statement = |effect: &str, principal: &str| {
+        format!(
+            r#"{{"Effect": "{effect}", "Action": "*", "Resource": "*", "Principal": {{"AWS": "{principal}"}}}}"#
+        )
+    };
+    let eve = FEDERATED.replace("ada", "eve");
+    for (row, session_policy, statements, expected) in [
+        (
+            "named, which is enough",
+            None,
+            statement("Allow", FEDERATED),
+            Outcome::Allowed,
+        ),
+        (
+            "another one is named",
+            None,
+            statement("Allow", &eve),
+            Outcome::ImplicitDeny,
+        ),
+        (
+            "the user is named, and the session may do nothing",
+            None,
+            statement("Allow", USER),
+            Outcome::ImplicitDeny,
+        ),
+        (
+            "the user is named, and the session may do it",
+            Some(everything.as_str()),
+            statement("Allow", USER),
+            Outcome::Allowed,
+        ),
+        (
+            "the account is named, and the user may do nothing",
+            Some(&everything),
+            statement("Allow", "111111111111"),
+            Outcome::ImplicitDeny,
+        ),
+        (
+            "denied by name",
+            Some(&everything),
+            [statement("Allow", USER), statement("Deny", FEDERATED)].join(","),
+            Outcome::ExplicitDeny,
+        ),
+        (
+            "denied by the name of the user",
+            Some(&everything),
+            [statement("Allow", FEDERATED), statement("Deny", USER)].join(","),
+            Outcome::ExplicitDeny,
+        ),
+        (
+            "another one is denied",
+            Some(&everything),
+            [statement("Allow", USER), statement("Deny", &eve)].join(","),
+            Outcome::Allowed,
+        ),
+    ] {
+        let aws = Simulator::new();
+        let user = aws.user(USER).policy(allow("sts:GetFederationToken"));
+        let keys = federated(&aws, &user.create().unwrap(), session_policy).await;
+        let policy = format!(r#"{{"Version": "2012-10-17", "Statement": [{statements}]}}"#);
+        let found = ask(&aws, &keys, move |caller| {
+            outcome(
+                caller
+                    .request("s3:GetObject", OBJECT)
+                    .resource_policy(&*policy),
+            )
+        });
+        assert_eq!(found.await, expected, "{row}");
+    }
+}
+
+#[tokio::test]
+async fn the_principal_arn_of_a_federated_user_is_their_own() {
+    for (arn, expected) in [(FEDERATED, Outcome::ExplicitDeny), (USER, Outcome::Allowed)] {
+        let aws = Simulator::new();
+        let deny = format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Deny", "Action": "s3:*", "Resource": "*",
+                "Condition": {{"ArnEquals": {{"aws:PrincipalArn": "{arn}"}}}}}}}}"#
+        );
+        let user = aws.user(USER).policy(allow("*")).policy(deny);
+        let keys = federated(&aws, &user.create().unwrap(), Some(&allow("*"))).await;
+        let found = ask(&aws, &keys, |caller| {
+            outcome(caller.request("s3:GetObject", OBJECT))
+        });
+        assert_eq!(found.await, expected, "{arn}");
+    }
+}
+
+#[tokio::test]
+async fn a_federated_user_of_the_root_user_may_do_what_the_session_policy_says() {
+    let aws = Simulator::new();
+    let root = aws.root_user("arn:aws:iam::111111111111:root").unwrap();
+    for (policy, expected) in [
+        (Some(allow("s3:*")), Outcome::Allowed),
+        (Some(allow("sqs:*")), Outcome::ImplicitDeny),
+        (None, Outcome::ImplicitDeny),
+    ] {
+        let keys = federated(&aws, &root, policy.as_deref()).await;
+        let found = ask(&aws, &keys, |caller| {
+            outcome(caller.request("s3:GetObject", OBJECT))
+        });
+        assert_eq!(found.await, expected, "{policy:?}");
+    }
+}
