@@ -155,3 +155,67 @@ async fn a_federated_user_of_the_root_user_may_do_what_the_session_policy_says()
         assert_eq!(found.await, expected, "{policy:?}");
     }
 }
+
+/// Calls IAM's API.
+async fn iam(aws: &Simulator, keys: &Credentials, query: &str) -> Reply {
+    let signer = Signer {
+        service: "iam",
+        region: "us-east-1",
+        ..Signer::new(aws, keys)
+    };
+    let url = format!("https://iam.amazonaws.com/?Version=2010-05-08&{query}");
+    send(aws, signer.sign(request("GET", &url, &[], ""))).await
+}
+
+#[tokio::test]
+async fn a_user_who_is_created_again_does_not_get_the_sessions_of_the_one_who_was_deleted() {
+    let aws = Simulator::new();
+    let root = aws.root_user("arn:aws:iam::111111111111:root").unwrap();
+    let keys = aws.user(USER).create().unwrap();
+    let session = call(&aws, &keys, &[("Action", "GetSessionToken")])
+        .await
+        .credentials();
+    let who = [("Action", "GetCallerIdentity")];
+    assert_eq!(call(&aws, &session, &who).await.status, 200);
+    let delete_key = format!(
+        "Action=DeleteAccessKey&UserName=orders&AccessKeyId={}",
+        keys.access_key_id()
+    );
+    for query in [
+        &*delete_key,
+        "Action=DeleteUser&UserName=orders",
+        "Action=CreateUser&UserName=orders&Path=/team/",
+    ] {
+        let reply = iam(&aws, &root, query).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+    }
+    assert_refused(
+        "a session of the user of the same name",
+        &call(&aws, &session, &who).await,
+        403,
+        "InvalidClientTokenId",
+        "The security token included in the request is invalid.",
+    );
+}
+
+#[tokio::test]
+async fn sessions_outlive_a_new_name_of_their_user() {
+    let aws = Simulator::new();
+    let root = aws.root_user("arn:aws:iam::111111111111:root").unwrap();
+    let keys = aws.user(USER).policy(allow("*")).create().unwrap();
+    let session = call(&aws, &keys, &[("Action", "GetSessionToken")]).await;
+    let federated = federated(&aws, &keys, None).await;
+    let rename = "Action=UpdateUser&UserName=orders&NewUserName=orders2";
+    assert_eq!(iam(&aws, &root, rename).await.status, 200);
+    let who = [("Action", "GetCallerIdentity")];
+    for (keys, arn) in [
+        (
+            session.credentials(),
+            "arn:aws:iam::111111111111:user/team/orders2",
+        ),
+        (federated, FEDERATED),
+    ] {
+        let reply = call(&aws, &keys, &who).await;
+        assert_eq!(reply.element("Arn"), arn, "{}", reply.body);
+    }
+}

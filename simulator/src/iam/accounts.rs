@@ -440,9 +440,14 @@ impl Accounts {
         match owner {
             KeyOwner::User(arn) => self.user_caller(arn, None, arrival),
             KeyOwner::Session(session) => match &session.principal {
-                SessionPrincipal::User { arn } => self.user_caller(arn, Some(session), arrival),
-                SessionPrincipal::FederatedUser { user_arn, .. } => {
-                    let mut caller = self.user_caller(user_arn, Some(session), arrival)?;
+                SessionPrincipal::User { arn, id } => self
+                    .user_caller(arn, Some(session), arrival)
+                    .filter(|caller| caller.principal_id == *id),
+                SessionPrincipal::FederatedUser {
+                    user_arn, user_id, ..
+                } => {
+                    let caller = self.user_caller(user_arn, Some(session), arrival);
+                    let mut caller = caller.filter(|caller| caller.principal_id == *user_id)?;
                     caller.arn = session.arn();
                     caller.user_id = session.user_id();
                     Some(caller)

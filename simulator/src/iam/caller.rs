@@ -107,6 +107,11 @@ impl Caller {
         self.session.as_ref()
     }
 
+    /// Returns the unique ID of the user or role.
+    pub(crate) fn principal_id(&self) -> &str {
+        &self.principal_id
+    }
+
     /// Returns the `UserId` of GetCallerIdentity.
     pub(crate) fn user_id(&self) -> &str {
         &self.user_id

@@ -40,6 +40,7 @@ pub(super) fn answer(
 
     let principal = SessionPrincipal::FederatedUser {
         user_arn: caller.arn().to_owned(),
+        user_id: caller.principal_id().to_owned(),
         name: name.to_owned(),
     };
     let session = Session {
