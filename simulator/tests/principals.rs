@@ -3,7 +3,7 @@
 mod raw;
 
 use aws_credential_types::Credentials;
-use sts_simulator::{AccessRequest, Caller, HttpResponse, Outcome, Simulator};
+use sts_simulator::{AccessRequest, Caller, HttpResponse, Outcome, Reason, Simulator};
 
 use raw::*;
 
@@ -154,6 +154,40 @@ async fn a_federated_user_of_the_root_user_may_do_what_the_session_policy_says()
         });
         assert_eq!(found.await, expected, "{policy:?}");
     }
+}
+
+#[tokio::test]
+async fn what_a_session_may_not_call_is_explained_as_such() {
+    let aws = Simulator::new();
+    let keys = aws.user(USER).policy(allow("*")).create().unwrap();
+    let session = call(&aws, &keys, &[("Action", "GetSessionToken")])
+        .await
+        .credentials();
+    let found = ask(&aws, &session, |caller| {
+        caller.request("iam:GetUser", USER).complete().explain()
+    });
+    let explanation = found.await.unwrap();
+    assert_eq!(explanation.outcome(), Outcome::ImplicitDeny);
+    assert_eq!(explanation.reason, Reason::KindOfSession);
+    assert!(
+        explanation.to_string().contains("GetSessionToken"),
+        "{explanation}"
+    );
+
+    // STS refuses the call, so it must not say that a statement allowed it.
+    let role = "arn:aws:iam::111111111111:role/Reader";
+    aws.role(role).create().unwrap();
+    let keys = federated(&aws, &keys, Some(&allow("*"))).await;
+    let parameters = [
+        ("Action", "AssumeRole"),
+        ("RoleArn", role),
+        ("RoleSessionName", "session"),
+    ];
+    assert_eq!(call(&aws, &keys, &parameters).await.status, 403);
+    let calls = aws.calls();
+    let why = calls.last().unwrap().decisions().last().unwrap();
+    assert!(!why.is_allowed(), "{why}");
+    assert_eq!(why.reason, Reason::KindOfSession);
 }
 
 /// Calls IAM's API.

@@ -4,9 +4,7 @@ use super::caller::Caller;
 use super::validation::IamError;
 use crate::arn;
 use crate::policy::keys::{self, Source};
-use crate::policy::{
-    Context, Explanation, Names, Outcome, Policy, PolicyKind, Request, ResourcePolicy, authorize,
-};
+use crate::policy::{Context, Explanation, Names, Outcome, Policy, PolicyKind, ResourcePolicy};
 
 /// A request of a [`Caller`] to a service, which policies allow or not; see [`Caller::request`].
 ///
@@ -98,9 +96,6 @@ impl AccessRequest {
     /// Returns whether the request is allowed. If that cannot be [decided](Self::explain), or a key or the policy is
     /// malformed, the answer is `false`, and the client gets the error `Undecided`.
     pub fn is_allowed(&self) -> bool {
-        if self.caller.is_barred_from(&self.action) {
-            return false;
-        }
         let reason = match self.explain() {
             Ok(explanation) if explanation.outcome() != Outcome::Undecided => {
                 return explanation.is_allowed();
@@ -131,24 +126,13 @@ impl AccessRequest {
             Some(json) => Some(self.read(json)?),
             None => None,
         };
-        let mut policies = self.caller.policies_on(account);
-        policies.resource = policy
+        let policy = policy
             .as_ref()
             .map_or(ResourcePolicy::None, ResourcePolicy::Policy);
-        let requester = self.caller.requester();
-        let request = Request {
-            action: &self.action,
-            resource: &self.resource,
-            requester: &requester,
-            context: &context,
-        };
-        let is_same_account = account == self.caller.account();
-        Ok(authorize(
-            &policies,
-            request,
-            is_same_account,
-            self.caller.arn(),
-        ))
+        let (action, resource) = (&self.action, &self.resource);
+        Ok(self
+            .caller
+            .decide(action, resource, account, policy, &context))
     }
 
     fn context(&self, account: &str) -> Result<Context, IamError> {

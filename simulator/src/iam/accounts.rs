@@ -349,18 +349,9 @@ impl Accounts {
         role_arn: &str,
         context: &Context,
     ) -> bool {
-        let mut policies = caller.policies_on(arn::account_of(role_arn));
-        policies.resource = self.trust_of(role_arn);
-        let requester = caller.requester();
-        let request = Request {
-            action,
-            resource: role_arn,
-            requester: &requester,
-            context,
-        };
-        let is_same_account = arn::account_of(role_arn) == caller.account();
-        let decision = authorize(&policies, request, is_same_account, caller.arn());
-        self.record(decision) && !caller.is_barred_from(action)
+        let (account, trust) = (arn::account_of(role_arn), self.trust_of(role_arn));
+        let decision = caller.decide(action, role_arn, account, trust, context);
+        self.record(decision)
     }
 
     /// Decides on `action` by a caller's own policies.
@@ -371,15 +362,13 @@ impl Accounts {
         resource: &str,
         context: &Context,
     ) -> Outcome {
-        let policies = caller.policies_on(arn::account_of(resource));
-        let requester = caller.requester();
-        let request = Request {
+        let decision = caller.decide(
             action,
             resource,
-            requester: &requester,
+            caller.account(),
+            ResourcePolicy::None,
             context,
-        };
-        let decision = authorize(&policies, request, true, caller.arn());
+        );
         let outcome = decision.outcome();
         self.record(decision);
         outcome

@@ -11,7 +11,9 @@ use super::organization::Account;
 use super::session::Session;
 use crate::arn;
 use crate::clock::timestamp;
-use crate::policy::{Context, Policies, Policy, Requester};
+use crate::policy::{
+    Context, Explanation, Policies, Policy, Request, Requester, ResourcePolicy, authorize,
+};
 
 /// The user or session that signed a request; the handler of a [service](crate::Simulator::service) gets it.
 ///
@@ -118,7 +120,7 @@ impl Caller {
     }
 
     /// Returns who the caller is to policies.
-    pub(super) fn requester(&self) -> Requester {
+    fn requester(&self) -> Requester {
         let account = self.account().to_owned();
         if self.session.as_ref().is_some_and(Session::is_of_role) {
             Requester::RoleSession {
@@ -182,8 +184,35 @@ impl Caller {
         }
     }
 
+    /// Decides on a request for a resource of `account` with this policy.
+    pub(super) fn decide(
+        &self,
+        action: &str,
+        resource: &str,
+        account: &str,
+        policy: ResourcePolicy<'_>,
+        context: &Context,
+    ) -> Explanation {
+        let policies = Policies {
+            resource: policy,
+            ..self.policies_on(account)
+        };
+        let request = Request {
+            action,
+            resource,
+            requester: &self.requester(),
+            context,
+        };
+        let is_same_account = account == self.account();
+        let mut decision = authorize(&policies, request, is_same_account, &self.arn);
+        if self.is_barred_from(action) {
+            decision.refuse_kind_of_session();
+        }
+        decision
+    }
+
     /// Returns the policies that take part in decisions on a resource of `account`, other than that of the resource.
-    pub(super) fn policies_on(&self, account: &str) -> Policies<'_> {
+    fn policies_on(&self, account: &str) -> Policies<'_> {
         fn all(policies: &[Arc<Policy>]) -> Vec<&Policy> {
             policies.iter().map(|policy| &**policy).collect()
         }

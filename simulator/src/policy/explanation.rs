@@ -97,6 +97,10 @@ pub enum Reason {
     NoSuchRole,
     /// The caller is the root user of the account, who needs no policy.
     RootUser,
+    /// Sessions of this kind may not call the operation, whatever their policies say: a session by GetSessionToken has
+    /// of STS only AssumeRole and GetCallerIdentity, and IAM only with MFA; one by GetFederationToken has only
+    /// GetCallerIdentity, and nothing of IAM.
+    KindOfSession,
     /// The test has not said whether the request has these condition keys.
     UnknownKeys(Vec<String>),
 }
@@ -206,6 +210,13 @@ impl Explanation {
         };
         let policy = self.policies.get(policy)?;
         Some((policy, policy.statements.get(statement)?))
+    }
+
+    /// Makes it a refusal, because sessions of the caller's kind may not call the operation.
+    pub(crate) fn refuse_kind_of_session(&mut self) {
+        if self.outcome != Outcome::ExplicitDeny {
+            (self.outcome, self.reason) = (Outcome::ImplicitDeny, Reason::KindOfSession);
+        }
     }
 
     /// Returns the text with the external IDs in it.
@@ -347,6 +358,11 @@ impl Text<'_> {
             }
             Reason::NoSuchRole => writeln!(f, "because there is no such role."),
             Reason::RootUser => writeln!(f, "because the root user needs no policy."),
+            Reason::KindOfSession => writeln!(
+                f,
+                "because sessions by GetSessionToken or GetFederationToken may not call it, whatever their\n\
+                 policies say."
+            ),
             Reason::UnknownKeys(keys) => {
                 writeln!(
                     f,

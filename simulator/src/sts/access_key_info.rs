@@ -17,7 +17,7 @@ pub(super) fn answer(
     let id = reader.required("AccessKeyId", &ACCESS_KEY_ID);
     reader.finish()?;
     let decision = accounts.decide(caller, ACTION, "*", &caller.context());
-    if decision != Outcome::Allowed || caller.is_barred_from(ACTION) {
+    if decision != Outcome::Allowed {
         let reason = if decision == Outcome::ExplicitDeny {
             "with an explicit deny in an identity-based policy".to_owned()
         } else {
