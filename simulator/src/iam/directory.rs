@@ -245,13 +245,14 @@ impl Accounts {
         let Some(user) = self.directory.users.get(account, name) else {
             return;
         };
-        let groups = user
-            .groups
-            .iter()
-            .filter_map(|name| self.directory.groups.get(account, name));
         let mut permissions = self.permissions_of(&user.entity);
-        for group in groups {
-            permissions.policies.extend(self.policies_of(group));
+        for name in &user.groups {
+            match self.directory.groups.get(account, name) {
+                Some(group) => permissions.policies.extend(self.policies_of(group)),
+                None => permissions
+                    .policies
+                    .extend(self.unknown_policy(PolicyKind::Identity, &format!("group {name}"))),
+            }
         }
         let id = user.entity.id.clone();
         let arn = user.entity.arn.clone();
@@ -338,18 +339,18 @@ impl Accounts {
     }
 
     fn permissions_of(&self, entity: &Entity) -> Permissions {
-        let boundary = entity.boundary.as_ref().map(|arn| {
-            let policy = self.directory.policies.get(arn);
-            let text = policy
-                .and_then(PolicyRecord::document)
-                .map_or(NOTHING, |document| &document.text);
+        let boundary = entity.boundary.as_ref().and_then(|arn| {
+            let Some(document) = self.document_of(arn) else {
+                return self.unknown_policy(PolicyKind::Boundary, arn);
+            };
             let name = format!("of {}", entity.arn);
-            self.read_policy(PolicyKind::Boundary, name, text)
+            // It was read before, as an identity policy, whose grammar is the same.
+            self.read_policy(PolicyKind::Boundary, name, &document.text)
+                .ok()
         });
         Permissions {
             policies: self.policies_of(entity).collect(),
-            // It was read before, as an identity policy, whose grammar is the same.
-            boundary: boundary.and_then(Result::ok),
+            boundary,
             tags: entity.tags.clone(),
         }
     }
@@ -357,11 +358,28 @@ impl Accounts {
     /// Returns the policies that an entity has of its own.
     fn policies_of<'a>(&'a self, entity: &'a Entity) -> impl Iterator<Item = Arc<Policy>> + 'a {
         let attached = entity.attached.iter().filter_map(|arn| {
-            let policy = self.directory.policies.get(arn)?;
-            policy.document()
+            let document = self.document_of(arn);
+            document.map_or_else(
+                || self.unknown_policy(PolicyKind::Identity, arn),
+                |document| Some(Arc::clone(&document.policy)),
+            )
         });
-        let documents = entity.inline.values().chain(attached);
-        documents.map(|document| Arc::clone(&document.policy))
+        let inline = entity.inline.values();
+        inline
+            .map(|document| Arc::clone(&document.policy))
+            .chain(attached)
+    }
+
+    /// Returns the document of a managed policy, in its default version.
+    pub(crate) fn document_of(&self, arn: &str) -> Option<&Document> {
+        self.directory.policies.get(arn)?.document()
+    }
+
+    /// Returns what stands for a policy that an export names and does not have: it may deny anything, and so it does.
+    fn unknown_policy(&self, kind: PolicyKind, name: &str) -> Option<Arc<Policy>> {
+        const DENY: &str = r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}"#;
+        let name = format!("{name}, which the export does not have");
+        self.read_policy(kind, name, DENY).ok()
     }
 
     /// Reads an identity policy. `name` is how explanations refer to it.
@@ -382,12 +400,9 @@ impl Accounts {
 
     /// Returns a managed policy as a session policy.
     pub(crate) fn managed_policy(&self, arn: &str) -> Option<Arc<Policy>> {
-        let document = self.directory.policies.get(arn)?.document()?;
+        let document = self.document_of(arn)?;
         // It was read before, as an identity policy, whose grammar is the same.
         self.read_policy(PolicyKind::Session, arn, &document.text)
             .ok()
     }
 }
-
-/// What stands for a permissions boundary that is not known: nothing is allowed.
-const NOTHING: &str = r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}"#;

@@ -227,8 +227,9 @@ impl AccountFiles {
                 .iter()
                 .any(|role| !self.durations.contains_key(&role.arn));
             reader.policies(details.policies);
-            reader.users(&account, details.user_detail_list);
+            // Users name groups.
             reader.groups(&account, details.group_detail_list);
+            reader.users(&account, details.user_detail_list);
             for role in details.role_detail_list {
                 let trust_policy = role.assume_role_policy_document.json();
                 let duration = self.durations.get(&role.arn).copied();
@@ -321,6 +322,11 @@ impl Reader<'_> {
 
     fn users(&mut self, account: &str, users: Vec<UserDetail>) {
         for user in users {
+            for group in &user.group_list {
+                if self.accounts.directory.groups.get(account, group).is_none() {
+                    self.is_missing(&user.arn, &format!("group {group}"));
+                }
+            }
             let entity = self.entity(
                 &user.arn,
                 user.user_id,
@@ -413,13 +419,19 @@ impl Reader<'_> {
     }
 
     fn check_is_known(&mut self, arn: &str, policy: &str) {
-        if !self.accounts.directory.policies.contains_key(policy) {
-            self.import.leave_out(
-                self.file,
-                arn,
-                format!("the export has no document of {policy}: it allows and denies nothing"),
-            );
+        self.accounts.add_aws_policy(policy);
+        if self.accounts.document_of(policy).is_none() {
+            let what = format!("document of {policy}");
+            self.is_missing(arn, &what);
         }
+    }
+
+    /// Says that a user or role has something of which the export does not say what it denies.
+    fn is_missing(&mut self, arn: &str, what: &str) {
+        let reason = format!(
+            "everything is denied, because the export has no {what}: make it without --filter"
+        );
+        self.import.leave_out(self.file, arn, reason);
     }
 
     /// Reads a policy. `subject` is how explanations refer to it.

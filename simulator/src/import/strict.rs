@@ -1,5 +1,5 @@
-//! What becomes of a policy that the simulator cannot evaluate: of what it does not understand, it allows nothing
-//! and denies everything, so that it never allows what AWS refuses.
+//! What becomes of a policy that the simulator cannot evaluate: a statement that it does not understand allows nothing,
+//! and denies whatever it may deny, so that it never allows what AWS refuses.
 
 use std::path::Path;
 
@@ -84,12 +84,18 @@ pub(super) fn read<T>(
             String::new(),
             format!("everything is denied, because: {reason}"),
         ));
-        kept.clear();
+        kept = vec![deny_everything(kind)];
+    } else if kept.is_empty() {
+        kept.push(nothing(kind));
     }
-    if kept.is_empty() {
-        kept.push(deny_everything(kind));
-    }
-    let policy = read(&with(kept)).or_else(|_| read(&deny_document(kind)));
+    let policy = read(&with(kept)).or_else(|_| {
+        // What is wrong is not in a statement.
+        left_out.push((
+            String::new(),
+            format!("everything is denied, because: {reason}"),
+        ));
+        read(&deny_document(kind))
+    });
     Strict {
         // A policy that only denies can always be read.
         policy: policy.unwrap_or_else(|error| unreachable!("{error}")),
@@ -101,6 +107,20 @@ fn deny_document(kind: PolicyKind) -> String {
     json!({"Version": "2012-10-17", "Statement": [deny_everything(kind)]}).to_string()
 }
 
+/// Returns a statement that never applies, because a policy must have one.
+fn nothing(kind: PolicyKind) -> Value {
+    match kind {
+        PolicyKind::Trust => {
+            json!({"Effect": "Allow", "Principal": {"AWS": "*"}, "NotAction": "sts:*"})
+        }
+        // The only one that allows; and that means nothing, because these policies only deny.
+        PolicyKind::ResourceControl => {
+            json!({"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"})
+        }
+        _ => json!({"Effect": "Allow", "NotAction": "*", "Resource": "*"}),
+    }
+}
+
 fn deny_everything(kind: PolicyKind) -> Value {
     match kind {
         PolicyKind::Trust => {
@@ -108,7 +128,10 @@ fn deny_everything(kind: PolicyKind) -> Value {
                 "sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"]})
         }
         PolicyKind::ResourceControl => {
-            json!({"Effect": "Deny", "Principal": "*", "Action": "sts:*", "Resource": "*"})
+            // Those of every service that AWS applies such policies to; it has no wildcard for all.
+            json!({"Effect": "Deny", "Principal": "*", "Resource": "*", "Action": [
+                "aoss:*", "cognito-identity:*", "cognito-idp:*", "dynamodb:*", "ecr:*", "kms:*", "logs:*", "s3:*",
+                "secretsmanager:*", "sqs:*", "sts:*"]})
         }
         _ => json!({"Effect": "Deny", "Action": "*", "Resource": "*"}),
     }
