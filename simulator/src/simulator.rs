@@ -356,7 +356,9 @@ impl Simulator {
     }
 
     /// Creates an OpenID Connect identity provider, `arn:<partition>:iam::<account>:oidc-provider/<issuer>`.
-    /// `client_ids` are the audiences it accepts. `keys` are what tokens are signed with: a public key in PEM
+    /// `client_ids` are the audiences it accepts; the authorized party (`azp`) of a token, if it has one, takes the place
+    /// of the audience. Roles may also trust Google, Amazon, Facebook and Cognito by domain
+    /// (`"Federated": "accounts.google.com"`): add the provider of that issuer with the test's key. `keys` are what tokens are signed with: a public key in PEM
     /// form, or a JSON Web Key Set such as providers publish. A key of RSA checks RS256, RS384 and RS512, one of
     /// an elliptic curve ES256 and ES384.
     ///

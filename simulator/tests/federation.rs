@@ -875,3 +875,174 @@ async fn the_signature_of_a_saml_assertion() {
         assert!(error.contains(reason), "{row}: {error}");
     }
 }
+
+/// Whether a token of an issuer is accepted by a role that trusts this principal under this condition.
+async fn is_trusted(issuer: &str, principal: &str, condition: &str, claims: Value) -> Reply {
+    let aws = Simulator::new();
+    let host = issuer.trim_start_matches("https://");
+    let provider = format!("arn:aws:iam::222222222222:oidc-provider/{host}");
+    let key = include_str!("keys/p256-public.pem");
+    aws.oidc_provider(&provider, &["sts.amazonaws.com", "app"], key)
+        .unwrap();
+    let actions = r#"["sts:AssumeRoleWithWebIdentity", "sts:TagSession"]"#;
+    let trust = trust(
+        &principal.replace("<provider>", &provider),
+        actions,
+        condition,
+    );
+    aws.role(ROLE).trust(trust).create().unwrap();
+    let mut claims = claims;
+    claims["iss"] = issuer.into();
+    with_token(&aws, &token(&aws, claims)).await
+}
+
+#[tokio::test]
+async fn the_authorized_party_of_a_token_is_its_audience() {
+    let is = |key: &str, value: &str| {
+        format!(r#"{{"StringEquals": {{"token.example.com:{key}": "{value}"}}}}"#)
+    };
+    let issuer = "https://token.example.com";
+    for (row, condition, claims) in [
+        ("aud", is("aud", "app"), json!({"aud": "app"})),
+        (
+            "azp",
+            is("aud", "app"),
+            json!({"aud": "elsewhere", "azp": "app"}),
+        ),
+        (
+            "both are client IDs",
+            is("aud", "app"),
+            json!({"aud": "sts.amazonaws.com", "azp": "app"}),
+        ),
+        (
+            "several audiences",
+            is("aud", "app"),
+            json!({"aud": ["sts.amazonaws.com", "elsewhere"], "azp": "app"}),
+        ),
+    ] {
+        let reply = is_trusted(issuer, "<provider>", &condition, claims).await;
+        assert_eq!(reply.status, 200, "{row}: {}", reply.body);
+        assert_eq!(reply.element("Audience"), "app", "{row}");
+    }
+    let reply = is_trusted(
+        issuer,
+        "<provider>",
+        "{}",
+        json!({"aud": "sts.amazonaws.com", "azp": "elsewhere"}),
+    )
+    .await;
+    assert_refused(
+        "an authorized party that is no client ID",
+        &reply,
+        400,
+        "InvalidIdentityToken",
+        "Incorrect token audience",
+    );
+    let condition = is("aud", "sts.amazonaws.com");
+    let claims = json!({"aud": "sts.amazonaws.com", "azp": "app"});
+    let reply = is_trusted(issuer, "<provider>", &condition, claims).await;
+    assert_eq!(reply.status, 403, "{}", reply.body);
+}
+
+#[tokio::test]
+async fn roles_may_trust_google_by_its_domain_and_ask_for_the_original_audience() {
+    let condition = r#"{"StringEquals": {"accounts.google.com:aud": "app",
+        "accounts.google.com:oaud": "orders", "accounts.google.com:sub": "ada"}}"#;
+    let claims = json!({"aud": "orders", "azp": "app"});
+    for issuer in ["https://accounts.google.com", "accounts.google.com"] {
+        for principal in ["accounts.google.com", "<provider>"] {
+            let reply = is_trusted(issuer, principal, condition, claims.clone()).await;
+            assert_eq!(reply.status, 200, "{issuer} {principal}: {}", reply.body);
+        }
+    }
+    for (row, claims) in [
+        ("another audience", json!({"aud": "other", "azp": "app"})),
+        (
+            "another app",
+            json!({"aud": "orders", "azp": "sts.amazonaws.com"}),
+        ),
+    ] {
+        let issuer = "https://accounts.google.com";
+        let reply = is_trusted(issuer, "accounts.google.com", condition, claims).await;
+        assert_eq!(reply.status, 403, "{row}: {}", reply.body);
+    }
+    let without_azp = r#"{"StringEquals": {"accounts.google.com:aud": "app", "accounts.google.com:oaud": "app"}}"#;
+    let issuer = "https://accounts.google.com";
+    let reply = is_trusted(
+        issuer,
+        "accounts.google.com",
+        without_azp,
+        json!({"aud": "app"}),
+    )
+    .await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let other = "https://token.example.com";
+    let reply = is_trusted(other, "accounts.google.com", "{}", json!({})).await;
+    assert_eq!(reply.status, 403, "another issuer: {}", reply.body);
+}
+
+#[tokio::test]
+async fn session_tags_may_be_claims_of_their_own() {
+    let condition = r#"{"StringEquals": {"aws:RequestTag/Team": "payments"},
+        "ForAllValues:StringEquals": {"sts:TransitiveTagKeys": ["Team"]},
+        "Null": {"sts:TransitiveTagKeys": "false"}}"#;
+    for (row, claims) in [
+        (
+            "in one claim",
+            json!({"https://aws.amazon.com/tags":
+                {"principal_tags": {"Team": ["payments"]}, "transitive_tag_keys": ["Team"]}}),
+        ),
+        (
+            "in one claim, as text",
+            json!({"https://aws.amazon.com/tags":
+                {"principal_tags": {"Team": "payments"}, "transitive_tag_keys": ["Team"]}}),
+        ),
+        (
+            "a claim for each",
+            json!({
+                "https://aws.amazon.com/tags/principal_tags/Team": "payments",
+                "https://aws.amazon.com/tags/transitive_tag_keys": ["Team"],
+            }),
+        ),
+        (
+            "a claim for each, as lists",
+            json!({
+                "https://aws.amazon.com/tags/principal_tags/Team": ["payments"],
+                "https://aws.amazon.com/tags/transitive_tag_keys": ["Team"],
+            }),
+        ),
+    ] {
+        let reply = is_trusted("https://token.example.com", "<provider>", condition, claims).await;
+        assert_eq!(reply.status, 200, "{row}: {}", reply.body);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_keeps_the_slash_at_the_end_of_its_url() {
+    let aws = Simulator::new();
+    let root = aws.root_user("arn:aws:iam::222222222222:root").unwrap();
+    let signer = Signer {
+        service: "iam",
+        region: "us-east-1",
+        ..Signer::new(&aws, &root)
+    };
+    let query = "Action=CreateOpenIDConnectProvider&Version=2010-05-08&ClientIDList.member.1=app";
+    let url = format!("https://iam.amazonaws.com/?{query}&Url=https://tenant.example.com/");
+    let reply = send(&aws, signer.sign(request("GET", &url, &[], ""))).await;
+    assert_eq!(
+        reply.element("OpenIDConnectProviderArn"),
+        "arn:aws:iam::222222222222:oidc-provider/tenant.example.com/",
+        "{}",
+        reply.body
+    );
+    let condition = r#"{"StringEquals": {"tenant.example.com/:aud": "app"}}"#;
+    let claims = json!({"aud": "app"});
+    let reply = is_trusted(
+        "https://tenant.example.com/",
+        "<provider>",
+        condition,
+        claims,
+    )
+    .await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+}

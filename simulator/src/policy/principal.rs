@@ -99,7 +99,9 @@ impl Requester {
                 | Self::FederatedUser { account, .. },
                 Account(named),
             ) if account == named => Some(Grant::Account),
-            (Self::Federated { provider }, Federated(named)) if provider == named => {
+            (Self::Federated { provider }, Federated(named))
+                if provider == named || is_provider_of_aws(provider, named) =>
+            {
                 Some(Grant::Direct)
             }
             _ => None,
@@ -179,6 +181,19 @@ fn read_aws(name: &str, resolve: Resolve<'_>) -> Result<Principal, String> {
         }
         _ => Err(invalid()),
     }
+}
+
+/// Whether `domain` is that of a provider that every account knows, and `arn` is the provider that stands for it here,
+/// because somebody must say what its tokens are signed with.
+fn is_provider_of_aws(arn: &str, domain: &str) -> bool {
+    const DOMAINS: [&str; 4] = [
+        "accounts.google.com",
+        "cognito-identity.amazonaws.com",
+        "graph.facebook.com",
+        "www.amazon.com",
+    ];
+    let host = arn.split_once(":oidc-provider/").map(|(_, host)| host);
+    DOMAINS.contains(&domain) && host == Some(domain)
 }
 
 /// Whether a name is the ARN of an identity provider, or the domain of one that every account knows, such as
