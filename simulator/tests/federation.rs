@@ -1046,3 +1046,114 @@ async fn a_provider_keeps_the_slash_at_the_end_of_its_url() {
     .await;
     assert_eq!(reply.status, 200, "{}", reply.body);
 }
+
+/// What a signature does not cover says nothing: comments, which are left out before the digest is made, and the
+/// signature itself.
+#[cfg(feature = "saml-signatures")]
+#[tokio::test]
+async fn what_a_saml_signature_does_not_cover_changes_nothing() {
+    let metadata = include_str!("saml/metadata.xml");
+    let aws = saml(|aws| aws.saml_provider(SAML, metadata).unwrap());
+    let decode = |base64: &str| {
+        let xml = aws_smithy_types::base64::decode(base64.trim()).unwrap();
+        String::from_utf8(xml).unwrap()
+    };
+    let of_assertion = decode(include_str!("saml/signed-assertion.b64"));
+    let of_response = decode(include_str!("saml/signed-response.b64"));
+    let start = of_response.find("<saml:Assertion ").unwrap();
+    let end = of_response.find("</saml:Assertion>").unwrap() + "</saml:Assertion>".len();
+    let forged = of_response[start..end]
+        .replace("ada", "eve")
+        .replace("_assertion", "_forged");
+    let attribute = r#"<saml:Attribute Name="https://aws.amazon.com/SAML/Attributes/RoleSessionName"><saml:AttributeValue>eve@example.com</saml:AttributeValue></saml:Attribute>"#;
+    let in_signature = |xml: &str, added: &str| {
+        let end = "</ds:Signature>";
+        assert!(xml.contains(end));
+        xml.replace(end, &format!("<ds:Object>{added}</ds:Object>{end}"))
+    };
+    for (row, xml) in [
+        (
+            "a comment in the name",
+            of_assertion.replace("<saml:NameID>ada", "<saml:NameID>a<!-- -->da"),
+        ),
+        (
+            "a comment in an attribute",
+            of_assertion.replace("ada@example.com", "ada<!---->@example.com"),
+        ),
+        (
+            "an attribute in the signature",
+            in_signature(&of_assertion, attribute),
+        ),
+        (
+            "a subject in the signature",
+            in_signature(&of_assertion, "<saml:NameID>eve</saml:NameID>"),
+        ),
+        (
+            "an assertion in the signature",
+            in_signature(&of_response, &forged),
+        ),
+    ] {
+        assert!(![&of_assertion, &of_response].contains(&&xml), "{row}");
+        let reply = with_assertion(&aws, &aws_smithy_types::base64::encode(xml)).await;
+        assert_eq!(reply.status, 200, "{row}: {}", reply.body);
+        assert_eq!(reply.element("Subject"), "ada", "{row}");
+        assert_eq!(
+            reply.element("Arn"),
+            "arn:aws:sts::222222222222:assumed-role/Hub/ada@example.com",
+            "{row}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_of_several_audiences_of_a_saml_assertion_is_enough() {
+    let aws = saml(|aws| aws.saml_provider_without_signatures(SAML));
+    let with = |audiences: &str| {
+        assertion(|xml| xml.replace("<Audience>urn:amazon:webservices</Audience>", audiences))
+    };
+    for (audiences, status) in [
+        (
+            "<Audience>urn:other</Audience><Audience>urn:amazon:webservices</Audience>",
+            200,
+        ),
+        (
+            "<Audience>https://signin.aws.amazon.com/saml</Audience>",
+            200,
+        ),
+        ("<Audience>urn:amazon:webservices:govcloud</Audience>", 400),
+        ("<Audience>urn:other</Audience>", 400),
+        ("", 400),
+    ] {
+        let reply = with_assertion(&aws, &with(audiences)).await;
+        assert_eq!(reply.status, status, "{audiences}: {}", reply.body);
+    }
+    // GovCloud has an audience of its own.
+    let (role, provider) = (
+        ROLE.replace("arn:aws:", "arn:aws-us-gov:"),
+        SAML.replace("arn:aws:", "arn:aws-us-gov:"),
+    );
+    let aws = Simulator::new();
+    aws.saml_provider_without_signatures(&*provider);
+    aws.role(&*role)
+        .trust(trust(&provider, r#""sts:AssumeRoleWithSAML""#, "{}"))
+        .create()
+        .unwrap();
+    for (audience, status) in [
+        ("urn:amazon:webservices:govcloud", 200),
+        ("urn:amazon:webservices", 400),
+    ] {
+        let assertion = assertion(|xml| {
+            let xml = xml.replace("urn:amazon:webservices", audience);
+            xml.replace("arn:aws:", "arn:aws-us-gov:")
+        });
+        let parameters = [
+            ("Action", "AssumeRoleWithSAML"),
+            ("RoleArn", &*role),
+            ("PrincipalArn", &*provider),
+            ("SAMLAssertion", &*assertion),
+        ];
+        let url = "https://sts.us-gov-west-1.amazonaws.com/";
+        let reply = send(&aws, post(url, form(&parameters))).await;
+        assert_eq!(reply.status, status, "{audience}: {}", reply.body);
+    }
+}
