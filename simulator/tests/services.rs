@@ -1,7 +1,8 @@
 //! Firehose and S3 with the SDK's own clients, in process.
 
+use aws_sdk_firehose::error::ProvideErrorMetadata;
 use aws_sdk_firehose::types::Record;
-use sts_simulator::{Firehose, S3, Simulator};
+use sts_simulator::{AccountBuilder, Firehose, S3, Simulator};
 
 const ALLOW: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
 
@@ -194,4 +195,112 @@ async fn iam(aws: &Simulator, keys: &aws_credential_types::Credentials, query: &
     }
     let response = aws.call(request).await.unwrap();
     String::from_utf8(response.body().bytes().unwrap().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_kind_of_policy_that_decided() {
+    const USER: &str = "arn:aws:iam::222222222222:user/orders";
+    const STREAM: &str = "arn:aws:firehose:eu-west-1:222222222222:deliverystream/events";
+    let statement = |effect: &str, action: &str| {
+        format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "{effect}", "Action": "{action}", "Resource": "*"}}}}"#
+        )
+    };
+    let (allow, other, deny) = (
+        statement("Allow", "*"),
+        statement("Allow", "sqs:*"),
+        statement("Deny", "*"),
+    );
+    let full = AccountBuilder::FULL_AWS_ACCESS;
+    for (row, policies, boundary, organization, expected) in [
+        (
+            "nothing allows it",
+            vec![&other],
+            None,
+            None,
+            "because no identity-based policy allows the ACTION action",
+        ),
+        (
+            "an identity policy denies it",
+            vec![&allow, &deny],
+            None,
+            None,
+            "with an explicit deny in an identity-based policy",
+        ),
+        (
+            "the boundary does not allow it",
+            vec![&allow],
+            Some(&other),
+            None,
+            "because no permissions boundary allows the ACTION action",
+        ),
+        (
+            "the boundary denies it",
+            vec![&allow],
+            Some(&deny),
+            None,
+            "with an explicit deny in a permissions boundary",
+        ),
+        (
+            "the organization does not allow it",
+            vec![&allow],
+            None,
+            Some(vec![other.as_str()]),
+            "because no service control policy allows the ACTION action",
+        ),
+        (
+            "the organization denies it",
+            vec![&allow],
+            None,
+            Some(vec![full, &deny]),
+            "with an explicit deny in a service control policy",
+        ),
+    ] {
+        let aws = Simulator::new();
+        Firehose::plug_into(&aws).create_stream(STREAM);
+        S3::plug_into(&aws).create_bucket("222222222222", "reports");
+        let user = policies
+            .into_iter()
+            .fold(aws.user(USER), |user, policy| user.policy(policy));
+        let user = match boundary {
+            Some(boundary) => user.permissions_boundary(boundary),
+            None => user,
+        };
+        let keys = user.create().unwrap();
+        if let Some(policies) = organization {
+            let account = aws.account("222222222222");
+            account.service_control_policies(policies).create().unwrap();
+        }
+        let message = |action: &str, resource: &str| {
+            let reason = expected.replace("ACTION", action);
+            format!(
+                "User: {USER} is not authorized to perform: {action} on resource: {resource} {reason}"
+            )
+        };
+        let config = aws.sdk_config(keys.clone());
+        let firehose = aws_sdk_firehose::Client::new(&config);
+        let put = firehose.put_record().delivery_stream_name("events");
+        let record = Record::builder().data(aws_sdk_firehose::primitives::Blob::new("x"));
+        let put = put.record(record.build().unwrap());
+        let error = put.send().await.unwrap_err();
+        let expected = message("firehose:PutRecord", STREAM);
+        assert_eq!(error.message(), Some(&*expected), "{row}");
+
+        let s3 = aws_sdk_s3::Client::new(&config);
+        let error = s3.list_objects_v2().bucket("reports").send().await;
+        let expected = message("s3:ListBucket", "arn:aws:s3:::reports");
+        assert_eq!(error.unwrap_err().message(), Some(&*expected), "{row}");
+
+        let answer = iam(&aws, &keys, "Action=GetUser").await;
+        let expected = message("iam:GetUser", USER);
+        assert!(answer.contains(&expected), "{row}: {answer}");
+
+        let sts = aws_sdk_sts::Client::new(&config);
+        let info = sts
+            .get_access_key_info()
+            .access_key_id("AKIAIOSFODNN7EXAMPLE");
+        let error = info.send().await.unwrap_err();
+        let expected = message("sts:GetAccessKeyInfo", "").replace(" on resource: ", "");
+        assert_eq!(error.message(), Some(&*expected), "{row}");
+    }
 }

@@ -108,6 +108,20 @@ impl AccessRequest {
         false
     }
 
+    /// Returns AWS's message about the refusal of the request.
+    pub(crate) fn refusal(&self) -> String {
+        let Self {
+            action, resource, ..
+        } = self;
+        // What cannot be explained is answered with that.
+        let reason = self.explain().map(|explanation| explanation.refusal());
+        format!(
+            "User: {} is not authorized to perform: {action} on resource: {resource} {}",
+            self.caller.arn(),
+            reason.unwrap_or_default()
+        )
+    }
+
     /// Returns whether the request is allowed, and why. The outcome is [`Outcome::Undecided`] if it depends on a
     /// condition key that is neither [set](Self::key) nor [absent](Self::absent).
     ///

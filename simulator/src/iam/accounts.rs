@@ -20,8 +20,8 @@ use super::validation::IamError;
 use crate::arn;
 use crate::clock::Clock;
 use crate::policy::{
-    Context, Explanation, Names, Outcome, Policies, Policy, PolicyKind, Request, Requester,
-    ResourcePolicy, authorize,
+    Context, Explanation, Names, Policies, Policy, PolicyKind, Request, Requester, ResourcePolicy,
+    authorize,
 };
 
 /// The accounts, as the simulator and its builders share them.
@@ -355,13 +355,17 @@ impl Accounts {
     }
 
     /// Decides on `action` by a caller's own policies.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the end of AWS's message if it is refused.
     pub(crate) fn decide(
         &mut self,
         caller: &Caller,
         action: &str,
         resource: &str,
         context: &Context,
-    ) -> Outcome {
+    ) -> Result<(), String> {
         let decision = caller.decide(
             action,
             resource,
@@ -369,9 +373,12 @@ impl Accounts {
             ResourcePolicy::None,
             context,
         );
-        let outcome = decision.outcome();
-        self.record(decision);
-        outcome
+        let refusal = decision.refusal();
+        if self.record(decision) {
+            Ok(())
+        } else {
+            Err(refusal)
+        }
     }
 
     /// Decides whether somebody whom an identity provider vouches for may perform `action` on a role.

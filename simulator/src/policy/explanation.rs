@@ -212,6 +212,38 @@ impl Explanation {
         Some((policy, policy.statements.get(statement)?))
     }
 
+    /// Returns the end of AWS's message about a refusal, which names the kind of policy that decided.
+    pub(crate) fn refusal(&self) -> String {
+        let name = |kind: PolicyKind| match kind {
+            PolicyKind::ResourceControl => "resource control policy",
+            PolicyKind::ServiceControl => "service control policy",
+            PolicyKind::Trust | PolicyKind::Resource => "resource-based policy",
+            PolicyKind::Identity => "identity-based policy",
+            PolicyKind::Boundary => "permissions boundary",
+            PolicyKind::Session => "session policy",
+        };
+        match (self.statement(), &self.reason) {
+            (Some((policy, _)), _) => {
+                let article = match policy.kind {
+                    PolicyKind::Identity => "an",
+                    _ => "a",
+                };
+                format!("with an explicit deny in {article} {}", name(policy.kind))
+            }
+            (None, reason) => {
+                let kind = match reason {
+                    Reason::NoStatement(kind) => *kind,
+                    _ => PolicyKind::Identity,
+                };
+                format!(
+                    "because no {} allows the {} action",
+                    name(kind),
+                    self.action
+                )
+            }
+        }
+    }
+
     /// Makes it a refusal, because sessions of the caller's kind may not call the operation.
     pub(crate) fn refuse_kind_of_session(&mut self) {
         if self.outcome != Outcome::ExplicitDeny {

@@ -12,7 +12,7 @@ use aws_smithy_types::{DateTime, base64};
 use md5::{Digest, Md5};
 use uuid::Uuid;
 
-use super::{chunked, not_authorized};
+use super::chunked;
 use crate::clock::{Clock, timestamp};
 use crate::iam::Caller;
 use crate::protocol::{Element, ErrorResponse, response, xml};
@@ -343,7 +343,7 @@ impl<'a> Call<'a> {
             };
         }
         if !list.is_allowed() {
-            return Err(self.denied("s3:ListBucket", &self.bucket_arn()));
+            return Err(ErrorResponse::access_denied(list.refusal()));
         }
         let is_v2 = self.parameter("list-type") == Some("2");
         let prefix = self.parameter("prefix").unwrap_or_default();
@@ -494,9 +494,7 @@ impl<'a> Call<'a> {
         let object = self.with_bucket(|bucket| bucket.objects.get(&self.key).cloned())?;
         let Some(object) = object else {
             // Who may not list the bucket does not learn what is in it.
-            if !self.caller.may("s3:ListBucket", &self.bucket_arn()) {
-                return Err(self.denied("s3:ListBucket", &self.bucket_arn()));
-            }
+            self.authorize("s3:ListBucket", &self.bucket_arn())?;
             let message = "The specified key does not exist.";
             return Err(ErrorResponse::new(404, "NoSuchKey", message));
         };
@@ -554,15 +552,12 @@ impl<'a> Call<'a> {
     }
 
     fn authorize(&self, action: &str, resource: &str) -> Result<(), ErrorResponse> {
-        if self.caller.may(action, resource) {
+        let request = self.caller.request(action, resource);
+        if request.is_allowed() {
             Ok(())
         } else {
-            Err(self.denied(action, resource))
+            Err(ErrorResponse::access_denied(request.refusal()))
         }
-    }
-
-    fn denied(&self, action: &str, resource: &str) -> ErrorResponse {
-        ErrorResponse::access_denied(not_authorized(self.caller, action, resource))
     }
 
     fn bucket_arn(&self) -> String {
