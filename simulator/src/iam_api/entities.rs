@@ -10,7 +10,7 @@ use crate::protocol::{Element, ErrorResponse};
 pub(super) fn create_user(call: &mut Call<'_>) -> Answer {
     let name = call.name("UserName", 64)?;
     let arn = call.arn(&format!("user{}{name}", call.path()?));
-    call.authorize(&arn)?;
+    call.authorize_creation(&arn, "TagUser")?;
     if call.entity(Kind::User, name).is_some() {
         return Err(already_exists(format!(
             "User with name {name} already exists."
@@ -31,7 +31,7 @@ pub(super) fn create_user(call: &mut Call<'_>) -> Answer {
 pub(super) fn create_role(call: &mut Call<'_>) -> Answer {
     let name = call.name("RoleName", 64)?;
     let arn = call.arn(&format!("role{}{name}", call.path()?));
-    call.authorize(&arn)?;
+    call.authorize_creation(&arn, "TagRole")?;
     let trust_policy = call.required("AssumeRolePolicyDocument")?;
     if call.entity(Kind::Role, name).is_some() {
         return Err(already_exists(format!(
@@ -133,11 +133,15 @@ pub(super) fn list(call: &mut Call<'_>, kind: Kind) -> Answer {
 
 pub(super) fn update_user(call: &mut Call<'_>) -> Answer {
     let name = call.name_of(Kind::User)?;
-    call.authorized(Kind::User)?;
+    let user = call.authorized(Kind::User)?.clone();
     let new_name = match call.optional("NewUserName") {
         Some(_) => call.name("NewUserName", 64)?,
-        None => name,
+        None => user.name(),
     };
+    let path = call.path_in("NewPath")?.unwrap_or(user.path());
+    // The caller needs the permission for both ARNs.
+    let arn = call.arn(&format!("user{path}{new_name}"));
+    call.authorize_tagged(&arn, &user.tags)?;
     if !new_name.eq_ignore_ascii_case(name) && call.entity(Kind::User, new_name).is_some() {
         return Err(already_exists(format!(
             "User with name {new_name} already exists."
@@ -146,8 +150,6 @@ pub(super) fn update_user(call: &mut Call<'_>) -> Answer {
     let Some(mut user) = call.accounts.directory.users.remove(call.account, name) else {
         return Ok(None);
     };
-    let path = call.optional("NewPath").unwrap_or(user.entity.path());
-    let arn = call.arn(&format!("user{path}{new_name}"));
     let old = std::mem::replace(&mut user.entity.arn, arn.clone());
     call.accounts
         .directory

@@ -37,7 +37,9 @@ pub(super) fn find<'c>(
 /// Returns the policy that the request names, if the caller may call the operation on it.
 fn authorized<'c>(call: &'c mut Call<'_>) -> Result<&'c mut PolicyRecord, ErrorResponse> {
     let arn = call.required("PolicyArn")?;
-    call.authorize(arn)?;
+    let tags = call.accounts.directory.policies.get(arn);
+    let tags = tags.map(|policy| policy.tags.clone()).unwrap_or_default();
+    call.authorize_tagged(arn, &tags)?;
     find(call, arn)
 }
 
@@ -51,7 +53,7 @@ fn document_of(call: &Call<'_>, arn: &str) -> Result<Document, ErrorResponse> {
 pub(super) fn create(call: &mut Call<'_>) -> Answer {
     let name = call.name("PolicyName", 128)?;
     let arn = call.arn(&format!("policy{}{name}", call.path()?));
-    call.authorize(&arn)?;
+    call.authorize_creation(&arn, "TagPolicy")?;
     let document = document_of(call, &arn)?;
     if own(call).any(|policy| arn::name_of(&policy.arn).eq_ignore_ascii_case(name)) {
         return Err(already_exists(format!(
