@@ -21,7 +21,7 @@ use crate::iam::{Accounts, Arrival, Caller, KeyOwner};
 use crate::protocol::{ErrorResponse, query_of};
 
 /// How much the time of a signature may differ from the simulator's. STS ignores `X-Amz-Expires`: presigned
-/// requests are valid for the same time.
+/// requests are valid for the same time. Those of S3 are valid for as long as they say.
 const CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -98,6 +98,8 @@ pub(crate) struct Authorization {
     date: String,
     token: Option<String>,
     is_presigned: bool,
+    /// `X-Amz-Expires` of a presigned request.
+    expires: Option<String>,
 }
 
 impl Authorization {
@@ -146,6 +148,7 @@ impl Authorization {
             date: field("X-Amz-Date").unwrap_or_default().to_owned(),
             token: field("X-Amz-Security-Token").map(str::to_owned),
             is_presigned: true,
+            expires: field("X-Amz-Expires").map(str::to_owned),
             ..Self::from_credential(
                 field("X-Amz-Credential").unwrap_or_default(),
                 field("X-Amz-SignedHeaders").unwrap_or_default(),
@@ -167,6 +170,7 @@ impl Authorization {
             date: String::new(),
             token: None,
             is_presigned: false,
+            expires: None,
         }
     }
 
@@ -242,23 +246,9 @@ impl Authorization {
                 &date[..8]
             )));
         }
-        if now
-            .duration_since(signed_at)
-            .is_ok_and(|late| late > CLOCK_SKEW)
-        {
-            let (earliest, now) = (to_amz_date(now - CLOCK_SKEW), to_amz_date(now));
-            return Err(mismatch(format!(
-                "Signature expired: {date} is now earlier than {earliest} ({now} - 15 min.)"
-            )));
-        }
-        if signed_at
-            .duration_since(now)
-            .is_ok_and(|early| early > CLOCK_SKEW)
-        {
-            let (latest, now) = (to_amz_date(now + CLOCK_SKEW), to_amz_date(now));
-            return Err(mismatch(format!(
-                "Signature not yet current: {date} is still later than {latest} ({now} + 15 min.)"
-            )));
+        match self.service.as_str() {
+            "s3" => self.check_time_of_s3(signed_at, now)?,
+            _ => self.check_time(signed_at, now)?,
         }
         if !self.signed_headers.iter().any(|header| header == "host") {
             return Err(mismatch(
@@ -278,6 +268,69 @@ impl Authorization {
         } else {
             Err(wrong())
         }
+    }
+
+    /// Checks that the signature is not much older or newer than the present.
+    fn check_time(&self, signed_at: SystemTime, now: SystemTime) -> Result<(), ErrorResponse> {
+        let date = &self.date;
+        if now
+            .duration_since(signed_at)
+            .is_ok_and(|late| late > CLOCK_SKEW)
+        {
+            let (earliest, now) = (to_amz_date(now - CLOCK_SKEW), to_amz_date(now));
+            return Err(mismatch(format!(
+                "Signature expired: {date} is now earlier than {earliest} ({now} - 15 min.)"
+            )));
+        }
+        if signed_at
+            .duration_since(now)
+            .is_ok_and(|early| early > CLOCK_SKEW)
+        {
+            let (latest, now) = (to_amz_date(now + CLOCK_SKEW), to_amz_date(now));
+            return Err(mismatch(format!(
+                "Signature not yet current: {date} is still later than {latest} ({now} + 15 min.)"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The same for S3, which has other errors, and lets presigned requests say how long they are valid.
+    fn check_time_of_s3(
+        &self,
+        signed_at: SystemTime,
+        now: SystemTime,
+    ) -> Result<(), ErrorResponse> {
+        const WEEK: i64 = 7 * 24 * 3600;
+        let is_early = signed_at
+            .duration_since(now)
+            .is_ok_and(|early| early > CLOCK_SKEW);
+        let age = now.duration_since(signed_at).unwrap_or_default();
+        if !self.is_presigned {
+            if is_early || age > CLOCK_SKEW {
+                let message =
+                    "The difference between the request time and the current time is too large.";
+                return Err(ErrorResponse::new(403, "RequestTimeTooSkewed", message));
+            }
+            return Ok(());
+        }
+        let expires = self.expires.as_deref().unwrap_or_default();
+        let rule = match expires.parse::<i64>() {
+            Err(_) => "X-Amz-Expires should be a number",
+            Ok(..0) => "X-Amz-Expires must be non-negative",
+            Ok(seconds) if seconds > WEEK => {
+                "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires \
+                 must be less than 604800 seconds"
+            }
+            Ok(_) if is_early => {
+                return Err(ErrorResponse::access_denied("Request is not valid yet"));
+            }
+            Ok(seconds) if age > Duration::from_secs(seconds.unsigned_abs()) => {
+                return Err(ErrorResponse::access_denied("Request has expired"));
+            }
+            Ok(_) => return Ok(()),
+        };
+        let code = "AuthorizationQueryParametersError";
+        Err(ErrorResponse::new(400, code, rule))
     }
 
     /// Returns the canonical request; `None` if a signed header is missing, or the body is a stream whose hash

@@ -304,3 +304,61 @@ async fn a_refusal_names_the_kind_of_policy_that_decided() {
         assert_eq!(error.message(), Some(&*expected), "{row}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_presigned_url_of_s3_is_valid_for_as_long_as_it_says() {
+    use aws_sdk_s3::presigning::PresigningConfig;
+    use aws_smithy_runtime_api::client::http::HttpConnector;
+    use std::time::Duration;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const TOO_LONG: &str = "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires \
+                            must be less than 604800 seconds";
+    let aws = Simulator::new();
+    let user = aws.user("arn:aws:iam::222222222222:user/orders");
+    let keys = user.policy(ALLOW).create().unwrap();
+    let s3 = S3::plug_into(&aws);
+    s3.create_bucket("222222222222", "reports");
+    s3.put("reports", "x", "content");
+    let client = aws_sdk_s3::Client::new(&aws.sdk_config(keys));
+    let presigned = async |time| {
+        let get = client.get_object().bucket("reports").key("x");
+        let get = get.presigned(PresigningConfig::expires_in(time).unwrap());
+        get.await.unwrap().uri().to_owned()
+    };
+    let get = async |url: &str| {
+        let request = sts_simulator::HttpRequest::get(url).unwrap();
+        let response = aws.call(request).await.unwrap();
+        let body = response.body().bytes().unwrap().to_vec();
+        (response.status().as_u16(), String::from_utf8(body).unwrap())
+    };
+    let (short, long) = (presigned(MINUTE).await, presigned(120 * MINUTE).await);
+    assert!(long.contains("X-Amz-Expires=7200"), "{long}");
+    for (url, expires, message) in [
+        (&long, "604801", TOO_LONG),
+        (&long, "-1", "X-Amz-Expires must be non-negative"),
+        (&long, "soon", "X-Amz-Expires should be a number"),
+    ] {
+        let url = url.replace("X-Amz-Expires=7200", &format!("X-Amz-Expires={expires}"));
+        let (status, body) = get(&url).await;
+        assert_eq!(status, 400, "{body}");
+        let code = "<Code>AuthorizationQueryParametersError</Code>";
+        assert!(body.contains(code) && body.contains(message), "{body}");
+    }
+    let longer = long.replace("X-Amz-Expires=7200", "X-Amz-Expires=7201");
+    assert_eq!(get(&longer).await.0, 403, "the time is signed");
+
+    aws.clock().advance(MINUTE - Duration::from_secs(2)).await;
+    assert_eq!(get(&short).await, (200, "content".to_owned()));
+    aws.clock().advance(Duration::from_secs(4)).await;
+    let (status, body) = get(&short).await;
+    assert_eq!(status, 403, "{body}");
+    for part in ["<Code>AccessDenied</Code>", "Request has expired"] {
+        assert!(body.contains(part), "{body}");
+    }
+    assert_eq!(get(&long).await.0, 200);
+    aws.clock().advance(118 * MINUTE).await;
+    assert_eq!(get(&long).await.0, 200, "119 minutes");
+    aws.clock().advance(MINUTE).await;
+    assert_eq!(get(&long).await.0, 403, "120 minutes");
+}
