@@ -190,6 +190,61 @@ async fn what_a_session_may_not_call_is_explained_as_such() {
     assert_eq!(why.reason, Reason::KindOfSession);
 }
 
+#[tokio::test]
+async fn the_policy_of_a_kms_key_must_allow_every_caller() {
+    const KEY: &str = "arn:aws:kms:eu-west-1:111111111111:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let key_policy = |principal: &str| {
+        format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "kms:*", "Resource": "*",
+                "Principal": {{"AWS": "{principal}"}}}}}}"#
+        )
+    };
+    let (account, user, other) = (
+        key_policy("111111111111"),
+        key_policy(USER),
+        key_policy("arn:aws:iam::111111111111:role/Other"),
+    );
+    for (row, identity, policy, expected) in [
+        (
+            "nothing is said of the key's policy",
+            "kms:*",
+            None,
+            Outcome::Allowed,
+        ),
+        (
+            "the account is named",
+            "kms:*",
+            Some(&account),
+            Outcome::Allowed,
+        ),
+        (
+            "and the user may not",
+            "s3:*",
+            Some(&account),
+            Outcome::ImplicitDeny,
+        ),
+        ("the user is named", "s3:*", Some(&user), Outcome::Allowed),
+        (
+            "somebody else is named",
+            "kms:*",
+            Some(&other),
+            Outcome::ImplicitDeny,
+        ),
+    ] {
+        let aws = Simulator::new();
+        let keys = aws.user(USER).policy(allow(identity)).create().unwrap();
+        let policy = policy.cloned();
+        let found = ask(&aws, &keys, move |caller| {
+            let request = caller.request("kms:Decrypt", KEY);
+            outcome(match &policy {
+                Some(policy) => request.resource_policy(&**policy),
+                None => request,
+            })
+        });
+        assert_eq!(found.await, expected, "{row}");
+    }
+}
+
 /// Calls IAM's API.
 async fn iam(aws: &Simulator, keys: &Credentials, query: &str) -> Reply {
     let signer = Signer {

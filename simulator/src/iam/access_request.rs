@@ -86,7 +86,8 @@ impl AccessRequest {
         self
     }
 
-    /// Sets the policy of the resource, as JSON, such as that of a bucket. `NotPrincipal` is not supported. Default:
+    /// Sets the policy of the resource, as JSON, such as that of a bucket. That of a KMS key must allow callers of its
+    /// own account, too, by naming them or the account. `NotPrincipal` is not supported. Default:
     /// none.
     pub fn resource_policy(mut self, json: impl Into<String>) -> Self {
         self.resource_policy = Some(json.into());
@@ -140,9 +141,12 @@ impl AccessRequest {
             Some(json) => Some(self.read(json)?),
             None => None,
         };
-        let policy = policy
-            .as_ref()
-            .map_or(ResourcePolicy::None, ResourcePolicy::Policy);
+        let is_key = matches!(arn::split(&self.resource), Some([_, _, "kms", ..]));
+        let policy = match &policy {
+            None => ResourcePolicy::None,
+            Some(policy) if is_key => ResourcePolicy::Key(policy),
+            Some(policy) => ResourcePolicy::Policy(policy),
+        };
         let (action, resource) = (&self.action, &self.resource);
         Ok(self
             .caller

@@ -32,6 +32,8 @@ pub(crate) enum ResourcePolicy<'a> {
     #[default]
     None,
     Policy(&'a Policy),
+    /// It is a key of KMS, whose policy must allow every caller.
+    Key(&'a Policy),
     /// It is a role, whose trust policy must allow every caller.
     Trust(&'a Policy),
     NoSuchRole,
@@ -112,8 +114,11 @@ impl LookedAt {
         for (level, of_level) in policies.service_control.iter().enumerate() {
             of_level.iter().for_each(|policy| look(policy, level));
         }
-        if let ResourcePolicy::Policy(policy) | ResourcePolicy::Trust(policy) = policies.resource {
-            look(policy, 0);
+        match policies.resource {
+            ResourcePolicy::Policy(policy)
+            | ResourcePolicy::Key(policy)
+            | ResourcePolicy::Trust(policy) => look(policy, 0),
+            ResourcePolicy::None | ResourcePolicy::NoSuchRole => {}
         }
         let others = policies.identity.iter().chain(&policies.boundary);
         others
@@ -194,14 +199,20 @@ impl LookedAt {
         let resource_kind = match policies.resource {
             ResourcePolicy::NoSuchRole => return (Outcome::ImplicitDeny, Reason::NoSuchRole),
             ResourcePolicy::Trust(_) => Kind::Trust,
-            ResourcePolicy::Policy(_) | ResourcePolicy::None => Kind::Resource,
+            ResourcePolicy::Policy(_) | ResourcePolicy::Key(_) | ResourcePolicy::None => {
+                Kind::Resource
+            }
         };
         let granted = applicable()
             .filter(|statement| {
                 statement.kind == resource_kind && statement.effect == Effect::Allow
             })
             .max_by_key(|statement| statement.grant);
-        let must_grant = resource_kind == Kind::Trust || !is_same_account;
+        let must_grant = !is_same_account
+            || matches!(
+                policies.resource,
+                ResourcePolicy::Trust(_) | ResourcePolicy::Key(_)
+            );
         if granted.is_none() && must_grant {
             return missing(resource_kind);
         }
