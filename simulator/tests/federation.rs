@@ -1157,3 +1157,37 @@ async fn one_of_several_audiences_of_a_saml_assertion_is_enough() {
         assert_eq!(reply.status, status, "{audience}: {}", reply.body);
     }
 }
+
+/// A socket of IPv6 shows clients with IPv4 as `::ffff:127.0.0.1`, which no policy names.
+#[cfg(feature = "server")]
+#[tokio::test]
+async fn a_client_with_ipv4_has_its_address_on_a_socket_of_ipv6_too() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let aws = web_identity();
+    let condition = r#"{"IpAddress": {"aws:SourceIp": "127.0.0.1"}}"#;
+    let trust = trust(OIDC, r#""sts:AssumeRoleWithWebIdentity""#, condition);
+    aws.role(ROLE).trust(trust).create().unwrap();
+    let Ok(server) = sts_simulator::Server::new(&aws).listen("[::]:0").await else {
+        eprintln!("skipped: this machine has no IPv6");
+        return;
+    };
+    let token = token(&aws, json!({}));
+    let body = form(&[
+        ("Action", "AssumeRoleWithWebIdentity"),
+        ("RoleArn", ROLE),
+        ("RoleSessionName", "session"),
+        ("WebIdentityToken", &token),
+    ]);
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let address = ("127.0.0.1", server.address().port());
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
