@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +26,7 @@ use tokio::sync::watch;
 use crate::arn;
 use crate::call::Call;
 use crate::clock::Clock;
-use crate::endpoint::{StsEndpoint, host_of, is_endpoint_of};
+use crate::endpoint::host_of;
 use crate::fault::{Effect, Fault, Faults, Latency, Target, truncated_body};
 #[cfg(feature = "saml-signatures")]
 use crate::iam::SamlMetadata;
@@ -35,6 +36,7 @@ use crate::iam::{
 };
 use crate::policy::{Explanation, keys};
 use crate::protocol::{ErrorResponse, Format as AnswerFormat, Parameters};
+use crate::routing;
 use crate::signature::{Authorization, authenticate};
 use crate::sts::Scene;
 use crate::{iam_api, sts};
@@ -488,27 +490,13 @@ impl Simulator {
     }
 
     /// Returns the name of the service that a request is for; `None` if that is STS.
-    fn service_of(
+    pub(crate) fn service_of(
         &self,
         request: &HttpRequest,
         authorization: Option<&Authorization>,
     ) -> Option<String> {
-        let host = host_of(request.uri());
-        if StsEndpoint::at(host).is_some() {
-            return None;
-        }
-        match authorization {
-            Some(authorization) if authorization.service == "sts" => None,
-            Some(authorization) if !authorization.service.is_empty() => {
-                Some(authorization.service.clone())
-            }
-            // A host that is not AWS's may be a local server's, for all services.
-            _ => {
-                let state = self.state();
-                let mut services = state.services.keys();
-                services.find(|name| is_endpoint_of(host, name)).cloned()
-            }
-        }
+        let plugged_in = || self.state().services.keys().cloned().collect();
+        routing::service_of(request, authorization, plugged_in)
     }
 
     async fn answer_sts(
@@ -562,6 +550,10 @@ impl Simulator {
             }
             Some(Effect::ConnectionClosed) => {
                 return Err(ConnectorError::io("connection closed".into()));
+            }
+            Some(Effect::ConnectionReset) => {
+                let error = io::Error::from(io::ErrorKind::ConnectionReset);
+                return Err(ConnectorError::io(error.into()));
             }
             Some(Effect::ClockAhead(by)) => now = now.checked_add(*by).unwrap_or(now),
             Some(Effect::ClockBehind(by)) => now = now.checked_sub(*by).unwrap_or(now),
