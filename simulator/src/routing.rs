@@ -70,8 +70,15 @@ mod tests {
     fn an_unsigned_request_is_for_the_service_that_it_looks_like() {
         const LOCAL: &str = "http://127.0.0.1:4566";
         const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
-        let firehose = ("x-amz-target", "Firehose_20150804.PutRecord");
-        let rows: &[(&str, &str, &[(&str, &str)], &str, Option<&str>)] = &[
+        const FIREHOSE: (&str, &str) = ("x-amz-target", "Firehose_20150804.PutRecord");
+        type Row<'a> = (
+            &'a str,
+            &'a str,
+            &'a [(&'a str, &'a str)],
+            &'a str,
+            Option<&'a str>,
+        );
+        let rows: &[Row<'_>] = &[
             ("POST", LOCAL, &[FORM], "Action=A&Version=2011-06-15", None),
             ("POST", LOCAL, &[FORM], "Action=A", None),
             (
@@ -81,7 +88,7 @@ mod tests {
                 "Action=A&Version=2010-05-08",
                 Some("iam"),
             ),
-            ("POST", LOCAL, &[firehose], "{}", Some("firehose")),
+            ("POST", LOCAL, &[FIREHOSE], "{}", Some("firehose")),
             (
                 "POST",
                 LOCAL,
@@ -146,7 +153,7 @@ mod tests {
             (
                 "POST",
                 "https://sts.eu-west-1.amazonaws.com/",
-                &[firehose],
+                &[FIREHOSE],
                 "{}",
                 None,
             ),

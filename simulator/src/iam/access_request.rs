@@ -88,8 +88,7 @@ impl AccessRequest {
         self
     }
 
-    /// Sets the policy of the resource, as JSON, such as that of a bucket. `NotPrincipal` is not supported. Default:
-    /// none.
+    /// Sets the policy of the resource, as JSON, such as that of a bucket. Default: none.
     pub fn resource_policy(mut self, json: impl Into<String>) -> Self {
         self.resource_policy = Some(json.into());
         self
