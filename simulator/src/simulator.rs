@@ -222,8 +222,8 @@ impl Simulator {
     }
 
     /// Sets how many bytes the policies and tags of a session may have when they are packed. AWS publishes
-    /// neither the limit nor the format. By default, an estimate is used that is within a quarter of the
-    /// percentages that AWS answers; a lower limit makes sure that a program stays clear of AWS's.
+    /// neither the limit nor the format. Default: 460, by an estimate that is within a quarter of the percentages that
+    /// AWS is known to have answered, and mostly nearer; a lower limit makes sure that a program stays clear of AWS's.
     pub fn set_packed_size_limit(&self, bytes: usize) {
         self.0.accounts.lock().settings.packed_size_limit = Some(bytes);
     }
