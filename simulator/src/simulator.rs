@@ -283,7 +283,8 @@ impl Simulator {
 
     /// Lets the root user of an account sign with a key that everybody knows: the access key ID is the ID of the
     /// account, and the secret access key is `test`, as other local servers have it. Use it where a program in
-    /// another language sets accounts up with IAM's API.
+    /// another language sets accounts up with IAM's API. An account that has nothing in it yet is in the partition
+    /// `aws`.
     ///
     /// # Errors
     ///
@@ -364,7 +365,7 @@ impl Simulator {
     ///
     /// # Errors
     ///
-    /// Fails if the keys cannot be read.
+    /// Fails if the keys cannot be read, or the account is in another partition.
     pub fn oidc_provider(
         &self,
         arn: impl Into<String>,
@@ -374,7 +375,9 @@ impl Simulator {
         let arn = arn.into();
         let provider = OidcProvider::new(client_ids, keys)
             .map_err(|error| IamError::validation(&*arn, error))?;
-        self.0.accounts.lock().add_oidc_provider(arn, provider);
+        let mut accounts = self.0.accounts.lock();
+        accounts.check_partition(&arn)?;
+        accounts.add_oidc_provider(arn, provider);
         Ok(())
     }
 
@@ -383,14 +386,16 @@ impl Simulator {
     ///
     /// # Errors
     ///
-    /// Fails if the document has no entity ID or no certificate for signing.
+    /// Fails if the document has no entity ID or no certificate for signing, or the account is in another partition.
     #[cfg(feature = "saml-signatures")]
     pub fn saml_provider(&self, arn: impl Into<String>, metadata: &str) -> Result<(), IamError> {
         let arn = arn.into();
         let metadata = SamlMetadata::read(metadata)
             .map_err(|error| IamError::validation(&*arn, format!("metadata document: {error}")))?;
         let provider = SamlProvider::Signed(metadata);
-        self.0.accounts.lock().add_saml_provider(arn, provider);
+        let mut accounts = self.0.accounts.lock();
+        accounts.check_partition(&arn)?;
+        accounts.add_saml_provider(arn, provider);
         Ok(())
     }
 

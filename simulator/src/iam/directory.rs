@@ -339,17 +339,17 @@ impl Accounts {
 
     fn permissions_of(&self, entity: &Entity) -> Permissions {
         let boundary = entity.boundary.as_ref().map(|arn| {
-            let policy = self.directory.policies.get(arn);
-            let text = policy
-                .and_then(PolicyRecord::document)
-                .map_or(NOTHING, |document| &document.text);
             let name = format!("of {}", entity.arn);
-            self.read_policy(PolicyKind::Boundary, name, text)
+            let policy = self.directory.policies.get(arn);
+            Arc::new(match policy.and_then(PolicyRecord::document) {
+                Some(document) => document.policy.used_as(PolicyKind::Boundary, name),
+                // It may deny anything.
+                None => Policy::that_denies_everything(PolicyKind::Boundary, name),
+            })
         });
         Permissions {
             policies: self.policies_of(entity).collect(),
-            // It was read before, as an identity policy, whose grammar is the same.
-            boundary: boundary.and_then(Result::ok),
+            boundary,
             tags: entity.tags.clone(),
         }
     }
@@ -383,11 +383,7 @@ impl Accounts {
     /// Returns a managed policy as a session policy.
     pub(crate) fn managed_policy(&self, arn: &str) -> Option<Arc<Policy>> {
         let document = self.directory.policies.get(arn)?.document()?;
-        // It was read before, as an identity policy, whose grammar is the same.
-        self.read_policy(PolicyKind::Session, arn, &document.text)
-            .ok()
+        let policy = document.policy.used_as(PolicyKind::Session, arn);
+        Some(Arc::new(policy))
     }
 }
-
-/// What stands for a permissions boundary that is not known: nothing is allowed.
-const NOTHING: &str = r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}"#;

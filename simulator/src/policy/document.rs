@@ -120,6 +120,43 @@ impl Policy {
             statements,
         })
     }
+
+    /// Returns a policy without statements.
+    pub(crate) fn that_allows_nothing(kind: Kind, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+            statements: Vec::new(),
+        }
+    }
+
+    /// Returns a policy that denies everybody everything.
+    pub(crate) fn that_denies_everything(kind: Kind, name: impl Into<String>) -> Self {
+        let everything = Statement {
+            sid: None,
+            effect: Effect::Deny,
+            principals: None,
+            actions: Matching {
+                not: true,
+                list: Vec::new(),
+            },
+            resources: None,
+            conditions: Vec::new(),
+        };
+        Self {
+            statements: vec![everything],
+            ..Self::that_allows_nothing(kind, name)
+        }
+    }
+
+    /// Returns the policy as one of another kind whose grammar is the same, such as an identity policy that is used
+    /// as a permissions boundary.
+    pub(crate) fn used_as(&self, kind: Kind, name: impl Into<String>) -> Self {
+        Self {
+            statements: self.statements.clone(),
+            ..Self::that_allows_nothing(kind, name)
+        }
+    }
 }
 
 /// Why a statement cannot be read: in IAM's words, where those are known.
