@@ -132,6 +132,7 @@ mod iam_api;
 mod import;
 mod policy;
 mod protocol;
+mod routing;
 #[cfg(feature = "server")]
 mod server;
 mod services;

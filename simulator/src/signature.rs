@@ -34,6 +34,10 @@ pub(crate) fn authenticate(
     now: SystemTime,
 ) -> Result<Caller, ErrorResponse> {
     let authorization = Authorization::read(request).ok_or_else(|| {
+        if is_signed_with_4a(request) {
+            let message = "the simulator does not check signatures of Version 4A";
+            return ErrorResponse::new(501, "NotSimulated", message);
+        }
         ErrorResponse::new(
             403,
             "MissingAuthenticationToken",
@@ -370,6 +374,15 @@ impl Authorization {
         };
         Some(canonical)
     }
+}
+
+/// Whether a request is signed with the asymmetric signature of endpoints for several regions.
+fn is_signed_with_4a(request: &HttpRequest) -> bool {
+    const ALGORITHM_4A: &str = "AWS4-ECDSA-P256-SHA256";
+    let header = request.headers().get("authorization");
+    header.is_some_and(|header| header.starts_with(ALGORITHM_4A))
+        || form_urlencoded::parse(query_of(request).as_bytes())
+            .any(|(name, value)| name == "X-Amz-Algorithm" && value == ALGORITHM_4A)
 }
 
 fn mismatch(message: impl Into<String>) -> ErrorResponse {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +26,7 @@ use tokio::sync::watch;
 use crate::arn;
 use crate::call::Call;
 use crate::clock::Clock;
-use crate::endpoint::{StsEndpoint, host_of, is_endpoint_of};
+use crate::endpoint::host_of;
 use crate::fault::{Effect, Fault, Faults, Latency, Target, truncated_body};
 #[cfg(feature = "saml-signatures")]
 use crate::iam::SamlMetadata;
@@ -35,6 +36,7 @@ use crate::iam::{
 };
 use crate::policy::{Explanation, keys};
 use crate::protocol::{ErrorResponse, Format as AnswerFormat, Parameters};
+use crate::routing;
 use crate::signature::{Authorization, authenticate};
 use crate::sts::Scene;
 use crate::{iam_api, sts};
@@ -220,8 +222,8 @@ impl Simulator {
     }
 
     /// Sets how many bytes the policies and tags of a session may have when they are packed. AWS publishes
-    /// neither the limit nor the format. By default, an estimate is used that is within a quarter of the
-    /// percentages that AWS answers; a lower limit makes sure that a program stays clear of AWS's.
+    /// neither the limit nor the format. Default: 460, by an estimate that is within a quarter of the percentages that
+    /// AWS is known to have answered, and mostly nearer; a lower limit makes sure that a program stays clear of AWS's.
     pub fn set_packed_size_limit(&self, bytes: usize) {
         self.0.accounts.lock().settings.packed_size_limit = Some(bytes);
     }
@@ -281,7 +283,8 @@ impl Simulator {
 
     /// Lets the root user of an account sign with a key that everybody knows: the access key ID is the ID of the
     /// account, and the secret access key is `test`, as other local servers have it. Use it where a program in
-    /// another language sets accounts up with IAM's API.
+    /// another language sets accounts up with IAM's API. An account that has nothing in it yet is in the partition
+    /// `aws`.
     ///
     /// # Errors
     ///
@@ -364,7 +367,7 @@ impl Simulator {
     ///
     /// # Errors
     ///
-    /// Fails if the keys cannot be read.
+    /// Fails if the keys cannot be read, or the account is in another partition.
     pub fn oidc_provider(
         &self,
         arn: impl Into<String>,
@@ -374,7 +377,9 @@ impl Simulator {
         let arn = arn.into();
         let provider = OidcProvider::new(client_ids, keys)
             .map_err(|error| IamError::validation(&*arn, error))?;
-        self.0.accounts.lock().add_oidc_provider(arn, provider);
+        let mut accounts = self.0.accounts.lock();
+        accounts.check_partition(&arn)?;
+        accounts.add_oidc_provider(arn, provider);
         Ok(())
     }
 
@@ -383,14 +388,16 @@ impl Simulator {
     ///
     /// # Errors
     ///
-    /// Fails if the document has no entity ID or no certificate for signing.
+    /// Fails if the document has no entity ID or no certificate for signing, or the account is in another partition.
     #[cfg(feature = "saml-signatures")]
     pub fn saml_provider(&self, arn: impl Into<String>, metadata: &str) -> Result<(), IamError> {
         let arn = arn.into();
         let metadata = SamlMetadata::read(metadata)
             .map_err(|error| IamError::validation(&*arn, format!("metadata document: {error}")))?;
         let provider = SamlProvider::Signed(metadata);
-        self.0.accounts.lock().add_saml_provider(arn, provider);
+        let mut accounts = self.0.accounts.lock();
+        accounts.check_partition(&arn)?;
+        accounts.add_saml_provider(arn, provider);
         Ok(())
     }
 
@@ -490,27 +497,13 @@ impl Simulator {
     }
 
     /// Returns the name of the service that a request is for; `None` if that is STS.
-    fn service_of(
+    pub(crate) fn service_of(
         &self,
         request: &HttpRequest,
         authorization: Option<&Authorization>,
     ) -> Option<String> {
-        let host = host_of(request.uri());
-        if StsEndpoint::at(host).is_some() {
-            return None;
-        }
-        match authorization {
-            Some(authorization) if authorization.service == "sts" => None,
-            Some(authorization) if !authorization.service.is_empty() => {
-                Some(authorization.service.clone())
-            }
-            // A host that is not AWS's may be a local server's, for all services.
-            _ => {
-                let state = self.state();
-                let mut services = state.services.keys();
-                services.find(|name| is_endpoint_of(host, name)).cloned()
-            }
-        }
+        let plugged_in = || self.state().services.keys().cloned().collect();
+        routing::service_of(request, authorization, plugged_in)
     }
 
     async fn answer_sts(
@@ -564,6 +557,10 @@ impl Simulator {
             }
             Some(Effect::ConnectionClosed) => {
                 return Err(ConnectorError::io("connection closed".into()));
+            }
+            Some(Effect::ConnectionReset) => {
+                let error = io::Error::from(io::ErrorKind::ConnectionReset);
+                return Err(ConnectorError::io(error.into()));
             }
             Some(Effect::ClockAhead(by)) => now = now.checked_add(*by).unwrap_or(now),
             Some(Effect::ClockBehind(by)) => now = now.checked_sub(*by).unwrap_or(now),

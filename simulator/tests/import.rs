@@ -371,6 +371,52 @@ fn a_policy_that_cannot_be_read_denies_everything_and_is_said() {
 }
 
 #[tokio::test]
+async fn of_a_policy_that_cannot_be_read_whole_the_rest_remains() {
+    let known = r#"{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}"#;
+    let new = r#""Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:NewKey": "true"}}"#;
+    let allows = format!(r#"{{"Effect": "Allow", {new}}}"#);
+    let denies = format!(r#"{{"Effect": "Deny", {new}}}"#);
+    let unreadable = r#"{"Effect": "Deny", "Action": 1, "Resource": "*"}"#;
+    for (statements, is_allowed) in [
+        (vec![known, &allows], true),
+        (vec![&allows], false),
+        (vec![known, &denies], false),
+        (vec![known, unreadable], false),
+        // Read one by one, these are right.
+        (
+            vec![r#"{"Sid": "A", "Effect": "Allow", "Action": "*", "Resource": "*"}"#; 2],
+            false,
+        ),
+    ] {
+        let document = format!(
+            r#"{{"Version": "2012-10-17", "Statement": [{}]}}"#,
+            statements.join(", ")
+        );
+        let details = format!(
+            r#"{{"UserDetailList": [{{"Arn": "arn:aws:iam::111111111111:user/orders", "UserId": "AIDAORDERS",
+                "UserPolicyList": [{{"PolicyName": "p", "PolicyDocument": {document}}}]}}],
+              "GroupDetailList": [], "RoleDetailList": [], "Policies": []}}"#
+        );
+        let aws = Simulator::new();
+        let files = [("a.json", &*details)];
+        let import = aws.import(folder("partly-read", &files)).unwrap();
+        let role = "arn:aws:iam::111111111111:role/Writer";
+        aws.role(role).create().unwrap();
+        let keys = aws
+            .access_key("arn:aws:iam::111111111111:user/orders")
+            .unwrap();
+        let answer = assume(&aws, &keys, role, None).await;
+        assert_eq!(answer.is_ok(), is_allowed, "{document}: {answer:?}");
+        let said = import.left_out().iter().map(ToString::to_string);
+        let said = said.collect::<Vec<_>>().join("\n");
+        assert!(
+            said.contains("p of arn:aws:iam::111111111111:user/orders"),
+            "{document}: {said}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_simulators_own_json_brings_keys_that_a_test_knows() {
     let setup = r#"{
         "users": [{

@@ -32,6 +32,7 @@ pub(super) fn read(text: &str) -> Result<Fault, InvalidFault> {
         ),
         "no_answer" => Fault::no_answer(),
         "connection_closed" => Fault::connection_closed(),
+        "connection_reset" => Fault::connection_reset(),
         "truncated" => Fault::truncated(),
         "garbage" => Fault::garbage(),
         "expired_credentials" => Fault::expired_credentials(),

@@ -87,8 +87,7 @@ impl AccessRequest {
     }
 
     /// Sets the policy of the resource, as JSON, such as that of a bucket. That of a KMS key must allow callers of its
-    /// own account, too, by naming them or the account. `NotPrincipal` is not supported. Default:
-    /// none.
+    /// own account, too, by naming them or the account. Default: none.
     pub fn resource_policy(mut self, json: impl Into<String>) -> Self {
         self.resource_policy = Some(json.into());
         self

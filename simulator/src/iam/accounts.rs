@@ -55,6 +55,8 @@ pub(crate) struct Accounts {
     pub(super) roles: Delayed<Role>,
     /// What IAM's API shows of users, groups, roles and managed policies.
     pub(crate) directory: Directory,
+    /// The partition of each account that has something in it, by ID.
+    partitions: HashMap<String, String>,
     /// What is known of accounts, by ID. Shared with callers, who outlive a change.
     accounts: Arc<HashMap<String, Account>>,
     /// By access key ID.
@@ -264,6 +266,21 @@ impl Accounts {
         self.saml_providers.remove(arn);
     }
 
+    /// Refuses an ARN whose account is in another partition: an account is in one, so that everything here is
+    /// found by account and name.
+    pub(crate) fn check_partition(&mut self, arn: &str) -> Result<(), IamError> {
+        let (partition, account) = (arn::partition_of(arn), arn::account_of(arn));
+        let known = self.partitions.entry(account.to_owned());
+        let known = known.or_insert_with(|| partition.to_owned());
+        if known == partition {
+            return Ok(());
+        }
+        let rule = format!(
+            "the account {account} is in the partition {known} already; an account is in one"
+        );
+        Err(IamError::validation(arn, rule))
+    }
+
     /// Reads a policy. `name` is how explanations refer to it.
     pub(crate) fn read_policy(
         &self,
@@ -349,7 +366,13 @@ impl Accounts {
         role_arn: &str,
         context: &Context,
     ) -> bool {
-        let (account, trust) = (arn::account_of(role_arn), self.trust_of(role_arn));
+        // A partition knows the roles of no other.
+        let trust = if arn::partition_of(role_arn) == caller.partition() {
+            self.trust_of(role_arn)
+        } else {
+            ResourcePolicy::NoSuchRole
+        };
+        let account = arn::account_of(role_arn);
         let decision = caller.decide(action, role_arn, account, trust, context);
         self.record(decision)
     }
@@ -613,7 +636,8 @@ impl Accounts {
             let rule = "an account ID must be 12 digits";
             return Err(IamError::validation(format!("{account:?}"), rule));
         }
-        let arn = format!("arn:aws:iam::{account}:root");
+        let partition = self.partitions.get(account).map_or("aws", String::as_str);
+        let arn = format!("arn:{partition}:iam::{account}:root");
         self.add_root_user(&arn)?;
         Ok(self.add_user_key(&arn, account.to_owned(), "test".to_owned(), now))
     }
@@ -624,6 +648,7 @@ impl Accounts {
             Some(["arn", partition, "iam", "", account, "root"])
                 if !partition.is_empty() && arn::is_account_id(account) =>
             {
+                self.check_partition(arn)?;
                 let user = User {
                     id: account.to_owned(),
                     permissions: Permissions::default(),

@@ -249,9 +249,10 @@ impl Accounts {
         for name in &user.groups {
             match self.directory.groups.get(account, name) {
                 Some(group) => permissions.policies.extend(self.policies_of(group)),
-                None => permissions
-                    .policies
-                    .extend(self.unknown_policy(PolicyKind::Identity, &format!("group {name}"))),
+                None => {
+                    let policy = unknown_policy(PolicyKind::Identity, &format!("group {name}"));
+                    permissions.policies.push(policy);
+                }
             }
         }
         let id = user.entity.id.clone();
@@ -339,14 +340,12 @@ impl Accounts {
     }
 
     fn permissions_of(&self, entity: &Entity) -> Permissions {
-        let boundary = entity.boundary.as_ref().and_then(|arn| {
+        let boundary = entity.boundary.as_ref().map(|arn| {
             let Some(document) = self.document_of(arn) else {
-                return self.unknown_policy(PolicyKind::Boundary, arn);
+                return unknown_policy(PolicyKind::Boundary, arn);
             };
             let name = format!("of {}", entity.arn);
-            // It was read before, as an identity policy, whose grammar is the same.
-            self.read_policy(PolicyKind::Boundary, name, &document.text)
-                .ok()
+            Arc::new(document.policy.used_as(PolicyKind::Boundary, name))
         });
         Permissions {
             policies: self.policies_of(entity).collect(),
@@ -357,11 +356,11 @@ impl Accounts {
 
     /// Returns the policies that an entity has of its own.
     fn policies_of<'a>(&'a self, entity: &'a Entity) -> impl Iterator<Item = Arc<Policy>> + 'a {
-        let attached = entity.attached.iter().filter_map(|arn| {
+        let attached = entity.attached.iter().map(|arn| {
             let document = self.document_of(arn);
             document.map_or_else(
-                || self.unknown_policy(PolicyKind::Identity, arn),
-                |document| Some(Arc::clone(&document.policy)),
+                || unknown_policy(PolicyKind::Identity, arn),
+                |document| Arc::clone(&document.policy),
             )
         });
         let inline = entity.inline.values();
@@ -373,13 +372,6 @@ impl Accounts {
     /// Returns the document of a managed policy, in its default version.
     pub(crate) fn document_of(&self, arn: &str) -> Option<&Document> {
         self.directory.policies.get(arn)?.document()
-    }
-
-    /// Returns what stands for a policy that an export names and does not have: it may deny anything, and so it does.
-    fn unknown_policy(&self, kind: PolicyKind, name: &str) -> Option<Arc<Policy>> {
-        const DENY: &str = r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}"#;
-        let name = format!("{name}, which the export does not have");
-        self.read_policy(kind, name, DENY).ok()
     }
 
     /// Reads an identity policy. `name` is how explanations refer to it.
@@ -401,8 +393,13 @@ impl Accounts {
     /// Returns a managed policy as a session policy.
     pub(crate) fn managed_policy(&self, arn: &str) -> Option<Arc<Policy>> {
         let document = self.document_of(arn)?;
-        // It was read before, as an identity policy, whose grammar is the same.
-        self.read_policy(PolicyKind::Session, arn, &document.text)
-            .ok()
+        let policy = document.policy.used_as(PolicyKind::Session, arn);
+        Some(Arc::new(policy))
     }
+}
+
+/// Returns what stands for a policy that an export names and does not have: it may deny anything, and so it does.
+fn unknown_policy(kind: PolicyKind, name: &str) -> Arc<Policy> {
+    let name = format!("{name}, which the export does not have");
+    Arc::new(Policy::that_denies_everything(kind, name))
 }

@@ -136,6 +136,17 @@ struct RoleDuration {
 }
 
 impl Details {
+    /// Returns the ARNs of what is in the account, without those of AWS's own policies.
+    fn arns(&self) -> impl Iterator<Item = &str> {
+        let users = self.user_detail_list.iter().map(|user| &user.arn);
+        let groups = self.group_detail_list.iter().map(|group| &group.arn);
+        let roles = self.role_detail_list.iter().map(|role| &role.arn);
+        let policies = self.policies.iter().map(|policy| &policy.arn);
+        let all = users.chain(groups).chain(roles).chain(policies);
+        all.map(String::as_str)
+            .filter(|arn| arn::account_of(arn) != "aws")
+    }
+
     /// Returns the ID of the account that it is of.
     pub(super) fn account(&self, file: &Path) -> Result<String, ImportError> {
         if self.is_truncated
@@ -149,15 +160,10 @@ impl Details {
                 "the export is not complete: make it without --max-items and --no-paginate",
             ));
         }
-        let users = self.user_detail_list.iter().map(|user| &user.arn);
-        let groups = self.group_detail_list.iter().map(|group| &group.arn);
-        let roles = self.role_detail_list.iter().map(|role| &role.arn);
-        let policies = self.policies.iter().map(|policy| &policy.arn);
         let mut account: Option<&str> = None;
-        for arn in users.chain(groups).chain(roles).chain(policies) {
+        for arn in self.arns() {
             let of = arn::account_of(arn);
             match account {
-                _ if of == "aws" => {}
                 _ if !arn::is_account_id(of) => {
                     return Err(ImportError::new(
                         file,
@@ -214,9 +220,17 @@ impl AccountFiles {
             .extend(durations.filter_map(|role| Some((role.arn, role.max_session_duration?))));
     }
 
-    pub(super) fn apply(self, accounts: &mut Accounts, import: &mut Import) {
+    pub(super) fn apply(
+        self,
+        accounts: &mut Accounts,
+        import: &mut Import,
+    ) -> Result<(), ImportError> {
         let mut roles = Vec::new();
         for (account, (file, details)) in self.details {
+            for arn in details.arns() {
+                let checked = accounts.check_partition(arn);
+                checked.map_err(|error| ImportError::new(&file, error))?;
+            }
             let mut reader = Reader {
                 file: &file,
                 import,
@@ -268,6 +282,7 @@ impl AccountFiles {
         for account in imported {
             accounts.apply_account(&account);
         }
+        Ok(())
     }
 }
 
@@ -437,9 +452,13 @@ impl Reader<'_> {
     /// Reads a policy. `subject` is how explanations refer to it.
     fn document(&mut self, subject: &str, policy: &PolicyText) -> Document {
         let accounts = &*self.accounts;
-        let read = |json: &str| accounts.read_document(subject, json);
-        let strict = strict::read(PolicyKind::Identity, &policy.json(), &read);
-        strict.report(self.import, self.file, subject)
+        let read = |json: &str| accounts.read_policy(PolicyKind::Identity, subject, json);
+        let text = policy.json();
+        let strict = strict::read(PolicyKind::Identity, subject, &text, &read);
+        Document {
+            policy: strict.report(self.import, self.file, subject),
+            text,
+        }
     }
 }
 
@@ -475,8 +494,8 @@ fn set_trust_policy(
     };
     let read = |json: &str| accounts.read_trust_policy(&role, json, &resolve);
     let subject = format!("{arn}, trust policy");
-    let compiled =
-        strict::read(PolicyKind::Trust, trust_policy, &read).report(import, file, &subject);
+    let strict = strict::read(PolicyKind::Trust, &format!("of {arn}"), trust_policy, &read);
+    let compiled = strict.report(import, file, &subject);
     for named in unknown.into_inner() {
         let reason = format!("it names {named}, which is in no imported account: nobody is that");
         import.leave_out(file, &*subject, reason);

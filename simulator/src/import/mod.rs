@@ -120,7 +120,7 @@ impl Simulator {
             }
         }
         let mut accounts = self.accounts();
-        account_files.apply(&mut accounts, &mut import);
+        account_files.apply(&mut accounts, &mut import)?;
         organization_files.apply(&mut accounts, &mut import)?;
         drop(accounts);
         for (file, setup) in setups {

@@ -281,7 +281,8 @@ impl OrganizationFiles {
                 };
                 let name = format!("{} ({id}) at {place}", policy.policy_summary.name);
                 let read = |json: &str| accounts.read_policy(kind, &*name, json);
-                let policy = strict::read(kind, &policy.content, &read).report(import, file, &name);
+                let strict = strict::read(kind, &name, &policy.content, &read);
+                let policy = strict.report(import, file, &name);
                 if kind == PolicyKind::ServiceControl {
                     level.push(policy);
                 } else {

@@ -107,7 +107,9 @@ struct Applicable {
 impl LookedAt {
     fn evaluate(policies: &Policies<'_>, request: Request<'_>) -> Self {
         let mut this = Self::default();
-        let mut look = |policy: &Policy, level: usize| this.look(policy, level, request);
+        let has_boundary = policies.boundary.is_some();
+        let mut look =
+            |policy: &Policy, level: usize| this.look(policy, level, request, has_boundary);
         for policy in &policies.resource_control {
             look(policy, 0);
         }
@@ -127,11 +129,11 @@ impl LookedAt {
         this
     }
 
-    fn look(&mut self, policy: &Policy, level: usize, request: Request<'_>) {
+    fn look(&mut self, policy: &Policy, level: usize, request: Request<'_>, has_boundary: bool) {
         let place = self.traces.len();
         let mut traces = Vec::with_capacity(policy.statements.len());
         for (i, statement) in policy.statements.iter().enumerate() {
-            let (applies, trace) = statement.evaluate(i + 1, request);
+            let (applies, trace) = statement.evaluate(i + 1, request, has_boundary);
             traces.push(trace);
             let (grant, is_certain) = match applies {
                 Applies::Yes(grant) => (grant, true),

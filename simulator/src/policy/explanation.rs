@@ -166,6 +166,8 @@ pub enum Effect {
 pub enum Mismatch {
     /// It does not name the caller.
     Principal,
+    /// Its `NotPrincipal` excepts the caller.
+    NotPrincipal,
     /// It is about other actions.
     Action,
     /// It is about other resources.
@@ -435,6 +437,7 @@ impl Text<'_> {
                 }
                 None => "applies",
                 Some(Mismatch::Principal) => "does not name the caller",
+                Some(Mismatch::NotPrincipal) => "excepts the caller",
                 Some(Mismatch::Resource) => "is about other resources",
                 Some(Mismatch::Conditions(conditions))
                     if conditions.iter().all(|condition| condition.is_unknown) =>

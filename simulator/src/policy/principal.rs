@@ -107,9 +107,36 @@ impl Requester {
             _ => None,
         }
     }
+
+    /// Whether `NotPrincipal` with these names excepts the requester. AWS may look for the account first, then for
+    /// the role or the user who federated, then for the session, and a policy must not depend on whether it does: each of them must be named.
+    pub(super) fn is_excepted(&self, named: &[Principal]) -> bool {
+        use Principal::*;
+        let all = match self {
+            Self::User { id, account } => vec![Account(account.clone()), Id(id.clone())],
+            Self::Root { account } => vec![Account(account.clone())],
+            Self::RoleSession {
+                arn,
+                role_id: issuer,
+                account,
+            }
+            | Self::FederatedUser {
+                arn,
+                user_id: issuer,
+                account,
+                ..
+            } => vec![
+                Account(account.clone()),
+                Id(issuer.clone()),
+                Session(arn.clone()),
+            ],
+            Self::Federated { provider } => vec![Federated(provider.clone())],
+        };
+        named.contains(&Any) || all.iter().all(|principal| named.contains(principal))
+    }
 }
 
-/// Reads a `Principal` element.
+/// Reads a `Principal` or `NotPrincipal` element.
 pub(super) fn read(
     kind: Kind,
     value: &Value,

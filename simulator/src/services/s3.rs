@@ -576,10 +576,12 @@ impl<'a> Call<'a> {
 
 /// Returns the bucket in the name of a virtual host: `<bucket>.s3.<region>.amazonaws.com`, or
 /// `<bucket>.localhost:<port>`.
-fn bucket_of_host(host: &str) -> Option<&str> {
+pub(crate) fn bucket_of_host(host: &str) -> Option<&str> {
     let host = host.split(':').next().unwrap_or_default();
     if let Some(bucket) = host.strip_suffix(".localhost") {
-        return Some(bucket.strip_suffix(".s3").unwrap_or(bucket));
+        let bucket = bucket.strip_suffix(".s3").unwrap_or(bucket);
+        // An endpoint for paths; no bucket has so short a name.
+        return (bucket != "s3").then_some(bucket);
     }
     if !host.ends_with(".amazonaws.com") && !host.ends_with(".amazonaws.com.cn") {
         return None;

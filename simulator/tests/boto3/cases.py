@@ -905,6 +905,20 @@ case("S3 with a wrong secret", lambda w: w.answer(w.client("s3", changed(w.admin
 case("S3 with an unknown key", lambda w: w.answer(w.client("s3", changed(w.admin, id="AKIAIOSFODNN7EXAMPLE")).list_buckets), 403, "InvalidAccessKeyId")
 
 
+def unsigned(service, operation, **arguments):
+    return lambda w: w.answer(getattr(w.unsigned(service), operation), **arguments)
+
+
+# None of these is for STS, though nothing in a signature says so.
+case("an unsigned put of a record", unsigned("firehose", "put_record", DeliveryStreamName="s", Record={"Data": b"x"}), 400, "MissingAuthenticationTokenException", "Request is missing Authentication Token")
+case("an unsigned get of an object", unsigned("s3", "get_object", Bucket="bucket", Key="key"), 403, "AccessDenied", "Access Denied")
+case("an unsigned put of an object", unsigned("s3", "put_object", Bucket="bucket", Key="key", Body=b"x"), 403, "AccessDenied", "Access Denied")
+case("an unsigned list of objects", unsigned("s3", "list_objects_v2", Bucket="bucket"), 403, "AccessDenied", "Access Denied")
+case("an unsigned list of buckets", unsigned("s3", "list_buckets"), 403, "AccessDenied", "Access Denied")
+case("an unsigned call of IAM", unsigned("iam", "list_users"), 403, "MissingAuthenticationToken", "Request is missing Authentication Token")
+case("an unsigned call of STS", unsigned("sts", "get_caller_identity"), 403, "MissingAuthenticationToken", "Request is missing Authentication Token")
+
+
 def holds(check, value):
     try:
         return check(value)
