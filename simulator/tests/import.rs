@@ -703,3 +703,96 @@ async fn a_resource_control_policy_that_cannot_be_read_denies_in_every_service_t
         left_out(&import)
     );
 }
+
+/// Whoever a trust policy names and no export has is the user or role that the test creates, or imports later.
+#[tokio::test]
+async fn a_test_may_create_the_principals_that_an_export_names() {
+    const ADA: &str = "arn:aws:iam::111111111111:user/ada";
+    const EVE: &str = "arn:aws:iam::111111111111:user/eve";
+    const OPEN: &str = "arn:aws:iam::222222222222:role/Open";
+    let statement = |effect: &str, principal: &str| {
+        format!(
+            r#"{{"Effect": "{effect}", "Principal": {{"AWS": "{principal}"}}, "Action": "sts:AssumeRole"}}"#
+        )
+    };
+    let role = |name: &str, statements: [String; 2]| {
+        format!(
+            r#"{{"Path": "/", "RoleName": "{name}", "RoleId": "AROA{name}", "Arn": "arn:aws:iam::222222222222:role/{name}",
+                "AssumeRolePolicyDocument": {{"Version": "2012-10-17", "Statement": [{}]}}}}"#,
+            statements.join(",")
+        )
+    };
+    let roles = [
+        // Ada is named, and everybody but Eve.
+        role(
+            "Named",
+            [statement("Allow", ADA), statement("Deny", "999999999999")],
+        ),
+        role(
+            "Open",
+            [statement("Allow", "111111111111"), statement("Deny", EVE)],
+        ),
+    ];
+    let account = details(&roles.join(","));
+    let user = |arn: &str, id: &str| {
+        format!(
+            r#"{{"arn": "{arn}", "accessKey": {{"id": "{id}", "secret": "secret"}},
+                "policies": [{{"Version": "2012-10-17", "Statement": {ALLOW}}}]}}"#
+        )
+    };
+    let setup = format!(
+        r#"{{"users": [{}, {}]}}"#,
+        user(ADA, "AKIAADAADAADAADA"),
+        user(EVE, "AKIAEVEEVEEVEEVE")
+    );
+    let exported = |name: &str| {
+        let allow = inline("all", ALLOW);
+        format!(
+            r#"{{"Path": "/", "UserName": "{name}", "UserId": "AIDA{name}",
+                "Arn": "arn:aws:iam::111111111111:user/{name}", "UserPolicyList": [{allow}]}}"#
+        )
+    };
+    let callers = format!(
+        r#"{{"UserDetailList": [{}, {}], "GroupDetailList": [], "RoleDetailList": [], "Policies": []}}"#,
+        exported("ada"),
+        exported("eve")
+    );
+    let known = |id: &str| Credentials::new(id, "secret", None, None, "test");
+    let everything = format!(r#"{{"Version": "2012-10-17", "Statement": {ALLOW}}}"#);
+    for way in ["the own JSON beside it", "a builder", "a later import"] {
+        let aws = Simulator::new();
+        let (ada, eve) = match way {
+            "the own JSON beside it" => {
+                let files = [("a.json", account.as_str()), ("setup.json", &setup)];
+                aws.import(folder("created_json", &files)).unwrap();
+                (known("AKIAADAADAADAADA"), known("AKIAEVEEVEEVEEVE"))
+            }
+            "a builder" => {
+                aws.import(folder("created_builder", &[("a.json", &account)]))
+                    .unwrap();
+                let create = |arn| aws.user(arn).policy(&*everything).create().unwrap();
+                (create(ADA), create(EVE))
+            }
+            _ => {
+                for (name, text) in [("created_first", &account), ("created_second", &callers)] {
+                    aws.import(folder(name, &[("a.json", text)])).unwrap();
+                }
+                (aws.access_key(ADA).unwrap(), aws.access_key(EVE).unwrap())
+            }
+        };
+        let named = "arn:aws:iam::222222222222:role/Named";
+        for (keys, role, is_allowed) in [
+            (&ada, named, true),
+            (&eve, named, false),
+            (&ada, OPEN, true),
+            (&eve, OPEN, false),
+        ] {
+            let answer = assume(&aws, keys, role, None).await;
+            assert_eq!(
+                answer.is_ok(),
+                is_allowed,
+                "{way}: {keys:?} {role}: {answer:?}"
+            );
+        }
+    }
+}

@@ -55,6 +55,9 @@ pub(crate) struct Accounts {
     pub(super) roles: Delayed<Role>,
     /// What IAM's API shows of users, groups, roles and managed policies.
     pub(crate) directory: Directory,
+    /// The unique IDs of users and roles that the trust policies of an import name and that do not exist, by ARN. They
+    /// existed when the account was exported, so that whoever is created with the ARN is the one that was meant.
+    reserved_ids: HashMap<String, String>,
     /// The partition of each account that has something in it, by ID.
     partitions: HashMap<String, String>,
     /// What is known of accounts, by ID. Shared with callers, who outlive a change.
@@ -661,6 +664,34 @@ impl Accounts {
                 "must be arn:<partition>:iam::<12-digit account id>:root",
             )),
         }
+    }
+
+    /// Returns the unique ID of a user or role that is created, with this prefix.
+    pub(crate) fn new_id(&mut self, arn: &str, prefix: &str) -> String {
+        let reserved = self.reserved_ids.remove(arn);
+        reserved.unwrap_or_else(|| unique_id(prefix, 17))
+    }
+
+    /// Returns the ID that is reserved for a user or role that does not exist yet.
+    pub(crate) fn reserved_id(&self, arn: &str) -> Option<&str> {
+        self.reserved_ids.get(arn).map(String::as_str)
+    }
+
+    /// Reserves an ID for a user or role that does not exist yet.
+    pub(crate) fn reserve_id(&mut self, arn: String, id: String) {
+        self.reserved_ids.insert(arn, id);
+    }
+
+    /// Returns the ARNs for which IDs are reserved, and which an import brought with IDs of their own since then; the
+    /// IDs are not reserved any more.
+    pub(crate) fn take_imported_reservations(&mut self) -> Vec<String> {
+        let reserved = self.reserved_ids.keys();
+        let exists = |arn: &&String| self.directory.id_of(arn).is_some();
+        let imported: Vec<String> = reserved.filter(exists).cloned().collect();
+        imported
+            .iter()
+            .for_each(|arn| drop(self.reserved_ids.remove(arn)));
+        imported
     }
 
     fn add_key(&mut self, prefix: &str, owner: KeyOwner, now: SystemTime) -> (String, String) {

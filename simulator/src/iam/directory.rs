@@ -27,6 +27,16 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
+    /// Returns the unique ID of the user or role with an ARN.
+    pub(crate) fn id_of(&self, arn: &str) -> Option<&str> {
+        let (account, name) = (arn::account_of(arn), arn::name_of(arn));
+        let user = self.users.get(account, name).map(|user| &user.entity);
+        let role = self.roles.get(account, name).map(|role| &role.entity);
+        let mut entities = user.into_iter().chain(role);
+        let found = entities.find(|entity| entity.arn == arn)?;
+        Some(&found.id)
+    }
+
     /// Returns the users, groups and roles of an account.
     pub(crate) fn entities<'a>(&'a self, account: &'a str) -> impl Iterator<Item = &'a Entity> {
         let users = self.users.of(account).map(|user| &user.entity);
@@ -201,6 +211,11 @@ impl<T> Named<T> {
 
     pub(crate) fn remove(&mut self, account: &str, name: &str) -> Option<T> {
         self.0.remove(&key(account, name))
+    }
+
+    /// Returns the entities of all accounts.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
+        self.0.values()
     }
 
     /// Returns the entities of an account, by name.

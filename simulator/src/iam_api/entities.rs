@@ -4,7 +4,7 @@ use super::call::{Answer, Call, Kind, already_exists, delete_conflict, no_such_e
 use super::policies::boundary;
 use super::render::tags;
 use crate::arn;
-use crate::iam::{Entity, RoleRecord, UserRecord, check_tags, unique_id};
+use crate::iam::{Entity, RoleRecord, UserRecord, check_tags};
 use crate::protocol::{Element, ErrorResponse};
 
 pub(super) fn create_user(call: &mut Call<'_>) -> Answer {
@@ -16,7 +16,7 @@ pub(super) fn create_user(call: &mut Call<'_>) -> Answer {
             "User with name {name} already exists."
         )));
     }
-    let mut user = UserRecord::new(&arn, unique_id("AIDA", 17), call.now);
+    let mut user = UserRecord::new(&arn, call.accounts.new_id(&arn, "AIDA"), call.now);
     user.entity.tags = call.tags()?;
     user.entity.boundary = boundary(call)?;
     let description = call.describe(Kind::User, &user.entity, true);
@@ -38,7 +38,7 @@ pub(super) fn create_role(call: &mut Call<'_>) -> Answer {
             "Role with name {name} already exists."
         )));
     }
-    let mut role = RoleRecord::new(&arn, unique_id("AROA", 17), call.now);
+    let mut role = RoleRecord::new(&arn, call.accounts.new_id(&arn, "AROA"), call.now);
     role.description = call.optional("Description").map(str::to_owned);
     if let Some(duration) = max_session_duration(call)? {
         role.max_session_duration = duration;

@@ -73,7 +73,8 @@ impl Simulator {
     /// | the simulator's own JSON, see the README | any |
     ///
     /// The names end with `.json`. Principals keep their unique IDs, so trust policies are as they are at AWS: one
-    /// that names a user who was deleted and created again does not trust them.
+    /// that names a user who was deleted and created again does not trust them. One that names a user or role whom no
+    /// export has means whoever the test creates with that ARN, or imports later.
     ///
     /// What the exports do not have, or the simulator cannot evaluate, is in [`Import::left_out`]. A statement with a
     /// condition key or operator that it does not know allows nothing, and denies whatever its `Condition` says. A
