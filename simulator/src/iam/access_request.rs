@@ -1,5 +1,7 @@
 //! [`AccessRequest`]: a request of a caller to a service other than STS.
 
+use std::sync::Arc;
+
 use super::caller::Caller;
 use super::validation::IamError;
 use crate::arn;
@@ -35,8 +37,16 @@ pub struct AccessRequest {
     keys: Vec<(String, Vec<String>)>,
     /// The account of the resource, if the ARN does not say it.
     resource_account: Option<String>,
-    resource_policy: Option<String>,
+    resource_policy: Option<GivenPolicy>,
     is_complete: bool,
+}
+
+/// The policy of a resource, as it is given.
+#[derive(Clone, Debug)]
+enum GivenPolicy {
+    Json(String),
+    /// It was read when it was saved: by the unique IDs that users and roles had then.
+    Saved(Arc<Policy>),
 }
 
 impl AccessRequest {
@@ -90,8 +100,26 @@ impl AccessRequest {
 
     /// Sets the policy of the resource, as JSON, such as that of a bucket. Default: none.
     pub fn resource_policy(mut self, json: impl Into<String>) -> Self {
-        self.resource_policy = Some(json.into());
+        self.resource_policy = Some(GivenPolicy::Json(json.into()));
         self
+    }
+
+    /// Sets the policy of the resource, if it has one, as it was read when it was saved.
+    pub(crate) fn saved_policy(mut self, policy: Option<Arc<Policy>>) -> Self {
+        self.resource_policy = policy.map(GivenPolicy::Saved);
+        self
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    pub(crate) fn action(&self) -> &str {
+        &self.action
+    }
+
+    pub(crate) fn resource(&self) -> &str {
+        &self.resource
     }
 
     /// Returns whether the request is allowed. If that cannot be [decided](Self::explain), or a key or the policy is
@@ -127,12 +155,13 @@ impl AccessRequest {
         };
         let context = self.context(account)?;
         let policy = match &self.resource_policy {
-            Some(json) => Some(self.read(json)?),
+            Some(GivenPolicy::Json(json)) => Some(Arc::new(self.read(json)?)),
+            Some(GivenPolicy::Saved(policy)) => Some(Arc::clone(policy)),
             None => None,
         };
         let mut policies = self.caller.policies_on(account);
         policies.resource = policy
-            .as_ref()
+            .as_deref()
             .map_or(ResourcePolicy::None, ResourcePolicy::Policy);
         let requester = self.caller.requester();
         let request = Request {

@@ -290,7 +290,7 @@ impl Call<'_> {
             Err(ErrorResponse::new(
                 400,
                 "AccessDeniedException",
-                not_authorized(self.caller, &action, resource),
+                not_authorized(&request),
             ))
         }
     }
