@@ -477,6 +477,10 @@ impl Simulator {
         self.state().call_limit = Some(limit);
     }
 
+    pub(crate) fn shared_accounts(&self) -> SharedAccounts {
+        self.0.accounts.clone()
+    }
+
     pub(crate) fn accounts(&self) -> MutexGuard<'_, Accounts> {
         self.0.accounts.lock()
     }

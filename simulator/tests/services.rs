@@ -93,6 +93,216 @@ async fn pages_of_a_list_have_every_key_and_every_folder_once() {
 }
 
 #[tokio::test]
+async fn a_list_begins_after_a_key_and_a_folder_goes_on_where_a_page_ended() {
+    let aws = Simulator::new();
+    let s3 = S3::plug_into(&aws);
+    s3.create_bucket("222222222222", "reports");
+    for key in ["a/1", "a/2", "b", "c/1", "c/2"] {
+        s3.put("reports", key, "");
+    }
+    let user = aws
+        .user("arn:aws:iam::222222222222:user/reports")
+        .policy(ALLOW);
+    let client = aws_sdk_s3::Client::new(&aws.sdk_config(user.create().unwrap()));
+    let listed = |keys: &[aws_sdk_s3::types::Object],
+                  prefixes: &[aws_sdk_s3::types::CommonPrefix]| {
+        let keys = keys.iter().filter_map(|object| object.key());
+        let prefixes = prefixes.iter().filter_map(|prefix| prefix.prefix());
+        let mut names: Vec<String> = keys.chain(prefixes).map(str::to_owned).collect();
+        names.sort();
+        names.join(" ")
+    };
+    for (start_after, expected) in [
+        ("", "a/ b c/"),
+        // A key that comes after it is in the folder.
+        ("a/1", "a/ b c/"),
+        ("a/", "a/ b c/"),
+        ("a/2", "b c/"),
+        ("a0", "b c/"),
+        ("c/1", "c/"),
+        ("c/2", ""),
+    ] {
+        let list = client.list_objects_v2().bucket("reports").delimiter("/");
+        let page = list.start_after(start_after).send().await.unwrap();
+        let names = listed(page.contents(), page.common_prefixes());
+        assert_eq!(names, expected, "after {start_after:?}");
+        assert_eq!(page.start_after(), Some(start_after));
+    }
+    // The older operation has no `start-after`; what it says of the next page may be a folder.
+    for (marker, expected) in [("a/1", "a/ b c/"), ("a/", "b c/"), ("b", "c/"), ("c/", "")] {
+        let list = client.list_objects().bucket("reports").delimiter("/");
+        let page = list.marker(marker).send().await.unwrap();
+        let names = listed(page.contents(), page.common_prefixes());
+        assert_eq!(names, expected, "after {marker:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_policy_of_a_bucket_decides_with_those_of_the_caller() {
+    const READER: &str = "arn:aws:iam::111111111111:role/Reader";
+    const OWNER: &str = "arn:aws:iam::222222222222:user/owner";
+    let aws = Simulator::new();
+    let s3 = S3::plug_into(&aws);
+    s3.create_bucket("222222222222", "reports");
+    s3.put("reports", "a", "content");
+    let get = async |keys: &aws_credential_types::Credentials| {
+        let client = aws_sdk_s3::Client::new(&aws.sdk_config(keys.clone()));
+        match client.get_object().bucket("reports").key("a").send().await {
+            Ok(_) => "ok".to_owned(),
+            Err(error) => {
+                let error = error.into_service_error();
+                let meta = error.meta();
+                assert_eq!(meta.code(), Some("AccessDenied"));
+                meta.message().unwrap_or_default().to_owned()
+            }
+        }
+    };
+    let policy = |effect: &str, principal: &str| {
+        format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "{effect}",
+                "Principal": {{"AWS": "{principal}"}}, "Action": "s3:*",
+                "Resource": ["arn:aws:s3:::reports", "arn:aws:s3:::reports/*"]}}}}"#
+        )
+    };
+    aws.role(READER).policy(ALLOW).create().unwrap();
+    let reader = aws.role_session(READER, "session").unwrap();
+    let nobody = aws.user(OWNER).create().unwrap();
+
+    // Without a policy, another account has no access, whatever its own policies say.
+    assert_eq!(get(&reader).await, "Access Denied");
+    s3.put_policy("reports", &policy("Allow", READER)).unwrap();
+    assert_eq!(get(&reader).await, "ok");
+    // One's own policies must allow it, too.
+    aws.role(READER).create().unwrap();
+    assert_eq!(get(&reader).await, "Access Denied");
+    aws.role(READER).policy(ALLOW).create().unwrap();
+    // It is about this role, and not about one that is created later under its name.
+    aws.delete_role(READER);
+    aws.role(READER).policy(ALLOW).create().unwrap();
+    let again = aws.role_session(READER, "session").unwrap();
+    assert_eq!(get(&again).await, "Access Denied");
+
+    // Within the account, the policy is enough, and one that denies outweighs everything.
+    let reason = "because no identity-based policy allows the s3:GetObject action";
+    assert!(get(&nobody).await.ends_with(reason));
+    s3.put_policy("reports", &policy("Allow", OWNER)).unwrap();
+    assert_eq!(get(&nobody).await, "ok");
+    s3.put_policy("reports", &policy("Deny", OWNER)).unwrap();
+    let reason = "with an explicit deny in a resource-based policy";
+    assert!(get(&nobody).await.ends_with(reason));
+}
+
+#[tokio::test]
+async fn a_bucket_policy_that_s3_refuses_is_refused_and_only_the_owner_manages_it() {
+    let aws = Simulator::new();
+    let s3 = S3::plug_into(&aws);
+    s3.create_bucket("222222222222", "reports");
+    let root = aws.root_user("arn:aws:iam::222222222222:root").unwrap();
+    let client = |keys| aws_sdk_s3::Client::new(&aws.sdk_config(keys));
+    let owner = client(root);
+    let put = async |client: &aws_sdk_s3::Client, policy: &str| {
+        let put = client.put_bucket_policy().bucket("reports").policy(policy);
+        match put.send().await {
+            Ok(_) => (200, String::new()),
+            Err(error) => {
+                let status = error.raw_response().unwrap().status().as_u16();
+                let error = error.into_service_error();
+                let (code, message) = (error.meta().code(), error.meta().message());
+                (status, format!("{}: {}", code.unwrap(), message.unwrap()))
+            }
+        }
+    };
+    let statement = |effect: &str, principal: &str, action: &str, resource: &str| {
+        format!(
+            r#"{{"Version": "2012-10-17", "Statement": [{{"Effect": "{effect}", "Principal": {principal},
+                "Action": "{action}", "Resource": "{resource}"}}]}}"#
+        )
+    };
+    let everybody = r#"{"AWS": "*"}"#;
+    let account = r#"{"AWS": "111111111111"}"#;
+    let objects = "arn:aws:s3:::reports/*";
+    for (policy, status, message) in [
+        (
+            String::new(),
+            400,
+            "MalformedPolicy: Policies must be valid JSON and the first byte must be '{'",
+        ),
+        (
+            "{".to_owned(),
+            400,
+            "MalformedPolicy: Syntax errors in policy.",
+        ),
+        (
+            statement(
+                "Allow",
+                r#"{"AWS": "arn:aws:iam::111111111111:role/None"}"#,
+                "s3:*",
+                objects,
+            ),
+            400,
+            "MalformedPolicy: Invalid principal in policy",
+        ),
+        (
+            statement("Allow", account, "sqs:*", objects),
+            400,
+            "MalformedPolicy: Policy has invalid action",
+        ),
+        (
+            statement("Allow", account, "s3:*", "arn:aws:s3:::other/*"),
+            400,
+            "MalformedPolicy: Policy has invalid resource",
+        ),
+        (
+            statement("Allow", account, "s3:*", "arn:aws:sqs:::reports"),
+            400,
+            "MalformedPolicy: Policy has invalid resource",
+        ),
+        (
+            statement("Allow", everybody, "s3:GetObject", objects),
+            403,
+            "AccessDenied: User: arn:aws:iam::222222222222:root is not authorized to perform: s3:PutBucketPolicy on resource: arn:aws:s3:::reports because public policies",
+        ),
+        (
+            statement("Allow", "\"*\"", "s3:GetObject", objects),
+            403,
+            "AccessDenied: User:",
+        ),
+        (
+            statement("Deny", everybody, "s3:*", "arn:aws:s3:::rep*"),
+            200,
+            "",
+        ),
+    ] {
+        let (found, text) = put(&owner, &policy).await;
+        assert_eq!(found, status, "{policy}: {text}");
+        assert!(text.starts_with(message), "{policy}: {text}");
+    }
+    // What was put denies everything to everybody, but the root user repairs it.
+    let denied = aws
+        .user("arn:aws:iam::222222222222:user/admin")
+        .policy(ALLOW)
+        .create()
+        .unwrap();
+    let of_reports = statement("Allow", account, "s3:*", "arn:aws:s3:::reports");
+    assert_eq!(put(&client(denied), &of_reports).await.0, 403);
+    assert_eq!(put(&owner, &of_reports).await.0, 200);
+    let got = owner.get_bucket_policy().bucket("reports").send().await;
+    assert_eq!(got.unwrap().policy(), Some(of_reports.as_str()));
+    let other = aws
+        .user("arn:aws:iam::111111111111:user/other")
+        .policy(ALLOW)
+        .create()
+        .unwrap();
+    let (status, text) = put(&client(other), &of_reports).await;
+    assert_eq!((status, text.starts_with("MethodNotAllowed")), (405, true));
+    let delete = owner.delete_bucket_policy().bucket("reports");
+    delete.send().await.unwrap();
+    let none = owner.get_bucket_policy().bucket("reports").send().await;
+    let code = none.unwrap_err().into_service_error();
+    assert_eq!(code.meta().code(), Some("NoSuchBucketPolicy"));
+}
+
+#[tokio::test]
 async fn a_batch_fails_in_the_parts_that_the_test_says_and_only_then() {
     let aws = Simulator::new();
     let firehose = Firehose::plug_into(&aws);

@@ -1,5 +1,7 @@
 //! [`AccessRequest`]: a request of a caller to a service other than STS.
 
+use std::sync::Arc;
+
 use super::caller::Caller;
 use super::validation::IamError;
 use crate::arn;
@@ -33,8 +35,16 @@ pub struct AccessRequest {
     keys: Vec<(String, Vec<String>)>,
     /// The account of the resource, if the ARN does not say it.
     resource_account: Option<String>,
-    resource_policy: Option<String>,
+    resource_policy: Option<GivenPolicy>,
     is_complete: bool,
+}
+
+/// The policy of a resource, as it is given.
+#[derive(Clone, Debug)]
+enum GivenPolicy {
+    Json(String),
+    /// It was read when it was saved: by the unique IDs that users and roles had then.
+    Saved(Arc<Policy>),
 }
 
 impl AccessRequest {
@@ -89,7 +99,13 @@ impl AccessRequest {
     /// Sets the policy of the resource, as JSON, such as that of a bucket. That of a KMS key must allow callers of its
     /// own account, too, by naming them or the account. Default: none.
     pub fn resource_policy(mut self, json: impl Into<String>) -> Self {
-        self.resource_policy = Some(json.into());
+        self.resource_policy = Some(GivenPolicy::Json(json.into()));
+        self
+    }
+
+    /// Sets the policy of the resource, if it has one, as it was read when it was saved.
+    pub(crate) fn saved_policy(mut self, policy: Option<Arc<Policy>>) -> Self {
+        self.resource_policy = policy.map(GivenPolicy::Saved);
         self
     }
 
@@ -137,7 +153,8 @@ impl AccessRequest {
         };
         let context = self.context(account)?;
         let policy = match &self.resource_policy {
-            Some(json) => Some(self.read(json)?),
+            Some(GivenPolicy::Json(json)) => Some(Arc::new(self.read(json)?)),
+            Some(GivenPolicy::Saved(policy)) => Some(Arc::clone(policy)),
             None => None,
         };
         let is_key = matches!(arn::split(&self.resource), Some([_, _, "kms", ..]));

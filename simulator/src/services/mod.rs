@@ -1,5 +1,6 @@
 //! Two services that most tests of a chain of roles end in, in memory: [`Firehose`] and [`S3`].
 
+mod bucket_policy;
 mod chunked;
 mod firehose;
 mod s3;
