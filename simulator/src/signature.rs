@@ -376,6 +376,15 @@ impl Authorization {
     }
 }
 
+/// Whether a request has the signature of Version 2 that S3 had, and has no more in most regions: `AWS <id>:<signature>`.
+pub(crate) fn is_signed_with_2(request: &HttpRequest) -> bool {
+    let header = request.headers().get("authorization");
+    let query: Vec<_> = form_urlencoded::parse(query_of(request).as_bytes()).collect();
+    let has = |name: &str| query.iter().any(|(key, _)| key == name);
+    header.is_some_and(|header| header.starts_with("AWS "))
+        || has("AWSAccessKeyId") && has("Signature") && has("Expires")
+}
+
 /// Whether a request is signed with the asymmetric signature of endpoints for several regions.
 fn is_signed_with_4a(request: &HttpRequest) -> bool {
     const ALGORITHM_4A: &str = "AWS4-ECDSA-P256-SHA256";

@@ -37,7 +37,7 @@ use crate::iam::{
 use crate::policy::{Explanation, keys};
 use crate::protocol::{ErrorResponse, Format as AnswerFormat, Parameters};
 use crate::routing;
-use crate::signature::{Authorization, authenticate};
+use crate::signature::{Authorization, authenticate, is_signed_with_2};
 use crate::sts::Scene;
 use crate::{iam_api, sts};
 
@@ -632,6 +632,12 @@ impl Simulator {
         match (caller, service) {
             (caller, None) if name == "iam" => {
                 iam_api::answer(&self.0.accounts, caller, request, now)
+            }
+            (Err(_), _) if name == "s3" && is_signed_with_2(request) => {
+                let message = "The authorization mechanism you have provided is not supported. Please use \
+                               AWS4-HMAC-SHA256.";
+                ErrorResponse::new(400, "InvalidRequest", message)
+                    .into_service_response(name, request)
             }
             (Err(error), _) => error.into_service_response(name, request),
             (Ok(_), None) => {

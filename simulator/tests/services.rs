@@ -572,3 +572,143 @@ async fn a_presigned_url_of_s3_is_valid_for_as_long_as_it_says() {
     aws.clock().advance(MINUTE).await;
     assert_eq!(get(&long).await.0, 403, "120 minutes");
 }
+
+/// A bucket `reports` of the account 222222222222 with the object `x`, and the URL of a simulator's S3.
+fn bucket(policy: &str) -> (Simulator, aws_sdk_s3::Client) {
+    let aws = Simulator::new();
+    let user = aws.user("arn:aws:iam::222222222222:user/orders");
+    let keys = user.policy(policy).create().unwrap();
+    let s3 = S3::plug_into(&aws);
+    s3.create_bucket("222222222222", "reports");
+    s3.put("reports", "x", "content");
+    let client = aws_sdk_s3::Client::new(&aws.sdk_config(keys));
+    (aws, client)
+}
+
+#[tokio::test]
+async fn a_request_with_a_precondition_that_is_not_met_does_nothing() {
+    use aws_sdk_s3::primitives::{ByteStream, DateTime};
+
+    let (_aws, s3) = bucket(ALLOW);
+    let get = || s3.get_object().bucket("reports").key("x");
+    let put = |key: &str| {
+        let put = s3.put_object().bucket("reports").key(key);
+        put.body(ByteStream::from_static(b"new"))
+    };
+    let etag = get().send().await.unwrap().e_tag.unwrap();
+    let (old, future) = (DateTime::from_secs(0), DateTime::from_secs(4_000_000_000));
+    assert!(get().if_match(&etag).send().await.is_ok());
+    assert!(get().if_match("*").send().await.is_ok());
+    assert!(get().if_none_match("\"other\"").send().await.is_ok());
+    assert!(get().if_modified_since(old).send().await.is_ok());
+    assert!(get().if_unmodified_since(future).send().await.is_ok());
+    for (row, unmet, status) in [
+        ("If-Match", get().if_match("\"other\""), 412),
+        ("If-None-Match", get().if_none_match(&etag), 304),
+        ("If-Modified-Since", get().if_modified_since(future), 304),
+        ("If-Unmodified-Since", get().if_unmodified_since(old), 412),
+    ] {
+        let error = unmet.send().await.unwrap_err();
+        let response = error.raw_response().unwrap();
+        assert_eq!(response.status().as_u16(), status, "{row}: {error:?}");
+    }
+
+    for (row, key, unmet, code) in [
+        (
+            "there is an object",
+            "x",
+            put("x").if_none_match("*"),
+            "PreconditionFailed",
+        ),
+        (
+            "another object",
+            "x",
+            put("x").if_match("\"other\""),
+            "PreconditionFailed",
+        ),
+        (
+            "there is no object",
+            "y",
+            put("y").if_match(&etag),
+            "NoSuchKey",
+        ),
+    ] {
+        let error = unmet.send().await.unwrap_err();
+        assert_eq!(error.code(), Some(code), "{row} {key}: {error:?}");
+    }
+    let read = get().send().await.unwrap().body.collect().await.unwrap();
+    assert_eq!(read.into_bytes(), "content", "nothing was put");
+    assert!(put("y").if_none_match("*").send().await.is_ok());
+    assert!(put("x").if_match(&etag).send().await.is_ok());
+    let delete = s3.delete_object().bucket("reports").key("x");
+    let error = delete.if_match(&etag).send().await.unwrap_err();
+    assert_eq!(error.code(), Some("PreconditionFailed"), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_a_request_of_s3_asks_for_beside_its_operation_is_not_passed_over() {
+    use aws_sdk_s3::types::ObjectCannedAcl;
+
+    let put_only = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "*"}}"#;
+    let (_aws, s3) = bucket(put_only);
+    let put = || s3.put_object().bucket("reports").key("x");
+    assert!(put().send().await.is_ok());
+    let acl = ObjectCannedAcl::BucketOwnerFullControl;
+    for (row, request, action) in [
+        ("an ACL", put().acl(acl.clone()), "s3:PutObjectAcl"),
+        ("tags", put().tagging("team=red"), "s3:PutObjectTagging"),
+    ] {
+        let error = request.send().await.unwrap_err();
+        assert_eq!(error.code(), Some("AccessDenied"), "{row}: {error:?}");
+        let message = error.message().unwrap_or_default();
+        assert!(
+            message.contains(&format!("perform: {action} on")),
+            "{row}: {message}"
+        );
+    }
+    let (_aws, s3) = bucket(ALLOW);
+    let put = || s3.put_object().bucket("reports").key("x");
+    let get = || s3.get_object().bucket("reports").key("x");
+    assert!(put().acl(acl).tagging("team=red").send().await.is_ok());
+    // ACLs are off in new buckets.
+    let public = put().acl(ObjectCannedAcl::PublicRead).send().await;
+    let error = public.unwrap_err();
+    assert_eq!(
+        error.code(),
+        Some("AccessControlListNotSupported"),
+        "{error:?}"
+    );
+
+    let owner = |id: &str| get().expected_bucket_owner(id).send();
+    assert!(owner("222222222222").await.is_ok());
+    let error = owner("111111111111").await.unwrap_err();
+    assert_eq!(error.code(), Some("AccessDenied"), "{error:?}");
+
+    let error = get().version_id("1").send().await.unwrap_err();
+    assert_eq!(error.code(), Some("NotImplemented"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_signature_of_version_2_is_refused_as_such() {
+    use aws_smithy_runtime_api::client::http::HttpConnector;
+
+    let (aws, _) = bucket(ALLOW);
+    // As boto3 presigns URLs, unless it is told otherwise.
+    let url = "https://s3.eu-west-1.amazonaws.com/reports/x?AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Signature=abc%3D&Expires=4000000000";
+    let presigned = sts_simulator::HttpRequest::get(url).unwrap();
+    let mut signed =
+        sts_simulator::HttpRequest::get("https://s3.eu-west-1.amazonaws.com/reports/x").unwrap();
+    let headers = signed.headers_mut();
+    headers.insert("authorization", "AWS AKIAIOSFODNN7EXAMPLE:abc=");
+    for request in [presigned, signed] {
+        let response = aws.call(request).await.unwrap();
+        let body = String::from_utf8_lossy(response.body().bytes().unwrap()).into_owned();
+        assert_eq!(response.status().as_u16(), 400, "{body}");
+        for part in [
+            "<Code>InvalidRequest</Code>",
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+        ] {
+            assert!(body.contains(part), "{body}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 mod bucket_policy;
 mod chunked;
 mod firehose;
+mod preconditions;
 mod s3;
 
 pub use firehose::Firehose;
