@@ -344,6 +344,13 @@ fn a_wrong_file_is_named_with_what_is_wrong() {
             &[("a.json", r#"{"roles": [{"arn": "x"}]}"#)],
             &["a.json", "must be arn:<partition>:iam::"],
         ),
+        (
+            &[(
+                "a.json",
+                r#"{"roles": [{"arn": "arn:aws:iam::222222222222:role/R", "maxSessionDuration": 60}]}"#,
+            )],
+            &["a.json", "maxSessionDuration", "from 3600 to 43200"],
+        ),
     ] {
         let error = error(files).to_string();
         for part in parts {
