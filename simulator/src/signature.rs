@@ -259,6 +259,11 @@ impl Authorization {
                 "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
             ));
         }
+        if self.service == "s3" && self.has_unsigned_header(request) {
+            return Err(ErrorResponse::access_denied(
+                "There were headers present in the request which were not signed",
+            ));
+        }
         let canonical = self.canonical_request(request).ok_or_else(wrong)?;
         let (region, service) = (&self.region, &self.service);
         let to_sign = format!(
@@ -335,6 +340,15 @@ impl Authorization {
         };
         let code = "AuthorizationQueryParametersError";
         Err(ErrorResponse::new(400, code, rule))
+    }
+
+    /// Whether a header of AWS's own is not signed, other than one that says what client this is.
+    fn has_unsigned_header(&self, request: &HttpRequest) -> bool {
+        let mut names = request.headers().iter().map(|(name, _)| name);
+        names.any(|name| {
+            let is_of_aws = name.starts_with("x-amz-") && name != "x-amz-user-agent";
+            is_of_aws && !self.signed_headers.iter().any(|signed| signed == name)
+        })
     }
 
     /// Returns the canonical request; `None` if a signed header is missing, or the body is a stream whose hash

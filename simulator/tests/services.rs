@@ -712,3 +712,36 @@ async fn a_signature_of_version_2_is_refused_as_such() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_header_of_s3_that_is_not_signed_is_refused() {
+    use aws_sdk_s3::presigning::PresigningConfig;
+    use aws_smithy_runtime_api::client::http::HttpConnector;
+
+    let (aws, s3) = bucket(ALLOW);
+    let expires = PresigningConfig::expires_in(std::time::Duration::from_secs(60)).unwrap();
+    let put = s3.put_object().bucket("reports").key("x");
+    let url = put.presigned(expires).await.unwrap().uri().to_owned();
+    let put = async |header: Option<(&'static str, &'static str)>| {
+        let mut request = sts_simulator::HttpRequest::get(&*url).unwrap();
+        request.set_method("PUT").unwrap();
+        if let Some((name, value)) = header {
+            request.headers_mut().insert(name, value);
+        }
+        let response = aws.call(request).await.unwrap();
+        let body = String::from_utf8_lossy(response.body().bytes().unwrap()).into_owned();
+        (response.status().as_u16(), body)
+    };
+    assert_eq!(put(None).await.0, 200);
+    assert_eq!(put(Some(("content-language", "de"))).await.0, 200);
+    for header in [("x-amz-meta-team", "red"), ("X-Amz-Acl", "public-read")] {
+        let (status, body) = put(Some(header)).await;
+        assert_eq!(status, 403, "{header:?}: {body}");
+        for part in [
+            "<Code>AccessDenied</Code>",
+            "There were headers present in the request which were not signed",
+        ] {
+            assert!(body.contains(part), "{header:?}: {body}");
+        }
+    }
+}
