@@ -3,6 +3,7 @@
 //! Other operations are refused by name.
 
 mod access_keys;
+mod account_details;
 mod call;
 mod entities;
 mod groups;
@@ -57,6 +58,8 @@ fn perform(call: &mut Call<'_>) -> Answer {
         return Err(unknown());
     }
     match call.action {
+        "GetAccountAuthorizationDetails" => account_details::get(call),
+
         "CreateUser" => entities::create_user(call),
         "GetUser" => entities::get(call, Kind::User),
         "UpdateUser" => entities::update_user(call),
