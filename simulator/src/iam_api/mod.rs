@@ -9,6 +9,7 @@ mod entities;
 mod groups;
 mod managed_policies;
 mod mfa_devices;
+mod outbound;
 mod policies;
 mod providers;
 mod render;
@@ -149,6 +150,10 @@ fn perform(call: &mut Call<'_>) -> Answer {
         "ListOpenIDConnectProviders" => providers::list_oidc(call),
         "AddClientIDToOpenIDConnectProvider" => providers::add_client_id(call),
         "RemoveClientIDFromOpenIDConnectProvider" => providers::remove_client_id(call),
+
+        "EnableOutboundWebIdentityFederation" => outbound::enable(call),
+        "DisableOutboundWebIdentityFederation" => outbound::disable(call),
+        "GetOutboundWebIdentityFederationInfo" => outbound::info(call),
 
         "" => Err(unknown()),
         // IAM has operations that the simulator does not: the refusal says so.

@@ -943,6 +943,26 @@ case("an export of something unknown", exported(Filter=["Server"]), 400, "Valida
 case("an export by a user who may not", lambda w: w.answer(w.client("iam", w.nobody).get_account_authorization_details), 403, "AccessDenied", r"User: \S+ is not authorized to perform: iam:GetAccountAuthorizationDetails on resource: \* .*")
 
 
+def web_identity_token(enabled=True, **arguments):
+    def call(w):
+        iam = w.iam(OTHER)
+        try:
+            iam.enable_outbound_web_identity_federation()
+        except iam.exceptions.FeatureEnabledException:
+            pass
+        if not enabled:
+            iam.disable_outbound_web_identity_federation()
+        user = w.user({"Effect": "Allow", "Action": "sts:*", "Resource": "*"}, account=OTHER)
+        return w.sts("get_web_identity_token", user, Audience=["a"], SigningAlgorithm="ES384", **arguments)
+    return call
+
+
+allowed("a web identity token", web_identity_token(), lambda value: value["WebIdentityToken"].count(".") == 2)
+case("a web identity token, not enabled", web_identity_token(False), 403, "OutboundWebIdentityFederationDisabledException")
+case("a web identity token for too long", web_identity_token(DurationSeconds=3601), 400, "ValidationError")
+case("no outbound federation", lambda w: w.answer(w.iam(CALLER).get_outbound_web_identity_federation_info), 404, "FeatureDisabled")
+
+
 def unsigned(service, operation, **arguments):
     return lambda w: w.answer(getattr(w.unsigned(service), operation), **arguments)
 
