@@ -409,6 +409,53 @@ impl Simulator {
         accounts.add_saml_provider(arn.into(), SamlProvider::Unsigned);
     }
 
+    /// Enables outbound identity federation for an account, so that its users and roles may call GetWebIdentityToken.
+    /// Returns the URL of the account's issuer, `https://….tokens.sts.global.api.aws`, which is in the tokens. Default:
+    /// it is not enabled.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `account_id` is not 12 digits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = sts_simulator::Simulator::new();
+    /// let issuer = aws.enable_outbound_web_identity_federation("111111111111")?;
+    /// let keys = aws
+    ///     .user("arn:aws:iam::111111111111:user/orders")
+    ///     .policy(r#"{"Statement": {"Effect": "Allow", "Action": "sts:GetWebIdentityToken", "Resource": "*"}}"#)
+    ///     .create()?;
+    /// let sts = aws_sdk_sts::Client::new(&aws.sdk_config(keys));
+    /// let call = sts.get_web_identity_token().audience("https://api.example.com");
+    /// let answer = call.signing_algorithm("ES384").send().await?;
+    ///
+    /// // What verifies the token gets the keys from the test, not from the issuer's URL.
+    /// let key_set = aws.web_identity_token_keys("111111111111");
+    /// # assert!(issuer.starts_with("https://") && key_set.is_some());
+    /// # assert_eq!(answer.web_identity_token().unwrap().split('.').count(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn enable_outbound_web_identity_federation(
+        &self,
+        account_id: &str,
+    ) -> Result<String, IamError> {
+        if !arn::is_account_id(account_id) {
+            let rule = "an account ID must be 12 digits";
+            return Err(IamError::validation(format!("{account_id:?}"), rule));
+        }
+        self.0.accounts.lock().enable_token_issuer(account_id)
+    }
+
+    /// Returns the JSON Web Key Set with the keys that GetWebIdentityToken signs an account's tokens with; `None` if
+    /// [outbound identity federation](Self::enable_outbound_web_identity_federation) was never enabled.
+    pub fn web_identity_token_keys(&self, account_id: &str) -> Option<String> {
+        self.0.accounts.lock().token_issuer(account_id)?.key_set()
+    }
+
     /// Makes a context assertion valid, as AssumeRole gets it in `ProvidedContexts`; all others are refused.
     /// IAM Identity Center's provider is `arn:aws:iam::aws:contextProvider/IdentityCenter`.
     pub fn context_assertion(&self, provider_arn: impl Into<String>, assertion: impl Into<String>) {

@@ -1,5 +1,7 @@
 //! Imports of real accounts: `tests/accounts`, and what is wrong with files.
 
+mod raw;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -421,6 +423,122 @@ async fn of_a_policy_that_cannot_be_read_whole_the_rest_remains() {
             "{document}: {said}"
         );
     }
+}
+
+/// Returns what the AWS CLI makes of an answer of IAM.
+fn to_json(element: roxmltree::Node<'_, '_>) -> serde_json::Value {
+    let name = element.tag_name().name();
+    let children: Vec<_> = element
+        .children()
+        .filter(|child| child.is_element())
+        .collect();
+    let is_list =
+        name.ends_with("List") || ["Tags", "AttachedManagedPolicies", "Policies"].contains(&name);
+    match children.first() {
+        None if is_list => serde_json::json!([]),
+        None => {
+            let text = element.text().unwrap_or_default();
+            // The CLI decodes policies.
+            let is_policy = name.ends_with("Document");
+            let decoded = percent_encoding::percent_decode_str(text)
+                .decode_utf8()
+                .unwrap();
+            match is_policy.then(|| serde_json::from_str(&decoded).unwrap()) {
+                Some(policy) => policy,
+                None if ["true", "false"].contains(&text) => (text == "true").into(),
+                None => text.into(),
+            }
+        }
+        Some(_) if is_list => children.into_iter().map(to_json).collect(),
+        Some(_) => {
+            let members = children.into_iter();
+            let members = members.map(|child| (child.tag_name().name().to_owned(), to_json(child)));
+            serde_json::Value::Object(members.collect())
+        }
+    }
+}
+
+/// Exports an account with IAM's API, as `aws iam get-account-authorization-details` does.
+async fn export(aws: &Simulator, account: &str, query: &str) -> serde_json::Value {
+    let root = aws
+        .root_user(format!("arn:aws:iam::{account}:root"))
+        .unwrap();
+    let mut signer = raw::Signer::new(aws, &root);
+    (signer.service, signer.region) = ("iam", "us-east-1");
+    let form = format!("Action=GetAccountAuthorizationDetails&Version=2010-05-08{query}");
+    let request = raw::post("https://iam.amazonaws.com/", form);
+    let reply = raw::send(aws, signer.sign(request)).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let document = roxmltree::Document::parse(&reply.body).unwrap();
+    let result = document
+        .descendants()
+        .find(|node| node.tag_name().name() == "GetAccountAuthorizationDetailsResult");
+    to_json(result.unwrap())
+}
+
+#[tokio::test]
+async fn an_account_that_a_test_set_up_is_exported_and_imported_as_it_was() {
+    // Without the policies of the organization, which limit root users, too.
+    let files = ["111111111111.json", "222222222222.json"].map(|name| {
+        let text = fs::read_to_string(Path::new(ACCOUNTS).join(name));
+        (name, text.unwrap())
+    });
+    let files = files.each_ref().map(|(name, text)| (*name, &**text));
+    let first = Simulator::new();
+    first.import(folder("to-export", &files)).unwrap();
+    // What an import does not know: a role with a boundary, tags and a trust policy by its own account.
+    first
+        .role("arn:aws:iam::222222222222:role/team/Bounded")
+        .policy(r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}"#)
+        .permissions_boundary(r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}}"#)
+        .tag("Team", "red + blue")
+        .create()
+        .unwrap();
+    let mut exports = Vec::new();
+    for account in ["111111111111", "222222222222"] {
+        exports.push(export(&first, account, "").await);
+    }
+    assert_eq!(exports[1]["IsTruncated"], false);
+    let text = exports.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let files = [("a.json", &*text[0]), ("b.json", &*text[1])];
+    let second = Simulator::new();
+    second.import(folder("exported", &files)).unwrap();
+    for (account, exported) in ["111111111111", "222222222222"].into_iter().zip(&exports) {
+        assert_eq!(&export(&second, account, "").await, exported);
+    }
+    // And decides as the first does.
+    let keys = second.access_key(ORDERS).unwrap();
+    assert!(assume(&second, &keys, WRITER, Some("c0ffee")).await.is_ok());
+    assert!(assume(&second, &keys, WRITER, Some("wrong")).await.is_err());
+
+    // By kind, and by pages, which end within a list.
+    let lists = |export: &serde_json::Value| {
+        [
+            "UserDetailList",
+            "GroupDetailList",
+            "RoleDetailList",
+            "Policies",
+        ]
+        .map(|list| export[list].as_array().unwrap().len())
+    };
+    let all = lists(&exports[1]);
+    let roles = export(&first, "222222222222", "&Filter.member.1=Role").await;
+    assert_eq!(lists(&roles), [0, 0, all[2], 0]);
+    let (mut pages, mut marker) = (0, String::new());
+    let mut counted = [0; 4];
+    loop {
+        let page = export(&first, "222222222222", &format!("&MaxItems=2{marker}")).await;
+        pages += 1;
+        for (counted, of_page) in counted.iter_mut().zip(lists(&page)) {
+            *counted += of_page;
+        }
+        if page["IsTruncated"] == false {
+            break;
+        }
+        marker = format!("&Marker={}", page["Marker"].as_str().unwrap());
+    }
+    assert_eq!(counted, all);
+    assert_eq!(pages, all.iter().sum::<usize>().div_ceil(2));
 }
 
 #[tokio::test]

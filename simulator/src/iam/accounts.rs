@@ -16,6 +16,7 @@ use super::mfa_device::MfaDevice;
 use super::organization::Account;
 use super::session::{Session, SessionPrincipal, new_session_token};
 use super::settings::Settings;
+use super::token_issuer::TokenIssuer;
 use super::validation::IamError;
 use crate::arn;
 use crate::clock::Clock;
@@ -68,6 +69,8 @@ pub(crate) struct Accounts {
     pub(super) mfa_devices: HashMap<String, MfaDevice>,
     oidc_providers: HashMap<String, OidcProvider>,
     saml_providers: HashMap<String, SamlProvider>,
+    /// By account ID.
+    token_issuers: HashMap<String, TokenIssuer>,
     /// The context assertions that are valid, with the ARNs of their providers.
     context_assertions: HashSet<(String, String)>,
     pub(crate) settings: Settings,
@@ -248,6 +251,36 @@ impl Accounts {
 
     pub(crate) fn add_saml_provider(&mut self, arn: String, provider: SamlProvider) {
         self.saml_providers.insert(arn, provider);
+    }
+
+    pub(crate) fn token_issuer(&self, account: &str) -> Option<&TokenIssuer> {
+        self.token_issuers.get(account)
+    }
+
+    /// Lets an account issue tokens; returns the URL of its issuer, which stays the same.
+    pub(crate) fn enable_token_issuer(&mut self, account: &str) -> Result<String, IamError> {
+        if let Some(issuer) = self.token_issuers.get_mut(account) {
+            issuer.is_enabled = true;
+            return Ok(issuer.url.clone());
+        }
+        let issuer = TokenIssuer::new()
+            .ok_or_else(|| IamError::validation(account, "no keys could be generated"))?;
+        let url = issuer.url.clone();
+        self.token_issuers.insert(account.to_owned(), issuer);
+        Ok(url)
+    }
+
+    /// Returns whether the account could issue tokens before.
+    pub(crate) fn disable_token_issuer(&mut self, account: &str) -> bool {
+        let issuer = self.token_issuers.get_mut(account);
+        issuer.is_some_and(|issuer| std::mem::take(&mut issuer.is_enabled))
+    }
+
+    /// Returns the organization that an account is in, and the paths to it.
+    pub(crate) fn organization_of(&self, account: &str) -> Option<(String, Vec<String>)> {
+        let account = self.account(account)?;
+        let paths = account.organization_paths.clone();
+        Some((account.organization.clone()?, paths))
     }
 
     pub(crate) fn add_context_assertion(&mut self, provider_arn: String, assertion: String) {

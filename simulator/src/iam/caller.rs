@@ -114,6 +114,28 @@ impl Caller {
         &self.principal_id
     }
 
+    /// Returns the ARN of the user or role.
+    pub(crate) fn principal_arn(&self) -> &str {
+        &self.principal_arn
+    }
+
+    /// Returns the tags of the user or role, and those of the session, which replace them.
+    pub(crate) fn tags(&self) -> Vec<(String, String)> {
+        let session = self.session.iter().flat_map(|session| &session.tags);
+        let mut tags: Vec<_> = session
+            .map(|tag| (tag.key.clone(), tag.value.clone()))
+            .collect();
+        for (key, value) in &self.permissions.tags {
+            if !tags
+                .iter()
+                .any(|(other, _)| other.eq_ignore_ascii_case(key))
+            {
+                tags.push((key.clone(), value.clone()));
+            }
+        }
+        tags
+    }
+
     /// Returns the `UserId` of GetCallerIdentity.
     pub(crate) fn user_id(&self) -> &str {
         &self.user_id

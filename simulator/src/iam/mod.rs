@@ -15,6 +15,7 @@ mod permissions;
 mod role_builder;
 mod session;
 mod settings;
+mod token_issuer;
 mod user_builder;
 mod validation;
 

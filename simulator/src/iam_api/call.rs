@@ -317,6 +317,14 @@ impl<'a> Call<'a> {
 
     /// Returns a page of a list, as `Marker` and `MaxItems` ask for it, and the elements that end it.
     pub(super) fn page(&self, name: &'static str, items: Vec<Element>) -> Answer {
+        let (page, end) = self.cut(items)?;
+        let mut elements = vec![Element::parent(name, page)];
+        elements.extend(end);
+        Ok(Some(elements))
+    }
+
+    /// Returns the items of a page, and the elements that end it.
+    pub(super) fn cut<T>(&self, items: Vec<T>) -> Result<(Vec<T>, Vec<Element>), ErrorResponse> {
         let max = match self.optional("MaxItems").map(str::parse) {
             None => 100,
             Some(Ok(max @ 1..=1000)) => max,
@@ -326,22 +334,19 @@ impl<'a> Call<'a> {
                 return Err(violation(&format!("'{value}'"), "MaxItems", rule));
             }
         };
-        let start = match self.optional("Marker").map(str::parse) {
+        let start: usize = match self.optional("Marker").map(str::parse) {
             None => 0,
             Some(Ok(start)) => start,
             Some(Err(_)) => return Err(ErrorResponse::validation("Invalid Marker.")),
         };
         let mut rest = items.into_iter().skip(start);
-        let page: Vec<Element> = rest.by_ref().take(max).collect();
+        let page: Vec<T> = rest.by_ref().take(max).collect();
         let is_truncated = rest.next().is_some();
-        let mut elements = vec![
-            Element::parent(name, page),
-            Element::text("IsTruncated", is_truncated.to_string()),
-        ];
+        let mut end = vec![Element::text("IsTruncated", is_truncated.to_string())];
         if is_truncated {
-            elements.push(Element::text("Marker", (start + max).to_string()));
+            end.push(Element::text("Marker", (start + max).to_string()));
         }
-        Ok(Some(elements))
+        Ok((page, end))
     }
 }
 

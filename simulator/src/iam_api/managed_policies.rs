@@ -240,7 +240,11 @@ fn check_version(policy: &PolicyRecord, number: u32) -> Result<(), ErrorResponse
     )))
 }
 
-fn describe_version(policy: &PolicyRecord, number: u32, with_document: bool) -> Vec<Element> {
+pub(super) fn describe_version(
+    policy: &PolicyRecord,
+    number: u32,
+    with_document: bool,
+) -> Vec<Element> {
     let is_default = policy.default_version == number;
     let mut elements = Vec::new();
     if let Some(version) = policy.versions.get(&number) {

@@ -93,6 +93,12 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
             })?;
             Ok(json!({"code": code}))
         }
+        (&Method::GET, "web-identity-token-keys") => {
+            let account = parameter("account")?;
+            let keys = simulator.web_identity_token_keys(&account);
+            let keys = keys.and_then(|keys| serde_json::from_str(&keys).ok());
+            keys.ok_or_else(|| not_found(format!("the account {account:?} issues no tokens")))
+        }
         (&Method::GET, "records") => {
             let records = firehose(shared)?.records(&parameter("stream")?);
             Ok(records.iter().map(base64::encode).collect())
@@ -122,7 +128,7 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
         }
         (method, path) => Err(not_found(format!(
             "no {method} {path}: there are GET health, POST and DELETE faults, GET calls, GET mfa-code, \
-             GET records, POST firehose-failures and POST oidc-providers"
+             GET records, GET web-identity-token-keys, POST firehose-failures and POST oidc-providers"
         ))),
     }
 }
