@@ -37,7 +37,7 @@ use crate::iam::{
 use crate::policy::{Explanation, keys};
 use crate::protocol::{ErrorResponse, Format as AnswerFormat, Parameters};
 use crate::routing;
-use crate::signature::{Authorization, authenticate};
+use crate::signature::{Authorization, authenticate, is_signed_with_2};
 use crate::sts::Scene;
 use crate::{iam_api, sts};
 
@@ -359,7 +359,9 @@ impl Simulator {
     }
 
     /// Creates an OpenID Connect identity provider, `arn:<partition>:iam::<account>:oidc-provider/<issuer>`.
-    /// `client_ids` are the audiences it accepts. `keys` are what tokens are signed with: a public key in PEM
+    /// `client_ids` are the audiences it accepts; the authorized party (`azp`) of a token, if it has one, takes the place
+    /// of the audience. Roles may also trust Google, Amazon, Facebook and Cognito by domain
+    /// (`"Federated": "accounts.google.com"`): add the provider of that issuer with the test's key. `keys` are what tokens are signed with: a public key in PEM
     /// form, or a JSON Web Key Set such as providers publish. A key of RSA checks RS256, RS384 and RS512, one of
     /// an elliptic curve ES256 and ES384.
     ///
@@ -677,6 +679,12 @@ impl Simulator {
         match (caller, service) {
             (caller, None) if name == "iam" => {
                 iam_api::answer(&self.0.accounts, caller, request, now)
+            }
+            (Err(_), _) if name == "s3" && is_signed_with_2(request) => {
+                let message = "The authorization mechanism you have provided is not supported. Please use \
+                               AWS4-HMAC-SHA256.";
+                ErrorResponse::new(400, "InvalidRequest", message)
+                    .into_service_response(name, request)
             }
             (Err(error), _) => error.into_service_response(name, request),
             (Ok(_), None) => {

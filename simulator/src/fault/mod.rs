@@ -197,7 +197,7 @@ impl Fault {
     /// | `clock_ahead`, `clock_behind` | `seconds` |
     /// | `delay` | `seconds`; or `min` and `max`; or `median` and `p99` |
     /// | `service_unavailable`, `throttling`, `no_answer`, `connection_closed`, `connection_reset`, `truncated`, `garbage`, `expired_credentials` | |
-    /// | any | `role`, `operation`, `times`, `after`, `lasting` |
+    /// | any | `role` (an ARN), `operation` (one of STS's), `times`, `after`, `lasting` |
     ///
     /// # Examples
     ///

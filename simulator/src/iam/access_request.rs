@@ -6,9 +6,7 @@ use super::caller::Caller;
 use super::validation::IamError;
 use crate::arn;
 use crate::policy::keys::{self, Source};
-use crate::policy::{
-    Context, Explanation, Names, Outcome, Policy, PolicyKind, Request, ResourcePolicy, authorize,
-};
+use crate::policy::{Context, Explanation, Names, Outcome, Policy, PolicyKind, ResourcePolicy};
 
 /// A request of a [`Caller`] to a service, which policies allow or not; see [`Caller::request`].
 ///
@@ -98,7 +96,8 @@ impl AccessRequest {
         self
     }
 
-    /// Sets the policy of the resource, as JSON, such as that of a bucket. Default: none.
+    /// Sets the policy of the resource, as JSON, such as that of a bucket. That of a KMS key must allow callers of its
+    /// own account, too, by naming them or the account. Default: none.
     pub fn resource_policy(mut self, json: impl Into<String>) -> Self {
         self.resource_policy = Some(GivenPolicy::Json(json.into()));
         self
@@ -110,24 +109,9 @@ impl AccessRequest {
         self
     }
 
-    pub(crate) fn caller(&self) -> &Caller {
-        &self.caller
-    }
-
-    pub(crate) fn action(&self) -> &str {
-        &self.action
-    }
-
-    pub(crate) fn resource(&self) -> &str {
-        &self.resource
-    }
-
     /// Returns whether the request is allowed. If that cannot be [decided](Self::explain), or a key or the policy is
     /// malformed, the answer is `false`, and the client gets the error `Undecided`.
     pub fn is_allowed(&self) -> bool {
-        if self.caller.is_barred_from(&self.action) {
-            return false;
-        }
         let reason = match self.explain() {
             Ok(explanation) if explanation.outcome() != Outcome::Undecided => {
                 return explanation.is_allowed();
@@ -138,6 +122,20 @@ impl AccessRequest {
         // The first reason is kept.
         let _ = self.caller.undecided.set(reason);
         false
+    }
+
+    /// Returns AWS's message about the refusal of the request.
+    pub(crate) fn refusal(&self) -> String {
+        let Self {
+            action, resource, ..
+        } = self;
+        // What cannot be explained is answered with that.
+        let reason = self.explain().map(|explanation| explanation.refusal());
+        format!(
+            "User: {} is not authorized to perform: {action} on resource: {resource} {}",
+            self.caller.arn(),
+            reason.unwrap_or_default()
+        )
     }
 
     /// Returns whether the request is allowed, and why. The outcome is [`Outcome::Undecided`] if it depends on a
@@ -159,24 +157,16 @@ impl AccessRequest {
             Some(GivenPolicy::Saved(policy)) => Some(Arc::clone(policy)),
             None => None,
         };
-        let mut policies = self.caller.policies_on(account);
-        policies.resource = policy
-            .as_deref()
-            .map_or(ResourcePolicy::None, ResourcePolicy::Policy);
-        let requester = self.caller.requester();
-        let request = Request {
-            action: &self.action,
-            resource: &self.resource,
-            requester: &requester,
-            context: &context,
+        let is_key = matches!(arn::split(&self.resource), Some([_, _, "kms", ..]));
+        let policy = match &policy {
+            None => ResourcePolicy::None,
+            Some(policy) if is_key => ResourcePolicy::Key(policy),
+            Some(policy) => ResourcePolicy::Policy(policy),
         };
-        let is_same_account = account == self.caller.account();
-        Ok(authorize(
-            &policies,
-            request,
-            is_same_account,
-            self.caller.arn(),
-        ))
+        let (action, resource) = (&self.action, &self.resource);
+        Ok(self
+            .caller
+            .decide(action, resource, account, policy, &context))
     }
 
     fn context(&self, account: &str) -> Result<Context, IamError> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::accounts::{SharedAccounts, unique_id};
+use super::accounts::SharedAccounts;
 use super::directory::{PolicyRecord, RoleRecord};
 use super::permissions::PermissionsSettings;
 use super::validation::{IamError, ROLE_POLICIES_LENGTH, check_arn, check_managed_policy_length};
@@ -122,7 +122,7 @@ impl RoleBuilder {
                 return Err(IamError::already_exists(&self.arn, &role.entity.arn));
             }
             Some(role) => role.clone(),
-            None => RoleRecord::new(&self.arn, unique_id("AROA", 17), self.now),
+            None => RoleRecord::new(&self.arn, accounts.new_id(&self.arn, "AROA"), self.now),
         };
         self.permissions.set(
             &mut accounts,

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
 
-use super::accounts::{SharedAccounts, unique_id};
+use super::accounts::SharedAccounts;
 use super::directory::UserRecord;
 use super::mfa_device::MfaDevice;
 use super::permissions::PermissionsSettings;
@@ -116,7 +116,7 @@ impl UserBuilder {
                 return Err(IamError::already_exists(&self.arn, &user.entity.arn));
             }
             Some(user) => user.clone(),
-            None => UserRecord::new(&self.arn, unique_id("AIDA", 17), self.now),
+            None => UserRecord::new(&self.arn, accounts.new_id(&self.arn, "AIDA"), self.now),
         };
         self.permissions.set(
             &mut accounts,

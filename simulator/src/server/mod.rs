@@ -250,7 +250,8 @@ impl Shared {
             Ok(request) => request,
             Err(refused) => return Ok(refused.into_response()),
         };
-        request.add_extension(ClientAddress(peer.ip()));
+        // Of a client with IPv4 on a socket of IPv6, the address that policies have.
+        request.add_extension(ClientAddress(peer.ip().to_canonical()));
         let mut log = self
             .on_request
             .as_ref()

@@ -12,7 +12,8 @@ use aws_smithy_types::{DateTime, base64};
 use md5::{Digest, Md5};
 use uuid::Uuid;
 
-use super::{bucket_policy, chunked, not_authorized};
+use super::preconditions::{self, Unmet};
+use super::{bucket_policy, chunked};
 use crate::clock::{Clock, timestamp};
 use crate::endpoint::bucket_of_host;
 use crate::iam::{AccessRequest, Caller, IamError, SharedAccounts};
@@ -28,8 +29,9 @@ const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 ///
 /// Callers need the permission for the operation; those of another account need that of the bucket's policy, too. As
 /// in every new bucket, public access is blocked: a policy that allows everybody something without a `Condition` is
-/// refused, and so is every request without a signature. Objects are the bucket owner's. Multipart uploads, copies and
-/// versions are refused by name.
+/// refused, and so is every request without a signature. Objects are the bucket owner's: ACLs that say anything else are
+/// refused. Conditional requests (`If-Match` and the like) do what they say; tags of objects need their permission, and
+/// are not kept. Multipart uploads, copies and versions are refused by name.
 ///
 /// # Examples
 ///
@@ -219,7 +221,7 @@ impl<'a> Call<'a> {
 
     fn perform(&self) -> Result<HttpResponse, ErrorResponse> {
         // Operations that are chosen by a parameter of the query.
-        const SUBRESOURCES: [&str; 24] = [
+        const SUBRESOURCES: [&str; 25] = [
             "accelerate",
             "acl",
             "analytics",
@@ -242,6 +244,7 @@ impl<'a> Call<'a> {
             "tagging",
             "uploadId",
             "uploads",
+            "versionId",
             "versioning",
             "website",
         ];
@@ -252,6 +255,7 @@ impl<'a> Call<'a> {
         if self.request.headers().get("x-amz-copy-source").is_some() {
             return Err(not_implemented("CopyObject"));
         }
+        self.check_owner()?;
         match (
             self.request.method(),
             self.bucket.as_str(),
@@ -511,6 +515,21 @@ impl<'a> Call<'a> {
         self.authorize("s3:PutObject", &self.object_arn())?;
         let body = self.request.body().bytes().unwrap_or_default();
         let headers = self.request.headers();
+        if let Some(acl) = headers.get("x-amz-acl") {
+            self.authorize("s3:PutObjectAcl", &self.object_arn())?;
+            // Those that say what is so anyway, because the objects are the bucket owner's.
+            if !["private", "bucket-owner-full-control"].contains(&acl) {
+                let message = "The bucket does not allow ACLs";
+                return Err(ErrorResponse::new(
+                    400,
+                    "AccessControlListNotSupported",
+                    message,
+                ));
+            }
+        }
+        if headers.get("x-amz-tagging").is_some() {
+            self.authorize("s3:PutObjectTagging", &self.object_arn())?;
+        }
         let encoding = headers.get("x-amz-content-sha256").unwrap_or_default();
         let data = if encoding.starts_with("STREAMING-") {
             chunked::decode(body).ok_or_else(|| {
@@ -540,8 +559,11 @@ impl<'a> Call<'a> {
             .collect();
         let mut stored = empty(200);
         stored.headers_mut().insert("etag", object.etag.clone());
-        self.with_bucket(|bucket| bucket.objects.insert(self.key.clone(), object))?;
-        Ok(stored)
+        self.with_bucket(|bucket| {
+            self.check_preconditions(bucket.objects.get(&self.key))?;
+            bucket.objects.insert(self.key.clone(), object);
+            Ok(stored)
+        })?
     }
 
     fn get_object(&self) -> Result<HttpResponse, ErrorResponse> {
@@ -550,9 +572,18 @@ impl<'a> Call<'a> {
         let Some(object) = object else {
             // Who may not list the bucket does not learn what is in it.
             self.authorize("s3:ListBucket", &self.bucket_arn())?;
-            let message = "The specified key does not exist.";
-            return Err(ErrorResponse::new(404, "NoSuchKey", message));
+            return Err(no_such_key());
         };
+        let at = Some((&*object.etag, object.modified));
+        match preconditions::check(self.request.headers(), at, true) {
+            Ok(()) => {}
+            Err(Unmet::NotModified) => {
+                let mut known = empty(304);
+                known.headers_mut().insert("etag", object.etag);
+                return Ok(known);
+            }
+            Err(_) => return Err(precondition_failed()),
+        }
         let (length, etag) = (object.data.len(), object.etag);
         let range = self.request.headers().get("range");
         let range = match range.and_then(|range| read_range(range, length)) {
@@ -589,8 +620,31 @@ impl<'a> Call<'a> {
 
     fn delete_object(&self) -> Result<HttpResponse, ErrorResponse> {
         self.authorize("s3:DeleteObject", &self.object_arn())?;
-        self.with_bucket(|bucket| bucket.objects.remove(&self.key))?;
-        Ok(empty(204))
+        self.with_bucket(|bucket| {
+            self.check_preconditions(bucket.objects.get(&self.key))?;
+            bucket.objects.remove(&self.key);
+            Ok(empty(204))
+        })?
+    }
+
+    /// Checks what a request to write asks of the object that is there.
+    fn check_preconditions(&self, object: Option<&Object>) -> Result<(), ErrorResponse> {
+        let at = object.map(|object| (&*object.etag, object.modified));
+        preconditions::check(self.request.headers(), at, false).map_err(|unmet| match unmet {
+            Unmet::NoObject => no_such_key(),
+            Unmet::Failed | Unmet::NotModified => precondition_failed(),
+        })
+    }
+
+    /// Checks that the bucket, if there is one, is of the account that the request expects.
+    fn check_owner(&self) -> Result<(), ErrorResponse> {
+        let expected = self.request.headers().get("x-amz-expected-bucket-owner");
+        let buckets = self.s3.lock();
+        let owner = buckets.get(&self.bucket).map(|bucket| &*bucket.account);
+        if expected.is_some() && owner.is_some() && expected != owner {
+            return Err(ErrorResponse::access_denied("Access Denied"));
+        }
+        Ok(())
     }
 
     fn get_policy(&self) -> Result<HttpResponse, ErrorResponse> {
@@ -716,7 +770,7 @@ impl<'a> Call<'a> {
         if owner.is_some_and(|owner| owner != self.caller.account()) {
             ErrorResponse::access_denied("Access Denied")
         } else {
-            ErrorResponse::access_denied(not_authorized(request))
+            ErrorResponse::access_denied(request.refusal())
         }
     }
 
@@ -776,6 +830,15 @@ fn read_range(range: &str, length: usize) -> Option<std::ops::Range<usize>> {
         }
     };
     Some(if start < end { start..end } else { 0..0 })
+}
+
+fn no_such_key() -> ErrorResponse {
+    ErrorResponse::new(404, "NoSuchKey", "The specified key does not exist.")
+}
+
+fn precondition_failed() -> ErrorResponse {
+    let message = "At least one of the pre-conditions you specified did not hold";
+    ErrorResponse::new(412, "PreconditionFailed", message)
 }
 
 fn not_implemented(what: &str) -> ErrorResponse {

@@ -11,7 +11,6 @@ use super::role_session::{expiry, session_tags, set_tag_keys};
 use super::scene::Scene;
 use crate::clock::timestamp;
 use crate::iam::{Accounts, Caller};
-use crate::policy::Outcome;
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
 /// The claim that has those of AWS's own.
@@ -54,8 +53,8 @@ pub(super) fn answer(
         context.set("sts:SigningAlgorithm", algorithm);
         context.set("sts:DurationSeconds", duration.to_string());
         set_tag_keys(&mut context, &tags);
-        let outcome = accounts.decide(caller, action, &resource, &context);
-        if outcome != Outcome::Allowed || caller.is_barred_from(action) {
+        let decision = accounts.decide(caller, action, &resource, &context);
+        if decision.is_err() {
             return Err(ErrorResponse::access_denied(format!(
                 "User: {} is not authorized to perform: {action} on resource: {resource}",
                 caller.arn()

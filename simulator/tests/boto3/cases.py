@@ -841,7 +841,7 @@ def create_user_as(statements, **arguments):
 
 case("a user without the boundary that the creator must set", create_user_as((ALLOW_ALL, MUST_BOUND)), 403, "AccessDenied")
 allowed("a user with the boundary that the creator must set", create_user_as((ALLOW_ALL, MUST_BOUND), PermissionsBoundary="arn:aws:iam::aws:policy/AdministratorAccess"))
-MUST_TAG = {"Effect": "Allow", "Action": "iam:CreateUser", "Resource": "*", "Condition": {"StringEquals": {"aws:RequestTag/team": "red"}}}
+MUST_TAG = {"Effect": "Allow", "Action": ["iam:CreateUser", "iam:TagUser"], "Resource": "*", "Condition": {"StringEquals": {"aws:RequestTag/team": "red"}}}
 case("a user without the tag that the creator must set", create_user_as((MUST_TAG,)), 403, "AccessDenied")
 allowed("a user with the tag that the creator must set", create_user_as((MUST_TAG,), Tags=tags(team="red")))
 case("an identity policy with a Principal", lambda w: w.answer(w.iam().put_user_policy, UserName=w.nobody.name, PolicyName="x", PolicyDocument=policy({**ALLOW_ALL, "Principal": "*"})), 400, "MalformedPolicyDocument")
