@@ -347,6 +347,17 @@ impl ErrorResponse {
                 "InvalidAccessKeyId",
                 "The AWS Access Key Id you provided does not exist in our records.",
             ),
+            "SignatureDoesNotMatch" if self.message.starts_with("Signature ") => (
+                403,
+                "RequestTimeTooSkewed",
+                "The difference between the request time and the current time is too large.",
+            ),
+            "SignatureDoesNotMatch" => (
+                403,
+                "SignatureDoesNotMatch",
+                "The request signature we calculated does not match the signature you provided. Check \
+                 your key and signing method.",
+            ),
             "MissingAuthenticationToken" => match authorization {
                 None => (403, "AccessDenied", "Access Denied"),
                 // Signature Version 2.

@@ -2,9 +2,8 @@
 
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
-use crate::endpoint::{StsEndpoint, host_of, is_endpoint_of};
+use crate::endpoint::{StsEndpoint, bucket_of_host, host_of, is_endpoint_of};
 use crate::protocol::{Parameters, is_form};
-use crate::services::bucket_of_host;
 use crate::signature::Authorization;
 
 /// Returns the name of the service that a request is for; `None` if that is STS. `plugged_in` returns the names of

@@ -109,11 +109,6 @@ impl Caller {
         self.session.as_ref()
     }
 
-    /// Returns the unique ID of the user or role.
-    pub(crate) fn principal_id(&self) -> &str {
-        &self.principal_id
-    }
-
     /// Returns the ARN of the user or role.
     pub(crate) fn principal_arn(&self) -> &str {
         &self.principal_arn
@@ -134,6 +129,11 @@ impl Caller {
             }
         }
         tags
+    }
+
+    /// Returns the unique ID of the user or role.
+    pub(crate) fn principal_id(&self) -> &str {
+        &self.principal_id
     }
 
     /// Returns the `UserId` of GetCallerIdentity.

@@ -8,4 +8,3 @@ mod s3;
 
 pub use firehose::Firehose;
 pub use s3::S3;
-pub(crate) use s3::bucket_of_host;

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::preconditions::{self, Unmet};
 use super::{bucket_policy, chunked};
 use crate::clock::{Clock, timestamp};
+use crate::endpoint::bucket_of_host;
 use crate::iam::{AccessRequest, Caller, IamError, SharedAccounts};
 use crate::policy::Policy;
 use crate::protocol::{Element, ErrorResponse, response, xml};
@@ -815,22 +816,6 @@ fn read_token(token: &str) -> Result<String, ErrorResponse> {
             let message = "The continuation token provided is incorrect";
             ErrorResponse::new(400, "InvalidArgument", message)
         })
-}
-
-/// Returns the bucket in the name of a virtual host: `<bucket>.s3.<region>.amazonaws.com`, or
-/// `<bucket>.localhost:<port>`.
-pub(crate) fn bucket_of_host(host: &str) -> Option<&str> {
-    let host = host.split(':').next().unwrap_or_default();
-    if let Some(bucket) = host.strip_suffix(".localhost") {
-        let bucket = bucket.strip_suffix(".s3").unwrap_or(bucket);
-        // An endpoint for paths; no bucket has so short a name.
-        return (bucket != "s3").then_some(bucket);
-    }
-    if !host.ends_with(".amazonaws.com") && !host.ends_with(".amazonaws.com.cn") {
-        return None;
-    }
-    let at = host.rfind(".s3.").or_else(|| host.rfind(".s3-"))?;
-    Some(&host[..at])
 }
 
 /// Reads `bytes=<first>-<last>`; an empty range if it is not satisfiable, `None` if it is to be ignored.

@@ -922,7 +922,8 @@ case("a bucket policy across accounts, without a policy of the user", bucket_pol
 case("a bucket policy that excepts the account, but not the user", bucket_policy("Deny", NotPrincipal={"AWS": TARGET}), 403, "AccessDenied", r".* with an explicit deny in a resource-based policy")
 case("no bucket policy", s3("get_bucket_policy"), 404, "NoSuchBucketPolicy", "The bucket policy does not exist")
 case("a public bucket policy", s3("put_bucket_policy", Policy=policy({"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::*"})), 403, "AccessDenied", r".* because public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access\.")
-case("S3 with a wrong secret", lambda w: w.answer(w.client("s3", changed(w.admin, secret="wrong")).list_buckets), 403, "SignatureDoesNotMatch")
+case("S3 with a wrong secret", lambda w: w.answer(w.client("s3", changed(w.admin, secret="wrong")).list_buckets), 403, "SignatureDoesNotMatch", r"The request signature we calculated does not match the signature you provided\. Check your key and signing method\.")
+case("S3 with a wrong clock", lambda w: w.raw("", method="GET", service="s3", time=-16 * 60), 403, "RequestTimeTooSkewed")
 case("S3 with an unknown key", lambda w: w.answer(w.client("s3", changed(w.admin, id="AKIAIOSFODNN7EXAMPLE")).list_buckets), 403, "InvalidAccessKeyId")
 
 
