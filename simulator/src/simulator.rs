@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +26,7 @@ use tokio::sync::watch;
 use crate::arn;
 use crate::call::Call;
 use crate::clock::Clock;
-use crate::endpoint::{StsEndpoint, host_of, is_endpoint_of};
+use crate::endpoint::host_of;
 use crate::fault::{Effect, Fault, Faults, Latency, Target, truncated_body};
 #[cfg(feature = "saml-signatures")]
 use crate::iam::SamlMetadata;
@@ -35,7 +36,8 @@ use crate::iam::{
 };
 use crate::policy::{Explanation, keys};
 use crate::protocol::{ErrorResponse, Format as AnswerFormat, Parameters};
-use crate::signature::{Authorization, authenticate};
+use crate::routing;
+use crate::signature::{Authorization, authenticate, is_signed_with_2};
 use crate::sts::Scene;
 use crate::{iam_api, sts};
 
@@ -220,8 +222,8 @@ impl Simulator {
     }
 
     /// Sets how many bytes the policies and tags of a session may have when they are packed. AWS publishes
-    /// neither the limit nor the format. By default, an estimate is used that is within a quarter of the
-    /// percentages that AWS answers; a lower limit makes sure that a program stays clear of AWS's.
+    /// neither the limit nor the format. Default: 460, by an estimate that is within a quarter of the percentages that
+    /// AWS is known to have answered, and mostly nearer; a lower limit makes sure that a program stays clear of AWS's.
     pub fn set_packed_size_limit(&self, bytes: usize) {
         self.0.accounts.lock().settings.packed_size_limit = Some(bytes);
     }
@@ -281,7 +283,8 @@ impl Simulator {
 
     /// Lets the root user of an account sign with a key that everybody knows: the access key ID is the ID of the
     /// account, and the secret access key is `test`, as other local servers have it. Use it where a program in
-    /// another language sets accounts up with IAM's API.
+    /// another language sets accounts up with IAM's API. An account that has nothing in it yet is in the partition
+    /// `aws`.
     ///
     /// # Errors
     ///
@@ -356,13 +359,15 @@ impl Simulator {
     }
 
     /// Creates an OpenID Connect identity provider, `arn:<partition>:iam::<account>:oidc-provider/<issuer>`.
-    /// `client_ids` are the audiences it accepts. `keys` are what tokens are signed with: a public key in PEM
+    /// `client_ids` are the audiences it accepts; the authorized party (`azp`) of a token, if it has one, takes the place
+    /// of the audience. Roles may also trust Google, Amazon, Facebook and Cognito by domain
+    /// (`"Federated": "accounts.google.com"`): add the provider of that issuer with the test's key. `keys` are what tokens are signed with: a public key in PEM
     /// form, or a JSON Web Key Set such as providers publish. A key of RSA checks RS256, RS384 and RS512, one of
     /// an elliptic curve ES256 and ES384.
     ///
     /// # Errors
     ///
-    /// Fails if the keys cannot be read.
+    /// Fails if the keys cannot be read, or the account is in another partition.
     pub fn oidc_provider(
         &self,
         arn: impl Into<String>,
@@ -372,7 +377,9 @@ impl Simulator {
         let arn = arn.into();
         let provider = OidcProvider::new(client_ids, keys)
             .map_err(|error| IamError::validation(&*arn, error))?;
-        self.0.accounts.lock().add_oidc_provider(arn, provider);
+        let mut accounts = self.0.accounts.lock();
+        accounts.check_partition(&arn)?;
+        accounts.add_oidc_provider(arn, provider);
         Ok(())
     }
 
@@ -381,14 +388,16 @@ impl Simulator {
     ///
     /// # Errors
     ///
-    /// Fails if the document has no entity ID or no certificate for signing.
+    /// Fails if the document has no entity ID or no certificate for signing, or the account is in another partition.
     #[cfg(feature = "saml-signatures")]
     pub fn saml_provider(&self, arn: impl Into<String>, metadata: &str) -> Result<(), IamError> {
         let arn = arn.into();
         let metadata = SamlMetadata::read(metadata)
             .map_err(|error| IamError::validation(&*arn, format!("metadata document: {error}")))?;
         let provider = SamlProvider::Signed(metadata);
-        self.0.accounts.lock().add_saml_provider(arn, provider);
+        let mut accounts = self.0.accounts.lock();
+        accounts.check_partition(&arn)?;
+        accounts.add_saml_provider(arn, provider);
         Ok(())
     }
 
@@ -398,6 +407,53 @@ impl Simulator {
     pub fn saml_provider_without_signatures(&self, arn: impl Into<String>) {
         let mut accounts = self.0.accounts.lock();
         accounts.add_saml_provider(arn.into(), SamlProvider::Unsigned);
+    }
+
+    /// Enables outbound identity federation for an account, so that its users and roles may call GetWebIdentityToken.
+    /// Returns the URL of the account's issuer, `https://….tokens.sts.global.api.aws`, which is in the tokens. Default:
+    /// it is not enabled.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `account_id` is not 12 digits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = sts_simulator::Simulator::new();
+    /// let issuer = aws.enable_outbound_web_identity_federation("111111111111")?;
+    /// let keys = aws
+    ///     .user("arn:aws:iam::111111111111:user/orders")
+    ///     .policy(r#"{"Statement": {"Effect": "Allow", "Action": "sts:GetWebIdentityToken", "Resource": "*"}}"#)
+    ///     .create()?;
+    /// let sts = aws_sdk_sts::Client::new(&aws.sdk_config(keys));
+    /// let call = sts.get_web_identity_token().audience("https://api.example.com");
+    /// let answer = call.signing_algorithm("ES384").send().await?;
+    ///
+    /// // What verifies the token gets the keys from the test, not from the issuer's URL.
+    /// let key_set = aws.web_identity_token_keys("111111111111");
+    /// # assert!(issuer.starts_with("https://") && key_set.is_some());
+    /// # assert_eq!(answer.web_identity_token().unwrap().split('.').count(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn enable_outbound_web_identity_federation(
+        &self,
+        account_id: &str,
+    ) -> Result<String, IamError> {
+        if !arn::is_account_id(account_id) {
+            let rule = "an account ID must be 12 digits";
+            return Err(IamError::validation(format!("{account_id:?}"), rule));
+        }
+        self.0.accounts.lock().enable_token_issuer(account_id)
+    }
+
+    /// Returns the JSON Web Key Set with the keys that GetWebIdentityToken signs an account's tokens with; `None` if
+    /// [outbound identity federation](Self::enable_outbound_web_identity_federation) was never enabled.
+    pub fn web_identity_token_keys(&self, account_id: &str) -> Option<String> {
+        self.0.accounts.lock().token_issuer(account_id)?.key_set()
     }
 
     /// Makes a context assertion valid, as AssumeRole gets it in `ProvidedContexts`; all others are refused.
@@ -468,6 +524,10 @@ impl Simulator {
         self.state().call_limit = Some(limit);
     }
 
+    pub(crate) fn shared_accounts(&self) -> SharedAccounts {
+        self.0.accounts.clone()
+    }
+
     pub(crate) fn accounts(&self) -> MutexGuard<'_, Accounts> {
         self.0.accounts.lock()
     }
@@ -488,27 +548,13 @@ impl Simulator {
     }
 
     /// Returns the name of the service that a request is for; `None` if that is STS.
-    fn service_of(
+    pub(crate) fn service_of(
         &self,
         request: &HttpRequest,
         authorization: Option<&Authorization>,
     ) -> Option<String> {
-        let host = host_of(request.uri());
-        if StsEndpoint::at(host).is_some() {
-            return None;
-        }
-        match authorization {
-            Some(authorization) if authorization.service == "sts" => None,
-            Some(authorization) if !authorization.service.is_empty() => {
-                Some(authorization.service.clone())
-            }
-            // A host that is not AWS's may be a local server's, for all services.
-            _ => {
-                let state = self.state();
-                let mut services = state.services.keys();
-                services.find(|name| is_endpoint_of(host, name)).cloned()
-            }
-        }
+        let plugged_in = || self.state().services.keys().cloned().collect();
+        routing::service_of(request, authorization, plugged_in)
     }
 
     async fn answer_sts(
@@ -562,6 +608,10 @@ impl Simulator {
             }
             Some(Effect::ConnectionClosed) => {
                 return Err(ConnectorError::io("connection closed".into()));
+            }
+            Some(Effect::ConnectionReset) => {
+                let error = io::Error::from(io::ErrorKind::ConnectionReset);
+                return Err(ConnectorError::io(error.into()));
             }
             Some(Effect::ClockAhead(by)) => now = now.checked_add(*by).unwrap_or(now),
             Some(Effect::ClockBehind(by)) => now = now.checked_sub(*by).unwrap_or(now),
@@ -629,6 +679,12 @@ impl Simulator {
         match (caller, service) {
             (caller, None) if name == "iam" => {
                 iam_api::answer(&self.0.accounts, caller, request, now)
+            }
+            (Err(_), _) if name == "s3" && is_signed_with_2(request) => {
+                let message = "The authorization mechanism you have provided is not supported. Please use \
+                               AWS4-HMAC-SHA256.";
+                ErrorResponse::new(400, "InvalidRequest", message)
+                    .into_service_response(name, request)
             }
             (Err(error), _) => error.into_service_response(name, request),
             (Ok(_), None) => {

@@ -188,12 +188,8 @@ const UNSIGNED: [Operation; 2] = [WebIdentity, Saml];
 /// Whether an operation is allowed, if a statement with this effect has the condition.
 async fn is_allowed(operation: Operation, effect: &str, condition: &str) -> bool {
     let aws = Simulator::new();
-    aws.oidc_provider(
-        OIDC,
-        &["sts.amazonaws.com"],
-        include_str!("keys/p256-public.pem"),
-    )
-    .unwrap();
+    aws.oidc_provider(OIDC, &["app"], include_str!("keys/p256-public.pem"))
+        .unwrap();
     aws.saml_provider_without_signatures(SAML);
     let own = match operation {
         Identity | May => policy(effect, "*", condition),
@@ -354,12 +350,8 @@ async fn the_keys_of_the_caller_the_role_and_the_token_are_there() {
 #[tokio::test]
 async fn the_session_by_an_identity_provider_says_which_and_those_behind_it_do_not() {
     let aws = Simulator::new();
-    aws.oidc_provider(
-        OIDC,
-        &["sts.amazonaws.com"],
-        include_str!("keys/p256-public.pem"),
-    )
-    .unwrap();
+    aws.oidc_provider(OIDC, &["app"], include_str!("keys/p256-public.pem"))
+        .unwrap();
     let by_provider = r#"{"StringEquals": {"aws:FederatedProvider": "login.example.com/realm"}}"#;
     let by_none = r#"{"Null": {"aws:FederatedProvider": "true"}}"#;
     let role = |arn: &str, condition: &str| {
@@ -552,12 +544,8 @@ async fn boundaries_and_the_policies_of_organizations_take_part_in_sts_and_elsew
     // A federated caller is in no account, but the role is.
     for (account, is_allowed) in [("111111111111", true), ("222222222222", false)] {
         let aws = Simulator::new();
-        aws.oidc_provider(
-            OIDC,
-            &["sts.amazonaws.com"],
-            include_str!("keys/p256-public.pem"),
-        )
-        .unwrap();
+        aws.oidc_provider(OIDC, &["app"], include_str!("keys/p256-public.pem"))
+            .unwrap();
         aws.role(ROLE).trust(trust("Allow", "{}")).create().unwrap();
         aws.account(account)
             .service_control_policies([only_s3])

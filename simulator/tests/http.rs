@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use sts_simulator::{Fault, Firehose, RunningServer, S3, Server, Simulator};
 
@@ -205,7 +205,7 @@ async fn the_admin_endpoint_sets_faults_and_ends_them() {
     assert_eq!(call().await, "");
     let answer = send(
         address,
-        "DELETE /_simulator/faults HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        "DELETE /_simulator/faults HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
     )
     .await;
     assert_eq!(status(&answer), "200");
@@ -225,6 +225,34 @@ async fn the_admin_endpoint_sets_faults_and_ends_them() {
             .contains(r#""action":"GetCallerIdentity""#)
     );
     assert_eq!(status(&send(address, get("/_simulator/none")).await), "404");
+}
+
+#[tokio::test]
+async fn a_closed_connection_ends_and_a_reset_one_fails_also_if_it_was_used_before() {
+    for (fault, expected) in [
+        (Fault::connection_closed(), Ok(0)),
+        (
+            Fault::connection_reset(),
+            Err(std::io::ErrorKind::ConnectionReset),
+        ),
+    ] {
+        let aws = Simulator::new();
+        let server = serve(&aws).await;
+        let mut stream = tokio::net::TcpStream::connect(server.address())
+            .await
+            .unwrap();
+        let request =
+            "GET /?Action=GetCallerIdentity&Version=2011-06-15 HTTP/1.1\r\nhost: x\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"</ErrorResponse>") {
+            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
+        }
+        aws.fail(fault);
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let end = stream.read(&mut [0]).await;
+        assert_eq!(end.map_err(|error| error.kind()), expected);
+    }
 }
 
 #[tokio::test]
@@ -256,6 +284,19 @@ async fn the_admin_endpoint_is_closed_to_web_pages_and_to_other_machines() {
         fault,
     );
     assert_eq!(status(&send(server.address(), of_a_page).await), "403");
+    // A page whose own name leads to this machine ("DNS rebinding") sends no Origin with a GET.
+    for (host, expected) in [
+        ("example.com", "403"),
+        ("localhost.example.com:80", "403"),
+        ("localhost:80", "200"),
+        ("127.0.0.1", "200"),
+        ("[::1]:80", "200"),
+    ] {
+        let health = get("/_simulator/health").replace("host: localhost", &format!("host: {host}"));
+        assert!(health.contains(host), "{health}");
+        let answer = send(server.address(), health).await;
+        assert_eq!(status(&answer), expected, "{host}: {answer}");
+    }
 
     for (server, expected) in [
         (Server::new(&aws), "404"),
@@ -307,6 +348,60 @@ async fn the_log_has_no_secrets_and_cannot_be_forged() {
     }
     let expected = r"127.0.0.1 sts AssumeRole arn:aws:iam::222222222222:role/x\nforged by AKIAIOSFODNN7EXAMPLE: 403 InvalidClientTokenId, ";
     assert!(lines[0].starts_with(expected), "{}", lines[0]);
+}
+
+#[tokio::test]
+async fn a_bad_authorization_is_refused_as_the_service_does_that_the_request_is_for() {
+    let aws = Simulator::new();
+    Firehose::plug_into(&aws);
+    S3::plug_into(&aws);
+    let server = serve(&aws).await;
+    let cut = "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101";
+    let of_two = "AWS AKIAIOSFODNN7EXAMPLE:bm90IGEgc2lnbmF0dXJl";
+    let of_4a = "AWS4-ECDSA-P256-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101/s3/aws4_request";
+    for (authorization, code_of_s3, code_of_firehose) in [
+        ("", "AccessDenied", "MissingAuthenticationTokenException"),
+        (
+            "Bearer x",
+            "InvalidArgument",
+            "MissingAuthenticationTokenException",
+        ),
+        (
+            of_two,
+            "InvalidRequest",
+            "MissingAuthenticationTokenException",
+        ),
+        (
+            cut,
+            "AuthorizationHeaderMalformed",
+            "IncompleteSignatureException",
+        ),
+        (of_4a, "NotSimulated", "NotSimulated"),
+    ] {
+        let header = match authorization {
+            "" => String::new(),
+            text => format!("authorization: {text}\r\n"),
+        };
+        let get = format!(
+            "GET /reports/key HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{header}\r\n"
+        );
+        let answer = send(server.address(), get).await;
+        let expected = format!("<Code>{code_of_s3}</Code>");
+        assert!(answer.contains(&expected), "{authorization}: {answer}");
+        let headers = format!(
+            "content-type: application/x-amz-json-1.1\r\nx-amz-target: Firehose_20150804.PutRecord\r\n{header}"
+        );
+        let answer = send(server.address(), post("/", &headers, "{}")).await;
+        let expected = format!(r#""__type":"{code_of_firehose}""#);
+        assert!(answer.contains(&expected), "{authorization}: {answer}");
+    }
+    assert_eq!(aws.requests(), 0, "none is a call of STS");
+    let presigned = "/reports/key?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=60";
+    let answer = send(server.address(), get(presigned)).await;
+    assert!(
+        answer.contains("AuthorizationQueryParametersError"),
+        "{answer}"
+    );
 }
 
 /// The program, which is stopped when this is dropped.

@@ -60,6 +60,14 @@ impl IamError {
         }
     }
 
+    pub(crate) fn access_denied(subject: &str, message: &str) -> Self {
+        Self {
+            subject: subject.to_owned(),
+            code: "AccessDenied",
+            message: message.to_owned(),
+        }
+    }
+
     fn invalid_input(subject: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             subject: subject.into(),
@@ -86,7 +94,7 @@ impl IamError {
         }
     }
 
-    pub(super) fn malformed_policy(subject: &str, message: String) -> Self {
+    pub(crate) fn malformed_policy(subject: &str, message: String) -> Self {
         Self {
             subject: subject.to_owned(),
             code: "MalformedPolicyDocument",

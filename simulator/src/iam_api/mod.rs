@@ -3,11 +3,13 @@
 //! Other operations are refused by name.
 
 mod access_keys;
+mod account_details;
 mod call;
 mod entities;
 mod groups;
 mod managed_policies;
 mod mfa_devices;
+mod outbound;
 mod policies;
 mod providers;
 mod render;
@@ -57,6 +59,8 @@ fn perform(call: &mut Call<'_>) -> Answer {
         return Err(unknown());
     }
     match call.action {
+        "GetAccountAuthorizationDetails" => account_details::get(call),
+
         "CreateUser" => entities::create_user(call),
         "GetUser" => entities::get(call, Kind::User),
         "UpdateUser" => entities::update_user(call),
@@ -146,6 +150,10 @@ fn perform(call: &mut Call<'_>) -> Answer {
         "ListOpenIDConnectProviders" => providers::list_oidc(call),
         "AddClientIDToOpenIDConnectProvider" => providers::add_client_id(call),
         "RemoveClientIDFromOpenIDConnectProvider" => providers::remove_client_id(call),
+
+        "EnableOutboundWebIdentityFederation" => outbound::enable(call),
+        "DisableOutboundWebIdentityFederation" => outbound::disable(call),
+        "GetOutboundWebIdentityFederationInfo" => outbound::info(call),
 
         "" => Err(unknown()),
         // IAM has operations that the simulator does not: the refusal says so.

@@ -35,7 +35,7 @@ pub(crate) struct Names<'a> {
 pub(super) struct Statement {
     pub(super) sid: Option<String>,
     pub(super) effect: Effect,
-    principals: Option<Vec<Principal>>,
+    principals: Option<Matching<Principal>>,
     actions: Matching<Pattern>,
     /// `None` in a trust policy: the role is the resource.
     resources: Option<Matching<Pattern>>,
@@ -119,6 +119,43 @@ impl Policy {
             name: name.into(),
             statements,
         })
+    }
+
+    /// Returns a policy without statements.
+    pub(crate) fn that_allows_nothing(kind: Kind, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+            statements: Vec::new(),
+        }
+    }
+
+    /// Returns a policy that denies everybody everything.
+    pub(crate) fn that_denies_everything(kind: Kind, name: impl Into<String>) -> Self {
+        let everything = Statement {
+            sid: None,
+            effect: Effect::Deny,
+            principals: None,
+            actions: Matching {
+                not: true,
+                list: Vec::new(),
+            },
+            resources: None,
+            conditions: Vec::new(),
+        };
+        Self {
+            statements: vec![everything],
+            ..Self::that_allows_nothing(kind, name)
+        }
+    }
+
+    /// Returns the policy as one of another kind whose grammar is the same, such as an identity policy that is used
+    /// as a permissions boundary.
+    pub(crate) fn used_as(&self, kind: Kind, name: impl Into<String>) -> Self {
+        Self {
+            statements: self.statements.clone(),
+            ..Self::that_allows_nothing(kind, name)
+        }
     }
 }
 
@@ -213,11 +250,17 @@ impl Statement {
         let actions = actions.try_map(|action| Pattern::wildcards(&action, false))?;
 
         let resources = either(statement, "Resource", "NotResource", strings)?;
-        let principals = match statement.get("Principal") {
-            Some(value) if kind.has_principals() => {
-                let principals = principal::read(kind, value, names.resolve);
-                Some(principals.map_err(StatementError::Iam)?)
-            }
+        let not_principal = has("NotPrincipal") && kind == Kind::Resource;
+        let principals = statement.get(if not_principal {
+            "NotPrincipal"
+        } else {
+            "Principal"
+        });
+        let principals = match principals {
+            Some(value) if kind.has_principals() => Some(Matching {
+                not: not_principal,
+                list: principal::read(kind, value, names.resolve).map_err(StatementError::Iam)?,
+            }),
             _ => None,
         };
         match kind {
@@ -227,8 +270,14 @@ impl Statement {
             _ if !kind.has_principals() && (has("Principal") || has("NotPrincipal")) => {
                 return iam("Policy document should not specify a principal.");
             }
-            _ if has("NotPrincipal") => {
-                return Err("NotPrincipal is not supported by the simulator".into());
+            Kind::ResourceControl if has("NotPrincipal") => {
+                return Err("a resource control policy has no NotPrincipal".into());
+            }
+            _ if not_principal && has("Principal") => {
+                return Err("both Principal and NotPrincipal".into());
+            }
+            _ if not_principal && effect == Effect::Allow => {
+                return Err("NotPrincipal is for Deny only".into());
             }
             _ if kind.has_principals() && principals.is_none() => {
                 return iam("Missing required field Principal");
@@ -282,16 +331,23 @@ impl Statement {
         })
     }
 
-    /// Compares the statement with a request. `number` is its place in the policy, from 1.
+    /// Compares the statement with a request. `number` is its place in the policy, from 1; `has_boundary` tells
+    /// whether the requester has a permissions boundary.
     pub(super) fn evaluate(
         &self,
         number: usize,
         request: Request<'_>,
+        has_boundary: bool,
     ) -> (Applies, StatementTrace) {
         let grant = match &self.principals {
             None => Some(Grant::Direct),
-            Some(named) => {
-                let grants = named
+            // It denies whoever has a permissions boundary, also if they are named.
+            Some(Matching { not: true, list }) => {
+                let is_excepted = !has_boundary && request.requester.is_excepted(list);
+                (!is_excepted).then_some(Grant::Direct)
+            }
+            Some(Matching { not: false, list }) => {
+                let grants = list
                     .iter()
                     .map(|principal| request.requester.grant(principal));
                 grants.flatten().max()
@@ -304,7 +360,11 @@ impl Statement {
             mismatch,
         };
         let Some(grant) = grant else {
-            return (Applies::No, trace(Some(Mismatch::Principal)));
+            let mismatch = match &self.principals {
+                Some(Matching { not: true, .. }) => Mismatch::NotPrincipal,
+                _ => Mismatch::Principal,
+            };
+            return (Applies::No, trace(Some(mismatch)));
         };
         let is_action =
             |pattern: &Pattern| pattern.matches_any_case(request.action, request.context);

@@ -97,6 +97,10 @@ pub enum Reason {
     NoSuchRole,
     /// The caller is the root user of the account, who needs no policy.
     RootUser,
+    /// Sessions of this kind may not call the operation, whatever their policies say: a session by GetSessionToken has
+    /// of STS only AssumeRole and GetCallerIdentity, and IAM only with MFA; one by GetFederationToken has only
+    /// GetCallerIdentity, and nothing of IAM.
+    KindOfSession,
     /// The test has not said whether the request has these condition keys.
     UnknownKeys(Vec<String>),
 }
@@ -162,6 +166,8 @@ pub enum Effect {
 pub enum Mismatch {
     /// It does not name the caller.
     Principal,
+    /// Its `NotPrincipal` excepts the caller.
+    NotPrincipal,
     /// It is about other actions.
     Action,
     /// It is about other resources.
@@ -206,6 +212,45 @@ impl Explanation {
         };
         let policy = self.policies.get(policy)?;
         Some((policy, policy.statements.get(statement)?))
+    }
+
+    /// Returns the end of AWS's message about a refusal, which names the kind of policy that decided.
+    pub(crate) fn refusal(&self) -> String {
+        let name = |kind: PolicyKind| match kind {
+            PolicyKind::ResourceControl => "resource control policy",
+            PolicyKind::ServiceControl => "service control policy",
+            PolicyKind::Trust | PolicyKind::Resource => "resource-based policy",
+            PolicyKind::Identity => "identity-based policy",
+            PolicyKind::Boundary => "permissions boundary",
+            PolicyKind::Session => "session policy",
+        };
+        match (self.statement(), &self.reason) {
+            (Some((policy, _)), _) => {
+                let article = match policy.kind {
+                    PolicyKind::Identity => "an",
+                    _ => "a",
+                };
+                format!("with an explicit deny in {article} {}", name(policy.kind))
+            }
+            (None, reason) => {
+                let kind = match reason {
+                    Reason::NoStatement(kind) => *kind,
+                    _ => PolicyKind::Identity,
+                };
+                format!(
+                    "because no {} allows the {} action",
+                    name(kind),
+                    self.action
+                )
+            }
+        }
+    }
+
+    /// Makes it a refusal, because sessions of the caller's kind may not call the operation.
+    pub(crate) fn refuse_kind_of_session(&mut self) {
+        if self.outcome != Outcome::ExplicitDeny {
+            (self.outcome, self.reason) = (Outcome::ImplicitDeny, Reason::KindOfSession);
+        }
     }
 
     /// Returns the text with the external IDs in it.
@@ -347,6 +392,11 @@ impl Text<'_> {
             }
             Reason::NoSuchRole => writeln!(f, "because there is no such role."),
             Reason::RootUser => writeln!(f, "because the root user needs no policy."),
+            Reason::KindOfSession => writeln!(
+                f,
+                "because sessions by GetSessionToken or GetFederationToken may not call it, whatever their\n\
+                 policies say."
+            ),
             Reason::UnknownKeys(keys) => {
                 writeln!(
                     f,
@@ -387,6 +437,7 @@ impl Text<'_> {
                 }
                 None => "applies",
                 Some(Mismatch::Principal) => "does not name the caller",
+                Some(Mismatch::NotPrincipal) => "excepts the caller",
                 Some(Mismatch::Resource) => "is about other resources",
                 Some(Mismatch::Conditions(conditions))
                     if conditions.iter().all(|condition| condition.is_unknown) =>

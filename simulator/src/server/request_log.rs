@@ -8,6 +8,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 
 use crate::protocol::Parameters;
 use crate::signature::Authorization;
+use crate::simulator::Simulator;
 
 /// The most characters of a field that a client chooses.
 const MAX_FIELD: usize = 200;
@@ -24,7 +25,7 @@ const MAX_FIELD: usize = 200;
 pub struct RequestLog {
     /// The address of the client.
     pub peer: SocketAddr,
-    /// The service that the request is signed for; `sts` if it is not signed.
+    /// The service that the request is for: by its host, its signature or its form.
     pub service: String,
     /// The operation; for services without a name for it in the request, the HTTP method.
     pub operation: String,
@@ -41,9 +42,10 @@ pub struct RequestLog {
 }
 
 impl RequestLog {
-    pub(super) fn of(request: &HttpRequest, peer: SocketAddr) -> Self {
+    pub(super) fn of(simulator: &Simulator, request: &HttpRequest, peer: SocketAddr) -> Self {
         let authorization = Authorization::read(request);
-        let service = authorization.as_ref().map_or("sts", |a| &a.service);
+        let service = simulator.service_of(request, authorization.as_ref());
+        let service = service.as_deref().unwrap_or("sts");
         let target = request.headers().get("x-amz-target");
         let target = target.and_then(|target| target.rsplit('.').next());
         let (operation, resource) = if matches!(service, "sts" | "iam") {

@@ -445,7 +445,7 @@ fn a_resource_control_policy_only_denies_and_names_the_service() {
         (
             VERSION,
             r#""Effect": "Deny", "NotPrincipal": {"AWS": "*"}, "Action": "s3:*", "Resource": "*""#,
-            "NotPrincipal is not supported",
+            "has no NotPrincipal",
         ),
         (
             VERSION,
@@ -459,6 +459,39 @@ fn a_resource_control_policy_only_denies_and_names_the_service() {
         ),
     ] {
         let error = read(version, statement).unwrap_err();
+        assert!(error.contains(reason), "{statement}: {error}");
+    }
+}
+
+#[test]
+fn a_policy_of_a_resource_has_not_principal_to_deny_only() {
+    let read = |statement: &str| {
+        let json = format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{{statement}, "Action": "s3:*", "Resource": "*"}}}}"#
+        );
+        super::read(PolicyKind::Resource, &json)
+    };
+    assert!(read(r#""Effect": "Deny", "NotPrincipal": {"AWS": "111111111111"}"#).is_ok());
+    for (statement, reason) in [
+        (
+            r#""Effect": "Allow", "NotPrincipal": {"AWS": "111111111111"}"#,
+            "NotPrincipal is for Deny only",
+        ),
+        (
+            r#""Effect": "Deny", "Principal": "*", "NotPrincipal": {"AWS": "111111111111"}"#,
+            "both Principal and NotPrincipal",
+        ),
+        (r#""Effect": "Deny""#, "Missing required field Principal"),
+        (
+            r#""Effect": "Deny", "NotPrincipal": {}"#,
+            "Missing required field Principal cannot be empty!",
+        ),
+        (
+            r#""Effect": "Deny", "NotPrincipal": {"AWS": "arn:aws:iam::111111111111:user/nobody"}"#,
+            "Invalid principal in policy",
+        ),
+    ] {
+        let error = read(statement).unwrap_err();
         assert!(error.contains(reason), "{statement}: {error}");
     }
 }
