@@ -89,6 +89,8 @@ struct State {
     calls: VecDeque<Call>,
     /// The number of calls that are kept no longer.
     forgotten_calls: usize,
+    /// The latest ones.
+    refusals: VecDeque<Explanation>,
     /// How many calls are kept; `None` for all.
     call_limit: Option<usize>,
     in_flight: usize,
@@ -442,6 +444,52 @@ impl Simulator {
         self.state().calls.iter().cloned().collect()
     }
 
+    /// Returns what policies refused, and why, in order: calls of STS, of IAM and of the [services](Self::service) that
+    /// ask [`Caller::may`] or [`AccessRequest::is_allowed`](crate::AccessRequest::is_allowed). The latest 1,000 are
+    /// kept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sts_simulator::{Firehose, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = Simulator::new();
+    /// Firehose::plug_into(&aws);
+    /// let keys = aws
+    ///     .user("arn:aws:iam::111111111111:user/orders")
+    ///     .policy(
+    ///         r#"{"Version": "2012-10-17", "Statement": {
+    ///             "Effect": "Allow", "Action": "firehose:*", "Resource": "*"}}"#,
+    ///     )
+    ///     .permissions_boundary(
+    ///         r#"{"Version": "2012-10-17", "Statement": {
+    ///             "Effect": "Allow", "Action": "s3:*", "Resource": "*"}}"#,
+    ///     )
+    ///     .create()?;
+    /// let firehose = aws_sdk_firehose::Client::new(&aws.sdk_config(keys));
+    /// assert!(firehose.list_delivery_streams().send().await.is_err());
+    ///
+    /// let refusals = aws.refusals();
+    /// assert_eq!(
+    ///     refusals[0].to_string(),
+    ///     "\
+    /// refused: firehose:ListDeliveryStreams
+    ///   by arn:aws:iam::111111111111:user/orders
+    ///   on *
+    /// because no permissions boundary allows it:
+    ///   permissions boundary of arn:aws:iam::111111111111:user/orders
+    ///     1 statement is about other actions
+    /// "
+    /// );
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn refusals(&self) -> Vec<Explanation> {
+        self.state().refusals.iter().cloned().collect()
+    }
+
     /// Returns the number of requests that STS has received.
     pub fn requests(&self) -> usize {
         let state = self.state();
@@ -573,6 +621,8 @@ impl Simulator {
         let mut response = sts::answer(&mut accounts, request, &parameters, &scene);
         let decisions = accounts.take_decisions();
         drop(accounts);
+        let refused = decisions.iter().filter(|it| !it.is_allowed()).cloned();
+        self.keep_refusals(refused.collect(), &mut response);
         in_flight.decided(decisions);
         set_date(&mut response, now);
         match effect {
@@ -626,11 +676,11 @@ impl Simulator {
         let now = self.0.clock.now();
         let caller = authenticate(&self.0.accounts.lock(), request, now);
         let service = self.state().services.get(name).cloned();
-        match (caller, service) {
+        let mut response = match (&caller, service) {
             (caller, None) if name == "iam" => {
-                iam_api::answer(&self.0.accounts, caller, request, now)
+                iam_api::answer(&self.0.accounts, caller.as_ref(), request, now)
             }
-            (Err(error), _) => error.into_service_response(name, request),
+            (Err(error), _) => return error.clone().into_service_response(name, request),
             (Ok(_), None) => {
                 let message = format!("no service {name:?} is plugged into this simulator");
                 ErrorResponse::new(404, "UnknownService", message)
@@ -638,7 +688,7 @@ impl Simulator {
             }
             // No lock is held here, because the service may use the simulator.
             (Ok(caller), Some(service)) => {
-                let response = service(&caller, request);
+                let response = service(caller, request);
                 match caller.undecided() {
                     None => response,
                     Some(reason) => {
@@ -647,9 +697,32 @@ impl Simulator {
                     }
                 }
             }
+        };
+        if let Ok(caller) = caller {
+            self.keep_refusals(caller.take_refusals(), &mut response);
         }
+        response
+    }
+
+    /// Keeps what was refused, with the latest reason in the answer for the log of the server.
+    fn keep_refusals(&self, refusals: Vec<Explanation>, response: &mut HttpResponse) {
+        let Some(latest) = refusals.last() else {
+            return;
+        };
+        response.add_extension(RefusalCause(latest.cause().into()));
+        let mut state = self.state();
+        state.refusals.extend(refusals);
+        let excess = state.refusals.len().saturating_sub(MAX_REFUSALS);
+        state.refusals.drain(..excess);
     }
 }
+
+/// How many refusals are kept: the latest.
+const MAX_REFUSALS: usize = 1000;
+
+/// Why a request was refused, in an answer's extensions, for the log of the server.
+#[derive(Clone, Debug)]
+pub(crate) struct RefusalCause(pub(crate) Arc<str>);
 
 fn no_access_key(id: &str) -> IamError {
     IamError::no_such_entity(id, "there is no access key with this ID")

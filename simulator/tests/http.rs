@@ -7,8 +7,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
 use tokio::io::AsyncWriteExt;
 
 use sts_simulator::{Fault, Firehose, RunningServer, S3, Server, Simulator};
@@ -43,6 +46,29 @@ fn post(path: &str, headers: &str, body: &str) -> String {
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+}
+
+/// Returns the headers that sign a request to STS.
+fn signature(keys: &Credentials, body: &str) -> String {
+    let identity = keys.clone().into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region("eu-west-1")
+        .name("sts")
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .unwrap()
+        .into();
+    let content_type = ("content-type", "application/x-www-form-urlencoded");
+    let body = SignableBody::Bytes(body.as_bytes());
+    let headers = [content_type].into_iter();
+    let request = SignableRequest::new("POST", "http://localhost/", headers, body);
+    let (signed, _) = sign(request.unwrap(), &parameters).unwrap().into_parts();
+    let signed = signed.headers().chain([content_type]);
+    signed
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect()
 }
 
 fn status(answer: &str) -> &str {
@@ -307,6 +333,47 @@ async fn the_log_has_no_secrets_and_cannot_be_forged() {
     }
     let expected = r"127.0.0.1 sts AssumeRole arn:aws:iam::222222222222:role/x\nforged by AKIAIOSFODNN7EXAMPLE: 403 InvalidClientTokenId, ";
     assert!(lines[0].starts_with(expected), "{}", lines[0]);
+}
+
+#[tokio::test]
+async fn the_log_and_the_admin_endpoint_say_why_a_call_was_refused() {
+    let aws = Simulator::new();
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let log = lines.clone();
+    let server = Server::new(&aws)
+        .on_request(move |request| log.lock().unwrap().push(request.to_string()))
+        .listen("127.0.0.1:0")
+        .await
+        .unwrap();
+    let keys = aws.user("arn:aws:iam::111111111111:user/orders");
+    let keys = keys.create().unwrap();
+    let role = "arn:aws:iam::222222222222:role/FirehoseWriter";
+    let trust = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole",
+        "Principal": {"AWS": "111111111111"},
+        "Condition": {"StringEquals": {"sts:ExternalId": "c0ffee-expected"}}}}"#;
+    aws.role(role).trust(trust).create().unwrap();
+    let body = format!(
+        "Action=AssumeRole&Version=2011-06-15&RoleArn={role}&RoleSessionName=orders&ExternalId=c0ffee-given"
+    );
+    let headers = signature(&keys, &body);
+    let answer = send(server.address(), post("/", &headers, &body)).await;
+    assert!(answer.contains("<Code>AccessDenied</Code>"), "{answer}");
+
+    let lines = lines.lock().unwrap().clone();
+    assert!(
+        lines[0].contains(": 403 AccessDenied because the role's trust policy does not allow it, "),
+        "{lines:?}"
+    );
+    let refusals = send(server.address(), get("/_simulator/refusals")).await;
+    assert_eq!(status(&refusals), "200");
+    for part in [
+        r#""action":"sts:AssumeRole""#,
+        role,
+        "StringEquals sts:ExternalId",
+    ] {
+        assert!(refusals.contains(part), "{part} in {refusals}");
+    }
+    assert!(!refusals.contains("c0ffee"), "{refusals}");
 }
 
 /// The program, which is stopped when this is dropped.

@@ -1,7 +1,7 @@
 //! Firehose and S3 with the SDK's own clients, in process.
 
 use aws_sdk_firehose::types::Record;
-use sts_simulator::{Firehose, S3, Simulator};
+use sts_simulator::{AccountBuilder, Firehose, Outcome, S3, Simulator};
 
 const ALLOW: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
 
@@ -194,4 +194,121 @@ async fn iam(aws: &Simulator, keys: &aws_credential_types::Credentials, query: &
     }
     let response = aws.call(request).await.unwrap();
     String::from_utf8(response.body().bytes().unwrap().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_service_says_which_kind_of_policy_refused_and_the_simulator_says_why() {
+    const ROLE: &str = "arn:aws:iam::222222222222:role/FirehoseWriter";
+    const STREAM: &str = "arn:aws:firehose:eu-west-1:222222222222:deliverystream/events";
+    const S3_ONLY: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}"#;
+    const DENY: &str = r#"{"Version": "2012-10-17", "Statement": {"Sid": "NoFirehose", "Effect": "Deny",
+        "Action": "firehose:*", "Resource": "*"}}"#;
+    type Setup = fn(&Simulator);
+    let rows: [(Setup, &str, &str, Outcome); 6] = [
+        (
+            |aws| aws.role(ROLE).create().unwrap(),
+            "because no identity-based policy allows the firehose:PutRecord action",
+            "there is no identity policy",
+            Outcome::ImplicitDeny,
+        ),
+        (
+            |aws| {
+                let role = aws.role(ROLE).policy(ALLOW);
+                role.permissions_boundary(S3_ONLY).create().unwrap();
+            },
+            "because no permissions boundary allows the firehose:PutRecord action",
+            "no permissions boundary allows it",
+            Outcome::ImplicitDeny,
+        ),
+        (
+            |aws| {
+                aws.role(ROLE).policy(ALLOW).create().unwrap();
+                let account = aws.account("222222222222");
+                account
+                    .service_control_policies([S3_ONLY])
+                    .create()
+                    .unwrap();
+            },
+            "because no service control policy allows the firehose:PutRecord action",
+            "no service control policy allows it",
+            Outcome::ImplicitDeny,
+        ),
+        (
+            |aws| {
+                aws.role(ROLE).policy(ALLOW).create().unwrap();
+                let account = aws.account("222222222222");
+                let policies = [AccountBuilder::FULL_AWS_ACCESS, DENY];
+                account.service_control_policies(policies).create().unwrap();
+            },
+            "with an explicit deny in a service control policy",
+            "\"NoFirehose\" (Deny)",
+            Outcome::ExplicitDeny,
+        ),
+        (
+            |aws| aws.role(ROLE).policy(ALLOW).policy(DENY).create().unwrap(),
+            "with an explicit deny in an identity-based policy",
+            "\"NoFirehose\" (Deny)",
+            Outcome::ExplicitDeny,
+        ),
+        (
+            |aws| {
+                let role = aws.role(ROLE).policy(ALLOW);
+                role.permissions_boundary(DENY).create().unwrap();
+            },
+            "with an explicit deny in a permissions boundary",
+            "\"NoFirehose\" (Deny)",
+            Outcome::ExplicitDeny,
+        ),
+    ];
+    for (set_up, message, why, outcome) in rows {
+        let aws = Simulator::new();
+        Firehose::plug_into(&aws).create_stream(STREAM);
+        set_up(&aws);
+        let session = aws.role_session(ROLE, "orders").unwrap();
+        let client = aws_sdk_firehose::Client::new(&aws.sdk_config(session));
+        let data = aws_sdk_firehose::primitives::Blob::new("x");
+        let record = Record::builder().data(data).build().unwrap();
+        let put = client.put_record().delivery_stream_name("events");
+        let refused = put.record(record).send().await.unwrap_err();
+        let refused = refused.into_service_error();
+        let user = "arn:aws:sts::222222222222:assumed-role/FirehoseWriter/orders";
+        assert_eq!(
+            refused.meta().message().unwrap(),
+            format!(
+                "User: {user} is not authorized to perform: firehose:PutRecord on resource: {STREAM} {message}"
+            )
+        );
+        let refusals = aws.refusals();
+        let [refusal] = &refusals[..] else {
+            panic!("one call, one refusal: {refusals:?}");
+        };
+        assert_eq!(refusal.action, "firehose:PutRecord");
+        assert_eq!(refusal.outcome(), outcome);
+        assert!(refusal.to_string().contains(why), "{refusal}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_of_every_service_are_in_order_and_the_oldest_are_forgotten() {
+    let aws = Simulator::new();
+    let keys = aws.user("arn:aws:iam::111111111111:user/orders");
+    let config = aws.sdk_config(keys.create().unwrap());
+    aws.service("s3", |caller, _| {
+        for n in 0..1000 {
+            assert!(!caller.may("s3:GetObject", &format!("arn:aws:s3:::reports/{n}")));
+        }
+        sts_simulator::HttpResponse::new(403.try_into().unwrap(), "".into())
+    });
+    let assume = aws_sdk_sts::Client::new(&config)
+        .assume_role()
+        .role_arn("arn:aws:iam::222222222222:role/Missing")
+        .role_session_name("orders");
+    assume.send().await.unwrap_err();
+    assert_eq!(aws.refusals()[0].action, "sts:AssumeRole");
+    let get = aws_sdk_s3::Client::new(&config).get_object();
+    get.bucket("reports").key("x").send().await.unwrap_err();
+    let refusals = aws.refusals();
+    assert_eq!(refusals.len(), 1000);
+    assert_eq!(refusals[0].resource, "arn:aws:s3:::reports/0");
+    assert_eq!(refusals[999].resource, "arn:aws:s3:::reports/999");
 }

@@ -430,6 +430,11 @@ impl Accounts {
         is_allowed
     }
 
+    /// Returns the latest decision on the request that is being answered.
+    pub(crate) fn latest_decision(&self) -> Option<&Explanation> {
+        self.decisions.last()
+    }
+
     /// Returns the decisions since the last call, in order.
     pub(crate) fn take_decisions(&mut self) -> Vec<Explanation> {
         std::mem::take(&mut self.decisions)
@@ -491,6 +496,7 @@ impl Accounts {
             added_keys: Arc::clone(&self.added_keys),
             arrival,
             undecided: Arc::default(),
+            refusals: Arc::default(),
         }
     }
 

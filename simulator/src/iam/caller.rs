@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::access_request::AccessRequest;
 use super::accounts::Permissions;
@@ -11,7 +11,9 @@ use super::organization::Account;
 use super::session::Session;
 use crate::arn;
 use crate::clock::timestamp;
-use crate::policy::{Context, Policies, Policy, Requester};
+use crate::policy::{
+    Context, Explanation, Policies, Policy, PolicyKind, Requester, no_policy_allows,
+};
 
 /// The user or session that signed a request; the handler of a [service](crate::Simulator::service) gets it.
 ///
@@ -50,6 +52,8 @@ pub struct Caller {
     pub(super) arrival: Arrival,
     /// Why [`may`](Self::may) could not decide.
     pub(super) undecided: Arc<OnceLock<String>>,
+    /// What [`may`](Self::may) refused.
+    pub(super) refusals: Arc<Mutex<Vec<Explanation>>>,
 }
 
 impl Caller {
@@ -100,6 +104,36 @@ impl Caller {
     /// Returns why [`may`](Self::may) could not decide, if it could not.
     pub(crate) fn undecided(&self) -> Option<&str> {
         self.undecided.get().map(String::as_str)
+    }
+
+    pub(super) fn refuse(&self, refusal: Explanation) {
+        self.refusals().push(refusal);
+    }
+
+    /// Returns what policies refused since the last call, in order.
+    pub(crate) fn take_refusals(&self) -> Vec<Explanation> {
+        std::mem::take(&mut *self.refusals())
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Vec<Explanation>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the message with which a service refuses what the caller [may](Self::may) not do.
+    pub(crate) fn not_authorized(&self, action: &str, resource: &str) -> String {
+        let refusals = self.refusals();
+        let refusal = refusals
+            .iter()
+            .rfind(|refusal| refusal.action == action && refusal.resource == resource);
+        let reason = match refusal {
+            Some(refusal) => refusal.refusal_clause(),
+            // Its kind of session may not call the action at all.
+            None => no_policy_allows(PolicyKind::Identity, action),
+        };
+        let user = &self.arn;
+        format!(
+            "User: {user} is not authorized to perform: {action} on resource: {resource} {reason}"
+        )
     }
 
     /// Returns the session of the caller; `None` if the caller signed with long-term keys.

@@ -217,11 +217,8 @@ impl<'a> Call<'a> {
         if let Some(reason) = self.caller.undecided() {
             return Err(ErrorResponse::new(400, "Undecided", reason));
         }
-        Err(ErrorResponse::access_denied(format!(
-            "User: {} is not authorized to perform: {action} on resource: {resource} because no \
-             identity-based policy allows the {action} action",
-            self.caller.arn()
-        )))
+        let message = self.caller.not_authorized(&action, resource);
+        Err(ErrorResponse::access_denied(message))
     }
 
     /// Makes a change of an entity's policies take effect.

@@ -6,8 +6,9 @@ use super::keys;
 
 /// Why a request is allowed or refused: the policies that were looked at, and the statement that decided.
 ///
-/// [`Call::decisions`](crate::Call::decisions) has those of a call of STS, which does not tell them;
-/// [`AccessRequest::explain`](crate::AccessRequest::explain) those of other requests. `Display` is a text for
+/// [`Simulator::refusals`](crate::Simulator::refusals) has those of all requests that policies refused,
+/// [`Call::decisions`](crate::Call::decisions) those of a call of STS, allowed or not, and
+/// [`AccessRequest::explain`](crate::AccessRequest::explain) those of a request that a service asks about. `Display` is a text for
 /// terminals. It leaves out external IDs, because those of imported accounts are secrets;
 /// [`with_secrets`](Self::with_secrets) shows them.
 ///
@@ -208,6 +209,67 @@ impl Explanation {
         Some((policy, policy.statements.get(statement)?))
     }
 
+    /// Returns what decided, in a line.
+    pub(crate) fn cause(&self) -> String {
+        let cause = self.because();
+        match self.statement() {
+            Some((policy, statement)) => format!(
+                "{cause}: {} {}, {}",
+                policy.kind,
+                printable(&policy.name),
+                heading(statement)
+            ),
+            None => cause,
+        }
+    }
+
+    /// Returns why it is refused, in the words of AWS's services. STS does not say it of AssumeRole.
+    ///
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>
+    pub(crate) fn refusal_clause(&self) -> String {
+        match &self.reason {
+            Reason::NoStatement(kind) => no_policy_allows(*kind, &self.action),
+            _ => match self.statement() {
+                Some((policy, _)) => {
+                    let name = policy.kind.in_refusals();
+                    let article = if name.starts_with('i') { "an" } else { "a" };
+                    format!("with an explicit deny in {article} {name}")
+                }
+                None => no_policy_allows(PolicyKind::Identity, &self.action),
+            },
+        }
+    }
+
+    /// Returns what decided, without the statement.
+    fn because(&self) -> String {
+        match &self.reason {
+            Reason::Statement { .. } => match self.statement() {
+                Some((_, statement)) if statement.effect == Effect::Deny => {
+                    "a statement denies it".to_owned()
+                }
+                _ => "a statement allows it".to_owned(),
+            },
+            Reason::NoStatement(kind) => {
+                let has_one = self.policies.iter().any(|policy| policy.kind == *kind);
+                match kind {
+                    PolicyKind::Trust => "the role's trust policy does not allow it".to_owned(),
+                    PolicyKind::Resource if !has_one => {
+                        "the resource, which is in another account, has no policy".to_owned()
+                    }
+                    _ if !has_one => format!("there is no {kind}"),
+                    _ => format!("no {kind} allows it"),
+                }
+            }
+            Reason::NoSuchRole => "there is no such role".to_owned(),
+            Reason::RootUser => "the root user needs no policy".to_owned(),
+            Reason::UnknownKeys(_) => {
+                "it depends on condition keys of which the test has not said \
+                                       whether the\nrequest has them"
+                    .to_owned()
+            }
+        }
+    }
+
     /// Returns the text with the external IDs in it.
     pub fn with_secrets(&self) -> impl fmt::Display + '_ {
         Text {
@@ -240,6 +302,29 @@ impl PolicyKind {
     pub(super) fn has_principals(self) -> bool {
         matches!(self, Self::Trust | Self::Resource | Self::ResourceControl)
     }
+}
+
+impl PolicyKind {
+    /// Returns the name that AWS's services have for it when they refuse a request.
+    fn in_refusals(self) -> &'static str {
+        match self {
+            Self::ResourceControl => "resource control policy",
+            Self::ServiceControl => "service control policy",
+            Self::Trust => "role trust policy",
+            Self::Resource => "resource-based policy",
+            Self::Identity => "identity-based policy",
+            Self::Boundary => "permissions boundary",
+            Self::Session => "session policy",
+        }
+    }
+}
+
+/// Returns why a request is refused that no policy of a kind allows.
+pub(crate) fn no_policy_allows(kind: PolicyKind, action: &str) -> String {
+    format!(
+        "because no {} allows the {action} action",
+        kind.in_refusals()
+    )
 }
 
 impl fmt::Display for PolicyKind {
@@ -315,44 +400,29 @@ impl fmt::Display for Text<'_> {
 impl Text<'_> {
     /// Writes what decided, and the policies that the reader must look at.
     fn write_reason(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let policies = &self.explanation.policies;
-        match &self.explanation.reason {
+        let explanation = self.explanation;
+        let policies = &explanation.policies;
+        let because = explanation.because();
+        match &explanation.reason {
             Reason::Statement { .. } => {
-                let Some((policy, statement)) = self.explanation.statement() else {
+                writeln!(f, "because {because}:")?;
+                let Some((policy, statement)) = explanation.statement() else {
                     return Ok(());
                 };
-                let does = match statement.effect {
-                    Effect::Allow => "allows it",
-                    Effect::Deny => "denies it",
-                };
-                writeln!(f, "because a statement {does}:")?;
                 writeln!(f, "  {} {}", policy.kind, printable(&policy.name))?;
                 writeln!(f, "    {}", heading(statement))
             }
             Reason::NoStatement(kind) => {
                 let of_kind: Vec<_> = policies.iter().filter(|p| p.kind == *kind).collect();
-                let who = match kind {
-                    PolicyKind::Trust => "the role's trust policy does not allow it".to_owned(),
-                    PolicyKind::Resource if of_kind.is_empty() => {
-                        "the resource, which is in another account, has no policy".to_owned()
-                    }
-                    _ if of_kind.is_empty() => format!("there is no {kind}"),
-                    _ => format!("no {kind} allows it"),
-                };
                 let end = if of_kind.is_empty() { '.' } else { ':' };
-                writeln!(f, "because {who}{end}")?;
+                writeln!(f, "because {because}{end}")?;
                 of_kind
                     .into_iter()
                     .try_for_each(|policy| self.write_policy(f, policy))
             }
-            Reason::NoSuchRole => writeln!(f, "because there is no such role."),
-            Reason::RootUser => writeln!(f, "because the root user needs no policy."),
+            Reason::NoSuchRole | Reason::RootUser => writeln!(f, "because {because}."),
             Reason::UnknownKeys(keys) => {
-                writeln!(
-                    f,
-                    "because it depends on condition keys of which the test has not said whether the\n\
-                     request has them:"
-                )?;
+                writeln!(f, "because {because}:")?;
                 for key in keys {
                     writeln!(f, "  {}", printable(key))?;
                 }

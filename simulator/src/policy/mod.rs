@@ -27,6 +27,7 @@ mod value;
 pub(crate) use context::Context;
 pub(crate) use document::{Names, Policy, Request};
 pub(crate) use evaluate::{Policies, ResourcePolicy, authorize};
+pub(crate) use explanation::no_policy_allows;
 pub use explanation::{
     ConditionTrace, Effect, Explanation, Mismatch, Outcome, PolicyKind, PolicyTrace, Reason,
     StatementTrace,

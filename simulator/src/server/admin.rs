@@ -85,6 +85,18 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
             });
             Ok(calls.collect())
         }
+        (&Method::GET, "refusals") => {
+            let refusals = simulator.refusals();
+            let refusals = refusals.iter().map(|refusal| {
+                json!({
+                    "action": refusal.action,
+                    "principal": refusal.principal,
+                    "resource": refusal.resource,
+                    "why": refusal.to_string(),
+                })
+            });
+            Ok(refusals.collect())
+        }
         (&Method::GET, "mfa-code") => {
             let serial = parameter("serial")?;
             let code = simulator.mfa_code(&serial);
@@ -121,8 +133,8 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
             Ok(json!({}))
         }
         (method, path) => Err(not_found(format!(
-            "no {method} {path}: there are GET health, POST and DELETE faults, GET calls, GET mfa-code, \
-             GET records, POST firehose-failures and POST oidc-providers"
+            "no {method} {path}: there are GET health, POST and DELETE faults, GET calls, GET refusals, \
+             GET mfa-code, GET records, POST firehose-failures and POST oidc-providers"
         ))),
     }
 }

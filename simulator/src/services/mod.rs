@@ -6,14 +6,3 @@ mod s3;
 
 pub use firehose::Firehose;
 pub use s3::S3;
-
-use crate::iam::Caller;
-
-/// Returns the message with which services refuse what a caller may not do.
-fn not_authorized(caller: &Caller, action: &str, resource: &str) -> String {
-    format!(
-        "User: {} is not authorized to perform: {action} on resource: {resource} because no identity-based \
-         policy allows the {action} action",
-        caller.arn()
-    )
-}

@@ -12,7 +12,7 @@ use aws_smithy_types::{DateTime, base64};
 use md5::{Digest, Md5};
 use uuid::Uuid;
 
-use super::{chunked, not_authorized};
+use super::chunked;
 use crate::clock::{Clock, timestamp};
 use crate::iam::Caller;
 use crate::protocol::{Element, ErrorResponse, response, xml};
@@ -562,7 +562,7 @@ impl<'a> Call<'a> {
     }
 
     fn denied(&self, action: &str, resource: &str) -> ErrorResponse {
-        ErrorResponse::access_denied(not_authorized(self.caller, action, resource))
+        ErrorResponse::access_denied(self.caller.not_authorized(action, resource))
     }
 
     fn bucket_arn(&self) -> String {

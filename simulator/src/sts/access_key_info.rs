@@ -3,7 +3,7 @@
 use super::constraints::{ACCESS_KEY_ID, Reader};
 use crate::arn;
 use crate::iam::{Accounts, Caller};
-use crate::policy::Outcome;
+use crate::policy::{Outcome, PolicyKind, no_policy_allows};
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
 const ACTION: &str = "sts:GetAccessKeyInfo";
@@ -17,11 +17,11 @@ pub(super) fn answer(
     let id = reader.required("AccessKeyId", &ACCESS_KEY_ID);
     reader.finish()?;
     let decision = accounts.decide(caller, ACTION, "*", &caller.context());
-    if decision != Outcome::Allowed || caller.is_barred_from(ACTION) {
-        let reason = if decision == Outcome::ExplicitDeny {
-            "with an explicit deny in an identity-based policy".to_owned()
-        } else {
-            format!("because no identity-based policy allows the {ACTION} action")
+    let is_barred = caller.is_barred_from(ACTION);
+    if decision != Outcome::Allowed || is_barred {
+        let reason = match accounts.latest_decision() {
+            Some(refusal) if !is_barred => refusal.refusal_clause(),
+            _ => no_policy_allows(PolicyKind::Identity, ACTION),
         };
         let user = caller.arn();
         let message = format!("User: {user} is not authorized to perform: {ACTION} {reason}");
