@@ -480,7 +480,8 @@ impl Simulator {
     ///   on *
     /// because no permissions boundary allows it:
     ///   permissions boundary of arn:aws:iam::111111111111:user/orders
-    ///     1 statement is about other actions
+    ///     statement 1 (Allow) is about other actions:
+    ///       Action: s3:*
     /// "
     /// );
     /// # Ok(())

@@ -208,7 +208,7 @@ async fn a_service_says_which_kind_of_policy_refused_and_the_simulator_says_why(
         (
             |aws| aws.role(ROLE).create().unwrap(),
             "because no identity-based policy allows the firehose:PutRecord action",
-            "there is no identity policy",
+            "the caller has no identity policy",
             Outcome::ImplicitDeny,
         ),
         (

@@ -1,12 +1,13 @@
 //! A policy document: read as IAM reads it, and compared with a request.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::condition::{Condition, Truth};
 use super::context::Context;
-use super::explanation::{Effect, Mismatch, StatementTrace};
+use super::explanation::{Effect, Element, Elements, Mismatch, StatementTrace};
 use super::json::{self, reject_unknown, strings};
 use super::keys;
 use super::pattern::{Match, Pattern};
@@ -40,6 +41,7 @@ pub(super) struct Statement {
     /// `None` in a trust policy: the role is the resource.
     resources: Option<Matching<Pattern>>,
     conditions: Vec<Condition>,
+    elements: Arc<Elements>,
 }
 
 /// The list of an element, such as `Action`; of its `Not…` form, everything but the list.
@@ -210,9 +212,16 @@ impl Statement {
         for action in &actions.list {
             check_action(kind, effect, action)?;
         }
+        let resources = either(statement, "Resource", "NotResource", strings)?;
+        let elements = Elements {
+            principals: statement.get("Principal").map(principal::names),
+            actions: actions.element("Action", "NotAction"),
+            resources: resources
+                .as_ref()
+                .map(|resources| resources.element("Resource", "NotResource")),
+        };
         let actions = actions.try_map(|action| Pattern::wildcards(&action, false))?;
 
-        let resources = either(statement, "Resource", "NotResource", strings)?;
         let principals = match statement.get("Principal") {
             Some(value) if kind.has_principals() => {
                 let principals = principal::read(kind, value, names.resolve);
@@ -279,6 +288,7 @@ impl Statement {
             actions,
             resources,
             conditions,
+            elements: Arc::new(elements),
         })
     }
 
@@ -302,6 +312,8 @@ impl Statement {
             sid: self.sid.clone(),
             effect: self.effect,
             mismatch,
+            met: Vec::new(),
+            elements: self.elements.clone(),
         };
         let Some(grant) = grant else {
             return (Applies::No, trace(Some(Mismatch::Principal)));
@@ -326,21 +338,33 @@ impl Statement {
             .map(|condition| (condition, condition.evaluate(request.context)))
             .collect();
         let all = Truth::all(truths.iter().map(|(_, truth)| *truth));
-        let unmet = truths
-            .iter()
-            .filter(|(_, truth)| *truth != Truth::True)
-            .map(|(condition, truth)| condition.trace(*truth, request.context));
+        let traces = |is_met: bool| {
+            let conditions = truths
+                .iter()
+                .filter(move |(_, truth)| (*truth == Truth::True) == is_met);
+            conditions.map(|(condition, truth)| condition.trace(*truth, request.context))
+        };
         let mismatch = match (all, resource) {
             (Truth::True, Truth::True) => None,
             (Truth::True, _) => Some(Mismatch::Resource),
-            _ => Some(Mismatch::Conditions(unmet.collect())),
+            _ => Some(Mismatch::Conditions(traces(false).collect())),
         };
         let applies = match Truth::all([all, resource]) {
             Truth::True => Applies::Yes(grant),
             Truth::Unknown => Applies::Unknown(grant),
             Truth::False => Applies::No,
         };
-        (applies, trace(mismatch))
+        // Of what is allowed, nobody asks why.
+        let met = if self.effect == Effect::Deny && mismatch.is_none() {
+            traces(true).collect()
+        } else {
+            Vec::new()
+        };
+        let trace = StatementTrace {
+            met,
+            ..trace(mismatch)
+        };
+        (applies, trace)
     }
 
     /// Returns the keys that the statement uses and of which the request does not say whether it has them.
@@ -352,6 +376,15 @@ impl Statement {
         keys.filter(|key| context.lookup(key) == super::context::Lookup::Unknown)
             .map(str::to_owned)
             .collect()
+    }
+}
+
+impl Matching<String> {
+    fn element(&self, name: &'static str, not_name: &'static str) -> Element {
+        Element {
+            name: if self.not { not_name } else { name },
+            values: self.list.clone(),
+        }
     }
 }
 
