@@ -339,29 +339,39 @@ impl Accounts {
 
     fn permissions_of(&self, entity: &Entity) -> Permissions {
         let boundary = entity.boundary.as_ref().map(|arn| {
-            let policy = self.directory.policies.get(arn);
-            let text = policy
-                .and_then(PolicyRecord::document)
-                .map_or(NOTHING, |document| &document.text);
             let name = format!("of {}", entity.arn);
-            self.read_policy(PolicyKind::Boundary, name, text)
+            Arc::new(
+                self.attached_policy(arn)
+                    .to_kind(PolicyKind::Boundary, name),
+            )
         });
         Permissions {
             policies: self.policies_of(entity).collect(),
-            // It was read before, as an identity policy, whose grammar is the same.
-            boundary: boundary.and_then(Result::ok),
+            boundary,
             tags: entity.tags.clone(),
         }
     }
 
     /// Returns the policies that an entity has of its own.
     fn policies_of<'a>(&'a self, entity: &'a Entity) -> impl Iterator<Item = Arc<Policy>> + 'a {
-        let attached = entity.attached.iter().filter_map(|arn| {
-            let policy = self.directory.policies.get(arn)?;
-            policy.document()
-        });
-        let documents = entity.inline.values().chain(attached);
-        documents.map(|document| Arc::clone(&document.policy))
+        let inline = entity.inline.values();
+        let inline = inline.map(|document| Arc::clone(&document.policy));
+        let attached = entity.attached.iter();
+        inline.chain(attached.map(|arn| self.attached_policy(arn)))
+    }
+
+    /// Returns a managed policy in its default version. An import may not have it: then it denies everything, so that
+    /// nothing is allowed that AWS refuses.
+    fn attached_policy(&self, arn: &str) -> Arc<Policy> {
+        let known = self.directory.policies.get(arn);
+        if let Some(document) = known.and_then(PolicyRecord::document) {
+            return Arc::clone(&document.policy);
+        }
+        Arc::new(Policy::denying_everything(
+            PolicyKind::Identity,
+            arn,
+            &format!("the export has no document of {arn}"),
+        ))
     }
 
     /// Reads an identity policy. `name` is how explanations refer to it.
@@ -383,11 +393,6 @@ impl Accounts {
     /// Returns a managed policy as a session policy.
     pub(crate) fn managed_policy(&self, arn: &str) -> Option<Arc<Policy>> {
         let document = self.directory.policies.get(arn)?.document()?;
-        // It was read before, as an identity policy, whose grammar is the same.
-        self.read_policy(PolicyKind::Session, arn, &document.text)
-            .ok()
+        Some(Arc::new(document.policy.to_kind(PolicyKind::Session, arn)))
     }
 }
-
-/// What stands for a permissions boundary that is not known: nothing is allowed.
-const NOTHING: &str = r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}"#;

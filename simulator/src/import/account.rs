@@ -397,7 +397,7 @@ impl Reader<'_> {
             .map(|policy| policy.policy_arn)
             .collect();
         for policy in &attached {
-            self.check_is_known(arn, policy);
+            self.check_is_known(arn, policy, "which is attached to it");
         }
         Entity {
             inline,
@@ -408,16 +408,19 @@ impl Reader<'_> {
 
     fn boundary(&mut self, arn: &str, boundary: Option<Boundary>) -> Option<String> {
         let policy = boundary?.permissions_boundary_arn;
-        self.check_is_known(arn, &policy);
+        self.check_is_known(arn, &policy, "its permissions boundary");
         Some(policy)
     }
 
-    fn check_is_known(&mut self, arn: &str, policy: &str) {
+    fn check_is_known(&mut self, arn: &str, policy: &str, is: &str) {
         if !self.accounts.directory.policies.contains_key(policy) {
             self.import.leave_out(
                 self.file,
                 arn,
-                format!("the export has no document of {policy}: it allows and denies nothing"),
+                format!(
+                    "the export has no document of {policy}, {is}: everything is denied to it. Export without \
+                     --filter, which leaves policies out"
+                ),
             );
         }
     }

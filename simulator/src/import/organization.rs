@@ -78,6 +78,8 @@ struct Parent {
 #[derive(Default)]
 pub(super) struct OrganizationFiles {
     organization: Option<Organization>,
+    /// The files `p-….targets.json`, by the ID of the policy.
+    targets: BTreeMap<String, PathBuf>,
     /// By ID.
     policies: BTreeMap<String, (PathBuf, PolicyDetail)>,
     /// The IDs of policies, by that of the root, organizational unit or account.
@@ -111,6 +113,7 @@ impl OrganizationFiles {
                 "the name of the file must begin with the ID of the policy: p-….targets.json",
             )
         })?;
+        self.targets.insert(policy.clone(), file.to_owned());
         for target in targets.targets {
             let attached = self.attached.entry(target.target_id).or_default();
             attached.push(policy.clone());
@@ -152,6 +155,7 @@ impl OrganizationFiles {
                  `aws organizations describe-organization`",
             ));
         };
+        self.check_pairs()?;
         let imported: Vec<String> = import.accounts.iter().cloned().collect();
         for id in imported {
             let Some(path) = self.path_to(&id) else {
@@ -173,6 +177,38 @@ impl OrganizationFiles {
             accounts.set_account(id, account);
         }
         Ok(())
+    }
+
+    /// Checks that each policy comes with what it is attached to, and the other way round.
+    fn check_pairs(&self) -> Result<(), ImportError> {
+        for (id, (file, policy)) in &self.policies {
+            let kind = policy.policy_summary.kind.as_str();
+            let is_evaluated =
+                ["SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"].contains(&kind);
+            if is_evaluated && !self.targets.contains_key(id) {
+                return Err(ImportError::new(
+                    file,
+                    format!(
+                        "it is not known what the policy is attached to: add {id}.targets.json, the output of \
+                         `aws organizations list-targets-for-policy --policy-id {id}`"
+                    ),
+                ));
+            }
+        }
+        let unknown = self
+            .targets
+            .iter()
+            .find(|(id, _)| !self.policies.contains_key(*id));
+        match unknown {
+            Some((id, file)) => Err(ImportError::new(
+                file,
+                format!(
+                    "there is no policy {id}: add the output of \
+                     `aws organizations describe-policy --policy-id {id}`"
+                ),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Returns the IDs on the way from the organization's root to an account; `None` if a part is not known.

@@ -2,12 +2,13 @@
 //! and denies everything, so that it never allows what AWS refuses.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::Import;
-use crate::iam::IamError;
-use crate::policy::PolicyKind;
+use crate::iam::{Document, IamError};
+use crate::policy::{Policy, PolicyKind};
 
 /// A policy, and what was left out of it.
 pub(super) struct Strict<T> {
@@ -26,8 +27,25 @@ impl<T> Strict<T> {
     }
 }
 
+/// What a policy is read as.
+pub(super) trait Compiled {
+    fn policy(&mut self) -> &mut Policy;
+}
+
+impl Compiled for Arc<Policy> {
+    fn policy(&mut self) -> &mut Policy {
+        Arc::make_mut(self)
+    }
+}
+
+impl Compiled for Document {
+    fn policy(&mut self) -> &mut Policy {
+        Arc::make_mut(&mut self.policy)
+    }
+}
+
 /// Reads a policy with `read`, whole or statement by statement.
-pub(super) fn read<T>(
+pub(super) fn read<T: Compiled>(
     kind: PolicyKind,
     text: &str,
     read: &dyn Fn(&str) -> Result<T, IamError>,
@@ -54,6 +72,8 @@ pub(super) fn read<T>(
     };
     let mut kept = Vec::new();
     let mut left_out = Vec::new();
+    // By the place in `kept`, from 1: explanations count the statements as the file does.
+    let mut marks = Vec::new();
     for (n, statement) in (1..).zip(statements) {
         let Err(error) = read(&with(vec![statement.clone()])) else {
             kept.push(statement);
@@ -69,14 +89,19 @@ pub(super) fn read<T>(
             statement.remove("Condition");
         }
         let (what, replacement) = if statement["Effect"] != "Deny" {
-            ("it allows nothing", None)
+            let inert = inert(kind, sid);
+            let is_read = read(&with(vec![inert.clone()])).is_ok();
+            ("it allows nothing", is_read.then_some(inert))
         } else if read(&with(vec![unconditional.clone()])).is_ok() {
             ("it denies whatever its Condition says", Some(unconditional))
         } else {
             ("everything is denied", Some(deny_everything(kind)))
         };
         left_out.push((place, format!("{what}, because: {}", error.message())));
-        kept.extend(replacement);
+        if let Some(replacement) = replacement {
+            kept.push(replacement);
+            marks.push((kept.len(), error.message().to_owned()));
+        }
     }
     if left_out.is_empty() {
         // It is no policy, or its statements do not go together.
@@ -88,13 +113,33 @@ pub(super) fn read<T>(
     }
     if kept.is_empty() {
         kept.push(deny_everything(kind));
+        marks = vec![(1, reason.clone())];
     }
-    let policy = read(&with(kept)).or_else(|_| read(&deny_document(kind)));
-    Strict {
-        // A policy that only denies can always be read.
-        policy: policy.unwrap_or_else(|error| unreachable!("{error}")),
-        left_out,
+    let policy = read(&with(kept)).or_else(|_| {
+        marks = vec![(1, reason)];
+        read(&deny_document(kind))
+    });
+    // A policy that only denies can always be read.
+    let mut policy = policy.unwrap_or_else(|error| unreachable!("{error}"));
+    for (number, reason) in marks {
+        policy.policy().mark_not_understood(number, &reason);
     }
+    Strict { policy, left_out }
+}
+
+/// Returns a statement that never applies, in the place of one that is not understood.
+fn inert(kind: PolicyKind, sid: Option<&str>) -> Value {
+    let mut statement = json!({"Effect": "Allow", "Action": "sts:AssumeRole",
+        "Condition": {"Null": {"aws:CurrentTime": "true"}}});
+    if let Some(sid) = sid {
+        statement["Sid"] = json!(sid);
+    }
+    if kind == PolicyKind::Trust {
+        statement["Principal"] = json!({"AWS": "*"});
+    } else {
+        statement["Resource"] = json!("*");
+    }
+    statement
 }
 
 fn deny_document(kind: PolicyKind) -> String {

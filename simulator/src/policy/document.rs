@@ -42,6 +42,8 @@ pub(super) struct Statement {
     resources: Option<Matching<Pattern>>,
     conditions: Vec<Condition>,
     elements: Arc<Elements>,
+    /// What the simulator does not understand of it. It then allows nothing, or denies more than it says.
+    not_understood: Option<Arc<str>>,
 }
 
 /// The list of an element, such as `Action`; of its `Not…` form, everything but the list.
@@ -121,6 +123,39 @@ impl Policy {
             name: name.into(),
             statements,
         })
+    }
+}
+
+impl Policy {
+    /// Returns the policy as one of another kind, with the same grammar.
+    pub(crate) fn to_kind(&self, kind: Kind, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+            statements: self.statements.clone(),
+        }
+    }
+
+    /// Returns a policy that denies everything, in place of one that is not known; `kind` is one without principals.
+    pub(crate) fn denying_everything(kind: Kind, name: &str, reason: &str) -> Self {
+        const DENY: &str = r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}"#;
+        let names = Names {
+            resolve: &|_| None,
+            keys: &HashSet::new(),
+        };
+        // A constant, which tests of the import read.
+        let policy = Self::read(kind, name, DENY, names);
+        let mut policy = policy.unwrap_or_else(|error| unreachable!("{error}"));
+        policy.mark_not_understood(1, reason);
+        policy
+    }
+
+    /// Says of a statement, by its place from 1, what the simulator does not understand of it: it then allows nothing.
+    pub(crate) fn mark_not_understood(&mut self, number: usize, reason: &str) {
+        let statement = number.checked_sub(1);
+        if let Some(statement) = statement.and_then(|place| self.statements.get_mut(place)) {
+            statement.not_understood = Some(reason.into());
+        }
     }
 }
 
@@ -289,6 +324,7 @@ impl Statement {
             resources,
             conditions,
             elements: Arc::new(elements),
+            not_understood: None,
         })
     }
 
@@ -312,9 +348,13 @@ impl Statement {
             sid: self.sid.clone(),
             effect: self.effect,
             mismatch,
+            not_understood: self.not_understood.as_deref().map(str::to_owned),
             met: Vec::new(),
             elements: self.elements.clone(),
         };
+        if self.not_understood.is_some() && self.effect == Effect::Allow {
+            return (Applies::No, trace(Some(Mismatch::NotUnderstood)));
+        }
         let Some(grant) = grant else {
             return (Applies::No, trace(Some(Mismatch::Principal)));
         };

@@ -148,6 +148,9 @@ pub struct StatementTrace {
     pub effect: Effect,
     /// Why it does not apply; `None` if it does.
     pub mismatch: Option<Mismatch>,
+    /// What the simulator does not understand of it, if an [import](crate::Simulator::import) has replaced it: by one that
+    /// allows nothing, or denies more.
+    pub not_understood: Option<String>,
     /// The conditions that are met, if it denies.
     pub(super) met: Vec<ConditionTrace>,
     pub(super) elements: Arc<Elements>,
@@ -191,6 +194,8 @@ pub enum Mismatch {
     Resource,
     /// These of its conditions are not met.
     Conditions(Vec<ConditionTrace>),
+    /// The simulator does not understand it, so that it allows nothing.
+    NotUnderstood,
 }
 
 /// A condition that is not met.
@@ -442,6 +447,7 @@ impl Text<'_> {
                     _ => ", whose conditions are met:",
                 };
                 writeln!(f, "    {}{end}", heading(statement))?;
+                self.write_not_understood(f, statement)?;
                 self.write_conditions(f, met)
             }
             Reason::NoStatement(kind) => {
@@ -501,8 +507,12 @@ impl Text<'_> {
                     ("may apply:", None)
                 }
                 Some(Mismatch::Conditions(_)) => ("does not apply:", None),
+                Some(Mismatch::NotUnderstood) => ("allows nothing here:", None),
             };
             writeln!(f, "    {} {reason}", heading(statement))?;
+            if let None | Some(Mismatch::NotUnderstood) = &statement.mismatch {
+                self.write_not_understood(f, statement)?;
+            }
             if let Some(element) = element {
                 self.write_element(f, element)?;
             }
@@ -514,6 +524,17 @@ impl Text<'_> {
             writeln!(f, "    {others} statements are about other actions")?;
         }
         Ok(())
+    }
+
+    fn write_not_understood(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        statement: &StatementTrace,
+    ) -> fmt::Result {
+        match &statement.not_understood {
+            Some(reason) => writeln!(f, "      not understood: {}", printable(reason)),
+            None => Ok(()),
+        }
     }
 
     /// Writes what a statement is about.
