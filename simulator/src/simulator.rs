@@ -707,10 +707,9 @@ impl Simulator {
 
     /// Keeps what was refused, with the latest reason in the answer for the log of the server.
     fn keep_refusals(&self, refusals: Vec<Explanation>, response: &mut HttpResponse) {
-        let Some(latest) = refusals.last() else {
-            return;
-        };
-        response.add_extension(RefusalCause(latest.cause().into()));
+        if let Some(latest) = refusals.last() {
+            response.add_extension(RefusalCause(latest.cause().into()));
+        }
         let mut state = self.state();
         state.refusals.extend(refusals);
         let excess = state.refusals.len().saturating_sub(MAX_REFUSALS);
@@ -723,7 +722,13 @@ const MAX_REFUSALS: usize = 1000;
 
 /// Why a request was refused, in an answer's extensions, for the log of the server.
 #[derive(Clone, Debug)]
-pub(crate) struct RefusalCause(pub(crate) Arc<str>);
+pub(crate) struct RefusalCause(Arc<str>);
+
+impl fmt::Display for RefusalCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 fn no_access_key(id: &str) -> IamError {
     IamError::no_such_entity(id, "there is no access key with this ID")

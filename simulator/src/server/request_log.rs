@@ -85,7 +85,7 @@ impl RequestLog {
         if !response.status().is_success() {
             self.error_code = error_code(&String::from_utf8_lossy(body));
             let cause = response.extension::<RefusalCause>();
-            self.refused_because = cause.map(|RefusalCause(cause)| cause.to_string());
+            self.refused_because = cause.map(ToString::to_string);
         }
     }
 }
