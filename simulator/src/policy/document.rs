@@ -512,7 +512,13 @@ fn check_key(key: &str, names: Names<'_>) -> Result<(), StatementError> {
     if keys::source(key).is_some() || names.keys.contains(&key.to_ascii_lowercase()) {
         return Ok(());
     }
-    // IAM takes keys that it does not know, so this is no message of IAM's.
+    // Neither is a message of IAM's, which takes keys that it does not know.
+    if !key.is_empty() && (!key.contains(':') || key.contains("::")) {
+        return iam(format!(
+            "{key:?} is no condition key. If ${{{key}}} is a reference of Terraform or CloudFormation, its value must \
+             be put in its place first"
+        ));
+    }
     iam(format!(
         "the simulator does not know the condition key {key:?}; if AWS has it, add it with \
          Simulator::add_condition_key"

@@ -103,7 +103,8 @@ pub(super) fn read(
     reject_unknown(kinds, &["AWS", "Federated", "Service", "CanonicalUser"])?;
     let mut principals = Vec::new();
     for (kind_of_name, names) in kinds {
-        for name in strings(names)? {
+        let names = strings(names).map_err(|error| format!("Principal {kind_of_name}: {error}"))?;
+        for name in names {
             principals.push(match kind_of_name.as_str() {
                 "AWS" => read_aws(&name, resolve)?,
                 "Federated" if is_provider(&name) => Principal::Federated(name),
