@@ -30,7 +30,7 @@ use crate::fault::{Effect, Fault, Faults, Latency, Target, truncated_body};
 #[cfg(feature = "saml-signatures")]
 use crate::iam::SamlMetadata;
 use crate::iam::{
-    AccountBuilder, Accounts, Caller, IamError, OidcProvider, RoleBuilder, SamlProvider,
+    AccountBuilder, Accounts, Caller, IamError, MfaDevice, OidcProvider, RoleBuilder, SamlProvider,
     SharedAccounts, UserBuilder,
 };
 use crate::policy::{Explanation, keys};
@@ -138,13 +138,14 @@ impl Simulator {
     }
 
     /// Returns a builder for an IAM user with an access key; `arn` is
-    /// `arn:<partition>:iam::<account>:user/<path><name>`. An existing user is changed and stays the same user.
+    /// `arn:<partition>:iam::<account>:user/<path><name>`. An existing user stays the same user, with new settings: a policy
+    /// that is not given again is gone.
     pub fn user(&self, arn: impl Into<String>) -> UserBuilder {
         UserBuilder::new(self.0.accounts.clone(), arn.into(), self.0.clock.now())
     }
 
-    /// Returns a builder for an IAM role; `arn` is `arn:<partition>:iam::<account>:role/<path><name>`. An
-    /// existing role is changed and stays the same role.
+    /// Returns a builder for an IAM role; `arn` is `arn:<partition>:iam::<account>:role/<path><name>`. An existing role
+    /// stays the same role, with new settings: what is not given again, also the trust policy, is as it is by default.
     pub fn role(&self, arn: impl Into<String>) -> RoleBuilder {
         RoleBuilder::new(self.0.accounts.clone(), arn.into(), self.0.clock.now())
     }
@@ -204,8 +205,22 @@ impl Simulator {
 
     /// Returns the code that an MFA device shows now; `None` if no device has this serial number.
     pub fn mfa_code(&self, serial: &str) -> Option<String> {
+        let [_, code] = self.mfa_codes(serial)?;
+        Some(code)
+    }
+
+    /// Returns the code that an MFA device showed before this one, and this one.
+    pub(crate) fn mfa_codes(&self, serial: &str) -> Option<[String; 2]> {
+        let now = self.0.clock.now();
+        let before = now.checked_sub(Duration::from_secs(30)).unwrap_or(now);
         let accounts = self.0.accounts.lock();
-        Some(accounts.mfa_device(serial)?.code_at(self.0.clock.now()))
+        let codes = |device: &MfaDevice| [device.code_at(before), device.code_at(now)];
+        if let Some(device) = accounts.mfa_device(serial) {
+            return Some(codes(device));
+        }
+        // One that IAM's API created, and that is no user's yet.
+        let record = accounts.directory.mfa_devices.get(serial)?;
+        Some(codes(&MfaDevice::from_secret("", &record.seed)?))
     }
 
     /// Sets whether a role session has the MFA context of the session that assumed the role. The IAM guide says

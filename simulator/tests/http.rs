@@ -250,7 +250,28 @@ async fn the_admin_endpoint_sets_faults_and_ends_them() {
             .await
             .contains(r#""action":"GetCallerIdentity""#)
     );
-    assert_eq!(status(&send(address, get("/_simulator/none")).await), "404");
+    for path in ["/_simulator/none", "/_simulator/", "/_simulator"] {
+        let answer = send(address, get(path)).await;
+        assert_eq!(status(&answer), "404");
+        assert!(answer.contains("there are GET health"), "{answer}");
+    }
+
+    let serial = "arn:aws:iam::111111111111:mfa/orders";
+    let user = aws.user("arn:aws:iam::111111111111:user/orders");
+    let user = user.mfa_device(serial, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+    user.create().unwrap();
+    let answer = send(
+        address,
+        get(&format!("/_simulator/mfa-code?serial={serial}")),
+    )
+    .await;
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let codes: serde_json::Value = serde_json::from_str(body).unwrap();
+    let [code, previous] = ["code", "previous"].map(|name| codes[name].as_str().unwrap());
+    assert!(
+        code.len() == 6 && previous.len() == 6 && code != previous,
+        "{codes}"
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Firehose and S3 with the SDK's own clients, in process.
 
+use std::time::Duration;
+
 use aws_sdk_firehose::types::Record;
 use sts_simulator::{AccountBuilder, Firehose, Outcome, S3, Simulator};
 
@@ -163,6 +165,31 @@ async fn what_a_builder_creates_is_what_iams_api_shows() {
             .await
             .contains("<Code>NoSuchEntity</Code>")
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_shows_codes_before_it_is_a_users_so_that_it_can_be_enabled() {
+    let aws = Simulator::new();
+    let root = aws.root_user("arn:aws:iam::222222222222:root").unwrap();
+    let serial = "arn:aws:iam::222222222222:mfa/orders";
+    assert_eq!(aws.mfa_code(serial), None);
+    iam(&aws, &root, "Action=CreateUser&UserName=orders").await;
+    let create = "Action=CreateVirtualMFADevice&VirtualMFADeviceName=orders";
+    iam(&aws, &root, create).await;
+    let first = aws.mfa_code(serial).unwrap();
+    aws.clock().advance(Duration::from_secs(30)).await;
+    let second = aws.mfa_code(serial).unwrap();
+    let enable = async |second: &str| {
+        let query = format!(
+            "Action=EnableMFADevice&UserName=orders&SerialNumber={serial}&AuthenticationCode1={first}\
+             &AuthenticationCode2={second}"
+        );
+        iam(&aws, &root, &query).await
+    };
+    assert!(enable(&first).await.contains("InvalidAuthenticationCode"));
+    let enabled = enable(&second).await;
+    assert!(enabled.contains("EnableMFADeviceResponse"), "{enabled}");
+    assert_eq!(aws.mfa_code(serial), Some(second));
 }
 
 /// Calls IAM's API.

@@ -13,7 +13,7 @@ use crate::fault::Fault;
 const PREFIX: &str = "/_simulator/";
 
 pub(super) fn is_path(path: &str) -> bool {
-    path.starts_with(PREFIX)
+    path.starts_with(PREFIX) || path == PREFIX.trim_end_matches('/')
 }
 
 /// A request that is refused, with the reason.
@@ -99,11 +99,11 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
         }
         (&Method::GET, "mfa-code") => {
             let serial = parameter("serial")?;
-            let code = simulator.mfa_code(&serial);
-            let code = code.ok_or_else(|| {
+            let [previous, code] = simulator.mfa_codes(&serial).ok_or_else(|| {
                 not_found(format!("no MFA device has the serial number {serial:?}"))
             })?;
-            Ok(json!({"code": code}))
+            // EnableMFADevice needs two codes in a row.
+            Ok(json!({"code": code, "previous": previous}))
         }
         (&Method::GET, "records") => {
             let records = firehose(shared)?.records(&parameter("stream")?);
@@ -133,7 +133,7 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
             Ok(json!({}))
         }
         (method, path) => Err(not_found(format!(
-            "no {method} {path}: there are GET health, POST and DELETE faults, GET calls, GET refusals, \
+            "no {method} {PREFIX}{path}: there are GET health, POST and DELETE faults, GET calls, GET refusals, \
              GET mfa-code, GET records, POST firehose-failures and POST oidc-providers"
         ))),
     }
