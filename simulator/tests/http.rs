@@ -452,6 +452,28 @@ fn the_program_is_up_at_once_and_stops_when_it_is_asked_to() {
     assert!(success, "{errors}");
 }
 
+#[tokio::test]
+async fn the_log_says_how_the_root_user_of_another_account_may_sign() {
+    let mut program = Program::start(&["--port", "0", "--root", "222222222222"]);
+    let endpoint = program.endpoint();
+    let address: SocketAddr = endpoint.strip_prefix("http://").unwrap().parse().unwrap();
+    let body = "Action=GetCallerIdentity&Version=2011-06-15";
+    for (account, secret, expected) in [
+        ("222222222222", "test", "200"),
+        ("222222222222", "wrong", "403"),
+        ("333333333333", "test", "403"),
+    ] {
+        let keys = Credentials::new(account, secret, None, None, "test");
+        let answer = send(address, post("/", &signature(&keys, body), body)).await;
+        assert_eq!(status(&answer), expected, "{answer}");
+    }
+    program.0.kill().unwrap();
+    let (_, errors) = program.end();
+    let hint = "the root user of 333333333333 may not sign: start with --root 333333333333\n";
+    assert!(errors.contains(hint), "{errors}");
+    assert_eq!(errors.matches("may not sign").count(), 1, "{errors}");
+}
+
 #[test]
 fn the_program_says_what_is_wrong_with_its_options() {
     let busy = TcpListener::bind("127.0.0.1:0").unwrap();
