@@ -226,7 +226,7 @@ pub(crate) fn query_success(
 }
 
 /// An error of STS.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ErrorResponse {
     status: u16,
     code: String,

@@ -31,7 +31,7 @@ use crate::fault::{Effect, Fault, Faults, Latency, Target, truncated_body};
 #[cfg(feature = "saml-signatures")]
 use crate::iam::SamlMetadata;
 use crate::iam::{
-    AccountBuilder, Accounts, Caller, IamError, OidcProvider, RoleBuilder, SamlProvider,
+    AccountBuilder, Accounts, Caller, IamError, MfaDevice, OidcProvider, RoleBuilder, SamlProvider,
     SharedAccounts, UserBuilder,
 };
 use crate::policy::{Explanation, keys};
@@ -91,6 +91,8 @@ struct State {
     calls: VecDeque<Call>,
     /// The number of calls that are kept no longer.
     forgotten_calls: usize,
+    /// The latest ones.
+    refusals: VecDeque<Explanation>,
     /// How many calls are kept; `None` for all.
     call_limit: Option<usize>,
     in_flight: usize,
@@ -138,13 +140,14 @@ impl Simulator {
     }
 
     /// Returns a builder for an IAM user with an access key; `arn` is
-    /// `arn:<partition>:iam::<account>:user/<path><name>`. An existing user is changed and stays the same user.
+    /// `arn:<partition>:iam::<account>:user/<path><name>`. An existing user stays the same user, with new settings: a policy
+    /// that is not given again is gone.
     pub fn user(&self, arn: impl Into<String>) -> UserBuilder {
         UserBuilder::new(self.0.accounts.clone(), arn.into(), self.0.clock.now())
     }
 
-    /// Returns a builder for an IAM role; `arn` is `arn:<partition>:iam::<account>:role/<path><name>`. An
-    /// existing role is changed and stays the same role.
+    /// Returns a builder for an IAM role; `arn` is `arn:<partition>:iam::<account>:role/<path><name>`. An existing role
+    /// stays the same role, with new settings: what is not given again, also the trust policy, is as it is by default.
     pub fn role(&self, arn: impl Into<String>) -> RoleBuilder {
         RoleBuilder::new(self.0.accounts.clone(), arn.into(), self.0.clock.now())
     }
@@ -204,8 +207,22 @@ impl Simulator {
 
     /// Returns the code that an MFA device shows now; `None` if no device has this serial number.
     pub fn mfa_code(&self, serial: &str) -> Option<String> {
+        let [_, code] = self.mfa_codes(serial)?;
+        Some(code)
+    }
+
+    /// Returns the code that an MFA device showed before this one, and this one.
+    pub(crate) fn mfa_codes(&self, serial: &str) -> Option<[String; 2]> {
+        let now = self.0.clock.now();
+        let before = now.checked_sub(Duration::from_secs(30)).unwrap_or(now);
         let accounts = self.0.accounts.lock();
-        Some(accounts.mfa_device(serial)?.code_at(self.0.clock.now()))
+        let codes = |device: &MfaDevice| [device.code_at(before), device.code_at(now)];
+        if let Some(device) = accounts.mfa_device(serial) {
+            return Some(codes(device));
+        }
+        // One that IAM's API created, and that is no user's yet.
+        let record = accounts.directory.mfa_devices.get(serial)?;
+        Some(codes(&MfaDevice::from_secret("", &record.seed)?))
     }
 
     /// Sets whether a role session has the MFA context of the session that assumed the role. The IAM guide says
@@ -498,6 +515,53 @@ impl Simulator {
         self.state().calls.iter().cloned().collect()
     }
 
+    /// Returns what policies refused, and why, in order: calls of STS, of IAM and of the [services](Self::service) that
+    /// ask [`Caller::may`] or [`AccessRequest::is_allowed`](crate::AccessRequest::is_allowed). The latest 1,000 are
+    /// kept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sts_simulator::{Firehose, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = Simulator::new();
+    /// Firehose::plug_into(&aws);
+    /// let keys = aws
+    ///     .user("arn:aws:iam::111111111111:user/orders")
+    ///     .policy(
+    ///         r#"{"Version": "2012-10-17", "Statement": {
+    ///             "Effect": "Allow", "Action": "firehose:*", "Resource": "*"}}"#,
+    ///     )
+    ///     .permissions_boundary(
+    ///         r#"{"Version": "2012-10-17", "Statement": {
+    ///             "Effect": "Allow", "Action": "s3:*", "Resource": "*"}}"#,
+    ///     )
+    ///     .create()?;
+    /// let firehose = aws_sdk_firehose::Client::new(&aws.sdk_config(keys));
+    /// assert!(firehose.list_delivery_streams().send().await.is_err());
+    ///
+    /// let refusals = aws.refusals();
+    /// assert_eq!(
+    ///     refusals[0].to_string(),
+    ///     "\
+    /// refused: firehose:ListDeliveryStreams
+    ///   by arn:aws:iam::111111111111:user/orders
+    ///   on *
+    /// because no permissions boundary allows it:
+    ///   permissions boundary of arn:aws:iam::111111111111:user/orders
+    ///     statement 1 (Allow) is about other actions:
+    ///       Action: s3:*
+    /// "
+    /// );
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn refusals(&self) -> Vec<Explanation> {
+        self.state().refusals.iter().cloned().collect()
+    }
+
     /// Returns the number of requests that STS has received.
     pub fn requests(&self) -> usize {
         let state = self.state();
@@ -623,6 +687,8 @@ impl Simulator {
         let mut response = sts::answer(&mut accounts, request, &parameters, &scene);
         let decisions = accounts.take_decisions();
         drop(accounts);
+        let refused = decisions.iter().filter(|it| !it.is_allowed()).cloned();
+        self.keep_refusals(refused.collect(), &mut response);
         in_flight.decided(decisions);
         set_date(&mut response, now);
         match effect {
@@ -676,9 +742,9 @@ impl Simulator {
         let now = self.0.clock.now();
         let caller = authenticate(&self.0.accounts.lock(), request, now);
         let service = self.state().services.get(name).cloned();
-        match (caller, service) {
+        let mut response = match (&caller, service) {
             (caller, None) if name == "iam" => {
-                iam_api::answer(&self.0.accounts, caller, request, now)
+                iam_api::answer(&self.0.accounts, caller.as_ref(), request, now)
             }
             (Err(_), _) if name == "s3" && is_signed_with_2(request) => {
                 let message = "The authorization mechanism you have provided is not supported. Please use \
@@ -686,7 +752,7 @@ impl Simulator {
                 ErrorResponse::new(400, "InvalidRequest", message)
                     .into_service_response(name, request)
             }
-            (Err(error), _) => error.into_service_response(name, request),
+            (Err(error), _) => error.clone().into_service_response(name, request),
             (Ok(_), None) => {
                 let message = format!("no service {name:?} is plugged into this simulator");
                 ErrorResponse::new(404, "UnknownService", message)
@@ -694,7 +760,7 @@ impl Simulator {
             }
             // No lock is held here, because the service may use the simulator.
             (Ok(caller), Some(service)) => {
-                let response = service(&caller, request);
+                let response = service(caller, request);
                 match caller.undecided() {
                     None => response,
                     Some(reason) => {
@@ -703,7 +769,35 @@ impl Simulator {
                     }
                 }
             }
+        };
+        if let Ok(caller) = caller {
+            self.keep_refusals(caller.take_refusals(), &mut response);
         }
+        response
+    }
+
+    /// Keeps what was refused, with the latest reason in the answer for the log of the server.
+    fn keep_refusals(&self, refusals: Vec<Explanation>, response: &mut HttpResponse) {
+        if let Some(latest) = refusals.last() {
+            response.add_extension(RefusalCause(latest.cause().into()));
+        }
+        let mut state = self.state();
+        state.refusals.extend(refusals);
+        let excess = state.refusals.len().saturating_sub(MAX_REFUSALS);
+        state.refusals.drain(..excess);
+    }
+}
+
+/// How many refusals are kept: the latest.
+const MAX_REFUSALS: usize = 1000;
+
+/// Why a request was refused, in an answer's extensions, for the log of the server.
+#[derive(Clone, Debug)]
+pub(crate) struct RefusalCause(Arc<str>);
+
+impl fmt::Display for RefusalCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

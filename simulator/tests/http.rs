@@ -7,8 +7,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use sts_simulator::{Fault, Firehose, RunningServer, S3, Server, Simulator};
@@ -43,6 +46,29 @@ fn post(path: &str, headers: &str, body: &str) -> String {
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+}
+
+/// Returns the headers that sign a request to STS.
+fn signature(keys: &Credentials, body: &str) -> String {
+    let identity = keys.clone().into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region("eu-west-1")
+        .name("sts")
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .unwrap()
+        .into();
+    let content_type = ("content-type", "application/x-www-form-urlencoded");
+    let body = SignableBody::Bytes(body.as_bytes());
+    let headers = [content_type].into_iter();
+    let request = SignableRequest::new("POST", "http://localhost/", headers, body);
+    let (signed, _) = sign(request.unwrap(), &parameters).unwrap().into_parts();
+    let signed = signed.headers().chain([content_type]);
+    signed
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect()
 }
 
 fn status(answer: &str) -> &str {
@@ -224,7 +250,28 @@ async fn the_admin_endpoint_sets_faults_and_ends_them() {
             .await
             .contains(r#""action":"GetCallerIdentity""#)
     );
-    assert_eq!(status(&send(address, get("/_simulator/none")).await), "404");
+    for path in ["/_simulator/none", "/_simulator/", "/_simulator"] {
+        let answer = send(address, get(path)).await;
+        assert_eq!(status(&answer), "404");
+        assert!(answer.contains("there are GET health"), "{answer}");
+    }
+
+    let serial = "arn:aws:iam::111111111111:mfa/orders";
+    let user = aws.user("arn:aws:iam::111111111111:user/orders");
+    let user = user.mfa_device(serial, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+    user.create().unwrap();
+    let answer = send(
+        address,
+        get(&format!("/_simulator/mfa-code?serial={serial}")),
+    )
+    .await;
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let codes: serde_json::Value = serde_json::from_str(body).unwrap();
+    let [code, previous] = ["code", "previous"].map(|name| codes[name].as_str().unwrap());
+    assert!(
+        code.len() == 6 && previous.len() == 6 && code != previous,
+        "{codes}"
+    );
 }
 
 #[tokio::test]
@@ -404,6 +451,47 @@ async fn a_bad_authorization_is_refused_as_the_service_does_that_the_request_is_
     );
 }
 
+#[tokio::test]
+async fn the_log_and_the_admin_endpoint_say_why_a_call_was_refused() {
+    let aws = Simulator::new();
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let log = lines.clone();
+    let server = Server::new(&aws)
+        .on_request(move |request| log.lock().unwrap().push(request.to_string()))
+        .listen("127.0.0.1:0")
+        .await
+        .unwrap();
+    let keys = aws.user("arn:aws:iam::111111111111:user/orders");
+    let keys = keys.create().unwrap();
+    let role = "arn:aws:iam::222222222222:role/FirehoseWriter";
+    let trust = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole",
+        "Principal": {"AWS": "111111111111"},
+        "Condition": {"StringEquals": {"sts:ExternalId": "c0ffee-expected"}}}}"#;
+    aws.role(role).trust(trust).create().unwrap();
+    let body = format!(
+        "Action=AssumeRole&Version=2011-06-15&RoleArn={role}&RoleSessionName=orders&ExternalId=c0ffee-given"
+    );
+    let headers = signature(&keys, &body);
+    let answer = send(server.address(), post("/", &headers, &body)).await;
+    assert!(answer.contains("<Code>AccessDenied</Code>"), "{answer}");
+
+    let lines = lines.lock().unwrap().clone();
+    assert!(
+        lines[0].contains(": 403 AccessDenied because the role's trust policy does not allow it, "),
+        "{lines:?}"
+    );
+    let refusals = send(server.address(), get("/_simulator/refusals")).await;
+    assert_eq!(status(&refusals), "200");
+    for part in [
+        r#""action":"sts:AssumeRole""#,
+        role,
+        "StringEquals sts:ExternalId",
+    ] {
+        assert!(refusals.contains(part), "{part} in {refusals}");
+    }
+    assert!(!refusals.contains("c0ffee"), "{refusals}");
+}
+
 /// The program, which is stopped when this is dropped.
 struct Program(Child);
 
@@ -457,6 +545,28 @@ fn the_program_is_up_at_once_and_stops_when_it_is_asked_to() {
     assert!(kill.unwrap().success());
     let (success, errors) = program.end();
     assert!(success, "{errors}");
+}
+
+#[tokio::test]
+async fn the_log_says_how_the_root_user_of_another_account_may_sign() {
+    let mut program = Program::start(&["--port", "0", "--root", "222222222222"]);
+    let endpoint = program.endpoint();
+    let address: SocketAddr = endpoint.strip_prefix("http://").unwrap().parse().unwrap();
+    let body = "Action=GetCallerIdentity&Version=2011-06-15";
+    for (account, secret, expected) in [
+        ("222222222222", "test", "200"),
+        ("222222222222", "wrong", "403"),
+        ("333333333333", "test", "403"),
+    ] {
+        let keys = Credentials::new(account, secret, None, None, "test");
+        let answer = send(address, post("/", &signature(&keys, body), body)).await;
+        assert_eq!(status(&answer), expected, "{answer}");
+    }
+    program.0.kill().unwrap();
+    let (_, errors) = program.end();
+    let hint = "the root user of 333333333333 may not sign: start with --root 333333333333\n";
+    assert!(errors.contains(hint), "{errors}");
+    assert_eq!(errors.matches("may not sign").count(), 1, "{errors}");
 }
 
 #[test]

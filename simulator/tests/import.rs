@@ -303,7 +303,11 @@ fn a_wrong_file_is_named_with_what_is_wrong() {
         (&[("a.json", "[]")], &["a.json"]),
         (
             &[("a.json", "{}")],
-            &["a.json", "get-account-authorization-details"],
+            &["a.json", "get-account-authorization-details", "no member"],
+        ),
+        (
+            &[("a.json", r#"{"Accounts": [], "x": 1}"#)],
+            &["a.json", r#"the members "Accounts", "x""#, "list-parents"],
         ),
         (&[("a.json", truncated)], &["a.json", "EOF", "line 2"]),
         (
@@ -542,6 +546,107 @@ async fn an_account_that_a_test_set_up_is_exported_and_imported_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_statement_that_is_not_understood_is_explained_as_it_is_in_the_file() {
+    let allow = |sid: &str, condition: &str| {
+        format!(
+            r#"{{"Sid": "{sid}", "Effect": "Allow", "Action": "sts:AssumeRole",
+            "Principal": {{"AWS": "111111111111"}}, "Condition": {condition}}}"#
+        )
+    };
+    let unknown = allow("New", r#"{"StringEquals": {"sts:NewKey": "x"}}"#);
+    let condition = |id: &str| format!(r#"{{"StringEquals": {{"sts:ExternalId": "{id}"}}}}"#);
+    let known = allow("Known", &condition("c0ffee"));
+    let role = |statements: &[&str]| {
+        let statements = format!(r#""Statement": [{}]"#, statements.join(","));
+        details(&ROLE.replace(r#""Statement": []"#, &statements))
+    };
+    let arn = "arn:aws:iam::222222222222:role/R";
+    let allowed = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
+    let import = |name: &str, statements: &[&str]| {
+        let aws = Simulator::new();
+        let file = role(statements);
+        aws.import(folder(name, &[("a.json", &*file)])).unwrap();
+        let user = aws.user("arn:aws:iam::111111111111:user/orders");
+        let keys = user.policy(allowed).create().unwrap();
+        (aws, keys)
+    };
+    const REASON: &str =
+        "      not understood: the simulator does not know the condition key \"sts:NewKey\"";
+
+    // It allows nothing, which is not the same as a Deny, and the next statement keeps its number.
+    let (aws, keys) = import("not_understood", &[&unknown, &known]);
+    assert!(assume(&aws, &keys, arn, Some("c0ffee")).await.is_ok());
+    assume(&aws, &keys, arn, Some("other")).await.unwrap_err();
+    let text = why(&aws);
+    let is_said = text.starts_with("refused: sts:AssumeRole\n")
+        && text.contains("because the role's trust policy does not allow it:\n")
+        && text.contains("    statement 1 \"New\" (Allow) allows nothing here:\n")
+        && text.contains(REASON)
+        && text.contains("    statement 2 \"Known\" (Allow) does not apply:\n");
+    assert!(is_said, "{text}");
+
+    let (aws, keys) = import("not_understood_alone", &[&unknown]);
+    assume(&aws, &keys, arn, None).await.unwrap_err();
+    let text = why(&aws);
+    assert!(text.contains("trust policy does not allow it"), "{text}");
+    assert!(
+        text.contains("\"New\" (Allow) allows nothing here"),
+        "{text}"
+    );
+
+    // A Deny denies whatever its condition says.
+    let deny = unknown.replace("Allow", "Deny");
+    let (aws, keys) = import("not_understood_deny", &[&known, &deny]);
+    assume(&aws, &keys, arn, Some("c0ffee")).await.unwrap_err();
+    let text = why(&aws);
+    let is_said = text.contains("because a statement denies it:\n")
+        && text.contains("    statement 2 \"New\" (Deny)\n")
+        && text.contains(REASON);
+    assert!(is_said, "{text}");
+}
+
+#[tokio::test]
+async fn a_policy_that_the_export_does_not_have_denies_and_is_named() {
+    const POLICY: &str = "arn:aws:iam::222222222222:policy/P";
+    let all = r#"{"PolicyName": "all", "PolicyDocument": {"Version": "2012-10-17", "Statement":
+        {"Effect": "Allow", "Action": "*", "Resource": "*"}}}"#;
+    let attached =
+        format!(r#""AttachedManagedPolicies": [{{"PolicyName": "P", "PolicyArn": "{POLICY}"}}]"#);
+    let boundary = format!(
+        r#""PermissionsBoundary": {{"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": "{POLICY}"}}"#
+    );
+    for (name, member, kind) in [
+        ("attached", attached, "identity policy"),
+        ("boundary", boundary, "permissions boundary"),
+    ] {
+        let role = ROLE.replace(
+            r#""Path": "/","#,
+            &format!(r#""Path": "/", "RolePolicyList": [{all}], {member},"#),
+        );
+        let aws = Simulator::new();
+        let file = details(&role);
+        let import = aws.import(folder(name, &[("a.json", &*file)])).unwrap();
+        let said = import.left_out().iter().any(|left_out| {
+            left_out.subject == "arn:aws:iam::222222222222:role/R"
+                && left_out.reason.contains(&format!(
+                    "everything is denied, because the export has no document of {POLICY}"
+                ))
+        });
+        assert!(said, "{:?}", import.left_out());
+
+        let session = aws.role_session("arn:aws:iam::222222222222:role/R", "session");
+        let session = session.unwrap();
+        assume(&aws, &session, WRITER, None).await.unwrap_err();
+        let text = why(&aws);
+        let is_said = text.contains("because a statement denies it:\n")
+            && text.contains(&format!(
+                "  {kind} {POLICY}, which the export does not have\n    statement 1 (Deny)\n"
+            ));
+        assert!(is_said, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn the_simulators_own_json_brings_keys_that_a_test_knows() {
     let setup = r#"{
         "users": [{
@@ -743,12 +848,19 @@ fn an_organization_that_is_not_complete_is_refused() {
         (
             "a policy without its targets",
             without("p-deny1234.targets.json"),
-            &["p-deny1234.json", "p-deny1234.targets.json"][..],
+            &[
+                "p-deny1234.json",
+                "add p-deny1234.targets.json",
+                "list-targets-for-policy --policy-id p-deny1234",
+            ][..],
         ),
         (
             "targets without their policy",
             without("p-deny1234.json"),
-            &["p-deny1234.targets.json", "describe-policy"],
+            &[
+                "p-deny1234.targets.json",
+                "describe-policy --policy-id p-deny1234",
+            ],
         ),
         (
             "a part of the targets",
@@ -758,12 +870,18 @@ fn an_organization_that_is_not_complete_is_refused() {
         (
             "the parents of an account that has a policy",
             without("222222222222.parents.json"),
-            &["list-parents", "222222222222"],
+            &[
+                "list-parents --child-id 222222222222",
+                "222222222222.parents.json",
+            ],
         ),
         (
             "the parents of a unit",
             with("222222222222.parents.json", in_a_unit),
-            &["list-parents", "ou-ab12-11111111"],
+            &[
+                "list-parents --child-id ou-ab12-11111111",
+                "ou-ab12-11111111.parents.json",
+            ],
         ),
     ] {
         let error = error(&files).to_string();

@@ -1,8 +1,10 @@
 //! Firehose and S3 with the SDK's own clients, in process.
 
+use std::time::Duration;
+
 use aws_sdk_firehose::error::ProvideErrorMetadata;
 use aws_sdk_firehose::types::Record;
-use sts_simulator::{AccountBuilder, Firehose, S3, Simulator};
+use sts_simulator::{AccountBuilder, Firehose, Outcome, S3, Simulator};
 
 const ALLOW: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
 
@@ -376,6 +378,31 @@ async fn what_a_builder_creates_is_what_iams_api_shows() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_device_shows_codes_before_it_is_a_users_so_that_it_can_be_enabled() {
+    let aws = Simulator::new();
+    let root = aws.root_user("arn:aws:iam::222222222222:root").unwrap();
+    let serial = "arn:aws:iam::222222222222:mfa/orders";
+    assert_eq!(aws.mfa_code(serial), None);
+    iam(&aws, &root, "Action=CreateUser&UserName=orders").await;
+    let create = "Action=CreateVirtualMFADevice&VirtualMFADeviceName=orders";
+    iam(&aws, &root, create).await;
+    let first = aws.mfa_code(serial).unwrap();
+    aws.clock().advance(Duration::from_secs(30)).await;
+    let second = aws.mfa_code(serial).unwrap();
+    let enable = async |second: &str| {
+        let query = format!(
+            "Action=EnableMFADevice&UserName=orders&SerialNumber={serial}&AuthenticationCode1={first}\
+             &AuthenticationCode2={second}"
+        );
+        iam(&aws, &root, &query).await
+    };
+    assert!(enable(&first).await.contains("InvalidAuthenticationCode"));
+    let enabled = enable(&second).await;
+    assert!(enabled.contains("EnableMFADeviceResponse"), "{enabled}");
+    assert_eq!(aws.mfa_code(serial), Some(second));
+}
+
 /// Calls IAM's API.
 async fn iam(aws: &Simulator, keys: &aws_credential_types::Credentials, query: &str) -> String {
     use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
@@ -412,8 +439,9 @@ async fn a_refusal_names_the_kind_of_policy_that_decided() {
     const USER: &str = "arn:aws:iam::222222222222:user/orders";
     const STREAM: &str = "arn:aws:firehose:eu-west-1:222222222222:deliverystream/events";
     let statement = |effect: &str, action: &str| {
+        let sid = if effect == "Deny" { "No" } else { "" };
         format!(
-            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "{effect}", "Action": "{action}", "Resource": "*"}}}}"#
+            r#"{{"Version": "2012-10-17", "Statement": {{"Sid": "{sid}", "Effect": "{effect}", "Action": "{action}", "Resource": "*"}}}}"#
         )
     };
     let (allow, other, deny) = (
@@ -422,13 +450,22 @@ async fn a_refusal_names_the_kind_of_policy_that_decided() {
         statement("Deny", "*"),
     );
     let full = AccountBuilder::FULL_AWS_ACCESS;
-    for (row, policies, boundary, organization, expected) in [
+    for (row, policies, boundary, organization, expected, why) in [
+        (
+            "no policy",
+            vec![],
+            None,
+            None,
+            "because no identity-based policy allows the ACTION action",
+            "the caller has no identity policy",
+        ),
         (
             "nothing allows it",
             vec![&other],
             None,
             None,
             "because no identity-based policy allows the ACTION action",
+            "no identity policy allows it",
         ),
         (
             "an identity policy denies it",
@@ -436,6 +473,7 @@ async fn a_refusal_names_the_kind_of_policy_that_decided() {
             None,
             None,
             "with an explicit deny in an identity-based policy",
+            "identity policy 2 of arn:aws:iam::222222222222:user/orders\n    statement 1 \"No\" (Deny)",
         ),
         (
             "the boundary does not allow it",
@@ -443,6 +481,7 @@ async fn a_refusal_names_the_kind_of_policy_that_decided() {
             Some(&other),
             None,
             "because no permissions boundary allows the ACTION action",
+            "no permissions boundary allows it",
         ),
         (
             "the boundary denies it",
@@ -450,6 +489,7 @@ async fn a_refusal_names_the_kind_of_policy_that_decided() {
             Some(&deny),
             None,
             "with an explicit deny in a permissions boundary",
+            "statement 1 \"No\" (Deny)",
         ),
         (
             "the organization does not allow it",
@@ -457,6 +497,7 @@ async fn a_refusal_names_the_kind_of_policy_that_decided() {
             None,
             Some(vec![other.as_str()]),
             "because no service control policy allows the ACTION action",
+            "no service control policy allows it",
         ),
         (
             "the organization denies it",
@@ -464,6 +505,7 @@ async fn a_refusal_names_the_kind_of_policy_that_decided() {
             None,
             Some(vec![full, &deny]),
             "with an explicit deny in a service control policy",
+            "statement 1 \"No\" (Deny)",
         ),
     ] {
         let aws = Simulator::new();
@@ -495,6 +537,18 @@ async fn a_refusal_names_the_kind_of_policy_that_decided() {
         let error = put.send().await.unwrap_err();
         let expected = message("firehose:PutRecord", STREAM);
         assert_eq!(error.message(), Some(&*expected), "{row}");
+        let refusals = aws.refusals();
+        let [refusal] = &refusals[..] else {
+            panic!("one call, one refusal: {refusals:?}");
+        };
+        assert_eq!(refusal.action, "firehose:PutRecord", "{row}");
+        let outcome = if expected.contains("explicit deny") {
+            Outcome::ExplicitDeny
+        } else {
+            Outcome::ImplicitDeny
+        };
+        assert_eq!(refusal.outcome(), outcome, "{row}");
+        assert!(refusal.to_string().contains(why), "{row}: {refusal}");
 
         let s3 = aws_sdk_s3::Client::new(&config);
         let error = s3.list_objects_v2().bucket("reports").send().await;
@@ -519,7 +573,6 @@ async fn a_refusal_names_the_kind_of_policy_that_decided() {
 async fn a_presigned_url_of_s3_is_valid_for_as_long_as_it_says() {
     use aws_sdk_s3::presigning::PresigningConfig;
     use aws_smithy_runtime_api::client::http::HttpConnector;
-    use std::time::Duration;
 
     const MINUTE: Duration = Duration::from_secs(60);
     const TOO_LONG: &str = "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires \
@@ -719,7 +772,7 @@ async fn a_header_of_s3_that_is_not_signed_is_refused() {
     use aws_smithy_runtime_api::client::http::HttpConnector;
 
     let (aws, s3) = bucket(ALLOW);
-    let expires = PresigningConfig::expires_in(std::time::Duration::from_secs(60)).unwrap();
+    let expires = PresigningConfig::expires_in(Duration::from_secs(60)).unwrap();
     let put = s3.put_object().bucket("reports").key("x");
     let url = put.presigned(expires).await.unwrap().uri().to_owned();
     let put = async |header: Option<(&'static str, &'static str)>| {
@@ -744,4 +797,29 @@ async fn a_header_of_s3_that_is_not_signed_is_refused() {
             assert!(body.contains(part), "{header:?}: {body}");
         }
     }
+}
+
+#[tokio::test]
+async fn refusals_of_every_service_are_in_order_and_the_oldest_are_forgotten() {
+    let aws = Simulator::new();
+    let keys = aws.user("arn:aws:iam::111111111111:user/orders");
+    let config = aws.sdk_config(keys.create().unwrap());
+    aws.service("s3", |caller, _| {
+        for n in 0..1000 {
+            assert!(!caller.may("s3:GetObject", &format!("arn:aws:s3:::reports/{n}")));
+        }
+        sts_simulator::HttpResponse::new(403.try_into().unwrap(), "".into())
+    });
+    let assume = aws_sdk_sts::Client::new(&config)
+        .assume_role()
+        .role_arn("arn:aws:iam::222222222222:role/Missing")
+        .role_session_name("orders");
+    assume.send().await.unwrap_err();
+    assert_eq!(aws.refusals()[0].action, "sts:AssumeRole");
+    let get = aws_sdk_s3::Client::new(&config).get_object();
+    get.bucket("reports").key("x").send().await.unwrap_err();
+    let refusals = aws.refusals();
+    assert_eq!(refusals.len(), 1000);
+    assert_eq!(refusals[0].resource, "arn:aws:s3:::reports/0");
+    assert_eq!(refusals[999].resource, "arn:aws:s3:::reports/999");
 }

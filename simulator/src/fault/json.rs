@@ -48,7 +48,12 @@ pub(super) fn read(text: &str) -> Result<Fault, InvalidFault> {
             members.seconds("p99")?,
         )),
         "delay" => Fault::delay(members.seconds("seconds")?),
-        _ => return Err(members.error("is unknown")),
+        _ => {
+            return Err(members.error(
+                "is unknown; there are error, service_unavailable, throttling, throttled, no_answer, \
+                 connection_closed, truncated, garbage, expired_credentials, clock_ahead, clock_behind and delay",
+            ));
+        }
     };
     let fault = Fault {
         role: members.optional("role", Members::role)?,
@@ -200,11 +205,25 @@ mod tests {
         ] {
             assert_eq!(Fault::from_json(json).unwrap(), fault, "{json}");
         }
+        // Those that an error lists are all that there are.
+        let error = Fault::from_json(r#"{"fault": "fire"}"#).unwrap_err();
+        let error = error.to_string();
+        let (_, names) = error.split_once("there are ").unwrap();
+        for name in names.split(", ").flat_map(|names| names.split(" and ")) {
+            let members = r#""status": 400, "code": "c", "message": "m", "rate": 1, "burst": 1, "seconds": 1"#;
+            let json = format!(r#"{{"fault": "{name}", {members}}}"#);
+            let known = Fault::from_json(&json).map_err(|error| error.to_string());
+            let is_unknown = known.is_err_and(|error| error.contains("is unknown"));
+            assert!(!is_unknown, "{name}");
+        }
         for (json, reason) in [
             ("", "a fault must be a JSON object: EOF"),
             ("[]", "a fault must be a JSON object"),
             ("{}", r#"the member "fault" must be the name"#),
-            (r#"{"fault": "fire"}"#, r#"fault "fire": is unknown"#),
+            (
+                r#"{"fault": "fire"}"#,
+                r#"fault "fire": is unknown; there are error, "#,
+            ),
             (
                 r#"{"fault": "error", "code": "c", "message": "m"}"#,
                 r#""status" must be a whole number from 100 to 999"#,

@@ -110,11 +110,16 @@ impl AccessRequest {
     }
 
     /// Returns whether the request is allowed. If that cannot be [decided](Self::explain), or a key or the policy is
-    /// malformed, the answer is `false`, and the client gets the error `Undecided`.
+    /// malformed, the answer is `false`, and the client gets the error `Undecided`. Of what is refused,
+    /// [`Simulator::refusals`](crate::Simulator::refusals) has the reason.
     pub fn is_allowed(&self) -> bool {
         let reason = match self.explain() {
             Ok(explanation) if explanation.outcome() != Outcome::Undecided => {
-                return explanation.is_allowed();
+                let is_allowed = explanation.is_allowed();
+                if !is_allowed {
+                    self.caller.refuse(explanation);
+                }
+                return is_allowed;
             }
             Ok(undecided) => undecided.to_string(),
             Err(error) => error.to_string(),

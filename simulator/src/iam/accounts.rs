@@ -550,6 +550,7 @@ impl Accounts {
             added_keys: Arc::clone(&self.added_keys),
             arrival,
             undecided: Arc::default(),
+            refusals: Arc::default(),
         }
     }
 

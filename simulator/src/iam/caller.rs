@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::access_request::AccessRequest;
 use super::accounts::Permissions;
@@ -52,6 +52,8 @@ pub struct Caller {
     pub(super) arrival: Arrival,
     /// Why [`may`](Self::may) could not decide.
     pub(super) undecided: Arc<OnceLock<String>>,
+    /// What [`may`](Self::may) refused.
+    pub(super) refusals: Arc<Mutex<Vec<Explanation>>>,
 }
 
 impl Caller {
@@ -102,6 +104,19 @@ impl Caller {
     /// Returns why [`may`](Self::may) could not decide, if it could not.
     pub(crate) fn undecided(&self) -> Option<&str> {
         self.undecided.get().map(String::as_str)
+    }
+
+    pub(super) fn refuse(&self, refusal: Explanation) {
+        self.refusals().push(refusal);
+    }
+
+    /// Returns what policies refused since the last call, in order.
+    pub(crate) fn take_refusals(&self) -> Vec<Explanation> {
+        std::mem::take(&mut *self.refusals())
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Vec<Explanation>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the session of the caller; `None` if the caller signed with long-term keys.

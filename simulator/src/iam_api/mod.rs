@@ -28,15 +28,15 @@ const VERSION: &str = "2010-05-08";
 /// Answers a request that is signed for IAM.
 pub(crate) fn answer(
     accounts: &SharedAccounts,
-    caller: Result<Caller, ErrorResponse>,
+    caller: Result<&Caller, &ErrorResponse>,
     request: &HttpRequest,
     now: SystemTime,
 ) -> HttpResponse {
     let parameters = Parameters::read(request);
     let action = parameters.first("Action").unwrap_or_default();
-    let answer = caller.and_then(|caller| {
+    let answer = caller.map_err(Clone::clone).and_then(|caller| {
         let mut accounts = accounts.lock();
-        let mut call = Call::new(&mut accounts, &caller, action, &parameters, now)?;
+        let mut call = Call::new(&mut accounts, caller, action, &parameters, now)?;
         perform(&mut call)
     });
     match answer {

@@ -168,10 +168,19 @@ fn parse(file: &Path, text: &str) -> Result<File, ImportError> {
     } else if has("users") || has("roles") || has("oidcProviders") {
         serde_json::from_str(text).map(File::Setup)
     } else {
+        let names: Vec<String> = members.keys().map(|name| format!("{name:?}")).collect();
+        let has = match &names[..] {
+            [] => "no member".to_owned(),
+            names => format!("the members {}", names[..names.len().min(5)].join(", ")),
+        };
         return Err(ImportError::new(
             file,
-            "it is not the output of `aws iam get-account-authorization-details`, of another command that \
-             Simulator::import reads, nor the simulator's own JSON",
+            format!(
+                "the file has {has}, so that it is the output of no command that an import reads. Those are \
+                 get-account-authorization-details and list-roles of `aws iam`, describe-organization, \
+                 describe-policy, list-targets-for-policy and list-parents of `aws organizations`. Move other files \
+                 out of the folder"
+            ),
         ));
     };
     read.map_err(|error| ImportError::new(file, error))

@@ -176,9 +176,9 @@ impl OrganizationFiles {
                 return Err(ImportError::new(
                     file,
                     format!(
-                        "the account {id} is in the organization, and there is no output of `aws organizations \
-                         list-parents` for {}: <ID>.parents.json",
-                        self.highest_known(&id)
+                        "the account {id} is in the organization, and it is not known what {child} is in: add \
+                         {child}.parents.json, the output of `aws organizations list-parents --child-id {child}`",
+                        child = self.highest_known(&id)
                     ),
                 ));
             }
@@ -212,7 +212,8 @@ impl OrganizationFiles {
                 return Err(ImportError::new(
                     file,
                     format!(
-                        "there is no output of `aws organizations list-targets-for-policy` for it: {id}.targets.json"
+                        "it is not known what the policy is attached to: add {id}.targets.json, the output of \
+                         `aws organizations list-targets-for-policy --policy-id {id}`"
                     ),
                 ));
             }
@@ -221,7 +222,10 @@ impl OrganizationFiles {
             if !self.policies.contains_key(id) {
                 return Err(ImportError::new(
                     file,
-                    format!("there is no output of `aws organizations describe-policy` for {id}"),
+                    format!(
+                        "there is no policy {id}: add the output of \
+                         `aws organizations describe-policy --policy-id {id}`"
+                    ),
                 ));
             }
         }

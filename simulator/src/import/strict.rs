@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::Import;
 use crate::iam::IamError;
-use crate::policy::{Policy, PolicyKind};
+use crate::policy::{Effect, Policy, PolicyKind};
 
 /// A policy, and what was left out of it.
 pub(super) struct Strict {
@@ -27,7 +27,8 @@ impl Strict {
     }
 }
 
-/// Reads a policy with `read`, whole or statement by statement. `name` is how explanations refer to it.
+/// Reads a policy with `read`, whole or statement by statement, each of which keeps its place. `name` is how
+/// explanations refer to it.
 pub(super) fn read(
     kind: PolicyKind,
     name: &str,
@@ -52,48 +53,56 @@ pub(super) fn read(
         document.insert("Statement".to_owned(), statements.into());
         read(&Value::from(document).to_string())
     };
-    let mut kept = Vec::new();
+    let mut policy = Policy::empty(kind, name);
+    let mut understood = Vec::new();
     let mut left_out = Vec::new();
-    let mut denies_everything = false;
     for (n, statement) in (1..).zip(statements) {
-        let Err(error) = read_with(vec![statement.clone()]) else {
-            kept.push(statement);
-            continue;
+        let error = match read_with(vec![statement.clone()]) {
+            Ok(one) => {
+                policy.append(&one);
+                understood.push(statement);
+                continue;
+            }
+            Err(error) => error,
         };
-        let place = match statement["Sid"].as_str() {
-            Some(sid) => format!(", statement {n} ({sid})"),
-            None => format!(", statement {n}"),
-        };
+        let reason = error.message();
+        let sid = statement["Sid"].as_str();
         let mut unconditional = statement.clone();
         if let Some(statement) = unconditional.as_object_mut() {
             statement.remove("Condition");
         }
         let what = if statement["Effect"] != "Deny" {
+            policy.add_not_understood(Effect::Allow, sid, reason);
             "it allows nothing"
-        } else if read_with(vec![unconditional.clone()]).is_ok() {
-            kept.push(unconditional);
+        } else if let Ok(one) = read_with(vec![unconditional]) {
+            policy.append(&Policy::clone(&one).not_understood(reason));
             "it denies whatever its Condition says"
         } else {
-            denies_everything = true;
+            policy.add_not_understood(Effect::Deny, sid, reason);
             "everything is denied"
         };
-        left_out.push((place, format!("{what}, because: {}", error.message())));
+        let place = match sid {
+            Some(sid) => format!(", statement {n} ({sid})"),
+            None => format!(", statement {n}"),
+        };
+        left_out.push((place, format!("{what}, because: {reason}")));
     }
-    let policy = if denies_everything {
-        None
-    } else if kept.is_empty() && !left_out.is_empty() {
-        Some(Arc::new(Policy::that_allows_nothing(kind, name)))
+    // It may be no policy, or its statements do not go together.
+    let is_refused = if understood.is_empty() {
+        left_out.is_empty()
     } else {
-        // If it is no policy, or its statements do not go together, they cannot be read.
-        let policy = read_with(kept);
-        if policy.is_err() {
-            let reason = format!("everything is denied, because: {}", whole.message());
-            left_out.push((String::new(), reason));
-        }
-        policy.ok()
+        read_with(understood).is_err()
     };
+    if is_refused {
+        let reason = whole.message();
+        policy = Policy::that_denies_everything(kind, name).not_understood(reason);
+        left_out.push((
+            String::new(),
+            format!("everything is denied, because: {reason}"),
+        ));
+    }
     Strict {
-        policy: policy.unwrap_or_else(|| Arc::new(Policy::that_denies_everything(kind, name))),
+        policy: Arc::new(policy),
         left_out,
     }
 }

@@ -25,7 +25,12 @@ pub(super) fn strings(value: &Value) -> Result<Vec<String>, String> {
             Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
             Value::Null => Err("null must be a string".to_owned()),
             Value::Array(_) => Err("a list must be a string".to_owned()),
-            Value::Object(_) => Err("an object must be a string".to_owned()),
+            Value::Object(object) => Err(match object.keys().next() {
+                Some(name) if name == "Ref" || name.starts_with("Fn::") => {
+                    format!("{name:?} of CloudFormation must be replaced by its value first")
+                }
+                _ => "an object must be a string".to_owned(),
+            }),
         })
         .collect()
 }

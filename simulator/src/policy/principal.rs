@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::document::Kind;
+use super::explanation::Element;
 use super::json::{reject_unknown, strings};
 use crate::arn;
 
@@ -162,7 +163,8 @@ pub(super) fn read(
     reject_unknown(kinds, &["AWS", "Federated", "Service", "CanonicalUser"])?;
     let mut principals = Vec::new();
     for (kind_of_name, names) in kinds {
-        for name in strings(names)? {
+        let names = strings(names).map_err(|error| format!("Principal {kind_of_name}: {error}"))?;
+        for name in names {
             principals.push(match kind_of_name.as_str() {
                 "AWS" => read_aws(&name, resolve)?,
                 "Federated" if is_provider(&name) => Principal::Federated(name),
@@ -182,6 +184,23 @@ pub(super) fn read(
         return Err("Missing required field Principal cannot be empty!".to_owned());
     }
     Ok(principals)
+}
+
+/// Returns the names in a `Principal` element, for explanations.
+pub(super) fn element(name: &'static str, value: &Value) -> Element {
+    let of_kind = |(kind, names): (&String, &Value)| {
+        let names = strings(names).unwrap_or_default().into_iter();
+        let kind = (kind != "AWS").then(|| kind.clone());
+        names.map(move |name| match &kind {
+            Some(kind) => format!("{kind} {name}"),
+            None => name,
+        })
+    };
+    let values = match value.as_object() {
+        Some(kinds) => kinds.iter().flat_map(of_kind).collect(),
+        None => strings(value).unwrap_or_default(),
+    };
+    Element { name, values }
 }
 
 fn read_aws(name: &str, resolve: Resolve<'_>) -> Result<Principal, String> {

@@ -16,7 +16,7 @@ use crate::fault::Fault;
 const PREFIX: &str = "/_simulator/";
 
 pub(super) fn is_path(path: &str) -> bool {
-    path.starts_with(PREFIX)
+    path.starts_with(PREFIX) || path == PREFIX.trim_end_matches('/')
 }
 
 /// A request that is refused, with the reason.
@@ -95,13 +95,25 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
             });
             Ok(calls.collect())
         }
+        (&Method::GET, "refusals") => {
+            let refusals = simulator.refusals();
+            let refusals = refusals.iter().map(|refusal| {
+                json!({
+                    "action": refusal.action,
+                    "principal": refusal.principal,
+                    "resource": refusal.resource,
+                    "why": refusal.to_string(),
+                })
+            });
+            Ok(refusals.collect())
+        }
         (&Method::GET, "mfa-code") => {
             let serial = parameter("serial")?;
-            let code = simulator.mfa_code(&serial);
-            let code = code.ok_or_else(|| {
+            let [previous, code] = simulator.mfa_codes(&serial).ok_or_else(|| {
                 not_found(format!("no MFA device has the serial number {serial:?}"))
             })?;
-            Ok(json!({"code": code}))
+            // EnableMFADevice needs two codes in a row.
+            Ok(json!({"code": code, "previous": previous}))
         }
         (&Method::GET, "web-identity-token-keys") => {
             let account = parameter("account")?;
@@ -137,8 +149,8 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
             Ok(json!({}))
         }
         (method, path) => Err(not_found(format!(
-            "no {method} {path}: there are GET health, POST and DELETE faults, GET calls, GET mfa-code, \
-             GET records, GET web-identity-token-keys, POST firehose-failures and POST oidc-providers"
+            "no {method} {PREFIX}{path}: there are GET health, POST and DELETE faults, GET calls, GET refusals, \
+             GET mfa-code, GET records, GET web-identity-token-keys, POST firehose-failures and POST oidc-providers"
         ))),
     }
 }

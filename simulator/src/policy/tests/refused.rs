@@ -97,6 +97,22 @@ fn a_malformed_statement_is_refused_with_the_reason() {
             "Action: an object must be a string",
         ),
         (
+            r#"{"Effect": "Allow", "Action": "*", "Resource": {"Fn::Sub": "arn:aws:s3:::${AWS::AccountId}"}}"#,
+            r#"Resource: "Fn::Sub" of CloudFormation must be replaced by its value first"#,
+        ),
+        (
+            r#"{"Effect": "Allow", "Action": "*", "Resource": ["*", {"Ref": "Bucket"}]}"#,
+            r#"Resource: "Ref" of CloudFormation must be replaced"#,
+        ),
+        (
+            r#"{"Effect": "Allow", "Action": "*", "Resource": "arn:aws:s3:::${var.bucket}"}"#,
+            r#""var.bucket" is no condition key. If ${var.bucket} is a reference of Terraform"#,
+        ),
+        (
+            r#"{"Effect": "Allow", "Action": "*", "Resource": "arn:aws:s3:::${AWS::AccountId}"}"#,
+            r#""AWS::AccountId" is no condition key"#,
+        ),
+        (
             r#"{"Effect": "Allow", "Action": [["*"]], "Resource": "*"}"#,
             "Action: a list must be a string",
         ),
