@@ -188,6 +188,51 @@ async fn what_a_session_may_not_call_is_explained_as_such() {
     let why = calls.last().unwrap().decisions().last().unwrap();
     assert!(!why.is_allowed(), "{why}");
     assert_eq!(why.reason, Reason::KindOfSession);
+
+    // Nor does IAM say why.
+    let mut signer = Signer::new(&aws, &session);
+    (signer.service, signer.region) = ("iam", "us-east-1");
+    let form = "Action=ListUsers&Version=2010-05-08".to_owned();
+    let reply = send(&aws, signer.sign(post("https://iam.amazonaws.com/", form))).await;
+    assert!(
+        reply.body.contains("InvalidClientTokenId"),
+        "{}",
+        reply.body
+    );
+    let refusals = aws.refusals();
+    let reasons: Vec<_> = refusals
+        .iter()
+        .map(|it| (&*it.action, &it.reason))
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            ("sts:AssumeRole", &Reason::KindOfSession),
+            ("iam:ListUsers", &Reason::KindOfSession)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_explanation_shows_whom_not_principal_excepts() {
+    let aws = Simulator::new();
+    let keys = aws.user(USER).policy(allow("*")).create().unwrap();
+    let policy = format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Deny", "Action": "*", "Resource": "*",
+            "NotPrincipal": {{"AWS": ["111111111111", "{USER}"]}}}}}}"#
+    );
+    let found = ask(&aws, &keys, move |caller| {
+        let request = caller.request("s3:GetObject", OBJECT).complete();
+        let request = request.resource_account("222222222222");
+        request.resource_policy(&*policy).explain()
+    });
+    let text = found.await.unwrap().to_string();
+    assert!(
+        text.contains(&format!(
+            "    statement 1 (Deny) excepts the caller:\n      NotPrincipal: 111111111111 | {USER}\n"
+        )),
+        "{text}"
+    );
 }
 
 #[tokio::test]
