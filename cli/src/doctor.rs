@@ -24,6 +24,10 @@ use crate::{output, values};
 /// With --accounts it makes no call, and says what STS does not: whose policy decided, which statement,
 /// and which condition failed with which value.
 #[derive(Args)]
+#[command(
+    override_usage = "role-chain doctor [OPTIONS] <--profile <NAME>|--role-arn <ARN>>\n       \
+                            role-chain doctor --accounts <DIR> --caller <ARN> --role-arn <ARN>"
+)]
 pub struct Options {
     #[command(flatten)]
     chain: ChainOptions,

@@ -225,4 +225,8 @@ fn what_is_wrong_with_the_options_is_said() {
     );
     let said = home.run(&["doctor", "--accounts", ACCOUNTS, "--role-arn", WRITER]);
     assert!(said.err.contains("--caller <ARN>"), "{}", said.err);
+    // A profile cannot be used with it, so the usage does not offer one.
+    let said = doctor(&home, ORDERS, &[]);
+    let usage = "\n       role-chain doctor --accounts <DIR> --caller <ARN> --role-arn <ARN>\n";
+    assert!(said.err.contains(usage), "{}", said.err);
 }
