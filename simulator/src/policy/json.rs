@@ -9,7 +9,17 @@ use serde_json::{Map, Value};
 pub(super) fn parse(json: &str) -> Result<Value, String> {
     serde_json::from_str::<Unique>(json)
         .map(|document| document.0)
-        .map_err(|error| error.to_string())
+        .map_err(|error| {
+            // Templates of CloudFormation are mostly YAML.
+            if json
+                .trim_start()
+                .starts_with(|c: char| c.is_alphabetic() || "-#".contains(c))
+            {
+                format!("{error}; it is not JSON: YAML must be turned into JSON first")
+            } else {
+                error.to_string()
+            }
+        })
 }
 
 /// Reads a string, or a list of strings. IAM also takes numbers and Boolean values as strings.

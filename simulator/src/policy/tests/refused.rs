@@ -17,6 +17,14 @@ fn a_malformed_policy_is_refused_with_the_reason() {
         ("{", "EOF"),
         ("{}{}", "trailing"),
         (&*deep, "recursion limit"),
+        (
+            "AWSTemplateFormatVersion: 2010-09-09\nResources: {}",
+            "expected value at line 1 column 1; it is not JSON: YAML must be turned into JSON first",
+        ),
+        (
+            "---\nVersion: 2012-10-17",
+            "YAML must be turned into JSON first",
+        ),
         ("[]", "the policy must be an object"),
         ("null", "the policy must be an object"),
         ("{}", "Statement is missing"),
