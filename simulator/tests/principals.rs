@@ -353,3 +353,47 @@ async fn sessions_outlive_a_new_name_of_their_user() {
         assert_eq!(reply.element("Arn"), arn, "{}", reply.body);
     }
 }
+
+#[tokio::test]
+async fn of_a_principal_that_does_not_exist_only_rusts_error_says_what_to_do() {
+    const NOBODY: &str = "arn:aws:iam::111111111111:user/nobody";
+    const ROLE: &str = "arn:aws:iam::111111111111:role/Reader";
+    const MESSAGE: &str = "MalformedPolicyDocument: Invalid principal in policy: \"AWS\":";
+    let aws = Simulator::new();
+    let trust = |name: &str| {
+        format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "sts:AssumeRole",
+                "Principal": {{"AWS": "{name}"}}}}}}"#
+        )
+    };
+    let error = |name: &str| {
+        let created = aws.role(ROLE).trust(trust(name)).create();
+        created.unwrap_err().to_string()
+    };
+    assert_eq!(
+        error(NOBODY),
+        format!(
+            "trust policy of {ROLE}: {MESSAGE}\"{NOBODY}\". A policy can only name a user or role that exists: \
+             create {NOBODY} first"
+        )
+    );
+    // What can be created by no name.
+    for name in ["me", "arn:aws:iam::111111111111:group/readers"] {
+        assert!(error(name).ends_with(&format!("{MESSAGE}\"{name}\"")));
+    }
+    aws.user(NOBODY).create().unwrap();
+    aws.role(ROLE).trust(trust(NOBODY)).create().unwrap();
+
+    let root = aws.root_user("arn:aws:iam::111111111111:root").unwrap();
+    let mut signer = Signer::new(&aws, &root);
+    (signer.service, signer.region) = ("iam", "us-east-1");
+    let document = trust(&NOBODY.replace("nobody", "somebody"));
+    let document =
+        percent_encoding::utf8_percent_encode(&document, percent_encoding::NON_ALPHANUMERIC);
+    let form = format!(
+        "Action=CreateRole&Version=2010-05-08&RoleName=Writer&AssumeRolePolicyDocument={document}"
+    );
+    let reply = send(&aws, signer.sign(post("https://iam.amazonaws.com/", form))).await;
+    assert!(reply.body.contains("user/somebody"), "{}", reply.body);
+    assert!(!reply.body.contains("first"), "{}", reply.body);
+}

@@ -339,7 +339,9 @@ async fn a_principal_made_again_is_another_and_one_that_is_not_there_is_refused(
         .trust(trusts("arn:aws:iam::111111111111:role/Missing"));
     assert_eq!(
         unknown.create().unwrap_err().to_string(),
-        r#"trust policy of arn:aws:iam::333333333333:role/FirehoseWriter: MalformedPolicyDocument: Invalid principal in policy: "AWS":"arn:aws:iam::111111111111:role/Missing""#
+        "trust policy of arn:aws:iam::333333333333:role/FirehoseWriter: MalformedPolicyDocument: \
+         Invalid principal in policy: \"AWS\":\"arn:aws:iam::111111111111:role/Missing\". A policy can only name a \
+         user or role that exists: create arn:aws:iam::111111111111:role/Missing first"
     );
     aws.role(TENANT).trust(trusts(HUB)).create().unwrap();
     let sts = client(&aws, &user(&aws));

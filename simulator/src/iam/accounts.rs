@@ -1,5 +1,6 @@
 //! [`Accounts`]: the store of everything that is in the accounts.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -337,13 +338,30 @@ impl Accounts {
         resolve: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Arc<Policy>, IamError> {
         let name = name.into();
+        let missing = RefCell::new(None);
+        let resolve = |arn: &str| {
+            let id = resolve(arn);
+            if id.is_none() {
+                missing.replace(Some(arn.to_owned()));
+            }
+            id
+        };
         let names = Names {
-            resolve,
+            resolve: &resolve,
             keys: &self.added_keys,
         };
         Policy::read(kind, &*name, json, names)
             .map(Arc::new)
-            .map_err(|error| IamError::malformed_policy(&format!("{kind} {name}"), error))
+            .map_err(|error| {
+                let missing = missing.take().filter(|arn| {
+                    let resource = arn::split(arn).map(|[.., resource]| resource);
+                    resource.is_some_and(|it| it.starts_with("user/") || it.starts_with("role/"))
+                });
+                let advice = missing.map(|arn| {
+                    format!("A policy can only name a user or role that exists: create {arn} first")
+                });
+                IamError::malformed_policy(&format!("{kind} {name}"), error).with_advice(advice)
+            })
     }
 
     pub(super) fn account(&self, id: &str) -> Option<&Account> {

@@ -31,6 +31,7 @@ pub struct IamError {
     subject: String,
     code: &'static str,
     message: String,
+    advice: Option<String>,
 }
 
 impl IamError {
@@ -49,6 +50,7 @@ impl IamError {
             subject: subject.into(),
             code: "ValidationError",
             message: message.into(),
+            advice: None,
         }
     }
 
@@ -57,6 +59,7 @@ impl IamError {
             subject: subject.to_owned(),
             code: "NoSuchEntity",
             message: message.to_owned(),
+            advice: None,
         }
     }
 
@@ -65,6 +68,7 @@ impl IamError {
             subject: subject.to_owned(),
             code: "AccessDenied",
             message: message.to_owned(),
+            advice: None,
         }
     }
 
@@ -73,6 +77,7 @@ impl IamError {
             subject: subject.into(),
             code: "InvalidInput",
             message: message.into(),
+            advice: None,
         }
     }
 
@@ -82,6 +87,7 @@ impl IamError {
             subject: subject.into(),
             code: "LimitExceeded",
             message: message.into(),
+            advice: None,
         }
     }
 
@@ -91,6 +97,7 @@ impl IamError {
             subject: subject.to_owned(),
             code: "EntityAlreadyExists",
             message: format!("the name is that of {existing}"),
+            advice: None,
         }
     }
 
@@ -99,13 +106,24 @@ impl IamError {
             subject: subject.to_owned(),
             code: "MalformedPolicyDocument",
             message,
+            advice: None,
         }
+    }
+
+    /// Adds what to do, which is no part of IAM's message.
+    pub(super) fn with_advice(mut self, advice: Option<String>) -> Self {
+        self.advice = advice;
+        self
     }
 }
 
 impl fmt::Display for IamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.subject, self.code, self.message)
+        write!(f, "{}: {}: {}", self.subject, self.code, self.message)?;
+        match &self.advice {
+            Some(advice) => write!(f, ". {advice}"),
+            None => Ok(()),
+        }
     }
 }
 
