@@ -140,8 +140,8 @@ impl Simulator {
     }
 
     /// Returns a builder for an IAM user with an access key; `arn` is
-    /// `arn:<partition>:iam::<account>:user/<path><name>`. An existing user stays the same user, with new settings: a policy
-    /// that is not given again is gone.
+    /// `arn:<partition>:iam::<account>:user/<path><name>`. An existing user stays the same user, with new settings: a
+    /// policy that is not given again is gone.
     pub fn user(&self, arn: impl Into<String>) -> UserBuilder {
         UserBuilder::new(self.0.accounts.clone(), arn.into(), self.0.clock.now())
     }
@@ -166,8 +166,9 @@ impl Simulator {
 
     /// Sets a condition key of all requests that tells how they arrive: `aws:SourceIp`, `aws:SourceVpce`,
     /// `aws:UserAgent`, `aws:SecureTransport`, …. Without values, requests do not have it. What requests have
-    /// otherwise: `aws:SourceIp` is 203.0.113.10 or, over HTTP, the address of the client, `aws:SecureTransport` is `true`, `aws:ViaAWSService` is `false`,
-    /// `aws:UserAgent` and `aws:Referer` are those of the request, and there are none of the others.
+    /// otherwise: `aws:SourceIp` is 203.0.113.10 or, over HTTP, the address of the client, `aws:SecureTransport` is
+    /// `true`, `aws:ViaAWSService` is `false`, `aws:UserAgent` and `aws:Referer` are those of the request, and there
+    /// are none of the others.
     ///
     /// # Errors
     ///
@@ -376,11 +377,11 @@ impl Simulator {
     }
 
     /// Creates an OpenID Connect identity provider, `arn:<partition>:iam::<account>:oidc-provider/<issuer>`.
-    /// `client_ids` are the audiences it accepts; the authorized party (`azp`) of a token, if it has one, takes the place
-    /// of the audience. Roles may also trust Google, Amazon, Facebook and Cognito by domain
-    /// (`"Federated": "accounts.google.com"`): add the provider of that issuer with the test's key. `keys` are what tokens are signed with: a public key in PEM
-    /// form, or a JSON Web Key Set such as providers publish. A key of RSA checks RS256, RS384 and RS512, one of
-    /// an elliptic curve ES256 and ES384.
+    /// `client_ids` are the audiences it accepts; the authorized party (`azp`) of a token, if it has one, takes the
+    /// place of the audience. Roles may also trust Google, Amazon, Facebook and Cognito by domain
+    /// (`"Federated": "accounts.google.com"`): add the provider of that issuer with the test's key. `keys` are what
+    /// tokens are signed with: a public key in PEM form, or a JSON Web Key Set such as providers publish. A key of RSA
+    /// checks RS256, RS384 and RS512, one of an elliptic curve ES256 and ES384.
     ///
     /// # Errors
     ///

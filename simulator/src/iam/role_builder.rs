@@ -104,8 +104,9 @@ impl RoleBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the ARN is not that of a role or its account is in another partition, a policy is malformed, too long or has a condition key that the
-    /// simulator does not know, a tag is malformed, or the trust policy names a user or role that does not exist.
+    /// Fails if the ARN is not that of a role or its account is in another partition, a policy is malformed, too long
+    /// or has a condition key that the simulator does not know, a tag is malformed, or the trust policy names a user or
+    /// role that does not exist.
     pub fn create(self) -> Result<(), IamError> {
         check_arn(&self.arn, "role")?;
         let trust_policy = self.trust_policy.unwrap_or_else(|| {

@@ -92,9 +92,9 @@ impl UserBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the ARN is not that of a user or its account is in another partition, a policy is malformed, too long or has a condition key that the
-    /// simulator does not know, a tag is malformed, or the secret of an MFA device is not base32 text of at least 16
-    /// characters.
+    /// Fails if the ARN is not that of a user or its account is in another partition, a policy is malformed, too long
+    /// or has a condition key that the simulator does not know, a tag is malformed, or the secret of an MFA device is
+    /// not base32 text of at least 16 characters.
     pub fn create(self) -> Result<Credentials, IamError> {
         check_arn(&self.arn, "user")?;
         let mut mfa_devices = Vec::new();

@@ -78,10 +78,10 @@ impl Simulator {
     ///
     /// What the exports do not have, or the simulator cannot evaluate, is in [`Import::left_out`]. A statement with a
     /// condition key or operator that it does not know allows nothing, and denies whatever its `Condition` says. A
-    /// managed policy or a group that an export names and does not have denies everything: an import never allows what
-    /// AWS refuses. An account of which the organization's files say nothing counts as one outside of it. Left out
-    /// without a word are instance profiles, password policies,
-    /// resource policies other than trust policies, and tag and backup policies.
+    /// managed policy or a group that an export names and does not have denies everything: as far as the exports go, an
+    /// import never allows what AWS refuses. An account of which the organization's files say nothing counts as one
+    /// outside of it. Left out without a word are instance profiles, password policies, resource policies other than
+    /// trust policies, and tag and backup policies.
     ///
     /// # Errors
     ///

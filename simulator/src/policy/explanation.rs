@@ -10,8 +10,8 @@ use crate::arn;
 ///
 /// [`Simulator::refusals`](crate::Simulator::refusals) has those of all requests that policies refused,
 /// [`Call::decisions`](crate::Call::decisions) those of a call of STS, allowed or not, and
-/// [`AccessRequest::explain`](crate::AccessRequest::explain) those of a request that a service asks about. `Display` is a text for
-/// terminals. It leaves out external IDs, because those of imported accounts are secrets;
+/// [`AccessRequest::explain`](crate::AccessRequest::explain) those of a request that a service asks about. `Display` is
+/// a text for terminals. It leaves out external IDs, because those of imported accounts are secrets;
 /// [`with_secrets`](Self::with_secrets) shows them.
 ///
 /// # Examples
@@ -152,8 +152,8 @@ pub struct StatementTrace {
     pub effect: Effect,
     /// Why it does not apply; `None` if it does.
     pub mismatch: Option<Mismatch>,
-    /// What the simulator does not understand of it, if an [import](crate::Simulator::import) has replaced it: by one that
-    /// allows nothing, or denies more.
+    /// What the simulator does not understand of it, if an [import](crate::Simulator::import) has replaced it: by one
+    /// that allows nothing, or denies more.
     pub not_understood: Option<String>,
     /// The conditions that are met, if it denies.
     pub(super) met: Vec<ConditionTrace>,
