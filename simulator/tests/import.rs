@@ -603,6 +603,17 @@ async fn a_statement_that_is_not_understood_is_explained_as_it_is_in_the_file() 
         && text.contains("    statement 2 \"New\" (Deny)\n")
         && text.contains(REASON);
     assert!(is_said, "{text}");
+
+    // One that cannot be read without it, either, denies everything in its place; also a Sid that IAM does not take
+    // leaves the numbers as they are.
+    let bad_sid = known.replace("Known", "not known");
+    let unreadable = r#"{"Sid": "Odd", "Effect": "Deny", "Action": 1, "Principal": "*"}"#;
+    let (aws, keys) = import("not_understood_at_all", &[&bad_sid, &known, unreadable]);
+    assume(&aws, &keys, arn, Some("c0ffee")).await.unwrap_err();
+    let text = why(&aws);
+    let is_said = text.contains("because a statement denies it:\n")
+        && text.contains("    statement 3 \"Odd\" (Deny)\n      not understood: ");
+    assert!(is_said, "{text}");
 }
 
 #[tokio::test]
