@@ -205,7 +205,7 @@ async fn the_admin_endpoint_sets_faults_and_ends_them() {
     assert_eq!(call().await, "");
     let answer = send(
         address,
-        "DELETE /_simulator/faults HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        "DELETE /_simulator/faults HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
     )
     .await;
     assert_eq!(status(&answer), "200");
@@ -284,6 +284,19 @@ async fn the_admin_endpoint_is_closed_to_web_pages_and_to_other_machines() {
         fault,
     );
     assert_eq!(status(&send(server.address(), of_a_page).await), "403");
+    // A page whose own name leads to this machine ("DNS rebinding") sends no Origin with a GET.
+    for (host, expected) in [
+        ("example.com", "403"),
+        ("localhost.example.com:80", "403"),
+        ("localhost:80", "200"),
+        ("127.0.0.1", "200"),
+        ("[::1]:80", "200"),
+    ] {
+        let health = get("/_simulator/health").replace("host: localhost", &format!("host: {host}"));
+        assert!(health.contains(host), "{health}");
+        let answer = send(server.address(), health).await;
+        assert_eq!(status(&answer), expected, "{host}: {answer}");
+    }
 
     for (server, expected) in [
         (Server::new(&aws), "404"),

@@ -86,7 +86,8 @@ impl Simulator {
     /// # Errors
     ///
     /// Fails if a file cannot be read, is none of these, is not complete (`--max-items`), two files are of the same
-    /// account, or a policy of the organization, its targets or the parents of an account in it are missing. The error names the file, and in it line and column.
+    /// account, or a policy of the organization, its targets or the parents of an account in it are missing. The error
+    /// names the file, and in it line and column.
     ///
     /// # Examples
     ///

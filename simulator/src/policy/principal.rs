@@ -109,7 +109,8 @@ impl Requester {
     }
 
     /// Whether `NotPrincipal` with these names excepts the requester. AWS may look for the account first, then for
-    /// the role or the user who federated, then for the session, and a policy must not depend on whether it does: each of them must be named.
+    /// the role or the user who federated, then for the session, and a policy must not depend on whether it does: each
+    /// of them must be named.
     pub(super) fn is_excepted(&self, named: &[Principal]) -> bool {
         use Principal::*;
         let all = match self {

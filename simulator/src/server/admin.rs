@@ -1,8 +1,11 @@
 //! The admin endpoint: what a test in another language does to the simulator, on paths that no AWS client uses.
 
+use std::net::IpAddr;
+
 use aws_smithy_types::base64;
 use aws_smithy_types::body::SdkBody;
 use hyper::body::Incoming;
+use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
@@ -41,6 +44,13 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
     // A web page that somebody looks at on this machine must not reach it.
     if request.headers().contains_key(header::ORIGIN) {
         let reason = "web pages may not use the admin endpoint: leave the header Origin out";
+        return Err(Refused(StatusCode::FORBIDDEN, reason.to_owned()));
+    }
+    // Nor one whose own name leads to this machine: to a browser, that is no other site.
+    let host = request.headers().get(header::HOST);
+    if !shared.is_admin_asked_for && !host.is_none_or(|host| is_of_this_machine(host.as_bytes())) {
+        let reason = "the admin endpoint must be called by the address, or as localhost; --admin, or Server::admin, \
+                      lets others";
         return Err(Refused(StatusCode::FORBIDDEN, reason.to_owned()));
     }
     let (parts, incoming) = request.into_parts();
@@ -131,6 +141,21 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
              GET records, GET web-identity-token-keys, POST firehose-failures and POST oidc-providers"
         ))),
     }
+}
+
+/// Whether the header `Host` is an address, or a name that always means this machine.
+fn is_of_this_machine(host: &[u8]) -> bool {
+    let Ok(authority) = std::str::from_utf8(host)
+        .unwrap_or_default()
+        .parse::<Authority>()
+    else {
+        return false;
+    };
+    let name = authority
+        .host()
+        .trim_matches(['[', ']'])
+        .to_ascii_lowercase();
+    name.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
 }
 
 fn not_found(reason: String) -> Refused {

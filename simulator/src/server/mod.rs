@@ -77,6 +77,8 @@ type LogRequest = Arc<dyn Fn(&RequestLog) + Send + Sync>;
 struct Shared {
     simulator: Simulator,
     admin: Option<bool>,
+    /// Whether the program says that the admin endpoint answers, and not only the address.
+    is_admin_asked_for: bool,
     on_request: Option<LogRequest>,
     firehose: Option<crate::Firehose>,
 }
@@ -88,6 +90,7 @@ impl Server {
             shared: Shared {
                 simulator: simulator.clone(),
                 admin: None,
+                is_admin_asked_for: false,
                 on_request: None,
                 firehose: None,
             },
@@ -98,6 +101,7 @@ impl Server {
     /// and show its calls; the README describes it. Default: only if the address is a loopback address.
     pub fn admin(mut self, is_on: bool) -> Self {
         self.shared.admin = Some(is_on);
+        self.shared.is_admin_asked_for = is_on;
         self
     }
 
