@@ -138,6 +138,14 @@ impl World {
             ],
             &[("Action", "GetCallerIdentity")],
             &[
+                ("Action", "GetWebIdentityToken"),
+                ("Audience.member.1", "https://api.example.com"),
+                ("SigningAlgorithm", "ES384"),
+                ("DurationSeconds", "300"),
+                ("Tags.member.1.Key", "Team"),
+                ("Tags.member.1.Value", "a"),
+            ],
+            &[
                 ("Action", "GetAccessKeyInfo"),
                 ("AccessKeyId", "AKIAIOSFODNN7EXAMPLE"),
             ],
