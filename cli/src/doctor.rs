@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use aws_credential_types::Credentials;
-use aws_role_chain::MfaRequest;
+use aws_role_chain::{Error, MfaRequest};
 use clap::Args;
-use sts_simulator::{IamError, Import, Simulator};
+use sts_simulator::{Call, Explanation, IamError, Import, Reason, Simulator};
 
 use crate::chain::{ChainOptions, DefaultSources};
 use crate::{output, values};
@@ -24,6 +24,10 @@ use crate::{output, values};
 /// With --accounts it makes no call, and says what STS does not: whose policy decided, which statement,
 /// and which condition failed with which value.
 #[derive(Args)]
+#[command(
+    override_usage = "role-chain doctor [OPTIONS] <--profile <NAME>|--role-arn <ARN>>\n       \
+                            role-chain doctor --accounts <DIR> --caller <ARN> --role-arn <ARN>"
+)]
 pub struct Options {
     #[command(flatten)]
     chain: ChainOptions,
@@ -71,16 +75,25 @@ async fn explain(chain: &ChainOptions, folder: &Path, caller: &str) -> Result<Ex
 
     let mut text = String::new();
     let calls = aws.calls();
-    for call in &calls {
-        for decision in call.decisions() {
-            writeln!(text, "{decision}")?;
+    let decisions: Vec<&Explanation> = calls.iter().flat_map(Call::decisions).collect();
+    for decision in &decisions {
+        writeln!(text, "{decision}")?;
+    }
+    match (&result, decisions.last()) {
+        (Ok(()), _) => writeln!(text, "Every role can be assumed, by these exports.")?,
+        (Err(error), Some(refusal)) if !refusal.is_allowed() => {
+            write_refusal(&mut text, error, refusal, &import)?;
         }
+        // Not the policies: a session that is too long, say.
+        (Err(error), _) => writeln!(text, "{error}")?,
     }
-    match &result {
-        Ok(()) => writeln!(text, "Every role can be assumed, by these exports.")?,
-        Err(error) => writeln!(text, "{error}")?,
-    }
-    write_left_out(&mut text, &import)?;
+    let hops = chain.status();
+    let roles = hops.iter().filter_map(|hop| hop.role_arn.as_deref());
+    write_left_out(
+        &mut text,
+        &import,
+        &roles.chain([caller]).collect::<Vec<_>>(),
+    )?;
     output::print(&text)?;
     Ok(match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,21 +101,68 @@ async fn explain(chain: &ChainOptions, folder: &Path, caller: &str) -> Result<Ex
     })
 }
 
+/// Says at which role the chain ends. STS's message and what to check are left out: the policies are known.
+fn write_refusal(
+    text: &mut String,
+    error: &Error,
+    refusal: &Explanation,
+    import: &Import,
+) -> std::fmt::Result {
+    let (hop, len) = (error.hop().unwrap_or_default(), error.chain_len());
+    writeln!(text, "Refused at hop {hop} of {len}, by these exports.")?;
+    if refusal.reason == Reason::NoSuchRole {
+        let account = refusal.resource.split(':').nth(4).unwrap_or_default();
+        if import.accounts().any(|imported| imported == account) {
+            writeln!(
+                text,
+                "The export of account {account} has no role with this path and name; their case counts."
+            )?;
+        } else {
+            let accounts = accounts_of(import);
+            writeln!(
+                text,
+                "There is no export of account {account}: they are of {accounts}."
+            )?;
+        }
+    }
+    Ok(())
+}
+
 /// Returns credentials of a user or role of the exports.
 fn credentials_of(aws: &Simulator, import: &Import, caller: &str) -> Result<Credentials> {
-    let resource = caller.splitn(6, ':').nth(5).unwrap_or_default();
-    let found = if resource.starts_with("role/") {
-        aws.role_session(caller, "role-chain")
-    } else {
-        aws.access_key(caller)
+    let parts: Vec<&str> = caller.splitn(6, ':').collect();
+    let found = match parts[..] {
+        ["arn", _, "iam", "", _, resource] if resource.starts_with("role/") => {
+            aws.role_session(caller, "role-chain")
+        }
+        ["arn", _, "iam", "", _, resource] if resource.starts_with("user/") => {
+            aws.access_key(caller)
+        }
+        ["arn", partition, "sts", "", account, resource]
+            if resource.starts_with("assumed-role/") =>
+        {
+            let role = resource.split('/').nth(1).unwrap_or_default();
+            bail!(
+                "--caller {caller} is a session: give the role, arn:{partition}:iam::{account}:role/{role}, \
+                 with its path if it has one"
+            )
+        }
+        _ => bail!(
+            "--caller {caller} must be the ARN of a user or role: arn:aws:iam::<account>:user/<path><name>"
+        ),
     };
     found.or_else(|_| {
-        let accounts: Vec<&str> = import.accounts().collect();
-        bail!(
-            "--caller {caller}: the exports have no such user or role; they are of the accounts {}",
-            accounts.join(", ")
-        )
+        let accounts = accounts_of(import);
+        bail!("--caller {caller}: the exports have no such user or role; they are of {accounts}")
     })
+}
+
+fn accounts_of(import: &Import) -> String {
+    let accounts: Vec<&str> = import.accounts().collect();
+    match accounts[..] {
+        [account] => format!("the account {account}"),
+        _ => format!("the accounts {}", accounts.join(", ")),
+    }
 }
 
 /// Returns the code of a device that the exports do not have: that the person has it is taken for granted.
@@ -113,14 +173,42 @@ fn mfa_code(aws: &Simulator, user_arn: &str, serial: &str) -> Result<String, Iam
     Ok(aws.mfa_code(serial).unwrap_or_default())
 }
 
-/// Says what the exports do not have.
-fn write_left_out(text: &mut String, import: &Import) -> std::fmt::Result {
-    if import.left_out().is_empty() {
+/// Says what the exports do not have and the chain may depend on.
+fn write_left_out(text: &mut String, import: &Import, chain: &[&str]) -> std::fmt::Result {
+    // The credentials to start with are made here, and the roles need no others.
+    let left_out = import
+        .left_out()
+        .iter()
+        .filter(|left_out| !left_out.reason.starts_with("access keys"));
+    let (of_chain, of_others): (Vec<_>, Vec<_>) =
+        left_out.partition(|left_out| concerns(&left_out.subject, chain));
+    if of_chain.is_empty() && of_others.is_empty() {
         return Ok(());
     }
     writeln!(text, "\nNot known from the exports:")?;
-    for left_out in import.left_out() {
+    for left_out in of_chain {
         writeln!(text, "  {left_out}")?;
     }
-    Ok(())
+    match of_others.len() {
+        0 => Ok(()),
+        1 => writeln!(
+            text,
+            "  (1 more, of a user or role that is not in the chain)"
+        ),
+        n => writeln!(
+            text,
+            "  ({n} more, of users and roles that are not in the chain)"
+        ),
+    }
+}
+
+/// Whether what was left out may matter to a chain of these users and roles. Groups and managed policies may be those
+/// of any.
+fn concerns(subject: &str, chain: &[&str]) -> bool {
+    let Some(at) = subject.find("arn:") else {
+        return true;
+    };
+    let arn = subject[at..].split(',').next().unwrap_or_default();
+    let is_user_or_role = arn.contains(":user/") || arn.contains(":role/");
+    !is_user_or_role || chain.contains(&arn)
 }

@@ -71,7 +71,7 @@ fn a_refusal_names_the_policy_and_the_condition_or_what_is_missing() {
                 "allowed: sts:AssumeRole",
                 "refused: sts:AssumeRole",
                 "does not name the caller",
-                "hop 2 of 2",
+                "Refused at hop 2 of 2, by these exports.",
             ],
         ),
         (
@@ -82,7 +82,18 @@ fn a_refusal_names_the_policy_and_the_condition_or_what_is_missing() {
         (
             HUB,
             &["--role-arn", "arn:aws:iam::222222222222:role/data/None"],
-            &["because there is no such role."],
+            &[
+                "because there is no such role.",
+                "The export of account 222222222222 has no role with this path and name",
+            ],
+        ),
+        (
+            HUB,
+            &["--role-arn", "arn:aws:iam::333333333333:role/Other"],
+            &[
+                "because there is no such role.",
+                "There is no export of account 333333333333: they are of the accounts 111111111111, 222222222222.",
+            ],
         ),
         (
             ORDERS,
@@ -106,6 +117,14 @@ fn a_refusal_names_the_policy_and_the_condition_or_what_is_missing() {
                 said.out
             );
         }
+        // What to check is for those who do not know.
+        let has_advice = said.out.contains("\n  - ");
+        assert_eq!(
+            has_advice,
+            said.out.contains("ValidationError"),
+            "{}",
+            said.out
+        );
         for secret in ["wrong", "c0ffee", "never-shown"] {
             assert!(
                 !said.out.contains(secret) && !said.err.contains(secret),
@@ -113,6 +132,34 @@ fn a_refusal_names_the_policy_and_the_condition_or_what_is_missing() {
             );
         }
     }
+}
+
+#[test]
+fn what_is_not_known_of_others_is_counted_and_no_more() {
+    let home = home("accounts-left-out");
+    let said = doctor(&home, ORDERS, &["--role-arn", HUB]);
+    assert!(said.ok, "{}{}", said.out, said.err);
+    let (_, not_known) = said
+        .out
+        .split_once("\nNot known from the exports:\n")
+        .unwrap();
+    assert!(
+        not_known.contains("account 111111111111: MaxSessionDuration"),
+        "{not_known}"
+    );
+    assert!(
+        not_known.contains("(3 more, of users and roles that are not in the chain)"),
+        "{not_known}"
+    );
+    for of_others in ["role/data", "access keys"] {
+        assert!(!not_known.contains(of_others), "{of_others} in {not_known}");
+    }
+    let said = doctor(&home, ORDERS, &["--role-arn", WRITER]);
+    let (_, not_known) = said
+        .out
+        .split_once("\nNot known from the exports:\n")
+        .unwrap();
+    assert!(not_known.contains("firehose2099:NewKey"), "{not_known}");
 }
 
 #[test]
@@ -150,6 +197,16 @@ fn what_is_wrong_with_the_options_is_said() {
         "{}",
         said.err
     );
+    for (caller, reason) in [
+        ("orders", "must be the ARN of a user or role: arn:aws:iam::"),
+        (
+            "arn:aws:sts::111111111111:assumed-role/Hub/session",
+            "is a session: give the role, arn:aws:iam::111111111111:role/Hub, with its path",
+        ),
+    ] {
+        let said = doctor(&home, caller, &["--role-arn", WRITER]);
+        assert!(!said.ok && said.err.contains(reason), "{}", said.err);
+    }
     let said = doctor(&home, ORDERS, &["--profile", "orders"]);
     assert!(said.err.contains("cannot be used with"), "{}", said.err);
     let said = home.run(&[
@@ -168,4 +225,8 @@ fn what_is_wrong_with_the_options_is_said() {
     );
     let said = home.run(&["doctor", "--accounts", ACCOUNTS, "--role-arn", WRITER]);
     assert!(said.err.contains("--caller <ARN>"), "{}", said.err);
+    // A profile cannot be used with it, so the usage does not offer one.
+    let said = doctor(&home, ORDERS, &[]);
+    let usage = "\n       role-chain doctor --accounts <DIR> --caller <ARN> --role-arn <ARN>\n";
+    assert!(said.err.contains(usage), "{}", said.err);
 }

@@ -72,6 +72,22 @@ pub(crate) fn is_endpoint_of(host: &str, service: &str) -> bool {
         .is_some_and(|(labels, _)| labels.iter().any(|label| is_service(label, service)))
 }
 
+/// Returns the bucket in the name of a virtual host: `<bucket>.s3.<region>.amazonaws.com`, or
+/// `<bucket>.localhost:<port>`.
+pub(crate) fn bucket_of_host(host: &str) -> Option<&str> {
+    let host = host.split(':').next().unwrap_or_default();
+    if let Some(bucket) = host.strip_suffix(".localhost") {
+        let bucket = bucket.strip_suffix(".s3").unwrap_or(bucket);
+        // An endpoint for paths; no bucket has so short a name.
+        return (bucket != "s3").then_some(bucket);
+    }
+    if !host.ends_with(".amazonaws.com") && !host.ends_with(".amazonaws.com.cn") {
+        return None;
+    }
+    let at = host.rfind(".s3.").or_else(|| host.rfind(".s3-"))?;
+    Some(&host[..at])
+}
+
 /// Whether an account must opt in to a region.
 pub(crate) fn is_opt_in(region: &str) -> bool {
     let is_commercial = !["cn-", "us-gov-", "us-iso", "eusc-"]

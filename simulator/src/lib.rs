@@ -81,7 +81,7 @@
 //! # What it checks
 //!
 //! AssumeRole, AssumeRoleWithWebIdentity, AssumeRoleWithSAML, GetSessionToken, GetFederationToken,
-//! GetCallerIdentity and GetAccessKeyInfo, sent by POST, by GET or presigned, answered in XML or JSON:
+//! GetWebIdentityToken, GetCallerIdentity and GetAccessKeyInfo, sent by POST, by GET or presigned, answered in XML or JSON:
 //!
 //! - signatures, clock skew, region and service of the endpoint, partitions; active, inactive and deleted keys;
 //!   session tokens, their expiry, and that the user or role of a session still exists;
@@ -118,8 +118,8 @@
 //!
 //! - Whether the packed size is AWS's, whose format is not published: the estimate can be a quarter off.
 //! - The signatures of SAML assertions, without the feature `saml-signatures`.
-//! - AssumeRoot, DecodeAuthorizationMessage, GetDelegatedAccessToken and GetWebIdentityToken, which are refused by
-//!   name, and signatures of Version 4A.
+//! - AssumeRoot, DecodeAuthorizationMessage and GetDelegatedAccessToken, which are refused by name, and signatures of
+//!   Version 4A.
 //! - The chunk signatures of S3's streaming uploads.
 
 mod arn;
@@ -132,6 +132,7 @@ mod iam_api;
 mod import;
 mod policy;
 mod protocol;
+mod routing;
 #[cfg(feature = "server")]
 mod server;
 mod services;

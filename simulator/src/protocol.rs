@@ -92,16 +92,20 @@ pub(crate) fn refuse_before_routing(
     {
         return Some(empty(413));
     }
-    let content_type = request.headers().get("content-type").unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    let is_form = media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded");
-    if request.method() == "POST" && !is_form || parameters.first("Action").is_none() {
+    if request.method() == "POST" && !is_form(request) || parameters.first("Action").is_none() {
         let mut response = empty(302);
         let headers = response.headers_mut();
         headers.insert("location", "https://aws.amazon.com/iam");
         return Some(response);
     }
     None
+}
+
+/// Whether the body of a request is a form, as the Query protocol sends it.
+pub(crate) fn is_form(request: &HttpRequest) -> bool {
+    let content_type = request.headers().get("content-type").unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 fn empty(status: u16) -> HttpResponse {
@@ -222,7 +226,7 @@ pub(crate) fn query_success(
 }
 
 /// An error of STS.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ErrorResponse {
     status: u16,
     code: String,
@@ -309,9 +313,9 @@ impl ErrorResponse {
         let id = Uuid::new_v4().to_string();
         let content_type = request.headers().get("content-type").unwrap_or_default();
         if service == "s3" {
-            return self.into_s3_response(id);
+            return self.into_s3_response(id, request);
         }
-        if content_type.starts_with("application/x-www-form-urlencoded") {
+        if is_form(request) {
             return self.into_response(Format::Xml);
         }
         let code = match self.code.as_str() {
@@ -334,7 +338,8 @@ impl ErrorResponse {
         response
     }
 
-    fn into_s3_response(self, id: String) -> HttpResponse {
+    fn into_s3_response(self, id: String, request: &HttpRequest) -> HttpResponse {
+        let authorization = request.headers().get("authorization");
         let (status, code, message) = match self.code.as_str() {
             "ExpiredToken" => (400, "ExpiredToken", "The provided token has expired."),
             "InvalidClientTokenId" => (
@@ -342,7 +347,41 @@ impl ErrorResponse {
                 "InvalidAccessKeyId",
                 "The AWS Access Key Id you provided does not exist in our records.",
             ),
-            "MissingAuthenticationToken" => (403, "AccessDenied", "Access Denied"),
+            "SignatureDoesNotMatch" if self.message.starts_with("Signature ") => (
+                403,
+                "RequestTimeTooSkewed",
+                "The difference between the request time and the current time is too large.",
+            ),
+            "SignatureDoesNotMatch" => (
+                403,
+                "SignatureDoesNotMatch",
+                "The request signature we calculated does not match the signature you provided. Check \
+                 your key and signing method.",
+            ),
+            "MissingAuthenticationToken" => match authorization {
+                None => (403, "AccessDenied", "Access Denied"),
+                // Signature Version 2.
+                Some(header) if header.starts_with("AWS ") => (
+                    400,
+                    "InvalidRequest",
+                    "The authorization mechanism you have provided is not supported. Please use \
+                     AWS4-HMAC-SHA256.",
+                ),
+                Some(_) => (400, "InvalidArgument", "Unsupported Authorization Type"),
+            },
+            "IncompleteSignature" if authorization.is_some() => (
+                400,
+                "AuthorizationHeaderMalformed",
+                "The authorization header is malformed; the authorization header requires three \
+                 components: Credential, SignedHeaders, and Signature.",
+            ),
+            "IncompleteSignature" => (
+                400,
+                "AuthorizationQueryParametersError",
+                "Query-string authentication version 4 requires the X-Amz-Algorithm, \
+                 X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and \
+                 X-Amz-Expires parameters.",
+            ),
             _ => (self.status, &*self.code, &*self.message),
         };
         let body = xml(

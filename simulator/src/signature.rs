@@ -21,7 +21,7 @@ use crate::iam::{Accounts, Arrival, Caller, KeyOwner};
 use crate::protocol::{ErrorResponse, query_of};
 
 /// How much the time of a signature may differ from the simulator's. STS ignores `X-Amz-Expires`: presigned
-/// requests are valid for the same time.
+/// requests are valid for the same time. Those of S3 are valid for as long as they say.
 const CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -34,6 +34,10 @@ pub(crate) fn authenticate(
     now: SystemTime,
 ) -> Result<Caller, ErrorResponse> {
     let authorization = Authorization::read(request).ok_or_else(|| {
+        if is_signed_with_4a(request) {
+            let message = "the simulator does not check signatures of Version 4A";
+            return ErrorResponse::new(501, "NotSimulated", message);
+        }
         ErrorResponse::new(
             403,
             "MissingAuthenticationToken",
@@ -98,6 +102,8 @@ pub(crate) struct Authorization {
     date: String,
     token: Option<String>,
     is_presigned: bool,
+    /// `X-Amz-Expires` of a presigned request.
+    expires: Option<String>,
 }
 
 impl Authorization {
@@ -146,6 +152,7 @@ impl Authorization {
             date: field("X-Amz-Date").unwrap_or_default().to_owned(),
             token: field("X-Amz-Security-Token").map(str::to_owned),
             is_presigned: true,
+            expires: field("X-Amz-Expires").map(str::to_owned),
             ..Self::from_credential(
                 field("X-Amz-Credential").unwrap_or_default(),
                 field("X-Amz-SignedHeaders").unwrap_or_default(),
@@ -167,6 +174,7 @@ impl Authorization {
             date: String::new(),
             token: None,
             is_presigned: false,
+            expires: None,
         }
     }
 
@@ -242,6 +250,38 @@ impl Authorization {
                 &date[..8]
             )));
         }
+        match self.service.as_str() {
+            "s3" => self.check_time_of_s3(signed_at, now)?,
+            _ => self.check_time(signed_at, now)?,
+        }
+        if !self.signed_headers.iter().any(|header| header == "host") {
+            return Err(mismatch(
+                "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
+            ));
+        }
+        if self.service == "s3" && self.has_unsigned_header(request) {
+            return Err(ErrorResponse::access_denied(
+                "There were headers present in the request which were not signed",
+            ));
+        }
+        let canonical = self.canonical_request(request).ok_or_else(wrong)?;
+        let (region, service) = (&self.region, &self.service);
+        let to_sign = format!(
+            "{ALGORITHM}\n{date}\n{}/{region}/{service}/aws4_request\n{}",
+            self.scope_date,
+            sha256(canonical.as_bytes())
+        );
+        let key = generate_signing_key(secret, signed_at, region, service);
+        if calculate_signature(key, to_sign.as_bytes()) == self.signature {
+            Ok(())
+        } else {
+            Err(wrong())
+        }
+    }
+
+    /// Checks that the signature is not much older or newer than the present.
+    fn check_time(&self, signed_at: SystemTime, now: SystemTime) -> Result<(), ErrorResponse> {
+        let date = &self.date;
         if now
             .duration_since(signed_at)
             .is_ok_and(|late| late > CLOCK_SKEW)
@@ -260,24 +300,55 @@ impl Authorization {
                 "Signature not yet current: {date} is still later than {latest} ({now} + 15 min.)"
             )));
         }
-        if !self.signed_headers.iter().any(|header| header == "host") {
-            return Err(mismatch(
-                "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
-            ));
+        Ok(())
+    }
+
+    /// The same for S3, which has other errors, and lets presigned requests say how long they are valid.
+    fn check_time_of_s3(
+        &self,
+        signed_at: SystemTime,
+        now: SystemTime,
+    ) -> Result<(), ErrorResponse> {
+        const WEEK: i64 = 7 * 24 * 3600;
+        let is_early = signed_at
+            .duration_since(now)
+            .is_ok_and(|early| early > CLOCK_SKEW);
+        let age = now.duration_since(signed_at).unwrap_or_default();
+        if !self.is_presigned {
+            if is_early || age > CLOCK_SKEW {
+                let message =
+                    "The difference between the request time and the current time is too large.";
+                return Err(ErrorResponse::new(403, "RequestTimeTooSkewed", message));
+            }
+            return Ok(());
         }
-        let canonical = self.canonical_request(request).ok_or_else(wrong)?;
-        let (region, service) = (&self.region, &self.service);
-        let to_sign = format!(
-            "{ALGORITHM}\n{date}\n{}/{region}/{service}/aws4_request\n{}",
-            self.scope_date,
-            sha256(canonical.as_bytes())
-        );
-        let key = generate_signing_key(secret, signed_at, region, service);
-        if calculate_signature(key, to_sign.as_bytes()) == self.signature {
-            Ok(())
-        } else {
-            Err(wrong())
-        }
+        let expires = self.expires.as_deref().unwrap_or_default();
+        let rule = match expires.parse::<i64>() {
+            Err(_) => "X-Amz-Expires should be a number",
+            Ok(..0) => "X-Amz-Expires must be non-negative",
+            Ok(seconds) if seconds > WEEK => {
+                "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires \
+                 must be less than 604800 seconds"
+            }
+            Ok(_) if is_early => {
+                return Err(ErrorResponse::access_denied("Request is not valid yet"));
+            }
+            Ok(seconds) if age > Duration::from_secs(seconds.unsigned_abs()) => {
+                return Err(ErrorResponse::access_denied("Request has expired"));
+            }
+            Ok(_) => return Ok(()),
+        };
+        let code = "AuthorizationQueryParametersError";
+        Err(ErrorResponse::new(400, code, rule))
+    }
+
+    /// Whether a header of AWS's own is not signed, other than one that says what client this is.
+    fn has_unsigned_header(&self, request: &HttpRequest) -> bool {
+        let mut names = request.headers().iter().map(|(name, _)| name);
+        names.any(|name| {
+            let is_of_aws = name.starts_with("x-amz-") && name != "x-amz-user-agent";
+            is_of_aws && !self.signed_headers.iter().any(|signed| signed == name)
+        })
     }
 
     /// Returns the canonical request; `None` if a signed header is missing, or the body is a stream whose hash
@@ -317,6 +388,24 @@ impl Authorization {
         };
         Some(canonical)
     }
+}
+
+/// Whether a request has the signature of Version 2 that S3 had, and has no more in most regions: `AWS <id>:<signature>`.
+pub(crate) fn is_signed_with_2(request: &HttpRequest) -> bool {
+    let header = request.headers().get("authorization");
+    let query: Vec<_> = form_urlencoded::parse(query_of(request).as_bytes()).collect();
+    let has = |name: &str| query.iter().any(|(key, _)| key == name);
+    header.is_some_and(|header| header.starts_with("AWS "))
+        || has("AWSAccessKeyId") && has("Signature") && has("Expires")
+}
+
+/// Whether a request is signed with the asymmetric signature of endpoints for several regions.
+fn is_signed_with_4a(request: &HttpRequest) -> bool {
+    const ALGORITHM_4A: &str = "AWS4-ECDSA-P256-SHA256";
+    let header = request.headers().get("authorization");
+    header.is_some_and(|header| header.starts_with(ALGORITHM_4A))
+        || form_urlencoded::parse(query_of(request).as_bytes())
+            .any(|(name, value)| name == "X-Amz-Algorithm" && value == ALGORITHM_4A)
 }
 
 fn mismatch(message: impl Into<String>) -> ErrorResponse {

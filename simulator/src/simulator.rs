@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -25,17 +26,18 @@ use tokio::sync::watch;
 use crate::arn;
 use crate::call::Call;
 use crate::clock::Clock;
-use crate::endpoint::{StsEndpoint, host_of, is_endpoint_of};
+use crate::endpoint::host_of;
 use crate::fault::{Effect, Fault, Faults, Latency, Target, truncated_body};
 #[cfg(feature = "saml-signatures")]
 use crate::iam::SamlMetadata;
 use crate::iam::{
-    AccountBuilder, Accounts, Caller, IamError, OidcProvider, RoleBuilder, SamlProvider,
+    AccountBuilder, Accounts, Caller, IamError, MfaDevice, OidcProvider, RoleBuilder, SamlProvider,
     SharedAccounts, UserBuilder,
 };
 use crate::policy::{Explanation, keys};
 use crate::protocol::{ErrorResponse, Format as AnswerFormat, Parameters};
-use crate::signature::{Authorization, authenticate};
+use crate::routing;
+use crate::signature::{Authorization, authenticate, is_signed_with_2};
 use crate::sts::Scene;
 use crate::{iam_api, sts};
 
@@ -89,6 +91,8 @@ struct State {
     calls: VecDeque<Call>,
     /// The number of calls that are kept no longer.
     forgotten_calls: usize,
+    /// The latest ones.
+    refusals: VecDeque<Explanation>,
     /// How many calls are kept; `None` for all.
     call_limit: Option<usize>,
     in_flight: usize,
@@ -136,13 +140,14 @@ impl Simulator {
     }
 
     /// Returns a builder for an IAM user with an access key; `arn` is
-    /// `arn:<partition>:iam::<account>:user/<path><name>`. An existing user is changed and stays the same user.
+    /// `arn:<partition>:iam::<account>:user/<path><name>`. An existing user stays the same user, with new settings: a
+    /// policy that is not given again is gone.
     pub fn user(&self, arn: impl Into<String>) -> UserBuilder {
         UserBuilder::new(self.0.accounts.clone(), arn.into(), self.0.clock.now())
     }
 
-    /// Returns a builder for an IAM role; `arn` is `arn:<partition>:iam::<account>:role/<path><name>`. An
-    /// existing role is changed and stays the same role.
+    /// Returns a builder for an IAM role; `arn` is `arn:<partition>:iam::<account>:role/<path><name>`. An existing role
+    /// stays the same role, with new settings: what is not given again, also the trust policy, is as it is by default.
     pub fn role(&self, arn: impl Into<String>) -> RoleBuilder {
         RoleBuilder::new(self.0.accounts.clone(), arn.into(), self.0.clock.now())
     }
@@ -161,8 +166,9 @@ impl Simulator {
 
     /// Sets a condition key of all requests that tells how they arrive: `aws:SourceIp`, `aws:SourceVpce`,
     /// `aws:UserAgent`, `aws:SecureTransport`, …. Without values, requests do not have it. What requests have
-    /// otherwise: `aws:SourceIp` is 203.0.113.10 or, over HTTP, the address of the client, `aws:SecureTransport` is `true`, `aws:ViaAWSService` is `false`,
-    /// `aws:UserAgent` and `aws:Referer` are those of the request, and there are none of the others.
+    /// otherwise: `aws:SourceIp` is 203.0.113.10 or, over HTTP, the address of the client, `aws:SecureTransport` is
+    /// `true`, `aws:ViaAWSService` is `false`, `aws:UserAgent` and `aws:Referer` are those of the request, and there
+    /// are none of the others.
     ///
     /// # Errors
     ///
@@ -202,8 +208,22 @@ impl Simulator {
 
     /// Returns the code that an MFA device shows now; `None` if no device has this serial number.
     pub fn mfa_code(&self, serial: &str) -> Option<String> {
+        let [_, code] = self.mfa_codes(serial)?;
+        Some(code)
+    }
+
+    /// Returns the code that an MFA device showed before this one, and this one.
+    pub(crate) fn mfa_codes(&self, serial: &str) -> Option<[String; 2]> {
+        let now = self.0.clock.now();
+        let before = now.checked_sub(Duration::from_secs(30)).unwrap_or(now);
         let accounts = self.0.accounts.lock();
-        Some(accounts.mfa_device(serial)?.code_at(self.0.clock.now()))
+        let codes = |device: &MfaDevice| [device.code_at(before), device.code_at(now)];
+        if let Some(device) = accounts.mfa_device(serial) {
+            return Some(codes(device));
+        }
+        // One that IAM's API created, and that is no user's yet.
+        let record = accounts.directory.mfa_devices.get(serial)?;
+        Some(codes(&MfaDevice::from_secret("", &record.seed)?))
     }
 
     /// Sets whether a role session has the MFA context of the session that assumed the role. The IAM guide says
@@ -220,8 +240,8 @@ impl Simulator {
     }
 
     /// Sets how many bytes the policies and tags of a session may have when they are packed. AWS publishes
-    /// neither the limit nor the format. By default, an estimate is used that is within a quarter of the
-    /// percentages that AWS answers; a lower limit makes sure that a program stays clear of AWS's.
+    /// neither the limit nor the format. Default: 460, by an estimate that is within a quarter of the percentages that
+    /// AWS is known to have answered, and mostly nearer; a lower limit makes sure that a program stays clear of AWS's.
     pub fn set_packed_size_limit(&self, bytes: usize) {
         self.0.accounts.lock().settings.packed_size_limit = Some(bytes);
     }
@@ -281,7 +301,8 @@ impl Simulator {
 
     /// Lets the root user of an account sign with a key that everybody knows: the access key ID is the ID of the
     /// account, and the secret access key is `test`, as other local servers have it. Use it where a program in
-    /// another language sets accounts up with IAM's API.
+    /// another language sets accounts up with IAM's API. An account that has nothing in it yet is in the partition
+    /// `aws`.
     ///
     /// # Errors
     ///
@@ -356,13 +377,15 @@ impl Simulator {
     }
 
     /// Creates an OpenID Connect identity provider, `arn:<partition>:iam::<account>:oidc-provider/<issuer>`.
-    /// `client_ids` are the audiences it accepts. `keys` are what tokens are signed with: a public key in PEM
-    /// form, or a JSON Web Key Set such as providers publish. A key of RSA checks RS256, RS384 and RS512, one of
-    /// an elliptic curve ES256 and ES384.
+    /// `client_ids` are the audiences it accepts; the authorized party (`azp`) of a token, if it has one, takes the
+    /// place of the audience. Roles may also trust Google, Amazon, Facebook and Cognito by domain
+    /// (`"Federated": "accounts.google.com"`): add the provider of that issuer with the test's key. `keys` are what
+    /// tokens are signed with: a public key in PEM form, or a JSON Web Key Set such as providers publish. A key of RSA
+    /// checks RS256, RS384 and RS512, one of an elliptic curve ES256 and ES384.
     ///
     /// # Errors
     ///
-    /// Fails if the keys cannot be read.
+    /// Fails if the keys cannot be read, or the account is in another partition.
     pub fn oidc_provider(
         &self,
         arn: impl Into<String>,
@@ -372,7 +395,9 @@ impl Simulator {
         let arn = arn.into();
         let provider = OidcProvider::new(client_ids, keys)
             .map_err(|error| IamError::validation(&*arn, error))?;
-        self.0.accounts.lock().add_oidc_provider(arn, provider);
+        let mut accounts = self.0.accounts.lock();
+        accounts.check_partition(&arn)?;
+        accounts.add_oidc_provider(arn, provider);
         Ok(())
     }
 
@@ -381,14 +406,16 @@ impl Simulator {
     ///
     /// # Errors
     ///
-    /// Fails if the document has no entity ID or no certificate for signing.
+    /// Fails if the document has no entity ID or no certificate for signing, or the account is in another partition.
     #[cfg(feature = "saml-signatures")]
     pub fn saml_provider(&self, arn: impl Into<String>, metadata: &str) -> Result<(), IamError> {
         let arn = arn.into();
         let metadata = SamlMetadata::read(metadata)
             .map_err(|error| IamError::validation(&*arn, format!("metadata document: {error}")))?;
         let provider = SamlProvider::Signed(metadata);
-        self.0.accounts.lock().add_saml_provider(arn, provider);
+        let mut accounts = self.0.accounts.lock();
+        accounts.check_partition(&arn)?;
+        accounts.add_saml_provider(arn, provider);
         Ok(())
     }
 
@@ -398,6 +425,53 @@ impl Simulator {
     pub fn saml_provider_without_signatures(&self, arn: impl Into<String>) {
         let mut accounts = self.0.accounts.lock();
         accounts.add_saml_provider(arn.into(), SamlProvider::Unsigned);
+    }
+
+    /// Enables outbound identity federation for an account, so that its users and roles may call GetWebIdentityToken.
+    /// Returns the URL of the account's issuer, `https://….tokens.sts.global.api.aws`, which is in the tokens. Default:
+    /// it is not enabled.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `account_id` is not 12 digits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = sts_simulator::Simulator::new();
+    /// let issuer = aws.enable_outbound_web_identity_federation("111111111111")?;
+    /// let keys = aws
+    ///     .user("arn:aws:iam::111111111111:user/orders")
+    ///     .policy(r#"{"Statement": {"Effect": "Allow", "Action": "sts:GetWebIdentityToken", "Resource": "*"}}"#)
+    ///     .create()?;
+    /// let sts = aws_sdk_sts::Client::new(&aws.sdk_config(keys));
+    /// let call = sts.get_web_identity_token().audience("https://api.example.com");
+    /// let answer = call.signing_algorithm("ES384").send().await?;
+    ///
+    /// // What verifies the token gets the keys from the test, not from the issuer's URL.
+    /// let key_set = aws.web_identity_token_keys("111111111111");
+    /// # assert!(issuer.starts_with("https://") && key_set.is_some());
+    /// # assert_eq!(answer.web_identity_token().unwrap().split('.').count(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn enable_outbound_web_identity_federation(
+        &self,
+        account_id: &str,
+    ) -> Result<String, IamError> {
+        if !arn::is_account_id(account_id) {
+            let rule = "an account ID must be 12 digits";
+            return Err(IamError::validation(format!("{account_id:?}"), rule));
+        }
+        self.0.accounts.lock().enable_token_issuer(account_id)
+    }
+
+    /// Returns the JSON Web Key Set with the keys that GetWebIdentityToken signs an account's tokens with; `None` if
+    /// [outbound identity federation](Self::enable_outbound_web_identity_federation) was never enabled.
+    pub fn web_identity_token_keys(&self, account_id: &str) -> Option<String> {
+        self.0.accounts.lock().token_issuer(account_id)?.key_set()
     }
 
     /// Makes a context assertion valid, as AssumeRole gets it in `ProvidedContexts`; all others are refused.
@@ -442,6 +516,53 @@ impl Simulator {
         self.state().calls.iter().cloned().collect()
     }
 
+    /// Returns what policies refused, and why, in order: calls of STS, of IAM and of the [services](Self::service) that
+    /// ask [`Caller::may`] or [`AccessRequest::is_allowed`](crate::AccessRequest::is_allowed). The latest 1,000 are
+    /// kept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sts_simulator::{Firehose, Simulator};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let aws = Simulator::new();
+    /// Firehose::plug_into(&aws);
+    /// let keys = aws
+    ///     .user("arn:aws:iam::111111111111:user/orders")
+    ///     .policy(
+    ///         r#"{"Version": "2012-10-17", "Statement": {
+    ///             "Effect": "Allow", "Action": "firehose:*", "Resource": "*"}}"#,
+    ///     )
+    ///     .permissions_boundary(
+    ///         r#"{"Version": "2012-10-17", "Statement": {
+    ///             "Effect": "Allow", "Action": "s3:*", "Resource": "*"}}"#,
+    ///     )
+    ///     .create()?;
+    /// let firehose = aws_sdk_firehose::Client::new(&aws.sdk_config(keys));
+    /// assert!(firehose.list_delivery_streams().send().await.is_err());
+    ///
+    /// let refusals = aws.refusals();
+    /// assert_eq!(
+    ///     refusals[0].to_string(),
+    ///     "\
+    /// refused: firehose:ListDeliveryStreams
+    ///   by arn:aws:iam::111111111111:user/orders
+    ///   on *
+    /// because no permissions boundary allows it:
+    ///   permissions boundary of arn:aws:iam::111111111111:user/orders
+    ///     statement 1 (Allow) is about other actions:
+    ///       Action: s3:*
+    /// "
+    /// );
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn refusals(&self) -> Vec<Explanation> {
+        self.state().refusals.iter().cloned().collect()
+    }
+
     /// Returns the number of requests that STS has received.
     pub fn requests(&self) -> usize {
         let state = self.state();
@@ -468,6 +589,10 @@ impl Simulator {
         self.state().call_limit = Some(limit);
     }
 
+    pub(crate) fn shared_accounts(&self) -> SharedAccounts {
+        self.0.accounts.clone()
+    }
+
     pub(crate) fn accounts(&self) -> MutexGuard<'_, Accounts> {
         self.0.accounts.lock()
     }
@@ -488,27 +613,13 @@ impl Simulator {
     }
 
     /// Returns the name of the service that a request is for; `None` if that is STS.
-    fn service_of(
+    pub(crate) fn service_of(
         &self,
         request: &HttpRequest,
         authorization: Option<&Authorization>,
     ) -> Option<String> {
-        let host = host_of(request.uri());
-        if StsEndpoint::at(host).is_some() {
-            return None;
-        }
-        match authorization {
-            Some(authorization) if authorization.service == "sts" => None,
-            Some(authorization) if !authorization.service.is_empty() => {
-                Some(authorization.service.clone())
-            }
-            // A host that is not AWS's may be a local server's, for all services.
-            _ => {
-                let state = self.state();
-                let mut services = state.services.keys();
-                services.find(|name| is_endpoint_of(host, name)).cloned()
-            }
-        }
+        let plugged_in = || self.state().services.keys().cloned().collect();
+        routing::service_of(request, authorization, plugged_in)
     }
 
     async fn answer_sts(
@@ -563,6 +674,10 @@ impl Simulator {
             Some(Effect::ConnectionClosed) => {
                 return Err(ConnectorError::io("connection closed".into()));
             }
+            Some(Effect::ConnectionReset) => {
+                let error = io::Error::from(io::ErrorKind::ConnectionReset);
+                return Err(ConnectorError::io(error.into()));
+            }
             Some(Effect::ClockAhead(by)) => now = now.checked_add(*by).unwrap_or(now),
             Some(Effect::ClockBehind(by)) => now = now.checked_sub(*by).unwrap_or(now),
             _ => {}
@@ -573,6 +688,8 @@ impl Simulator {
         let mut response = sts::answer(&mut accounts, request, &parameters, &scene);
         let decisions = accounts.take_decisions();
         drop(accounts);
+        let refused = decisions.iter().filter(|it| !it.is_allowed()).cloned();
+        self.keep_refusals(refused.collect(), &mut response);
         in_flight.decided(decisions);
         set_date(&mut response, now);
         match effect {
@@ -626,11 +743,17 @@ impl Simulator {
         let now = self.0.clock.now();
         let caller = authenticate(&self.0.accounts.lock(), request, now);
         let service = self.state().services.get(name).cloned();
-        match (caller, service) {
+        let mut response = match (&caller, service) {
             (caller, None) if name == "iam" => {
-                iam_api::answer(&self.0.accounts, caller, request, now)
+                iam_api::answer(&self.0.accounts, caller.as_ref(), request, now)
             }
-            (Err(error), _) => error.into_service_response(name, request),
+            (Err(_), _) if name == "s3" && is_signed_with_2(request) => {
+                let message = "The authorization mechanism you have provided is not supported. Please use \
+                               AWS4-HMAC-SHA256.";
+                ErrorResponse::new(400, "InvalidRequest", message)
+                    .into_service_response(name, request)
+            }
+            (Err(error), _) => error.clone().into_service_response(name, request),
             (Ok(_), None) => {
                 let message = format!("no service {name:?} is plugged into this simulator");
                 ErrorResponse::new(404, "UnknownService", message)
@@ -638,7 +761,7 @@ impl Simulator {
             }
             // No lock is held here, because the service may use the simulator.
             (Ok(caller), Some(service)) => {
-                let response = service(&caller, request);
+                let response = service(caller, request);
                 match caller.undecided() {
                     None => response,
                     Some(reason) => {
@@ -647,7 +770,35 @@ impl Simulator {
                     }
                 }
             }
+        };
+        if let Ok(caller) = caller {
+            self.keep_refusals(caller.take_refusals(), &mut response);
         }
+        response
+    }
+
+    /// Keeps what was refused, with the latest reason in the answer for the log of the server.
+    fn keep_refusals(&self, refusals: Vec<Explanation>, response: &mut HttpResponse) {
+        if let Some(latest) = refusals.last() {
+            response.add_extension(RefusalCause(latest.cause().into()));
+        }
+        let mut state = self.state();
+        state.refusals.extend(refusals);
+        let excess = state.refusals.len().saturating_sub(MAX_REFUSALS);
+        state.refusals.drain(..excess);
+    }
+}
+
+/// How many refusals are kept: the latest.
+const MAX_REFUSALS: usize = 1000;
+
+/// Why a request was refused, in an answer's extensions, for the log of the server.
+#[derive(Clone, Debug)]
+pub(crate) struct RefusalCause(Arc<str>);
+
+impl fmt::Display for RefusalCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -188,12 +188,8 @@ const UNSIGNED: [Operation; 2] = [WebIdentity, Saml];
 /// Whether an operation is allowed, if a statement with this effect has the condition.
 async fn is_allowed(operation: Operation, effect: &str, condition: &str) -> bool {
     let aws = Simulator::new();
-    aws.oidc_provider(
-        OIDC,
-        &["sts.amazonaws.com"],
-        include_str!("keys/p256-public.pem"),
-    )
-    .unwrap();
+    aws.oidc_provider(OIDC, &["app"], include_str!("keys/p256-public.pem"))
+        .unwrap();
     aws.saml_provider_without_signatures(SAML);
     let own = match operation {
         Identity | May => policy(effect, "*", condition),
@@ -354,12 +350,8 @@ async fn the_keys_of_the_caller_the_role_and_the_token_are_there() {
 #[tokio::test]
 async fn the_session_by_an_identity_provider_says_which_and_those_behind_it_do_not() {
     let aws = Simulator::new();
-    aws.oidc_provider(
-        OIDC,
-        &["sts.amazonaws.com"],
-        include_str!("keys/p256-public.pem"),
-    )
-    .unwrap();
+    aws.oidc_provider(OIDC, &["app"], include_str!("keys/p256-public.pem"))
+        .unwrap();
     let by_provider = r#"{"StringEquals": {"aws:FederatedProvider": "login.example.com/realm"}}"#;
     let by_none = r#"{"Null": {"aws:FederatedProvider": "true"}}"#;
     let role = |arn: &str, condition: &str| {
@@ -552,12 +544,8 @@ async fn boundaries_and_the_policies_of_organizations_take_part_in_sts_and_elsew
     // A federated caller is in no account, but the role is.
     for (account, is_allowed) in [("111111111111", true), ("222222222222", false)] {
         let aws = Simulator::new();
-        aws.oidc_provider(
-            OIDC,
-            &["sts.amazonaws.com"],
-            include_str!("keys/p256-public.pem"),
-        )
-        .unwrap();
+        aws.oidc_provider(OIDC, &["app"], include_str!("keys/p256-public.pem"))
+            .unwrap();
         aws.role(ROLE).trust(trust("Allow", "{}")).create().unwrap();
         aws.account(account)
             .service_control_policies([only_s3])
@@ -762,7 +750,7 @@ because the role's trust policy does not allow it:
     statement 1 (Allow) does not apply:
       StringEquals sts:ExternalId
         policy:  (secret)
-        request: (secret)
+        request: (secret, another)
 "
     );
     assert!(text.lines().all(|line| line.chars().count() <= 80));
@@ -822,8 +810,14 @@ async fn every_kind_of_refusal_names_its_policy() {
     let text = denied.to_string();
     assert!(
         text.ends_with(
-            "because a statement denies it:\n  resource control policy 1 of account 222222222222\n    \
-             statement 1 \"OnlyOurs\" (Deny)\n"
+            "\
+because a statement denies it:
+  resource control policy 1 of account 222222222222
+    statement 1 \"OnlyOurs\" (Deny), whose condition is met:
+      StringNotEqualsIfExists aws:PrincipalOrgID
+        policy:  o-a1b2c3d4e5
+        request: (absent)
+"
         ),
         "{text}"
     );
@@ -840,7 +834,7 @@ async fn every_kind_of_refusal_names_its_policy() {
     assert!(
         without
             .to_string()
-            .ends_with("because there is no identity policy.\n"),
+            .ends_with("because the caller has no identity policy.\n"),
         "{without}"
     );
     client(&aws, &nobody)
@@ -849,6 +843,130 @@ async fn every_kind_of_refusal_names_its_policy() {
         .await
         .unwrap();
     assert!(aws.calls().last().unwrap().decisions().is_empty());
+}
+
+#[tokio::test]
+async fn an_explanation_shows_what_the_statements_are_about() {
+    const HUB: &str = "arn:aws:iam::111111111111:role/Hub";
+    let aws = Simulator::new();
+    let statement = |element: &str| {
+        format!(r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", {element}}}}}"#)
+    };
+    let may_assume = |resource: &str| {
+        statement(&format!(
+            r#""Action": "sts:AssumeRole", "Resource": {resource}"#
+        ))
+    };
+    let trusts = |principal: &str| {
+        statement(&format!(
+            r#""Action": "sts:AssumeRole", "Principal": {principal}"#
+        ))
+    };
+    let hub = || aws.role(HUB).policy(may_assume("\"*\""));
+    hub().create().unwrap();
+    let why = async || {
+        let session = aws.role_session(HUB, "hub").unwrap();
+        assume(&aws, &session, ROLE).await.unwrap_err();
+        let text = aws.refusals().last().unwrap().to_string();
+        text.split_once("\nbecause ").unwrap().1.to_owned()
+    };
+    let refused_by_trust = |element: &str| {
+        format!(
+            "the role's trust policy does not allow it:\n  trust policy of {ROLE}\n    \
+             statement 1 (Allow) does not name the caller:\n      Principal: {element}\n"
+        )
+    };
+
+    // Principals: of another account, of a service, of the same name before, by unique ID.
+    aws.role(ROLE).create().unwrap();
+    assert_eq!(why().await, refused_by_trust("222222222222"));
+    let service = trusts(r#"{"Service": "ec2.amazonaws.com"}"#);
+    aws.role(ROLE).trust(service).create().unwrap();
+    assert_eq!(why().await, refused_by_trust("Service ec2.amazonaws.com"));
+    let names_hub = trusts(&format!(r#"{{"AWS": "{HUB}"}}"#));
+    aws.role(ROLE).trust(names_hub).create().unwrap();
+    aws.delete_role(HUB);
+    hub().create().unwrap();
+    assert_eq!(
+        why().await,
+        refused_by_trust(&format!(
+            "{HUB} (a role of this name with another path, or that was deleted)"
+        ))
+    );
+
+    // Resources, and as many of them as a terminal has room for.
+    aws.role(ROLE)
+        .trust(trusts(r#"{"AWS": "111111111111"}"#))
+        .create()
+        .unwrap();
+    let resources: Vec<String> = (1..=7)
+        .map(|n| format!(r#""arn:aws:iam::222222222222:role/Writer{n}""#))
+        .collect();
+    let resources = may_assume(&format!("[{}]", resources.join(",")));
+    aws.role(HUB).policy(resources).create().unwrap();
+    let text = why().await;
+    assert!(
+        text.starts_with("no identity policy allows it:\n")
+            && text.contains("statement 1 (Allow) is about other resources:\n      Resource: arn:aws:iam::222222222222:role/Writer1\n")
+            && text.ends_with("role/Writer5\n                2 more\n"),
+        "{text}"
+    );
+
+    // Actions, unless there are many such statements.
+    let other = statement(r#""NotAction": ["sts:AssumeRole", "s3:*"], "Resource": "*""#);
+    aws.role(HUB).policy(&*other).create().unwrap();
+    let text = why().await;
+    assert!(
+        text.ends_with(
+            "    statement 1 (Allow) is about other actions:\n      NotAction: sts:AssumeRole | s3:*\n"
+        ),
+        "{text}"
+    );
+    let many = r#"{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}"#;
+    let many = format!(
+        r#"{{"Version": "2012-10-17", "Statement": [{}]}}"#,
+        [many; 4].join(",")
+    );
+    aws.role(HUB).policy(many).create().unwrap();
+    let text = why().await;
+    assert!(
+        text.ends_with("    4 statements are about other actions\n"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn an_external_id_is_not_shown_but_how_it_differs_is() {
+    let aws = Simulator::new();
+    let keys = user(&aws);
+    let condition = r#"{"StringEquals": {"sts:ExternalId": "c0ffee-1"}}"#;
+    aws.role(ROLE)
+        .trust(trust("Allow", condition))
+        .create()
+        .unwrap();
+    for (given, shown) in [
+        (Some("c0ffee-2"), "(secret, another)"),
+        (
+            Some("C0FFEE-1"),
+            "(secret, the same but for case, or white space at an end)",
+        ),
+        (None, "(absent)"),
+    ] {
+        let call = client(&aws, &keys)
+            .assume_role()
+            .role_arn(ROLE)
+            .role_session_name("session");
+        call.set_external_id(given.map(str::to_owned))
+            .send()
+            .await
+            .unwrap_err();
+        let text = aws.refusals().last().unwrap().to_string();
+        assert!(
+            text.ends_with(&format!("        request: {shown}\n")),
+            "{text}"
+        );
+        assert!(!text.to_ascii_lowercase().contains("c0ffee"), "{text}");
+    }
 }
 
 #[test]

@@ -81,6 +81,25 @@ async fn a_fault_begins_and_ends_by_the_clock() {
     }
 }
 
+#[tokio::test]
+async fn a_connection_that_is_reset_is_an_error_of_its_own_kind() {
+    let (aws, keys) = accounts();
+    for (fault, is_reset) in [
+        (Fault::connection_closed(), false),
+        (Fault::connection_reset(), true),
+    ] {
+        aws.recover();
+        aws.fail(fault);
+        let request = Signer::new(&aws, &keys).sign(post(STS, form(&ME)));
+        let error = try_send(&aws, request).await.unwrap_err();
+        assert!(error.is_io());
+        let source = std::error::Error::source(&error).unwrap();
+        let io = source.downcast_ref::<std::io::Error>();
+        let kind = io.map(std::io::Error::kind);
+        assert_eq!(kind == Some(std::io::ErrorKind::ConnectionReset), is_reset);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_without_an_answer_is_held_until_the_fault_ends() {
     let (aws, keys) = accounts();

@@ -875,3 +875,319 @@ async fn the_signature_of_a_saml_assertion() {
         assert!(error.contains(reason), "{row}: {error}");
     }
 }
+
+/// Whether a token of an issuer is accepted by a role that trusts this principal under this condition.
+async fn is_trusted(issuer: &str, principal: &str, condition: &str, claims: Value) -> Reply {
+    let aws = Simulator::new();
+    let host = issuer.trim_start_matches("https://");
+    let provider = format!("arn:aws:iam::222222222222:oidc-provider/{host}");
+    let key = include_str!("keys/p256-public.pem");
+    aws.oidc_provider(&provider, &["sts.amazonaws.com", "app"], key)
+        .unwrap();
+    let actions = r#"["sts:AssumeRoleWithWebIdentity", "sts:TagSession"]"#;
+    let trust = trust(
+        &principal.replace("<provider>", &provider),
+        actions,
+        condition,
+    );
+    aws.role(ROLE).trust(trust).create().unwrap();
+    let mut claims = claims;
+    claims["iss"] = issuer.into();
+    with_token(&aws, &token(&aws, claims)).await
+}
+
+#[tokio::test]
+async fn the_authorized_party_of_a_token_is_its_audience() {
+    let is = |key: &str, value: &str| {
+        format!(r#"{{"StringEquals": {{"token.example.com:{key}": "{value}"}}}}"#)
+    };
+    let issuer = "https://token.example.com";
+    for (row, condition, claims) in [
+        ("aud", is("aud", "app"), json!({"aud": "app"})),
+        (
+            "azp",
+            is("aud", "app"),
+            json!({"aud": "elsewhere", "azp": "app"}),
+        ),
+        (
+            "both are client IDs",
+            is("aud", "app"),
+            json!({"aud": "sts.amazonaws.com", "azp": "app"}),
+        ),
+        (
+            "several audiences",
+            is("aud", "app"),
+            json!({"aud": ["sts.amazonaws.com", "elsewhere"], "azp": "app"}),
+        ),
+    ] {
+        let reply = is_trusted(issuer, "<provider>", &condition, claims).await;
+        assert_eq!(reply.status, 200, "{row}: {}", reply.body);
+        assert_eq!(reply.element("Audience"), "app", "{row}");
+    }
+    let reply = is_trusted(
+        issuer,
+        "<provider>",
+        "{}",
+        json!({"aud": "sts.amazonaws.com", "azp": "elsewhere"}),
+    )
+    .await;
+    assert_refused(
+        "an authorized party that is no client ID",
+        &reply,
+        400,
+        "InvalidIdentityToken",
+        "Incorrect token audience",
+    );
+    let condition = is("aud", "sts.amazonaws.com");
+    let claims = json!({"aud": "sts.amazonaws.com", "azp": "app"});
+    let reply = is_trusted(issuer, "<provider>", &condition, claims).await;
+    assert_eq!(reply.status, 403, "{}", reply.body);
+}
+
+#[tokio::test]
+async fn roles_may_trust_google_by_its_domain_and_ask_for_the_original_audience() {
+    let condition = r#"{"StringEquals": {"accounts.google.com:aud": "app",
+        "accounts.google.com:oaud": "orders", "accounts.google.com:sub": "ada"}}"#;
+    let claims = json!({"aud": "orders", "azp": "app"});
+    for issuer in ["https://accounts.google.com", "accounts.google.com"] {
+        for principal in ["accounts.google.com", "<provider>"] {
+            let reply = is_trusted(issuer, principal, condition, claims.clone()).await;
+            assert_eq!(reply.status, 200, "{issuer} {principal}: {}", reply.body);
+        }
+    }
+    for (row, claims) in [
+        ("another audience", json!({"aud": "other", "azp": "app"})),
+        (
+            "another app",
+            json!({"aud": "orders", "azp": "sts.amazonaws.com"}),
+        ),
+    ] {
+        let issuer = "https://accounts.google.com";
+        let reply = is_trusted(issuer, "accounts.google.com", condition, claims).await;
+        assert_eq!(reply.status, 403, "{row}: {}", reply.body);
+    }
+    let without_azp = r#"{"StringEquals": {"accounts.google.com:aud": "app", "accounts.google.com:oaud": "app"}}"#;
+    let issuer = "https://accounts.google.com";
+    let reply = is_trusted(
+        issuer,
+        "accounts.google.com",
+        without_azp,
+        json!({"aud": "app"}),
+    )
+    .await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let other = "https://token.example.com";
+    let reply = is_trusted(other, "accounts.google.com", "{}", json!({})).await;
+    assert_eq!(reply.status, 403, "another issuer: {}", reply.body);
+}
+
+#[tokio::test]
+async fn session_tags_may_be_claims_of_their_own() {
+    let condition = r#"{"StringEquals": {"aws:RequestTag/Team": "payments"},
+        "ForAllValues:StringEquals": {"sts:TransitiveTagKeys": ["Team"]},
+        "Null": {"sts:TransitiveTagKeys": "false"}}"#;
+    for (row, claims) in [
+        (
+            "in one claim",
+            json!({"https://aws.amazon.com/tags":
+                {"principal_tags": {"Team": ["payments"]}, "transitive_tag_keys": ["Team"]}}),
+        ),
+        (
+            "in one claim, as text",
+            json!({"https://aws.amazon.com/tags":
+                {"principal_tags": {"Team": "payments"}, "transitive_tag_keys": ["Team"]}}),
+        ),
+        (
+            "a claim for each",
+            json!({
+                "https://aws.amazon.com/tags/principal_tags/Team": "payments",
+                "https://aws.amazon.com/tags/transitive_tag_keys": ["Team"],
+            }),
+        ),
+        (
+            "a claim for each, as lists",
+            json!({
+                "https://aws.amazon.com/tags/principal_tags/Team": ["payments"],
+                "https://aws.amazon.com/tags/transitive_tag_keys": ["Team"],
+            }),
+        ),
+    ] {
+        let reply = is_trusted("https://token.example.com", "<provider>", condition, claims).await;
+        assert_eq!(reply.status, 200, "{row}: {}", reply.body);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_keeps_the_slash_at_the_end_of_its_url() {
+    let aws = Simulator::new();
+    let root = aws.root_user("arn:aws:iam::222222222222:root").unwrap();
+    let signer = Signer {
+        service: "iam",
+        region: "us-east-1",
+        ..Signer::new(&aws, &root)
+    };
+    let query = "Action=CreateOpenIDConnectProvider&Version=2010-05-08&ClientIDList.member.1=app";
+    let url = format!("https://iam.amazonaws.com/?{query}&Url=https://tenant.example.com/");
+    let reply = send(&aws, signer.sign(request("GET", &url, &[], ""))).await;
+    assert_eq!(
+        reply.element("OpenIDConnectProviderArn"),
+        "arn:aws:iam::222222222222:oidc-provider/tenant.example.com/",
+        "{}",
+        reply.body
+    );
+    let condition = r#"{"StringEquals": {"tenant.example.com/:aud": "app"}}"#;
+    let claims = json!({"aud": "app"});
+    let reply = is_trusted(
+        "https://tenant.example.com/",
+        "<provider>",
+        condition,
+        claims,
+    )
+    .await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+}
+
+/// What a signature does not cover says nothing: comments, which are left out before the digest is made, and the
+/// signature itself.
+#[cfg(feature = "saml-signatures")]
+#[tokio::test]
+async fn what_a_saml_signature_does_not_cover_changes_nothing() {
+    let metadata = include_str!("saml/metadata.xml");
+    let aws = saml(|aws| aws.saml_provider(SAML, metadata).unwrap());
+    let decode = |base64: &str| {
+        let xml = aws_smithy_types::base64::decode(base64.trim()).unwrap();
+        String::from_utf8(xml).unwrap()
+    };
+    let of_assertion = decode(include_str!("saml/signed-assertion.b64"));
+    let of_response = decode(include_str!("saml/signed-response.b64"));
+    let start = of_response.find("<saml:Assertion ").unwrap();
+    let end = of_response.find("</saml:Assertion>").unwrap() + "</saml:Assertion>".len();
+    let forged = of_response[start..end]
+        .replace("ada", "eve")
+        .replace("_assertion", "_forged");
+    let attribute = r#"<saml:Attribute Name="https://aws.amazon.com/SAML/Attributes/RoleSessionName"><saml:AttributeValue>eve@example.com</saml:AttributeValue></saml:Attribute>"#;
+    let in_signature = |xml: &str, added: &str| {
+        let end = "</ds:Signature>";
+        assert!(xml.contains(end));
+        xml.replace(end, &format!("<ds:Object>{added}</ds:Object>{end}"))
+    };
+    for (row, xml) in [
+        (
+            "a comment in the name",
+            of_assertion.replace("<saml:NameID>ada", "<saml:NameID>a<!-- -->da"),
+        ),
+        (
+            "a comment in an attribute",
+            of_assertion.replace("ada@example.com", "ada<!---->@example.com"),
+        ),
+        (
+            "an attribute in the signature",
+            in_signature(&of_assertion, attribute),
+        ),
+        (
+            "a subject in the signature",
+            in_signature(&of_assertion, "<saml:NameID>eve</saml:NameID>"),
+        ),
+        (
+            "an assertion in the signature",
+            in_signature(&of_response, &forged),
+        ),
+    ] {
+        assert!(![&of_assertion, &of_response].contains(&&xml), "{row}");
+        let reply = with_assertion(&aws, &aws_smithy_types::base64::encode(xml)).await;
+        assert_eq!(reply.status, 200, "{row}: {}", reply.body);
+        assert_eq!(reply.element("Subject"), "ada", "{row}");
+        assert_eq!(
+            reply.element("Arn"),
+            "arn:aws:sts::222222222222:assumed-role/Hub/ada@example.com",
+            "{row}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_of_several_audiences_of_a_saml_assertion_is_enough() {
+    let aws = saml(|aws| aws.saml_provider_without_signatures(SAML));
+    let with = |audiences: &str| {
+        assertion(|xml| xml.replace("<Audience>urn:amazon:webservices</Audience>", audiences))
+    };
+    for (audiences, status) in [
+        (
+            "<Audience>urn:other</Audience><Audience>urn:amazon:webservices</Audience>",
+            200,
+        ),
+        (
+            "<Audience>https://signin.aws.amazon.com/saml</Audience>",
+            200,
+        ),
+        ("<Audience>urn:amazon:webservices:govcloud</Audience>", 400),
+        ("<Audience>urn:other</Audience>", 400),
+        ("", 400),
+    ] {
+        let reply = with_assertion(&aws, &with(audiences)).await;
+        assert_eq!(reply.status, status, "{audiences}: {}", reply.body);
+    }
+    // GovCloud has an audience of its own.
+    let (role, provider) = (
+        ROLE.replace("arn:aws:", "arn:aws-us-gov:"),
+        SAML.replace("arn:aws:", "arn:aws-us-gov:"),
+    );
+    let aws = Simulator::new();
+    aws.saml_provider_without_signatures(&*provider);
+    aws.role(&*role)
+        .trust(trust(&provider, r#""sts:AssumeRoleWithSAML""#, "{}"))
+        .create()
+        .unwrap();
+    for (audience, status) in [
+        ("urn:amazon:webservices:govcloud", 200),
+        ("urn:amazon:webservices", 400),
+    ] {
+        let assertion = assertion(|xml| {
+            let xml = xml.replace("urn:amazon:webservices", audience);
+            xml.replace("arn:aws:", "arn:aws-us-gov:")
+        });
+        let parameters = [
+            ("Action", "AssumeRoleWithSAML"),
+            ("RoleArn", &*role),
+            ("PrincipalArn", &*provider),
+            ("SAMLAssertion", &*assertion),
+        ];
+        let url = "https://sts.us-gov-west-1.amazonaws.com/";
+        let reply = send(&aws, post(url, form(&parameters))).await;
+        assert_eq!(reply.status, status, "{audience}: {}", reply.body);
+    }
+}
+
+/// A socket of IPv6 shows clients with IPv4 as `::ffff:127.0.0.1`, which no policy names.
+#[cfg(feature = "server")]
+#[tokio::test]
+async fn a_client_with_ipv4_has_its_address_on_a_socket_of_ipv6_too() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let aws = web_identity();
+    let condition = r#"{"IpAddress": {"aws:SourceIp": "127.0.0.1"}}"#;
+    let trust = trust(OIDC, r#""sts:AssumeRoleWithWebIdentity""#, condition);
+    aws.role(ROLE).trust(trust).create().unwrap();
+    let Ok(server) = sts_simulator::Server::new(&aws).listen("[::]:0").await else {
+        eprintln!("skipped: this machine has no IPv6");
+        return;
+    };
+    let token = token(&aws, json!({}));
+    let body = form(&[
+        ("Action", "AssumeRoleWithWebIdentity"),
+        ("RoleArn", ROLE),
+        ("RoleSessionName", "session"),
+        ("WebIdentityToken", &token),
+    ]);
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let address = ("127.0.0.1", server.address().port());
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}

@@ -7,9 +7,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio::io::AsyncWriteExt;
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use sts_simulator::{Fault, Firehose, RunningServer, S3, Server, Simulator};
 
@@ -43,6 +46,29 @@ fn post(path: &str, headers: &str, body: &str) -> String {
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+}
+
+/// Returns the headers that sign a request to STS.
+fn signature(keys: &Credentials, body: &str) -> String {
+    let identity = keys.clone().into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region("eu-west-1")
+        .name("sts")
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .unwrap()
+        .into();
+    let content_type = ("content-type", "application/x-www-form-urlencoded");
+    let body = SignableBody::Bytes(body.as_bytes());
+    let headers = [content_type].into_iter();
+    let request = SignableRequest::new("POST", "http://localhost/", headers, body);
+    let (signed, _) = sign(request.unwrap(), &parameters).unwrap().into_parts();
+    let signed = signed.headers().chain([content_type]);
+    signed
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect()
 }
 
 fn status(answer: &str) -> &str {
@@ -205,7 +231,7 @@ async fn the_admin_endpoint_sets_faults_and_ends_them() {
     assert_eq!(call().await, "");
     let answer = send(
         address,
-        "DELETE /_simulator/faults HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        "DELETE /_simulator/faults HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
     )
     .await;
     assert_eq!(status(&answer), "200");
@@ -224,7 +250,56 @@ async fn the_admin_endpoint_sets_faults_and_ends_them() {
             .await
             .contains(r#""action":"GetCallerIdentity""#)
     );
-    assert_eq!(status(&send(address, get("/_simulator/none")).await), "404");
+    for path in ["/_simulator/none", "/_simulator/", "/_simulator"] {
+        let answer = send(address, get(path)).await;
+        assert_eq!(status(&answer), "404");
+        assert!(answer.contains("there are GET health"), "{answer}");
+    }
+
+    let serial = "arn:aws:iam::111111111111:mfa/orders";
+    let user = aws.user("arn:aws:iam::111111111111:user/orders");
+    let user = user.mfa_device(serial, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+    user.create().unwrap();
+    let answer = send(
+        address,
+        get(&format!("/_simulator/mfa-code?serial={serial}")),
+    )
+    .await;
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let codes: serde_json::Value = serde_json::from_str(body).unwrap();
+    let [code, previous] = ["code", "previous"].map(|name| codes[name].as_str().unwrap());
+    assert!(
+        code.len() == 6 && previous.len() == 6 && code != previous,
+        "{codes}"
+    );
+}
+
+#[tokio::test]
+async fn a_closed_connection_ends_and_a_reset_one_fails_also_if_it_was_used_before() {
+    for (fault, expected) in [
+        (Fault::connection_closed(), Ok(0)),
+        (
+            Fault::connection_reset(),
+            Err(std::io::ErrorKind::ConnectionReset),
+        ),
+    ] {
+        let aws = Simulator::new();
+        let server = serve(&aws).await;
+        let mut stream = tokio::net::TcpStream::connect(server.address())
+            .await
+            .unwrap();
+        let request =
+            "GET /?Action=GetCallerIdentity&Version=2011-06-15 HTTP/1.1\r\nhost: x\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"</ErrorResponse>") {
+            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
+        }
+        aws.fail(fault);
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let end = stream.read(&mut [0]).await;
+        assert_eq!(end.map_err(|error| error.kind()), expected);
+    }
 }
 
 #[tokio::test]
@@ -256,6 +331,19 @@ async fn the_admin_endpoint_is_closed_to_web_pages_and_to_other_machines() {
         fault,
     );
     assert_eq!(status(&send(server.address(), of_a_page).await), "403");
+    // A page whose own name leads to this machine ("DNS rebinding") sends no Origin with a GET.
+    for (host, expected) in [
+        ("example.com", "403"),
+        ("localhost.example.com:80", "403"),
+        ("localhost:80", "200"),
+        ("127.0.0.1", "200"),
+        ("[::1]:80", "200"),
+    ] {
+        let health = get("/_simulator/health").replace("host: localhost", &format!("host: {host}"));
+        assert!(health.contains(host), "{health}");
+        let answer = send(server.address(), health).await;
+        assert_eq!(status(&answer), expected, "{host}: {answer}");
+    }
 
     for (server, expected) in [
         (Server::new(&aws), "404"),
@@ -307,6 +395,101 @@ async fn the_log_has_no_secrets_and_cannot_be_forged() {
     }
     let expected = r"127.0.0.1 sts AssumeRole arn:aws:iam::222222222222:role/x\nforged by AKIAIOSFODNN7EXAMPLE: 403 InvalidClientTokenId, ";
     assert!(lines[0].starts_with(expected), "{}", lines[0]);
+}
+
+#[tokio::test]
+async fn a_bad_authorization_is_refused_as_the_service_does_that_the_request_is_for() {
+    let aws = Simulator::new();
+    Firehose::plug_into(&aws);
+    S3::plug_into(&aws);
+    let server = serve(&aws).await;
+    let cut = "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101";
+    let of_two = "AWS AKIAIOSFODNN7EXAMPLE:bm90IGEgc2lnbmF0dXJl";
+    let of_4a = "AWS4-ECDSA-P256-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101/s3/aws4_request";
+    for (authorization, code_of_s3, code_of_firehose) in [
+        ("", "AccessDenied", "MissingAuthenticationTokenException"),
+        (
+            "Bearer x",
+            "InvalidArgument",
+            "MissingAuthenticationTokenException",
+        ),
+        (
+            of_two,
+            "InvalidRequest",
+            "MissingAuthenticationTokenException",
+        ),
+        (
+            cut,
+            "AuthorizationHeaderMalformed",
+            "IncompleteSignatureException",
+        ),
+        (of_4a, "NotSimulated", "NotSimulated"),
+    ] {
+        let header = match authorization {
+            "" => String::new(),
+            text => format!("authorization: {text}\r\n"),
+        };
+        let get = format!(
+            "GET /reports/key HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{header}\r\n"
+        );
+        let answer = send(server.address(), get).await;
+        let expected = format!("<Code>{code_of_s3}</Code>");
+        assert!(answer.contains(&expected), "{authorization}: {answer}");
+        let headers = format!(
+            "content-type: application/x-amz-json-1.1\r\nx-amz-target: Firehose_20150804.PutRecord\r\n{header}"
+        );
+        let answer = send(server.address(), post("/", &headers, "{}")).await;
+        let expected = format!(r#""__type":"{code_of_firehose}""#);
+        assert!(answer.contains(&expected), "{authorization}: {answer}");
+    }
+    assert_eq!(aws.requests(), 0, "none is a call of STS");
+    let presigned = "/reports/key?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=60";
+    let answer = send(server.address(), get(presigned)).await;
+    assert!(
+        answer.contains("AuthorizationQueryParametersError"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn the_log_and_the_admin_endpoint_say_why_a_call_was_refused() {
+    let aws = Simulator::new();
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let log = lines.clone();
+    let server = Server::new(&aws)
+        .on_request(move |request| log.lock().unwrap().push(request.to_string()))
+        .listen("127.0.0.1:0")
+        .await
+        .unwrap();
+    let keys = aws.user("arn:aws:iam::111111111111:user/orders");
+    let keys = keys.create().unwrap();
+    let role = "arn:aws:iam::222222222222:role/FirehoseWriter";
+    let trust = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole",
+        "Principal": {"AWS": "111111111111"},
+        "Condition": {"StringEquals": {"sts:ExternalId": "c0ffee-expected"}}}}"#;
+    aws.role(role).trust(trust).create().unwrap();
+    let body = format!(
+        "Action=AssumeRole&Version=2011-06-15&RoleArn={role}&RoleSessionName=orders&ExternalId=c0ffee-given"
+    );
+    let headers = signature(&keys, &body);
+    let answer = send(server.address(), post("/", &headers, &body)).await;
+    assert!(answer.contains("<Code>AccessDenied</Code>"), "{answer}");
+
+    let lines = lines.lock().unwrap().clone();
+    assert!(
+        lines[0].contains(": 403 AccessDenied because the role's trust policy does not allow it, "),
+        "{lines:?}"
+    );
+    let refusals = send(server.address(), get("/_simulator/refusals")).await;
+    assert_eq!(status(&refusals), "200");
+    for part in [
+        r#""action":"sts:AssumeRole""#,
+        role,
+        "StringEquals sts:ExternalId",
+    ] {
+        assert!(refusals.contains(part), "{part} in {refusals}");
+    }
+    assert!(!refusals.contains("c0ffee"), "{refusals}");
 }
 
 /// The program, which is stopped when this is dropped.
@@ -362,6 +545,28 @@ fn the_program_is_up_at_once_and_stops_when_it_is_asked_to() {
     assert!(kill.unwrap().success());
     let (success, errors) = program.end();
     assert!(success, "{errors}");
+}
+
+#[tokio::test]
+async fn the_log_says_how_the_root_user_of_another_account_may_sign() {
+    let mut program = Program::start(&["--port", "0", "--root", "222222222222"]);
+    let endpoint = program.endpoint();
+    let address: SocketAddr = endpoint.strip_prefix("http://").unwrap().parse().unwrap();
+    let body = "Action=GetCallerIdentity&Version=2011-06-15";
+    for (account, secret, expected) in [
+        ("222222222222", "test", "200"),
+        ("222222222222", "wrong", "403"),
+        ("333333333333", "test", "403"),
+    ] {
+        let keys = Credentials::new(account, secret, None, None, "test");
+        let answer = send(address, post("/", &signature(&keys, body), body)).await;
+        assert_eq!(status(&answer), expected, "{answer}");
+    }
+    program.0.kill().unwrap();
+    let (_, errors) = program.end();
+    let hint = "the root user of 333333333333 may not sign: start with --root 333333333333\n";
+    assert!(errors.contains(hint), "{errors}");
+    assert_eq!(errors.matches("may not sign").count(), 1, "{errors}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Imports of real accounts: `tests/accounts`, and what is wrong with files.
 
+mod raw;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -301,7 +303,11 @@ fn a_wrong_file_is_named_with_what_is_wrong() {
         (&[("a.json", "[]")], &["a.json"]),
         (
             &[("a.json", "{}")],
-            &["a.json", "get-account-authorization-details"],
+            &["a.json", "get-account-authorization-details", "no member"],
+        ),
+        (
+            &[("a.json", r#"{"Accounts": [], "x": 1}"#)],
+            &["a.json", r#"the members "Accounts", "x""#, "list-parents"],
         ),
         (&[("a.json", truncated)], &["a.json", "EOF", "line 2"]),
         (
@@ -344,6 +350,13 @@ fn a_wrong_file_is_named_with_what_is_wrong() {
             &[("a.json", r#"{"roles": [{"arn": "x"}]}"#)],
             &["a.json", "must be arn:<partition>:iam::"],
         ),
+        (
+            &[(
+                "a.json",
+                r#"{"roles": [{"arn": "arn:aws:iam::222222222222:role/R", "maxSessionDuration": 60}]}"#,
+            )],
+            &["a.json", "maxSessionDuration", "from 3600 to 43200"],
+        ),
     ] {
         let error = error(files).to_string();
         for part in parts {
@@ -368,6 +381,280 @@ fn a_policy_that_cannot_be_read_denies_everything_and_is_said() {
         text.contains("role/R, trust policy: everything is denied, because:"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn of_a_policy_that_cannot_be_read_whole_the_rest_remains() {
+    let known = r#"{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}"#;
+    let new = r#""Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:NewKey": "true"}}"#;
+    let allows = format!(r#"{{"Effect": "Allow", {new}}}"#);
+    let denies = format!(r#"{{"Effect": "Deny", {new}}}"#);
+    let unreadable = r#"{"Effect": "Deny", "Action": 1, "Resource": "*"}"#;
+    for (statements, is_allowed) in [
+        (vec![known, &allows], true),
+        (vec![&allows], false),
+        (vec![known, &denies], false),
+        (vec![known, unreadable], false),
+        // Read one by one, these are right.
+        (
+            vec![r#"{"Sid": "A", "Effect": "Allow", "Action": "*", "Resource": "*"}"#; 2],
+            false,
+        ),
+    ] {
+        let document = format!(
+            r#"{{"Version": "2012-10-17", "Statement": [{}]}}"#,
+            statements.join(", ")
+        );
+        let details = format!(
+            r#"{{"UserDetailList": [{{"Arn": "arn:aws:iam::111111111111:user/orders", "UserId": "AIDAORDERS",
+                "UserPolicyList": [{{"PolicyName": "p", "PolicyDocument": {document}}}]}}],
+              "GroupDetailList": [], "RoleDetailList": [], "Policies": []}}"#
+        );
+        let aws = Simulator::new();
+        let files = [("a.json", &*details)];
+        let import = aws.import(folder("partly-read", &files)).unwrap();
+        let role = "arn:aws:iam::111111111111:role/Writer";
+        aws.role(role).create().unwrap();
+        let keys = aws
+            .access_key("arn:aws:iam::111111111111:user/orders")
+            .unwrap();
+        let answer = assume(&aws, &keys, role, None).await;
+        assert_eq!(answer.is_ok(), is_allowed, "{document}: {answer:?}");
+        let said = import.left_out().iter().map(ToString::to_string);
+        let said = said.collect::<Vec<_>>().join("\n");
+        assert!(
+            said.contains("p of arn:aws:iam::111111111111:user/orders"),
+            "{document}: {said}"
+        );
+    }
+}
+
+/// Returns what the AWS CLI makes of an answer of IAM.
+fn to_json(element: roxmltree::Node<'_, '_>) -> serde_json::Value {
+    let name = element.tag_name().name();
+    let children: Vec<_> = element
+        .children()
+        .filter(|child| child.is_element())
+        .collect();
+    let is_list =
+        name.ends_with("List") || ["Tags", "AttachedManagedPolicies", "Policies"].contains(&name);
+    match children.first() {
+        None if is_list => serde_json::json!([]),
+        None => {
+            let text = element.text().unwrap_or_default();
+            // The CLI decodes policies.
+            let is_policy = name.ends_with("Document");
+            let decoded = percent_encoding::percent_decode_str(text)
+                .decode_utf8()
+                .unwrap();
+            match is_policy.then(|| serde_json::from_str(&decoded).unwrap()) {
+                Some(policy) => policy,
+                None if ["true", "false"].contains(&text) => (text == "true").into(),
+                None => text.into(),
+            }
+        }
+        Some(_) if is_list => children.into_iter().map(to_json).collect(),
+        Some(_) => {
+            let members = children.into_iter();
+            let members = members.map(|child| (child.tag_name().name().to_owned(), to_json(child)));
+            serde_json::Value::Object(members.collect())
+        }
+    }
+}
+
+/// Exports an account with IAM's API, as `aws iam get-account-authorization-details` does.
+async fn export(aws: &Simulator, account: &str, query: &str) -> serde_json::Value {
+    let root = aws
+        .root_user(format!("arn:aws:iam::{account}:root"))
+        .unwrap();
+    let mut signer = raw::Signer::new(aws, &root);
+    (signer.service, signer.region) = ("iam", "us-east-1");
+    let form = format!("Action=GetAccountAuthorizationDetails&Version=2010-05-08{query}");
+    let request = raw::post("https://iam.amazonaws.com/", form);
+    let reply = raw::send(aws, signer.sign(request)).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let document = roxmltree::Document::parse(&reply.body).unwrap();
+    let result = document
+        .descendants()
+        .find(|node| node.tag_name().name() == "GetAccountAuthorizationDetailsResult");
+    to_json(result.unwrap())
+}
+
+#[tokio::test]
+async fn an_account_that_a_test_set_up_is_exported_and_imported_as_it_was() {
+    // Without the policies of the organization, which limit root users, too.
+    let files = ["111111111111.json", "222222222222.json"].map(|name| {
+        let text = fs::read_to_string(Path::new(ACCOUNTS).join(name));
+        (name, text.unwrap())
+    });
+    let files = files.each_ref().map(|(name, text)| (*name, &**text));
+    let first = Simulator::new();
+    first.import(folder("to-export", &files)).unwrap();
+    // What an import does not know: a role with a boundary, tags and a trust policy by its own account.
+    first
+        .role("arn:aws:iam::222222222222:role/team/Bounded")
+        .policy(r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}"#)
+        .permissions_boundary(r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}}"#)
+        .tag("Team", "red + blue")
+        .create()
+        .unwrap();
+    let mut exports = Vec::new();
+    for account in ["111111111111", "222222222222"] {
+        exports.push(export(&first, account, "").await);
+    }
+    assert_eq!(exports[1]["IsTruncated"], false);
+    let text = exports.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let files = [("a.json", &*text[0]), ("b.json", &*text[1])];
+    let second = Simulator::new();
+    second.import(folder("exported", &files)).unwrap();
+    for (account, exported) in ["111111111111", "222222222222"].into_iter().zip(&exports) {
+        assert_eq!(&export(&second, account, "").await, exported);
+    }
+    // And decides as the first does.
+    let keys = second.access_key(ORDERS).unwrap();
+    assert!(assume(&second, &keys, WRITER, Some("c0ffee")).await.is_ok());
+    assert!(assume(&second, &keys, WRITER, Some("wrong")).await.is_err());
+
+    // By kind, and by pages, which end within a list.
+    let lists = |export: &serde_json::Value| {
+        [
+            "UserDetailList",
+            "GroupDetailList",
+            "RoleDetailList",
+            "Policies",
+        ]
+        .map(|list| export[list].as_array().unwrap().len())
+    };
+    let all = lists(&exports[1]);
+    let roles = export(&first, "222222222222", "&Filter.member.1=Role").await;
+    assert_eq!(lists(&roles), [0, 0, all[2], 0]);
+    let (mut pages, mut marker) = (0, String::new());
+    let mut counted = [0; 4];
+    loop {
+        let page = export(&first, "222222222222", &format!("&MaxItems=2{marker}")).await;
+        pages += 1;
+        for (counted, of_page) in counted.iter_mut().zip(lists(&page)) {
+            *counted += of_page;
+        }
+        if page["IsTruncated"] == false {
+            break;
+        }
+        marker = format!("&Marker={}", page["Marker"].as_str().unwrap());
+    }
+    assert_eq!(counted, all);
+    assert_eq!(pages, all.iter().sum::<usize>().div_ceil(2));
+}
+
+#[tokio::test]
+async fn a_statement_that_is_not_understood_is_explained_as_it_is_in_the_file() {
+    let allow = |sid: &str, condition: &str| {
+        format!(
+            r#"{{"Sid": "{sid}", "Effect": "Allow", "Action": "sts:AssumeRole",
+            "Principal": {{"AWS": "111111111111"}}, "Condition": {condition}}}"#
+        )
+    };
+    let unknown = allow("New", r#"{"StringEquals": {"sts:NewKey": "x"}}"#);
+    let condition = |id: &str| format!(r#"{{"StringEquals": {{"sts:ExternalId": "{id}"}}}}"#);
+    let known = allow("Known", &condition("c0ffee"));
+    let role = |statements: &[&str]| {
+        let statements = format!(r#""Statement": [{}]"#, statements.join(","));
+        details(&ROLE.replace(r#""Statement": []"#, &statements))
+    };
+    let arn = "arn:aws:iam::222222222222:role/R";
+    let allowed = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
+    let import = |name: &str, statements: &[&str]| {
+        let aws = Simulator::new();
+        let file = role(statements);
+        aws.import(folder(name, &[("a.json", &*file)])).unwrap();
+        let user = aws.user("arn:aws:iam::111111111111:user/orders");
+        let keys = user.policy(allowed).create().unwrap();
+        (aws, keys)
+    };
+    const REASON: &str =
+        "      not understood: the simulator does not know the condition key \"sts:NewKey\"";
+
+    // It allows nothing, which is not the same as a Deny, and the next statement keeps its number.
+    let (aws, keys) = import("not_understood", &[&unknown, &known]);
+    assert!(assume(&aws, &keys, arn, Some("c0ffee")).await.is_ok());
+    assume(&aws, &keys, arn, Some("other")).await.unwrap_err();
+    let text = why(&aws);
+    let is_said = text.starts_with("refused: sts:AssumeRole\n")
+        && text.contains("because the role's trust policy does not allow it:\n")
+        && text.contains("    statement 1 \"New\" (Allow) allows nothing here:\n")
+        && text.contains(REASON)
+        && text.contains("    statement 2 \"Known\" (Allow) does not apply:\n");
+    assert!(is_said, "{text}");
+
+    let (aws, keys) = import("not_understood_alone", &[&unknown]);
+    assume(&aws, &keys, arn, None).await.unwrap_err();
+    let text = why(&aws);
+    assert!(text.contains("trust policy does not allow it"), "{text}");
+    assert!(
+        text.contains("\"New\" (Allow) allows nothing here"),
+        "{text}"
+    );
+
+    // A Deny denies whatever its condition says.
+    let deny = unknown.replace("Allow", "Deny");
+    let (aws, keys) = import("not_understood_deny", &[&known, &deny]);
+    assume(&aws, &keys, arn, Some("c0ffee")).await.unwrap_err();
+    let text = why(&aws);
+    let is_said = text.contains("because a statement denies it:\n")
+        && text.contains("    statement 2 \"New\" (Deny)\n")
+        && text.contains(REASON);
+    assert!(is_said, "{text}");
+
+    // One that cannot be read without it, either, denies everything in its place; also a Sid that IAM does not take
+    // leaves the numbers as they are.
+    let bad_sid = known.replace("Known", "not known");
+    let unreadable = r#"{"Sid": "Odd", "Effect": "Deny", "Action": 1, "Principal": "*"}"#;
+    let (aws, keys) = import("not_understood_at_all", &[&bad_sid, &known, unreadable]);
+    assume(&aws, &keys, arn, Some("c0ffee")).await.unwrap_err();
+    let text = why(&aws);
+    let is_said = text.contains("because a statement denies it:\n")
+        && text.contains("    statement 3 \"Odd\" (Deny)\n      not understood: ");
+    assert!(is_said, "{text}");
+}
+
+#[tokio::test]
+async fn a_policy_that_the_export_does_not_have_denies_and_is_named() {
+    const POLICY: &str = "arn:aws:iam::222222222222:policy/P";
+    let all = r#"{"PolicyName": "all", "PolicyDocument": {"Version": "2012-10-17", "Statement":
+        {"Effect": "Allow", "Action": "*", "Resource": "*"}}}"#;
+    let attached =
+        format!(r#""AttachedManagedPolicies": [{{"PolicyName": "P", "PolicyArn": "{POLICY}"}}]"#);
+    let boundary = format!(
+        r#""PermissionsBoundary": {{"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": "{POLICY}"}}"#
+    );
+    for (name, member, kind) in [
+        ("attached", attached, "identity policy"),
+        ("boundary", boundary, "permissions boundary"),
+    ] {
+        let role = ROLE.replace(
+            r#""Path": "/","#,
+            &format!(r#""Path": "/", "RolePolicyList": [{all}], {member},"#),
+        );
+        let aws = Simulator::new();
+        let file = details(&role);
+        let import = aws.import(folder(name, &[("a.json", &*file)])).unwrap();
+        let said = import.left_out().iter().any(|left_out| {
+            left_out.subject == "arn:aws:iam::222222222222:role/R"
+                && left_out.reason.contains(&format!(
+                    "everything is denied, because the export has no document of {POLICY}"
+                ))
+        });
+        assert!(said, "{:?}", import.left_out());
+
+        let session = aws.role_session("arn:aws:iam::222222222222:role/R", "session");
+        let session = session.unwrap();
+        assume(&aws, &session, WRITER, None).await.unwrap_err();
+        let text = why(&aws);
+        let is_said = text.contains("because a statement denies it:\n")
+            && text.contains(&format!(
+                "  {kind} {POLICY}, which the export does not have\n    statement 1 (Deny)\n"
+            ));
+        assert!(is_said, "{text}");
+    }
 }
 
 #[tokio::test]
@@ -402,4 +689,364 @@ async fn the_simulators_own_json_brings_keys_that_a_test_knows() {
         aws.mfa_code("arn:aws:iam::111111111111:mfa/orders")
             .is_some()
     );
+}
+
+/// Whether a caller may do something, by policies other than those of resources.
+async fn may(aws: &Simulator, keys: &Credentials, action: &'static str) -> bool {
+    let decided = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let decision = decided.clone();
+    aws.service("test", move |caller, _| {
+        *decision.lock().unwrap() = Some(caller.may(action, "*"));
+        sts_simulator::HttpResponse::new(200.try_into().unwrap(), "".into())
+    });
+    signed_call(aws, keys, "test").await;
+    decided.lock().unwrap().unwrap()
+}
+
+fn left_out(import: &Import) -> String {
+    let lines = import.left_out().iter().map(|line| format!("{line}\n"));
+    lines.collect()
+}
+
+/// A role of the account 222222222222 with these policies.
+fn role(inline: &str, attached: &str) -> String {
+    details(&format!(
+        r#"{{"Path": "/", "RoleName": "R", "RoleId": "AROA1", "Arn": "arn:aws:iam::222222222222:role/R",
+            "AssumeRolePolicyDocument": {{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow",
+                "Principal": {{"AWS": "222222222222"}}, "Action": "sts:AssumeRole"}}]}},
+            "RolePolicyList": [{inline}], "AttachedManagedPolicies": [{attached}]}}"#
+    ))
+}
+
+fn inline(name: &str, statements: &str) -> String {
+    format!(
+        r#"{{"PolicyName": "{name}", "PolicyDocument": {{"Version": "2012-10-17", "Statement": [{statements}]}}}}"#
+    )
+}
+
+const ALLOW: &str = r#"{"Effect": "Allow", "Action": "*", "Resource": "*"}"#;
+
+#[tokio::test]
+async fn a_policy_whose_document_is_missing_may_deny_and_so_it_does() {
+    let attached = |arn: &str| format!(r#"{{"PolicyName": "X", "PolicyArn": "{arn}"}}"#);
+    for (row, arn, is_allowed) in [
+        (
+            "filtered",
+            "arn:aws:iam::222222222222:policy/Quarantine",
+            false,
+        ),
+        (
+            "one of AWS's, filtered",
+            "arn:aws:iam::aws:policy/AWSDenyAll",
+            false,
+        ),
+        (
+            "one of AWS's that the simulator knows",
+            "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess",
+            true,
+        ),
+    ] {
+        let text = role(&inline("all", ALLOW), &attached(arn));
+        let aws = Simulator::new();
+        let folder = folder("missing_document", &[("a.json", &text)]);
+        let import = aws.import(folder).unwrap();
+        let keys = aws
+            .role_session("arn:aws:iam::222222222222:role/R", "session")
+            .unwrap();
+        assert_eq!(
+            may(&aws, &keys, "sqs:SendMessage").await,
+            is_allowed,
+            "{row}"
+        );
+        let is_said = left_out(&import).contains(&format!(
+            "role/R: everything is denied, because the export has no document of {arn}"
+        ));
+        assert_eq!(is_said, !is_allowed, "{row}: {}", left_out(&import));
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_is_missing_may_deny_and_so_it_does() {
+    let user = |groups: &str| {
+        format!(
+            r#"{{"UserDetailList": [{{"Path": "/", "UserName": "u", "UserId": "AIDA1",
+                "Arn": "arn:aws:iam::222222222222:user/u", "UserPolicyList": [{}], "GroupList": [{groups}]}}],
+                "GroupDetailList": [{{"Path": "/", "GroupName": "Known", "GroupId": "AGPA1",
+                    "Arn": "arn:aws:iam::222222222222:group/Known"}}],
+                "RoleDetailList": [], "Policies": []}}"#,
+            inline("all", ALLOW)
+        )
+    };
+    for (groups, is_allowed) in [(r#""known""#, true), (r#""Known", "Contractors""#, false)] {
+        let aws = Simulator::new();
+        let folder = folder("missing_group", &[("a.json", &user(groups))]);
+        let import = aws.import(folder).unwrap();
+        let keys = aws.access_key("arn:aws:iam::222222222222:user/u").unwrap();
+        assert_eq!(
+            may(&aws, &keys, "sqs:SendMessage").await,
+            is_allowed,
+            "{groups}"
+        );
+        let is_said = left_out(&import)
+            .contains("user/u: everything is denied, because the export has no group Contractors");
+        assert_eq!(is_said, !is_allowed, "{}", left_out(&import));
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_allows_and_is_not_understood_leaves_the_others_as_they_are() {
+    let unknown = r#"{"Effect": "Allow", "Action": "sqs:*", "Resource": "*",
+        "Condition": {"StringEquals": {"sqs2099:NewKey": "x"}}}"#;
+    let queues = r#"{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}"#;
+    let policies = format!("{}, {}", inline("new", unknown), inline("s3", queues));
+    let aws = Simulator::new();
+    let folder = folder("unknown_allow", &[("a.json", &role(&policies, ""))]);
+    let import = aws.import(folder).unwrap();
+    let said = "new of arn:aws:iam::222222222222:role/R, statement 1: it allows nothing";
+    assert!(left_out(&import).contains(said), "{}", left_out(&import));
+    let keys = aws
+        .role_session("arn:aws:iam::222222222222:role/R", "session")
+        .unwrap();
+    assert!(!may(&aws, &keys, "sqs:SendMessage").await);
+    assert!(
+        may(&aws, &keys, "s3:GetObject").await,
+        "{}",
+        left_out(&import)
+    );
+}
+
+#[test]
+fn an_organization_that_is_not_complete_is_refused() {
+    const DENY: &str = r#"{"Policy": {"PolicySummary": {"Id": "p-deny1234", "Name": "Deny", "Type": "SERVICE_CONTROL_POLICY"},
+        "Content": "{\"Version\": \"2012-10-17\", \"Statement\": {\"Effect\": \"Deny\", \"Action\": \"*\", \"Resource\": \"*\"}}"}}"#;
+    const FULL: &str = r#"{"Policy": {"PolicySummary": {"Id": "p-FullAWSAccess", "Name": "FullAWSAccess", "Type": "SERVICE_CONTROL_POLICY"},
+        "Content": "{\"Version\": \"2012-10-17\", \"Statement\": {\"Effect\": \"Allow\", \"Action\": \"*\", \"Resource\": \"*\"}}"}}"#;
+    const ROOT_AND_ACCOUNT: &str =
+        r#"{"Targets": [{"TargetId": "r-ab12"}, {"TargetId": "222222222222"}]}"#;
+    const ACCOUNT: &str = r#"{"Targets": [{"TargetId": "222222222222"}]}"#;
+    let truncated = ACCOUNT.replace("]}", r#"], "NextToken": "abc"}"#);
+    let text = role("", "");
+    let complete = [
+        ("a.json", text.as_str()),
+        (
+            "organization.json",
+            r#"{"Organization": {"Id": "o-a1b2c3d4e5", "MasterAccountId": "999999999999"}}"#,
+        ),
+        ("p-FullAWSAccess.json", FULL),
+        ("p-FullAWSAccess.targets.json", ROOT_AND_ACCOUNT),
+        ("p-deny1234.json", DENY),
+        ("p-deny1234.targets.json", ACCOUNT),
+        (
+            "222222222222.parents.json",
+            r#"{"Parents": [{"Id": "r-ab12"}]}"#,
+        ),
+    ];
+    let without = |name: &str| {
+        let mut files = complete.to_vec();
+        files.retain(|(file, _)| *file != name);
+        files
+    };
+    let with = |name: &'static str, text| {
+        let mut files = without(name);
+        files.push((name, text));
+        files
+    };
+    let in_a_unit = r#"{"Parents": [{"Id": "ou-ab12-11111111"}]}"#;
+    Simulator::new()
+        .import(folder("organization_complete", &complete))
+        .unwrap();
+    for (row, files, parts) in [
+        (
+            "a policy without its targets",
+            without("p-deny1234.targets.json"),
+            &[
+                "p-deny1234.json",
+                "add p-deny1234.targets.json",
+                "list-targets-for-policy --policy-id p-deny1234",
+            ][..],
+        ),
+        (
+            "targets without their policy",
+            without("p-deny1234.json"),
+            &[
+                "p-deny1234.targets.json",
+                "describe-policy --policy-id p-deny1234",
+            ],
+        ),
+        (
+            "a part of the targets",
+            with("p-deny1234.targets.json", &truncated),
+            &["p-deny1234.targets.json", "not complete"],
+        ),
+        (
+            "the parents of an account that has a policy",
+            without("222222222222.parents.json"),
+            &[
+                "list-parents --child-id 222222222222",
+                "222222222222.parents.json",
+            ],
+        ),
+        (
+            "the parents of a unit",
+            with("222222222222.parents.json", in_a_unit),
+            &[
+                "list-parents --child-id ou-ab12-11111111",
+                "ou-ab12-11111111.parents.json",
+            ],
+        ),
+    ] {
+        let error = error(&files).to_string();
+        for part in parts {
+            assert!(error.contains(part), "{row}: {part} is not in: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_resource_control_policy_that_cannot_be_read_denies_in_every_service_that_has_such_policies()
+ {
+    let policy = |id: &str, name: &str, kind: &str, content: &str| {
+        let summary =
+            format!(r#""PolicySummary": {{"Id": "{id}", "Name": "{name}", "Type": "{kind}"}}"#);
+        format!(r#"{{"Policy": {{{summary}, "Content": {content:?}}}}}"#)
+    };
+    let control = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Principal": "*", "Action": "s3:*",
+        "Resource": "*", "NewElement": 1}}"#;
+    let files = [
+        ("a.json", role(&inline("all", ALLOW), "")),
+        (
+            "organization.json",
+            r#"{"Organization": {"Id": "o-a1b2c3d4e5", "MasterAccountId": "999999999999"}}"#
+                .to_owned(),
+        ),
+        (
+            "222222222222.parents.json",
+            r#"{"Parents": [{"Id": "r-ab12"}]}"#.to_owned(),
+        ),
+        (
+            "p-control1.json",
+            policy(
+                "p-control1",
+                "Control",
+                "RESOURCE_CONTROL_POLICY",
+                &control.replace('\n', " "),
+            ),
+        ),
+        (
+            "p-control1.targets.json",
+            r#"{"Targets": [{"TargetId": "r-ab12"}]}"#.to_owned(),
+        ),
+    ];
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (*name, text.as_str()))
+        .collect();
+    let aws = Simulator::new();
+    let import = aws.import(folder("unreadable_control", &files)).unwrap();
+    let keys = aws
+        .role_session("arn:aws:iam::222222222222:role/R", "session")
+        .unwrap();
+    assert!(
+        !may(&aws, &keys, "s3:GetObject").await,
+        "{}",
+        left_out(&import)
+    );
+    assert!(
+        left_out(&import).contains("everything is denied"),
+        "{}",
+        left_out(&import)
+    );
+}
+
+/// Whoever a trust policy names and no export has is the user or role that the test creates, or imports later.
+#[tokio::test]
+async fn a_test_may_create_the_principals_that_an_export_names() {
+    const ADA: &str = "arn:aws:iam::111111111111:user/ada";
+    const EVE: &str = "arn:aws:iam::111111111111:user/eve";
+    const OPEN: &str = "arn:aws:iam::222222222222:role/Open";
+    let statement = |effect: &str, principal: &str| {
+        format!(
+            r#"{{"Effect": "{effect}", "Principal": {{"AWS": "{principal}"}}, "Action": "sts:AssumeRole"}}"#
+        )
+    };
+    let role = |name: &str, statements: [String; 2]| {
+        format!(
+            r#"{{"Path": "/", "RoleName": "{name}", "RoleId": "AROA{name}", "Arn": "arn:aws:iam::222222222222:role/{name}",
+                "AssumeRolePolicyDocument": {{"Version": "2012-10-17", "Statement": [{}]}}}}"#,
+            statements.join(",")
+        )
+    };
+    let roles = [
+        // Ada is named, and everybody but Eve.
+        role(
+            "Named",
+            [statement("Allow", ADA), statement("Deny", "999999999999")],
+        ),
+        role(
+            "Open",
+            [statement("Allow", "111111111111"), statement("Deny", EVE)],
+        ),
+    ];
+    let account = details(&roles.join(","));
+    let user = |arn: &str, id: &str| {
+        format!(
+            r#"{{"arn": "{arn}", "accessKey": {{"id": "{id}", "secret": "secret"}},
+                "policies": [{{"Version": "2012-10-17", "Statement": {ALLOW}}}]}}"#
+        )
+    };
+    let setup = format!(
+        r#"{{"users": [{}, {}]}}"#,
+        user(ADA, "AKIAADAADAADAADA"),
+        user(EVE, "AKIAEVEEVEEVEEVE")
+    );
+    let exported = |name: &str| {
+        let allow = inline("all", ALLOW);
+        format!(
+            r#"{{"Path": "/", "UserName": "{name}", "UserId": "AIDA{name}",
+                "Arn": "arn:aws:iam::111111111111:user/{name}", "UserPolicyList": [{allow}]}}"#
+        )
+    };
+    let callers = format!(
+        r#"{{"UserDetailList": [{}, {}], "GroupDetailList": [], "RoleDetailList": [], "Policies": []}}"#,
+        exported("ada"),
+        exported("eve")
+    );
+    let known = |id: &str| Credentials::new(id, "secret", None, None, "test");
+    let everything = format!(r#"{{"Version": "2012-10-17", "Statement": {ALLOW}}}"#);
+    for way in ["the own JSON beside it", "a builder", "a later import"] {
+        let aws = Simulator::new();
+        let (ada, eve) = match way {
+            "the own JSON beside it" => {
+                let files = [("a.json", account.as_str()), ("setup.json", &setup)];
+                aws.import(folder("created_json", &files)).unwrap();
+                (known("AKIAADAADAADAADA"), known("AKIAEVEEVEEVEEVE"))
+            }
+            "a builder" => {
+                aws.import(folder("created_builder", &[("a.json", &account)]))
+                    .unwrap();
+                let create = |arn| aws.user(arn).policy(&*everything).create().unwrap();
+                (create(ADA), create(EVE))
+            }
+            _ => {
+                for (name, text) in [("created_first", &account), ("created_second", &callers)] {
+                    aws.import(folder(name, &[("a.json", text)])).unwrap();
+                }
+                (aws.access_key(ADA).unwrap(), aws.access_key(EVE).unwrap())
+            }
+        };
+        let named = "arn:aws:iam::222222222222:role/Named";
+        for (keys, role, is_allowed) in [
+            (&ada, named, true),
+            (&eve, named, false),
+            (&ada, OPEN, true),
+            (&eve, OPEN, false),
+        ] {
+            let answer = assume(&aws, keys, role, None).await;
+            assert_eq!(
+                answer.is_ok(),
+                is_allowed,
+                "{way}: {keys:?} {role}: {answer:?}"
+            );
+        }
+    }
 }

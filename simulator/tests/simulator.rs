@@ -339,7 +339,9 @@ async fn a_principal_made_again_is_another_and_one_that_is_not_there_is_refused(
         .trust(trusts("arn:aws:iam::111111111111:role/Missing"));
     assert_eq!(
         unknown.create().unwrap_err().to_string(),
-        r#"trust policy of arn:aws:iam::333333333333:role/FirehoseWriter: MalformedPolicyDocument: Invalid principal in policy: "AWS":"arn:aws:iam::111111111111:role/Missing""#
+        "trust policy of arn:aws:iam::333333333333:role/FirehoseWriter: MalformedPolicyDocument: \
+         Invalid principal in policy: \"AWS\":\"arn:aws:iam::111111111111:role/Missing\". A policy can only name a \
+         user or role that exists: create arn:aws:iam::111111111111:role/Missing first"
     );
     aws.role(TENANT).trust(trusts(HUB)).create().unwrap();
     let sts = client(&aws, &user(&aws));
@@ -764,6 +766,64 @@ fn an_arn_of_no_user_or_role_is_rejected() {
              missing)"
         )
     );
+}
+
+#[tokio::test]
+async fn an_account_is_in_one_partition_whatever_its_names() {
+    let aws = Simulator::new();
+    let china = "arn:aws-cn:iam::444444444444:user/orders";
+    aws.user(china).create().unwrap();
+    let rule = "the account 444444444444 is in the partition aws-cn already";
+    for refused in [
+        aws.user("arn:aws:iam::444444444444:user/other")
+            .create()
+            .err(),
+        aws.role("arn:aws:iam::444444444444:role/other")
+            .create()
+            .err(),
+        aws.root_user("arn:aws:iam::444444444444:root").err(),
+        aws.oidc_provider(
+            "arn:aws:iam::444444444444:oidc-provider/example.com",
+            &["app"],
+            include_str!("keys/p256-public.pem"),
+        )
+        .err(),
+    ] {
+        let error = refused.expect("another partition").to_string();
+        assert!(error.contains(rule), "{error}");
+    }
+    // The root user is where its account is.
+    for (account, partition) in [("444444444444", "aws-cn"), ("555555555555", "aws")] {
+        let keys = aws.root_user_with_known_key(account).unwrap();
+        let config = aws.sdk_config(keys).into_builder();
+        let config = config.endpoint_url("http://127.0.0.1:4566").build();
+        let me = Client::new(&config).get_caller_identity().send().await;
+        let arn = format!("arn:{partition}:iam::{account}:root");
+        assert_eq!(me.unwrap().arn(), Some(arn.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn no_role_of_another_partition_can_be_assumed_also_by_way_of_a_local_endpoint() {
+    let aws = Simulator::new();
+    let allow = allow("sts:AssumeRole");
+    let create = |user: &str| aws.user(user).policy(&*allow).create().unwrap();
+    let orders = create("arn:aws:iam::111111111111:user/orders");
+    let china = create("arn:aws-cn:iam::444444444444:user/orders");
+    let everybody = trusts("*");
+    let role = "arn:aws-cn:iam::444444444444:role/Writer";
+    aws.role(role).trust(everybody).create().unwrap();
+    for (keys, is_allowed) in [(china, true), (orders, false)] {
+        let config = aws.sdk_config(keys).into_builder();
+        let config = config.endpoint_url("http://127.0.0.1:4566").build();
+        let sts = Client::new(&config);
+        let call = sts.assume_role().role_arn(role).role_session_name("orders");
+        let answer = call.send().await;
+        assert_eq!(answer.is_ok(), is_allowed, "{answer:?}");
+    }
+    let calls = aws.calls();
+    let why = calls[1].decisions()[0].to_string();
+    assert!(why.contains("there is no such role"), "{why}");
 }
 
 #[tokio::test]

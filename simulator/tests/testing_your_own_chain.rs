@@ -87,12 +87,7 @@ async fn a_wrong_external_id_is_refused_and_the_simulator_says_why()
     let base = deployed(&aws)?;
     Firehose::plug_into(&aws).create_stream(STREAM);
     assert!(put_orders(&base, "wrong", &["1"]).await.is_err());
-    let calls = aws.calls();
-    let why = calls[0]
-        .decisions()
-        .last()
-        .expect("STS decided")
-        .to_string();
+    let why = aws.refusals()[0].to_string();
     assert!(why.contains("StringEquals sts:ExternalId"), "{why}");
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use sts_simulator::{Firehose, S3, Server, Simulator};
+use sts_simulator::{Firehose, RequestLog, S3, Server, Simulator};
 
 /// The account whose root user can sign where nothing else is set up.
 const DEFAULT_ACCOUNT: &str = "111111111111";
@@ -92,9 +92,15 @@ async fn run(options: Options) -> Result<(), String> {
         server = server.admin(true);
     }
     if !options.quiet {
-        server = server.on_request(|request| {
+        server = server.on_request(move |request| {
             // A log that nobody reads any more must not end the server.
             let _ = writeln!(io::stderr(), "{request}");
+            if let Some(account) = root_who_may_not_sign(request, &roots) {
+                let _ = writeln!(
+                    io::stderr(),
+                    "the root user of {account} may not sign: start with --root {account}"
+                );
+            }
         });
     }
     let address = SocketAddr::new(options.bind, options.port);
@@ -114,6 +120,16 @@ async fn run(options: Options) -> Result<(), String> {
     stop.await;
     server.stop().await;
     Ok(())
+}
+
+/// Returns the account whose root user is refused because no `--root` names it: AWS's error says only that the access
+/// key is not known.
+fn root_who_may_not_sign<'a>(request: &'a RequestLog, roots: &[String]) -> Option<&'a str> {
+    let id = request.access_key_id.as_deref()?;
+    let is_account = id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit());
+    let is_refused = request.status.is_some_and(|status| status >= 400);
+    let is_root = roots.iter().any(|account| account == id);
+    (is_account && is_refused && !is_root).then_some(id)
 }
 
 /// Returns what ends when the program is asked to stop.

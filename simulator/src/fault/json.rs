@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{Fault, InvalidFault, Latency};
+use crate::arn;
 
 /// Reads a fault.
 pub(super) fn read(text: &str) -> Result<Fault, InvalidFault> {
@@ -32,6 +33,7 @@ pub(super) fn read(text: &str) -> Result<Fault, InvalidFault> {
         ),
         "no_answer" => Fault::no_answer(),
         "connection_closed" => Fault::connection_closed(),
+        "connection_reset" => Fault::connection_reset(),
         "truncated" => Fault::truncated(),
         "garbage" => Fault::garbage(),
         "expired_credentials" => Fault::expired_credentials(),
@@ -46,11 +48,16 @@ pub(super) fn read(text: &str) -> Result<Fault, InvalidFault> {
             members.seconds("p99")?,
         )),
         "delay" => Fault::delay(members.seconds("seconds")?),
-        _ => return Err(members.error("is unknown")),
+        _ => {
+            return Err(members.error(
+                "is unknown; there are error, service_unavailable, throttling, throttled, no_answer, \
+                 connection_closed, truncated, garbage, expired_credentials, clock_ahead, clock_behind and delay",
+            ));
+        }
     };
     let fault = Fault {
-        role: members.optional("role", Members::text)?,
-        operation: members.optional("operation", Members::text)?,
+        role: members.optional("role", Members::role)?,
+        operation: members.optional("operation", Members::operation)?,
         times: members.optional("times", |members, name| members.whole(name, 0..=u32::MAX))?,
         after: members
             .optional("after", Members::seconds)?
@@ -92,6 +99,36 @@ impl Members {
             Some(Value::String(text)) => Ok(text),
             _ => Err(self.error(format!("{name:?} must be a string"))),
         }
+    }
+
+    fn role(&mut self, name: &str) -> Result<String, InvalidFault> {
+        let role = self.text(name)?;
+        match arn::split(&role) {
+            Some(["arn", _, "iam", "", _, resource]) if resource.starts_with("role/") => Ok(role),
+            _ => Err(self.error(format!("{name:?} must be the ARN of a role"))),
+        }
+    }
+
+    fn operation(&mut self, name: &str) -> Result<String, InvalidFault> {
+        const OF_STS: [&str; 11] = [
+            "AssumeRole",
+            "AssumeRoleWithSAML",
+            "AssumeRoleWithWebIdentity",
+            "AssumeRoot",
+            "DecodeAuthorizationMessage",
+            "GetAccessKeyInfo",
+            "GetCallerIdentity",
+            "GetDelegatedAccessToken",
+            "GetFederationToken",
+            "GetSessionToken",
+            "GetWebIdentityToken",
+        ];
+        let operation = self.text(name)?;
+        if OF_STS.contains(&&*operation) {
+            return Ok(operation);
+        }
+        let rule = format!("{name:?} must be one of STS's, such as \"AssumeRole\"");
+        Err(self.error(rule))
     }
 
     fn whole(
@@ -156,10 +193,10 @@ mod tests {
                 Fault::delay(Latency::with_percentiles(SECOND, 2 * SECOND)).operation("AssumeRole"),
             ),
             (
-                r#"{"fault": "delay", "min": 1, "max": 2, "after": 1, "role": "r"}"#,
+                r#"{"fault": "delay", "min": 1, "max": 2, "after": 1, "role": "arn:aws:iam::111111111111:role/r"}"#,
                 Fault::delay(Latency::between(SECOND, 2 * SECOND))
                     .after(SECOND)
-                    .role("r"),
+                    .role("arn:aws:iam::111111111111:role/r"),
             ),
             (
                 r#"{"fault": "clock_behind", "seconds": 1}"#,
@@ -168,11 +205,25 @@ mod tests {
         ] {
             assert_eq!(Fault::from_json(json).unwrap(), fault, "{json}");
         }
+        // Those that an error lists are all that there are.
+        let error = Fault::from_json(r#"{"fault": "fire"}"#).unwrap_err();
+        let error = error.to_string();
+        let (_, names) = error.split_once("there are ").unwrap();
+        for name in names.split(", ").flat_map(|names| names.split(" and ")) {
+            let members = r#""status": 400, "code": "c", "message": "m", "rate": 1, "burst": 1, "seconds": 1"#;
+            let json = format!(r#"{{"fault": "{name}", {members}}}"#);
+            let known = Fault::from_json(&json).map_err(|error| error.to_string());
+            let is_unknown = known.is_err_and(|error| error.contains("is unknown"));
+            assert!(!is_unknown, "{name}");
+        }
         for (json, reason) in [
             ("", "a fault must be a JSON object: EOF"),
             ("[]", "a fault must be a JSON object"),
             ("{}", r#"the member "fault" must be the name"#),
-            (r#"{"fault": "fire"}"#, r#"fault "fire": is unknown"#),
+            (
+                r#"{"fault": "fire"}"#,
+                r#"fault "fire": is unknown; there are error, "#,
+            ),
             (
                 r#"{"fault": "error", "code": "c", "message": "m"}"#,
                 r#""status" must be a whole number from 100 to 999"#,
@@ -200,6 +251,15 @@ mod tests {
             (
                 r#"{"fault": "garbage", "role": 1}"#,
                 r#""role" must be a string"#,
+            ),
+            // Such faults would hit nothing, and a test of what they do would pass.
+            (
+                r#"{"fault": "garbage", "role": "Writer"}"#,
+                r#""role" must be the ARN of a role"#,
+            ),
+            (
+                r#"{"fault": "garbage", "operation": "assumeRole"}"#,
+                r#""operation" must be one of STS's, such as "AssumeRole""#,
             ),
         ] {
             let error = Fault::from_json(json).unwrap_err().to_string();

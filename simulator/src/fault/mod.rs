@@ -62,6 +62,7 @@ pub(crate) enum Effect {
     },
     NoAnswer,
     ConnectionClosed,
+    ConnectionReset,
     Truncated,
     Garbage,
     ExpiredCredentials,
@@ -113,9 +114,14 @@ impl Fault {
         Self::new(Effect::NoAnswer)
     }
 
-    /// The connection is closed without an answer.
+    /// The connection is closed without an answer. Over HTTP, that is an orderly end of the connection.
     pub fn connection_closed() -> Self {
         Self::new(Effect::ConnectionClosed)
+    }
+
+    /// The connection is reset without an answer: clients get the error "connection reset by peer".
+    pub fn connection_reset() -> Self {
+        Self::new(Effect::ConnectionReset)
     }
 
     /// STS does what it was asked to, but the connection is closed after the first half of its answer. The header
@@ -190,8 +196,8 @@ impl Fault {
     /// | `throttled` | `rate`, `burst` |
     /// | `clock_ahead`, `clock_behind` | `seconds` |
     /// | `delay` | `seconds`; or `min` and `max`; or `median` and `p99` |
-    /// | `service_unavailable`, `throttling`, `no_answer`, `connection_closed`, `truncated`, `garbage`, `expired_credentials` | |
-    /// | any | `role`, `operation`, `times`, `after`, `lasting` |
+    /// | `service_unavailable`, `throttling`, `no_answer`, `connection_closed`, `connection_reset`, `truncated`, `garbage`, `expired_credentials` | |
+    /// | any | `role` (an ARN), `operation` (one of STS's), `times`, `after`, `lasting` |
     ///
     /// # Examples
     ///

@@ -1,12 +1,12 @@
 //! [`AccessRequest`]: a request of a caller to a service other than STS.
 
+use std::sync::Arc;
+
 use super::caller::Caller;
 use super::validation::IamError;
 use crate::arn;
 use crate::policy::keys::{self, Source};
-use crate::policy::{
-    Context, Explanation, Names, Outcome, Policy, PolicyKind, Request, ResourcePolicy, authorize,
-};
+use crate::policy::{Context, Explanation, Names, Outcome, Policy, PolicyKind, ResourcePolicy};
 
 /// A request of a [`Caller`] to a service, which policies allow or not; see [`Caller::request`].
 ///
@@ -35,8 +35,16 @@ pub struct AccessRequest {
     keys: Vec<(String, Vec<String>)>,
     /// The account of the resource, if the ARN does not say it.
     resource_account: Option<String>,
-    resource_policy: Option<String>,
+    resource_policy: Option<GivenPolicy>,
     is_complete: bool,
+}
+
+/// The policy of a resource, as it is given.
+#[derive(Clone, Debug)]
+enum GivenPolicy {
+    Json(String),
+    /// It was read when it was saved: by the unique IDs that users and roles had then.
+    Saved(Arc<Policy>),
 }
 
 impl AccessRequest {
@@ -88,22 +96,30 @@ impl AccessRequest {
         self
     }
 
-    /// Sets the policy of the resource, as JSON, such as that of a bucket. `NotPrincipal` is not supported. Default:
-    /// none.
+    /// Sets the policy of the resource, as JSON, such as that of a bucket. That of a KMS key must allow callers of its
+    /// own account, too, by naming them or the account. Default: none.
     pub fn resource_policy(mut self, json: impl Into<String>) -> Self {
-        self.resource_policy = Some(json.into());
+        self.resource_policy = Some(GivenPolicy::Json(json.into()));
+        self
+    }
+
+    /// Sets the policy of the resource, if it has one, as it was read when it was saved.
+    pub(crate) fn saved_policy(mut self, policy: Option<Arc<Policy>>) -> Self {
+        self.resource_policy = policy.map(GivenPolicy::Saved);
         self
     }
 
     /// Returns whether the request is allowed. If that cannot be [decided](Self::explain), or a key or the policy is
-    /// malformed, the answer is `false`, and the client gets the error `Undecided`.
+    /// malformed, the answer is `false`, and the client gets the error `Undecided`. Of what is refused,
+    /// [`Simulator::refusals`](crate::Simulator::refusals) has the reason.
     pub fn is_allowed(&self) -> bool {
-        if self.caller.is_barred_from(&self.action) {
-            return false;
-        }
         let reason = match self.explain() {
             Ok(explanation) if explanation.outcome() != Outcome::Undecided => {
-                return explanation.is_allowed();
+                let is_allowed = explanation.is_allowed();
+                if !is_allowed {
+                    self.caller.refuse(explanation);
+                }
+                return is_allowed;
             }
             Ok(undecided) => undecided.to_string(),
             Err(error) => error.to_string(),
@@ -111,6 +127,20 @@ impl AccessRequest {
         // The first reason is kept.
         let _ = self.caller.undecided.set(reason);
         false
+    }
+
+    /// Returns AWS's message about the refusal of the request.
+    pub(crate) fn refusal(&self) -> String {
+        let Self {
+            action, resource, ..
+        } = self;
+        // What cannot be explained is answered with that.
+        let reason = self.explain().map(|explanation| explanation.refusal());
+        format!(
+            "User: {} is not authorized to perform: {action} on resource: {resource} {}",
+            self.caller.arn(),
+            reason.unwrap_or_default()
+        )
     }
 
     /// Returns whether the request is allowed, and why. The outcome is [`Outcome::Undecided`] if it depends on a
@@ -128,27 +158,20 @@ impl AccessRequest {
         };
         let context = self.context(account)?;
         let policy = match &self.resource_policy {
-            Some(json) => Some(self.read(json)?),
+            Some(GivenPolicy::Json(json)) => Some(Arc::new(self.read(json)?)),
+            Some(GivenPolicy::Saved(policy)) => Some(Arc::clone(policy)),
             None => None,
         };
-        let mut policies = self.caller.policies_on(account);
-        policies.resource = policy
-            .as_ref()
-            .map_or(ResourcePolicy::None, ResourcePolicy::Policy);
-        let requester = self.caller.requester();
-        let request = Request {
-            action: &self.action,
-            resource: &self.resource,
-            requester: &requester,
-            context: &context,
+        let is_key = matches!(arn::split(&self.resource), Some([_, _, "kms", ..]));
+        let policy = match &policy {
+            None => ResourcePolicy::None,
+            Some(policy) if is_key => ResourcePolicy::Key(policy),
+            Some(policy) => ResourcePolicy::Policy(policy),
         };
-        let is_same_account = account == self.caller.account();
-        Ok(authorize(
-            &policies,
-            request,
-            is_same_account,
-            self.caller.arn(),
-        ))
+        let (action, resource) = (&self.action, &self.resource);
+        Ok(self
+            .caller
+            .decide(action, resource, account, policy, &context))
     }
 
     fn context(&self, account: &str) -> Result<Context, IamError> {

@@ -1,5 +1,6 @@
 //! [`Accounts`]: the store of everything that is in the accounts.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -16,12 +17,13 @@ use super::mfa_device::MfaDevice;
 use super::organization::Account;
 use super::session::{Session, SessionPrincipal, new_session_token};
 use super::settings::Settings;
+use super::token_issuer::TokenIssuer;
 use super::validation::IamError;
 use crate::arn;
 use crate::clock::Clock;
 use crate::policy::{
-    Context, Explanation, Names, Outcome, Policies, Policy, PolicyKind, Request, Requester,
-    ResourcePolicy, authorize,
+    Context, Explanation, Names, Policies, Policy, PolicyKind, Request, Requester, ResourcePolicy,
+    authorize,
 };
 
 /// The accounts, as the simulator and its builders share them.
@@ -55,6 +57,11 @@ pub(crate) struct Accounts {
     pub(super) roles: Delayed<Role>,
     /// What IAM's API shows of users, groups, roles and managed policies.
     pub(crate) directory: Directory,
+    /// The unique IDs of users and roles that the trust policies of an import name and that do not exist, by ARN. They
+    /// existed when the account was exported, so that whoever is created with the ARN is the one that was meant.
+    reserved_ids: HashMap<String, String>,
+    /// The partition of each account that has something in it, by ID.
+    partitions: HashMap<String, String>,
     /// What is known of accounts, by ID. Shared with callers, who outlive a change.
     accounts: Arc<HashMap<String, Account>>,
     /// By access key ID.
@@ -63,6 +70,8 @@ pub(crate) struct Accounts {
     pub(super) mfa_devices: HashMap<String, MfaDevice>,
     oidc_providers: HashMap<String, OidcProvider>,
     saml_providers: HashMap<String, SamlProvider>,
+    /// By account ID.
+    token_issuers: HashMap<String, TokenIssuer>,
     /// The context assertions that are valid, with the ARNs of their providers.
     context_assertions: HashSet<(String, String)>,
     pub(crate) settings: Settings,
@@ -245,6 +254,36 @@ impl Accounts {
         self.saml_providers.insert(arn, provider);
     }
 
+    pub(crate) fn token_issuer(&self, account: &str) -> Option<&TokenIssuer> {
+        self.token_issuers.get(account)
+    }
+
+    /// Lets an account issue tokens; returns the URL of its issuer, which stays the same.
+    pub(crate) fn enable_token_issuer(&mut self, account: &str) -> Result<String, IamError> {
+        if let Some(issuer) = self.token_issuers.get_mut(account) {
+            issuer.is_enabled = true;
+            return Ok(issuer.url.clone());
+        }
+        let issuer = TokenIssuer::new()
+            .ok_or_else(|| IamError::validation(account, "no keys could be generated"))?;
+        let url = issuer.url.clone();
+        self.token_issuers.insert(account.to_owned(), issuer);
+        Ok(url)
+    }
+
+    /// Returns whether the account could issue tokens before.
+    pub(crate) fn disable_token_issuer(&mut self, account: &str) -> bool {
+        let issuer = self.token_issuers.get_mut(account);
+        issuer.is_some_and(|issuer| std::mem::take(&mut issuer.is_enabled))
+    }
+
+    /// Returns the organization that an account is in, and the paths to it.
+    pub(crate) fn organization_of(&self, account: &str) -> Option<(String, Vec<String>)> {
+        let account = self.account(account)?;
+        let paths = account.organization_paths.clone();
+        Some((account.organization.clone()?, paths))
+    }
+
     pub(crate) fn add_context_assertion(&mut self, provider_arn: String, assertion: String) {
         self.context_assertions.insert((provider_arn, assertion));
     }
@@ -262,6 +301,21 @@ impl Accounts {
 
     pub(crate) fn remove_saml_provider(&mut self, arn: &str) {
         self.saml_providers.remove(arn);
+    }
+
+    /// Refuses an ARN whose account is in another partition: an account is in one, so that everything here is
+    /// found by account and name.
+    pub(crate) fn check_partition(&mut self, arn: &str) -> Result<(), IamError> {
+        let (partition, account) = (arn::partition_of(arn), arn::account_of(arn));
+        let known = self.partitions.entry(account.to_owned());
+        let known = known.or_insert_with(|| partition.to_owned());
+        if known == partition {
+            return Ok(());
+        }
+        let rule = format!(
+            "the account {account} is in the partition {known} already; an account is in one"
+        );
+        Err(IamError::validation(arn, rule))
     }
 
     /// Reads a policy. `name` is how explanations refer to it.
@@ -284,13 +338,30 @@ impl Accounts {
         resolve: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Arc<Policy>, IamError> {
         let name = name.into();
+        let missing = RefCell::new(None);
+        let resolve = |arn: &str| {
+            let id = resolve(arn);
+            if id.is_none() {
+                missing.replace(Some(arn.to_owned()));
+            }
+            id
+        };
         let names = Names {
-            resolve,
+            resolve: &resolve,
             keys: &self.added_keys,
         };
         Policy::read(kind, &*name, json, names)
             .map(Arc::new)
-            .map_err(|error| IamError::malformed_policy(&format!("{kind} {name}"), error))
+            .map_err(|error| {
+                let missing = missing.take().filter(|arn| {
+                    let resource = arn::split(arn).map(|[.., resource]| resource);
+                    resource.is_some_and(|it| it.starts_with("user/") || it.starts_with("role/"))
+                });
+                let advice = missing.map(|arn| {
+                    format!("A policy can only name a user or role that exists: create {arn} first")
+                });
+                IamError::malformed_policy(&format!("{kind} {name}"), error).with_advice(advice)
+            })
     }
 
     pub(super) fn account(&self, id: &str) -> Option<&Account> {
@@ -349,40 +420,42 @@ impl Accounts {
         role_arn: &str,
         context: &Context,
     ) -> bool {
-        let mut policies = caller.policies_on(arn::account_of(role_arn));
-        policies.resource = self.trust_of(role_arn);
-        let requester = caller.requester();
-        let request = Request {
-            action,
-            resource: role_arn,
-            requester: &requester,
-            context,
+        // A partition knows the roles of no other.
+        let trust = if arn::partition_of(role_arn) == caller.partition() {
+            self.trust_of(role_arn)
+        } else {
+            ResourcePolicy::NoSuchRole
         };
-        let is_same_account = arn::account_of(role_arn) == caller.account();
-        let decision = authorize(&policies, request, is_same_account, caller.arn());
-        self.record(decision) && !caller.is_barred_from(action)
+        let account = arn::account_of(role_arn);
+        let decision = caller.decide(action, role_arn, account, trust, context);
+        self.record(decision)
     }
 
     /// Decides on `action` by a caller's own policies.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the end of AWS's message if it is refused.
     pub(crate) fn decide(
         &mut self,
         caller: &Caller,
         action: &str,
         resource: &str,
         context: &Context,
-    ) -> Outcome {
-        let policies = caller.policies_on(arn::account_of(resource));
-        let requester = caller.requester();
-        let request = Request {
+    ) -> Result<(), String> {
+        let decision = caller.decide(
             action,
             resource,
-            requester: &requester,
+            caller.account(),
+            ResourcePolicy::None,
             context,
-        };
-        let decision = authorize(&policies, request, true, caller.arn());
-        let outcome = decision.outcome();
-        self.record(decision);
-        outcome
+        );
+        let refusal = decision.refusal();
+        if self.record(decision) {
+            Ok(())
+        } else {
+            Err(refusal)
+        }
     }
 
     /// Decides whether somebody whom an identity provider vouches for may perform `action` on a role.
@@ -440,11 +513,15 @@ impl Accounts {
         match owner {
             KeyOwner::User(arn) => self.user_caller(arn, None, arrival),
             KeyOwner::Session(session) => match &session.principal {
-                SessionPrincipal::User { arn } => self.user_caller(arn, Some(session), arrival),
-                SessionPrincipal::FederatedUser { user_arn, .. } => {
-                    let mut caller = self.user_caller(user_arn, Some(session), arrival)?;
+                SessionPrincipal::User { arn, id } => self
+                    .user_caller(arn, Some(session), arrival)
+                    .filter(|caller| caller.principal_id == *id),
+                SessionPrincipal::FederatedUser {
+                    user_arn, user_id, ..
+                } => {
+                    let caller = self.user_caller(user_arn, Some(session), arrival);
+                    let mut caller = caller.filter(|caller| caller.principal_id == *user_id)?;
                     caller.arn = session.arn();
-                    caller.principal_id = session.user_id();
                     caller.user_id = session.user_id();
                     Some(caller)
                 }
@@ -491,6 +568,7 @@ impl Accounts {
             added_keys: Arc::clone(&self.added_keys),
             arrival,
             undecided: Arc::default(),
+            refusals: Arc::default(),
         }
     }
 
@@ -613,7 +691,8 @@ impl Accounts {
             let rule = "an account ID must be 12 digits";
             return Err(IamError::validation(format!("{account:?}"), rule));
         }
-        let arn = format!("arn:aws:iam::{account}:root");
+        let partition = self.partitions.get(account).map_or("aws", String::as_str);
+        let arn = format!("arn:{partition}:iam::{account}:root");
         self.add_root_user(&arn)?;
         Ok(self.add_user_key(&arn, account.to_owned(), "test".to_owned(), now))
     }
@@ -624,6 +703,7 @@ impl Accounts {
             Some(["arn", partition, "iam", "", account, "root"])
                 if !partition.is_empty() && arn::is_account_id(account) =>
             {
+                self.check_partition(arn)?;
                 let user = User {
                     id: account.to_owned(),
                     permissions: Permissions::default(),
@@ -636,6 +716,34 @@ impl Accounts {
                 "must be arn:<partition>:iam::<12-digit account id>:root",
             )),
         }
+    }
+
+    /// Returns the unique ID of a user or role that is created, with this prefix.
+    pub(crate) fn new_id(&mut self, arn: &str, prefix: &str) -> String {
+        let reserved = self.reserved_ids.remove(arn);
+        reserved.unwrap_or_else(|| unique_id(prefix, 17))
+    }
+
+    /// Returns the ID that is reserved for a user or role that does not exist yet.
+    pub(crate) fn reserved_id(&self, arn: &str) -> Option<&str> {
+        self.reserved_ids.get(arn).map(String::as_str)
+    }
+
+    /// Reserves an ID for a user or role that does not exist yet.
+    pub(crate) fn reserve_id(&mut self, arn: String, id: String) {
+        self.reserved_ids.insert(arn, id);
+    }
+
+    /// Returns the ARNs for which IDs are reserved, and which an import brought with IDs of their own since then; the
+    /// IDs are not reserved any more.
+    pub(crate) fn take_imported_reservations(&mut self) -> Vec<String> {
+        let reserved = self.reserved_ids.keys();
+        let exists = |arn: &&String| self.directory.id_of(arn).is_some();
+        let imported: Vec<String> = reserved.filter(exists).cloned().collect();
+        imported
+            .iter()
+            .for_each(|arn| drop(self.reserved_ids.remove(arn)));
+        imported
     }
 
     fn add_key(&mut self, prefix: &str, owner: KeyOwner, now: SystemTime) -> (String, String) {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::access_request::AccessRequest;
 use super::accounts::Permissions;
@@ -11,7 +11,9 @@ use super::organization::Account;
 use super::session::Session;
 use crate::arn;
 use crate::clock::timestamp;
-use crate::policy::{Context, Policies, Policy, Requester};
+use crate::policy::{
+    Context, Explanation, Policies, Policy, Request, Requester, ResourcePolicy, authorize,
+};
 
 /// The user or session that signed a request; the handler of a [service](crate::Simulator::service) gets it.
 ///
@@ -50,6 +52,8 @@ pub struct Caller {
     pub(super) arrival: Arrival,
     /// Why [`may`](Self::may) could not decide.
     pub(super) undecided: Arc<OnceLock<String>>,
+    /// What [`may`](Self::may) refused.
+    pub(super) refusals: Arc<Mutex<Vec<Explanation>>>,
 }
 
 impl Caller {
@@ -102,9 +106,49 @@ impl Caller {
         self.undecided.get().map(String::as_str)
     }
 
+    pub(super) fn refuse(&self, refusal: Explanation) {
+        self.refusals().push(refusal);
+    }
+
+    /// Returns what policies refused since the last call, in order.
+    pub(crate) fn take_refusals(&self) -> Vec<Explanation> {
+        std::mem::take(&mut *self.refusals())
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Vec<Explanation>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns the session of the caller; `None` if the caller signed with long-term keys.
     pub(crate) fn session(&self) -> Option<&Session> {
         self.session.as_ref()
+    }
+
+    /// Returns the ARN of the user or role.
+    pub(crate) fn principal_arn(&self) -> &str {
+        &self.principal_arn
+    }
+
+    /// Returns the tags of the user or role, and those of the session, which replace them.
+    pub(crate) fn tags(&self) -> Vec<(String, String)> {
+        let session = self.session.iter().flat_map(|session| &session.tags);
+        let mut tags: Vec<_> = session
+            .map(|tag| (tag.key.clone(), tag.value.clone()))
+            .collect();
+        for (key, value) in &self.permissions.tags {
+            if !tags
+                .iter()
+                .any(|(other, _)| other.eq_ignore_ascii_case(key))
+            {
+                tags.push((key.clone(), value.clone()));
+            }
+        }
+        tags
+    }
+
+    /// Returns the unique ID of the user or role.
+    pub(crate) fn principal_id(&self) -> &str {
+        &self.principal_id
     }
 
     /// Returns the `UserId` of GetCallerIdentity.
@@ -113,13 +157,20 @@ impl Caller {
     }
 
     /// Returns who the caller is to policies.
-    pub(super) fn requester(&self) -> Requester {
+    fn requester(&self) -> Requester {
         let account = self.account().to_owned();
         if self.session.as_ref().is_some_and(Session::is_of_role) {
             Requester::RoleSession {
                 arn: self.arn.clone(),
                 role_id: self.principal_id.clone(),
                 account,
+            }
+        } else if self.is_federated_user() {
+            Requester::FederatedUser {
+                arn: self.arn.clone(),
+                user_id: self.principal_id.clone(),
+                account,
+                is_of_root: is_root_user(&self.principal_arn),
             }
         } else if self.is_root() {
             Requester::Root { account }
@@ -133,7 +184,7 @@ impl Caller {
 
     /// Whether this is the root user of the account.
     pub(crate) fn is_root(&self) -> bool {
-        self.arn.ends_with(":root")
+        is_root_user(&self.arn)
     }
 
     /// Whether this is a federated user, whose session GetFederationToken issued.
@@ -170,8 +221,35 @@ impl Caller {
         }
     }
 
+    /// Decides on a request for a resource of `account` with this policy.
+    pub(super) fn decide(
+        &self,
+        action: &str,
+        resource: &str,
+        account: &str,
+        policy: ResourcePolicy<'_>,
+        context: &Context,
+    ) -> Explanation {
+        let policies = Policies {
+            resource: policy,
+            ..self.policies_on(account)
+        };
+        let request = Request {
+            action,
+            resource,
+            requester: &self.requester(),
+            context,
+        };
+        let is_same_account = account == self.account();
+        let mut decision = authorize(&policies, request, is_same_account, &self.arn);
+        if self.is_barred_from(action) {
+            decision.refuse_kind_of_session();
+        }
+        decision
+    }
+
     /// Returns the policies that take part in decisions on a resource of `account`, other than that of the resource.
-    pub(super) fn policies_on(&self, account: &str) -> Policies<'_> {
+    fn policies_on(&self, account: &str) -> Policies<'_> {
         fn all(policies: &[Arc<Policy>]) -> Vec<&Policy> {
             policies.iter().map(|policy| &**policy).collect()
         }
@@ -202,7 +280,13 @@ impl Caller {
     pub(crate) fn context(&self) -> Context {
         let mut context = self.arrival.context(&self.request_keys);
         context.set("aws:PrincipalIsAWSService", "false");
-        context.set("aws:PrincipalArn", &*self.principal_arn);
+        // That of a role and not of its session, but that of a federated user and not of the user.
+        let principal_arn = if self.is_federated_user() {
+            &self.arn
+        } else {
+            &self.principal_arn
+        };
+        context.set("aws:PrincipalArn", &**principal_arn);
         context.set("aws:PrincipalAccount", self.account());
         context.set("aws:userid", &*self.user_id);
         if let Some(account) = self.accounts.get(self.account()) {
@@ -244,6 +328,10 @@ impl Caller {
         }
         context
     }
+}
+
+fn is_root_user(arn: &str) -> bool {
+    arn.ends_with(":root")
 }
 
 impl fmt::Debug for Caller {

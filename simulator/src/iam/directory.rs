@@ -27,6 +27,16 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
+    /// Returns the unique ID of the user or role with an ARN.
+    pub(crate) fn id_of(&self, arn: &str) -> Option<&str> {
+        let (account, name) = (arn::account_of(arn), arn::name_of(arn));
+        let user = self.users.get(account, name).map(|user| &user.entity);
+        let role = self.roles.get(account, name).map(|role| &role.entity);
+        let mut entities = user.into_iter().chain(role);
+        let found = entities.find(|entity| entity.arn == arn)?;
+        Some(&found.id)
+    }
+
     /// Returns the users, groups and roles of an account.
     pub(crate) fn entities<'a>(&'a self, account: &'a str) -> impl Iterator<Item = &'a Entity> {
         let users = self.users.of(account).map(|user| &user.entity);
@@ -203,6 +213,11 @@ impl<T> Named<T> {
         self.0.remove(&key(account, name))
     }
 
+    /// Returns the entities of all accounts.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
+        self.0.values()
+    }
+
     /// Returns the entities of an account, by name.
     pub(crate) fn of<'a>(&'a self, account: &'a str) -> impl Iterator<Item = &'a T> {
         let entries = self.0.range((account.to_owned(), String::new())..);
@@ -245,13 +260,15 @@ impl Accounts {
         let Some(user) = self.directory.users.get(account, name) else {
             return;
         };
-        let groups = user
-            .groups
-            .iter()
-            .filter_map(|name| self.directory.groups.get(account, name));
         let mut permissions = self.permissions_of(&user.entity);
-        for group in groups {
-            permissions.policies.extend(self.policies_of(group));
+        for name in &user.groups {
+            match self.directory.groups.get(account, name) {
+                Some(group) => permissions.policies.extend(self.policies_of(group)),
+                None => {
+                    let policy = unknown_policy(PolicyKind::Identity, &format!("group {name}"));
+                    permissions.policies.push(policy);
+                }
+            }
         }
         let id = user.entity.id.clone();
         let arn = user.entity.arn.clone();
@@ -339,29 +356,37 @@ impl Accounts {
 
     fn permissions_of(&self, entity: &Entity) -> Permissions {
         let boundary = entity.boundary.as_ref().map(|arn| {
-            let policy = self.directory.policies.get(arn);
-            let text = policy
-                .and_then(PolicyRecord::document)
-                .map_or(NOTHING, |document| &document.text);
+            let Some(document) = self.document_of(arn) else {
+                return unknown_policy(PolicyKind::Boundary, arn);
+            };
             let name = format!("of {}", entity.arn);
-            self.read_policy(PolicyKind::Boundary, name, text)
+            Arc::new(document.policy.used_as(PolicyKind::Boundary, name))
         });
         Permissions {
             policies: self.policies_of(entity).collect(),
-            // It was read before, as an identity policy, whose grammar is the same.
-            boundary: boundary.and_then(Result::ok),
+            boundary,
             tags: entity.tags.clone(),
         }
     }
 
     /// Returns the policies that an entity has of its own.
     fn policies_of<'a>(&'a self, entity: &'a Entity) -> impl Iterator<Item = Arc<Policy>> + 'a {
-        let attached = entity.attached.iter().filter_map(|arn| {
-            let policy = self.directory.policies.get(arn)?;
-            policy.document()
+        let attached = entity.attached.iter().map(|arn| {
+            let document = self.document_of(arn);
+            document.map_or_else(
+                || unknown_policy(PolicyKind::Identity, arn),
+                |document| Arc::clone(&document.policy),
+            )
         });
-        let documents = entity.inline.values().chain(attached);
-        documents.map(|document| Arc::clone(&document.policy))
+        let inline = entity.inline.values();
+        inline
+            .map(|document| Arc::clone(&document.policy))
+            .chain(attached)
+    }
+
+    /// Returns the document of a managed policy, in its default version.
+    pub(crate) fn document_of(&self, arn: &str) -> Option<&Document> {
+        self.directory.policies.get(arn)?.document()
     }
 
     /// Reads an identity policy. `name` is how explanations refer to it.
@@ -382,12 +407,14 @@ impl Accounts {
 
     /// Returns a managed policy as a session policy.
     pub(crate) fn managed_policy(&self, arn: &str) -> Option<Arc<Policy>> {
-        let document = self.directory.policies.get(arn)?.document()?;
-        // It was read before, as an identity policy, whose grammar is the same.
-        self.read_policy(PolicyKind::Session, arn, &document.text)
-            .ok()
+        let document = self.document_of(arn)?;
+        let policy = document.policy.used_as(PolicyKind::Session, arn);
+        Some(Arc::new(policy))
     }
 }
 
-/// What stands for a permissions boundary that is not known: nothing is allowed.
-const NOTHING: &str = r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}"#;
+/// Returns what stands for a policy that an export names and does not have: it may deny anything, and so it does.
+fn unknown_policy(kind: PolicyKind, name: &str) -> Arc<Policy> {
+    let name = format!("{name}, which the export does not have");
+    Arc::new(Policy::that_denies_everything(kind, name))
+}

@@ -4,6 +4,7 @@
 mod access_request;
 mod accounts;
 mod arrival;
+mod aws_policies;
 mod caller;
 mod delayed;
 mod directory;
@@ -14,6 +15,7 @@ mod permissions;
 mod role_builder;
 mod session;
 mod settings;
+mod token_issuer;
 mod user_builder;
 mod validation;
 
@@ -22,6 +24,7 @@ pub(crate) use accounts::{Accounts, KeyOwner, Role, SharedAccounts, unique_id};
 pub(crate) use arrival::Arrival;
 #[cfg(feature = "server")]
 pub(crate) use arrival::ClientAddress;
+pub(crate) use aws_policies::AWS_POLICIES;
 pub use caller::Caller;
 pub(crate) use directory::{
     Document, Entity, MfaRecord, PolicyRecord, PolicyVersion, RoleRecord, SamlRecord, UserRecord,

@@ -124,7 +124,8 @@ impl AccountBuilder {
     }
 
     /// Adds resource control policies, as JSON, of whatever level: they limit who may use what is in the account.
-    /// They can only deny; `RCPFullAWSAccess`, which allows everything, is always attached. Default: none.
+    /// They can only deny; `RCPFullAWSAccess`, which allows everything, is always attached. They do not limit what is in
+    /// an organization's management account: give it none. Default: none.
     pub fn resource_control_policies<T: Into<String>>(
         mut self,
         policies: impl IntoIterator<Item = T>,

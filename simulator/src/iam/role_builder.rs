@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::accounts::{SharedAccounts, unique_id};
+use super::accounts::SharedAccounts;
 use super::directory::{PolicyRecord, RoleRecord};
 use super::permissions::PermissionsSettings;
 use super::validation::{IamError, ROLE_POLICIES_LENGTH, check_arn, check_managed_policy_length};
@@ -104,8 +104,9 @@ impl RoleBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the ARN is not that of a role, a policy is malformed, too long or has a condition key that the
-    /// simulator does not know, a tag is malformed, or the trust policy names a user or role that does not exist.
+    /// Fails if the ARN is not that of a role or its account is in another partition, a policy is malformed, too long
+    /// or has a condition key that the simulator does not know, a tag is malformed, or the trust policy names a user or
+    /// role that does not exist.
     pub fn create(self) -> Result<(), IamError> {
         check_arn(&self.arn, "role")?;
         let trust_policy = self.trust_policy.unwrap_or_else(|| {
@@ -115,13 +116,14 @@ impl RoleBuilder {
             )
         });
         let mut accounts = self.accounts.lock();
+        accounts.check_partition(&self.arn)?;
         let (account, name) = (arn::account_of(&self.arn), arn::name_of(&self.arn));
         let mut role = match accounts.directory.roles.get(account, name) {
             Some(role) if role.entity.arn != self.arn => {
                 return Err(IamError::already_exists(&self.arn, &role.entity.arn));
             }
             Some(role) => role.clone(),
-            None => RoleRecord::new(&self.arn, unique_id("AROA", 17), self.now),
+            None => RoleRecord::new(&self.arn, accounts.new_id(&self.arn, "AROA"), self.now),
         };
         self.permissions.set(
             &mut accounts,

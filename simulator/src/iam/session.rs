@@ -34,10 +34,14 @@ pub(crate) enum SessionPrincipal {
         id: String,
         session_name: String,
     },
-    /// A user, by GetSessionToken.
-    User { arn: String },
+    /// A user, by GetSessionToken, with the unique ID that the user had.
+    User { arn: String, id: String },
     /// A federated user, by GetFederationToken, and the user who called it.
-    FederatedUser { user_arn: String, name: String },
+    FederatedUser {
+        user_arn: String,
+        user_id: String,
+        name: String,
+    },
 }
 
 #[derive(Clone)]
@@ -49,10 +53,14 @@ pub(crate) struct SessionTag {
 
 impl Session {
     pub(super) fn rename_user(&mut self, old: &str, new: &str) {
-        if let SessionPrincipal::User { arn } = &mut self.principal
-            && arn == old
-        {
-            new.clone_into(arn);
+        match &mut self.principal {
+            SessionPrincipal::User { arn, .. }
+            | SessionPrincipal::FederatedUser { user_arn: arn, .. }
+                if arn == old =>
+            {
+                new.clone_into(arn);
+            }
+            _ => {}
         }
     }
 
@@ -67,7 +75,7 @@ impl Session {
     /// Returns the ARN of the user or role.
     pub(crate) fn principal_arn(&self) -> &str {
         match &self.principal {
-            SessionPrincipal::Role { arn, .. } | SessionPrincipal::User { arn } => arn,
+            SessionPrincipal::Role { arn, .. } | SessionPrincipal::User { arn, .. } => arn,
             SessionPrincipal::FederatedUser { user_arn, .. } => user_arn,
         }
     }
@@ -76,8 +84,8 @@ impl Session {
     /// session is the user's own.
     pub(crate) fn arn(&self) -> String {
         match &self.principal {
-            SessionPrincipal::User { arn } => arn.clone(),
-            SessionPrincipal::FederatedUser { user_arn, name } => format!(
+            SessionPrincipal::User { arn, .. } => arn.clone(),
+            SessionPrincipal::FederatedUser { user_arn, name, .. } => format!(
                 "arn:{}:sts::{}:federated-user/{name}",
                 arn::partition_of(user_arn),
                 arn::account_of(user_arn)
@@ -93,11 +101,12 @@ impl Session {
         }
     }
 
-    /// Returns `<unique ID of the role>:<session name>`, or `<account>:<name>` of a federated user.
+    /// Returns `<unique ID of the role>:<session name>`, `<account>:<name>` of a federated user, or the unique ID of
+    /// the user.
     pub(crate) fn user_id(&self) -> String {
         match &self.principal {
-            SessionPrincipal::User { arn } => arn.clone(),
-            SessionPrincipal::FederatedUser { user_arn, name } => {
+            SessionPrincipal::User { id, .. } => id.clone(),
+            SessionPrincipal::FederatedUser { user_arn, name, .. } => {
                 format!("{}:{name}", arn::account_of(user_arn))
             }
             SessionPrincipal::Role {

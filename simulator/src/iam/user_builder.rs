@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
 
-use super::accounts::{SharedAccounts, unique_id};
+use super::accounts::SharedAccounts;
 use super::directory::UserRecord;
 use super::mfa_device::MfaDevice;
 use super::permissions::PermissionsSettings;
@@ -92,9 +92,9 @@ impl UserBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the ARN is not that of a user, a policy is malformed, too long or has a condition key that the
-    /// simulator does not know, a tag is malformed, or the secret of an MFA device is not base32 text of at least 16
-    /// characters.
+    /// Fails if the ARN is not that of a user or its account is in another partition, a policy is malformed, too long
+    /// or has a condition key that the simulator does not know, a tag is malformed, or the secret of an MFA device is
+    /// not base32 text of at least 16 characters.
     pub fn create(self) -> Result<Credentials, IamError> {
         check_arn(&self.arn, "user")?;
         let mut mfa_devices = Vec::new();
@@ -106,6 +106,7 @@ impl UserBuilder {
             mfa_devices.push((serial, device));
         }
         let mut accounts = self.accounts.lock();
+        accounts.check_partition(&self.arn)?;
         if let Some((id, _)) = &self.access_key {
             accounts.check_new_key(id, &self.arn)?;
         }
@@ -115,7 +116,7 @@ impl UserBuilder {
                 return Err(IamError::already_exists(&self.arn, &user.entity.arn));
             }
             Some(user) => user.clone(),
-            None => UserRecord::new(&self.arn, unique_id("AIDA", 17), self.now),
+            None => UserRecord::new(&self.arn, accounts.new_id(&self.arn, "AIDA"), self.now),
         };
         self.permissions.set(
             &mut accounts,

@@ -31,6 +31,7 @@ pub struct IamError {
     subject: String,
     code: &'static str,
     message: String,
+    advice: Option<String>,
 }
 
 impl IamError {
@@ -49,6 +50,7 @@ impl IamError {
             subject: subject.into(),
             code: "ValidationError",
             message: message.into(),
+            advice: None,
         }
     }
 
@@ -57,6 +59,16 @@ impl IamError {
             subject: subject.to_owned(),
             code: "NoSuchEntity",
             message: message.to_owned(),
+            advice: None,
+        }
+    }
+
+    pub(crate) fn access_denied(subject: &str, message: &str) -> Self {
+        Self {
+            subject: subject.to_owned(),
+            code: "AccessDenied",
+            message: message.to_owned(),
+            advice: None,
         }
     }
 
@@ -65,6 +77,7 @@ impl IamError {
             subject: subject.into(),
             code: "InvalidInput",
             message: message.into(),
+            advice: None,
         }
     }
 
@@ -74,6 +87,7 @@ impl IamError {
             subject: subject.into(),
             code: "LimitExceeded",
             message: message.into(),
+            advice: None,
         }
     }
 
@@ -83,21 +97,33 @@ impl IamError {
             subject: subject.to_owned(),
             code: "EntityAlreadyExists",
             message: format!("the name is that of {existing}"),
+            advice: None,
         }
     }
 
-    pub(super) fn malformed_policy(subject: &str, message: String) -> Self {
+    pub(crate) fn malformed_policy(subject: &str, message: String) -> Self {
         Self {
             subject: subject.to_owned(),
             code: "MalformedPolicyDocument",
             message,
+            advice: None,
         }
+    }
+
+    /// Adds what to do, which is no part of IAM's message.
+    pub(super) fn with_advice(mut self, advice: Option<String>) -> Self {
+        self.advice = advice;
+        self
     }
 }
 
 impl fmt::Display for IamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.subject, self.code, self.message)
+        write!(f, "{}: {}: {}", self.subject, self.code, self.message)?;
+        match &self.advice {
+            Some(advice) => write!(f, ". {advice}"),
+            None => Ok(()),
+        }
     }
 }
 

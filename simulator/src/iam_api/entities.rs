@@ -4,19 +4,19 @@ use super::call::{Answer, Call, Kind, already_exists, delete_conflict, no_such_e
 use super::policies::boundary;
 use super::render::tags;
 use crate::arn;
-use crate::iam::{Entity, RoleRecord, UserRecord, check_tags, unique_id};
+use crate::iam::{Entity, RoleRecord, UserRecord, check_tags};
 use crate::protocol::{Element, ErrorResponse};
 
 pub(super) fn create_user(call: &mut Call<'_>) -> Answer {
     let name = call.name("UserName", 64)?;
     let arn = call.arn(&format!("user{}{name}", call.path()?));
-    call.authorize(&arn)?;
+    call.authorize_creation(&arn, "TagUser")?;
     if call.entity(Kind::User, name).is_some() {
         return Err(already_exists(format!(
             "User with name {name} already exists."
         )));
     }
-    let mut user = UserRecord::new(&arn, unique_id("AIDA", 17), call.now);
+    let mut user = UserRecord::new(&arn, call.accounts.new_id(&arn, "AIDA"), call.now);
     user.entity.tags = call.tags()?;
     user.entity.boundary = boundary(call)?;
     let description = call.describe(Kind::User, &user.entity, true);
@@ -31,14 +31,14 @@ pub(super) fn create_user(call: &mut Call<'_>) -> Answer {
 pub(super) fn create_role(call: &mut Call<'_>) -> Answer {
     let name = call.name("RoleName", 64)?;
     let arn = call.arn(&format!("role{}{name}", call.path()?));
-    call.authorize(&arn)?;
+    call.authorize_creation(&arn, "TagRole")?;
     let trust_policy = call.required("AssumeRolePolicyDocument")?;
     if call.entity(Kind::Role, name).is_some() {
         return Err(already_exists(format!(
             "Role with name {name} already exists."
         )));
     }
-    let mut role = RoleRecord::new(&arn, unique_id("AROA", 17), call.now);
+    let mut role = RoleRecord::new(&arn, call.accounts.new_id(&arn, "AROA"), call.now);
     role.description = call.optional("Description").map(str::to_owned);
     if let Some(duration) = max_session_duration(call)? {
         role.max_session_duration = duration;
@@ -133,11 +133,15 @@ pub(super) fn list(call: &mut Call<'_>, kind: Kind) -> Answer {
 
 pub(super) fn update_user(call: &mut Call<'_>) -> Answer {
     let name = call.name_of(Kind::User)?;
-    call.authorized(Kind::User)?;
+    let user = call.authorized(Kind::User)?.clone();
     let new_name = match call.optional("NewUserName") {
         Some(_) => call.name("NewUserName", 64)?,
-        None => name,
+        None => user.name(),
     };
+    let path = call.path_in("NewPath")?.unwrap_or(user.path());
+    // The caller needs the permission for both ARNs.
+    let arn = call.arn(&format!("user{path}{new_name}"));
+    call.authorize_tagged(&arn, &user.tags)?;
     if !new_name.eq_ignore_ascii_case(name) && call.entity(Kind::User, new_name).is_some() {
         return Err(already_exists(format!(
             "User with name {new_name} already exists."
@@ -146,8 +150,6 @@ pub(super) fn update_user(call: &mut Call<'_>) -> Answer {
     let Some(mut user) = call.accounts.directory.users.remove(call.account, name) else {
         return Ok(None);
     };
-    let path = call.optional("NewPath").unwrap_or(user.entity.path());
-    let arn = call.arn(&format!("user{path}{new_name}"));
     let old = std::mem::replace(&mut user.entity.arn, arn.clone());
     call.accounts
         .directory

@@ -1,36 +1,16 @@
 //! Managed policies and their versions; a few of AWS's own.
 
-use std::time::UNIX_EPOCH;
-
 use super::call::{
     Answer, Call, Kind, already_exists, delete_conflict, limit_exceeded, no_such_entity,
 };
 use super::render::{date, document, tags};
 use crate::arn;
-use crate::iam::{Document, Entity, PolicyRecord, PolicyVersion, check_managed_policy_length};
+use crate::iam::{
+    AWS_POLICIES, Document, Entity, PolicyRecord, PolicyVersion, check_managed_policy_length,
+};
 use crate::protocol::{Element, ErrorResponse};
 
 const MAX_VERSIONS: usize = 5;
-
-/// AWS's own policies that the simulator knows. Exports of accounts bring the others that they use.
-const OF_AWS: [(&str, &str); 4] = [
-    (
-        "AdministratorAccess",
-        r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}"#,
-    ),
-    (
-        "AmazonKinesisFirehoseFullAccess",
-        r#"{"Version": "2012-10-17", "Statement": [{"Action": ["firehose:*"], "Effect": "Allow", "Resource": "*"}]}"#,
-    ),
-    (
-        "AmazonS3FullAccess",
-        r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:*", "s3-object-lambda:*"], "Resource": "*"}]}"#,
-    ),
-    (
-        "AmazonS3ReadOnlyAccess",
-        r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:Get*", "s3:List*", "s3:Describe*", "s3-object-lambda:Get*", "s3-object-lambda:List*"], "Resource": "*"}]}"#,
-    ),
-];
 
 /// Returns a managed policy of the caller's account, or one of AWS's own.
 pub(super) fn find<'c>(
@@ -39,19 +19,15 @@ pub(super) fn find<'c>(
 ) -> Result<&'c mut PolicyRecord, ErrorResponse> {
     let missing = || no_such_entity(format!("Policy {arn} was not found."));
     let account = arn::account_of(arn);
+    call.accounts.add_aws_policy(arn);
     if account == "aws" && !call.accounts.directory.policies.contains_key(arn) {
-        let name = arn::name_of(arn);
-        let known = OF_AWS.iter().find(|(known, _)| *known == name);
-        let (_, text) = known.ok_or_else(|| {
-            no_such_entity(format!(
-                "Policy {arn} was not found: of AWS's own policies, the simulator knows only {}, and \
-                 those in the exports that it imported.",
-                OF_AWS.map(|(name, _)| name).join(", ")
-            ))
-        })?;
-        let policy = PolicyRecord::new(arn, call.read(arn, text)?, UNIX_EPOCH);
-        call.accounts.set_managed_policy(policy);
-    } else if account != "aws" && account != call.account {
+        return Err(no_such_entity(format!(
+            "Policy {arn} was not found: of AWS's own policies, the simulator knows only {}, and those in \
+             the exports that it imported.",
+            AWS_POLICIES.map(|(name, _)| name).join(", ")
+        )));
+    }
+    if account != "aws" && account != call.account {
         return Err(missing());
     }
     let policies = &mut call.accounts.directory.policies;
@@ -61,7 +37,9 @@ pub(super) fn find<'c>(
 /// Returns the policy that the request names, if the caller may call the operation on it.
 fn authorized<'c>(call: &'c mut Call<'_>) -> Result<&'c mut PolicyRecord, ErrorResponse> {
     let arn = call.required("PolicyArn")?;
-    call.authorize(arn)?;
+    let tags = call.accounts.directory.policies.get(arn);
+    let tags = tags.map(|policy| policy.tags.clone()).unwrap_or_default();
+    call.authorize_tagged(arn, &tags)?;
     find(call, arn)
 }
 
@@ -75,7 +53,7 @@ fn document_of(call: &Call<'_>, arn: &str) -> Result<Document, ErrorResponse> {
 pub(super) fn create(call: &mut Call<'_>) -> Answer {
     let name = call.name("PolicyName", 128)?;
     let arn = call.arn(&format!("policy{}{name}", call.path()?));
-    call.authorize(&arn)?;
+    call.authorize_creation(&arn, "TagPolicy")?;
     let document = document_of(call, &arn)?;
     if own(call).any(|policy| arn::name_of(&policy.arn).eq_ignore_ascii_case(name)) {
         return Err(already_exists(format!(
@@ -262,7 +240,11 @@ fn check_version(policy: &PolicyRecord, number: u32) -> Result<(), ErrorResponse
     )))
 }
 
-fn describe_version(policy: &PolicyRecord, number: u32, with_document: bool) -> Vec<Element> {
+pub(super) fn describe_version(
+    policy: &PolicyRecord,
+    number: u32,
+    with_document: bool,
+) -> Vec<Element> {
     let is_default = policy.default_version == number;
     let mut elements = Vec::new();
     if let Some(version) = policy.versions.get(&number) {

@@ -3,11 +3,13 @@
 //! Other operations are refused by name.
 
 mod access_keys;
+mod account_details;
 mod call;
 mod entities;
 mod groups;
 mod managed_policies;
 mod mfa_devices;
+mod outbound;
 mod policies;
 mod providers;
 mod render;
@@ -26,15 +28,15 @@ const VERSION: &str = "2010-05-08";
 /// Answers a request that is signed for IAM.
 pub(crate) fn answer(
     accounts: &SharedAccounts,
-    caller: Result<Caller, ErrorResponse>,
+    caller: Result<&Caller, &ErrorResponse>,
     request: &HttpRequest,
     now: SystemTime,
 ) -> HttpResponse {
     let parameters = Parameters::read(request);
     let action = parameters.first("Action").unwrap_or_default();
-    let answer = caller.and_then(|caller| {
+    let answer = caller.map_err(Clone::clone).and_then(|caller| {
         let mut accounts = accounts.lock();
-        let mut call = Call::new(&mut accounts, &caller, action, &parameters, now)?;
+        let mut call = Call::new(&mut accounts, caller, action, &parameters, now)?;
         perform(&mut call)
     });
     match answer {
@@ -57,6 +59,8 @@ fn perform(call: &mut Call<'_>) -> Answer {
         return Err(unknown());
     }
     match call.action {
+        "GetAccountAuthorizationDetails" => account_details::get(call),
+
         "CreateUser" => entities::create_user(call),
         "GetUser" => entities::get(call, Kind::User),
         "UpdateUser" => entities::update_user(call),
@@ -146,6 +150,10 @@ fn perform(call: &mut Call<'_>) -> Answer {
         "ListOpenIDConnectProviders" => providers::list_oidc(call),
         "AddClientIDToOpenIDConnectProvider" => providers::add_client_id(call),
         "RemoveClientIDFromOpenIDConnectProvider" => providers::remove_client_id(call),
+
+        "EnableOutboundWebIdentityFederation" => outbound::enable(call),
+        "DisableOutboundWebIdentityFederation" => outbound::disable(call),
+        "GetOutboundWebIdentityFederationInfo" => outbound::info(call),
 
         "" => Err(unknown()),
         // IAM has operations that the simulator does not: the refusal says so.

@@ -2,8 +2,7 @@
 
 use super::call::{Answer, Call, Kind, is_policy_arn, limit_exceeded, no_such_entity};
 use super::managed_policies::find;
-use super::render::document;
-use crate::arn;
+use super::render::{attached, document};
 use crate::iam::check_inline_policies_length;
 use crate::protocol::{Element, ErrorResponse};
 
@@ -120,16 +119,7 @@ pub(super) fn detach(call: &mut Call<'_>, kind: Kind) -> Answer {
 }
 
 pub(super) fn list_attached(call: &mut Call<'_>, kind: Kind) -> Answer {
-    let attached = call.authorized(kind)?.attached.iter().map(|policy| {
-        Element::parent(
-            "member",
-            vec![
-                Element::text("PolicyName", arn::name_of(policy)),
-                Element::text("PolicyArn", &**policy),
-            ],
-        )
-    });
-    let attached = attached.collect();
+    let attached = attached(call.authorized(kind)?);
     call.page("AttachedPolicies", attached)
 }
 

@@ -115,7 +115,7 @@ pub(super) fn create_oidc(call: &mut Call<'_>) -> Answer {
     let issuer = url.strip_prefix("https://").filter(|host| !host.is_empty());
     let issuer =
         issuer.ok_or_else(|| ErrorResponse::validation("Invalid Open ID Connect Provider URL"))?;
-    let arn = call.arn(&format!("oidc-provider/{}", issuer.trim_end_matches('/')));
+    let arn = call.arn(&format!("oidc-provider/{issuer}"));
     call.authorize(&arn)?;
     if call.accounts.oidc_provider(&arn).is_some() {
         return Err(already_exists(format!(

@@ -40,30 +40,61 @@ pub(super) fn tags(tags: &[(String, String)]) -> Vec<Element> {
         .collect()
 }
 
+/// Returns the managed policies that are attached to an entity.
+pub(super) fn attached(entity: &Entity) -> Vec<Element> {
+    let policy = |arn: &String| {
+        Element::parent(
+            "member",
+            vec![
+                Element::text("PolicyName", arn::name_of(arn)),
+                Element::text("PolicyArn", &**arn),
+            ],
+        )
+    };
+    entity.attached.iter().map(policy).collect()
+}
+
+/// Returns what all entities have: names, ID and date.
+pub(super) fn identify(kind: Kind, entity: &Entity) -> Vec<Element> {
+    let (name, id) = match kind {
+        Kind::User => ("UserName", "UserId"),
+        Kind::Role => ("RoleName", "RoleId"),
+        Kind::Group => ("GroupName", "GroupId"),
+    };
+    vec![
+        Element::text("Path", entity.path()),
+        Element::text(name, entity.name()),
+        Element::text(id, &*entity.id),
+        Element::text("Arn", &*entity.arn),
+        date("CreateDate", entity.created),
+    ]
+}
+
+/// Returns the boundary and the tags of an entity, if it has any.
+pub(super) fn limits_and_tags(entity: &Entity) -> Vec<Element> {
+    let boundary = entity.boundary.as_ref().map(|arn| {
+        Element::parent(
+            "PermissionsBoundary",
+            vec![
+                Element::text("PermissionsBoundaryType", "Policy"),
+                Element::text("PermissionsBoundaryArn", &**arn),
+            ],
+        )
+    });
+    let mut elements: Vec<Element> = boundary.into_iter().collect();
+    if !entity.tags.is_empty() {
+        elements.push(Element::parent("Tags", tags(&entity.tags)));
+    }
+    elements
+}
+
 impl Call<'_> {
     /// Returns what describes an entity. Lists leave tags and boundary out.
     pub(super) fn describe(&self, kind: Kind, entity: &Entity, in_full: bool) -> Vec<Element> {
-        let (name, id) = match kind {
-            Kind::User => ("UserName", "UserId"),
-            Kind::Role => ("RoleName", "RoleId"),
-            Kind::Group => ("GroupName", "GroupId"),
-        };
-        let mut elements = vec![
-            Element::text("Path", entity.path()),
-            Element::text(name, entity.name()),
-            Element::text(id, &*entity.id),
-            Element::text("Arn", &*entity.arn),
-            date("CreateDate", entity.created),
-        ];
-        let role = match kind {
-            Kind::Role => self
-                .accounts
-                .directory
-                .roles
-                .get(self.account, entity.name()),
-            _ => None,
-        };
-        if let Some(role) = role {
+        let mut elements = identify(kind, entity);
+        let roles = &self.accounts.directory.roles;
+        let role = (kind == Kind::Role).then(|| roles.get(self.account, entity.name()));
+        if let Some(role) = role.flatten() {
             elements.push(document("AssumeRolePolicyDocument", &role.trust_policy));
             if let Some(description) = &role.description {
                 elements.push(Element::text("Description", &**description));
@@ -71,17 +102,8 @@ impl Call<'_> {
             let duration = role.max_session_duration.to_string();
             elements.push(Element::text("MaxSessionDuration", duration));
         }
-        if let Some(boundary) = entity.boundary.as_ref().filter(|_| in_full) {
-            elements.push(Element::parent(
-                "PermissionsBoundary",
-                vec![
-                    Element::text("PermissionsBoundaryType", "Policy"),
-                    Element::text("PermissionsBoundaryArn", &**boundary),
-                ],
-            ));
-        }
-        if in_full && !entity.tags.is_empty() {
-            elements.push(Element::parent("Tags", tags(&entity.tags)));
+        if in_full {
+            elements.extend(limits_and_tags(entity));
         }
         elements
     }

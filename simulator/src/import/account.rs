@@ -1,7 +1,7 @@
 //! The output of `aws iam get-account-authorization-details`, and of `aws iam list-roles`.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,9 @@ use serde_json::Value;
 use super::text::PolicyText;
 use super::{Import, ImportError, strict};
 use crate::arn;
-use crate::iam::{Accounts, Document, Entity, PolicyRecord, PolicyVersion, RoleRecord, UserRecord};
+use crate::iam::{
+    Accounts, Document, Entity, PolicyRecord, PolicyVersion, RoleRecord, UserRecord, unique_id,
+};
 use crate::policy::PolicyKind;
 
 /// An account, as `get-account-authorization-details` describes it. Members that the simulator does not need
@@ -136,6 +138,17 @@ struct RoleDuration {
 }
 
 impl Details {
+    /// Returns the ARNs of what is in the account, without those of AWS's own policies.
+    fn arns(&self) -> impl Iterator<Item = &str> {
+        let users = self.user_detail_list.iter().map(|user| &user.arn);
+        let groups = self.group_detail_list.iter().map(|group| &group.arn);
+        let roles = self.role_detail_list.iter().map(|role| &role.arn);
+        let policies = self.policies.iter().map(|policy| &policy.arn);
+        let all = users.chain(groups).chain(roles).chain(policies);
+        all.map(String::as_str)
+            .filter(|arn| arn::account_of(arn) != "aws")
+    }
+
     /// Returns the ID of the account that it is of.
     pub(super) fn account(&self, file: &Path) -> Result<String, ImportError> {
         if self.is_truncated
@@ -149,15 +162,10 @@ impl Details {
                 "the export is not complete: make it without --max-items and --no-paginate",
             ));
         }
-        let users = self.user_detail_list.iter().map(|user| &user.arn);
-        let groups = self.group_detail_list.iter().map(|group| &group.arn);
-        let roles = self.role_detail_list.iter().map(|role| &role.arn);
-        let policies = self.policies.iter().map(|policy| &policy.arn);
         let mut account: Option<&str> = None;
-        for arn in users.chain(groups).chain(roles).chain(policies) {
+        for arn in self.arns() {
             let of = arn::account_of(arn);
             match account {
-                _ if of == "aws" => {}
                 _ if !arn::is_account_id(of) => {
                     return Err(ImportError::new(
                         file,
@@ -214,9 +222,17 @@ impl AccountFiles {
             .extend(durations.filter_map(|role| Some((role.arn, role.max_session_duration?))));
     }
 
-    pub(super) fn apply(self, accounts: &mut Accounts, import: &mut Import) {
+    pub(super) fn apply(
+        self,
+        accounts: &mut Accounts,
+        import: &mut Import,
+    ) -> Result<(), ImportError> {
         let mut roles = Vec::new();
         for (account, (file, details)) in self.details {
+            for arn in details.arns() {
+                let checked = accounts.check_partition(arn);
+                checked.map_err(|error| ImportError::new(&file, error))?;
+            }
             let mut reader = Reader {
                 file: &file,
                 import,
@@ -227,8 +243,9 @@ impl AccountFiles {
                 .iter()
                 .any(|role| !self.durations.contains_key(&role.arn));
             reader.policies(details.policies);
-            reader.users(&account, details.user_detail_list);
+            // Users name groups.
             reader.groups(&account, details.group_detail_list);
+            reader.users(&account, details.user_detail_list);
             for role in details.role_detail_list {
                 let trust_policy = role.assume_role_policy_document.json();
                 let duration = self.durations.get(&role.arn).copied();
@@ -263,10 +280,12 @@ impl AccountFiles {
         for (file, role, trust_policy) in roles {
             set_trust_policy(accounts, import, &file, role, &trust_policy);
         }
+        read_trust_policies_again(accounts);
         let imported: Vec<String> = import.accounts.iter().cloned().collect();
         for account in imported {
             accounts.apply_account(&account);
         }
+        Ok(())
     }
 }
 
@@ -321,6 +340,11 @@ impl Reader<'_> {
 
     fn users(&mut self, account: &str, users: Vec<UserDetail>) {
         for user in users {
+            for group in &user.group_list {
+                if self.accounts.directory.groups.get(account, group).is_none() {
+                    self.is_missing(&user.arn, &format!("group {group}"));
+                }
+            }
             let entity = self.entity(
                 &user.arn,
                 user.user_id,
@@ -413,21 +437,31 @@ impl Reader<'_> {
     }
 
     fn check_is_known(&mut self, arn: &str, policy: &str) {
-        if !self.accounts.directory.policies.contains_key(policy) {
-            self.import.leave_out(
-                self.file,
-                arn,
-                format!("the export has no document of {policy}: it allows and denies nothing"),
-            );
+        self.accounts.add_aws_policy(policy);
+        if self.accounts.document_of(policy).is_none() {
+            let what = format!("document of {policy}");
+            self.is_missing(arn, &what);
         }
+    }
+
+    /// Says that a user or role has something of which the export does not say what it denies.
+    fn is_missing(&mut self, arn: &str, what: &str) {
+        let reason = format!(
+            "everything is denied, because the export has no {what}: make it without --filter"
+        );
+        self.import.leave_out(self.file, arn, reason);
     }
 
     /// Reads a policy. `subject` is how explanations refer to it.
     fn document(&mut self, subject: &str, policy: &PolicyText) -> Document {
         let accounts = &*self.accounts;
-        let read = |json: &str| accounts.read_document(subject, json);
-        let strict = strict::read(PolicyKind::Identity, &policy.json(), &read);
-        strict.report(self.import, self.file, subject)
+        let read = |json: &str| accounts.read_policy(PolicyKind::Identity, subject, json);
+        let text = policy.json();
+        let strict = strict::read(PolicyKind::Identity, subject, &text, &read);
+        Document {
+            policy: strict.report(self.import, self.file, subject),
+            text,
+        }
     }
 }
 
@@ -440,36 +474,54 @@ fn set_trust_policy(
     trust_policy: &str,
 ) {
     let arn = role.entity.arn.clone();
-    let unknown = RefCell::new(BTreeSet::new());
+    // Those that do not exist, with the IDs that they will have.
+    let unknown = RefCell::new(BTreeMap::new());
     let resolve = |named: &str| {
         // IAM shows a user or role that was deleted by its unique ID.
         if !named.starts_with("arn:") {
             return Some(named.to_owned());
         }
-        let (account, name) = (arn::account_of(named), arn::name_of(named));
-        let users = accounts.directory.users.get(account, name);
-        let roles = accounts.directory.roles.get(account, name);
-        let entities = users.map(|user| &user.entity).into_iter();
-        let mut entities = entities.chain(roles.map(|role| &role.entity));
-        let found = entities.find(|entity| entity.arn == named);
-        Some(match found {
-            Some(entity) => entity.id.clone(),
-            None => {
-                unknown.borrow_mut().insert(named.to_owned());
-                // No ID is like this.
-                format!("unknown {named}")
-            }
-        })
+        if let Some(id) = accounts.directory.id_of(named) {
+            return Some(id.to_owned());
+        }
+        let mut unknown = unknown.borrow_mut();
+        let id = unknown.entry(named.to_owned()).or_insert_with(|| {
+            let reserved = accounts.reserved_id(named).map(str::to_owned);
+            let prefix = if named.contains(":user/") {
+                "AIDA"
+            } else {
+                "AROA"
+            };
+            reserved.unwrap_or_else(|| unique_id(prefix, 17))
+        });
+        Some(id.clone())
     };
     let read = |json: &str| accounts.read_trust_policy(&role, json, &resolve);
     let subject = format!("{arn}, trust policy");
-    let compiled =
-        strict::read(PolicyKind::Trust, trust_policy, &read).report(import, file, &subject);
-    for named in unknown.into_inner() {
-        let reason = format!("it names {named}, which is in no imported account: nobody is that");
+    let strict = strict::read(PolicyKind::Trust, &format!("of {arn}"), trust_policy, &read);
+    let compiled = strict.report(import, file, &subject);
+    for (named, id) in unknown.into_inner() {
+        let reason = format!(
+            "it names {named}, which is in no imported account: nobody is that, unless the test creates it"
+        );
         import.leave_out(file, &*subject, reason);
+        accounts.reserve_id(named, id);
     }
     accounts.insert_role(role, trust_policy.to_owned(), compiled);
+}
+
+/// Reads the trust policies of earlier imports again that name users and roles which this one brought.
+fn read_trust_policies_again(accounts: &mut Accounts) {
+    let brought = accounts.take_imported_reservations();
+    let names_one = |role: &&RoleRecord| brought.iter().any(|arn| role.trust_policy.contains(arn));
+    let roles = accounts.directory.roles.all().filter(names_one);
+    let roles: Vec<RoleRecord> = roles.cloned().collect();
+    for role in roles {
+        let trust_policy = role.trust_policy.clone();
+        // What is left out was said before.
+        let mut said = Import::default();
+        set_trust_policy(accounts, &mut said, Path::new(""), role, &trust_policy);
+    }
 }
 
 fn tags(tags: Vec<Tag>) -> Vec<(String, String)> {

@@ -73,17 +73,21 @@ impl Simulator {
     /// | the simulator's own JSON, see the README | any |
     ///
     /// The names end with `.json`. Principals keep their unique IDs, so trust policies are as they are at AWS: one
-    /// that names a user who was deleted and created again does not trust them.
+    /// that names a user who was deleted and created again does not trust them. One that names a user or role whom no
+    /// export has means whoever the test creates with that ARN, or imports later.
     ///
     /// What the exports do not have, or the simulator cannot evaluate, is in [`Import::left_out`]. A statement with a
-    /// condition key or operator that it does not know allows nothing, and denies whatever its `Condition` says: an
-    /// import never allows what AWS refuses. Left out without a word are instance profiles, password policies,
-    /// resource policies other than trust policies, and tag and backup policies.
+    /// condition key or operator that it does not know allows nothing, and denies whatever its `Condition` says. A
+    /// managed policy or a group that an export names and does not have denies everything: as far as the exports go, an
+    /// import never allows what AWS refuses. An account of which the organization's files say nothing counts as one
+    /// outside of it. Left out without a word are instance profiles, password policies, resource policies other than
+    /// trust policies, and tag and backup policies.
     ///
     /// # Errors
     ///
-    /// Fails if a file cannot be read, is none of these, is not complete (`--max-items`), or two files are of the
-    /// same account. The error names the file, and in it line and column.
+    /// Fails if a file cannot be read, is none of these, is not complete (`--max-items`), two files are of the same
+    /// account, or a policy of the organization, its targets or the parents of an account in it are missing. The error
+    /// names the file, and in it line and column.
     ///
     /// # Examples
     ///
@@ -118,7 +122,7 @@ impl Simulator {
             }
         }
         let mut accounts = self.accounts();
-        account_files.apply(&mut accounts, &mut import);
+        account_files.apply(&mut accounts, &mut import)?;
         organization_files.apply(&mut accounts, &mut import)?;
         drop(accounts);
         for (file, setup) in setups {
@@ -164,10 +168,19 @@ fn parse(file: &Path, text: &str) -> Result<File, ImportError> {
     } else if has("users") || has("roles") || has("oidcProviders") {
         serde_json::from_str(text).map(File::Setup)
     } else {
+        let names: Vec<String> = members.keys().map(|name| format!("{name:?}")).collect();
+        let has = match &names[..] {
+            [] => "no member".to_owned(),
+            names => format!("the members {}", names[..names.len().min(5)].join(", ")),
+        };
         return Err(ImportError::new(
             file,
-            "it is not the output of `aws iam get-account-authorization-details`, of another command that \
-             Simulator::import reads, nor the simulator's own JSON",
+            format!(
+                "the file has {has}, so that it is the output of no command that an import reads. Those are \
+                 get-account-authorization-details and list-roles of `aws iam`, describe-organization, \
+                 describe-policy, list-targets-for-policy and list-parents of `aws organizations`. Move other files \
+                 out of the folder"
+            ),
         ));
     };
     read.map_err(|error| ImportError::new(file, error))

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Import, ImportError, strict};
 use crate::iam::{Account, Accounts};
@@ -53,6 +54,7 @@ struct Summary {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct TargetsFile {
     targets: Vec<Target>,
+    next_token: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +82,8 @@ pub(super) struct OrganizationFiles {
     organization: Option<Organization>,
     /// By ID.
     policies: BTreeMap<String, (PathBuf, PolicyDetail)>,
+    /// The files with the targets of policies, by the policy's ID.
+    targets: BTreeMap<String, PathBuf>,
     /// The IDs of policies, by that of the root, organizational unit or account.
     attached: BTreeMap<String, Vec<String>>,
     /// By the ID of the child.
@@ -87,6 +91,9 @@ pub(super) struct OrganizationFiles {
     /// A file of it, for errors.
     file: Option<PathBuf>,
 }
+
+/// Organizational units are at most five deep: a longer way is a circle.
+const MAX_DEPTH: usize = 8;
 
 impl OrganizationFiles {
     pub(super) fn add_organization(&mut self, file: &Path, organization: OrganizationFile) {
@@ -111,6 +118,14 @@ impl OrganizationFiles {
                 "the name of the file must begin with the ID of the policy: p-….targets.json",
             )
         })?;
+        if targets.next_token.is_some_and(|token| !token.is_null()) {
+            return Err(ImportError::new(
+                file,
+                "the export is not complete: make it without --max-items and --no-paginate",
+            ));
+        }
+        self.targets.insert(policy.clone(), file.to_owned());
+        self.file.get_or_insert(file.to_owned());
         for target in targets.targets {
             let attached = self.attached.entry(target.target_id).or_default();
             attached.push(policy.clone());
@@ -152,9 +167,22 @@ impl OrganizationFiles {
                  `aws organizations describe-organization`",
             ));
         };
+        self.check_policies()?;
         let imported: Vec<String> = import.accounts.iter().cloned().collect();
         for id in imported {
-            let Some(path) = self.path_to(&id) else {
+            let path = self.path_to(&id);
+            if path.is_none() && (self.parents.contains_key(&id) || self.attached.contains_key(&id))
+            {
+                return Err(ImportError::new(
+                    file,
+                    format!(
+                        "the account {id} is in the organization, and it is not known what {child} is in: add \
+                         {child}.parents.json, the output of `aws organizations list-parents --child-id {child}`",
+                        child = self.highest_known(&id)
+                    ),
+                ));
+            }
+            let Some(path) = path else {
                 let reason = "there is no output of `aws organizations list-parents` for it and all above \
                               it: no policy of the organization applies to it";
                 import.leave_out(file, format!("account {id}"), reason);
@@ -175,11 +203,48 @@ impl OrganizationFiles {
         Ok(())
     }
 
+    /// Checks that what each policy says is known, and where it is attached: one that is left out may deny.
+    fn check_policies(&self) -> Result<(), ImportError> {
+        const CONTROL: [&str; 2] = ["SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"];
+        for (id, (file, policy)) in &self.policies {
+            let is_control = CONTROL.contains(&policy.policy_summary.kind.as_str());
+            if is_control && !self.targets.contains_key(id) {
+                return Err(ImportError::new(
+                    file,
+                    format!(
+                        "it is not known what the policy is attached to: add {id}.targets.json, the output of \
+                         `aws organizations list-targets-for-policy --policy-id {id}`"
+                    ),
+                ));
+            }
+        }
+        for (id, file) in &self.targets {
+            if !self.policies.contains_key(id) {
+                return Err(ImportError::new(
+                    file,
+                    format!(
+                        "there is no policy {id}: add the output of \
+                         `aws organizations describe-policy --policy-id {id}`"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the ID, on the way from an account to the organization's root, of which the parent is not known.
+    fn highest_known<'a>(&'a self, account: &'a str) -> &'a str {
+        let above = |id: &&'a str| self.parents.get(*id).map(String::as_str);
+        std::iter::successors(Some(account), above)
+            .take(MAX_DEPTH)
+            .last()
+            .unwrap_or(account)
+    }
+
     /// Returns the IDs on the way from the organization's root to an account; `None` if a part is not known.
     fn path_to(&self, account: &str) -> Option<Vec<String>> {
         let mut path = vec![account.to_owned()];
-        // Organizational units are at most five deep: a longer way is a circle.
-        while path.len() < 8 {
+        while path.len() < MAX_DEPTH {
             let last = path.last()?;
             if last.starts_with("r-") {
                 path.reverse();
@@ -220,7 +285,8 @@ impl OrganizationFiles {
                 };
                 let name = format!("{} ({id}) at {place}", policy.policy_summary.name);
                 let read = |json: &str| accounts.read_policy(kind, &*name, json);
-                let policy = strict::read(kind, &policy.content, &read).report(import, file, &name);
+                let strict = strict::read(kind, &name, &policy.content, &read);
+                let policy = strict.report(import, file, &name);
                 if kind == PolicyKind::ServiceControl {
                     level.push(policy);
                 } else {

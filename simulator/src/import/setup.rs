@@ -111,6 +111,10 @@ impl Setup {
                 builder = builder.tag(key, value);
             }
             if let Some(seconds) = role.max_session_duration {
+                if !(3600..=43_200).contains(&seconds) {
+                    let rule = "maxSessionDuration must be a number of seconds from 3600 to 43200";
+                    return Err(ImportError::new(file, rule));
+                }
                 builder = builder.max_session_duration(Duration::from_secs(seconds));
             }
             builder.create().map_err(failed)?;

@@ -2,23 +2,24 @@
 //! and denies everything, so that it never allows what AWS refuses.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Import;
 use crate::iam::IamError;
-use crate::policy::PolicyKind;
+use crate::policy::{Effect, Policy, PolicyKind};
 
 /// A policy, and what was left out of it.
-pub(super) struct Strict<T> {
-    policy: T,
+pub(super) struct Strict {
+    policy: Arc<Policy>,
     /// The place of a statement, with the reason.
     left_out: Vec<(String, String)>,
 }
 
-impl<T> Strict<T> {
+impl Strict {
     /// Adds to the import what was left out.
-    pub(super) fn report(self, import: &mut Import, file: &Path, subject: &str) -> T {
+    pub(super) fn report(self, import: &mut Import, file: &Path, subject: &str) -> Arc<Policy> {
         for (place, reason) in self.left_out {
             import.leave_out(file, format!("{subject}{place}"), reason);
         }
@@ -26,20 +27,20 @@ impl<T> Strict<T> {
     }
 }
 
-/// Reads a policy with `read`, whole or statement by statement.
-pub(super) fn read<T>(
+/// Reads a policy with `read`, whole or statement by statement, each of which keeps its place. `name` is how
+/// explanations refer to it.
+pub(super) fn read(
     kind: PolicyKind,
+    name: &str,
     text: &str,
-    read: &dyn Fn(&str) -> Result<T, IamError>,
-) -> Strict<T> {
-    let reason = match read(text) {
+    read: &dyn Fn(&str) -> Result<Arc<Policy>, IamError>,
+) -> Strict {
+    let whole = match read(text) {
         Ok(policy) => {
-            return Strict {
-                policy,
-                left_out: Vec::new(),
-            };
+            let left_out = Vec::new();
+            return Strict { policy, left_out };
         }
-        Err(error) => error.message().to_owned(),
+        Err(error) => error,
     };
     let document: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
     let statements = match document.get("Statement") {
@@ -47,69 +48,61 @@ pub(super) fn read<T>(
         Some(statement) => vec![statement.clone()],
         None => Vec::new(),
     };
-    let with = |statements: Vec<Value>| {
+    let read_with = |statements: Vec<Value>| {
         let mut document = document.clone();
         document.insert("Statement".to_owned(), statements.into());
-        Value::from(document).to_string()
+        read(&Value::from(document).to_string())
     };
-    let mut kept = Vec::new();
+    let mut policy = Policy::empty(kind, name);
+    let mut understood = Vec::new();
     let mut left_out = Vec::new();
     for (n, statement) in (1..).zip(statements) {
-        let Err(error) = read(&with(vec![statement.clone()])) else {
-            kept.push(statement);
-            continue;
+        let error = match read_with(vec![statement.clone()]) {
+            Ok(one) => {
+                policy.append(&one);
+                understood.push(statement);
+                continue;
+            }
+            Err(error) => error,
         };
+        let reason = error.message();
         let sid = statement["Sid"].as_str();
-        let place = match sid {
-            Some(sid) => format!(", statement {n} ({sid})"),
-            None => format!(", statement {n}"),
-        };
         let mut unconditional = statement.clone();
         if let Some(statement) = unconditional.as_object_mut() {
             statement.remove("Condition");
         }
-        let (what, replacement) = if statement["Effect"] != "Deny" {
-            ("it allows nothing", None)
-        } else if read(&with(vec![unconditional.clone()])).is_ok() {
-            ("it denies whatever its Condition says", Some(unconditional))
+        let what = if statement["Effect"] != "Deny" {
+            policy.add_not_understood(Effect::Allow, sid, reason);
+            "it allows nothing"
+        } else if let Ok(one) = read_with(vec![unconditional]) {
+            policy.append(&Policy::clone(&one).not_understood(reason));
+            "it denies whatever its Condition says"
         } else {
-            ("everything is denied", Some(deny_everything(kind)))
+            policy.add_not_understood(Effect::Deny, sid, reason);
+            "everything is denied"
         };
-        left_out.push((place, format!("{what}, because: {}", error.message())));
-        kept.extend(replacement);
+        let place = match sid {
+            Some(sid) => format!(", statement {n} ({sid})"),
+            None => format!(", statement {n}"),
+        };
+        left_out.push((place, format!("{what}, because: {reason}")));
     }
-    if left_out.is_empty() {
-        // It is no policy, or its statements do not go together.
+    // It may be no policy, or its statements do not go together.
+    let is_refused = if understood.is_empty() {
+        left_out.is_empty()
+    } else {
+        read_with(understood).is_err()
+    };
+    if is_refused {
+        let reason = whole.message();
+        policy = Policy::that_denies_everything(kind, name).not_understood(reason);
         left_out.push((
             String::new(),
             format!("everything is denied, because: {reason}"),
         ));
-        kept.clear();
     }
-    if kept.is_empty() {
-        kept.push(deny_everything(kind));
-    }
-    let policy = read(&with(kept)).or_else(|_| read(&deny_document(kind)));
     Strict {
-        // A policy that only denies can always be read.
-        policy: policy.unwrap_or_else(|error| unreachable!("{error}")),
+        policy: Arc::new(policy),
         left_out,
-    }
-}
-
-fn deny_document(kind: PolicyKind) -> String {
-    json!({"Version": "2012-10-17", "Statement": [deny_everything(kind)]}).to_string()
-}
-
-fn deny_everything(kind: PolicyKind) -> Value {
-    match kind {
-        PolicyKind::Trust => {
-            json!({"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": [
-                "sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"]})
-        }
-        PolicyKind::ResourceControl => {
-            json!({"Effect": "Deny", "Principal": "*", "Action": "sts:*", "Resource": "*"})
-        }
-        _ => json!({"Effect": "Deny", "Action": "*", "Resource": "*"}),
     }
 }

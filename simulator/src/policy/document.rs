@@ -1,12 +1,13 @@
 //! A policy document: read as IAM reads it, and compared with a request.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::condition::{Condition, Truth};
 use super::context::Context;
-use super::explanation::{Effect, Mismatch, StatementTrace};
+use super::explanation::{Effect, Element, Elements, Mismatch, StatementTrace};
 use super::json::{self, reject_unknown, strings};
 use super::keys;
 use super::pattern::{Match, Pattern};
@@ -35,11 +36,14 @@ pub(crate) struct Names<'a> {
 pub(super) struct Statement {
     pub(super) sid: Option<String>,
     pub(super) effect: Effect,
-    principals: Option<Vec<Principal>>,
+    principals: Option<Matching<Principal>>,
     actions: Matching<Pattern>,
     /// `None` in a trust policy: the role is the resource.
     resources: Option<Matching<Pattern>>,
     conditions: Vec<Condition>,
+    elements: Arc<Elements>,
+    /// What the simulator does not understand of it. It then allows nothing, or denies more than it says.
+    not_understood: Option<Arc<str>>,
 }
 
 /// The list of an element, such as `Action`; of its `Not…` form, everything but the list.
@@ -120,6 +124,54 @@ impl Policy {
             statements,
         })
     }
+
+    /// Returns a policy without statements.
+    pub(crate) fn empty(kind: Kind, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+            statements: Vec::new(),
+        }
+    }
+
+    /// Returns a policy that denies everybody everything.
+    pub(crate) fn that_denies_everything(kind: Kind, name: impl Into<String>) -> Self {
+        Self {
+            statements: vec![Statement::about_everything(Effect::Deny)],
+            ..Self::empty(kind, name)
+        }
+    }
+
+    /// Returns the policy as one of another kind whose grammar is the same, such as an identity policy that is used
+    /// as a permissions boundary.
+    pub(crate) fn used_as(&self, kind: Kind, name: impl Into<String>) -> Self {
+        Self {
+            statements: self.statements.clone(),
+            ..Self::empty(kind, name)
+        }
+    }
+
+    /// Adds the statements of another policy.
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.statements.extend_from_slice(&other.statements);
+    }
+
+    /// Adds a statement in place of one that is not understood: it allows nothing, or denies everything.
+    pub(crate) fn add_not_understood(&mut self, effect: Effect, sid: Option<&str>, reason: &str) {
+        self.statements.push(Statement {
+            sid: sid.map(str::to_owned),
+            not_understood: Some(reason.into()),
+            ..Statement::about_everything(effect)
+        });
+    }
+
+    /// Says of the statements what the simulator does not understand of them: they then allow nothing.
+    pub(crate) fn not_understood(mut self, reason: &str) -> Self {
+        for statement in &mut self.statements {
+            statement.not_understood = Some(reason.into());
+        }
+        self
+    }
 }
 
 /// Why a statement cannot be read: in IAM's words, where those are known.
@@ -156,6 +208,30 @@ fn iam<T>(message: impl Into<String>) -> Result<T, StatementError> {
 }
 
 impl Statement {
+    /// Returns a statement about everything that anybody does.
+    fn about_everything(effect: Effect) -> Self {
+        Self {
+            sid: None,
+            effect,
+            principals: None,
+            actions: Matching {
+                not: true,
+                list: Vec::new(),
+            },
+            resources: None,
+            conditions: Vec::new(),
+            elements: Arc::new(Elements {
+                principals: None,
+                actions: Element {
+                    name: "NotAction",
+                    values: Vec::new(),
+                },
+                resources: None,
+            }),
+            not_understood: None,
+        }
+    }
+
     fn read(
         kind: Kind,
         statement: &Value,
@@ -210,14 +286,28 @@ impl Statement {
         for action in &actions.list {
             check_action(kind, effect, action)?;
         }
+        let resources = either(statement, "Resource", "NotResource", strings)?;
+        let not_principal = has("NotPrincipal") && kind == Kind::Resource;
+        let principal = if not_principal {
+            "NotPrincipal"
+        } else {
+            "Principal"
+        };
+        let principals = statement.get(principal);
+        let elements = Elements {
+            principals: principals.map(|value| principal::element(principal, value)),
+            actions: actions.element("Action", "NotAction"),
+            resources: resources
+                .as_ref()
+                .map(|resources| resources.element("Resource", "NotResource")),
+        };
         let actions = actions.try_map(|action| Pattern::wildcards(&action, false))?;
 
-        let resources = either(statement, "Resource", "NotResource", strings)?;
-        let principals = match statement.get("Principal") {
-            Some(value) if kind.has_principals() => {
-                let principals = principal::read(kind, value, names.resolve);
-                Some(principals.map_err(StatementError::Iam)?)
-            }
+        let principals = match principals {
+            Some(value) if kind.has_principals() => Some(Matching {
+                not: not_principal,
+                list: principal::read(kind, value, names.resolve).map_err(StatementError::Iam)?,
+            }),
             _ => None,
         };
         match kind {
@@ -227,8 +317,14 @@ impl Statement {
             _ if !kind.has_principals() && (has("Principal") || has("NotPrincipal")) => {
                 return iam("Policy document should not specify a principal.");
             }
-            _ if has("NotPrincipal") => {
-                return Err("NotPrincipal is not supported by the simulator".into());
+            Kind::ResourceControl if has("NotPrincipal") => {
+                return Err("a resource control policy has no NotPrincipal".into());
+            }
+            _ if not_principal && has("Principal") => {
+                return Err("both Principal and NotPrincipal".into());
+            }
+            _ if not_principal && effect == Effect::Allow => {
+                return Err("NotPrincipal is for Deny only".into());
             }
             _ if kind.has_principals() && principals.is_none() => {
                 return iam("Missing required field Principal");
@@ -279,19 +375,28 @@ impl Statement {
             actions,
             resources,
             conditions,
+            elements: Arc::new(elements),
+            not_understood: None,
         })
     }
 
-    /// Compares the statement with a request. `number` is its place in the policy, from 1.
+    /// Compares the statement with a request. `number` is its place in the policy, from 1; `has_boundary` tells
+    /// whether the requester has a permissions boundary.
     pub(super) fn evaluate(
         &self,
         number: usize,
         request: Request<'_>,
+        has_boundary: bool,
     ) -> (Applies, StatementTrace) {
         let grant = match &self.principals {
             None => Some(Grant::Direct),
-            Some(named) => {
-                let grants = named
+            // It denies whoever has a permissions boundary, also if they are named.
+            Some(Matching { not: true, list }) => {
+                let is_excepted = !has_boundary && request.requester.is_excepted(list);
+                (!is_excepted).then_some(Grant::Direct)
+            }
+            Some(Matching { not: false, list }) => {
+                let grants = list
                     .iter()
                     .map(|principal| request.requester.grant(principal));
                 grants.flatten().max()
@@ -302,9 +407,19 @@ impl Statement {
             sid: self.sid.clone(),
             effect: self.effect,
             mismatch,
+            not_understood: self.not_understood.as_deref().map(str::to_owned),
+            met: Vec::new(),
+            elements: self.elements.clone(),
         };
+        if self.not_understood.is_some() && self.effect == Effect::Allow {
+            return (Applies::No, trace(Some(Mismatch::NotUnderstood)));
+        }
         let Some(grant) = grant else {
-            return (Applies::No, trace(Some(Mismatch::Principal)));
+            let mismatch = match &self.principals {
+                Some(Matching { not: true, .. }) => Mismatch::NotPrincipal,
+                _ => Mismatch::Principal,
+            };
+            return (Applies::No, trace(Some(mismatch)));
         };
         let is_action =
             |pattern: &Pattern| pattern.matches_any_case(request.action, request.context);
@@ -326,21 +441,33 @@ impl Statement {
             .map(|condition| (condition, condition.evaluate(request.context)))
             .collect();
         let all = Truth::all(truths.iter().map(|(_, truth)| *truth));
-        let unmet = truths
-            .iter()
-            .filter(|(_, truth)| *truth != Truth::True)
-            .map(|(condition, truth)| condition.trace(*truth, request.context));
+        let traces = |is_met: bool| {
+            let conditions = truths
+                .iter()
+                .filter(move |(_, truth)| (*truth == Truth::True) == is_met);
+            conditions.map(|(condition, truth)| condition.trace(*truth, request.context))
+        };
         let mismatch = match (all, resource) {
             (Truth::True, Truth::True) => None,
             (Truth::True, _) => Some(Mismatch::Resource),
-            _ => Some(Mismatch::Conditions(unmet.collect())),
+            _ => Some(Mismatch::Conditions(traces(false).collect())),
         };
         let applies = match Truth::all([all, resource]) {
             Truth::True => Applies::Yes(grant),
             Truth::Unknown => Applies::Unknown(grant),
             Truth::False => Applies::No,
         };
-        (applies, trace(mismatch))
+        // Of what is allowed, nobody asks why.
+        let met = if self.effect == Effect::Deny && mismatch.is_none() {
+            traces(true).collect()
+        } else {
+            Vec::new()
+        };
+        let trace = StatementTrace {
+            met,
+            ..trace(mismatch)
+        };
+        (applies, trace)
     }
 
     /// Returns the keys that the statement uses and of which the request does not say whether it has them.
@@ -352,6 +479,15 @@ impl Statement {
         keys.filter(|key| context.lookup(key) == super::context::Lookup::Unknown)
             .map(str::to_owned)
             .collect()
+    }
+}
+
+impl Matching<String> {
+    fn element(&self, name: &'static str, not_name: &'static str) -> Element {
+        Element {
+            name: if self.not { not_name } else { name },
+            values: self.list.clone(),
+        }
     }
 }
 
@@ -439,7 +575,13 @@ fn check_key(key: &str, names: Names<'_>) -> Result<(), StatementError> {
     if keys::source(key).is_some() || names.keys.contains(&key.to_ascii_lowercase()) {
         return Ok(());
     }
-    // IAM takes keys that it does not know, so this is no message of IAM's.
+    // Neither is a message of IAM's, which takes keys that it does not know.
+    if !key.is_empty() && (!key.contains(':') || key.contains("::")) {
+        return iam(format!(
+            "{key:?} is no condition key. If ${{{key}}} is a reference of Terraform or CloudFormation, its value must \
+             be put in its place first"
+        ));
+    }
     iam(format!(
         "the simulator does not know the condition key {key:?}; if AWS has it, add it with \
          Simulator::add_condition_key"

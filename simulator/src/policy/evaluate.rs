@@ -32,6 +32,8 @@ pub(crate) enum ResourcePolicy<'a> {
     #[default]
     None,
     Policy(&'a Policy),
+    /// It is a key of KMS, whose policy must allow every caller.
+    Key(&'a Policy),
     /// It is a role, whose trust policy must allow every caller.
     Trust(&'a Policy),
     NoSuchRole,
@@ -105,15 +107,20 @@ struct Applicable {
 impl LookedAt {
     fn evaluate(policies: &Policies<'_>, request: Request<'_>) -> Self {
         let mut this = Self::default();
-        let mut look = |policy: &Policy, level: usize| this.look(policy, level, request);
+        let has_boundary = policies.boundary.is_some();
+        let mut look =
+            |policy: &Policy, level: usize| this.look(policy, level, request, has_boundary);
         for policy in &policies.resource_control {
             look(policy, 0);
         }
         for (level, of_level) in policies.service_control.iter().enumerate() {
             of_level.iter().for_each(|policy| look(policy, level));
         }
-        if let ResourcePolicy::Policy(policy) | ResourcePolicy::Trust(policy) = policies.resource {
-            look(policy, 0);
+        match policies.resource {
+            ResourcePolicy::Policy(policy)
+            | ResourcePolicy::Key(policy)
+            | ResourcePolicy::Trust(policy) => look(policy, 0),
+            ResourcePolicy::None | ResourcePolicy::NoSuchRole => {}
         }
         let others = policies.identity.iter().chain(&policies.boundary);
         others
@@ -122,11 +129,11 @@ impl LookedAt {
         this
     }
 
-    fn look(&mut self, policy: &Policy, level: usize, request: Request<'_>) {
+    fn look(&mut self, policy: &Policy, level: usize, request: Request<'_>, has_boundary: bool) {
         let place = self.traces.len();
         let mut traces = Vec::with_capacity(policy.statements.len());
         for (i, statement) in policy.statements.iter().enumerate() {
-            let (applies, trace) = statement.evaluate(i + 1, request);
+            let (applies, trace) = statement.evaluate(i + 1, request, has_boundary);
             traces.push(trace);
             let (grant, is_certain) = match applies {
                 Applies::Yes(grant) => (grant, true),
@@ -194,20 +201,26 @@ impl LookedAt {
         let resource_kind = match policies.resource {
             ResourcePolicy::NoSuchRole => return (Outcome::ImplicitDeny, Reason::NoSuchRole),
             ResourcePolicy::Trust(_) => Kind::Trust,
-            ResourcePolicy::Policy(_) | ResourcePolicy::None => Kind::Resource,
+            ResourcePolicy::Policy(_) | ResourcePolicy::Key(_) | ResourcePolicy::None => {
+                Kind::Resource
+            }
         };
         let granted = applicable()
             .filter(|statement| {
                 statement.kind == resource_kind && statement.effect == Effect::Allow
             })
             .max_by_key(|statement| statement.grant);
-        let must_grant = resource_kind == Kind::Trust || !is_same_account;
+        let must_grant = !is_same_account
+            || matches!(
+                policies.resource,
+                ResourcePolicy::Trust(_) | ResourcePolicy::Key(_)
+            );
         if granted.is_none() && must_grant {
             return missing(resource_kind);
         }
         // Within an account, a policy of the resource that names the caller is enough. If it names the caller's
-        // role, boundary and session policies still limit the session; if it names a user or a session, they do
-        // not. If it names the account, the account's own policies decide.
+        // role, or the user who federated, boundary and session policies still limit the session; if it names a
+        // user or a session, they do not. If it names the account, the account's own policies decide.
         let grant = granted.map(|statement| statement.grant);
         let allowed = |statement: &Applicable| (Outcome::Allowed, statement.reason.clone());
         let is_federated = matches!(requester, Requester::Federated { .. });
@@ -220,12 +233,10 @@ impl LookedAt {
             return allowed(granted);
         }
         let identity = match (grant, granted) {
-            (Some(Grant::Role), Some(granted)) => allowed(granted),
+            (Some(Grant::SessionIssuer), Some(granted)) => allowed(granted),
             _ => match allows(Kind::Identity) {
                 Some(statement) => allowed(statement),
-                None if matches!(requester, Requester::Root { .. }) => {
-                    (Outcome::Allowed, Reason::RootUser)
-                }
+                None if requester.is_root() => (Outcome::Allowed, Reason::RootUser),
                 None => return missing(Kind::Identity),
             },
         };

@@ -1,14 +1,17 @@
 //! [`Explanation`]: why a request is allowed or refused.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::keys;
+use crate::arn;
 
 /// Why a request is allowed or refused: the policies that were looked at, and the statement that decided.
 ///
-/// [`Call::decisions`](crate::Call::decisions) has those of a call of STS, which does not tell them;
-/// [`AccessRequest::explain`](crate::AccessRequest::explain) those of other requests. `Display` is a text for
-/// terminals. It leaves out external IDs, because those of imported accounts are secrets;
+/// [`Simulator::refusals`](crate::Simulator::refusals) has those of all requests that policies refused,
+/// [`Call::decisions`](crate::Call::decisions) those of a call of STS, allowed or not, and
+/// [`AccessRequest::explain`](crate::AccessRequest::explain) those of a request that a service asks about. `Display` is
+/// a text for terminals. It leaves out external IDs, because those of imported accounts are secrets;
 /// [`with_secrets`](Self::with_secrets) shows them.
 ///
 /// # Examples
@@ -97,6 +100,10 @@ pub enum Reason {
     NoSuchRole,
     /// The caller is the root user of the account, who needs no policy.
     RootUser,
+    /// Sessions of this kind may not call the operation, whatever their policies say: a session by GetSessionToken has
+    /// of STS only AssumeRole and GetCallerIdentity, and IAM only with MFA; one by GetFederationToken has only
+    /// GetCallerIdentity, and nothing of IAM.
+    KindOfSession,
     /// The test has not said whether the request has these condition keys.
     UnknownKeys(Vec<String>),
 }
@@ -145,6 +152,29 @@ pub struct StatementTrace {
     pub effect: Effect,
     /// Why it does not apply; `None` if it does.
     pub mismatch: Option<Mismatch>,
+    /// What the simulator does not understand of it, if an [import](crate::Simulator::import) has replaced it: by one
+    /// that allows nothing, or denies more.
+    pub not_understood: Option<String>,
+    /// The conditions that are met, if it denies.
+    pub(super) met: Vec<ConditionTrace>,
+    pub(super) elements: Arc<Elements>,
+}
+
+/// What a statement is about, as the policy has it.
+#[derive(Debug)]
+pub(super) struct Elements {
+    /// `None` in policies that have no principals.
+    pub(super) principals: Option<Element>,
+    pub(super) actions: Element,
+    /// `None` in a trust policy.
+    pub(super) resources: Option<Element>,
+}
+
+/// An element of a statement: `Action`, `NotAction`, ….
+#[derive(Debug)]
+pub(super) struct Element {
+    pub(super) name: &'static str,
+    pub(super) values: Vec<String>,
 }
 
 /// The `Effect` of a statement.
@@ -162,12 +192,16 @@ pub enum Effect {
 pub enum Mismatch {
     /// It does not name the caller.
     Principal,
+    /// Its `NotPrincipal` excepts the caller.
+    NotPrincipal,
     /// It is about other actions.
     Action,
     /// It is about other resources.
     Resource,
     /// These of its conditions are not met.
     Conditions(Vec<ConditionTrace>),
+    /// The simulator does not understand it, so that it allows nothing.
+    NotUnderstood,
 }
 
 /// A condition that is not met.
@@ -206,6 +240,101 @@ impl Explanation {
         };
         let policy = self.policies.get(policy)?;
         Some((policy, policy.statements.get(statement)?))
+    }
+
+    /// Returns what decided, in a line.
+    pub(crate) fn cause(&self) -> String {
+        // Of several lines in a text.
+        let cause = self.because().replace('\n', " ");
+        match self.statement() {
+            Some((policy, statement)) => format!(
+                "{cause}: {} {}, {}",
+                policy.kind,
+                printable(&policy.name),
+                heading(statement)
+            ),
+            None => cause,
+        }
+    }
+
+    /// Returns the end of AWS's message about a refusal, which names the kind of policy that decided. STS's message
+    /// about AssumeRole has none.
+    ///
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>
+    pub(crate) fn refusal(&self) -> String {
+        let name = |kind: PolicyKind| match kind {
+            PolicyKind::ResourceControl => "resource control policy",
+            PolicyKind::ServiceControl => "service control policy",
+            PolicyKind::Trust | PolicyKind::Resource => "resource-based policy",
+            PolicyKind::Identity => "identity-based policy",
+            PolicyKind::Boundary => "permissions boundary",
+            PolicyKind::Session => "session policy",
+        };
+        match (self.statement(), &self.reason) {
+            (Some((policy, _)), _) => {
+                let article = match policy.kind {
+                    PolicyKind::Identity => "an",
+                    _ => "a",
+                };
+                format!("with an explicit deny in {article} {}", name(policy.kind))
+            }
+            (None, reason) => {
+                let kind = match reason {
+                    Reason::NoStatement(kind) => *kind,
+                    _ => PolicyKind::Identity,
+                };
+                format!(
+                    "because no {} allows the {} action",
+                    name(kind),
+                    self.action
+                )
+            }
+        }
+    }
+
+    /// Returns what decided, without the statement.
+    fn because(&self) -> String {
+        match &self.reason {
+            Reason::Statement { .. } => match self.statement() {
+                Some((_, statement)) if statement.effect == Effect::Deny => {
+                    "a statement denies it".to_owned()
+                }
+                _ => "a statement allows it".to_owned(),
+            },
+            Reason::NoStatement(kind) => {
+                let has_one = self.policies.iter().any(|policy| policy.kind == *kind);
+                match kind {
+                    PolicyKind::Trust => "the role's trust policy does not allow it".to_owned(),
+                    PolicyKind::Resource if !has_one => {
+                        "the resource, which is in another account, has no policy".to_owned()
+                    }
+                    PolicyKind::Identity if !has_one => {
+                        "the caller has no identity policy".to_owned()
+                    }
+                    _ if !has_one => format!("there is no {kind}"),
+                    _ => format!("no {kind} allows it"),
+                }
+            }
+            Reason::NoSuchRole => "there is no such role".to_owned(),
+            Reason::RootUser => "the root user needs no policy".to_owned(),
+            Reason::KindOfSession => {
+                "sessions by GetSessionToken or GetFederationToken may not call it, whatever \
+                                      their\npolicies say"
+                    .to_owned()
+            }
+            Reason::UnknownKeys(_) => {
+                "it depends on condition keys of which the test has not said whether the\n\
+                                       request has them"
+                    .to_owned()
+            }
+        }
+    }
+
+    /// Makes it a refusal, because sessions of the caller's kind may not call the operation.
+    pub(crate) fn refuse_kind_of_session(&mut self) {
+        if self.outcome != Outcome::ExplicitDeny {
+            (self.outcome, self.reason) = (Outcome::ImplicitDeny, Reason::KindOfSession);
+        }
     }
 
     /// Returns the text with the external IDs in it.
@@ -315,44 +444,39 @@ impl fmt::Display for Text<'_> {
 impl Text<'_> {
     /// Writes what decided, and the policies that the reader must look at.
     fn write_reason(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let policies = &self.explanation.policies;
-        match &self.explanation.reason {
+        let explanation = self.explanation;
+        let policies = &explanation.policies;
+        let because = explanation.because();
+        match &explanation.reason {
             Reason::Statement { .. } => {
-                let Some((policy, statement)) = self.explanation.statement() else {
+                writeln!(f, "because {because}:")?;
+                let Some((policy, statement)) = explanation.statement() else {
                     return Ok(());
                 };
-                let does = match statement.effect {
-                    Effect::Allow => "allows it",
-                    Effect::Deny => "denies it",
-                };
-                writeln!(f, "because a statement {does}:")?;
                 writeln!(f, "  {} {}", policy.kind, printable(&policy.name))?;
-                writeln!(f, "    {}", heading(statement))
+                let met = &statement.met;
+                let end = match met.len() {
+                    0 => "",
+                    1 => ", whose condition is met:",
+                    _ => ", whose conditions are met:",
+                };
+                writeln!(f, "    {}{end}", heading(statement))?;
+                self.write_not_understood(f, statement)?;
+                self.write_conditions(f, met)
             }
             Reason::NoStatement(kind) => {
                 let of_kind: Vec<_> = policies.iter().filter(|p| p.kind == *kind).collect();
-                let who = match kind {
-                    PolicyKind::Trust => "the role's trust policy does not allow it".to_owned(),
-                    PolicyKind::Resource if of_kind.is_empty() => {
-                        "the resource, which is in another account, has no policy".to_owned()
-                    }
-                    _ if of_kind.is_empty() => format!("there is no {kind}"),
-                    _ => format!("no {kind} allows it"),
-                };
                 let end = if of_kind.is_empty() { '.' } else { ':' };
-                writeln!(f, "because {who}{end}")?;
+                writeln!(f, "because {because}{end}")?;
                 of_kind
                     .into_iter()
                     .try_for_each(|policy| self.write_policy(f, policy))
             }
-            Reason::NoSuchRole => writeln!(f, "because there is no such role."),
-            Reason::RootUser => writeln!(f, "because the root user needs no policy."),
+            Reason::NoSuchRole | Reason::RootUser | Reason::KindOfSession => {
+                writeln!(f, "because {because}.")
+            }
             Reason::UnknownKeys(keys) => {
-                writeln!(
-                    f,
-                    "because it depends on condition keys of which the test has not said whether the\n\
-                     request has them:"
-                )?;
+                writeln!(f, "because {because}:")?;
                 for key in keys {
                     writeln!(f, "  {}", printable(key))?;
                 }
@@ -377,42 +501,119 @@ impl Text<'_> {
     /// Writes a policy, and why its statements do not apply.
     fn write_policy(&self, f: &mut fmt::Formatter<'_>, policy: &PolicyTrace) -> fmt::Result {
         writeln!(f, "  {} {}", policy.kind, printable(&policy.name))?;
-        let mut others = 0;
+        let is_other =
+            |statement: &&StatementTrace| matches!(statement.mismatch, Some(Mismatch::Action));
+        // Such statements are many in real accounts, and seldom the one that was meant.
+        let others = policy.statements.iter().filter(is_other).count();
         for statement in &policy.statements {
-            let reason = match &statement.mismatch {
-                // Such statements are many in real accounts, and never the one that was meant.
-                Some(Mismatch::Action) => {
-                    others += 1;
-                    continue;
+            let elements = &statement.elements;
+            let (reason, element) = match &statement.mismatch {
+                Some(Mismatch::Action) if others > MAX_OTHERS => continue,
+                Some(Mismatch::Action) => ("is about other actions:", Some(&elements.actions)),
+                None => ("applies", None),
+                Some(Mismatch::Principal) => {
+                    ("does not name the caller:", elements.principals.as_ref())
                 }
-                None => "applies",
-                Some(Mismatch::Principal) => "does not name the caller",
-                Some(Mismatch::Resource) => "is about other resources",
+                Some(Mismatch::NotPrincipal) => {
+                    ("excepts the caller:", elements.principals.as_ref())
+                }
+                Some(Mismatch::Resource) => {
+                    ("is about other resources:", elements.resources.as_ref())
+                }
                 Some(Mismatch::Conditions(conditions))
                     if conditions.iter().all(|condition| condition.is_unknown) =>
                 {
-                    "may apply:"
+                    ("may apply:", None)
                 }
-                Some(Mismatch::Conditions(_)) => "does not apply:",
+                Some(Mismatch::Conditions(_)) => ("does not apply:", None),
+                Some(Mismatch::NotUnderstood) => ("allows nothing here:", None),
             };
             writeln!(f, "    {} {reason}", heading(statement))?;
+            if let None | Some(Mismatch::NotUnderstood) = &statement.mismatch {
+                self.write_not_understood(f, statement)?;
+            }
+            if let Some(element) = element {
+                self.write_element(f, element)?;
+            }
             if let Some(Mismatch::Conditions(conditions)) = &statement.mismatch {
-                for condition in conditions {
-                    let text = ConditionText {
-                        condition,
-                        secrets: self.secrets,
-                    };
-                    write!(f, "{text}")?;
-                }
+                self.write_conditions(f, conditions)?;
             }
         }
-        match others {
-            0 => Ok(()),
-            1 => writeln!(f, "    1 statement is about other actions"),
-            n => writeln!(f, "    {n} statements are about other actions"),
+        if others > MAX_OTHERS {
+            writeln!(f, "    {others} statements are about other actions")?;
+        }
+        Ok(())
+    }
+
+    fn write_not_understood(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        statement: &StatementTrace,
+    ) -> fmt::Result {
+        match &statement.not_understood {
+            Some(reason) => writeln!(f, "      not understood: {}", printable(reason)),
+            None => Ok(()),
         }
     }
+
+    /// Writes what a statement is about.
+    fn write_element(&self, f: &mut fmt::Formatter<'_>, element: &Element) -> fmt::Result {
+        let shown = element.values.iter().take(MAX_VALUES);
+        let mut values: Vec<String> = shown
+            .map(|value| {
+                let note = match element.name {
+                    "Principal" => self.note_on_principal(value),
+                    _ => "",
+                };
+                format!("{}{note}", printable(value))
+            })
+            .collect();
+        let more = element.values.len().saturating_sub(MAX_VALUES);
+        if more > 0 {
+            values.push(format!("{more} more"));
+        }
+        write_values(f, 6, &format!("{}: ", element.name), &values)
+    }
+
+    /// Says what is not obvious of a principal that is not the caller.
+    fn note_on_principal(&self, name: &str) -> &'static str {
+        let caller = &self.explanation.principal;
+        let is_id = ["AIDA", "AROA"].iter().any(|kind| name.starts_with(kind));
+        let is_callers_role = || {
+            let role = caller.split(':').nth(5)?.strip_prefix("assumed-role/")?;
+            let role = role.split('/').next()?;
+            let is_role = name.contains(":role/") && arn::name_of(name) == role;
+            (is_role && arn::account_of(name) == arn::account_of(caller)).then_some(())
+        };
+        if is_id {
+            " (a user or role that was deleted, or is in no account here)"
+        } else if name == caller {
+            " (as it was before it was deleted and created again)"
+        } else if is_callers_role().is_some() {
+            " (a role of this name with another path, or that was deleted)"
+        } else {
+            ""
+        }
+    }
+
+    fn write_conditions(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        conditions: &[ConditionTrace],
+    ) -> fmt::Result {
+        conditions.iter().try_for_each(|condition| {
+            let text = ConditionText {
+                condition,
+                secrets: self.secrets,
+            };
+            write!(f, "{text}")
+        })
+    }
 }
+
+/// How many statements on other actions are shown of a policy, and how many values of an element.
+const MAX_OTHERS: usize = 3;
+const MAX_VALUES: usize = 5;
 
 fn heading(statement: &StatementTrace) -> String {
     let sid = statement.sid.as_ref().map(|sid| format!(" {sid:?}"));
@@ -437,14 +638,39 @@ impl ConditionText<'_> {
 
     fn request_values(&self) -> Vec<String> {
         match &self.condition.request_values {
+            Some(values) if self.hides(&self.condition.key) => {
+                vec![format!("(secret{})", self.difference(values))]
+            }
             Some(values) => self.show(&self.condition.key, values),
             None if self.condition.is_unknown => vec!["(not said)".to_owned()],
             None => vec!["(absent)".to_owned()],
         }
     }
 
+    /// Says how secrets that are not shown differ from those of the policy.
+    fn difference(&self, values: &[String]) -> &'static str {
+        let is_in_policy = |is_same: fn(&str, &str) -> bool| {
+            let policy = &self.condition.policy_values;
+            let mut pairs = policy
+                .iter()
+                .flat_map(|p| values.iter().map(move |v| (p, v)));
+            pairs.any(|(policy, value)| is_same(policy, value))
+        };
+        if is_in_policy(|policy, value| policy == value) {
+            ""
+        } else if is_in_policy(|policy, value| policy.trim().eq_ignore_ascii_case(value.trim())) {
+            ", the same but for case, or white space at an end"
+        } else {
+            ", another"
+        }
+    }
+
+    fn hides(&self, key: &str) -> bool {
+        keys::is_secret(key) && !self.secrets
+    }
+
     fn show(&self, key: &str, values: &[String]) -> Vec<String> {
-        if keys::is_secret(key) && !self.secrets {
+        if self.hides(key) {
             return vec!["(secret)".to_owned()];
         }
         values.iter().map(|value| printable(value)).collect()
@@ -460,29 +686,33 @@ impl fmt::Display for ConditionText<'_> {
             condition.operator,
             printable(&condition.key)
         )?;
-        write_values(f, "policy:  ", &self.policy_values())?;
-        write_values(f, "request: ", &self.request_values())?;
+        write_values(f, 8, "policy:  ", &self.policy_values())?;
+        write_values(f, 8, "request: ", &self.request_values())?;
         for (key, values) in &condition.variables {
             let values = match values {
                 Some(values) => self.show(key, values),
                 None => vec!["(absent)".to_owned()],
             };
             let label = format!("where ${{{}}} is ", printable(key));
-            write_values(f, &label, &values)?;
+            write_values(f, 8, &label, &values)?;
         }
         Ok(())
     }
 }
 
 /// Writes values into one line, or, if that is too long for a terminal, into a line for each.
-fn write_values(f: &mut fmt::Formatter<'_>, label: &str, values: &[String]) -> fmt::Result {
-    const INDENT: usize = 8;
+fn write_values(
+    f: &mut fmt::Formatter<'_>,
+    indent: usize,
+    label: &str,
+    values: &[String],
+) -> fmt::Result {
     let line = values.join(" | ");
-    if INDENT + label.chars().count() + line.chars().count() <= 80 {
-        return writeln!(f, "{:INDENT$}{label}{line}", "");
+    if indent + label.chars().count() + line.chars().count() <= 80 {
+        return writeln!(f, "{:indent$}{label}{line}", "");
     }
-    let separator = format!("\n{:1$}", "", INDENT + label.chars().count());
-    writeln!(f, "{:INDENT$}{label}{}", "", values.join(&separator))
+    let separator = format!("\n{:1$}", "", indent + label.chars().count());
+    writeln!(f, "{:indent$}{label}{}", "", values.join(&separator))
 }
 
 /// Returns a value as it may stand in a line of a terminal: with control characters escaped, and quoted if it is

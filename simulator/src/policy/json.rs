@@ -9,7 +9,17 @@ use serde_json::{Map, Value};
 pub(super) fn parse(json: &str) -> Result<Value, String> {
     serde_json::from_str::<Unique>(json)
         .map(|document| document.0)
-        .map_err(|error| error.to_string())
+        .map_err(|error| {
+            // Templates of CloudFormation are mostly YAML.
+            if json
+                .trim_start()
+                .starts_with(|c: char| c.is_alphabetic() || "-#".contains(c))
+            {
+                format!("{error}; it is not JSON: YAML must be turned into JSON first")
+            } else {
+                error.to_string()
+            }
+        })
 }
 
 /// Reads a string, or a list of strings. IAM also takes numbers and Boolean values as strings.
@@ -25,7 +35,12 @@ pub(super) fn strings(value: &Value) -> Result<Vec<String>, String> {
             Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
             Value::Null => Err("null must be a string".to_owned()),
             Value::Array(_) => Err("a list must be a string".to_owned()),
-            Value::Object(_) => Err("an object must be a string".to_owned()),
+            Value::Object(object) => Err(match object.keys().next() {
+                Some(name) if name == "Ref" || name.starts_with("Fn::") => {
+                    format!("{name:?} of CloudFormation must be replaced by its value first")
+                }
+                _ => "an object must be a string".to_owned(),
+            }),
         })
         .collect()
 }

@@ -180,6 +180,7 @@ pub(crate) fn is_multivalued(key: &str) -> bool {
         "aws:sourceorgpaths",
         "aws:tagkeys",
         "aws:vpceorgpaths",
+        "sts:identitytokenaudience",
         "sts:requestcontextproviders",
         "sts:transitivetagkeys",
     ];

@@ -88,7 +88,11 @@ impl Pattern {
     pub(super) fn matches_any_case(&self, text: &str, context: &Context) -> Match {
         self.compare(context, |tokens| {
             let tokens: Vec<Token> = tokens.iter().flat_map(|token| lower_case(*token)).collect();
-            matches(&tokens, &text.to_lowercase(), |_| true)
+            matches(
+                &tokens,
+                &text.chars().flat_map(fold).collect::<String>(),
+                |_| true,
+            )
         })
     }
 
@@ -181,9 +185,16 @@ fn read_variable(name: &str) -> Result<Part, String> {
     })
 }
 
+/// Returns what is compared of a character if the case does not matter: its small letter, and one and the same for the
+/// two of Σ.
+fn fold(c: char) -> impl Iterator<Item = char> {
+    let c = if c == 'ς' { 'σ' } else { c };
+    c.to_lowercase()
+}
+
 fn lower_case(token: Token) -> Vec<Token> {
     match token {
-        Token::Char(c) => c.to_lowercase().map(Token::Char).collect(),
+        Token::Char(c) => fold(c).map(Token::Char).collect(),
         token => vec![token],
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::document::Kind;
+use super::explanation::Element;
 use super::json::{reject_unknown, strings};
 use crate::arn;
 
@@ -15,7 +16,7 @@ pub(crate) enum Principal {
     Account(String),
     /// A user or role, by the unique ID that it had when the policy was saved.
     Id(String),
-    /// One session of a role, by its ARN.
+    /// One session of a role, or a federated user, by its ARN.
     Session(String),
     /// An identity provider.
     Federated(String),
@@ -38,6 +39,14 @@ pub(crate) enum Requester {
         role_id: String,
         account: String,
     },
+    /// A federated user: the session that GetFederationToken issued, to a user or the root user.
+    FederatedUser {
+        arn: String,
+        /// The unique ID of the user who federated.
+        user_id: String,
+        account: String,
+        is_of_root: bool,
+    },
     /// Somebody whom an identity provider vouches for: unknown to any account.
     Federated { provider: String },
 }
@@ -48,36 +57,88 @@ pub(crate) enum Requester {
 pub(super) enum Grant {
     /// The account is named: its own policies decide.
     Account,
-    /// The role is named: boundary and session policies still limit the session.
-    Role,
+    /// Whoever has the session is named, a role or the user who federated: boundary and session policies still limit
+    /// it.
+    SessionIssuer,
     /// The user, the session or everybody is named: that is enough.
     Direct,
 }
 
 impl Requester {
+    /// Whether it is the root user of an account, or a federated user of theirs: nothing but policies that deny or
+    /// limit counts.
+    pub(super) fn is_root(&self) -> bool {
+        matches!(
+            self,
+            Self::Root { .. }
+                | Self::FederatedUser {
+                    is_of_root: true,
+                    ..
+                }
+        )
+    }
+
     /// Returns what it stands for that a policy names a principal; `None` if that is not the requester.
     pub(super) fn grant(&self, principal: &Principal) -> Option<Grant> {
         use Principal::*;
         match (self, principal) {
             (_, Any) => Some(Grant::Direct),
             (Self::User { id, .. }, Id(named)) if id == named => Some(Grant::Direct),
-            (Self::RoleSession { role_id, .. }, Id(named)) if role_id == named => Some(Grant::Role),
-            (Self::RoleSession { arn, .. }, Session(named)) if arn == named => Some(Grant::Direct),
+            (
+                Self::RoleSession { role_id: id, .. } | Self::FederatedUser { user_id: id, .. },
+                Id(named),
+            ) if id == named => Some(Grant::SessionIssuer),
+            (Self::RoleSession { arn, .. } | Self::FederatedUser { arn, .. }, Session(named))
+                if arn == named =>
+            {
+                Some(Grant::Direct)
+            }
             (
                 Self::User { account, .. }
                 | Self::Root { account }
-                | Self::RoleSession { account, .. },
+                | Self::RoleSession { account, .. }
+                | Self::FederatedUser { account, .. },
                 Account(named),
             ) if account == named => Some(Grant::Account),
-            (Self::Federated { provider }, Federated(named)) if provider == named => {
+            (Self::Federated { provider }, Federated(named))
+                if provider == named || is_provider_of_aws(provider, named) =>
+            {
                 Some(Grant::Direct)
             }
             _ => None,
         }
     }
+
+    /// Whether `NotPrincipal` with these names excepts the requester. AWS may look for the account first, then for
+    /// the role or the user who federated, then for the session, and a policy must not depend on whether it does: each
+    /// of them must be named.
+    pub(super) fn is_excepted(&self, named: &[Principal]) -> bool {
+        use Principal::*;
+        let all = match self {
+            Self::User { id, account } => vec![Account(account.clone()), Id(id.clone())],
+            Self::Root { account } => vec![Account(account.clone())],
+            Self::RoleSession {
+                arn,
+                role_id: issuer,
+                account,
+            }
+            | Self::FederatedUser {
+                arn,
+                user_id: issuer,
+                account,
+                ..
+            } => vec![
+                Account(account.clone()),
+                Id(issuer.clone()),
+                Session(arn.clone()),
+            ],
+            Self::Federated { provider } => vec![Federated(provider.clone())],
+        };
+        named.contains(&Any) || all.iter().all(|principal| named.contains(principal))
+    }
 }
 
-/// Reads a `Principal` element.
+/// Reads a `Principal` or `NotPrincipal` element.
 pub(super) fn read(
     kind: Kind,
     value: &Value,
@@ -102,7 +163,8 @@ pub(super) fn read(
     reject_unknown(kinds, &["AWS", "Federated", "Service", "CanonicalUser"])?;
     let mut principals = Vec::new();
     for (kind_of_name, names) in kinds {
-        for name in strings(names)? {
+        let names = strings(names).map_err(|error| format!("Principal {kind_of_name}: {error}"))?;
+        for name in names {
             principals.push(match kind_of_name.as_str() {
                 "AWS" => read_aws(&name, resolve)?,
                 "Federated" if is_provider(&name) => Principal::Federated(name),
@@ -122,6 +184,23 @@ pub(super) fn read(
         return Err("Missing required field Principal cannot be empty!".to_owned());
     }
     Ok(principals)
+}
+
+/// Returns the names in a `Principal` element, for explanations.
+pub(super) fn element(name: &'static str, value: &Value) -> Element {
+    let of_kind = |(kind, names): (&String, &Value)| {
+        let names = strings(names).unwrap_or_default().into_iter();
+        let kind = (kind != "AWS").then(|| kind.clone());
+        names.map(move |name| match &kind {
+            Some(kind) => format!("{kind} {name}"),
+            None => name,
+        })
+    };
+    let values = match value.as_object() {
+        Some(kinds) => kinds.iter().flat_map(of_kind).collect(),
+        None => strings(value).unwrap_or_default(),
+    };
+    Element { name, values }
 }
 
 fn read_aws(name: &str, resolve: Resolve<'_>) -> Result<Principal, String> {
@@ -149,6 +228,19 @@ fn read_aws(name: &str, resolve: Resolve<'_>) -> Result<Principal, String> {
         }
         _ => Err(invalid()),
     }
+}
+
+/// Whether `domain` is that of a provider that every account knows, and `arn` is the provider that stands for it here,
+/// because somebody must say what its tokens are signed with.
+fn is_provider_of_aws(arn: &str, domain: &str) -> bool {
+    const DOMAINS: [&str; 4] = [
+        "accounts.google.com",
+        "cognito-identity.amazonaws.com",
+        "graph.facebook.com",
+        "www.amazon.com",
+    ];
+    let host = arn.split_once(":oidc-provider/").map(|(_, host)| host);
+    DOMAINS.contains(&domain) && host == Some(domain)
 }
 
 /// Whether a name is the ARN of an identity provider, or the domain of one that every account knows, such as

@@ -1,8 +1,11 @@
 //! The admin endpoint: what a test in another language does to the simulator, on paths that no AWS client uses.
 
+use std::net::IpAddr;
+
 use aws_smithy_types::base64;
 use aws_smithy_types::body::SdkBody;
 use hyper::body::Incoming;
+use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
@@ -13,7 +16,7 @@ use crate::fault::Fault;
 const PREFIX: &str = "/_simulator/";
 
 pub(super) fn is_path(path: &str) -> bool {
-    path.starts_with(PREFIX)
+    path.starts_with(PREFIX) || path == PREFIX.trim_end_matches('/')
 }
 
 /// A request that is refused, with the reason.
@@ -41,6 +44,13 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
     // A web page that somebody looks at on this machine must not reach it.
     if request.headers().contains_key(header::ORIGIN) {
         let reason = "web pages may not use the admin endpoint: leave the header Origin out";
+        return Err(Refused(StatusCode::FORBIDDEN, reason.to_owned()));
+    }
+    // Nor one whose own name leads to this machine: to a browser, that is no other site.
+    let host = request.headers().get(header::HOST);
+    if !shared.is_admin_asked_for && !host.is_none_or(|host| is_of_this_machine(host.as_bytes())) {
+        let reason = "the admin endpoint must be called by the address, or as localhost; --admin, or Server::admin, \
+                      lets others";
         return Err(Refused(StatusCode::FORBIDDEN, reason.to_owned()));
     }
     let (parts, incoming) = request.into_parts();
@@ -85,13 +95,31 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
             });
             Ok(calls.collect())
         }
+        (&Method::GET, "refusals") => {
+            let refusals = simulator.refusals();
+            let refusals = refusals.iter().map(|refusal| {
+                json!({
+                    "action": refusal.action,
+                    "principal": refusal.principal,
+                    "resource": refusal.resource,
+                    "why": refusal.to_string(),
+                })
+            });
+            Ok(refusals.collect())
+        }
         (&Method::GET, "mfa-code") => {
             let serial = parameter("serial")?;
-            let code = simulator.mfa_code(&serial);
-            let code = code.ok_or_else(|| {
+            let [previous, code] = simulator.mfa_codes(&serial).ok_or_else(|| {
                 not_found(format!("no MFA device has the serial number {serial:?}"))
             })?;
-            Ok(json!({"code": code}))
+            // EnableMFADevice needs two codes in a row.
+            Ok(json!({"code": code, "previous": previous}))
+        }
+        (&Method::GET, "web-identity-token-keys") => {
+            let account = parameter("account")?;
+            let keys = simulator.web_identity_token_keys(&account);
+            let keys = keys.and_then(|keys| serde_json::from_str(&keys).ok());
+            keys.ok_or_else(|| not_found(format!("the account {account:?} issues no tokens")))
         }
         (&Method::GET, "records") => {
             let records = firehose(shared)?.records(&parameter("stream")?);
@@ -121,10 +149,25 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
             Ok(json!({}))
         }
         (method, path) => Err(not_found(format!(
-            "no {method} {path}: there are GET health, POST and DELETE faults, GET calls, GET mfa-code, \
-             GET records, POST firehose-failures and POST oidc-providers"
+            "no {method} {PREFIX}{path}: there are GET health, POST and DELETE faults, GET calls, GET refusals, \
+             GET mfa-code, GET records, GET web-identity-token-keys, POST firehose-failures and POST oidc-providers"
         ))),
     }
+}
+
+/// Whether the header `Host` is an address, or a name that always means this machine.
+fn is_of_this_machine(host: &[u8]) -> bool {
+    let Ok(authority) = std::str::from_utf8(host)
+        .unwrap_or_default()
+        .parse::<Authority>()
+    else {
+        return false;
+    };
+    let name = authority
+        .host()
+        .trim_matches(['[', ']'])
+        .to_ascii_lowercase();
+    name.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
 }
 
 fn not_found(reason: String) -> Refused {

@@ -3,7 +3,9 @@
 mod admin;
 mod body;
 mod request_log;
+mod socket;
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -27,6 +30,7 @@ use crate::iam::ClientAddress;
 use crate::simulator::Simulator;
 use body::{AnswerBody, Refused};
 pub use request_log::RequestLog;
+use socket::{ResetSwitch, Socket};
 
 /// How long a client may take for the head of a request, and how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -41,7 +45,7 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(20);
 ///
 /// Point clients to it by their endpoint setting: `AWS_ENDPOINT_URL` for the AWS CLI and most SDKs,
 /// `endpoint_url` in boto3. One endpoint answers for STS, for IAM and for the services that are plugged in:
-/// which one a request is for is in its signature.
+/// which one a request is for is in its signature or, without one, in what it looks like.
 ///
 /// # Examples
 ///
@@ -73,6 +77,8 @@ type LogRequest = Arc<dyn Fn(&RequestLog) + Send + Sync>;
 struct Shared {
     simulator: Simulator,
     admin: Option<bool>,
+    /// Whether the program says that the admin endpoint answers, and not only the address.
+    is_admin_asked_for: bool,
     on_request: Option<LogRequest>,
     firehose: Option<crate::Firehose>,
 }
@@ -84,6 +90,7 @@ impl Server {
             shared: Shared {
                 simulator: simulator.clone(),
                 admin: None,
+                is_admin_asked_for: false,
                 on_request: None,
                 firehose: None,
             },
@@ -94,6 +101,7 @@ impl Server {
     /// and show its calls; the README describes it. Default: only if the address is a loopback address.
     pub fn admin(mut self, is_on: bool) -> Self {
         self.shared.admin = Some(is_on);
+        self.shared.is_admin_asked_for = is_on;
         self
     }
 
@@ -204,14 +212,16 @@ async fn connection(
 ) {
     // Answers are small, and wait for nothing.
     let _ = stream.set_nodelay(true);
+    let reset = ResetSwitch::default();
+    let socket = Socket::new(stream, reset.clone());
     let service = service_fn(move |request| {
-        let shared = shared.clone();
-        async move { shared.answer(request, peer, address).await }
+        let (shared, reset) = (shared.clone(), reset.clone());
+        async move { shared.answer(request, peer, address, &reset).await }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(socket), service);
     // Fails if the client breaks off, or sends what is not HTTP: both are its own affair.
     let _ = watcher.watch(connection).await;
 }
@@ -226,7 +236,7 @@ impl fmt::Display for Closed {
     }
 }
 
-impl std::error::Error for Closed {}
+impl Error for Closed {}
 
 impl Shared {
     async fn answer(
@@ -234,6 +244,7 @@ impl Shared {
         request: Request<Incoming>,
         peer: SocketAddr,
         address: SocketAddr,
+        reset: &ResetSwitch,
     ) -> Result<Response<AnswerBody>, Closed> {
         if self.admin == Some(true) && admin::is_path(request.uri().path()) {
             return Ok(admin::answer(self, request).await);
@@ -243,12 +254,16 @@ impl Shared {
             Ok(request) => request,
             Err(refused) => return Ok(refused.into_response()),
         };
-        request.add_extension(ClientAddress(peer.ip()));
+        // Of a client with IPv4 on a socket of IPv6, the address that policies have.
+        request.add_extension(ClientAddress(peer.ip().to_canonical()));
         let mut log = self
             .on_request
             .as_ref()
-            .map(|_| RequestLog::of(&request, peer));
+            .map(|_| RequestLog::of(&self.simulator, &request, peer));
         let response = self.simulator.call(request).await;
+        if response.as_ref().is_err_and(is_reset) {
+            reset.set();
+        }
         let response = response.ok().and_then(|response| {
             if let Some(log) = &mut log {
                 log.answered(&response);
@@ -261,6 +276,12 @@ impl Shared {
         }
         response.ok_or(Closed)
     }
+}
+
+/// Whether a fault resets the connection, and does not only close it.
+fn is_reset(error: &ConnectorError) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref());
+    source.is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset)
 }
 
 /// Reads a request whole, as the simulator takes it: with an absolute URL.

@@ -8,6 +8,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 
 use crate::protocol::Parameters;
 use crate::signature::Authorization;
+use crate::simulator::{RefusalCause, Simulator};
 
 /// The most characters of a field that a client chooses.
 const MAX_FIELD: usize = 200;
@@ -17,14 +18,15 @@ const MAX_FIELD: usize = 200;
 /// It has no external IDs, tokens, codes, keys, signatures or bodies.
 ///
 /// ```text
-/// 127.0.0.1 sts AssumeRole arn:aws:iam::222222222222:role/Writer by AKIAIOSFODNN7EXAMPLE: 403 AccessDenied, 0.4 ms
+/// 127.0.0.1 sts AssumeRole arn:aws:iam::222222222222:role/Writer by AKIAIOSFODNN7EXAMPLE: 403 AccessDenied because
+/// the role's trust policy does not allow it, 0.4 ms
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RequestLog {
     /// The address of the client.
     pub peer: SocketAddr,
-    /// The service that the request is signed for; `sts` if it is not signed.
+    /// The service that the request is for: by its host, its signature or its form.
     pub service: String,
     /// The operation; for services without a name for it in the request, the HTTP method.
     pub operation: String,
@@ -36,14 +38,17 @@ pub struct RequestLog {
     pub status: Option<u16>,
     /// The code of an error.
     pub error_code: Option<String>,
+    /// Why policies refused it, which the answer may not say; see [`Simulator::refusals`](crate::Simulator::refusals).
+    pub refused_because: Option<String>,
     /// How long the answer took.
     pub duration: Duration,
 }
 
 impl RequestLog {
-    pub(super) fn of(request: &HttpRequest, peer: SocketAddr) -> Self {
+    pub(super) fn of(simulator: &Simulator, request: &HttpRequest, peer: SocketAddr) -> Self {
         let authorization = Authorization::read(request);
-        let service = authorization.as_ref().map_or("sts", |a| &a.service);
+        let service = simulator.service_of(request, authorization.as_ref());
+        let service = service.as_deref().unwrap_or("sts");
         let target = request.headers().get("x-amz-target");
         let target = target.and_then(|target| target.rsplit('.').next());
         let (operation, resource) = if matches!(service, "sts" | "iam") {
@@ -70,6 +75,7 @@ impl RequestLog {
             access_key_id: authorization.map(|a| printable(&a.access_key_id)),
             status: None,
             error_code: None,
+            refused_because: None,
             duration: Duration::ZERO,
         }
     }
@@ -79,6 +85,8 @@ impl RequestLog {
         let body = response.body().bytes().unwrap_or_default();
         if !response.status().is_success() {
             self.error_code = error_code(&String::from_utf8_lossy(body));
+            let cause = response.extension::<RefusalCause>();
+            self.refused_because = cause.map(ToString::to_string);
         }
     }
 }
@@ -113,6 +121,9 @@ impl fmt::Display for RequestLog {
         }
         if let Some(code) = &self.error_code {
             write!(f, " {code}")?;
+        }
+        if let Some(cause) = &self.refused_because {
+            write!(f, " because {cause}")?;
         }
         write!(f, ", {:.1} ms", self.duration.as_secs_f64() * 1000.0)
     }

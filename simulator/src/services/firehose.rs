@@ -8,7 +8,6 @@ use aws_smithy_types::base64;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::not_authorized;
 use crate::iam::Caller;
 use crate::protocol::{ErrorResponse, response};
 use crate::signature::Authorization;
@@ -290,7 +289,7 @@ impl Call<'_> {
             Err(ErrorResponse::new(
                 400,
                 "AccessDeniedException",
-                not_authorized(self.caller, &action, resource),
+                request.refusal(),
             ))
         }
     }

@@ -1,19 +1,10 @@
 //! Two services that most tests of a chain of roles end in, in memory: [`Firehose`] and [`S3`].
 
+mod bucket_policy;
 mod chunked;
 mod firehose;
+mod preconditions;
 mod s3;
 
 pub use firehose::Firehose;
 pub use s3::S3;
-
-use crate::iam::Caller;
-
-/// Returns the message with which services refuse what a caller may not do.
-fn not_authorized(caller: &Caller, action: &str, resource: &str) -> String {
-    format!(
-        "User: {} is not authorized to perform: {action} on resource: {resource} because no identity-based \
-         policy allows the {action} action",
-        caller.arn()
-    )
-}

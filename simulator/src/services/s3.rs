@@ -12,20 +12,26 @@ use aws_smithy_types::{DateTime, base64};
 use md5::{Digest, Md5};
 use uuid::Uuid;
 
-use super::{chunked, not_authorized};
+use super::preconditions::{self, Unmet};
+use super::{bucket_policy, chunked};
 use crate::clock::{Clock, timestamp};
-use crate::iam::Caller;
+use crate::endpoint::bucket_of_host;
+use crate::iam::{AccessRequest, Caller, IamError, SharedAccounts};
+use crate::policy::Policy;
 use crate::protocol::{Element, ErrorResponse, response, xml};
 use crate::signature::Authorization;
 use crate::simulator::Simulator;
 
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
-/// Amazon S3, in memory: buckets (create, head, list, delete, location) and objects (put, get, head, delete,
+/// Amazon S3, in memory: buckets (create, head, list, delete, location, policy) and objects (put, get, head, delete,
 /// list), by paths and by virtual hosts.
 ///
-/// Callers need the permission for the operation, and the bucket must be of their account: there are no bucket
-/// policies. Multipart uploads, copies and versions are refused by name.
+/// Callers need the permission for the operation; those of another account need that of the bucket's policy, too. As
+/// in every new bucket, public access is blocked: a policy that allows everybody something without a `Condition` is
+/// refused, and so is every request without a signature. Objects are the bucket owner's: ACLs that say anything else are
+/// refused. Conditional requests (`If-Match` and the like) do what they say; tags of objects need their permission, and
+/// are not kept. Multipart uploads, copies and versions are refused by name.
 ///
 /// # Examples
 ///
@@ -43,6 +49,7 @@ const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 #[derive(Clone)]
 pub struct S3 {
     clock: Clock,
+    accounts: SharedAccounts,
     buckets: Arc<Mutex<BTreeMap<String, Bucket>>>,
 }
 
@@ -50,6 +57,8 @@ struct Bucket {
     account: String,
     region: String,
     created: SystemTime,
+    /// As it was put, and as it was read.
+    policy: Option<(String, Arc<Policy>)>,
     objects: BTreeMap<String, Object>,
 }
 
@@ -68,6 +77,7 @@ impl S3 {
     pub fn plug_into(simulator: &Simulator) -> Self {
         let s3 = Self {
             clock: simulator.clock(),
+            accounts: simulator.shared_accounts(),
             buckets: Arc::default(),
         };
         let service = s3.clone();
@@ -85,9 +95,46 @@ impl S3 {
             account: account.into(),
             region: "eu-west-1".to_owned(),
             created: self.clock.now(),
+            policy: None,
             objects: BTreeMap::new(),
         };
         self.lock().entry(name.into()).or_insert(bucket);
+    }
+
+    /// Puts the policy of a bucket, as JSON: who of other accounts may use it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such bucket, or S3 refuses the policy: it is malformed, names principals that do not exist
+    /// or other resources than the bucket, or is public.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sts_simulator::{S3, Simulator};
+    ///
+    /// let aws = Simulator::new();
+    /// let s3 = S3::plug_into(&aws);
+    /// s3.create_bucket("222222222222", "reports");
+    /// s3.put_policy(
+    ///     "reports",
+    ///     r#"{"Version": "2012-10-17", "Statement": {
+    ///         "Effect": "Allow", "Principal": {"AWS": "111111111111"},
+    ///         "Action": "s3:GetObject", "Resource": "arn:aws:s3:::reports/*"}}"#,
+    /// )?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn put_policy(&self, bucket: &str, json: &str) -> Result<(), IamError> {
+        if !self.lock().contains_key(bucket) {
+            return Err(IamError::no_such_entity(bucket, "there is no such bucket"));
+        }
+        let policy = bucket_policy::read(&self.accounts.lock(), bucket, json)?;
+        if let Some(bucket) = self.lock().get_mut(bucket) {
+            bucket.policy = Some((json.to_owned(), policy));
+        }
+        Ok(())
     }
 
     /// Puts an object. Does nothing if there is no such bucket.
@@ -174,7 +221,7 @@ impl<'a> Call<'a> {
 
     fn perform(&self) -> Result<HttpResponse, ErrorResponse> {
         // Operations that are chosen by a parameter of the query.
-        const SUBRESOURCES: [&str; 24] = [
+        const SUBRESOURCES: [&str; 25] = [
             "accelerate",
             "acl",
             "analytics",
@@ -191,12 +238,13 @@ impl<'a> Call<'a> {
             "object-lock",
             "ownershipControls",
             "partNumber",
-            "policy",
+            "policyStatus",
             "publicAccessBlock",
             "replication",
             "tagging",
             "uploadId",
             "uploads",
+            "versionId",
             "versioning",
             "website",
         ];
@@ -207,12 +255,16 @@ impl<'a> Call<'a> {
         if self.request.headers().get("x-amz-copy-source").is_some() {
             return Err(not_implemented("CopyObject"));
         }
+        self.check_owner()?;
         match (
             self.request.method(),
             self.bucket.as_str(),
             self.key.as_str(),
         ) {
             ("GET", "", _) => self.list_buckets(),
+            ("GET", _, "") if has("policy") => self.get_policy(),
+            ("PUT", _, "") if has("policy") => self.put_policy(),
+            ("DELETE", _, "") if has("policy") => self.delete_policy(),
             ("GET", _, "") if has("location") => self.location(),
             ("GET", _, "") if has("versions") => Err(not_implemented("ListObjectVersions")),
             ("GET", _, "") => self.list_objects(),
@@ -227,7 +279,10 @@ impl<'a> Call<'a> {
     }
 
     fn list_buckets(&self) -> Result<HttpResponse, ErrorResponse> {
-        self.authorize("s3:ListAllMyBuckets", "*")?;
+        let list = self.with_keys(self.caller.request("s3:ListAllMyBuckets", "*"));
+        if !list.is_allowed() {
+            return Err(self.denied(&list, None));
+        }
         let buckets = self.s3.lock();
         let own = buckets
             .iter()
@@ -247,7 +302,11 @@ impl<'a> Call<'a> {
     }
 
     fn create_bucket(&self) -> Result<HttpResponse, ErrorResponse> {
-        self.authorize("s3:CreateBucket", &self.bucket_arn())?;
+        let create = self.caller.request("s3:CreateBucket", self.bucket_arn());
+        let create = self.with_keys(create);
+        if !create.is_allowed() {
+            return Err(self.denied(&create, None));
+        }
         let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c);
         if !(3..=63).contains(&self.bucket.len()) || !self.bucket.chars().all(is_name) {
             return Err(ErrorResponse::new(
@@ -280,6 +339,7 @@ impl<'a> Call<'a> {
             account: self.caller.account().to_owned(),
             region,
             created: self.s3.clock.now(),
+            policy: None,
             objects: BTreeMap::new(),
         };
         buckets.insert(self.bucket.clone(), bucket);
@@ -334,7 +394,7 @@ impl<'a> Call<'a> {
     }
 
     fn list_objects(&self) -> Result<HttpResponse, ErrorResponse> {
-        let mut list = self.caller.request("s3:ListBucket", self.bucket_arn());
+        let mut list = self.request("s3:ListBucket", &self.bucket_arn())?;
         for name in ["prefix", "delimiter", "max-keys"] {
             let key = format!("s3:{name}");
             list = match self.parameter(name) {
@@ -342,9 +402,7 @@ impl<'a> Call<'a> {
                 None => list.absent(key),
             };
         }
-        if !list.is_allowed() {
-            return Err(self.denied("s3:ListBucket", &self.bucket_arn()));
-        }
+        self.authorize_request(&list)?;
         let is_v2 = self.parameter("list-type") == Some("2");
         let prefix = self.parameter("prefix").unwrap_or_default();
         let delimiter = self.parameter("delimiter").unwrap_or_default();
@@ -356,21 +414,10 @@ impl<'a> Call<'a> {
                 return Err(ErrorResponse::new(400, "InvalidArgument", message));
             }
         };
-        let token = if is_v2 {
-            "continuation-token"
-        } else {
-            "marker"
-        };
-        let after = match self.parameter(token) {
-            Some(token) if is_v2 => base64::decode(token)
-                .ok()
-                .and_then(|token| String::from_utf8(token).ok())
-                .ok_or_else(|| {
-                    let message = "The continuation token provided is incorrect";
-                    ErrorResponse::new(400, "InvalidArgument", message)
-                })?,
-            Some(marker) => marker.to_owned(),
-            None => self.parameter("start-after").unwrap_or_default().to_owned(),
+        let after = match (is_v2, self.parameter("continuation-token")) {
+            (true, Some(token)) => After::Listed(read_token(token)?),
+            (true, None) => After::Key(self.parameter("start-after").unwrap_or_default()),
+            (false, _) => After::Marker(self.parameter("marker").unwrap_or_default()),
         };
         let encode = |text: &str| match self.parameter("encoding-type") {
             Some("url") => {
@@ -396,7 +443,9 @@ impl<'a> Call<'a> {
                     _ => None,
                 };
                 let name = common.as_ref().unwrap_or(key);
-                if *name <= after || common.is_some() && prefixes.last() == common.as_ref() {
+                if !after.is_before(key, name)
+                    || common.is_some() && prefixes.last() == common.as_ref()
+                {
                     continue;
                 }
                 if contents.len() + prefixes.len() == max_keys {
@@ -435,12 +484,22 @@ impl<'a> Call<'a> {
         if is_v2 {
             let count = contents.len() + prefixes.len();
             elements.push(Element::text("KeyCount", count.to_string()));
+            if let Some(token) = self.parameter("continuation-token") {
+                elements.push(Element::text("ContinuationToken", token));
+            }
+            if let Some(key) = self.parameter("start-after") {
+                elements.push(Element::text("StartAfter", encode(key)));
+            }
             if is_truncated {
                 let token = base64::encode(&last);
                 elements.push(Element::text("NextContinuationToken", token));
             }
-        } else if is_truncated {
-            elements.push(Element::text("NextMarker", encode(&last)));
+        } else {
+            let marker = self.parameter("marker").unwrap_or_default();
+            elements.push(Element::text("Marker", encode(marker)));
+            if is_truncated {
+                elements.push(Element::text("NextMarker", encode(&last)));
+            }
         }
         elements.extend(contents);
         elements.extend(prefixes.iter().map(|prefix| {
@@ -456,6 +515,21 @@ impl<'a> Call<'a> {
         self.authorize("s3:PutObject", &self.object_arn())?;
         let body = self.request.body().bytes().unwrap_or_default();
         let headers = self.request.headers();
+        if let Some(acl) = headers.get("x-amz-acl") {
+            self.authorize("s3:PutObjectAcl", &self.object_arn())?;
+            // Those that say what is so anyway, because the objects are the bucket owner's.
+            if !["private", "bucket-owner-full-control"].contains(&acl) {
+                let message = "The bucket does not allow ACLs";
+                return Err(ErrorResponse::new(
+                    400,
+                    "AccessControlListNotSupported",
+                    message,
+                ));
+            }
+        }
+        if headers.get("x-amz-tagging").is_some() {
+            self.authorize("s3:PutObjectTagging", &self.object_arn())?;
+        }
         let encoding = headers.get("x-amz-content-sha256").unwrap_or_default();
         let data = if encoding.starts_with("STREAMING-") {
             chunked::decode(body).ok_or_else(|| {
@@ -485,8 +559,11 @@ impl<'a> Call<'a> {
             .collect();
         let mut stored = empty(200);
         stored.headers_mut().insert("etag", object.etag.clone());
-        self.with_bucket(|bucket| bucket.objects.insert(self.key.clone(), object))?;
-        Ok(stored)
+        self.with_bucket(|bucket| {
+            self.check_preconditions(bucket.objects.get(&self.key))?;
+            bucket.objects.insert(self.key.clone(), object);
+            Ok(stored)
+        })?
     }
 
     fn get_object(&self) -> Result<HttpResponse, ErrorResponse> {
@@ -494,12 +571,19 @@ impl<'a> Call<'a> {
         let object = self.with_bucket(|bucket| bucket.objects.get(&self.key).cloned())?;
         let Some(object) = object else {
             // Who may not list the bucket does not learn what is in it.
-            if !self.caller.may("s3:ListBucket", &self.bucket_arn()) {
-                return Err(self.denied("s3:ListBucket", &self.bucket_arn()));
-            }
-            let message = "The specified key does not exist.";
-            return Err(ErrorResponse::new(404, "NoSuchKey", message));
+            self.authorize("s3:ListBucket", &self.bucket_arn())?;
+            return Err(no_such_key());
         };
+        let at = Some((&*object.etag, object.modified));
+        match preconditions::check(self.request.headers(), at, true) {
+            Ok(()) => {}
+            Err(Unmet::NotModified) => {
+                let mut known = empty(304);
+                known.headers_mut().insert("etag", object.etag);
+                return Ok(known);
+            }
+            Err(_) => return Err(precondition_failed()),
+        }
         let (length, etag) = (object.data.len(), object.etag);
         let range = self.request.headers().get("range");
         let range = match range.and_then(|range| read_range(range, length)) {
@@ -536,33 +620,158 @@ impl<'a> Call<'a> {
 
     fn delete_object(&self) -> Result<HttpResponse, ErrorResponse> {
         self.authorize("s3:DeleteObject", &self.object_arn())?;
-        self.with_bucket(|bucket| bucket.objects.remove(&self.key))?;
+        self.with_bucket(|bucket| {
+            self.check_preconditions(bucket.objects.get(&self.key))?;
+            bucket.objects.remove(&self.key);
+            Ok(empty(204))
+        })?
+    }
+
+    /// Checks what a request to write asks of the object that is there.
+    fn check_preconditions(&self, object: Option<&Object>) -> Result<(), ErrorResponse> {
+        let at = object.map(|object| (&*object.etag, object.modified));
+        preconditions::check(self.request.headers(), at, false).map_err(|unmet| match unmet {
+            Unmet::NoObject => no_such_key(),
+            Unmet::Failed | Unmet::NotModified => precondition_failed(),
+        })
+    }
+
+    /// Checks that the bucket, if there is one, is of the account that the request expects.
+    fn check_owner(&self) -> Result<(), ErrorResponse> {
+        let expected = self.request.headers().get("x-amz-expected-bucket-owner");
+        let buckets = self.s3.lock();
+        let owner = buckets.get(&self.bucket).map(|bucket| &*bucket.account);
+        if expected.is_some() && owner.is_some() && expected != owner {
+            return Err(ErrorResponse::access_denied("Access Denied"));
+        }
+        Ok(())
+    }
+
+    fn get_policy(&self) -> Result<HttpResponse, ErrorResponse> {
+        self.authorize_policy("s3:GetBucketPolicy")?;
+        let policy =
+            self.with_bucket(|bucket| bucket.policy.as_ref().map(|(text, _)| text.clone()))?;
+        let text = policy.ok_or_else(|| {
+            let message = "The bucket policy does not exist";
+            ErrorResponse::new(404, "NoSuchBucketPolicy", message)
+        })?;
+        Ok(response(
+            200,
+            "application/json",
+            Uuid::new_v4().to_string(),
+            text,
+        ))
+    }
+
+    fn put_policy(&self) -> Result<HttpResponse, ErrorResponse> {
+        self.authorize_policy("s3:PutBucketPolicy")?;
+        let body = self.request.body().bytes().unwrap_or_default();
+        let text = String::from_utf8_lossy(body);
+        let put = self.s3.put_policy(&self.bucket, &text);
+        put.map_err(|error| match error.code() {
+            "AccessDenied" => {
+                let (user, arn) = (self.caller.arn(), self.bucket_arn());
+                ErrorResponse::access_denied(format!(
+                    "User: {user} is not authorized to perform: s3:PutBucketPolicy on resource: {arn} {}",
+                    error.message()
+                ))
+            }
+            _ => ErrorResponse::new(400, "MalformedPolicy", error.message()),
+        })?;
         Ok(empty(204))
     }
 
-    /// Reads or changes the bucket, which must be of the caller's account.
+    fn delete_policy(&self) -> Result<HttpResponse, ErrorResponse> {
+        self.authorize_policy("s3:DeleteBucketPolicy")?;
+        self.with_bucket(|bucket| bucket.policy = None)?;
+        Ok(empty(204))
+    }
+
+    /// Only the bucket's own account manages its policy; its root user does whatever the policy says.
+    fn authorize_policy(&self, action: &str) -> Result<(), ErrorResponse> {
+        let owner = self.with_bucket(|bucket| bucket.account.clone())?;
+        let is_owner = owner == self.caller.account();
+        if is_owner && self.caller.is_root() {
+            return Ok(());
+        }
+        self.authorize(action, &self.bucket_arn())?;
+        if !is_owner {
+            let message = "The specified method is not allowed against this resource.";
+            return Err(ErrorResponse::new(405, "MethodNotAllowed", message));
+        }
+        Ok(())
+    }
+
+    /// Reads or changes the bucket.
     fn with_bucket<T>(&self, f: impl FnOnce(&mut Bucket) -> T) -> Result<T, ErrorResponse> {
         let mut buckets = self.s3.lock();
-        match buckets.get_mut(&self.bucket) {
-            Some(bucket) if bucket.account == self.caller.account() => Ok(f(bucket)),
-            Some(_) => Err(ErrorResponse::new(403, "AccessDenied", "Access Denied")),
-            None => {
-                let message = "The specified bucket does not exist";
-                Err(ErrorResponse::new(404, "NoSuchBucket", message))
-            }
+        let bucket = buckets.get_mut(&self.bucket).ok_or_else(|| {
+            let message = "The specified bucket does not exist";
+            ErrorResponse::new(404, "NoSuchBucket", message)
+        })?;
+        Ok(f(bucket))
+    }
+
+    /// Returns a request on the bucket, or on what is in it.
+    fn request(&self, action: &str, resource: &str) -> Result<AccessRequest, ErrorResponse> {
+        let (account, policy) = self.with_bucket(|bucket| {
+            let policy = bucket.policy.as_ref();
+            let policy = policy.map(|(_, policy)| Arc::clone(policy));
+            (bucket.account.clone(), policy)
+        })?;
+        let request = self.caller.request(action, resource);
+        let request = request.key("s3:ResourceAccount", &*account);
+        let request = request.resource_account(account).saved_policy(policy);
+        Ok(self.with_keys(request))
+    }
+
+    /// Sets the condition keys that are in the headers of all requests.
+    fn with_keys(&self, mut request: AccessRequest) -> AccessRequest {
+        const HEADERS: [&str; 6] = [
+            "x-amz-acl",
+            "x-amz-content-sha256",
+            "x-amz-server-side-encryption",
+            "x-amz-server-side-encryption-aws-kms-key-id",
+            "x-amz-storage-class",
+            "x-amz-website-redirect-location",
+        ];
+        for name in HEADERS {
+            let key = format!("s3:{name}");
+            request = match self.request.headers().get(name) {
+                Some(value) => request.key(key, value),
+                None => request.absent(key),
+            };
         }
+        let is_presigned = self.request.headers().get("authorization").is_none();
+        let kind = if is_presigned {
+            "REST-QUERY-STRING"
+        } else {
+            "REST-HEADER"
+        };
+        request
+            .key("s3:authType", kind)
+            .key("s3:signatureversion", "AWS4-HMAC-SHA256")
     }
 
     fn authorize(&self, action: &str, resource: &str) -> Result<(), ErrorResponse> {
-        if self.caller.may(action, resource) {
-            Ok(())
-        } else {
-            Err(self.denied(action, resource))
-        }
+        self.authorize_request(&self.request(action, resource)?)
     }
 
-    fn denied(&self, action: &str, resource: &str) -> ErrorResponse {
-        ErrorResponse::access_denied(not_authorized(self.caller, action, resource))
+    fn authorize_request(&self, request: &AccessRequest) -> Result<(), ErrorResponse> {
+        if request.is_allowed() {
+            return Ok(());
+        }
+        let owner = self.with_bucket(|bucket| bucket.account.clone())?;
+        Err(self.denied(request, Some(&owner)))
+    }
+
+    /// Who is in another account than the bucket does not learn the reason.
+    fn denied(&self, request: &AccessRequest, owner: Option<&str>) -> ErrorResponse {
+        if owner.is_some_and(|owner| owner != self.caller.account()) {
+            ErrorResponse::access_denied("Access Denied")
+        } else {
+            ErrorResponse::access_denied(request.refusal())
+        }
     }
 
     fn bucket_arn(&self) -> String {
@@ -579,18 +788,34 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Returns the bucket in the name of a virtual host: `<bucket>.s3.<region>.amazonaws.com`, or
-/// `<bucket>.localhost:<port>`.
-fn bucket_of_host(host: &str) -> Option<&str> {
-    let host = host.split(':').next().unwrap_or_default();
-    if let Some(bucket) = host.strip_suffix(".localhost") {
-        return Some(bucket.strip_suffix(".s3").unwrap_or(bucket));
+/// Where a list of objects begins.
+enum After<'a> {
+    /// After what was listed before: a key, or the keys with a common prefix.
+    Listed(String),
+    /// After a key, or after those with this common prefix.
+    Marker(&'a str),
+    /// After a key.
+    Key(&'a str),
+}
+
+impl After<'_> {
+    /// Whether a key comes after the beginning; `name` is the key, or the common prefix that stands for it.
+    fn is_before(&self, key: &str, name: &str) -> bool {
+        match self {
+            Self::Listed(listed) => name > listed.as_str(),
+            Self::Marker(marker) => key > *marker && name != *marker,
+            Self::Key(after) => key > *after,
+        }
     }
-    if !host.ends_with(".amazonaws.com") && !host.ends_with(".amazonaws.com.cn") {
-        return None;
-    }
-    let at = host.rfind(".s3.").or_else(|| host.rfind(".s3-"))?;
-    Some(&host[..at])
+}
+
+fn read_token(token: &str) -> Result<String, ErrorResponse> {
+    let text = base64::decode(token).ok();
+    text.and_then(|text| String::from_utf8(text).ok())
+        .ok_or_else(|| {
+            let message = "The continuation token provided is incorrect";
+            ErrorResponse::new(400, "InvalidArgument", message)
+        })
 }
 
 /// Reads `bytes=<first>-<last>`; an empty range if it is not satisfiable, `None` if it is to be ignored.
@@ -605,6 +830,15 @@ fn read_range(range: &str, length: usize) -> Option<std::ops::Range<usize>> {
         }
     };
     Some(if start < end { start..end } else { 0..0 })
+}
+
+fn no_such_key() -> ErrorResponse {
+    ErrorResponse::new(404, "NoSuchKey", "The specified key does not exist.")
+}
+
+fn precondition_failed() -> ErrorResponse {
+    let message = "At least one of the pre-conditions you specified did not hold";
+    ErrorResponse::new(412, "PreconditionFailed", message)
 }
 
 fn not_implemented(what: &str) -> ErrorResponse {

@@ -3,7 +3,6 @@
 use super::constraints::{ACCESS_KEY_ID, Reader};
 use crate::arn;
 use crate::iam::{Accounts, Caller};
-use crate::policy::Outcome;
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
 const ACTION: &str = "sts:GetAccessKeyInfo";
@@ -17,16 +16,11 @@ pub(super) fn answer(
     let id = reader.required("AccessKeyId", &ACCESS_KEY_ID);
     reader.finish()?;
     let decision = accounts.decide(caller, ACTION, "*", &caller.context());
-    if decision != Outcome::Allowed || caller.is_barred_from(ACTION) {
-        let reason = if decision == Outcome::ExplicitDeny {
-            "with an explicit deny in an identity-based policy".to_owned()
-        } else {
-            format!("because no identity-based policy allows the {ACTION} action")
-        };
+    decision.map_err(|reason| {
         let user = caller.arn();
         let message = format!("User: {user} is not authorized to perform: {ACTION} {reason}");
-        return Err(ErrorResponse::access_denied(message));
-    }
+        ErrorResponse::access_denied(message)
+    })?;
     // AWS reads the account from the ID of any key, deleted or not. The simulator's IDs do not have it.
     let key = accounts.key(id).ok_or_else(|| {
         let message = format!("{id} is not an access key ID that this simulator issued");

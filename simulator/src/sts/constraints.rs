@@ -42,6 +42,16 @@ pub(super) const SOURCE_IDENTITY: Rule = rule(2..=256, &NAME);
 pub(super) const TAG_KEY: Rule = rule(1..=128, &TAG_CHARACTERS);
 pub(super) const TAG_VALUE: Rule = rule(0..=256, &TAG_CHARACTERS);
 
+pub(super) const AUDIENCE: Rule = Rule {
+    length: 1..=1000,
+    charset: None,
+    is_sensitive: false,
+};
+pub(super) const SIGNING_ALGORITHM: Rule = Rule {
+    length: 5..=5,
+    charset: None,
+    is_sensitive: false,
+};
 pub(super) const CONTEXT_ASSERTION: Rule = Rule {
     length: 4..=2048,
     charset: None,
@@ -148,6 +158,16 @@ impl<'a> Reader<'a> {
     ///
     /// Fails at once if it is not a number.
     pub(super) fn duration(&mut self, default: i64, max: i64) -> Result<i64, ErrorResponse> {
+        self.duration_within(default, 900..=max)
+    }
+
+    /// Returns `DurationSeconds`, as [`duration`](Self::duration) does, with another minimum than sessions have.
+    pub(super) fn duration_within(
+        &mut self,
+        default: i64,
+        range: RangeInclusive<i64>,
+    ) -> Result<i64, ErrorResponse> {
+        let (min, max) = (*range.start(), *range.end());
         let Some(text) = self.parameters.first("DurationSeconds") else {
             return Ok(default);
         };
@@ -162,15 +182,28 @@ impl<'a> Reader<'a> {
             })?
             .into();
         let value = format!("Value '{duration}'");
-        if duration < 900 {
-            let rule = "Member must have value greater than or equal to 900";
-            self.add("DurationSeconds", &value, rule);
+        if duration < min {
+            let rule = format!("Member must have value greater than or equal to {min}");
+            self.add("DurationSeconds", &value, &rule);
         }
         if duration > max {
             let rule = format!("Member must have value less than or equal to {max}");
             self.add("DurationSeconds", &value, &rule);
         }
         Ok(duration)
+    }
+
+    /// Returns a list of texts; a violation if it has none, or more than `max`.
+    pub(super) fn required_list(&mut self, name: &str, max: usize, rule: &Rule) -> Vec<String> {
+        let texts = self.parameters.list(&format!("{name}.member"));
+        if texts.is_empty() {
+            self.add(name, "Value null", "Member must not be null");
+        } else if self.check_count(name, texts.len(), max) {
+            for (n, text) in (1..).zip(&texts) {
+                self.check(&format!("{name}.{n}.member"), text, rule);
+            }
+        }
+        texts
     }
 
     /// Returns `PolicyArns`.

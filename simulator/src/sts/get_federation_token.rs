@@ -9,7 +9,6 @@ use super::role_session::{
 use super::scene::Scene;
 use crate::arn;
 use crate::iam::{Accounts, Caller, Session, SessionPrincipal, new_session_token};
-use crate::policy::Outcome;
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
 pub(super) fn answer(
@@ -40,6 +39,7 @@ pub(super) fn answer(
 
     let principal = SessionPrincipal::FederatedUser {
         user_arn: caller.arn().to_owned(),
+        user_id: caller.principal_id().to_owned(),
         name: name.to_owned(),
     };
     let session = Session {
@@ -62,8 +62,8 @@ pub(super) fn answer(
     for action in actions {
         let mut context = caller.context();
         set_tag_keys(&mut context, &session.tags);
-        let outcome = accounts.decide(caller, action, &federated_arn, &context);
-        if outcome != Outcome::Allowed {
+        let decision = accounts.decide(caller, action, &federated_arn, &context);
+        if decision.is_err() {
             return Err(ErrorResponse::access_denied(format!(
                 "User: {} is not authorized to perform: {action} on resource: {federated_arn}",
                 caller.arn()

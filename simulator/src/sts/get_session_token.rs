@@ -32,6 +32,7 @@ pub(super) fn answer(
     let session = Session {
         principal: SessionPrincipal::User {
             arn: caller.arn().to_owned(),
+            id: caller.principal_id().to_owned(),
         },
         token: new_session_token(),
         issued: scene.now,

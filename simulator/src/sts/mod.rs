@@ -7,6 +7,7 @@ mod assume_role;
 mod constraints;
 mod get_federation_token;
 mod get_session_token;
+mod get_web_identity_token;
 mod mfa;
 mod operation;
 mod packed_size;

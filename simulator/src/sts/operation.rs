@@ -4,7 +4,8 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 
 use super::scene::Scene;
 use super::{
-    access_key_info, assume_role, get_federation_token, get_session_token, saml, web_identity,
+    access_key_info, assume_role, get_federation_token, get_session_token, get_web_identity_token,
+    saml, web_identity,
 };
 use crate::iam::{Accounts, Caller};
 use crate::protocol::{Element, ErrorResponse, Format, Parameters, refuse_before_routing, success};
@@ -13,11 +14,10 @@ use crate::signature::authenticate;
 const VERSION: &str = "2011-06-15";
 
 /// The operations that STS has and the simulator has not.
-const NOT_SIMULATED: [&str; 4] = [
+const NOT_SIMULATED: [&str; 3] = [
     "AssumeRoot",
     "DecodeAuthorizationMessage",
     "GetDelegatedAccessToken",
-    "GetWebIdentityToken",
 ];
 
 /// Answers a request to STS.
@@ -68,6 +68,11 @@ fn result(
         "GetSessionToken" => {
             let caller = caller(accounts)?;
             get_session_token::answer(accounts, &caller, parameters, scene)
+        }
+        // The global endpoint does not have it.
+        "GetWebIdentityToken" if !scene.is_global_endpoint() => {
+            let caller = caller(accounts)?;
+            get_web_identity_token::answer(accounts, &caller, parameters, scene)
         }
         action if NOT_SIMULATED.contains(&action) => {
             let message = format!("STS has the operation {action}, but this simulator does not");

@@ -58,7 +58,7 @@ impl SessionPolicies {
     /// Reads the parameter `Policy`, and the managed policies of `PolicyArns`, which must be AWS's own or in
     /// the account of the session.
     pub(super) fn read(
-        accounts: &Accounts,
+        accounts: &mut Accounts,
         policy: Option<&str>,
         policy_arns: Vec<String>,
         account: &str,
@@ -80,12 +80,13 @@ impl SessionPolicies {
         }
         for arn in &policy_arns {
             let is_usable = [account, "aws"].contains(&arn::account_of(arn));
+            accounts.add_aws_policy(arn);
             let policy = accounts.managed_policy(arn).filter(|_| is_usable);
             documents.push(policy.ok_or_else(|| {
                 // No answer of AWS to this is recorded.
                 ErrorResponse::validation(format!(
                     "Policy ARN {arn} is not that of a managed policy in account {account}, or of \
-                     one of AWS's that RoleBuilder::managed_policy added"
+                     one of AWS's that the simulator knows or RoleBuilder::managed_policy added"
                 ))
             })?);
         }

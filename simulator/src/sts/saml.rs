@@ -45,7 +45,8 @@ pub(super) fn assume_role(
     let provider = accounts.saml_provider(provider_arn).ok_or_else(|| {
         ErrorResponse::invalid_identity_token("Specified provider doesn't exist.")
     })?;
-    let assertion = Assertion::read(assertion, provider, scene.now)?;
+    let audiences = audiences(arn::partition_of(role_arn));
+    let assertion = Assertion::read(assertion, provider, audiences, scene.now)?;
     let policies = SessionPolicies::read(accounts, policy, policy_arns, account)?;
 
     let mut actions = vec!["sts:AssumeRoleWithSAML"];
@@ -110,16 +111,19 @@ struct Assertion {
 }
 
 impl Assertion {
-    fn read(base64: &str, provider: &SamlProvider, now: SystemTime) -> Result<Self, ErrorResponse> {
+    fn read(
+        base64: &str,
+        provider: &SamlProvider,
+        audiences: [&str; 2],
+        now: SystemTime,
+    ) -> Result<Self, ErrorResponse> {
         let invalid = |message: &str| ErrorResponse::invalid_identity_token(message);
         let malformed = || invalid("Invalid base64 SAMLResponse");
         let xml = aws_smithy_types::base64::decode(base64).map_err(|_| malformed())?;
         let xml = String::from_utf8(xml).map_err(|_| malformed())?;
         let document = Document::parse(&xml).map_err(|_| malformed())?;
         let assertion = descendant(document.root(), "Assertion").ok_or_else(malformed)?;
-        let text = |name: &str| -> Option<String> {
-            Some(descendant(assertion, name)?.text()?.trim().to_owned())
-        };
+        let text = |name| -> Option<String> { Some(text_of(descendant(assertion, name)?)) };
         match provider {
             SamlProvider::Unsigned => {}
             #[cfg(feature = "saml-signatures")]
@@ -132,19 +136,17 @@ impl Assertion {
                 }
             }
         }
-        let time = |name: &str, attribute: &str| -> Option<SystemTime> {
+        let time = |name, attribute: &str| -> Option<SystemTime> {
             let time = descendant(assertion, name)?.attribute(attribute)?;
             let time = DateTime::from_str(time, Format::DateTime).ok()?;
             SystemTime::try_from(time).ok()
         };
 
-        let audience = text("Audience").unwrap_or_default();
-        if ![
-            "urn:amazon:webservices",
-            "https://signin.aws.amazon.com/saml",
-        ]
-        .contains(&audience.as_str())
-        {
+        let is_aws = |audience: Node<'_, '_>| {
+            let audience = text_of(audience);
+            audiences.contains(&audience.as_str())
+        };
+        if !elements(assertion, "Audience").any(is_aws) {
             return Err(ErrorResponse::invalid_identity_token(
                 "Response does not contain the required audience.",
             ));
@@ -246,9 +248,42 @@ impl Assertion {
     }
 }
 
+/// Returns the audiences that stand for AWS in a partition.
+fn audiences(partition: &str) -> [&'static str; 2] {
+    match partition {
+        "aws-cn" => [
+            "urn:amazon:webservices:cn-north-1",
+            "https://signin.amazonaws.cn/saml",
+        ],
+        "aws-us-gov" => [
+            "urn:amazon:webservices:govcloud",
+            "https://signin.amazonaws-us-gov.com/saml",
+        ],
+        _ => [
+            "urn:amazon:webservices",
+            "https://signin.aws.amazon.com/saml",
+        ],
+    }
+}
+
 /// Returns the first element with this local name, at any depth.
-fn descendant<'a>(node: Node<'a, 'a>, name: &str) -> Option<Node<'a, 'a>> {
-    node.descendants().find(|node| is_named(node, name))
+fn descendant<'a>(node: Node<'a, 'a>, name: &'a str) -> Option<Node<'a, 'a>> {
+    elements(node, name).next()
+}
+
+/// Returns the elements with this local name, at any depth, but for those in a signature: it does not cover itself, so
+/// that anybody can add to it.
+fn elements<'a>(node: Node<'a, 'a>, name: &'a str) -> impl Iterator<Item = Node<'a, 'a>> {
+    let is_in_signature = |node: &Node<'a, 'a>| node.ancestors().any(|n| is_named(&n, "Signature"));
+    node.descendants()
+        .filter(move |node| is_named(node, name) && !is_in_signature(node))
+}
+
+/// Returns the text in a node: all of it, also around comments, which signatures leave out.
+fn text_of(node: Node<'_, '_>) -> String {
+    let texts = node.descendants().filter(Node::is_text);
+    let text: String = texts.filter_map(|text| text.text()).collect();
+    text.trim().to_owned()
 }
 
 /// Whether a node is an element with this name, in whatever namespace.
@@ -258,15 +293,13 @@ fn is_named(node: &Node<'_, '_>, name: &str) -> bool {
 
 /// Returns the attributes that AWS reads, with their values.
 fn attributes<'a>(assertion: Node<'a, 'a>) -> impl Iterator<Item = (&'a str, Vec<String>)> {
-    let attributes = assertion
-        .descendants()
-        .filter(|node| is_named(node, "Attribute"));
-    attributes.filter_map(|attribute| {
+    elements(assertion, "Attribute").filter_map(|attribute| {
         let name = attribute.attribute("Name")?.strip_prefix(ATTRIBUTES)?;
         let values = attribute
             .children()
             .filter(|node| is_named(node, "AttributeValue"));
-        let values = values.filter_map(|value| Some(value.text()?.trim().to_owned()));
+        let values = values.filter(|value| value.descendants().any(|node| node.is_text()));
+        let values = values.map(text_of);
         Some((name, values.collect()))
     })
 }

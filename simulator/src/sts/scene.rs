@@ -37,6 +37,10 @@ impl Scene {
         }
     }
 
+    pub(super) fn region(&self) -> &str {
+        &self.region
+    }
+
     pub(super) fn is_global_endpoint(&self) -> bool {
         self.is_global_endpoint
     }

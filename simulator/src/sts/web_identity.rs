@@ -122,9 +122,12 @@ impl Claims {
                 "No OpenIDConnect provider found in your account for {issuer}"
             ))
         })?;
-        let audiences: Vec<&str> = match &claims["aud"] {
-            Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
-            one => one.as_str().into_iter().collect(),
+        // The authorized party, if the token names one, takes the place of the audience: Microsoft's tokens of version 2
+        // are refused for it, and IAM's documentation of `accounts.google.com:aud` says so.
+        let audiences: Vec<&str> = match (&claims["azp"], &claims["aud"]) {
+            (Value::String(party), _) => vec![party],
+            (_, Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
+            (_, one) => one.as_str().into_iter().collect(),
         };
         let is_known = |audience: &&&str| provider.client_ids.iter().any(|id| id == **audience);
         let audience = audiences
@@ -164,7 +167,7 @@ impl Claims {
             .map_err(|_| invalid("Token signature is invalid"))?;
 
         let source_identity = claims["https://aws.amazon.com/source_identity"].as_str();
-        let (tags, transitive_keys) = read_tags(&claims["https://aws.amazon.com/tags"]);
+        let (tags, transitive_keys) = read_tags(&claims);
         // No answer of AWS to claims that break these rules is recorded.
         let nothing = Parameters::default();
         let mut reader = Reader::new(&nothing);
@@ -240,25 +243,38 @@ fn other_claims(claims: &Value, issuer: &str) -> Vec<(&'static str, Vec<String>)
     let names = keys::CLAIMS.iter().chain(keys::claims_of(issuer));
     let names = names.filter(|name| !matches!(**name, "sub" | "aud"));
     names
-        .map(|name| match &claims[*name] {
-            Value::Array(all) => (*name, all.iter().filter_map(text).collect()),
-            one => (*name, text(one).into_iter().collect()),
-        })
+        // The audience that the token was asked for, whoever asked.
+        .map(
+            |name| match &claims[if *name == "oaud" { "aud" } else { name }] {
+                Value::Array(all) => (*name, all.iter().filter_map(text).collect()),
+                one => (*name, text(one).into_iter().collect()),
+            },
+        )
         .collect()
 }
 
-/// Reads the claim with the session tags, and those of their keys that are transitive:
-/// `{"principal_tags": {"team": ["payments"]}, "transitive_tag_keys": ["team"]}`.
-fn read_tags(claim: &Value) -> (Vec<(String, String)>, Vec<String>) {
+/// Reads the session tags, and those of their keys that are transitive. They are in one claim,
+/// `"https://aws.amazon.com/tags": {"principal_tags": {"team": ["payments"]}, "transitive_tag_keys": ["team"]}`, or in a
+/// claim for each: `"https://aws.amazon.com/tags/principal_tags/team": "payments"`.
+fn read_tags(claims: &Value) -> (Vec<(String, String)>, Vec<String>) {
+    const TAGS: &str = "https://aws.amazon.com/tags";
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let tags = claim["principal_tags"].as_object().into_iter().flatten();
-    let transitive = claim["transitive_tag_keys"]
-        .as_array()
-        .into_iter()
-        .flatten();
-    (
-        tags.map(|(key, values)| (key.clone(), text(&values[0])))
-            .collect(),
-        transitive.map(text).collect(),
-    )
+    let first = |values: &Value| match values {
+        Value::Array(values) => values.first().map(text).unwrap_or_default(),
+        one => text(one),
+    };
+    let nested = claims[TAGS]["principal_tags"].as_object();
+    let nested = nested.into_iter().flatten();
+    let nested = nested.map(|(key, values)| (key.clone(), first(values)));
+    let flat = claims.as_object().into_iter().flatten();
+    let flat = flat.filter_map(|(name, values)| {
+        let key = name.strip_prefix(TAGS)?.strip_prefix("/principal_tags/")?;
+        Some((key.to_owned(), first(values)))
+    });
+    let keys = [
+        &claims[TAGS]["transitive_tag_keys"],
+        &claims[format!("{TAGS}/transitive_tag_keys")],
+    ];
+    let keys = keys.into_iter().filter_map(Value::as_array).flatten();
+    (nested.chain(flat).collect(), keys.map(text).collect())
 }

@@ -841,7 +841,7 @@ def create_user_as(statements, **arguments):
 
 case("a user without the boundary that the creator must set", create_user_as((ALLOW_ALL, MUST_BOUND)), 403, "AccessDenied")
 allowed("a user with the boundary that the creator must set", create_user_as((ALLOW_ALL, MUST_BOUND), PermissionsBoundary="arn:aws:iam::aws:policy/AdministratorAccess"))
-MUST_TAG = {"Effect": "Allow", "Action": "iam:CreateUser", "Resource": "*", "Condition": {"StringEquals": {"aws:RequestTag/team": "red"}}}
+MUST_TAG = {"Effect": "Allow", "Action": ["iam:CreateUser", "iam:TagUser"], "Resource": "*", "Condition": {"StringEquals": {"aws:RequestTag/team": "red"}}}
 case("a user without the tag that the creator must set", create_user_as((MUST_TAG,)), 403, "AccessDenied")
 allowed("a user with the tag that the creator must set", create_user_as((MUST_TAG,), Tags=tags(team="red")))
 case("an identity policy with a Principal", lambda w: w.answer(w.iam().put_user_policy, UserName=w.nobody.name, PolicyName="x", PolicyDocument=policy({**ALLOW_ALL, "Principal": "*"})), 400, "MalformedPolicyDocument")
@@ -901,8 +901,81 @@ allowed("the folders of a bucket", s3("list_objects_v2", Delimiter="/"), lambda 
 OF_PREFIX = {**LIST, "Condition": {"StringLike": {"s3:prefix": "a/*"}}}
 allowed("a list below a prefix that the role may list", s3("list_objects_v2", (OF_PREFIX,), Prefix="a/b"))
 case("a list below a prefix that the role may not list", s3("list_objects_v2", (OF_PREFIX,), Prefix="c/"), 403, "AccessDenied")
-case("S3 with a wrong secret", lambda w: w.answer(w.client("s3", changed(w.admin, secret="wrong")).list_buckets), 403, "SignatureDoesNotMatch")
+def bucket_policy(effect, allow=(READ,), own=True, **element):
+    def call(w):
+        bucket, caller = w.name("bucket"), TARGET if own else CALLER
+        owner = w.client("s3", w.roots[TARGET])
+        owner.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        owner.put_object(Bucket=bucket, Key="a/b", Body=b"content")
+        user = w.user(*json.loads(json.dumps(allow).replace("BucketName", bucket)), account=caller)
+        principal = element.get("NotPrincipal", {"AWS": user.arn})
+        name = "NotPrincipal" if "NotPrincipal" in element else "Principal"
+        owner.put_bucket_policy(Bucket=bucket, Policy=policy({"Effect": effect, name: principal, "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}))
+        return w.answer(w.client("s3", user).get_object, Bucket=bucket, Key="a/b")
+    return call
+
+
+allowed("a bucket policy within an account, without a policy of the user", bucket_policy("Allow", ()))
+case("a bucket policy that denies", bucket_policy("Deny"), 403, "AccessDenied", r".* with an explicit deny in a resource-based policy")
+allowed("a bucket policy across accounts", bucket_policy("Allow", own=False))
+case("a bucket policy across accounts, without a policy of the user", bucket_policy("Allow", (), own=False), 403, "AccessDenied", "Access Denied")
+case("a bucket policy that excepts the account, but not the user", bucket_policy("Deny", NotPrincipal={"AWS": TARGET}), 403, "AccessDenied", r".* with an explicit deny in a resource-based policy")
+case("no bucket policy", s3("get_bucket_policy"), 404, "NoSuchBucketPolicy", "The bucket policy does not exist")
+case("a public bucket policy", s3("put_bucket_policy", Policy=policy({"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::*"})), 403, "AccessDenied", r".* because public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access\.")
+case("S3 with a wrong secret", lambda w: w.answer(w.client("s3", changed(w.admin, secret="wrong")).list_buckets), 403, "SignatureDoesNotMatch", r"The request signature we calculated does not match the signature you provided\. Check your key and signing method\.")
+case("S3 with a wrong clock", lambda w: w.raw("", method="GET", service="s3", time=-16 * 60), 403, "RequestTimeTooSkewed")
 case("S3 with an unknown key", lambda w: w.answer(w.client("s3", changed(w.admin, id="AKIAIOSFODNN7EXAMPLE")).list_buckets), 403, "InvalidAccessKeyId")
+
+
+def exported(**arguments):
+    def call(w):
+        role = w.role()
+        answer = w.answer(w.iam(TARGET).get_account_authorization_details, MaxItems=1000, **arguments)
+        if answer.value:
+            answer.value["role"] = role
+        return answer
+    return call
+
+
+allowed("an export of an account", exported(), lambda value: any(
+    role["Arn"] == value["role"] and role["AssumeRolePolicyDocument"]["Version"] == "2012-10-17" for role in value["RoleDetailList"]))
+allowed("an export of an account's users", exported(Filter=["User"]), lambda value: value["RoleDetailList"] == [] and "UserDetailList" in value)
+case("an export of something unknown", exported(Filter=["Server"]), 400, "ValidationError", r".*at 'filter' failed to satisfy constraint: Member must satisfy enum value set: .*")
+case("an export by a user who may not", lambda w: w.answer(w.client("iam", w.nobody).get_account_authorization_details), 403, "AccessDenied", r"User: \S+ is not authorized to perform: iam:GetAccountAuthorizationDetails on resource: \* .*")
+
+
+def web_identity_token(enabled=True, **arguments):
+    def call(w):
+        iam = w.iam(OTHER)
+        try:
+            iam.enable_outbound_web_identity_federation()
+        except iam.exceptions.FeatureEnabledException:
+            pass
+        if not enabled:
+            iam.disable_outbound_web_identity_federation()
+        user = w.user({"Effect": "Allow", "Action": "sts:*", "Resource": "*"}, account=OTHER)
+        return w.sts("get_web_identity_token", user, Audience=["a"], SigningAlgorithm="ES384", **arguments)
+    return call
+
+
+allowed("a web identity token", web_identity_token(), lambda value: value["WebIdentityToken"].count(".") == 2)
+case("a web identity token, not enabled", web_identity_token(False), 403, "OutboundWebIdentityFederationDisabledException")
+case("a web identity token for too long", web_identity_token(DurationSeconds=3601), 400, "ValidationError")
+case("no outbound federation", lambda w: w.answer(w.iam(CALLER).get_outbound_web_identity_federation_info), 404, "FeatureDisabled")
+
+
+def unsigned(service, operation, **arguments):
+    return lambda w: w.answer(getattr(w.unsigned(service), operation), **arguments)
+
+
+# None of these is for STS, though nothing in a signature says so.
+case("an unsigned put of a record", unsigned("firehose", "put_record", DeliveryStreamName="s", Record={"Data": b"x"}), 400, "MissingAuthenticationTokenException", "Request is missing Authentication Token")
+case("an unsigned get of an object", unsigned("s3", "get_object", Bucket="bucket", Key="key"), 403, "AccessDenied", "Access Denied")
+case("an unsigned put of an object", unsigned("s3", "put_object", Bucket="bucket", Key="key", Body=b"x"), 403, "AccessDenied", "Access Denied")
+case("an unsigned list of objects", unsigned("s3", "list_objects_v2", Bucket="bucket"), 403, "AccessDenied", "Access Denied")
+case("an unsigned list of buckets", unsigned("s3", "list_buckets"), 403, "AccessDenied", "Access Denied")
+case("an unsigned call of IAM", unsigned("iam", "list_users"), 403, "MissingAuthenticationToken", "Request is missing Authentication Token")
+case("an unsigned call of STS", unsigned("sts", "get_caller_identity"), 403, "MissingAuthenticationToken", "Request is missing Authentication Token")
 
 
 def holds(check, value):

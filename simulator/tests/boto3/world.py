@@ -10,6 +10,7 @@ import struct
 import urllib.parse
 
 import boto3
+import botocore
 import botocore.auth
 import botocore.awsrequest
 import botocore.config
@@ -88,6 +89,11 @@ class World:
                 config=CONFIG,
             )
         return self.clients[key]
+
+    def unsigned(self, service):
+        """A client that signs nothing."""
+        config = CONFIG.merge(botocore.config.Config(signature_version=botocore.UNSIGNED))
+        return boto3.client(service, endpoint_url=self.endpoint, region_name="eu-west-1", config=config)
 
     def iam(self, account=CALLER):
         return self.client("iam", self.roots[account])

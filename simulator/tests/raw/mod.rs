@@ -149,7 +149,10 @@ impl Signer {
             request.method(),
             request.uri(),
             request.headers().iter(),
-            SignableBody::Bytes(request.body().bytes().unwrap()),
+            match request.headers().get("x-amz-content-sha256") {
+                Some(hash) => SignableBody::Precomputed(hash.to_owned()),
+                None => SignableBody::Bytes(request.body().bytes().unwrap()),
+            },
         )
         .unwrap();
         let (instructions, _) = sign(signable, &parameters).unwrap().into_parts();

@@ -53,14 +53,16 @@ async fn trust() {
             &denied(USER, "sts:AssumeRole", role),
         );
     }
-    for (row, principal) in [
+    for (row, principal, advice) in [
         (
             "a wildcard in a principal",
             "arn:aws:iam::111111111111:user/*",
+            "",
         ),
         (
             "a principal that does not exist",
             "arn:aws:iam::111111111111:user/nobody",
+            ". A policy can only name a user or role that exists: create arn:aws:iam::111111111111:user/nobody first",
         ),
     ] {
         let error = aws
@@ -70,7 +72,7 @@ async fn trust() {
             .unwrap_err()
             .to_string();
         let reason = format!(
-            "MalformedPolicyDocument: Invalid principal in policy: \"AWS\":\"{principal}\""
+            "MalformedPolicyDocument: Invalid principal in policy: \"AWS\":\"{principal}\"{advice}"
         );
         assert!(error.ends_with(&reason), "{row}: {error}");
     }

@@ -7,6 +7,7 @@ mod parameters;
 mod raw;
 mod sessions;
 mod signatures;
+mod web_identity_tokens;
 mod wire;
 
 use std::time::Duration;

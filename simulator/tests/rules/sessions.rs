@@ -332,6 +332,14 @@ async fn session_policies_belong_to_the_account_of_the_role_and_have_a_packed_si
             true,
         ),
         (
+            "a managed policy of AWS that nobody attached before",
+            vec![(
+                "PolicyArns.member.1.arn",
+                "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess",
+            )],
+            true,
+        ),
+        (
             "a tag",
             vec![
                 ("Tags.member.1.Key", "Team"),

@@ -637,3 +637,34 @@ async fn endpoints_regions_and_partitions() {
         invalid,
     );
 }
+
+#[tokio::test]
+async fn s3_has_an_error_of_its_own_for_a_wrong_clock() {
+    let (aws, keys) = accounts();
+    sts_simulator::S3::plug_into(&aws).create_bucket("111111111111", "reports");
+    aws.user(USER).policy(allow("*")).create().unwrap();
+    let signer = Signer {
+        service: "s3",
+        ..Signer::new(&aws, &keys)
+    };
+    let sent_at = async |time| {
+        let signer = Signer {
+            time,
+            ..signer.clone()
+        };
+        let list = request("GET", "https://s3.eu-west-1.amazonaws.com/reports", &[], "");
+        send(&aws, signer.sign(list)).await
+    };
+    for time in [signer.time - 14 * MINUTE, signer.time + 14 * MINUTE] {
+        assert_eq!(sent_at(time).await.status, 200);
+    }
+    for time in [signer.time - 16 * MINUTE, signer.time + 16 * MINUTE] {
+        assert_refused(
+            "16 minutes",
+            &sent_at(time).await,
+            403,
+            "RequestTimeTooSkewed",
+            "The difference between the request time and the current time is too large.",
+        );
+    }
+}

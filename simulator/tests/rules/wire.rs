@@ -93,7 +93,6 @@ async fn answers_on_the_wire() {
         "AssumeRoot",
         "DecodeAuthorizationMessage",
         "GetDelegatedAccessToken",
-        "GetWebIdentityToken",
     ] {
         let reply = call(&aws, &keys, &[("Action", action)]).await;
         let message = format!("STS has the operation {action}, but this simulator does not");

@@ -587,3 +587,20 @@ fn a_condition_on_what_the_test_has_not_said_decides_nothing() {
         Outcome::ImplicitDeny
     );
 }
+
+#[test]
+fn a_text_is_itself_whatever_its_case_and_alphabet() {
+    // The small letter of Σ is another one at the end of a word, and that of İ is two.
+    for (in_policy, in_request) in [
+        ("ΟΔΟΣ", "ΟΔΟΣ"),
+        ("ΟΔΟΣ", "οδος"),
+        ("İzmir", "İZMIR"),
+        ("Straße", "STRAßE"),
+    ] {
+        let context = context(&[("test:key", &[in_request])]);
+        let condition = format!(r#"{{"StringEqualsIgnoreCase": {{"test:key": "{in_policy}"}}}}"#);
+        assert!(is_true(&condition, &context), "{condition} {in_request}");
+        let negated = condition.replace("StringEquals", "StringNotEquals");
+        assert!(!is_true(&negated, &context), "{negated} {in_request}");
+    }
+}

@@ -324,6 +324,8 @@ struct Row<'a> {
     is_same_account: bool,
     /// Whom the policy of the resource names.
     named: &'a str,
+    /// Whom the policy of the resource excepts from a deny; if anybody, it allows everybody.
+    excepted: Vec<&'a str>,
     /// Whether the resource is a role.
     is_role: bool,
     /// Whether the role does not exist.
@@ -357,6 +359,7 @@ impl<'a> Row<'a> {
                 None => row.by = word,
                 Some(("trusts", named)) => (row.named, row.is_role) = (named, true),
                 Some(("policy", named)) => row.named = named,
+                Some(("except", names)) => row.excepted = names.split(',').collect(),
                 Some(("identity", list)) => row.identity = policies(list),
                 Some(("boundary", list)) => row.boundary = policies(list).pop(),
                 Some(("session", list)) => row.session = policies(list),
@@ -429,15 +432,27 @@ impl<'a> Row<'a> {
 
     fn resource_policy(&self) -> Option<Policy> {
         let kind = if self.by == "session" { "role" } else { "user" };
-        let named = match self.named {
-            "nobody" if !self.is_role => return None,
-            "nobody" => "999999999999".to_owned(),
+        let arn = |name: &str| match name {
             "account" | "denied" => "111111111111".to_owned(),
             "identity" => format!("arn:aws:iam::111111111111:{kind}/Caller"),
             "session" => "arn:aws:sts::111111111111:assumed-role/Caller/session".to_owned(),
             "everybody" => "*".to_owned(),
+            "nobody" => "999999999999".to_owned(),
             other => panic!("{other:?}"),
         };
+        if !self.excepted.is_empty() {
+            let excepted: Vec<String> = self.excepted.iter().map(|name| arn(name)).collect();
+            let json = format!(
+                r#"{{"Statement": [
+                    {{"Effect": "Allow", "Action": "*", "Principal": "*", "Resource": "*"}},
+                    {{"Effect": "Deny", "Action": "*", "NotPrincipal": {{"AWS": {excepted:?}}}, "Resource": "*"}}]}}"#
+            );
+            return Some(read(PolicyKind::Resource, &json).unwrap());
+        }
+        if self.named == "nobody" && !self.is_role {
+            return None;
+        }
+        let named = arn(self.named);
         let (kind, resource) = if self.is_role {
             (PolicyKind::Trust, "")
         } else {

@@ -24,8 +24,10 @@ pub(super) struct Question<'a> {
     pub(super) sessions: &'a [Value],
     pub(super) service_control: &'a [Vec<Value>],
     pub(super) resource_control: &'a [Value],
-    /// The trust policy of the role that is asked for.
-    pub(super) trust: &'a Value,
+    /// The policy of the resource that is asked for.
+    pub(super) of_resource: &'a Value,
+    /// Whether that is the trust policy of a role, which everybody needs.
+    pub(super) is_trust: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -43,7 +45,7 @@ impl Question<'_> {
             .chain(self.sessions)
             .chain(self.service_control.iter().flatten())
             .chain(self.resource_control)
-            .chain([self.trust]);
+            .chain([self.of_resource]);
         if everything
             .into_iter()
             .any(|policy| self.has("Deny", policy))
@@ -58,17 +60,18 @@ impl Question<'_> {
         let organization = levels.all(|level| level.iter().any(allows));
         let own_policies = identity && boundary && sessions;
         let trusts = |principal: Option<&str>| {
-            statements(self.trust).into_iter().any(|statement| {
+            statements(self.of_resource).into_iter().any(|statement| {
                 statement["Effect"] == "Allow"
                     && principal.is_some_and(|name| names(statement, name))
-                    && self.applies_apart_from_principal(self.trust, statement)
+                    && self.applies_apart_from_principal(self.of_resource, statement)
             })
         };
         let by_account = trusts(Some(self.account));
         let by_role = trusts(self.role);
         let directly = trusts(Some("*")) || trusts(self.user) || trusts(self.session);
         let is_allowed = if self.is_same_account {
-            directly || (by_role && boundary && sessions) || (by_account && own_policies)
+            let is_enough = by_account || !self.is_trust;
+            directly || (by_role && boundary && sessions) || (is_enough && own_policies)
         } else {
             (directly || by_role || by_account) && own_policies
         };
@@ -89,15 +92,30 @@ impl Question<'_> {
                 self.role,
                 self.session,
             ];
-            let is_caller = statement.get("Principal").is_none()
-                || callers
-                    .into_iter()
-                    .flatten()
-                    .any(|name| names(statement, name));
+            let is_caller = match statement.get("NotPrincipal") {
+                Some(others) => self.boundary.is_some() || !self.is_excepted(others),
+                None => {
+                    statement.get("Principal").is_none()
+                        || callers
+                            .into_iter()
+                            .flatten()
+                            .any(|name| names(statement, name))
+                }
+            };
             statement["Effect"] == effect
                 && is_caller
                 && self.applies_apart_from_principal(policy, statement)
         })
+    }
+
+    /// "You must also specify the account ARN of the principal that is not denied." "AWS might first check the
+    /// account, then the role, and finally the assumed-role user."
+    fn is_excepted(&self, others: &Value) -> bool {
+        let others = texts(&others["AWS"]);
+        let has = |name: Option<&str>| name.is_none_or(|name| others.iter().any(|o| o == name));
+        let is_named =
+            has(Some(self.account)) && has(self.user) && has(self.role) && has(self.session);
+        is_named || has(Some("*"))
     }
 
     fn applies_apart_from_principal(&self, policy: &Value, statement: &Value) -> bool {

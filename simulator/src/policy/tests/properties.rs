@@ -197,6 +197,7 @@ fn statement(kind: PolicyKind) -> impl Strategy<Value = Value> {
         json!({"AWS": SESSION}),
         json!({"AWS": "222222222222"}),
     ];
+    let named = vec![ACCOUNT, USER, ROLE, SESSION, "222222222222", "*"];
     let parts = (
         prop::bool::weighted(0.8),
         subsequence(actions, 1..=2),
@@ -204,18 +205,33 @@ fn statement(kind: PolicyKind) -> impl Strategy<Value = Value> {
         subsequence(resources, 1..=2),
         prop::bool::weighted(0.2),
         select(principals),
+        prop::option::weighted(0.5, subsequence(named, 1..=4)),
         conditions(),
     );
     parts.prop_map(
-        move |(allow, actions, not_action, resources, not_resource, principal, conditions)| {
+        move |(
+            allow,
+            actions,
+            not_action,
+            resources,
+            not_resource,
+            principal,
+            others,
+            conditions,
+        )| {
             let mut statement = json!({
                 "Effect": if allow { "Allow" } else { "Deny" },
                 if not_action { "NotAction" } else { "Action" }: actions,
                 "Condition": conditions,
             });
-            if kind == PolicyKind::Trust {
-                statement["Principal"] = principal;
-            } else {
+            match (kind, others) {
+                (PolicyKind::Resource, Some(others)) if !allow => {
+                    statement["NotPrincipal"] = json!({"AWS": others});
+                }
+                (PolicyKind::Resource | PolicyKind::Trust, _) => statement["Principal"] = principal,
+                _ => {}
+            }
+            if kind != PolicyKind::Trust {
                 statement[if not_resource {
                     "NotResource"
                 } else {
@@ -248,7 +264,9 @@ struct Documents {
     sessions: Vec<Value>,
     service_control: Vec<Vec<Value>>,
     resource_control: Vec<Value>,
-    trust: Value,
+    of_resource: Value,
+    /// Whether the resource is a role.
+    is_trust: bool,
 }
 
 fn documents() -> impl Strategy<Value = Documents> {
@@ -262,16 +280,22 @@ fn documents() -> impl Strategy<Value = Documents> {
             0..2,
         ),
         prop::collection::vec(resource_control(), 0..2),
-        policy(PolicyKind::Trust),
+        prop_oneof![
+            (policy(PolicyKind::Trust), Just(true)),
+            (policy(PolicyKind::Resource), Just(false)),
+        ],
     )
         .prop_map(
-            |(identity, boundary, sessions, service_control, resource_control, trust)| Documents {
-                identity,
-                boundary,
-                sessions,
-                service_control,
-                resource_control,
-                trust,
+            |(identity, boundary, sessions, service_control, resource_control, of_resource)| {
+                Documents {
+                    identity,
+                    boundary,
+                    sessions,
+                    service_control,
+                    resource_control,
+                    of_resource: of_resource.0,
+                    is_trust: of_resource.1,
+                }
             },
         )
 }
@@ -310,7 +334,11 @@ fn decide(
         .map(|level| all(PolicyKind::ServiceControl, level))
         .collect();
     let resource_control = all(PolicyKind::ResourceControl, &documents.resource_control);
-    let trust = read(PolicyKind::Trust, &documents.trust);
+    let of_resource = if documents.is_trust {
+        read(PolicyKind::Trust, &documents.of_resource)
+    } else {
+        read(PolicyKind::Resource, &documents.of_resource)
+    };
     let account = ACCOUNT.to_owned();
     let requester = if is_session {
         Requester::RoleSession {
@@ -327,7 +355,11 @@ fn decide(
     let policies = Policies {
         resource_control: resource_control.iter().collect(),
         service_control: levels.iter().map(|level| level.iter().collect()).collect(),
-        resource: ResourcePolicy::Trust(&trust),
+        resource: if documents.is_trust {
+            ResourcePolicy::Trust(&of_resource)
+        } else {
+            ResourcePolicy::Policy(&of_resource)
+        },
         identity: identity.iter().collect(),
         boundary: boundary.as_ref(),
         session: sessions.iter().collect(),
@@ -384,7 +416,8 @@ proptest! {
             sessions: &documents.sessions,
             service_control: &documents.service_control,
             resource_control: &documents.resource_control,
-            trust: &documents.trust,
+            of_resource: &documents.of_resource,
+            is_trust: documents.is_trust,
         };
         let expected = match question.answer() {
             Answer::Allow => Outcome::Allowed,

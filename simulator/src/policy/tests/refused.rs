@@ -17,6 +17,14 @@ fn a_malformed_policy_is_refused_with_the_reason() {
         ("{", "EOF"),
         ("{}{}", "trailing"),
         (&*deep, "recursion limit"),
+        (
+            "AWSTemplateFormatVersion: 2010-09-09\nResources: {}",
+            "expected value at line 1 column 1; it is not JSON: YAML must be turned into JSON first",
+        ),
+        (
+            "---\nVersion: 2012-10-17",
+            "YAML must be turned into JSON first",
+        ),
         ("[]", "the policy must be an object"),
         ("null", "the policy must be an object"),
         ("{}", "Statement is missing"),
@@ -95,6 +103,22 @@ fn a_malformed_statement_is_refused_with_the_reason() {
         (
             r#"{"Effect": "Allow", "Action": {}, "Resource": "*"}"#,
             "Action: an object must be a string",
+        ),
+        (
+            r#"{"Effect": "Allow", "Action": "*", "Resource": {"Fn::Sub": "arn:aws:s3:::${AWS::AccountId}"}}"#,
+            r#"Resource: "Fn::Sub" of CloudFormation must be replaced by its value first"#,
+        ),
+        (
+            r#"{"Effect": "Allow", "Action": "*", "Resource": ["*", {"Ref": "Bucket"}]}"#,
+            r#"Resource: "Ref" of CloudFormation must be replaced"#,
+        ),
+        (
+            r#"{"Effect": "Allow", "Action": "*", "Resource": "arn:aws:s3:::${var.bucket}"}"#,
+            r#""var.bucket" is no condition key. If ${var.bucket} is a reference of Terraform"#,
+        ),
+        (
+            r#"{"Effect": "Allow", "Action": "*", "Resource": "arn:aws:s3:::${AWS::AccountId}"}"#,
+            r#""AWS::AccountId" is no condition key"#,
         ),
         (
             r#"{"Effect": "Allow", "Action": [["*"]], "Resource": "*"}"#,
@@ -445,7 +469,7 @@ fn a_resource_control_policy_only_denies_and_names_the_service() {
         (
             VERSION,
             r#""Effect": "Deny", "NotPrincipal": {"AWS": "*"}, "Action": "s3:*", "Resource": "*""#,
-            "NotPrincipal is not supported",
+            "has no NotPrincipal",
         ),
         (
             VERSION,
@@ -459,6 +483,39 @@ fn a_resource_control_policy_only_denies_and_names_the_service() {
         ),
     ] {
         let error = read(version, statement).unwrap_err();
+        assert!(error.contains(reason), "{statement}: {error}");
+    }
+}
+
+#[test]
+fn a_policy_of_a_resource_has_not_principal_to_deny_only() {
+    let read = |statement: &str| {
+        let json = format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{{statement}, "Action": "s3:*", "Resource": "*"}}}}"#
+        );
+        super::read(PolicyKind::Resource, &json)
+    };
+    assert!(read(r#""Effect": "Deny", "NotPrincipal": {"AWS": "111111111111"}"#).is_ok());
+    for (statement, reason) in [
+        (
+            r#""Effect": "Allow", "NotPrincipal": {"AWS": "111111111111"}"#,
+            "NotPrincipal is for Deny only",
+        ),
+        (
+            r#""Effect": "Deny", "Principal": "*", "NotPrincipal": {"AWS": "111111111111"}"#,
+            "both Principal and NotPrincipal",
+        ),
+        (r#""Effect": "Deny""#, "Missing required field Principal"),
+        (
+            r#""Effect": "Deny", "NotPrincipal": {}"#,
+            "Missing required field Principal cannot be empty!",
+        ),
+        (
+            r#""Effect": "Deny", "NotPrincipal": {"AWS": "arn:aws:iam::111111111111:user/nobody"}"#,
+            "Invalid principal in policy",
+        ),
+    ] {
+        let error = read(statement).unwrap_err();
         assert!(error.contains(reason), "{statement}: {error}");
     }
 }
