@@ -130,7 +130,8 @@ impl Error {
         self.refusal().map(|refusal| refusal.code.as_str())
     }
 
-    /// Returns STS's message, word for word. AWS changes its wording: branch on [`code`](Self::code).
+    /// Returns STS's message, word for word, with stars in the place of secrets that it repeats. AWS changes its
+    /// wording: branch on [`code`](Self::code).
     pub fn message(&self) -> Option<&str> {
         self.refusal()?.message.as_deref()
     }

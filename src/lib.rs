@@ -92,10 +92,10 @@
 //!
 //! `elapsed` is in seconds. Warnings about files of profiles and of the CLI's cache have no name.
 //!
-//! The SDK's own log of a call may contain all of these at TRACE. Where a tracing subscriber takes that level, the
-//! SDK's log of this crate's calls to STS is left out, at all levels; at DEBUG it is there. In a program without a
-//! subscriber, which reads tracing's events through the `log` crate, it is there at TRACE, too; the requests in it
-//! show no body, and the answers none that came over a network.
+//! At TRACE the SDK logs its own account of each call. Of this crate's calls to STS it shows no request's body, and what
+//! a refusal repeats of the request is masked. Where a tracing subscriber takes that level, the SDK's log of these calls
+//! is left out altogether; at DEBUG it is there. Only answers that an HTTP client has in memory, as those of tests
+//! do, are shown whole in a program without a subscriber, which reads tracing's events through the `log` crate.
 //!
 //! # Metrics
 //!

@@ -4,19 +4,24 @@
 use std::fmt::Write as _;
 use std::sync::Mutex;
 
+use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_role_chain::{
     MfaRequest, Role, RoleChain, SamlAssertion, SessionTokenRequest, WebIdentityToken,
 };
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
 use sts_simulator::{Server, Simulator};
 
 const WRITER: &str = "arn:aws:iam::222222222222:role/FirehoseWriter";
-const DEVICES: [&str; 2] = [
-    "arn:aws:iam::111111111111:mfa/orders",
-    "arn:aws:iam::111111111111:mfa/orders-2",
-];
 
 const EXTERNAL_ID: &str = "marked-external-id:0001";
 const TOKEN: &str = "marked.oidc.token-0002";
@@ -41,12 +46,73 @@ impl log::Log for Logger {
     fn flush(&self) {}
 }
 
+/// An HTTP client whose errors quote the request.
+#[derive(Clone, Debug)]
+struct Quotes(fn(String) -> Result<HttpResponse, ConnectorError>);
+
+impl HttpClient for Quotes {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Quotes {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let mut quoted =
+            String::from_utf8(request.body().bytes().unwrap_or_default().to_vec()).unwrap();
+        for (name, value) in request.headers() {
+            write!(quoted, "\n{name}: {value}").unwrap();
+        }
+        HttpConnectorFuture::ready(self.0(quoted))
+    }
+}
+
+/// An answer whose body is not in memory, like one that comes over a network.
+fn answer(status: u16, body: String) -> Result<HttpResponse, ConnectorError> {
+    let status = StatusCode::try_from(status).unwrap();
+    let body = SdkBody::from_body_1_x(SdkBody::from(body));
+    Ok(HttpResponse::new(status, body))
+}
+
 async fn code(_: MfaRequest) -> Result<String, std::io::Error> {
     Ok(CODE.to_owned())
 }
 
 fn given(secret: &'static str) -> impl Future<Output = Result<String, std::io::Error>> + Send {
     std::future::ready(Ok(secret.to_owned()))
+}
+
+/// A chain for each operation, whose only call fails.
+fn chains(base: &SdkConfig, number: usize) -> Vec<RoleChain> {
+    let device = |i| format!("arn:aws:iam::111111111111:mfa/orders-{number}-{i}");
+    let role = || Role::new(WRITER).external_id(EXTERNAL_ID);
+    vec![
+        RoleChain::new(base, role().mfa(device(0), code)).unwrap(),
+        RoleChain::new(
+            base,
+            role().provided_context("arn:aws:iam::aws:contextProvider/IdentityCenter", CONTEXT),
+        )
+        .unwrap(),
+        RoleChain::from_session_token(base, SessionTokenRequest::new().mfa(device(1), code))
+            .unwrap(),
+        RoleChain::from_web_identity(
+            base,
+            Role::new(WRITER),
+            WebIdentityToken::from_provider(|| given(TOKEN)),
+        )
+        .unwrap(),
+        RoleChain::from_saml(
+            base,
+            Role::new(WRITER),
+            "arn:aws:iam::222222222222:saml-provider/Company",
+            SamlAssertion::from_provider(|| given(ASSERTION)),
+        )
+        .unwrap(),
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,31 +149,8 @@ async fn no_secret_is_in_the_log_crate_at_its_lowest_level() {
     let session = chain.provide_credentials().await.unwrap();
     // A refresh reuses the connection, and the next hop signs with the session.
     chain.refresh().await.unwrap();
-    let refused = [
-        chain.assume(role()).unwrap(),
-        RoleChain::new(base, role().mfa(DEVICES[0], code)).unwrap(),
-        RoleChain::new(
-            base,
-            role().provided_context("arn:aws:iam::aws:contextProvider/IdentityCenter", CONTEXT),
-        )
-        .unwrap(),
-        RoleChain::from_session_token(base, SessionTokenRequest::new().mfa(DEVICES[1], code))
-            .unwrap(),
-        RoleChain::from_web_identity(
-            base,
-            Role::new(WRITER),
-            WebIdentityToken::from_provider(|| given(TOKEN)),
-        )
-        .unwrap(),
-        RoleChain::from_saml(
-            base,
-            Role::new(WRITER),
-            "arn:aws:iam::222222222222:saml-provider/Company",
-            SamlAssertion::from_provider(|| given(ASSERTION)),
-        )
-        .unwrap(),
-    ];
-    for chain in refused {
+    chain.assume(role()).unwrap().refresh().await.unwrap_err();
+    for chain in chains(base, 0) {
         let error = chain.refresh().await.unwrap_err();
         assert!(error.code().is_some(), "{error}");
     }
@@ -115,6 +158,31 @@ async fn no_secret_is_in_the_log_crate_at_its_lowest_level() {
     server.stop().await;
     let error = chain.refresh().await.unwrap_err();
     assert!(error.is_transient(), "{error}");
+
+    let failures: [fn(String) -> _; 7] = [
+        |quoted| Err(ConnectorError::io(quoted.into())),
+        |quoted| Err(ConnectorError::timeout(quoted.into())),
+        |quoted| Err(ConnectorError::user(quoted.into())),
+        |quoted| Err(ConnectorError::other(quoted.into(), None)),
+        |quoted| answer(200, quoted),
+        |quoted| answer(200, format!("<AssumeRoleResponse>{quoted}")),
+        |quoted| {
+            answer(
+                400,
+                format!(
+                    "<ErrorResponse><Error><Code>ValidationError</Code><Message>{}</Message></Error></ErrorResponse>",
+                    quoted.replace('&', "&amp;")
+                ),
+            )
+        },
+    ];
+    for (number, failure) in failures.into_iter().enumerate() {
+        let base = base.to_builder().http_client(Quotes(failure));
+        let base = base.retry_config(RetryConfig::disabled()).build();
+        for chain in chains(&base, 1 + number) {
+            chain.refresh().await.unwrap_err();
+        }
+    }
 
     let logged = LOGGED.lock().unwrap().clone();
     let sent = logged.matches("transmitting request").count();

@@ -11,6 +11,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorErr
 use aws_smithy_runtime_api::client::result::DispatchFailure;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 
+use super::secrets::Secrets;
 use crate::error::{ErrorKind, Meaning, Operation, Refusal};
 
 /// Rejections of too many calls: the codes of the SDK's own retries.
@@ -120,14 +121,14 @@ impl<E> fmt::Debug for ThrottlingIsNotRetried<E> {
 }
 
 /// What an error says of the call that failed, and must not say.
-pub(super) struct FailedCall<'a> {
+pub(super) struct FailedCall {
     pub(super) operation: Operation,
     /// Where the call went, for people.
     pub(super) destination: String,
-    pub(super) secrets: Vec<&'a str>,
+    pub(super) secrets: Secrets,
 }
 
-impl FailedCall<'_> {
+impl FailedCall {
     /// Classifies an error of the SDK's. Nothing of it is kept, because it may quote the request: what it says
     /// is said in other words, and only the cause of a failed connection is repeated, without secrets.
     pub(super) fn classify<E>(&self, error: &SdkError<E>) -> ErrorKind
@@ -154,7 +155,7 @@ impl FailedCall<'_> {
             }
             SdkError::DispatchFailure(failure) => no_answer(match cause_of(failure) {
                 Some(cause) => {
-                    let cause = self.redact(&cause);
+                    let cause = self.secrets.mask(&cause);
                     format!("STS could not be called {destination}: {cause}")
                 }
                 None => format!("STS could not be called {destination}"),
@@ -171,29 +172,17 @@ impl FailedCall<'_> {
     fn refusal(&self, error: &impl ProvideErrorMetadata, answer: &HttpResponse) -> Refusal {
         let status = answer.status().as_u16();
         let code = match error.code() {
-            Some(code) => self.redact(code),
+            Some(code) => code.to_owned(),
             None => format!("HTTP {status}"),
         };
         let message = error.message();
         Refusal {
             meaning: meaning(self.operation, &code, message.unwrap_or_default(), status),
             code,
-            // STS repeats values that break a rule, and headers that were signed.
-            message: message.map(|message| self.redact(message)),
+            message: message.map(str::to_owned),
             // The error has none where the answer had no body that could be read.
             request_id: answer.request_id().map(str::to_owned),
         }
-    }
-
-    /// Takes the secrets out of a text, as they are and as a request has them.
-    fn redact(&self, text: &str) -> String {
-        let mut redacted = text.to_owned();
-        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
-            for form in [(*secret).to_owned(), form_encoded(secret)] {
-                redacted = redacted.replace(&form, "** redacted **");
-            }
-        }
-        redacted
     }
 }
 
@@ -224,19 +213,6 @@ fn chain_of_causes(error: &(dyn StdError + 'static)) -> String {
         cause = error.source();
     }
     causes.join(": ")
-}
-
-/// The text as the body of a request contains it.
-fn form_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            encoded.push(byte.into());
-        } else {
-            encoded += &format!("%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 mod advice;
 mod caller_identity;
 mod failure;
-mod hidden_body;
 mod limiter;
+mod secrets;
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -41,11 +41,11 @@ use crate::session::Session;
 
 pub(crate) use advice::{DenyingPolicy, denying_policy};
 use failure::{FailedCall, ThrottlingIsNotRetried};
-use hidden_body::HiddenBody;
 use limiter::{
     CALLS_PER_SECOND, MOST_TURNS, Permit, QUEUE_TIMEOUT, QueueTimedOut, Queued, RegionLimiter,
     backoff,
 };
+use secrets::Secrets;
 
 /// Where the base config sets no timeouts: STS answers in well under a second, and a load that hangs makes
 /// all its callers wait.
@@ -252,7 +252,7 @@ impl Sts {
         let failed = FailedCall {
             operation: summary.operation,
             destination: self.destination(&summary.region),
-            secrets: secrets.into_iter().chain(of_signer).collect(),
+            secrets: Secrets::new(secrets.into_iter().chain(of_signer)),
         };
         let region = &*summary.region;
         let queued = Queued {
@@ -278,7 +278,8 @@ impl Sts {
                 }
             };
             let timeout = self.sleep.sleep(CALL_TIMEOUT);
-            let call = call(Self::config_override::<E>(region, signer, attempt));
+            let config = Self::config_override::<E>(region, signer, attempt);
+            let call = call(config.interceptor(failed.secrets.clone()));
             let Ok(result) = Timeout::new(without_sdk_trace(call), timeout).await else {
                 let what = "STS did not answer in time".to_owned();
                 return Err(error(summary, ErrorKind::NoAnswer { what }, Vec::new()));
@@ -315,7 +316,7 @@ impl Sts {
         &self,
         summary: &RequestSummary<'_>,
         signer: Option<&Credentials>,
-        failed: &FailedCall<'_>,
+        failed: &FailedCall,
         sdk_error: &SdkError<E>,
     ) -> Error {
         let kind = failed.classify(sdk_error);
@@ -367,7 +368,6 @@ impl Sts {
         self.client.get_or_init(|| {
             let mut config = Builder::from(&self.config)
                 .identity_cache(IdentityCache::no_cache())
-                .interceptor(HiddenBody)
                 .sleep_impl(self.sleep.clone())
                 .timeout_config(self.timeouts());
             config.set_credentials_provider(None);

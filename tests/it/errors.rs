@@ -297,7 +297,7 @@ async fn debug_is_the_first_line_because_unwrap_and_main_print_it() {
 }
 
 #[tokio::test]
-async fn an_external_id_in_a_message_of_sts_is_redacted() {
+async fn an_external_id_in_a_message_of_sts_is_masked() {
     let (aws, base) = aws();
     let message = format!("Value '{EXTERNAL_ID}' at 'externalId' failed to satisfy constraint");
     aws.fail(Fault::error(400, "ValidationError", message));
