@@ -150,9 +150,7 @@ impl<L: Load> CredentialsCache<L> {
                 if entry.needs_timer(now) {
                     self.start_timer();
                 }
-                if decision == Decision::ServeAndRefresh
-                    && state.load_in_flight(Moment::now(now)).is_none()
-                {
+                if decision == Decision::ServeAndRefresh {
                     self.refresh_in_background();
                 }
                 Lookup::Ready(Ok(take(&entry.session)))

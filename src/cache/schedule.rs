@@ -149,7 +149,7 @@ impl FailedAttempt {
 pub(super) enum Decision {
     /// The cached credentials.
     Serve,
-    /// The cached credentials, while one refresh runs in the background.
+    /// The cached credentials, while one refresh is started in the background.
     ServeAndRefresh,
     /// The result of the load in flight, or of a new one; the cached credentials after this long.
     Wait(Option<Duration>),
@@ -187,7 +187,10 @@ pub(super) fn decide(known: Known, now: SystemTime) -> Decision {
     }
     // After a refresh that failed, waiting for the next is likely in vain.
     if now < window.mandatory || known.failure.is_some() {
-        return Decision::ServeAndRefresh;
+        return match known.load_age {
+            Some(_) => Decision::Serve,
+            None => Decision::ServeAndRefresh,
+        };
     }
     wait(known, is_expired)
 }
@@ -377,6 +380,8 @@ mod tests {
     fn callers_wait_for_a_load_by_its_age_and_then_go_on_with_what_is_cached() {
         let window = Some(Window::new(at(0), at(3600), 0.0));
         let cases = [
+            // Advisory: the refresh runs already.
+            (2800, 0, Decision::Serve),
             (3599, 0, WAIT),
             (3599, 400, Decision::Wait(Some(Duration::from_millis(600)))),
             (3599, 1000, Decision::Serve),
