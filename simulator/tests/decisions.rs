@@ -56,23 +56,20 @@ fn client(aws: &Simulator, keys: &Credentials) -> Client {
     Client::new(&aws.sdk_config(keys.clone()))
 }
 
+/// The credentials of an answer.
+fn keys_of(issued: Option<aws_sdk_sts::types::Credentials>) -> Credentials {
+    let issued = issued.unwrap();
+    let (id, secret) = (issued.access_key_id, issued.secret_access_key);
+    Credentials::new(id, secret, Some(issued.session_token), None, "test")
+}
+
 async fn assume(aws: &Simulator, keys: &Credentials, role: &str) -> Result<Credentials, String> {
     let call = client(aws, keys)
         .assume_role()
         .role_arn(role)
         .role_session_name("session");
     match call.send().await {
-        Ok(output) => {
-            let given = output.credentials.unwrap();
-            let (id, secret) = (given.access_key_id, given.secret_access_key);
-            Ok(Credentials::new(
-                id,
-                secret,
-                Some(given.session_token),
-                None,
-                "test",
-            ))
-        }
+        Ok(output) => Ok(keys_of(output.credentials)),
         Err(error) => {
             assert_eq!(error.code(), Some("AccessDenied"), "{error:?}");
             Err(error.message().unwrap_or_default().to_owned())
@@ -99,17 +96,7 @@ async fn by_web_identity(aws: &Simulator) -> Option<Credentials> {
         .role_session_name("session")
         .web_identity_token(token);
     match call.send().await {
-        Ok(output) => {
-            let given = output.credentials.unwrap();
-            let (id, secret) = (given.access_key_id, given.secret_access_key);
-            Some(Credentials::new(
-                id,
-                secret,
-                Some(given.session_token),
-                None,
-                "test",
-            ))
-        }
+        Ok(output) => Some(keys_of(output.credentials)),
         Err(error) => {
             assert_eq!(error.code(), Some("AccessDenied"), "{error:?}");
             None
@@ -444,9 +431,7 @@ async fn session_tags_replace_those_of_the_role_and_inherited_ones_those_of_the_
         .send()
         .await
         .unwrap();
-    let given = session.credentials.unwrap();
-    let (id, secret) = (given.access_key_id, given.secret_access_key);
-    let session = Credentials::new(id, secret, Some(given.session_token), None, "test");
+    let session = keys_of(session.credentials);
     for (condition, is_true) in [
         (
             r#"{"StringEquals": {"aws:PrincipalTag/Team": "session", "aws:PrincipalTag/env": "prod"}}"#,

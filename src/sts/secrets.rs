@@ -23,14 +23,9 @@ use http_body::{Body, Frame, SizeHint};
 pub(super) struct Secrets(Arc<[String]>);
 
 impl Secrets {
-    /// Takes them as they are; here, they are looked for as requests and answers have them, too.
     pub(super) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let secrets = secrets.into_iter().filter(|secret| !secret.is_empty());
-        let forms = |secret: &str| [secret.to_owned(), form_encoded(secret), xml_escaped(secret)];
-        let mut forms: Vec<String> = secrets.flat_map(forms).collect();
-        // One may be part of another.
-        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-        Self(forms.into())
+        Self(secrets.map(str::to_owned).collect())
     }
 
     /// Puts stars in the place of secrets, one for each byte.
@@ -40,12 +35,17 @@ impl Secrets {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Masks them as they are, and as requests and answers have them.
     fn mask_bytes(&self, bytes: &mut [u8]) {
-        for secret in &*self.0 {
+        let forms = |secret: &String| [secret.clone(), form_encoded(secret), xml_escaped(secret)];
+        let mut forms: Vec<String> = self.0.iter().flat_map(forms).collect();
+        // One may be part of another.
+        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        for form in forms {
             let mut rest = &mut *bytes;
-            let is_secret = |part: &[u8]| part == secret.as_bytes();
-            while let Some(at) = rest.windows(secret.len()).position(is_secret) {
-                let (masked, after) = rest[at..].split_at_mut(secret.len());
+            let is_form = |part: &[u8]| part == form.as_bytes();
+            while let Some(at) = rest.windows(form.len()).position(is_form) {
+                let (masked, after) = rest[at..].split_at_mut(form.len());
                 masked.fill(b'*');
                 rest = after;
             }

@@ -734,7 +734,7 @@ impl Accounts {
         self.reserved_ids.insert(arn, id);
     }
 
-    /// Returns the ARNs for which IDs are reserved, and which an import brought with IDs of their own since then; the
+    /// Returns the ARNs for which IDs are reserved, and which an import created with IDs of their own since then; the
     /// IDs are not reserved any more.
     pub(crate) fn take_imported_reservations(&mut self) -> Vec<String> {
         let reserved = self.reserved_ids.keys();

@@ -101,13 +101,18 @@ pub(super) fn delete_saml(call: &mut Call<'_>) -> Answer {
 
 pub(super) fn list_saml(call: &mut Call<'_>) -> Answer {
     call.authorize(&call.arn("saml-provider/*"))?;
-    let mut arns: Vec<&str> = call.accounts.saml_providers_of(call.account).collect();
+    let arns = call.accounts.saml_providers_of(call.account);
+    Ok(Some(vec![list("SAMLProviderList", arns)]))
+}
+
+/// Returns the list of these ARNs, in their order.
+fn list<'a>(name: &'static str, arns: impl Iterator<Item = &'a str>) -> Element {
+    let mut arns: Vec<&str> = arns.collect();
     arns.sort_unstable();
-    let listed = arns
+    let members = arns
         .into_iter()
-        .map(|arn| Element::parent("member", vec![Element::text("Arn", arn)]))
-        .collect();
-    Ok(Some(vec![Element::parent("SAMLProviderList", listed)]))
+        .map(|arn| Element::parent("member", vec![Element::text("Arn", arn)]));
+    Element::parent(name, members.collect())
 }
 
 pub(super) fn create_oidc(call: &mut Call<'_>) -> Answer {
@@ -159,13 +164,8 @@ pub(super) fn delete_oidc(call: &mut Call<'_>) -> Answer {
 
 pub(super) fn list_oidc(call: &mut Call<'_>) -> Answer {
     call.authorize(&call.arn("oidc-provider/*"))?;
-    let mut arns: Vec<&str> = call.accounts.oidc_providers_of(call.account).collect();
-    arns.sort_unstable();
-    let listed = arns
-        .into_iter()
-        .map(|arn| Element::parent("member", vec![Element::text("Arn", arn)]));
-    let listed = Element::parent("OpenIDConnectProviderList", listed.collect());
-    Ok(Some(vec![listed]))
+    let arns = call.accounts.oidc_providers_of(call.account);
+    Ok(Some(vec![list("OpenIDConnectProviderList", arns)]))
 }
 
 pub(super) fn add_client_id(call: &mut Call<'_>) -> Answer {

@@ -510,10 +510,10 @@ fn set_trust_policy(
     accounts.insert_role(role, trust_policy.to_owned(), compiled);
 }
 
-/// Reads the trust policies of earlier imports again that name users and roles which this one brought.
+/// Reads the trust policies of earlier imports again that name users and roles which this one created.
 fn read_trust_policies_again(accounts: &mut Accounts) {
-    let brought = accounts.take_imported_reservations();
-    let names_one = |role: &&RoleRecord| brought.iter().any(|arn| role.trust_policy.contains(arn));
+    let created = accounts.take_imported_reservations();
+    let names_one = |role: &&RoleRecord| created.iter().any(|arn| role.trust_policy.contains(arn));
     let roles = accounts.directory.roles.all().filter(names_one);
     let roles: Vec<RoleRecord> = roles.cloned().collect();
     for role in roles {
