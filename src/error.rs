@@ -363,6 +363,7 @@ impl Error {
                 "asking whose the credentials of hop {hop} of {chain_len} are"
             );
         }
+        let (gerund, subject) = operation.words();
         match (kind, role_arn) {
             (
                 ErrorKind::Invalid(Violation {
@@ -371,9 +372,9 @@ impl Error {
                 }),
                 _,
             ) => write!(f, "invalid {profile}")?,
-            (ErrorKind::Invalid(_), _) => write!(f, "invalid {}", operation.subject())?,
+            (ErrorKind::Invalid(_), _) => write!(f, "invalid {subject}")?,
             (ErrorKind::Source(_), Some(_)) => f.write_str("loading the source credentials for")?,
-            _ => f.write_str(operation.gerund())?,
+            _ => f.write_str(gerund)?,
         }
         if let Some(role_arn) = role_arn {
             write!(f, " {role_arn}")?;
@@ -492,47 +493,35 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// The name that AWS gives the operation.
+    /// The name in logs and figures: AWS's, where the operation is AWS's.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::CheckBase => "CheckBase",
+            Self::LoadProfile => "LoadProfile",
+            Self::WritePolicies => "WritePolicies",
+            Self::WriteDocument => "WriteDocument",
+            Self::LoadSource => "LoadSource",
             Self::AssumeRole => "AssumeRole",
             Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
             Self::AssumeRoleWithSaml => "AssumeRoleWithSAML",
             Self::GetSessionToken => "GetSessionToken",
             Self::GetCallerIdentity => "GetCallerIdentity",
-            // None of these is an operation of AWS's.
-            Self::CheckBase
-            | Self::LoadProfile
-            | Self::WritePolicies
-            | Self::WriteDocument
-            | Self::LoadSource => self.gerund(),
         }
     }
 
-    /// What is being done, for a sentence that goes on with the role.
-    fn gerund(self) -> &'static str {
+    /// What is being done, for a sentence that may go on with the role; and what is invalid, where a value is.
+    fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::CheckBase => "reading the base config",
-            Self::LoadProfile => "reading the profile",
-            Self::WritePolicies | Self::WriteDocument => "writing the policies",
-            Self::LoadSource => "loading the source credentials",
+            Self::CheckBase => ("reading the base config", "base config"),
+            Self::LoadProfile => ("reading the profile", "profile"),
+            Self::WritePolicies => ("writing the policies", "request for policies"),
+            Self::WriteDocument => ("writing the policies", "request for a policy document"),
+            Self::LoadSource => ("loading the source credentials", "base config"),
             Self::AssumeRole | Self::AssumeRoleWithWebIdentity | Self::AssumeRoleWithSaml => {
-                "assuming"
+                ("assuming", "role")
             }
-            Self::GetSessionToken => "getting a session token",
-            Self::GetCallerIdentity => "asking whose the source credentials are",
-        }
-    }
-
-    /// What is invalid, where a value is.
-    fn subject(self) -> &'static str {
-        match self {
-            Self::CheckBase | Self::LoadSource | Self::GetCallerIdentity => "base config",
-            Self::LoadProfile => "profile",
-            Self::WritePolicies => "request for policies",
-            Self::WriteDocument => "request for a policy document",
-            Self::AssumeRole | Self::AssumeRoleWithWebIdentity | Self::AssumeRoleWithSaml => "role",
-            Self::GetSessionToken => "session token request",
+            Self::GetSessionToken => ("getting a session token", "session token request"),
+            Self::GetCallerIdentity => ("asking whose the source credentials are", "base config"),
         }
     }
 }
@@ -541,8 +530,7 @@ impl Operation {
 pub(crate) struct ErrorInner {
     pub(crate) operation: Operation,
     pub(crate) kind: ErrorKind,
-    /// The role being assumed; `None` for a session token and the source, and where the base config is
-    /// at fault.
+    /// The role being assumed; `None` where none is, and where the base config is at fault.
     pub(crate) role_arn: Option<Arc<str>>,
     /// Place of the hop in its chain, from 1; 0 for the source and the base config.
     pub(crate) hop: usize,

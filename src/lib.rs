@@ -139,6 +139,10 @@
     allow(dead_code, unused_imports)
 )]
 
+// The tests' own modules are written for the crate's users, too.
+#[cfg(test)]
+extern crate self as aws_role_chain;
+
 mod arn;
 mod cache;
 mod chain;

@@ -47,11 +47,7 @@ impl Figure<'_> {
                     took,
                     valid_for,
                 } => {
-                    let operation = match operation {
-                        Operation::LoadSource => "LoadSource",
-                        of_sts => of_sts.name(),
-                    };
-                    let labels = [("operation", operation), ("outcome", outcome)];
+                    let labels = [("operation", operation.name()), ("outcome", outcome)];
                     counter!("aws_role_chain_loads_total", &labels).increment(1);
                     histogram!("aws_role_chain_load_duration_seconds", &labels).record(took);
                     histogram!("aws_role_chain_seconds_until_expiry", &labels).record(valid_for);

@@ -8,9 +8,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_role_chain::{
-    MfaRequest, Role, RoleChain, SamlAssertion, SessionTokenRequest, WebIdentityToken,
-};
+use aws_role_chain::{Role, RoleChain};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -20,6 +18,11 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use sts_simulator::{Server, Simulator};
+
+#[path = "../../tests/common/starts.rs"]
+mod starts;
+
+use starts::{Sent, starts};
 
 const WRITER: &str = "arn:aws:iam::222222222222:role/FirehoseWriter";
 
@@ -78,41 +81,18 @@ fn answer(status: u16, body: String) -> Result<HttpResponse, ConnectorError> {
     Ok(HttpResponse::new(status, body))
 }
 
-async fn code(_: MfaRequest) -> Result<String, std::io::Error> {
-    Ok(CODE.to_owned())
-}
-
-fn given(secret: &'static str) -> impl Future<Output = Result<String, std::io::Error>> + Send {
-    std::future::ready(Ok(secret.to_owned()))
-}
-
 /// A chain for each operation, whose only call fails.
 fn chains(base: &SdkConfig, number: usize) -> Vec<RoleChain> {
+    let sent = Sent {
+        role_arn: WRITER,
+        external_id: EXTERNAL_ID,
+        context_assertion: CONTEXT,
+        mfa_code: CODE,
+        web_identity_token: TOKEN,
+        saml_assertion: ASSERTION,
+    };
     let device = |i| format!("arn:aws:iam::111111111111:mfa/orders-{number}-{i}");
-    let role = || Role::new(WRITER).external_id(EXTERNAL_ID);
-    vec![
-        RoleChain::new(base, role().mfa(device(0), code)).unwrap(),
-        RoleChain::new(
-            base,
-            role().provided_context("arn:aws:iam::aws:contextProvider/IdentityCenter", CONTEXT),
-        )
-        .unwrap(),
-        RoleChain::from_session_token(base, SessionTokenRequest::new().mfa(device(1), code))
-            .unwrap(),
-        RoleChain::from_web_identity(
-            base,
-            Role::new(WRITER),
-            WebIdentityToken::from_provider(|| given(TOKEN)),
-        )
-        .unwrap(),
-        RoleChain::from_saml(
-            base,
-            Role::new(WRITER),
-            "arn:aws:iam::222222222222:saml-provider/Company",
-            SamlAssertion::from_provider(|| given(ASSERTION)),
-        )
-        .unwrap(),
-    ]
+    starts(base, base, sent, device)
 }
 
 #[tokio::test(flavor = "multi_thread")]

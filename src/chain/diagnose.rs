@@ -7,11 +7,11 @@ use aws_credential_types::Credentials;
 use serde_json::Value;
 
 use super::RoleChain;
-use super::hop::{Hop, HopCache, Target};
+use super::hop::{Authentication, Hop, HopCache, Target};
 use super::policies::{HopPolicies, Principal};
 use crate::cache::{Load, Panicked, catch_unwind};
 use crate::error::{Error, ErrorKind, Operation};
-use crate::request::{CallerKind, RequestSummary};
+use crate::request::{CallerKind, Parameter, RequestSummary};
 use crate::session::Session;
 use crate::sts::{DenyingPolicy, denying_policy};
 
@@ -132,8 +132,10 @@ async fn source_step(first: &HopCache, asking: &Hop) -> Option<StepOutcome> {
             Ok(()) => Ok(first.snapshot().session?.credentials),
             Err(error) => Err(error),
         },
-        Target::WebIdentity { .. } | Target::Saml { .. } => return None,
-        Target::Role { .. } | Target::SessionToken(_) => {
+        Target::Role(_, Authentication::WebIdentity(_) | Authentication::Saml { .. }) => {
+            return None;
+        }
+        Target::Role(_, Authentication::Caller(_)) | Target::SessionToken(_) => {
             let loaded = catch_unwind(hop.source_credentials()).await;
             loaded.unwrap_or_else(|Panicked| Err(hop.error(ErrorKind::Panicked)))
         }
@@ -157,7 +159,7 @@ async fn hop_step(cache: &HopCache, caller: Option<&Credentials>) -> StepOutcome
     let summary = hop.summary();
     let mut step = DiagnosisStep::new(title(&summary), hop.number, started, hop.now());
     step.role_arn = hop.role_arn().map(|arn| arn.to_string());
-    step.asked = asked(&summary);
+    step.asked = asked(&summary, hop.target.parameters());
     let role = summary.role.map(|role| role.role());
     step.sends_external_id = role.is_some_and(|role| role.external_id.is_some());
     step.claims = hop.claims().await;
@@ -188,10 +190,9 @@ fn title(summary: &RequestSummary<'_>) -> String {
 }
 
 /// What is asked for, as a report shows it: name and value.
-fn asked(summary: &RequestSummary<'_>) -> Vec<(&'static str, String)> {
+fn asked(summary: &RequestSummary<'_>, parameters: Vec<Parameter>) -> Vec<(&'static str, String)> {
     let mut asked = vec![("region", summary.region.clone())];
-    let parameters = summary.role.map(|role| role.role().parameters());
-    for parameter in parameters.into_iter().flatten() {
+    for parameter in parameters {
         let inherited = &summary.inherited;
         match parameter.field {
             // An assertion has a name for the session itself.
@@ -214,9 +215,6 @@ fn asked(summary: &RequestSummary<'_>) -> Vec<(&'static str, String)> {
         if parameter.field == "tag" && !inherited.transitive_keys.is_empty() {
             asked.push(("inherited tags", inherited.transitive_keys.join(", ")));
         }
-    }
-    if let (None, Some(serial)) = (summary.role, summary.mfa_serial) {
-        asked.push(("MFA device", serial.to_owned()));
     }
     asked
 }
@@ -300,7 +298,7 @@ impl Diagnosis {
 pub struct DiagnosisStep {
     /// The hop's place in the chain, from 1; 0 for the source credentials.
     pub hop: usize,
-    /// The role's ARN; `None` for a session token and the source.
+    /// The role's ARN; `None` where no role is assumed.
     pub role_arn: Option<String>,
     /// What was asked for, as the report shows it: name and value. No secret is among them.
     pub asked: Vec<(&'static str, String)>,
@@ -385,7 +383,7 @@ impl Hop {
 
     /// What the token says of itself that the chain starts with.
     async fn claims(&self) -> Option<Claims> {
-        let Target::WebIdentity { token, .. } = &self.target else {
+        let Authentication::WebIdentity(token) = self.authentication()? else {
             return None;
         };
         let token = self.base.with_source_timeout(catch_unwind(token.get()));

@@ -20,7 +20,7 @@ use crate::request::limits::{
     CHAINED_LIMIT, DEFAULT_ROLE_DURATION, DEFAULT_SESSION_TOKEN_DURATION,
 };
 use crate::request::{
-    AssumeRoleRequest, CallerKind, GetSessionTokenRequest, Inherited, RequestSummary,
+    AssumeRoleRequest, CallerKind, GetSessionTokenRequest, Inherited, Parameter, RequestSummary,
     SamlAssertion, WebIdentityToken,
 };
 use crate::session::{Session, timestamp};
@@ -71,21 +71,20 @@ pub(crate) enum Target {
     Source,
     /// GetSessionToken, signed with the base config's credentials.
     SessionToken(GetSessionTokenRequest),
-    /// AssumeRole.
-    Role {
-        caller: Caller,
-        request: Arc<AssumeRoleRequest>,
-    },
-    /// AssumeRoleWithWebIdentity.
-    WebIdentity {
-        token: WebIdentityToken,
-        request: Arc<AssumeRoleRequest>,
-    },
-    /// AssumeRoleWithSAML.
+    /// A role.
+    Role(Arc<AssumeRoleRequest>, Authentication),
+}
+
+/// What authenticates the call that assumes a role.
+pub(crate) enum Authentication {
+    /// AssumeRole: a signature with the caller's credentials.
+    Caller(Caller),
+    /// AssumeRoleWithWebIdentity: a token.
+    WebIdentity(WebIdentityToken),
+    /// AssumeRoleWithSAML: an assertion of this provider's.
     Saml {
         provider_arn: String,
         assertion: SamlAssertion,
-        request: Arc<AssumeRoleRequest>,
     },
 }
 
@@ -107,6 +106,69 @@ impl Caller {
     }
 }
 
+impl Target {
+    /// What is known without a call. A new target answers every question here.
+    pub(super) fn properties(&self) -> Properties<'_> {
+        match self {
+            Self::Source => Properties {
+                operation: Operation::LoadSource,
+                noun: "source credentials",
+                role: None,
+                region: None,
+                duration: None,
+                default_duration: SOURCE_TTL,
+                mfa: None,
+            },
+            Self::SessionToken(request) => Properties {
+                operation: Operation::GetSessionToken,
+                noun: "session token",
+                role: None,
+                region: request.region(),
+                duration: request.duration(),
+                default_duration: DEFAULT_SESSION_TOKEN_DURATION,
+                mfa: request.mfa(),
+            },
+            Self::Role(request, authentication) => Properties {
+                operation: match authentication {
+                    Authentication::Caller(_) => Operation::AssumeRole,
+                    Authentication::WebIdentity(_) => Operation::AssumeRoleWithWebIdentity,
+                    Authentication::Saml { .. } => Operation::AssumeRoleWithSaml,
+                },
+                noun: "role",
+                role: Some(request),
+                region: request.region(),
+                duration: request.role().duration,
+                default_duration: DEFAULT_ROLE_DURATION,
+                mfa: request.role().mfa.as_ref(),
+            },
+        }
+    }
+
+    /// What it asks for, as a report shows it.
+    pub(super) fn parameters(&self) -> Vec<Parameter> {
+        match self {
+            Self::Source => Vec::new(),
+            Self::SessionToken(request) => request.parameters().into(),
+            Self::Role(request, _) => request.role().parameters().into(),
+        }
+    }
+}
+
+pub(super) struct Properties<'a> {
+    operation: Operation,
+    /// What it brings, for people.
+    pub(super) noun: &'static str,
+    /// The role that is assumed, if one is.
+    role: Option<&'a AssumeRoleRequest>,
+    /// The region whose STS is called, where the request sets one.
+    region: Option<&'a str>,
+    /// How long the session is asked to last, and how long one lasts that is not.
+    duration: Option<Duration>,
+    default_duration: Duration,
+    /// The device whose code is sent.
+    mfa: Option<&'a Mfa>,
+}
+
 impl Load for Hop {
     fn load(
         &self,
@@ -124,19 +186,16 @@ impl Load for Hop {
     }
 
     fn is_interactive(&self) -> bool {
-        let asks_for_code = self.mfa().is_some_and(|mfa| mfa.codes.is_interactive());
-        asks_for_code
-            || match &self.target {
+        let mfa = self.properties().mfa;
+        mfa.is_some_and(|mfa| mfa.codes.is_interactive())
+            || match self.authentication() {
                 // A parent with fresh credentials needs to ask nobody.
-                Target::Role {
-                    caller: Caller::Hop(parent),
-                    ..
-                } => parent.loader().is_interactive() && !parent.is_fresh(),
-                Target::Saml { assertion, .. } => assertion.is_interactive(),
-                Target::Role { .. }
-                | Target::Source
-                | Target::SessionToken(_)
-                | Target::WebIdentity { .. } => false,
+                Some(Authentication::Caller(Caller::Hop(parent))) => {
+                    parent.loader().is_interactive() && !parent.is_fresh()
+                }
+                Some(Authentication::Saml { assertion, .. }) => assertion.is_interactive(),
+                Some(Authentication::Caller(Caller::Base) | Authentication::WebIdentity(_))
+                | None => false,
             }
     }
 
@@ -166,31 +225,33 @@ impl Hop {
         }
     }
 
-    /// The request of the role that the hop assumes; `None` for a session token and the source.
+    fn properties(&self) -> Properties<'_> {
+        self.target.properties()
+    }
+
+    /// The request of the role that the hop assumes, if it assumes one.
     pub(super) fn request(&self) -> Option<&AssumeRoleRequest> {
-        match &self.target {
-            Target::Source | Target::SessionToken(_) => None,
-            Target::Role { request, .. }
-            | Target::WebIdentity { request, .. }
-            | Target::Saml { request, .. } => Some(request),
-        }
+        self.properties().role
     }
 
     pub(super) fn role_arn(&self) -> Option<&Arc<str>> {
         self.request().map(|request| &request.role().arn)
     }
 
-    pub(super) fn parent(&self) -> Option<&HopCache> {
+    /// What authenticates the call that assumes the role.
+    pub(super) fn authentication(&self) -> Option<&Authentication> {
         match &self.target {
-            Target::Role {
-                caller: Caller::Hop(parent),
-                ..
-            } => Some(parent),
-            Target::Role { .. }
-            | Target::Source
-            | Target::SessionToken(_)
-            | Target::WebIdentity { .. }
-            | Target::Saml { .. } => None,
+            Target::Source | Target::SessionToken(_) => None,
+            Target::Role(_, authentication) => Some(authentication),
+        }
+    }
+
+    pub(super) fn parent(&self) -> Option<&HopCache> {
+        match self.authentication()? {
+            Authentication::Caller(Caller::Hop(parent)) => Some(parent),
+            Authentication::Caller(Caller::Base)
+            | Authentication::WebIdentity(_)
+            | Authentication::Saml { .. } => None,
         }
     }
 
@@ -218,84 +279,58 @@ impl Hop {
     /// What this hop asks STS for.
     pub(super) fn summary(&self) -> RequestSummary<'_> {
         let parent = self.parent().map(|parent| parent.loader());
-        let caller = match &self.target {
-            Target::WebIdentity { .. } => CallerKind::WebIdentity,
-            Target::Saml { provider_arn, .. } => CallerKind::Saml(provider_arn),
-            Target::Source | Target::SessionToken(_) | Target::Role { .. } => {
-                match parent.and_then(Hop::role_arn) {
-                    Some(role_arn) => CallerKind::Role(role_arn),
-                    // Behind a session token, too: it is the user's own.
-                    None => CallerKind::Base,
-                }
-            }
+        let caller = match self.authentication() {
+            Some(Authentication::WebIdentity(_)) => CallerKind::WebIdentity,
+            Some(Authentication::Saml { provider_arn, .. }) => CallerKind::Saml(provider_arn),
+            Some(Authentication::Caller(_)) | None => match parent.and_then(Hop::role_arn) {
+                Some(role_arn) => CallerKind::Role(role_arn),
+                // Behind a session token, too: it is the user's own.
+                None => CallerKind::Base,
+            },
         };
+        let Properties {
+            operation,
+            role,
+            mfa,
+            ..
+        } = self.properties();
         // A role's session does not inherit the proof; a session token is one.
-        let is_proved = |parent: &Hop| parent.role_arn().is_none() && parent.mfa().is_some();
-        let mfa_serial = self.mfa().map(|mfa| mfa.serial.as_str());
+        let is_proof =
+            |parent: &Hop| parent.request().is_none() && parent.properties().mfa.is_some();
         RequestSummary {
-            operation: self.operation(),
+            operation,
             hop: self.number,
-            role: self.request(),
+            role,
             inherited: parent.map_or_else(Inherited::nothing, Hop::passes_on),
             caller,
             region: self
                 .region()
                 .map_or(String::new(), |region| region.to_string()),
-            mfa_serial,
-            proves_mfa: mfa_serial.is_some() || parent.is_some_and(is_proved),
+            mfa_serial: mfa.map(|mfa| mfa.serial.as_str()),
+            proves_mfa: mfa.is_some() || parent.is_some_and(is_proof),
         }
     }
 
     pub(super) fn operation(&self) -> Operation {
-        match &self.target {
-            Target::Source => Operation::LoadSource,
-            Target::SessionToken(_) => Operation::GetSessionToken,
-            Target::Role { .. } => Operation::AssumeRole,
-            Target::WebIdentity { .. } => Operation::AssumeRoleWithWebIdentity,
-            Target::Saml { .. } => Operation::AssumeRoleWithSaml,
-        }
+        self.properties().operation
     }
 
     /// The region whose STS is called: the request's own or the base config's.
     pub(super) fn region(&self) -> Option<Region> {
-        let own = match &self.target {
-            Target::Source => None,
-            Target::SessionToken(request) => request.region(),
-            Target::Role { request, .. }
-            | Target::WebIdentity { request, .. }
-            | Target::Saml { request, .. } => request.region(),
-        };
+        let own = self.properties().region;
+        let own = own.map(|region| Region::new(region.to_owned()));
         own.or_else(|| self.base.config.region().cloned())
     }
 
     /// How long the session is asked to last; `None` for STS's default.
     pub(super) fn duration(&self) -> Option<Duration> {
-        match &self.target {
-            Target::Source => None,
-            Target::SessionToken(request) => request.duration(),
-            Target::Role { request, .. }
-            | Target::WebIdentity { request, .. }
-            | Target::Saml { request, .. } => request.role().duration,
-        }
+        self.properties().duration
     }
 
     /// How long the session lasts at most.
     pub(super) fn max_lifetime(&self) -> Duration {
-        self.duration().unwrap_or(match &self.target {
-            Target::Source => SOURCE_TTL,
-            Target::SessionToken(_) => DEFAULT_SESSION_TOKEN_DURATION,
-            Target::Role { .. } | Target::WebIdentity { .. } | Target::Saml { .. } => {
-                DEFAULT_ROLE_DURATION
-            }
-        })
-    }
-
-    fn mfa(&self) -> Option<&Mfa> {
-        match &self.target {
-            Target::SessionToken(request) => request.mfa(),
-            Target::Role { request, .. } => request.role().mfa.as_ref(),
-            Target::Source | Target::WebIdentity { .. } | Target::Saml { .. } => None,
-        }
+        let properties = self.properties();
+        properties.duration.unwrap_or(properties.default_duration)
     }
 
     /// Logs and counts a load; the cache logs a failure.
@@ -376,37 +411,38 @@ impl Hop {
             Target::SessionToken(request) => {
                 self.get_session_token(request, &summary, reason).await?
             }
-            Target::Role { caller, request } => {
-                self.assume_role(caller, request, &summary, reason).await?
-            }
-            Target::WebIdentity { token, request } => {
-                self.with_token_retries(|| async {
-                    let token = self.base.with_source_timeout(token.get()).await;
-                    let token = self.timely_token(token)?;
-                    let sts = &self.base.sts;
-                    sts.assume_role_with_web_identity(request, &summary, attempt, &token)
-                        .await
-                })
-                .await?
-            }
-            Target::Saml {
-                provider_arn,
-                assertion,
-                request,
-            } => {
-                self.with_token_retries(|| async {
-                    let assertion = if assertion.is_interactive() {
-                        Some(assertion.get().await)
-                    } else {
-                        self.base.with_source_timeout(assertion.get()).await
-                    };
-                    let assertion = self.timely_token(assertion)?;
-                    let sts = &self.base.sts;
-                    sts.assume_role_with_saml(request, &summary, attempt, provider_arn, &assertion)
-                        .await
-                })
-                .await?
-            }
+            Target::Role(request, authentication) => match authentication {
+                Authentication::Caller(caller) => {
+                    self.assume_role(caller, request, &summary, reason).await?
+                }
+                Authentication::WebIdentity(token) => {
+                    self.with_token_retries(|| async {
+                        let token = self.base.with_source_timeout(token.get()).await;
+                        let token = self.timely_token(token)?;
+                        let sts = &self.base.sts;
+                        sts.assume_role_with_web_identity(request, &summary, attempt, &token)
+                            .await
+                    })
+                    .await?
+                }
+                Authentication::Saml {
+                    provider_arn: provider,
+                    assertion,
+                } => {
+                    self.with_token_retries(|| async {
+                        let assertion = if assertion.is_interactive() {
+                            Some(assertion.get().await)
+                        } else {
+                            self.base.with_source_timeout(assertion.get()).await
+                        };
+                        let assertion = self.timely_token(assertion)?;
+                        let sts = &self.base.sts;
+                        sts.assume_role_with_saml(request, &summary, attempt, provider, &assertion)
+                            .await
+                    })
+                    .await?
+                }
+            },
         };
         Ok(self.clamp_expiry(session))
     }
@@ -603,7 +639,7 @@ impl Hop {
         Fut: Future<Output = Result<Session, Error>>,
     {
         let attempt = |mfa_code| attempt(reason, mfa_code);
-        let Some(mfa) = self.mfa() else {
+        let Some(mfa) = self.properties().mfa else {
             return call(attempt(None)).await;
         };
         let code_use = CodeUse {

@@ -32,7 +32,7 @@ use crate::request::{
     check_saml_provider,
 };
 
-use hop::{Hop, HopCache, Target};
+use hop::{Authentication, Hop, HopCache, Target};
 use identity::ChainIdentityCache;
 
 pub(crate) use base::Base;
@@ -273,12 +273,12 @@ impl RoleChain {
         check_saml_provider(&provider_arn)
             .map_err(|violation| violation.into_hop_error(operation, Some(&role.arn), 1))?;
         let request = check_role(role, &Inherited::nothing(), operation)?;
-        let target = Target::Saml {
+        let authentication = Authentication::Saml {
             provider_arn,
             assertion,
-            request,
         };
-        Self::first_hop(Arc::new(Base::without_source(base)?), target)
+        let base = Arc::new(Base::without_source(base)?);
+        Self::first_hop(base, Target::Role(request, authentication))
     }
 
     /// Creates a chain as [`from_web_identity`](Self::from_web_identity) does, from the environment
@@ -340,8 +340,8 @@ impl RoleChain {
         Self::assume_with(base, Caller::Hop(self.0.clone()), role, None)
     }
 
-    /// Returns the ARN of the role whose credentials this chain provides; `None` for a session token's user
-    /// and for the source.
+    /// Returns the ARN of the role whose credentials this chain provides; `None` where it is no role: for a
+    /// session token, and for the source.
     pub fn role_arn(&self) -> Option<&str> {
         self.hop().role_arn().map(|arn| &**arn)
     }
@@ -511,7 +511,7 @@ impl RoleChain {
         store: Option<Arc<dyn SessionStore>>,
     ) -> Result<Self, Error> {
         let number = caller.inherited().hop;
-        let target = Target::Role { caller, request };
+        let target = Target::Role(request, Authentication::Caller(caller));
         Self::checked(Hop::new(base, target, number, store))
     }
 
@@ -532,7 +532,10 @@ impl RoleChain {
     ) -> Result<Self, Error> {
         let operation = Operation::AssumeRoleWithWebIdentity;
         let request = check_role(role, &Inherited::nothing(), operation)?;
-        Self::first_hop(base, Target::WebIdentity { token, request })
+        Self::first_hop(
+            base,
+            Target::Role(request, Authentication::WebIdentity(token)),
+        )
     }
 
     fn first_hop(base: Arc<Base>, target: Target) -> Result<Self, Error> {
@@ -632,42 +635,5 @@ fn check_role(
 }
 
 #[cfg(test)]
-mod tests {
-    use aws_types::region::Region;
-
-    use super::*;
-
-    #[test]
-    fn the_role_of_a_web_identity_is_read_from_the_environment() {
-        let base = SdkConfig::builder()
-            .region(Region::new("eu-west-1"))
-            .build();
-        let arn = "arn:aws:iam::111111111111:role/Pod";
-        let with = |names: &'static [&'static str]| {
-            RoleChain::from_web_identity_vars(&base, move |name| {
-                if !names.contains(&name) {
-                    return Err(VarError::NotPresent);
-                }
-                Ok(if name == "AWS_ROLE_ARN" {
-                    arn.to_owned()
-                } else {
-                    "token-or-name".to_owned()
-                })
-            })
-        };
-        const FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
-        let chain = with(&[FILE, "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME"]).unwrap();
-        assert_eq!(chain.role_arn(), Some(arn));
-        let request = chain.hop().request().unwrap();
-        assert_eq!(request.session_name(), "token-or-name");
-        with(&[FILE, "AWS_ROLE_ARN"]).unwrap();
-        for (given, missing) in [(&[FILE][..], "AWS_ROLE_ARN"), (&["AWS_ROLE_ARN"][..], FILE)] {
-            let error = with(given).unwrap_err();
-            assert_eq!(error.field(), Some(missing), "{error}");
-            assert!(
-                error.to_string().contains("environment variable not found"),
-                "{error}"
-            );
-        }
-    }
-}
+#[path = "../../tests/unit/chain.rs"]
+mod tests;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use super::hop::HopCache;
-use crate::error::{Error, Operation};
+use crate::error::Error;
 use crate::session::timestamp;
 
 /// Whether a chain can provide credentials; see [`RoleChain::health`](crate::RoleChain::health). `Display` is
@@ -100,7 +100,7 @@ pub struct HopStatus {
     /// Place in the chain, from 1; 0 for source credentials, where the chain
     /// [caches](crate::RoleChain::from_source) them.
     pub hop: usize,
-    /// The role's ARN; `None` for a session token and the source.
+    /// The role's ARN; `None` where no role is assumed.
     pub role_arn: Option<String>,
     /// The cached session, as CloudTrail and trust policies name it:
     /// `arn:aws:sts::<account>:assumed-role/<role>/<session name>`.
@@ -116,7 +116,8 @@ pub struct HopStatus {
     pub next_refresh: Option<SystemTime>,
     /// Why the last load failed; `None` after a success.
     pub last_error: Option<Error>,
-    operation: Operation,
+    /// What it is the status of, where that is no role.
+    what: &'static str,
 }
 
 impl HopStatus {
@@ -138,19 +139,14 @@ impl HopStatus {
             last_error: known
                 .last_error
                 .map(|error| error.with_chain_len(chain_len)),
-            operation: hop.operation(),
+            what: hop.target.properties().noun,
         }
     }
 }
 
 impl fmt::Display for HopStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.role_arn, self.operation) {
-            (Some(role_arn), _) => f.write_str(role_arn)?,
-            (None, Operation::LoadSource) => f.write_str("source credentials")?,
-            (None, Operation::GetSessionToken) => f.write_str("session token")?,
-            (None, operation) => f.write_str(operation.name())?,
-        }
+        f.write_str(self.role_arn.as_deref().unwrap_or(self.what))?;
         match self.expiry {
             Some(expiry) if self.is_expired && self.last_error.is_none() => {
                 // No caller has asked since.

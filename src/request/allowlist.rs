@@ -34,7 +34,7 @@ use crate::error::Violation;
 ///     .require_external_id();
 /// let role = Role::new(role_arn).external_id(external_id).allowed_roles(allowed);
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[must_use = "an allow-list restricts nothing until a role is given it"]
 pub struct AllowedRoles {
     accounts: Option<Vec<String>>,

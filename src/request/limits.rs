@@ -5,8 +5,6 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use aws_types::region::Region;
-
 use crate::error::Violation;
 
 /// The longest session of a chained role
@@ -156,8 +154,4 @@ pub(crate) fn check_region(region: &str) -> Result<(), Violation> {
         REGION,
         Redaction::ShowValue,
     )
-}
-
-pub(super) fn region(region: &Option<String>) -> Option<Region> {
-    region.clone().map(Region::new)
 }

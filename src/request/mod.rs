@@ -16,7 +16,9 @@ pub use role::Role;
 pub use session_token::SessionTokenRequest;
 pub use token::{SamlAssertion, WebIdentityToken};
 
-pub(crate) use role::{AssumeRoleRequest, Inherited, ProvidedContext, Secret, SessionAction, Tag};
+pub(crate) use role::{
+    AssumeRoleRequest, Inherited, Parameter, ProvidedContext, Secret, SessionAction, Tag,
+};
 pub(crate) use session_token::GetSessionTokenRequest;
 pub(crate) use summary::{CallerKind, RequestSummary};
 pub(crate) use token::check_saml_provider;

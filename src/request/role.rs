@@ -4,12 +4,10 @@
 //! [`Role::parameters`] and an argument of the call in `sts`; the compiler asks for the last three.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_smithy_json::deserialize::{Token, json_token_iter};
-use aws_types::region::Region;
 
 use super::allowlist::AllowedRoles;
 use super::limits::*;
@@ -25,6 +23,9 @@ use crate::mfa::{Mfa, ProvideMfaCode};
 /// a web identity or a SAML assertion assumes takes fewer of the parameters; see
 /// [`RoleChain::from_web_identity`](crate::RoleChain::from_web_identity).
 ///
+/// Two roles are equal if the same was set for both, and the MFA codes are of the same provider (that of one call of
+/// [`mfa`](Self::mfa): clone the role).
+///
 /// # Examples
 ///
 /// ```
@@ -37,7 +38,7 @@ use crate::mfa::{Mfa, ProvideMfaCode};
 ///     .duration(Duration::from_secs(900))
 ///     .tag("team", "payments");
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[must_use = "a role does nothing until a chain assumes it"]
 pub struct Role {
     pub(crate) arn: Arc<str>,
@@ -251,12 +252,7 @@ impl Role {
                 list(provided_contexts, providers),
             )
             .authorized_as(SessionAction::SetContext),
-            Parameter::new(
-                "mfa",
-                "MFA device",
-                mfa.as_ref().map(|mfa| mfa.serial.clone()),
-            )
-            .known_to_cli(),
+            Parameter::of_mfa(mfa.as_ref()).known_to_cli(),
         ]
     }
 
@@ -346,47 +342,10 @@ impl Role {
     }
 }
 
-/// A [`Role`] that broke no rule, with its session's name filled in. Two are equal if STS is asked for the same by
-/// both, at the same place, with codes from the same provider.
-#[derive(Debug)]
+/// A [`Role`] that broke no rule, with its session's name filled in and without its allow-list: two are equal if STS is
+/// asked for the same by both, at the same place, with codes from the same provider.
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct AssumeRoleRequest(Role);
-
-impl AssumeRoleRequest {
-    fn key(&self) -> impl Eq + Hash {
-        let Role {
-            arn,
-            session_name,
-            external_id,
-            duration,
-            policy,
-            policy_arns,
-            tags,
-            source_identity,
-            provided_contexts,
-            mfa,
-            region,
-            // It was checked, and is kept no longer.
-            allowed_roles: _,
-        } = self.role();
-        let asked = (arn, session_name, external_id, duration, source_identity);
-        let session = (policy, policy_arns, tags, provided_contexts);
-        (asked, session, mfa, region)
-    }
-}
-
-impl PartialEq for AssumeRoleRequest {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for AssumeRoleRequest {}
-
-impl Hash for AssumeRoleRequest {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
-    }
-}
 
 impl AssumeRoleRequest {
     pub(crate) fn role(&self) -> &Role {
@@ -406,8 +365,8 @@ impl AssumeRoleRequest {
         self.0.duration.map(seconds)
     }
 
-    pub(crate) fn region(&self) -> Option<Region> {
-        region(&self.0.region)
+    pub(crate) fn region(&self) -> Option<&str> {
+        self.0.region.as_deref()
     }
 }
 
@@ -438,6 +397,10 @@ impl Parameter {
             action: None,
             is_in_cli_cache_key: false,
         }
+    }
+
+    pub(super) fn of_mfa(mfa: Option<&Mfa>) -> Self {
+        Self::new("mfa", "MFA device", mfa.map(|mfa| mfa.serial.clone()))
     }
 
     fn accepted_by(mut self, accepted_by: AcceptedBy) -> Self {

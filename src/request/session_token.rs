@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use aws_types::region::Region;
-
-use super::limits::{SESSION_TOKEN_DURATION, check_duration, check_region, region, seconds};
-use super::role::check_mfa;
+use super::limits::{SESSION_TOKEN_DURATION, check_duration, check_region, seconds};
+use super::role::{Parameter, check_mfa};
 use crate::error::Violation;
 use crate::mfa::{Mfa, ProvideMfaCode};
 
@@ -89,6 +87,16 @@ impl GetSessionTokenRequest {
         self.0.mfa.as_ref()
     }
 
+    /// Lists every parameter, as reports see it; they have a line of their own for the duration.
+    pub(crate) fn parameters(&self) -> [Parameter; 1] {
+        let SessionTokenRequest {
+            mfa,
+            duration: _,
+            region: _,
+        } = &self.0;
+        [Parameter::of_mfa(mfa.as_ref())]
+    }
+
     pub(crate) fn duration(&self) -> Option<Duration> {
         self.0.duration
     }
@@ -97,7 +105,7 @@ impl GetSessionTokenRequest {
         self.0.duration.map(seconds)
     }
 
-    pub(crate) fn region(&self) -> Option<Region> {
-        region(&self.0.region)
+    pub(crate) fn region(&self) -> Option<&str> {
+        self.0.region.as_deref()
     }
 }

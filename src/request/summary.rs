@@ -9,7 +9,7 @@ pub(crate) struct RequestSummary<'a> {
     pub(crate) operation: Operation,
     /// Place in the chain, from 1; 0 for the source.
     pub(crate) hop: usize,
-    /// `None` for a session token and the source.
+    /// `None` where no role is assumed.
     pub(crate) role: Option<&'a AssumeRoleRequest>,
     pub(crate) inherited: Inherited<'a>,
     pub(crate) caller: CallerKind<'a>,

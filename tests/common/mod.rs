@@ -5,6 +5,7 @@ pub mod example;
 pub mod log;
 pub mod ministack;
 pub mod pypi;
+pub mod starts;
 pub mod tokens;
 
 use std::collections::HashSet;

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_role_chain::{
-    MfaRequest, Role, RoleChain, SamlAssertion, SessionTokenRequest, WebIdentityToken,
-};
+use aws_role_chain::{Role, RoleChain, SessionTokenRequest, WebIdentityToken};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
     SharedHttpConnector,
@@ -24,6 +22,7 @@ use aws_types::region::Region;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::common::log::Log;
+use crate::common::starts::{Sent, starts};
 use crate::common::*;
 
 const SECRET_KEY: &str = "marked/secret+key==0001";
@@ -134,43 +133,18 @@ fn base(fails: Fails, is_temporary: bool) -> SdkConfig {
         .build()
 }
 
-async fn code(_: MfaRequest) -> Result<String, std::io::Error> {
-    Ok(CODE.to_owned())
-}
-
 /// A chain for each operation, whose last call is of that operation.
 fn chains(fails: Fails, device: &str) -> Vec<RoleChain> {
-    let role = || Role::new(HUB).session_name("test");
-    let full = role()
-        .external_id(EXTERNAL)
-        .provided_context("arn:aws:iam::aws:contextProvider/IdentityCenter", CONTEXT);
-    let (device, session_device) = (new_device(device), new_device(&format!("{device}-session")));
-    vec![
-        RoleChain::new(&base(fails, true), full.clone()).unwrap(),
-        RoleChain::new(&base(fails, false), full.mfa(device, code)).unwrap(),
-        RoleChain::from_session_token(
-            &base(fails, false),
-            SessionTokenRequest::new().mfa(session_device, code),
-        )
-        .unwrap(),
-        RoleChain::from_web_identity(
-            &base(fails, false),
-            role(),
-            WebIdentityToken::from_provider(|| async {
-                Ok::<_, std::io::Error>(OIDC_TOKEN.to_owned())
-            }),
-        )
-        .unwrap(),
-        RoleChain::from_saml(
-            &base(fails, false),
-            Role::new(HUB),
-            "arn:aws:iam::222222222222:saml-provider/Company",
-            SamlAssertion::from_provider(|| async {
-                Ok::<_, std::io::Error>(ASSERTION.to_owned())
-            }),
-        )
-        .unwrap(),
-    ]
+    let sent = Sent {
+        role_arn: HUB,
+        external_id: EXTERNAL,
+        context_assertion: CONTEXT,
+        mfa_code: CODE,
+        web_identity_token: OIDC_TOKEN,
+        saml_assertion: ASSERTION,
+    };
+    let device = |i| new_device(&format!("{device}-{i}"));
+    starts(&base(fails, true), &base(fails, false), sent, device)
 }
 
 fn shown(error: &(dyn std::error::Error + 'static)) -> String {

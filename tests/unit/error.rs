@@ -100,21 +100,56 @@ const PLACES: [(Operation, bool, usize, usize, &str); 12] = [
     ),
 ];
 
-/// The operations that call STS, and those that a hop loads with.
-const CALLS: [Operation; 5] = [
-    AssumeRole,
-    AssumeRoleWithWebIdentity,
-    AssumeRoleWithSaml,
-    GetSessionToken,
-    GetCallerIdentity,
-];
-const LOADS: [Operation; 5] = [
-    LoadSource,
-    AssumeRole,
-    AssumeRoleWithWebIdentity,
-    AssumeRoleWithSaml,
-    GetSessionToken,
-];
+impl Operation {
+    /// Every operation, for tables that must have them all; the compiler asks for a new one.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        let next = |operation: &Self| {
+            Some(match operation {
+                CheckBase => LoadProfile,
+                LoadProfile => WritePolicies,
+                WritePolicies => WriteDocument,
+                WriteDocument => LoadSource,
+                LoadSource => AssumeRole,
+                AssumeRole => AssumeRoleWithWebIdentity,
+                AssumeRoleWithWebIdentity => AssumeRoleWithSaml,
+                AssumeRoleWithSaml => GetSessionToken,
+                GetSessionToken => GetCallerIdentity,
+                GetCallerIdentity => return None,
+            })
+        };
+        std::iter::successors(Some(CheckBase), next)
+    }
+
+    /// Whether it calls STS.
+    pub(crate) fn is_call(self) -> bool {
+        !matches!(
+            self,
+            CheckBase | LoadProfile | WritePolicies | WriteDocument | LoadSource
+        )
+    }
+
+    /// Whether a hop loads with it.
+    pub(crate) fn is_load(self) -> bool {
+        self == LoadSource || self.is_call() && self != GetCallerIdentity
+    }
+}
+
+#[test]
+fn the_tables_have_every_operation_and_so_has_the_documentation() {
+    let front_page = include_str!("../../src/lib.rs");
+    let (_, labels) = front_page.split_once("//! `operation` is ").unwrap();
+    let (labels, _) = labels.split_once("`outcome`").unwrap();
+    for operation in Operation::all().filter(|operation| operation.is_call() || operation.is_load())
+    {
+        let mut places = PLACES.iter().map(|(of_place, ..)| *of_place);
+        assert!(
+            places.any(|of_place| of_place == operation),
+            "{operation:?}"
+        );
+        let is_label = labels.contains(&format!("`{}`", operation.name()));
+        assert_eq!(is_label, operation.is_load(), "{operation:?} in {labels}");
+    }
+}
 
 #[test]
 fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why() {
@@ -126,29 +161,35 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
             meaning: Meaning::Denied,
         })
     };
+    let calls: Vec<Operation> = Operation::all()
+        .filter(|operation| operation.is_call())
+        .collect();
+    let loads: Vec<Operation> = Operation::all()
+        .filter(|operation| operation.is_load())
+        .collect();
     type Make<'a> = &'a dyn Fn() -> ErrorKind;
     let cases: [(&[Operation], Make, Option<&str>, &str); 17] = [
         (
-            &CALLS,
+            &calls,
             &|| refused(Some("not today "), Some("5e3d")),
             None,
             ": AccessDenied: not today (request id 5e3d)",
         ),
         (
-            &CALLS,
+            &calls,
             &|| refused(Some("not today"), None),
             None,
             ": AccessDenied: not today",
         ),
         (
-            &CALLS,
+            &calls,
             &|| refused(None, Some("5e3d")),
             None,
             ": AccessDenied (request id 5e3d)",
         ),
-        (&CALLS, &|| refused(None, None), None, ": AccessDenied"),
+        (&calls, &|| refused(None, None), None, ": AccessDenied"),
         (
-            &CALLS,
+            &calls,
             &|| ErrorKind::NoAnswer {
                 what: "STS could not be called in region eu-west-1: reset".to_owned(),
             },
@@ -156,7 +197,7 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
             ": STS could not be called in region eu-west-1: reset",
         ),
         (
-            &CALLS,
+            &calls,
             &|| ErrorKind::NotSent {
                 destination: "in region eu-west-1".to_owned(),
             },
@@ -164,7 +205,7 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
             ": the SDK could not make the call to STS in region eu-west-1",
         ),
         (
-            &CALLS,
+            &calls,
             &|| ErrorKind::Unusable {
                 what: "STS answered without credentials".to_owned(),
             },
@@ -172,7 +213,7 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
             ": STS answered without credentials",
         ),
         (
-            &LOADS,
+            &loads,
             &|| {
                 let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
                 ErrorKind::already_expired(at(1), at(2))
@@ -217,20 +258,20 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
             ": a person would have to be asked, and no caller waits for the answer",
         ),
         (
-            &LOADS,
+            &loads,
             &|| ErrorKind::Panicked,
             None,
             ": a credentials provider, or the HTTP client, panicked while loading",
         ),
         (
-            &LOADS,
+            &loads,
             &|| ErrorKind::NoRuntime,
             None,
             ": credentials are loaded in a task, and there is no running tokio runtime to spawn it on: \
              call from within one",
         ),
         (
-            &LOADS,
+            &loads,
             &|| ErrorKind::TooShort {
                 left: Duration::from_millis(59_999),
                 required: Duration::from_secs(900),
