@@ -1,7 +1,7 @@
 //! [`Role`]: what to ask AssumeRole for, and the one step that checks it against STS's rules.
 //!
-//! A new parameter is a field, a setter, a check in [`Role::check`], an entry in
-//! [`Role::parameters`] and an argument of the call in `sts`; the compiler asks for the last three.
+//! A new parameter is a field, a setter, a check in [`Role::check`], an entry in [`Role::parameters`], an argument of
+//! the call in `sts`, and a row of `tests/common/parameters.rs`, which tests the other five.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -815,38 +815,5 @@ fn session_name_for(program: &str, pid: u32) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_session_name_is_valid_whatever_the_program_is_called() {
-        let long = "x".repeat(300);
-        let cases = [
-            ("put_records", "put_records-4242"),
-            ("", "aws-role-chain-4242"),
-            ("Mes données (1)", "Mes_donn_es__1_-4242"),
-            ("日本", "__-4242"),
-        ];
-        for (program, expected) in cases {
-            assert_eq!(session_name_for(program, 4242), expected);
-        }
-        let name = session_name_for(&long, u32::MAX);
-        assert_eq!(name.len(), 64);
-        assert!(name.ends_with("-4294967295"), "{name}");
-        assert_eq!(default_session_name(), default_session_name());
-    }
-
-    #[test]
-    fn debug_shows_neither_external_id_nor_assertion_nor_tag_values() {
-        let role = Role::new("arn:aws:iam::222222222222:role/R")
-            .external_id("secret-id")
-            .tag("team", "secret-value")
-            .provided_context("arn:aws:iam::aws:contextProvider/X", "secret-assertion");
-        let shown = format!("{role:?} {role:#?}");
-        assert!(
-            shown.contains("team") && shown.contains("** redacted **"),
-            "{shown}"
-        );
-        assert!(!shown.contains("secret"), "{shown}");
-    }
-}
+#[path = "../../tests/unit/role.rs"]
+mod tests;

@@ -4,6 +4,7 @@ pub mod documents;
 pub mod example;
 pub mod log;
 pub mod ministack;
+pub mod parameters;
 pub mod pypi;
 pub mod starts;
 pub mod tokens;

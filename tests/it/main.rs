@@ -16,6 +16,7 @@ mod health;
 mod leaks;
 mod metrics;
 mod mfa;
+mod parameters;
 mod policies;
 mod pool;
 mod profile;

@@ -12,6 +12,7 @@ use aws_smithy_async::time::TimeSource;
 use sts_simulator::Simulator;
 use tokio::task::JoinSet;
 
+use crate::common::parameters::PARAMETERS;
 use crate::common::*;
 
 fn tenant(i: usize) -> String {
@@ -78,59 +79,21 @@ impl ProvideMfaCode for NoCodes {
     }
 }
 
-/// Sets one parameter of a role to one of two values; `None` sets nothing.
-type Set = Box<dyn Fn(Role, usize) -> Role>;
+/// Sets one parameter of a role to one of two values, 0 or 1.
+type Set = fn(Role, usize) -> Role;
 
-/// A setter for each parameter that is sent, or that says where or with whose codes.
+/// A setter for each parameter that is sent, or that says where. The provider of codes has a test of its own.
 fn parameters() -> Vec<(&'static str, Set)> {
-    fn set(f: impl Fn(Role, usize) -> Role + 'static) -> Set {
-        Box::new(f)
-    }
-    let policy = |i| format!(r#"{{"Version":"2012-10-17","Statement":[],"Id":"{i}"}}"#);
-    let provider = "arn:aws:iam::aws:contextProvider/IdentityCenter";
-    vec![
-        (
-            "session_name",
-            set(|role, i| role.session_name(format!("name-{i}"))),
-        ),
-        (
-            "external_id",
-            set(|role, i| role.external_id(format!("id-{i}"))),
-        ),
-        (
-            "duration",
-            set(|role, i| role.duration(Duration::from_secs(900 + i as u64))),
-        ),
-        ("policy", set(move |role, i| role.policy(policy(i)))),
-        (
-            "policy_arn",
-            set(|role, i| role.policy_arn(format!("arn:aws:iam::aws:policy/Policy{i}"))),
-        ),
-        (
-            "tag key",
-            set(|role, i| role.tag(format!("key-{i}"), "value")),
-        ),
-        (
-            "tag value",
-            set(|role, i| role.tag("team", format!("value-{i}"))),
-        ),
-        (
-            "transitivity",
-            set(|role, i| match i {
-                0 => role.tag("transitivity", "value"),
-                _ => role.transitive_tag("transitivity", "value"),
-            }),
-        ),
-        (
-            "source_identity",
-            set(|role, i| role.source_identity(format!("user-{i}"))),
-        ),
-        (
-            "provided_context",
-            set(move |role, i| role.provided_context(provider, format!("assertion-{i}"))),
-        ),
-        ("region", set(|role, i| role.region(format!("eu-west-{i}")))),
-    ]
+    let tags: [(&str, Set); 2] = [
+        ("tag key", |role, i| role.tag(format!("key-{i}"), "value")),
+        ("transitivity", |role, i| match i {
+            0 => role.tag("transitivity", "value"),
+            _ => role.transitive_tag("transitivity", "value"),
+        }),
+    ];
+    let all = PARAMETERS.map(|parameter| (parameter.setter, parameter.set));
+    let without_mfa = all.into_iter().filter(|(setter, _)| *setter != "mfa");
+    without_mfa.chain(tags).collect()
 }
 
 #[test]

@@ -137,26 +137,6 @@ async fn a_session_from_a_token_may_last_twelve_hours_and_the_next_hop_one() {
     assert_eq!(error.field(), Some("duration"));
 }
 
-#[tokio::test]
-async fn settings_that_a_web_identity_does_not_support_are_refused() {
-    let world = World::new();
-    let role = || Role::new(HUB);
-    for (role, field) in [
-        (role().external_id("c0ffee"), "external_id"),
-        (role().tag("a", "b"), "tag"),
-        (role().source_identity("ada"), "source_identity"),
-        (
-            role().mfa("GAHT12345678", aws_role_chain::TerminalPrompt::new()),
-            "mfa",
-        ),
-        (role().session_name("a b"), "session_name"),
-    ] {
-        let token = WebIdentityToken::from_file("/nowhere");
-        let error = RoleChain::from_web_identity(&world.base, role, token).unwrap_err();
-        assert_eq!(error.field(), Some(field), "{error}");
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn the_token_file_is_read_again_at_each_load() {
     let world = World::new();

@@ -1,0 +1,132 @@
+//! Every parameter of a role, a row each. The unit tests of `src/request/role.rs` hold the rows to the fields of `Role`.
+
+use std::time::Duration;
+
+use aws_role_chain::{MfaRequest, Role};
+
+pub struct Parameter {
+    pub setter: &'static str,
+    /// Sets one of two values, 0 or 1.
+    pub set: fn(Role, usize) -> Role,
+    /// What STS gets of value 0: names and values.
+    pub sent: &'static [(&'static str, &'static str)],
+    /// Sets a value that breaks a rule.
+    pub wrong: fn(Role) -> Role,
+    /// Whether AssumeRoleWithWebIdentity and AssumeRoleWithSAML take it.
+    pub with_web_identity: bool,
+    pub with_saml: bool,
+}
+
+const CONTEXTS: &str = "arn:aws:iam::aws:contextProvider/IdentityCenter";
+const DEVICES: [&str; 2] = [
+    "arn:aws:iam::111111111111:mfa/parameters-0",
+    "arn:aws:iam::111111111111:mfa/parameters-1",
+];
+
+pub const PARAMETERS: [Parameter; 10] = [
+    Parameter {
+        setter: "session_name",
+        set: |role, i| role.session_name(format!("name-{i}")),
+        sent: &[("RoleSessionName", "name-0")],
+        wrong: |role| role.session_name("a name"),
+        with_web_identity: true,
+        with_saml: false,
+    },
+    Parameter {
+        setter: "external_id",
+        set: |role, i| role.external_id(format!("id-{i}")),
+        sent: &[("ExternalId", "id-0")],
+        wrong: |role| role.external_id("an id"),
+        with_web_identity: false,
+        with_saml: false,
+    },
+    Parameter {
+        setter: "duration",
+        set: |role, i| role.duration(Duration::from_secs(900 + i as u64)),
+        sent: &[("DurationSeconds", "900")],
+        wrong: |role| role.duration(Duration::from_secs(899)),
+        with_web_identity: true,
+        with_saml: true,
+    },
+    Parameter {
+        setter: "policy",
+        set: |role, i| role.policy(format!(r#"{{"Statement":[],"Id":"{i}"}}"#)),
+        sent: &[("Policy", r#"{"Statement":[],"Id":"0"}"#)],
+        wrong: |role| role.policy("{"),
+        with_web_identity: true,
+        with_saml: true,
+    },
+    Parameter {
+        setter: "policy_arn",
+        set: |role, i| {
+            let arn = |name| format!("arn:aws:iam::aws:policy/{name}{i}");
+            role.policy_arn(arn("A")).policy_arn(arn("B"))
+        },
+        sent: &[
+            ("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/A0"),
+            ("PolicyArns.member.2.arn", "arn:aws:iam::aws:policy/B0"),
+        ],
+        wrong: |role| role.policy_arn("arn:aws:iam::444444444444:policy/A"),
+        with_web_identity: true,
+        with_saml: true,
+    },
+    Parameter {
+        setter: "tag",
+        set: |role, i| {
+            role.tag("team", format!("value-{i}"))
+                .transitive_tag("cost", "42")
+        },
+        sent: &[
+            ("Tags.member.1.Key", "team"),
+            ("Tags.member.1.Value", "value-0"),
+            ("Tags.member.2.Key", "cost"),
+            ("Tags.member.2.Value", "42"),
+            ("TransitiveTagKeys.member.1", "cost"),
+        ],
+        wrong: |role| role.tag("aws:team", "value"),
+        with_web_identity: false,
+        with_saml: false,
+    },
+    Parameter {
+        setter: "source_identity",
+        set: |role, i| role.source_identity(format!("user-{i}")),
+        sent: &[("SourceIdentity", "user-0")],
+        wrong: |role| role.source_identity("a user"),
+        with_web_identity: false,
+        with_saml: false,
+    },
+    Parameter {
+        setter: "provided_context",
+        set: |role, i| role.provided_context(CONTEXTS, format!("assertion-{i}")),
+        sent: &[
+            ("ProvidedContexts.member.1.ProviderArn", CONTEXTS),
+            ("ProvidedContexts.member.1.ContextAssertion", "assertion-0"),
+        ],
+        wrong: |role| role.provided_context("IdentityCenter", "assertion"),
+        with_web_identity: false,
+        with_saml: false,
+    },
+    Parameter {
+        setter: "mfa",
+        set: |role, i| role.mfa(DEVICES[i], code),
+        sent: &[("SerialNumber", DEVICES[0]), ("TokenCode", "123456")],
+        wrong: |role| role.mfa("arn:aws:iam::111111111111:u2f/key", code),
+        with_web_identity: false,
+        with_saml: false,
+    },
+    Parameter {
+        setter: "region",
+        set: |role, i| role.region(format!("eu-west-{}", 2 + i)),
+        sent: &[],
+        wrong: |role| role.region("eu west"),
+        with_web_identity: true,
+        with_saml: true,
+    },
+];
+
+async fn code(request: MfaRequest) -> Result<String, std::io::Error> {
+    match request.reason {
+        aws_role_chain::MfaReason::First => Ok("123456".to_owned()),
+        _ => Err(std::io::Error::other("there is one code only")),
+    }
+}
