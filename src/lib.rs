@@ -100,8 +100,9 @@
 //! # Metrics
 //!
 //! With the feature `metrics`, for whatever recorder the program installs, such as
-//! [`metrics-exporter-prometheus`](https://docs.rs/metrics-exporter-prometheus). Without one they cost next to
-//! nothing. No label has values without bound: never a role, a session or a customer.
+//! [`metrics-exporter-prometheus`](https://docs.rs/metrics-exporter-prometheus), before it makes a pool: the gauge
+//! counts from then on. Without one they cost next to nothing. No label has values without bound: never a role, a
+//! session or a customer; `region` is the base config's, or what the program gives [`Role::region`].
 //!
 //! | name | kind | labels | what |
 //! |---|---|---|---|
