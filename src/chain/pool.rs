@@ -1,5 +1,8 @@
 //! [`ChainPool`]: one chain for each role that a program is asked for, as many as fit and as long as they are used
 //! (feature `pool`).
+//!
+//! On quick_cache, whose bound is exact, and which drops what it evicts in the call that takes its place. moka has idle
+//! times of its own, but evicts after the fact, and nothing while nobody uses the cache: secrets would stay.
 #![cfg(feature = "pool")]
 
 use std::fmt;
