@@ -120,6 +120,9 @@
 //! `queue_timed_out`, `expired` (what came was expired already), `no_source_credentials`, `no_token`, `no_mfa_code`,
 //! `interaction_required` or `other`. A load that panicked is not counted.
 //!
+//! A gauge of one chain's expiry is the program's own to set, from [`RoleChain::status`]: the example `vendor_service`
+//! has one, of its hub.
+//!
 //! # Where this crate differs from AWS's own refresh rules
 //!
 //! AWS's SDKs are about to agree on when credentials are refreshed; the windows here are theirs. Four things

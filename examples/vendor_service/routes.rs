@@ -129,6 +129,9 @@ async fn healthz(State(service): State<Arc<Service>>) -> Response {
 
 async fn metrics(State(service): State<Arc<Service>>) -> Response {
     figures::queue_used(service.queue.used_kib());
+    if let Some(at) = service.hub.status().last().and_then(|hub| hub.expiry) {
+        figures::hub_expires(at);
+    }
     let text = service.figures.render();
     ([(header::CONTENT_TYPE, figures::CONTENT_TYPE)], text).into_response()
 }
