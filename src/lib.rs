@@ -100,8 +100,9 @@
 //! # Metrics
 //!
 //! With the feature `metrics`, for whatever recorder the program installs, such as
-//! [`metrics-exporter-prometheus`](https://docs.rs/metrics-exporter-prometheus). Without one they cost next to
-//! nothing. No label has values without bound: never a role, a session or a customer.
+//! [`metrics-exporter-prometheus`](https://docs.rs/metrics-exporter-prometheus), before it makes a pool: the gauge
+//! counts from then on. Without one they cost next to nothing. No label has values without bound: never a role, a
+//! session or a customer; `region` is the base config's, or what the program gives [`Role::region`].
 //!
 //! | name | kind | labels | what |
 //! |---|---|---|---|
@@ -118,6 +119,9 @@
 //! (the base config's provider). `outcome` is `success`, `refused`, `throttled`, `sts_failed`, `no_answer`,
 //! `queue_timed_out`, `expired` (what came was expired already), `no_source_credentials`, `no_token`, `no_mfa_code`,
 //! `interaction_required` or `other`. A load that panicked is not counted.
+//!
+//! A gauge of one chain's expiry is the program's own to set, from [`RoleChain::status`]: the example `vendor_service`
+//! has one, of its hub.
 //!
 //! # Where this crate differs from AWS's own refresh rules
 //!

@@ -21,6 +21,8 @@ pub(crate) struct Session {
     pub(crate) arn: Option<Arc<str>>,
     /// Whether it comes from a session store, where it may have been for any time.
     pub(crate) from_store: bool,
+    /// Whether it is a source's own, made at any time and renewed at any time.
+    pub(crate) of_source: bool,
     /// The credentials as the SDK's identity, made once for all its calls.
     identity: Arc<OnceLock<Identity>>,
 }
@@ -33,6 +35,7 @@ impl Session {
             expiry,
             arn: None,
             from_store: false,
+            of_source: true,
             identity: Arc::default(),
         }
     }
@@ -58,6 +61,7 @@ impl Session {
             expiry,
             arn,
             from_store: false,
+            of_source: false,
             identity: Arc::default(),
         }
     }

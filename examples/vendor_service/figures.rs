@@ -7,11 +7,12 @@
 //! | `vendor_service_records_total` | counter | `result`: `put`, `refused`, `failed` | records by what became of them |
 //! | `vendor_service_retries_total` | counter | | batches that were sent again |
 //! | `vendor_service_queue_kib` | gauge | | what waits to be put on streams |
+//! | `vendor_service_hub_seconds_until_expiry` | gauge | | how long the hub's credentials stay valid, negative when they have expired: of all chains the one that the others need |
 //! | `aws_role_chain_…` | | | see the front page of the library's documentation |
 //!
 //! No label is a customer: that would be a series for each of ten thousand. Which customers fail is on stderr.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{
@@ -49,6 +50,14 @@ pub async fn drain(handle: PrometheusHandle) {
 pub fn request_answered(status: &str, took: Duration) {
     counter!("vendor_service_requests_total", "status" => status.to_owned()).increment(1);
     histogram!("vendor_service_request_duration_seconds").record(took);
+}
+
+pub fn hub_expires(at: SystemTime) {
+    let left = match at.duration_since(SystemTime::now()) {
+        Ok(left) => left.as_secs_f64(),
+        Err(expired) => -expired.duration().as_secs_f64(),
+    };
+    gauge!("vendor_service_hub_seconds_until_expiry").set(left);
 }
 
 pub fn queue_used(kib: u32) {

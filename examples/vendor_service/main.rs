@@ -18,7 +18,7 @@
 //! |---|---|
 //! | 200 | accepted: Firehose has all of the records |
 //! | 400, 413 | not JSON, no records; too many, too large |
-//! | 404 | no such customer |
+//! | 404, 405 | no such customer or path; another method |
 //! | 424 | the customer's role or stream refuses, and why; until that is changed, sending again is no use |
 //! | 429, 503 | send again later: the queue is full, for this customer or for all; Firehose is busy, or STS is away and the customer has no session |
 //!

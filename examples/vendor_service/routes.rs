@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_credential_types::provider::ProvideCredentials;
 use axum::body::{self, Body, HttpBody};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -28,16 +29,26 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/customers/{id}/records", routing::post(take_records))
         .route("/healthz", routing::get(healthz))
         .route("/metrics", routing::get(metrics))
+        .fallback(async || {
+            let reason = "there is POST /customers/<id>/records, and GET /healthz and /metrics";
+            Problem::new(StatusCode::NOT_FOUND, "UnknownPath", reason)
+        })
+        .method_not_allowed_fallback(async || {
+            let reason = "this path takes another method, see the header Allow";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "UnknownMethod", reason)
+        })
         .with_state(service)
 }
 
 async fn take_records(
     State(service): State<Arc<Service>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     body: Body,
 ) -> Response {
     let started = Instant::now();
-    let result = timeout(REQUEST_TIMEOUT, put_records(&service, &id, body)).await;
+    // What is not UTF-8 is no customer's name; nor is nothing.
+    let id = id.as_ref().map_or("", |Path(id)| id);
+    let result = timeout(REQUEST_TIMEOUT, put_records(&service, id, body)).await;
     let response = match result {
         Ok(Ok(records)) => json_response(StatusCode::OK, &json!({"records": records})),
         Ok(Err(problem)) => problem.into_response(),
@@ -118,6 +129,9 @@ async fn healthz(State(service): State<Arc<Service>>) -> Response {
 
 async fn metrics(State(service): State<Arc<Service>>) -> Response {
     figures::queue_used(service.queue.used_kib());
+    if let Some(at) = service.hub.status().last().and_then(|hub| hub.expiry) {
+        figures::hub_expires(at);
+    }
     let text = service.figures.render();
     ([(header::CONTENT_TYPE, figures::CONTENT_TYPE)], text).into_response()
 }

@@ -39,9 +39,17 @@ impl Service {
         if let Some(path) = &options.role_path {
             allowed = allowed.allow_paths([path]);
         }
+        let allowed = Arc::new(allowed);
+        // A rule that cannot be would look like a mistake of each customer's.
+        let checked = hub.assume(Role::new(hub_arn).allowed_roles(allowed.clone()));
+        if let Err(error) = checked
+            && error.field() == Some("allowed_roles")
+        {
+            return Err(format!("--role-path: {error}").into());
+        }
         let queue = Queue::new(options.queue_mib);
         let pool = ChainPool::builder(hub.clone()).max_chains(options.max_chains as usize);
-        let customers = customers::read(customers, &Arc::new(allowed), &queue);
+        let customers = customers::read(customers, &allowed, &queue);
         Ok(Self {
             customers: customers.map_err(|error| format!("--customers: {error}"))?,
             pool: pool.build(),

@@ -323,6 +323,45 @@ async fn a_client_that_goes_away_takes_no_other_along() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_asked_for_and_is_not_there_is_an_error_in_json_like_any_other() {
+    let test = test(&[]);
+    for (method, path, error) in [
+        (
+            "POST",
+            "/customers/%ff%fe/records",
+            (404, "UnknownCustomer"),
+        ),
+        ("POST", "/customers//records", (404, "UnknownCustomer")),
+        ("POST", "/customers/customer-00001", (404, "UnknownPath")),
+        ("GET", "/", (404, "UnknownPath")),
+        (
+            "PUT",
+            "/customers/customer-00001/records",
+            (405, "UnknownMethod"),
+        ),
+        ("POST", "/metrics", (405, "UnknownMethod")),
+    ] {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.body(Body::from("1")).unwrap();
+        let answer = answer(test.router.clone(), request).await;
+        assert_eq!(answer.error(), error, "{method} {path}");
+    }
+}
+
+#[test]
+fn a_path_that_no_role_can_have_is_the_operators_mistake() {
+    let options = Options::parse_from(["vendor_service", "--local", "--role-path", "vendor"]);
+    let local = Local::start(HUB_ARN, 1, Duration::ZERO).unwrap();
+    let figures = figures::recorder().unwrap().handle();
+    let service = Service::new(&options, &local.base, &local.rows(), figures);
+    let error = service.err().unwrap().to_string();
+    assert!(
+        error.starts_with("--role-path: ") && error.contains("beginning and ending with /"),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_service_is_ready_while_its_hub_is() {
     let test = test(&[]);
     let ready = test.get("/healthz").await;

@@ -24,8 +24,8 @@ use crate::session::{Session, timestamp};
 use crate::sync::{AbortHandle, ArcSwap, Guard, Handle, Mutex, watch, yield_now};
 
 use schedule::{
-    ABANDONED_LOAD_TIMEOUT, COLD_RETRY, Cached, Decision, FailedAttempt, HEARTBEAT, Known, Window,
-    decide, may_invalidate, retry_wait,
+    ABANDONED_LOAD_TIMEOUT, COLD_RETRY, Cached, Decision, FailedAttempt, HEARTBEAT, Known,
+    NEGATIVE_CACHE_TTL, Window, decide, may_invalidate, retry_wait,
 };
 
 pub(crate) use moment::Moment;
@@ -556,10 +556,15 @@ impl<L: Load> Inner<L> {
         // The wait until the next refresh may be minutes, for those who have what they need.
         let failure = (state.failure.as_ref()).filter(|failure| failure.attempt(now).is_recent());
         let cause = failure.map(|failure| failure.error.clone());
-        // The next session would last no longer.
-        let is_longest = entry.known().is_fresh(now.time)
-            && !entry.session.from_store
-            && entry.session.time_left(entry.loaded_at.time) < min;
+        let is_longest = if entry.session.of_source {
+            // The source may have others by now; it is not asked in a loop.
+            !entry.is_invalidated && now.since(entry.loaded_at) < NEGATIVE_CACHE_TTL
+        } else {
+            // The next session would last no longer.
+            entry.known().is_fresh(now.time)
+                && !entry.session.from_store
+                && entry.session.time_left(entry.loaded_at.time) < min
+        };
         (cause.is_some() || is_longest).then(|| Err(self.too_short(entry, min, cause, now.time)))
     }
 

@@ -24,8 +24,8 @@ const LONGEST_RETRY: Duration = minutes(5);
 const LAST_RETRY: Duration = Duration::from_secs(1);
 /// The wait with nothing cached: callers that loop must not flood STS.
 pub(super) const COLD_RETRY: Duration = Duration::from_secs(1);
-/// How long a failure that a retry cannot cure answers later calls.
-const NEGATIVE_CACHE_TTL: Duration = Duration::from_secs(5);
+/// How long a failure that a retry cannot cure answers later calls, and what a source gave that is not enough.
+pub(super) const NEGATIVE_CACHE_TTL: Duration = Duration::from_secs(5);
 
 /// The wait after expiry grows with the time since then, up to this: a thousand expired chains in a long
 /// outage are some twenty calls a second.

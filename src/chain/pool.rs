@@ -1,5 +1,8 @@
 //! [`ChainPool`]: one chain for each role that a program is asked for, as many as fit and as long as they are used
 //! (feature `pool`).
+//!
+//! On quick_cache, whose bound is exact, and which drops what it evicts in the call that takes its place. moka has idle
+//! times of its own, but evicts after the fact, and nothing while nobody uses the cache: secrets would stay.
 #![cfg(feature = "pool")]
 
 use std::fmt;
@@ -129,7 +132,7 @@ impl ChainPool {
         } else {
             Figure::PoolSizeChanged { by: 1.0 }.record();
         }
-        self.start_sweeper();
+        self.start_sweeper(is_hit);
         Ok(pooled.chain.clone())
     }
 
@@ -171,10 +174,13 @@ impl ChainPool {
     }
 
     /// Starts the task that drops idle chains, unless it runs. Without a runtime, the next caller tries again.
-    fn start_sweeper(&self) {
-        // Whoever holds it sees to it.
-        let Ok(mut sweeper) = self.0.sweeper.try_lock() else {
-            return;
+    fn start_sweeper(&self, is_hit: bool) {
+        let mut sweeper = match self.0.sweeper.try_lock() {
+            Ok(sweeper) => sweeper,
+            // Whoever holds it sees to it.
+            Err(_) if is_hit => return,
+            // The task may have found no chain just now, and end.
+            Err(_) => self.0.sweeper(),
         };
         // Its runtime may have been dropped, or be driven no more.
         let is_late = sweeper.swept_at.elapsed() > 2 * self.0.sweep_interval();
@@ -346,26 +352,73 @@ async fn sweep_loop(pool: Weak<Inner>) {
     }
 }
 
-/// Counts the chains for which there was no room, and drops them when the pool's lock is free.
+/// Takes the chains for which there is no room.
 #[derive(Clone)]
 struct Evictions;
 
 impl Lifecycle<Arc<AssumeRoleRequest>, Arc<Pooled>> for Evictions {
-    type RequestState = Vec<Arc<Pooled>>;
+    type RequestState = Evicted;
 
-    fn on_evict(
-        &self,
-        evicted: &mut Self::RequestState,
-        _: Arc<AssumeRoleRequest>,
-        pooled: Arc<Pooled>,
-    ) {
-        let (reason, chains) = ("size", 1);
-        Figure::PoolEvicted { reason, chains }.record();
-        Figure::PoolSizeChanged { by: -1.0 }.record();
-        evicted.push(pooled);
+    fn on_evict(&self, evicted: &mut Evicted, _: Arc<AssumeRoleRequest>, pooled: Arc<Pooled>) {
+        evicted.0.push(pooled);
+    }
+}
+
+/// Counted and dropped when the pool's lock is free: a recorder may use the pool.
+#[derive(Default)]
+struct Evicted(Vec<Arc<Pooled>>);
+
+impl Drop for Evicted {
+    fn drop(&mut self) {
+        let (reason, chains) = ("size", self.0.len() as u64);
+        if chains > 0 {
+            Figure::PoolEvicted { reason, chains }.record();
+            let by = -(chains as f64);
+            Figure::PoolSizeChanged { by }.record();
+        }
     }
 }
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use aws_types::SdkConfig;
+    use aws_types::region::Region;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_chain_that_comes_while_the_sweeper_ends_gets_another() {
+        let keys = Credentials::new("AKIAEXAMPLE", "secret", None, None, "test");
+        let base = SdkConfig::builder()
+            .credentials_provider(SharedCredentialsProvider::new(keys))
+            .region(Region::new("eu-west-1"))
+            .build();
+        let pool = ChainPool::new(RoleChain::from_source(&base).unwrap());
+        let runtime = Handle::current();
+        // The task has found no chain.
+        let mut sweeper = pool.0.sweeper();
+        std::thread::scope(|scope| {
+            let adds = scope.spawn(|| {
+                let _runtime = runtime.enter();
+                let role = Role::new("arn:aws:iam::222222222222:role/FirehoseWriter");
+                pool.get(role).unwrap();
+            });
+            while pool.is_empty() {
+                std::thread::yield_now();
+            }
+            for _ in 0..10_000 {
+                std::thread::yield_now();
+            }
+            sweeper.task = None;
+            drop(sweeper);
+            adds.join().unwrap();
+        });
+        assert!(pool.0.sweeper().task.is_some());
+    }
 }

@@ -1,17 +1,28 @@
-//! The figures of the feature `metrics`.
+//! The figures of the feature `metrics`, and the events of `tracing`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::{Duration, SystemTime};
 
-use aws_credential_types::provider::ProvideCredentials;
-use aws_role_chain::{ChainPool, Role, RoleChain};
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
+use aws_role_chain::{
+    ChainPool, MfaRequest, Role, RoleChain, SamlAssertion, SessionTokenRequest, WebIdentityToken,
+};
+use aws_sdk_sts::config::retry::RetryConfig;
 use aws_smithy_async::time::TimeSource;
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use metrics_util::MetricKind;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use sts_simulator::Fault;
 
 use tokio::task::JoinSet;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::{Context, SubscriberExt};
 
+use crate::common::log::Log;
 use crate::common::*;
 
 /// Each figure with its labels, and its values.
@@ -175,4 +186,254 @@ fn waits_that_ended_without_a_turn_are_counted_too() {
         }
     }
     assert_eq!(waits, 201, "{shown:#?}");
+}
+
+/// What a program's recorder does is not known: it may look at the pool.
+#[test]
+fn a_recorder_may_use_the_pool() {
+    struct Looks(OnceLock<ChainPool>);
+    impl Looks {
+        fn look(&self) {
+            let Some(pool) = self.0.get().cloned() else {
+                return;
+            };
+            let (sent, received) = mpsc::channel();
+            std::thread::spawn(move || sent.send(pool.len()));
+            let chains = received.recv_timeout(Duration::from_secs(60));
+            chains.expect("the pool is not locked");
+        }
+    }
+    impl Recorder for Looks {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+            self.look();
+            Counter::noop()
+        }
+        fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+            self.look();
+            Gauge::noop()
+        }
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            self.look();
+            Histogram::noop()
+        }
+    }
+    let (_aws, base) = aws();
+    let source = RoleChain::from_source(&base).unwrap();
+    let recorder = Looks(OnceLock::new());
+    metrics::with_local_recorder(&recorder, || {
+        let pool = ChainPool::builder(source).max_chains(2).build();
+        let _ = recorder.0.set(pool.clone());
+        for role in [HUB, MIDDLE, TENANT, TENANT] {
+            pool.get(Role::new(role)).unwrap();
+        }
+        pool.retain(|_| false);
+    });
+}
+
+/// The rows of the front page's table under this heading, as cells.
+fn documented(heading: &str) -> Vec<Vec<&'static str>> {
+    let docs = include_str!("../../src/lib.rs").lines();
+    let section = docs.skip_while(|line| *line != format!("//! # {heading}"));
+    let lines = section
+        .skip(1)
+        .take_while(|line| !line.starts_with("//! #"));
+    let rows = lines.filter(|line| line.starts_with("//! | `"));
+    rows.map(|row| row.split('|').skip(1).map(str::trim).collect())
+        .collect()
+}
+
+/// The words in code.
+fn code<T: FromIterator<String>>(text: &str) -> T {
+    let words = text.split('`').skip(1).step_by(2);
+    words.map(str::to_owned).collect()
+}
+
+/// The words in code of the paragraph that lists labels' values.
+fn documented_values() -> BTreeSet<String> {
+    let docs = include_str!("../../src/lib.rs");
+    let from = docs.find("//! `operation` is").unwrap();
+    code(docs[from..].split("//!\n").next().unwrap())
+}
+
+#[test]
+fn the_figures_are_those_of_the_documentation_with_those_labels_and_values() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().start_paused(true).build().unwrap();
+    metrics::with_local_recorder(&recorder, || runtime.block_on(every_outcome()));
+
+    let mut figures = BTreeSet::new();
+    let mut values = BTreeSet::new();
+    for (key, ..) in snapshotter.snapshot().into_vec() {
+        let (kind, key) = key.into_parts();
+        let labels: Vec<_> = key.labels().map(|label| label.key().to_owned()).collect();
+        let kind = format!("{kind:?}").to_lowercase();
+        figures.insert((key.name().to_owned(), kind, labels));
+        let of_few = key.labels().filter(|label| label.key() != "region");
+        values.extend(of_few.map(|label| label.value().to_owned()));
+    }
+    let rows = documented("Metrics").into_iter();
+    let rows = rows.map(|row| {
+        (
+            row[0].trim_matches('`').to_owned(),
+            row[1].to_owned(),
+            code(row[2]),
+        )
+    });
+    assert_eq!(figures, rows.collect());
+
+    let mut expected = documented_values();
+    expected.remove("operation");
+    expected.remove("outcome");
+    // Two loads must meet for it.
+    expected.remove("interaction_required");
+    // Of the pool's, which the table has.
+    expected.extend(["hit", "miss", "size", "idle"].map(str::to_owned));
+    assert_eq!(values, expected);
+}
+
+/// Loads that end in each way, and pools that do all that they do.
+async fn every_outcome() {
+    async fn load(fault: Option<Fault>) {
+        let (aws, base) = aws();
+        fault.into_iter().for_each(|fault| aws.fail(fault));
+        let retries = RetryConfig::disabled();
+        let base = base.into_builder().retry_config(retries).build();
+        let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+        let _ = hub.refresh().await;
+    }
+    load(None).await;
+    for fault in [
+        Fault::error(403, "AccessDenied", "no"),
+        Fault::throttling(),
+        Fault::service_unavailable(),
+        Fault::connection_closed(),
+        Fault::expired_credentials(),
+        Fault::garbage(),
+    ] {
+        load(Some(fault)).await;
+    }
+
+    let (aws, base) = aws();
+    let fails = |chain: Result<RoleChain, _>| async {
+        let chain: RoleChain = chain.unwrap();
+        chain.refresh().await.unwrap_err();
+    };
+    let no_keys = with_source(&base, NoKeys);
+    fails(RoleChain::from_source(&no_keys)).await;
+    let no_file = WebIdentityToken::from_file("/there/is/no/such/file");
+    fails(RoleChain::from_web_identity(&base, Role::new(HUB), no_file)).await;
+    let no_assertion = SamlAssertion::from_provider(|| async { Err::<String, _>(NoCode) });
+    fails(RoleChain::from_saml(
+        &base,
+        Role::new(HUB),
+        "arn:aws:iam::222222222222:saml-provider/Company",
+        no_assertion,
+    ))
+    .await;
+    let no_code = |_: MfaRequest| async { Err::<String, _>(NoCode) };
+    let device = "arn:aws:iam::111111111111:mfa/without-a-code";
+    let request = SessionTokenRequest::new().mfa(device, no_code);
+    fails(RoleChain::from_session_token(&base, request)).await;
+
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    hub.limit_sts_calls(NonZeroU32::MIN);
+    let mut calls = JoinSet::new();
+    for tenant in tenants_of(&aws, &hub, 200) {
+        calls.spawn(async move { tenant.refresh().await });
+    }
+    calls.join_all().await;
+
+    let pool = ChainPool::builder(hub).max_chains(2).build();
+    for role in [MIDDLE, MIDDLE, TENANT, HUB] {
+        pool.get(Role::new(role)).unwrap();
+    }
+    aws.clock().advance(2 * HOUR).await;
+    settle().await;
+    assert!(pool.is_empty());
+}
+
+#[derive(Debug)]
+struct NoCode;
+
+impl std::fmt::Display for NoCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("there is none")
+    }
+}
+
+impl std::error::Error for NoCode {}
+
+#[derive(Debug)]
+struct NoKeys;
+
+impl ProvideCredentials for NoKeys {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let error = CredentialsError::not_loaded("there are none");
+        future::ProvideCredentials::ready(Err(error))
+    }
+}
+
+/// The level and fields of an event.
+type Shape = (String, BTreeSet<String>);
+
+/// The library's events, by name.
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<BTreeMap<String, Shape>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Events {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let event = event.metadata();
+        if event.target() != "aws_role_chain" {
+            return;
+        }
+        let level = event.level().as_str().to_lowercase();
+        let fields = event.fields().iter().map(|field| field.name().to_owned());
+        let fields = fields.filter(|field| field != "message").collect();
+        let mut events = self.0.lock().unwrap();
+        events.insert(event.name().to_owned(), (level, fields));
+    }
+}
+
+#[test]
+fn the_log_events_are_those_of_the_documentation_with_those_fields() {
+    let events = Events::default();
+    let (_log, _keep) = Log::at(LevelFilter::OFF);
+    let subscriber = tracing_subscriber::registry().with(events.clone());
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().start_paused(true).build().unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        runtime.block_on(async {
+            let (aws, base) = aws();
+            let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+            aws.fail(Fault::service_unavailable());
+            hub.refresh().await.unwrap_err();
+            aws.recover();
+            hub.refresh().await.unwrap();
+            // From here on the source is a role's session.
+            aws.role("arn:aws:iam::333333333333:role/Long")
+                .trust(trusts("222222222222"))
+                .max_session_duration(2 * HOUR)
+                .create()
+                .unwrap();
+            let long = Role::new("arn:aws:iam::333333333333:role/Long").duration(2 * HOUR);
+            let chain = RoleChain::new(&hub.sdk_config(), long).unwrap();
+            chain.refresh().await.unwrap();
+            aws.fail(Fault::service_unavailable());
+            chain.refresh().await.unwrap_err();
+        });
+    });
+    let rows = documented("Logs").into_iter();
+    let rows = rows.map(|row| {
+        let name = row[0].trim_matches('`').to_owned();
+        (name, (row[1].to_owned(), code(row[3])))
+    });
+    assert_eq!(*events.0.lock().unwrap(), rows.collect());
 }

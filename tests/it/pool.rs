@@ -230,6 +230,44 @@ async fn what_is_dropped_for_lack_of_use_is_dropped_with_all_that_belongs_to_it(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_chain_for_which_there_was_no_room_has_no_timer_left_and_one_that_is_held_has() {
+    let (aws, hub) = hub_of(100);
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    hub.refresh().await.unwrap();
+    let pool = ChainPool::builder(hub).max_chains(10).build();
+    let mut held = None;
+    for i in 0..100 {
+        let chain = pool.get(Role::new(tenant(i))).unwrap();
+        chain.provide_credentials().await.unwrap();
+        if i == 50 {
+            held = Some(chain);
+        }
+    }
+    settle().await;
+    let in_pool: Vec<_> = (pool.chains().iter())
+        .map(|chain| chain.role_arn().unwrap().to_owned())
+        .collect();
+    assert!(in_pool.len() == 10 && !in_pool.contains(&tenant(50)));
+    // Those of the pool, the one that is held, the hub's, and the one that sweeps.
+    assert_eq!(tasks(), 13);
+    aws.clock().advance(59 * MINUTE).await;
+    settle().await;
+    for i in 0..100 {
+        let is_refreshed = i == 50 || in_pool.contains(&tenant(i));
+        assert_eq!(
+            aws.assumed(&tenant(i)),
+            1 + usize::from(is_refreshed),
+            "{i}"
+        );
+    }
+    drop(held);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_chain_in_use_stays_and_one_that_nobody_uses_is_refreshed_no_more() {
     let (aws, hub) = hub_of(3);
     let pool = ChainPool::builder(hub).max_idle(30 * MINUTE).build();

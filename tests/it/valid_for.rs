@@ -3,10 +3,13 @@
 use std::error::Error as _;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_role_chain::{Error, Role, RoleChain};
 use aws_smithy_async::time::TimeSource;
 use sts_simulator::{Fault, Simulator};
@@ -119,6 +122,50 @@ async fn source_credentials_without_an_expiry_are_valid_for_any_time() {
     let source = RoleChain::from_source(&base).unwrap();
     let credentials = source.credentials_valid_for(100 * HOUR).await.unwrap();
     assert_eq!(credentials.expiry(), None);
+}
+
+/// Gives what is left of one session, until there is another.
+#[derive(Clone, Debug)]
+struct Renewed {
+    until: Arc<Mutex<SystemTime>>,
+    calls: Arc<AtomicUsize>,
+}
+
+impl ProvideCredentials for Renewed {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let (until, token) = (*self.until.lock().unwrap(), Some("token".to_owned()));
+        let credentials = Credentials::new("AKIAEXAMPLE", "secret", token, Some(until), "Renewed");
+        future::ProvideCredentials::ready(Ok(credentials))
+    }
+}
+
+/// As those of a container or an instance, which are renewed there, by nobody's asking.
+#[tokio::test(start_paused = true)]
+async fn a_source_is_asked_again_for_what_it_may_have_got_meanwhile_and_not_in_a_loop() {
+    let (aws, base) = aws();
+    let now = || aws.clock().now();
+    let renewed = Renewed {
+        until: Arc::new(Mutex::new(now() + 20 * MINUTE)),
+        calls: Arc::default(),
+    };
+    let source = RoleChain::from_source(&with_source(&base, renewed.clone())).unwrap();
+    for _ in 0..100 {
+        let error = left(&aws, &source, HALF).await.unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("stay valid for 1200 s, and 1800 s are needed"),
+            "{text}"
+        );
+    }
+    assert_eq!(renewed.calls.load(Ordering::Relaxed), 1);
+    aws.clock().advance(5 * MINUTE).await;
+    *renewed.until.lock().unwrap() = now() + HOUR;
+    assert_eq!(left(&aws, &source, HALF).await.unwrap(), HOUR);
+    assert_eq!(renewed.calls.load(Ordering::Relaxed), 2);
 }
 
 #[test]

@@ -244,6 +244,9 @@ print(json.dumps([[f.name, f.type, s.name, s.labels, s.value]
         value("gauge", "vendor_service_queue_kib", labels("{}")),
         0.0
     );
+    let of_hub = "vendor_service_hub_seconds_until_expiry";
+    let left = value("gauge", of_hub, labels("{}"));
+    assert!((0.0..=3600.0).contains(&left), "{left}");
     service.terminate();
     assert!(service.end().ok);
 }
