@@ -249,10 +249,12 @@ impl Sts {
             let token = signer.session_token().into_iter();
             token.chain([signer.secret_access_key()])
         });
+        let words = advice::words().chain(failure::codes());
+        let words = words.chain([summary.role_arn()]);
         let failed = FailedCall {
             operation: summary.operation,
             destination: self.destination(&summary.region),
-            secrets: Secrets::new(secrets.into_iter().chain(of_signer)),
+            secrets: Secrets::new(secrets.into_iter().chain(of_signer), words),
         };
         let region = &*summary.region;
         let queued = Queued {
