@@ -117,6 +117,10 @@ fn hidden(body: SdkBody) -> SdkBody {
     body.map_preserve_contents(SdkBody::from_body_1_x)
 }
 
+/// How many bytes of a refusal are read; STS's have a few thousand. Some other server's may have no end, and is kept in
+/// memory.
+const LONGEST_REFUSAL: usize = 1 << 20;
+
 /// The body of an answer, without secrets.
 struct MaskedBody {
     inner: SdkBody,
@@ -139,6 +143,9 @@ impl Body for MaskedBody {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         body.read.extend_from_slice(&data);
+                    }
+                    if body.read.len() > LONGEST_REFUSAL {
+                        return Poll::Ready(Some(Err("a refusal that is too long".into())));
                     }
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
@@ -250,6 +257,22 @@ mod tests {
         .map(|form| "*".repeat(form.len()));
         assert_eq!(masked, format!("{} ************ rest", stars.join(" ")));
         assert_eq!(format!("{secrets:?}"), "Secrets");
+    }
+
+    #[tokio::test]
+    async fn a_body_without_an_end_is_not_kept_in_memory() {
+        let read = async |len| {
+            let body = SdkBody::from_body_1_x(MaskedBody {
+                inner: SdkBody::from_body_1_x(SdkBody::from("x".repeat(len))),
+                secrets: Secrets::new([], []),
+                read: Vec::new(),
+                is_read: false,
+            });
+            ByteStream::new(body).collect().await
+        };
+        let whole = read(LONGEST_REFUSAL).await.unwrap();
+        assert_eq!(whole.to_vec().len(), LONGEST_REFUSAL);
+        assert!(read(LONGEST_REFUSAL + 1).await.is_err());
     }
 
     #[test]
