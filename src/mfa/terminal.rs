@@ -112,13 +112,13 @@ impl Reader {
     fn read_lines(&self, input: File, mut output: File) {
         let mut input = BufReader::new(input);
         loop {
-            let mut line = String::new();
-            let line = match input.read_line(&mut line) {
+            let mut line = Vec::new();
+            let line = match input.read_until(b'\n', &mut line) {
                 Ok(0) => {
                     let text = "the terminal was closed before an MFA code was given";
                     Err(io::Error::new(io::ErrorKind::UnexpectedEof, text))
                 }
-                read => read.map(|_| line),
+                read => read.map(|_| String::from_utf8_lossy(&line).into_owned()),
             };
             let mut questions = self.questions();
             if let Some(question) = questions.open.pop_front() {
@@ -191,8 +191,8 @@ mod tests {
             self.reader.ask(text, input.into(), output.into()).unwrap()
         }
 
-        fn type_in(&mut self, text: &str) {
-            self.typed.1.write_all(text.as_bytes()).unwrap();
+        fn type_in(&mut self, line: &[u8]) {
+            self.typed.1.write_all(line).unwrap();
         }
 
         /// What it shows next.
@@ -211,11 +211,11 @@ mod tests {
         let second = terminal.ask("second? ");
         let third = terminal.ask("third? ");
         terminal.shows("first? ");
-        terminal.type_in("111111\n");
+        terminal.type_in(b"111111\n");
         terminal.shows("second? ");
-        terminal.type_in("222222\n");
+        terminal.type_in(b"222222\n");
         terminal.shows("third? ");
-        terminal.type_in("333333\n");
+        terminal.type_in(b"333333\n");
         assert_eq!(second.blocking_recv().unwrap().unwrap(), "222222\n");
         assert_eq!(third.blocking_recv().unwrap().unwrap(), "333333\n");
     }
@@ -226,8 +226,17 @@ mod tests {
         drop(terminal.ask("first? "));
         let second = terminal.ask("second? ");
         terminal.shows("first? second? ");
-        terminal.type_in("222222\n");
+        terminal.type_in(b"222222\n");
         assert_eq!(second.blocking_recv().unwrap().unwrap(), "222222\n");
+    }
+
+    #[test]
+    fn what_is_no_text_is_an_answer_too_and_is_asked_for_again_as_any_that_is_no_code() {
+        let mut terminal = Terminal::new();
+        let question = terminal.ask("first? ");
+        terminal.type_in(b"12345\xe9\n");
+        let answer = question.blocking_recv().unwrap().unwrap();
+        assert_eq!(answer, "12345\u{fffd}\n");
     }
 
     #[test]

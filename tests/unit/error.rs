@@ -220,7 +220,7 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
             &LOADS,
             &|| ErrorKind::Panicked,
             None,
-            ": a credentials provider, or the HTTP client, panicked while loading",
+            ": a provider of credentials, codes or tokens, or the HTTP client, panicked while loading",
         ),
         (
             &LOADS,
