@@ -24,7 +24,7 @@ late landing ends another | mod | s/((?:self\.write\(\);|\|state\| \{)\s*state\.
 invalidation lost         | mod | s/entry\.is_invalidated = true;/entry.is_invalidated = false;/
 replacement invalidated   | mod | s/entry\.session\.access_key_id\(\) == access_key_id/!entry.session.access_key_id().is_empty()/
 invalidation outlives load| mod | s/(loaded_at: now,\s*is_invalidated:) false/$1 state.entry.as_ref().is_some_and(|entry| entry.is_invalidated)/
-overdue load kept         | mod | s/(fn is_abandoned.*?)now\.since\(alive_at\) >= ABANDONED_LOAD_TIMEOUT/$1 let _ = (now, alive_at); false/s
+overdue load kept         | mod | s/silent_for >= ABANDONED_LOAD_TIMEOUT/let _ = silent_for; false/
 overdue load joined       | mod | s/ && !load\.is_abandoned\(now\)/ \&\& { let _ = now; true }/
 driven load given up      | mod | s/std::mem::replace\(&mut \*alive_at, now\)/*alive_at/; s/let mut alive_at = alive_at\.lock/let alive_at = alive_at.lock/
 dropped load kept         | mod | s/load\.result\.has_changed\(\)\.is_ok\(\) && //

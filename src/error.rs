@@ -312,9 +312,9 @@ impl Error {
                 write!(f, ": the SDK could not make the call to STS {destination}")
             }
             ErrorKind::Unusable { what } => write!(f, ": {what}"),
-            ErrorKind::Panicked => {
-                f.write_str(": a credentials provider, or the HTTP client, panicked while loading")
-            }
+            ErrorKind::Panicked => f.write_str(
+                ": a provider of credentials, codes or tokens, or the HTTP client, panicked while loading",
+            ),
             ErrorKind::NoRuntime => f.write_str(
                 ": credentials are loaded in a task, and there is no running tokio runtime to spawn \
                  it on: call from within one",

@@ -524,6 +524,7 @@ impl<L: Load> Inner<L> {
         let load = InFlight {
             id: state.loads_started,
             started_at: now,
+            is_interactive: is_interactive && reason.has_waiter,
             alive_at: Arc::new(Mutex::new(now)),
             result,
         };
@@ -900,6 +901,8 @@ impl Failure {
 struct InFlight {
     id: u64,
     started_at: Moment,
+    /// Whether it may ask a person.
+    is_interactive: bool,
     /// When its runtime last drove it.
     alive_at: Arc<Mutex<Moment>>,
     result: watch::Receiver<Option<Outcome>>,
@@ -908,7 +911,13 @@ struct InFlight {
 impl InFlight {
     fn is_abandoned(&self, now: Moment) -> bool {
         let alive_at = *self.alive_at.lock().unwrap_or_else(PoisonError::into_inner);
-        now.since(alive_at) >= ABANDONED_LOAD_TIMEOUT
+        // A machine that was suspended has lost the connections of its loads, and not the question on its screen.
+        let silent_for = if self.is_interactive {
+            now.run_since(alive_at)
+        } else {
+            now.since(alive_at)
+        };
+        silent_for >= ABANDONED_LOAD_TIMEOUT
     }
 }
 

@@ -29,6 +29,11 @@ impl Moment {
             Ok(time) => time,
             Err(set_back) => set_back.duration(),
         };
-        by_clock.max(self.instant.saturating_duration_since(earlier.instant))
+        by_clock.max(self.run_since(earlier))
+    }
+
+    /// How long the machine has run since an earlier moment: without the time in which it was suspended.
+    pub(crate) fn run_since(self, earlier: Self) -> Duration {
+        self.instant.saturating_duration_since(earlier.instant)
     }
 }

@@ -1,5 +1,6 @@
 //! [`TerminalPrompt`]: asks a person at the controlling terminal.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::future::Future;
 use std::io::{self, BufRead, BufReader, Write};
@@ -49,67 +50,104 @@ impl ProvideMfaCode for TerminalPrompt {
         request: MfaRequest,
     ) -> Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send + '_>> {
         Box::pin(async move {
-            // One question at a time, whatever the device.
-            let _lock = PROMPT.lock().await;
-            let answer = ask(&request)?;
+            let (reads, writes) = TERMINAL;
+            // Both are opened before the question is asked: a question that nothing reads must not appear.
+            let input = open(reads, OpenOptions::new().read(true))?;
+            let output = open(writes, OpenOptions::new().write(true))?;
+            let answer = READER.ask(format!("{request}: "), input, output)?;
             Ok(answer.await??)
         })
     }
 }
 
-static PROMPT: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-static READER: Mutex<Reader> = Mutex::new(Reader {
+static READER: Reader = Reader(Mutex::new(Questions {
     is_reading: false,
-    answer: None,
-});
+    open: VecDeque::new(),
+}));
 
 /// The one thread that reads the terminal. Reading cannot be interrupted: when the asking task is gone, the
-/// line answers the next question.
-struct Reader {
+/// line answers the next question. A task that waits for its answer, and may be driven no more, holds up nobody.
+struct Reader(Mutex<Questions>);
+
+struct Questions {
     is_reading: bool,
-    answer: Option<oneshot::Sender<io::Result<String>>>,
+    /// One at a time, whatever the device: the first is on the terminal.
+    open: VecDeque<Question>,
 }
 
-fn reader() -> MutexGuard<'static, Reader> {
-    READER.lock().unwrap_or_else(PoisonError::into_inner)
+struct Question {
+    text: String,
+    answer: oneshot::Sender<io::Result<String>>,
 }
 
-fn ask(request: &MfaRequest) -> io::Result<oneshot::Receiver<io::Result<String>>> {
-    let (reads, writes) = TERMINAL;
-    // Both are opened before the question is asked: a question that nothing reads must not appear.
-    let input = open(reads, OpenOptions::new().read(true))?;
-    let mut output = open(writes, OpenOptions::new().write(true))?;
-    write!(output, "{request}: ")?;
-    output.flush()?;
-
-    let (sender, answer) = oneshot::channel();
-    let mut reader = reader();
-    reader.answer = Some(sender);
-    if !reader.is_reading {
-        // Not one of the runtime's threads, which would keep the program from ending while nobody types.
-        std::thread::Builder::new()
-            .name("mfa-prompt".to_owned())
-            .spawn(move || read_line(input))?;
-        reader.is_reading = true;
-    }
-    Ok(answer)
-}
-
-fn read_line(input: File) {
-    let mut line = String::new();
-    let line = match BufReader::new(input).read_line(&mut line) {
-        Ok(0) => {
-            let text = "the terminal was closed before an MFA code was given";
-            Err(io::Error::new(io::ErrorKind::UnexpectedEof, text))
+impl Reader {
+    fn ask(
+        &'static self,
+        text: String,
+        input: File,
+        mut output: File,
+    ) -> io::Result<oneshot::Receiver<io::Result<String>>> {
+        let (answer, receiver) = oneshot::channel();
+        let of_thread = output.try_clone()?;
+        let mut questions = self.questions();
+        if !questions.is_reading {
+            // Not one of the runtime's threads, which would keep the program from ending while nobody types.
+            std::thread::Builder::new()
+                .name("mfa-prompt".to_owned())
+                .spawn(move || self.read_lines(input, of_thread))?;
+            questions.is_reading = true;
         }
-        read => read.map(|_| line),
-    };
-    let mut reader = reader();
-    reader.is_reading = false;
-    if let Some(sender) = reader.answer.take() {
-        // The asking task may be gone.
-        let _ = sender.send(line);
+        let is_first = questions.open.is_empty();
+        questions.open.push_back(Question {
+            text: text.clone(),
+            answer,
+        });
+        drop(questions);
+        if is_first {
+            show(&text, &mut output)?;
+        }
+        Ok(receiver)
     }
+
+    fn read_lines(&self, input: File, mut output: File) {
+        let mut input = BufReader::new(input);
+        loop {
+            let mut line = Vec::new();
+            let line = match input.read_until(b'\n', &mut line) {
+                Ok(0) => {
+                    let text = "the terminal was closed before an MFA code was given";
+                    Err(io::Error::new(io::ErrorKind::UnexpectedEof, text))
+                }
+                read => read.map(|_| String::from_utf8_lossy(&line).into_owned()),
+            };
+            let mut questions = self.questions();
+            if let Some(question) = questions.open.pop_front() {
+                // The asking task may have gone just now.
+                let _ = question.answer.send(line);
+            }
+            let Some(next) = questions.open.front() else {
+                questions.is_reading = false;
+                return;
+            };
+            let text = next.text.clone();
+            drop(questions);
+            // From a terminal that cannot be written to, the next line cannot be read either, and that says why.
+            let _ = show(&text, &mut output);
+        }
+    }
+
+    /// The questions, without those whose task is gone.
+    fn questions(&self) -> MutexGuard<'_, Questions> {
+        let mut questions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = &mut questions.open;
+        open.retain(|question| !question.answer.is_closed());
+        questions
+    }
+}
+
+fn show(text: &str, output: &mut File) -> io::Result<()> {
+    write!(output, "{text}")?;
+    output.flush()
 }
 
 fn open(path: &str, options: &OpenOptions) -> io::Result<File> {
@@ -117,4 +155,99 @@ fn open(path: &str, options: &OpenOptions) -> io::Result<File> {
         let text = format!("there is no terminal to ask for the MFA code on ({path}: {error})");
         io::Error::new(error.kind(), text)
     })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::{PipeReader, PipeWriter, Read};
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    /// A terminal: what it shows, and where a person types.
+    struct Terminal {
+        reader: &'static Reader,
+        typed: (PipeReader, PipeWriter),
+        shown: (PipeReader, PipeWriter),
+    }
+
+    impl Terminal {
+        fn new() -> Self {
+            let questions = Questions {
+                is_reading: false,
+                open: VecDeque::new(),
+            };
+            Self {
+                reader: Box::leak(Box::new(Reader(Mutex::new(questions)))),
+                typed: io::pipe().unwrap(),
+                shown: io::pipe().unwrap(),
+            }
+        }
+
+        fn ask(&self, text: &str) -> oneshot::Receiver<io::Result<String>> {
+            let input = OwnedFd::from(self.typed.0.try_clone().unwrap());
+            let output = OwnedFd::from(self.shown.1.try_clone().unwrap());
+            let text = text.to_owned();
+            self.reader.ask(text, input.into(), output.into()).unwrap()
+        }
+
+        fn type_in(&mut self, line: &[u8]) {
+            self.typed.1.write_all(line).unwrap();
+        }
+
+        /// What it shows next.
+        fn shows(&mut self, text: &str) {
+            let mut shown = vec![0; text.len()];
+            self.shown.0.read_exact(&mut shown).unwrap();
+            assert_eq!(String::from_utf8(shown).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn questions_are_asked_one_at_a_time_also_where_a_task_does_not_take_its_answer() {
+        let mut terminal = Terminal::new();
+        // Its task is there, and is driven no more.
+        let _undriven = terminal.ask("first? ");
+        let second = terminal.ask("second? ");
+        let third = terminal.ask("third? ");
+        terminal.shows("first? ");
+        terminal.type_in(b"111111\n");
+        terminal.shows("second? ");
+        terminal.type_in(b"222222\n");
+        terminal.shows("third? ");
+        terminal.type_in(b"333333\n");
+        assert_eq!(second.blocking_recv().unwrap().unwrap(), "222222\n");
+        assert_eq!(third.blocking_recv().unwrap().unwrap(), "333333\n");
+    }
+
+    #[test]
+    fn a_line_answers_the_next_question_where_the_task_that_asked_is_gone() {
+        let mut terminal = Terminal::new();
+        drop(terminal.ask("first? "));
+        let second = terminal.ask("second? ");
+        terminal.shows("first? second? ");
+        terminal.type_in(b"222222\n");
+        assert_eq!(second.blocking_recv().unwrap().unwrap(), "222222\n");
+    }
+
+    #[test]
+    fn what_is_no_text_is_an_answer_too_and_is_asked_for_again_as_any_that_is_no_code() {
+        let mut terminal = Terminal::new();
+        let question = terminal.ask("first? ");
+        terminal.type_in(b"12345\xe9\n");
+        let answer = question.blocking_recv().unwrap().unwrap();
+        assert_eq!(answer, "12345\u{fffd}\n");
+    }
+
+    #[test]
+    fn a_terminal_that_is_closed_fails_every_question() {
+        let terminal = Terminal::new();
+        let questions = ["first? ", "second? "].map(|text| terminal.ask(text));
+        drop(terminal.typed.1);
+        for question in questions {
+            let error = question.blocking_recv().unwrap().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+            assert!(error.to_string().contains("was closed before"), "{error}");
+        }
+    }
 }

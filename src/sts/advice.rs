@@ -56,6 +56,19 @@ impl<'a> Refused<'a> {
 /// Advice that the code, the operation and the message decide on.
 const RULES: &str = include_str!("advice.txt");
 
+/// What STS says where it refuses a call, as far as this module looks at it.
+pub(super) fn words<'a>() -> impl Iterator<Item = &'a str> {
+    let rules = RULES.lines().filter(|line| !line.starts_with([' ', '#']));
+    let policies = DENYING_POLICIES.into_iter().map(|(said, _)| said);
+    rules.chain(policies).chain([
+        "User: arn:aws:iam:: :user/ is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam:: :role/",
+        "User: arn:aws:sts:: :assumed-role/ sts:TagSession sts:SetSourceIdentity sts:SetContext",
+        "with an explicit deny in a",
+        "exceeds the MaxSessionDuration set for this role. roles assumed by role chaining.",
+        " is invalid",
+    ])
+}
+
 /// Returns what to check after a refusal, most likely first.
 pub(super) fn advice(
     refusal: &Refusal,
@@ -358,34 +371,36 @@ pub(crate) enum DenyingPolicy {
     Other(&'static str),
 }
 
-/// Finds the kind of policy that AWS's message names; most of STS's name none.
+/// What AWS's message says of the policy that denied; most of STS's say nothing.
+const DENYING_POLICIES: [(&str, DenyingPolicy); 9] = [
+    ("identity-based policy", DenyingPolicy::Identity),
+    ("resource-based policy", DenyingPolicy::Trust),
+    ("role trust policy", DenyingPolicy::Trust),
+    // AWS's documentation spells it both ways.
+    ("session policy", SESSION_POLICY),
+    ("sessions policy", SESSION_POLICY),
+    (
+        "permissions boundary",
+        DenyingPolicy::Other("permissions boundary of the caller"),
+    ),
+    (
+        "service control policy",
+        DenyingPolicy::Other("service control policies (SCP) of the caller's account"),
+    ),
+    (
+        "resource control policy",
+        DenyingPolicy::Other("resource control policies (RCP) of the role's account"),
+    ),
+    (
+        "VPC endpoint policy",
+        DenyingPolicy::Other("VPC endpoint's policy"),
+    ),
+];
+
+/// Finds the kind of policy that a message names.
 pub(crate) fn denying_policy(message: &str) -> Option<DenyingPolicy> {
-    [
-        ("identity-based policy", DenyingPolicy::Identity),
-        ("resource-based policy", DenyingPolicy::Trust),
-        ("role trust policy", DenyingPolicy::Trust),
-        // AWS's documentation spells it both ways.
-        ("session policy", SESSION_POLICY),
-        ("sessions policy", SESSION_POLICY),
-        (
-            "permissions boundary",
-            DenyingPolicy::Other("permissions boundary of the caller"),
-        ),
-        (
-            "service control policy",
-            DenyingPolicy::Other("service control policies (SCP) of the caller's account"),
-        ),
-        (
-            "resource control policy",
-            DenyingPolicy::Other("resource control policies (RCP) of the role's account"),
-        ),
-        (
-            "VPC endpoint policy",
-            DenyingPolicy::Other("VPC endpoint's policy"),
-        ),
-    ]
-    .into_iter()
-    .find_map(|(said, side)| message.contains(said).then_some(side))
+    let mut policies = DENYING_POLICIES.into_iter();
+    policies.find_map(|(said, side)| message.contains(said).then_some(side))
 }
 
 const SESSION_POLICY: DenyingPolicy =
@@ -403,6 +418,7 @@ mod tests {
     use super::*;
     use crate::error::Meaning;
     use crate::request::{AssumeRoleRequest, CallerKind, Inherited, Role};
+    use crate::sts::secrets::Secrets;
 
     /// A request with an external ID; with `all`, also a duration, a tag and a source identity.
     fn request(account: &str, all: bool) -> AssumeRoleRequest {
@@ -760,12 +776,6 @@ mod tests {
             (AssumeRoleWithSaml, "IDPRejectedClaim", "", "get a new one"),
         ];
         for (call, code, message, part) in cases {
-            let refusal = Refusal {
-                code: (*code).to_owned(),
-                message: Some((*message).to_owned()),
-                request_id: None,
-                meaning: Meaning::Denied,
-            };
             let request = request("222222222222", true);
             let summary = RequestSummary {
                 operation: *call,
@@ -773,11 +783,32 @@ mod tests {
             };
             let signer =
                 Credentials::new("ASIAEXAMPLE", "", Some("token".to_owned()), None, "test");
-            let lines = advice(&refusal, &summary, Some(&signer)).join("\n");
+            let advice = |message: &str| {
+                let refusal = Refusal {
+                    code: (*code).to_owned(),
+                    message: Some(message.to_owned()),
+                    request_id: None,
+                    meaning: Meaning::Denied,
+                };
+                advice(&refusal, &summary, Some(&signer)).join("\n")
+            };
+            let lines = advice(message);
             assert!(
                 lines.contains(part),
                 "{code}: {message}: {part:?} is not in {lines:?}"
             );
+            // Whatever secret is a part of STS's words, as a short external ID may be.
+            let values = ["111111111111", "Hub", "AWSReservedSSO_Dev_ab12"];
+            for word in message.split(|c: char| !c.is_ascii_alphanumeric()) {
+                let signs: Vec<char> = word.chars().collect();
+                let parts = (2..=4).flat_map(|len| signs.windows(len).map(String::from_iter));
+                for secret in parts.chain([word.to_owned()]) {
+                    if values.iter().all(|value| !value.contains(&secret)) {
+                        let masked = Secrets::new([&*secret], words()).mask(message);
+                        assert!(advice(&masked).contains(part), "{code}: {masked}");
+                    }
+                }
+            }
         }
     }
 

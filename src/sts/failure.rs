@@ -50,6 +50,12 @@ const BAD_REQUEST: [&str; 3] = [
     "RegionDisabledException",
 ];
 
+/// The codes that this module tells apart.
+pub(super) fn codes<'a>() -> impl Iterator<Item = &'a str> {
+    let codes = THROTTLED.into_iter().chain(TRANSIENT);
+    codes.chain(BAD_REQUEST)
+}
+
 fn is_throttled(code: &str, status: u16) -> bool {
     status == 429 || THROTTLED.contains(&code)
 }

@@ -57,9 +57,11 @@ pub(super) struct RegionLimiter {
     permits: Semaphore,
     /// Whoever has it waits for the moment to begin.
     turn: Semaphore,
-    /// How many calls have begun, and how many of those that nobody waits for.
+    /// How many calls have begun; it stands still where runtimes that hold permits are driven no more.
     begun: AtomicU64,
-    begun_in_background: AtomicU64,
+    /// Likewise, of calls that nobody waits for. Those before them may have a long queue: each that waits for its permit
+    /// counts, too, as long as its runtime drives it.
+    alive_in_background: AtomicU64,
     pace: Mutex<Pace>,
 }
 
@@ -109,7 +111,7 @@ impl RegionLimiter {
             permits: Semaphore::new(CONCURRENT_CALLS),
             turn: Semaphore::new(1),
             begun: AtomicU64::new(0),
-            begun_in_background: AtomicU64::new(0),
+            alive_in_background: AtomicU64::new(0),
             pace: Mutex::new(pace),
         }
     }
@@ -122,21 +124,16 @@ impl RegionLimiter {
     /// Waits for a call's turn: until fewer than 32 others run, no more than the ceiling have begun within a second,
     /// and no more than STS was seen to allow.
     pub(super) async fn acquire(&self, queued: Queued<'_>) -> Result<Permit<'_>, QueueTimedOut> {
-        let background = if queued.has_waiter {
-            None
-        } else {
-            Some(
-                wait_for(
-                    &self.background,
-                    &self.begun_in_background,
-                    STUCK_TIMEOUT,
-                    queued,
-                )
-                .await?,
-            )
-        };
-        let permit = wait_for(&self.permits, &self.begun, STUCK_TIMEOUT, queued).await?;
-        let _turn = wait_for(&self.turn, &self.begun, STUCK_TURN_TIMEOUT, queued).await?;
+        let mut background = None;
+        let mut alive = None;
+        if !queued.has_waiter {
+            let moves = &self.alive_in_background;
+            background =
+                Some(wait_for(&self.background, moves, STUCK_TIMEOUT, None, queued).await?);
+            alive = Some(moves);
+        }
+        let permit = wait_for(&self.permits, &self.begun, STUCK_TIMEOUT, alive, queued).await?;
+        let _turn = wait_for(&self.turn, &self.begun, STUCK_TURN_TIMEOUT, alive, queued).await?;
         let mut slept = Duration::ZERO;
         loop {
             let now = Instant::now();
@@ -144,8 +141,8 @@ impl RegionLimiter {
             let wait = self.pace().begin(now, ceiling);
             let Some(wait) = wait else {
                 self.begun.fetch_add(1, Ordering::Relaxed);
-                if background.is_some() {
-                    self.begun_in_background.fetch_add(1, Ordering::Relaxed);
+                if let Some(alive) = alive {
+                    alive.fetch_add(1, Ordering::Relaxed);
                 }
                 return Ok(Permit {
                     limiter: self,
@@ -175,19 +172,21 @@ impl RegionLimiter {
     }
 }
 
-/// Waits for one of these permits, as long as calls begin.
+/// Waits for one of these permits, as long as `moves` grows, and shows in `alive` that it does.
 async fn wait_for<'a>(
     permits: &'a Semaphore,
-    begun: &AtomicU64,
+    moves: &AtomicU64,
     stuck_timeout: Duration,
+    alive: Option<&AtomicU64>,
     queued: Queued<'_>,
 ) -> Result<SemaphorePermit<'a>, QueueTimedOut> {
     let mut permit = pin!(permits.acquire());
     let mut slept = Duration::ZERO;
+    let mut last_move = (moves.load(Ordering::Relaxed), Instant::now());
     loop {
-        let (before, now) = (begun.load(Ordering::Relaxed), Instant::now());
-        let left = queued.deadline.saturating_duration_since(now);
-        let wait = stuck_timeout.min(left);
+        let left = queued.deadline.saturating_duration_since(Instant::now());
+        // Twice before another that looks at `alive` gives up.
+        let wait = (stuck_timeout / 2).min(left);
         let timeout = queued.sleep.sleep(wait);
         // No semaphore is ever closed, so the only failure is the timeout.
         if let Ok(Ok(permit)) = Timeout::new(permit.as_mut(), timeout).await {
@@ -196,8 +195,15 @@ async fn wait_for<'a>(
         // A sleep that returns at once says nothing, and must not keep the thread.
         yield_now().await;
         slept += wait;
-        let is_late = Instant::now() >= queued.deadline || slept > QUEUE_TIMEOUT;
-        let is_stuck = now.elapsed() >= stuck_timeout && begun.load(Ordering::Relaxed) == before;
+        if let Some(alive) = alive {
+            alive.fetch_add(1, Ordering::Relaxed);
+        }
+        let (moved, now) = (moves.load(Ordering::Relaxed), Instant::now());
+        if moved != last_move.0 {
+            last_move = (moved, now);
+        }
+        let is_late = now >= queued.deadline || slept > QUEUE_TIMEOUT;
+        let is_stuck = now.duration_since(last_move.1) >= stuck_timeout;
         if is_stuck || is_late {
             let is_stuck = !is_late;
             return Err(QueueTimedOut { is_stuck });

@@ -249,10 +249,12 @@ impl Sts {
             let token = signer.session_token().into_iter();
             token.chain([signer.secret_access_key()])
         });
+        let words = advice::words().chain(failure::codes());
+        let words = words.chain([summary.role_arn()]);
         let failed = FailedCall {
             operation: summary.operation,
             destination: self.destination(&summary.region),
-            secrets: Secrets::new(secrets.into_iter().chain(of_signer)),
+            secrets: Secrets::new(secrets.into_iter().chain(of_signer), words),
         };
         let region = &*summary.region;
         let queued = Queued {
@@ -471,10 +473,9 @@ pub(crate) fn check_endpoint_url(config: &SdkConfig) -> Result<(), Violation> {
             return Err(Violation::new(field, rule, Some("true")));
         }
     }
-    let after_scheme = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"));
-    let host = after_scheme.and_then(|rest| rest.split(['/', '?', '#']).next());
+    let is_http = |scheme: &str| ["http", "https"].contains(&&*scheme.to_ascii_lowercase());
+    let after_scheme = url.split_once("://").filter(|(scheme, _)| is_http(scheme));
+    let host = after_scheme.and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
     let is_printable = url.chars().all(|c| c.is_ascii_graphic());
     if is_printable && host.is_some_and(|host| !host.is_empty() && !host.starts_with(':')) {
         return Ok(());

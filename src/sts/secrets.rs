@@ -22,9 +22,22 @@ use http_body::{Body, Frame, SizeHint};
 #[derive(Clone)]
 pub(super) struct Secrets(Arc<[String]>);
 
+/// The form of STS's refusals, which is in each.
+const REFUSAL: &str = r#"
+<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+  <Error><Type>Sender</Type><Type>Receiver</Type><Code></Code><Message></Message></Error><RequestId></RequestId>
+</ErrorResponse> &amp; &lt; &gt; &quot; &apos; &#34; &#39; &#xA; &#xD;"#;
+
 impl Secrets {
-    pub(super) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        let secrets = secrets.into_iter().filter(|secret| !secret.is_empty());
+    /// Takes the secrets of a call. One that is part of what its errors say anyway, as these `words` of STS's do, is
+    /// none: stars in the place of words would tell it, and make another answer of STS's.
+    pub(super) fn new<'a, 'b>(
+        secrets: impl IntoIterator<Item = &'a str>,
+        words: impl IntoIterator<Item = &'b str>,
+    ) -> Self {
+        let words: Vec<&'b str> = words.into_iter().chain([REFUSAL]).collect();
+        let is_said = |secret: &str| words.iter().any(|word| word.contains(secret));
+        let secrets = secrets.into_iter().filter(|secret| !is_said(secret));
         Self(secrets.map(str::to_owned).collect())
     }
 
@@ -35,20 +48,24 @@ impl Secrets {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Masks them as they are, and as requests and answers have them.
+    /// Masks them as they are, and as forms and XML may write them.
     fn mask_bytes(&self, bytes: &mut [u8]) {
-        let forms = |secret: &String| [secret.clone(), form_encoded(secret), xml_escaped(secret)];
-        let mut forms: Vec<String> = self.0.iter().flat_map(forms).collect();
-        // One may be part of another.
-        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-        for form in forms {
-            let mut rest = &mut *bytes;
-            let is_form = |part: &[u8]| part == form.as_bytes();
-            while let Some(at) = rest.windows(form.len()).position(is_form) {
-                let (masked, after) = rest[at..].split_at_mut(form.len());
-                masked.fill(b'*');
-                rest = after;
+        let mut text = bytes.to_vec();
+        // Where each byte of the text is written, and where the last one ends.
+        let mut places: Vec<usize> = (0..=text.len()).collect();
+        loop {
+            for secret in self.0.iter().map(String::as_bytes) {
+                let windows = text.windows(secret.len()).enumerate();
+                for (at, _) in windows.filter(|(_, window)| *window == secret) {
+                    bytes[places[at]..places[at + secret.len()]].fill(b'*');
+                }
             }
+            let (decoded, begins) = decode(&text);
+            if decoded.len() == text.len() {
+                return;
+            }
+            text = decoded;
+            places = begins.into_iter().map(|at| places[at]).collect();
         }
     }
 }
@@ -100,6 +117,10 @@ fn hidden(body: SdkBody) -> SdkBody {
     body.map_preserve_contents(SdkBody::from_body_1_x)
 }
 
+/// How many bytes of a refusal are read; STS's have a few thousand. Some other server's may have no end, and is kept in
+/// memory.
+const LONGEST_REFUSAL: usize = 1 << 20;
+
 /// The body of an answer, without secrets.
 struct MaskedBody {
     inner: SdkBody,
@@ -123,6 +144,9 @@ impl Body for MaskedBody {
                     if let Ok(data) = frame.into_data() {
                         body.read.extend_from_slice(&data);
                     }
+                    if body.read.len() > LONGEST_REFUSAL {
+                        return Poll::Ready(Some(Err("a refusal that is too long".into())));
+                    }
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => {
@@ -145,24 +169,46 @@ impl Body for MaskedBody {
     }
 }
 
-/// The text as the body of a request contains it.
-fn form_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            encoded.push(byte.into());
-        } else {
-            encoded += &format!("%{byte:02X}");
-        }
+/// Decodes what a form or XML escapes; also returns where each byte of the result began, and the end.
+fn decode(text: &[u8]) -> (Vec<u8>, Vec<usize>) {
+    let (mut decoded, mut begins) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    while at < text.len() {
+        let (byte, len) = escaped(&text[at..]).unwrap_or((text[at], 1));
+        decoded.push(byte);
+        begins.push(at);
+        at += len;
     }
-    encoded
+    begins.push(at);
+    (decoded, begins)
 }
 
-/// The text as the body of an answer contains it.
-fn xml_escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+/// The byte that a text begins with, and the length in which it is written, where it is written as `%2F`, `&amp;`,
+/// `&#47;` or `&#x2F;` are.
+fn escaped(text: &[u8]) -> Option<(u8, usize)> {
+    match text {
+        [b'%', digits @ ..] => {
+            let digits = std::str::from_utf8(digits.get(..2)?).ok()?;
+            Some((u8::from_str_radix(digits, 16).ok()?, 3))
+        }
+        [b'&', rest @ ..] => {
+            let len = rest.iter().take(8).position(|byte| *byte == b';')?;
+            let byte = match &rest[..len] {
+                b"amp" => b'&',
+                b"lt" => b'<',
+                b"gt" => b'>',
+                b"quot" => b'"',
+                b"apos" => b'\'',
+                [b'#', b'x' | b'X', digits @ ..] => {
+                    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?
+                }
+                [b'#', digits @ ..] => std::str::from_utf8(digits).ok()?.parse().ok()?,
+                _ => return None,
+            };
+            Some((byte, len + 2))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -191,8 +237,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_masked_body_has_the_same_length_and_no_secret_in_any_form() {
-        let secrets = Secrets::new(["b/c", "a&b/c", "", "918273"]);
-        let text = "a&b/c a%26b%2Fc a&amp;b/c 918273918273 rest";
+        let secrets = Secrets::new(["b/c", "a&b/c", "", "918273"], []);
+        let text = "a&b/c a%26b%2Fc a&amp;b/c a&#38;b&#x2F;c a%26amp%3bb%2fc 918273918273 rest";
         let body = SdkBody::from_body_1_x(MaskedBody {
             inner: SdkBody::from(text),
             secrets: secrets.clone(),
@@ -201,8 +247,64 @@ mod tests {
         });
         assert_eq!(body.content_length(), Some(text.len() as u64));
         let masked = read(body).await;
-        assert_eq!(masked, "***** ********* ********* ************ rest");
-        assert_eq!(masked.len(), text.len());
+        let stars = [
+            "a&b/c",
+            "a%26b%2Fc",
+            "a&amp;b/c",
+            "a&#38;b&#x2F;c",
+            "a%26amp%3bb%2fc",
+        ]
+        .map(|form| "*".repeat(form.len()));
+        assert_eq!(masked, format!("{} ************ rest", stars.join(" ")));
         assert_eq!(format!("{secrets:?}"), "Secrets");
+    }
+
+    #[tokio::test]
+    async fn a_body_without_an_end_is_not_kept_in_memory() {
+        let read = async |len| {
+            let body = SdkBody::from_body_1_x(MaskedBody {
+                inner: SdkBody::from_body_1_x(SdkBody::from("x".repeat(len))),
+                secrets: Secrets::new([], []),
+                read: Vec::new(),
+                is_read: false,
+            });
+            ByteStream::new(body).collect().await
+        };
+        let whole = read(LONGEST_REFUSAL).await.unwrap();
+        assert_eq!(whole.to_vec().len(), LONGEST_REFUSAL);
+        assert!(read(LONGEST_REFUSAL + 1).await.is_err());
+    }
+
+    #[test]
+    fn what_is_not_escaped_is_read_as_it_is() {
+        for text in [
+            "%",
+            "%2",
+            "100%",
+            "%zz",
+            "&",
+            "&;",
+            "&x;",
+            "&#;",
+            "&#x;",
+            "&#999;",
+            "a&b",
+            "ä&ö;%ü",
+        ] {
+            assert_eq!(decode(text.as_bytes()).0, text.as_bytes(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_errors_say_anyway_is_not_masked() {
+        let secrets = Secrets::new(
+            ["de", "Code", "sts", "Hub", "2222", "Error<", "j"],
+            ["role/Hub22222"],
+        );
+        let text = "<Code>de</Code> sts Hub 2222 Error< Error j";
+        assert_eq!(
+            secrets.mask(text),
+            "<Code>de</Code> sts Hub 2222 ****** Error *"
+        );
     }
 }

@@ -308,6 +308,61 @@ async fn an_external_id_in_a_message_of_sts_is_masked() {
 }
 
 #[tokio::test]
+async fn an_external_id_is_masked_however_the_answer_writes_it() {
+    let (aws, base) = aws();
+    let role = Role::new(HUB).external_id("acme/prod:1");
+    let chain = RoleChain::new(&base, role).unwrap();
+    for written in [
+        "acme/prod:1",
+        "acme%2Fprod%3A1",
+        "acme%2fprod:1",
+        "acme&#x2F;prod&#58;1",
+        "acme&amp;#47;prod:1",
+    ] {
+        let message = format!("Value '{written}' at 'externalId' failed to satisfy constraint");
+        aws.fail(Fault::error(400, "ValidationError", message));
+        let error = refusal(&chain).await;
+        let stars = error.message().unwrap().trim_matches(|c| c != '*');
+        assert!(stars.len() >= 11, "{error}");
+        assert!(stars.chars().all(|c| c == '*'), "{error}");
+        aws.recover();
+    }
+}
+
+#[tokio::test]
+async fn an_external_id_that_looks_like_a_word_of_sts_changes_nothing_in_its_answer() {
+    for id in [
+        "de",
+        "es",
+        "en",
+        "tt",
+        "Code",
+        "Error",
+        "sts",
+        "role",
+        "amp",
+        "invalid",
+        "AccessDenied",
+        // That of the role, which the error shows anyway.
+        "222222222222",
+    ] {
+        let (aws, base) = aws();
+        let chain = RoleChain::new(&base, Role::new(HUB).external_id(id)).unwrap();
+        let message =
+            format!("User: {USER} is not authorized to perform: sts:AssumeRole on resource: {HUB}");
+        aws.fail(Fault::error(403, "AccessDenied", &*message));
+        let error = refusal(&chain).await;
+        assert!(error.is_access_denied(), "{id}: {error}");
+        assert_eq!(error.message(), Some(&*message), "{id}");
+        assert_advises(&error, &["the external ID must be, to the letter"]);
+
+        aws.recover();
+        aws.fail(Fault::throttling().times(1));
+        chain.refresh().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn an_answer_of_another_server_than_sts_is_reported_as_such() {
     let (aws, base) = aws();
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();

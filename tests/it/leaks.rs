@@ -275,6 +275,7 @@ async fn an_endpoint_that_is_no_url_is_refused_when_the_chain_is_built() {
     for url in [
         "http://localhost:4566",
         "https://sts.example.com/path",
+        "HTTPS://sts.example.com",
         "http://[::1]:4566",
     ] {
         let config = base(Fails::Io, true)

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::common::log::Log;
 use crate::common::*;
@@ -11,9 +11,10 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_role_chain::{
     Error, MfaReason, MfaRequest, ProvideMfaCode, Role, RoleChain, SessionTokenRequest, Totp,
 };
+use aws_smithy_async::time::TimeSource;
 use aws_types::SdkConfig;
 use sts_simulator::{Fault, Simulator};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -508,6 +509,50 @@ impl<P: ProvideMfaCode> ProvideMfaCode for AnswersOnce<P> {
             0 => self.first.provide_mfa_code(request),
             _ => Box::pin(std::future::pending()),
         }
+    }
+}
+
+/// The clock goes on while the machine is suspended, and nothing else does.
+#[tokio::test(start_paused = true)]
+async fn a_person_whose_machine_was_suspended_is_not_asked_twice() {
+    #[derive(Clone, Debug)]
+    struct Suspended(Arc<AtomicUsize>, sts_simulator::Clock);
+    impl TimeSource for Suspended {
+        fn now(&self) -> SystemTime {
+            self.1.now() + MINUTE * self.0.load(Ordering::Relaxed) as u32
+        }
+    }
+    // After these seconds with the question on the screen.
+    for seconds in [10, 50, 59, 62, 66, 70] {
+        let mut world = World::new(&format!("suspended-{seconds}"));
+        let minutes = Arc::new(AtomicUsize::new(0));
+        let clock = Suspended(minutes.clone(), world.aws.clock());
+        world.base = world.base.to_builder().time_source(clock).build();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let answers = Arc::new(Semaphore::new(0));
+        let (aws, count, typed) = (world.aws.clone(), asked.clone(), answers.clone());
+        let hub = world.hub(move |request: MfaRequest| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let (aws, typed) = (aws.clone(), typed.clone());
+            async move {
+                typed.acquire().await.unwrap().forget();
+                Ok::<_, Error>(aws.mfa_code(&request.serial).unwrap())
+            }
+        });
+        let call = async {
+            world.aws.clock().advance(seconds * SECOND).await;
+            minutes.store(2, Ordering::Relaxed);
+            world.aws.clock().advance(2 * MINUTE).await;
+            answers.add_permits(100);
+        };
+        // Another caller joins between two signs of life of the load.
+        let late = async {
+            world.aws.clock().advance(7 * SECOND).await;
+            hub.refresh().await
+        };
+        let (first, late, ()) = tokio::join!(hub.refresh(), late, call);
+        first.and(late).unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "after {seconds} s");
     }
 }
 

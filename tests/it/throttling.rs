@@ -238,3 +238,35 @@ async fn a_client_that_finds_no_session_waits_out_ten_seconds_of_throttling() {
         aws_smithy_types::error::display::DisplayErrorContext(result.unwrap_err()).to_string()
     );
 }
+
+/// Those that nobody waits for stand behind a long queue of those that somebody waits for, which moves.
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_moves_is_not_taken_for_stuck_by_refreshes_that_nobody_waits_for() {
+    let (aws, base) = aws();
+    let source = RoleChain::from_source(&base).unwrap();
+    let chain = |name: String| {
+        let role = Role::new(HUB).session_name(name);
+        source.assume(role).unwrap()
+    };
+    let mut due = Vec::new();
+    for i in 0..400 {
+        let chain = chain(format!("due-{i}"));
+        chain.provide_credentials().await.unwrap();
+        due.push(chain);
+    }
+    // Their windows open in the course of seven minutes and a half.
+    aws.clock().advance(46 * MINUTE).await;
+    source.limit_sts_calls(NonZeroU32::MIN);
+    let mut calls = JoinSet::new();
+    for i in 0..110 {
+        let chain = chain(format!("new-{i}"));
+        calls.spawn(async move { chain.refresh().await });
+    }
+    settle().await;
+    for second in 0..110 {
+        let before = aws.requests();
+        aws.clock().advance(SECOND).await;
+        let made = aws.requests() - before;
+        assert!(made <= 1, "{made} calls after {second} s");
+    }
+}

@@ -261,7 +261,7 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
             &loads,
             &|| ErrorKind::Panicked,
             None,
-            ": a credentials provider, or the HTTP client, panicked while loading",
+            ": a provider of credentials, codes or tokens, or the HTTP client, panicked while loading",
         ),
         (
             &loads,

@@ -102,7 +102,8 @@ async fn a_provider_that_panics_before_it_returns_a_future_is_an_error_too() {
         let chain = chain.unwrap();
         let (first, second) = tokio::join!(chain.refresh(), chain.provide_credentials());
         let first = first.unwrap_err();
-        assert!(first.to_string().contains("panicked"), "{i}: {first}");
+        let said = "a provider of credentials, codes or tokens, or the HTTP client, panicked";
+        assert!(first.to_string().contains(said), "{i}: {first}");
         let second = second.unwrap_err();
         assert!(
             matches!(second, CredentialsError::Unhandled(_)),
