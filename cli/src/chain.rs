@@ -239,7 +239,10 @@ impl Args for Roles {
         let role_arn = Arg::new("role_arn")
             .long("role-arn")
             .value_name("ARN")
-            .help("Role to assume; repeatable, in order. The next six options follow the role they are for")
+            .help(format!(
+                "Role to assume; repeatable, in order. The next {} options follow the role they are for",
+                ROLE_OPTIONS.len()
+            ))
             .action(ArgAction::Append)
             .value_parser(ValueParser::new(values::non_empty));
         command.arg(role_arn).args(ROLE_OPTIONS)

@@ -286,7 +286,7 @@ impl Cache {
 
     /// The key that is cached and not due.
     pub fn fresh(&self) -> Option<Key> {
-        if !self.0.is_fresh() {
+        if !self.0.is_usable() {
             return None;
         }
         key(Ok(self.0.cached()?)).ok()

@@ -75,11 +75,6 @@ impl LoadReason {
         has_waiter: false,
         ..Self::ON_DEMAND
     };
-    /// A caller asks for new ones.
-    const FORCED: Self = Self {
-        force: true,
-        ..Self::ON_DEMAND
-    };
 
     pub(crate) fn is_renewal(self) -> bool {
         self.cached_until.is_some()
@@ -174,8 +169,13 @@ impl<L: Load> CredentialsCache<L> {
         };
         let result = match self.obtain(reason, need).await {
             Err(error) => {
-                let may_be_good = error.is_transient() || self.is_unexpired();
-                self.cached().filter(|_| may_be_good).ok_or(error)
+                let (state, now) = (self.0.read(), self.0.time.now());
+                match &state.entry {
+                    Some(entry) if error.is_transient() || now < entry.window.expiry => {
+                        Ok(entry.session.credentials.clone())
+                    }
+                    _ => Err(error),
+                }
             }
             result => result,
         };
@@ -184,7 +184,8 @@ impl<L: Load> CredentialsCache<L> {
 
     /// Loads now, whatever is cached; joins the load in flight if there is one.
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
-        self.obtain(LoadReason::FORCED, Need::Load).await.map(drop)
+        let reason = LoadReason::ON_DEMAND;
+        self.obtain(reason, Need::Load).await.map(drop)
     }
 
     /// Waits for credentials that stay valid for so long: the cached ones, or new ones.
@@ -219,7 +220,7 @@ impl<L: Load> CredentialsCache<L> {
             let nobody_asked = || Err(self.0.loader.error(ErrorKind::InteractionRequired));
             found.unwrap_or_else(nobody_asked)
         } else {
-            self.obtain(reason.unforced(), need).await
+            self.obtain(reason, need).await
         };
         let is_same = |new: &Credentials| new.access_key_id() == access_key_id;
         if result.as_ref().is_ok_and(is_same) {
@@ -262,12 +263,12 @@ impl<L: Load> CredentialsCache<L> {
         }
     }
 
-    /// Whether the cached credentials will do for a call that is made now.
-    pub(crate) fn is_fresh(&self) -> bool {
+    /// Whether a call that is made now need not wait for a load.
+    pub(crate) fn is_usable(&self) -> bool {
         let now = self.0.time.now();
         let state = self.0.read();
         let entry = state.entry.as_ref();
-        entry.is_some_and(|entry| now < entry.window.mandatory && !entry.is_invalidated)
+        entry.is_some_and(|entry| entry.cached().is_usable(now))
     }
 
     /// The cached credentials, valid or not.
@@ -305,7 +306,7 @@ impl<L: Load> CredentialsCache<L> {
         let state = self.0.read();
         Snapshot {
             session: state.entry.as_ref().map(|entry| entry.session.clone()),
-            next_refresh: state.due(now),
+            next_refresh: state.known(now).due(now.time),
             is_expired: state
                 .entry
                 .as_ref()
@@ -367,13 +368,6 @@ impl<L: Load> CredentialsCache<L> {
         result
     }
 
-    fn is_unexpired(&self) -> bool {
-        let now = self.0.time.now();
-        let state = self.0.read();
-        let entry = state.entry.as_ref();
-        entry.is_some_and(|entry| now < entry.window.expiry)
-    }
-
     fn refresh_in_background(&self) {
         if let Ok(runtime) = Handle::try_current() {
             self.join_or_start(&runtime, LoadReason::BACKGROUND, Need::Credentials);
@@ -386,7 +380,7 @@ impl<L: Load> CredentialsCache<L> {
             return true;
         };
         match self.join_or_start(&runtime, LoadReason::BACKGROUND, Need::Credentials) {
-            // By the rules a refresh that is due is made. Should they ever disagree: not again at once.
+            // Another has made the refresh that was due, or it failed a moment ago.
             Admission::Served(_) => {
                 self.0.sleep.sleep(COLD_RETRY).await;
                 false
@@ -464,14 +458,14 @@ type Outcome = Option<Result<(), Error>>;
 
 impl<L: Load> Inner<L> {
     fn decide(&self, state: &State, now: SystemTime) -> Decision {
-        let cached = state.entry.as_ref().map(Entry::known);
+        let cached = state.entry.as_ref().map(Entry::cached);
         // Nearly every call: the rest need not be looked at.
         if cached.is_some_and(|cached| cached.is_fresh(now)) {
             return Decision::Serve;
         }
         // Makes no difference where nothing is cached.
         let is_interactive = cached.is_some() && self.loader.is_interactive();
-        state.decide(Moment::now(now), is_interactive)
+        decide(state.known(Moment::now(now)), is_interactive, now)
     }
 
     fn now(&self) -> Moment {
@@ -496,7 +490,7 @@ impl<L: Load> Inner<L> {
             // A load in the background joins another, however long that takes: it has no caller to serve.
             Need::Credentials if !reason.has_waiter && in_flight.is_some() => None,
             Need::Credentials => match (
-                state.decide(now, is_interactive),
+                decide(state.known(now), is_interactive, now.time),
                 &state.entry,
                 &state.failure,
             ) {
@@ -531,6 +525,7 @@ impl<L: Load> Inner<L> {
         state.in_flight = Some(load.clone());
         let cached_until = state.entry.as_ref().map(|entry| entry.window.expiry);
         let reason = LoadReason {
+            force: matches!(need, Need::Load),
             cached_until,
             is_retry: state.failure.is_some()
                 && cached_until.is_some_and(|until| now.time >= until),
@@ -562,7 +557,7 @@ impl<L: Load> Inner<L> {
             !entry.is_invalidated && now.since(entry.loaded_at) < NEGATIVE_CACHE_TTL
         } else {
             // The next session would last no longer.
-            entry.known().is_fresh(now.time)
+            entry.cached().is_fresh(now.time)
                 && !entry.session.from_store
                 && entry.session.time_left(entry.loaded_at.time) < min
         };
@@ -699,7 +694,7 @@ impl<L: Load> Inner<L> {
 
     /// Remembers a failure until the next load is due; returns the window of what is cached, and the wait.
     fn record(&self, state: &mut State, error: &Error, now: Moment) -> (Option<Window>, Duration) {
-        let cached = state.entry.as_ref().map(Entry::known);
+        let cached = state.entry.as_ref().map(Entry::cached);
         let wait = match &cached {
             // The parent hop caches its own failures; don't cache them again here.
             None if !self.loader.is_own(error) => Duration::ZERO,
@@ -725,7 +720,7 @@ impl<L: Load> Inner<L> {
         if now.time >= state.entry.as_ref()?.window.expiry {
             return None;
         }
-        let due = state.due(now)?.duration_since(now.time);
+        let due = state.known(now).due(now.time)?.duration_since(now.time);
         Some(due.unwrap_or_default())
     }
 
@@ -793,15 +788,13 @@ struct State {
 }
 
 impl State {
-    fn decide(&self, now: Moment, is_interactive: bool) -> Decision {
+    fn known(&self, now: Moment) -> Known {
         let load = self.load_in_flight(now);
-        let known = Known {
-            cached: self.entry.as_ref().map(Entry::known),
+        Known {
+            cached: self.entry.as_ref().map(Entry::cached),
             failure: self.failure.as_ref().map(|failure| failure.attempt(now)),
             load_age: load.map(|load| now.since(load.started_at)),
-            is_interactive,
-        };
-        decide(known, now.time)
+        }
     }
 
     /// The load in flight, unless its runtime was dropped, or is driven no more.
@@ -831,14 +824,6 @@ impl State {
         let failure = self.failure.as_ref();
         failure.filter(|failure| failure.attempt(now).rests_for().is_some())
     }
-
-    /// When the cached credentials are to be refreshed.
-    fn due(&self, now: Moment) -> Option<SystemTime> {
-        let due = self.entry.as_ref()?.known().due(now.time);
-        let failure = self.failure.as_ref();
-        let rests_for = failure.and_then(|failure| failure.attempt(now).rests_for());
-        Some(rests_for.map_or(due, |left| due.max(now.time + left)))
-    }
 }
 
 /// Cached credentials.
@@ -855,7 +840,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn known(&self) -> Cached {
+    fn cached(&self) -> Cached {
         Cached {
             window: self.window,
             loaded_at: self.loaded_at.time,

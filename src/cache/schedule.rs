@@ -87,8 +87,15 @@ pub(super) struct Known {
     pub(super) failure: Option<FailedAttempt>,
     /// How long ago the load in flight began. An abandoned load counts as none.
     pub(super) load_age: Option<Duration>,
-    /// Whether a load would ask a person.
-    pub(super) is_interactive: bool,
+}
+
+impl Known {
+    /// When the cached credentials are to be refreshed: before that nothing is loaded for them, whoever asks.
+    pub(super) fn due(&self, now: SystemTime) -> Option<SystemTime> {
+        let due = self.cached?.due(now);
+        let rests_for = self.failure.and_then(|failure| failure.rests_for());
+        Some(rests_for.map_or(due, |left| due.max(now + left)))
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -100,19 +107,26 @@ pub(super) struct Cached {
 }
 
 impl Cached {
-    /// Whether nothing is to be done: these credentials are served, whatever else is known.
-    #[inline]
-    pub(super) fn is_fresh(&self, now: SystemTime) -> bool {
-        !self.is_invalidated && now < self.due(now)
-    }
-
     /// When these credentials are to be refreshed, leaving failures aside.
+    #[inline]
     pub(super) fn due(&self, now: SystemTime) -> SystemTime {
-        // Every call comes here, and nearly every one is answered by the first comparison.
-        if self.loaded_at > now && self.loaded_at > now + CLOCK_TOLERANCE {
+        // Every call comes here, and nearly every one is answered by the first comparisons.
+        let is_of_wrong_clock = self.loaded_at > now && self.loaded_at > now + CLOCK_TOLERANCE;
+        if self.is_invalidated || is_of_wrong_clock {
             return now;
         }
         self.window.advisory
+    }
+
+    /// Whether nothing is to be done: these credentials are served, whatever else is known.
+    #[inline]
+    pub(super) fn is_fresh(&self, now: SystemTime) -> bool {
+        now < self.due(now)
+    }
+
+    /// Whether they are served without waiting for a load.
+    pub(super) fn is_usable(&self, now: SystemTime) -> bool {
+        now < self.window.mandatory && !self.is_invalidated
     }
 }
 
@@ -129,12 +143,7 @@ pub(super) struct FailedAttempt {
 impl FailedAttempt {
     /// Whether it answers a caller that needs more than the cached credentials.
     pub(super) fn is_recent(&self) -> bool {
-        let for_long = if self.is_transient {
-            COLD_RETRY
-        } else {
-            NEGATIVE_CACHE_TTL
-        };
-        self.age < for_long
+        self.age < cold_wait(self.is_transient)
     }
 
     /// The time until a retry is due; `None` where one is due.
@@ -157,32 +166,31 @@ pub(super) enum Decision {
     Fail,
 }
 
-pub(super) fn decide(known: Known, now: SystemTime) -> Decision {
-    let resting = (known.failure).filter(|failure| failure.rests_for().is_some());
-    let Some(cached) = known.cached else {
-        return match resting {
+/// Decides what a caller gets; `is_interactive` where a load would ask a person.
+pub(super) fn decide(known: Known, is_interactive: bool, now: SystemTime) -> Decision {
+    let (Some(cached), Some(due)) = (known.cached, known.due(now)) else {
+        let rests_for = known.failure.and_then(|failure| failure.rests_for());
+        return match rests_for {
             Some(_) => Decision::Fail,
             None => Decision::Wait(None),
         };
     };
-    if cached.is_fresh(now) {
-        return Decision::Serve;
-    }
     let window = cached.window;
     let is_expired = now >= window.expiry;
-    if let Some(failure) = resting {
+    if now < due {
         // After expiry the service decides on the cached credentials, unless STS itself has said no.
-        return if is_expired && !failure.is_transient {
+        let is_denied = known.failure.is_some_and(|failure| !failure.is_transient);
+        return if is_expired && is_denied {
             Decision::Fail
         } else {
             Decision::Serve
         };
     }
-    if cached.is_invalidated || is_expired || (known.is_interactive && now >= window.mandatory) {
-        return wait(known, is_expired);
+    if cached.is_invalidated || is_expired || (is_interactive && now >= window.mandatory) {
+        return wait(known, is_interactive, is_expired);
     }
     // A person is not asked in the background.
-    if known.is_interactive {
+    if is_interactive {
         return Decision::Serve;
     }
     // After a refresh that failed, waiting for the next is likely in vain.
@@ -192,13 +200,13 @@ pub(super) fn decide(known: Known, now: SystemTime) -> Decision {
             None => Decision::ServeAndRefresh,
         };
     }
-    wait(known, is_expired)
+    wait(known, is_interactive, is_expired)
 }
 
 /// Waits by the age of the load: callers with cached credentials stop waiting for one that takes long,
 /// whoever has waited for it before.
-fn wait(known: Known, is_expired: bool) -> Decision {
-    if known.is_interactive && is_expired {
+fn wait(known: Known, is_interactive: bool, is_expired: bool) -> Decision {
+    if is_interactive && is_expired {
         // A person's answer takes as long as it takes.
         return Decision::Wait(None);
     }
@@ -223,13 +231,9 @@ pub(super) fn retry_wait(
     now: SystemTime,
     jitter: f64,
 ) -> Duration {
+    let spread = 1.0 - jitter / 5.0;
     let Some(cached) = cached else {
-        let wait = if is_transient {
-            COLD_RETRY
-        } else {
-            NEGATIVE_CACHE_TTL
-        };
-        return wait.mul_f64(1.0 - jitter / 5.0);
+        return cold_wait(is_transient).mul_f64(spread);
     };
     let wait = match cached.window.expiry.duration_since(now) {
         Ok(left) if !cached.is_invalidated => {
@@ -244,7 +248,16 @@ pub(super) fn retry_wait(
         Ok(_) => SHORTEST_RETRY,
         Err(expired) => (expired.duration() / 2).clamp(SHORTEST_RETRY, LONGEST_RETRY_AFTER_EXPIRY),
     };
-    wait.mul_f64(1.0 - jitter / 5.0)
+    wait.mul_f64(spread)
+}
+
+/// How long a failure answers later calls with nothing cached.
+fn cold_wait(is_transient: bool) -> Duration {
+    if is_transient {
+        COLD_RETRY
+    } else {
+        NEGATIVE_CACHE_TTL
+    }
 }
 
 /// Whether credentials of this age are old enough to be blamed when STS rejects them.
@@ -348,7 +361,7 @@ mod tests {
             (None, failure(denied, 3590, 3605), 2800, WAIT_FOR_THE_RESULT),
         ];
         for (i, (window, failure, now, expected)) in cases.into_iter().enumerate() {
-            let decision = decide(known(window, failure, now), at(now));
+            let decision = decide(known(window, failure, now), false, at(now));
             assert_eq!(decision, expected, "case {i}, at {now}");
         }
     }
@@ -368,11 +381,8 @@ mod tests {
             (down, 3540, WAIT),
             (None, 3600, WAIT_FOR_THE_RESULT),
         ] {
-            let known = Known {
-                is_interactive: true,
-                ..known(Some(window), failure, now)
-            };
-            assert_eq!(decide(known, at(now)), expected, "at {now}");
+            let known = known(Some(window), failure, now);
+            assert_eq!(decide(known, true, at(now)), expected, "at {now}");
         }
     }
 
@@ -395,13 +405,17 @@ mod tests {
                 load_age: Some(Duration::from_millis(age)),
                 ..known(window, None, now)
             };
-            assert_eq!(decide(known, at(now)), expected, "age {age} ms, at {now}");
+            assert_eq!(
+                decide(known, false, at(now)),
+                expected,
+                "age {age} ms, at {now}"
+            );
         }
         let cold = Known {
             load_age: Some(3600 * SECOND),
             ..Known::default()
         };
-        assert_eq!(decide(cold, at(0)), WAIT_FOR_THE_RESULT);
+        assert_eq!(decide(cold, false, at(0)), WAIT_FOR_THE_RESULT);
     }
 
     #[test]
@@ -416,7 +430,7 @@ mod tests {
                 failure: failure.map(|failure| failure.seen_at(10)),
                 ..Known::default()
             };
-            decide(known, at(10))
+            decide(known, false, at(10))
         };
         assert_eq!(of(None), WAIT_LONGER);
         assert_eq!(of(failure(true, 5, 20)), Decision::Serve);
@@ -454,23 +468,27 @@ mod tests {
     #[test]
     fn the_wait_after_a_failure_shrinks_as_expiry_nears() {
         let cached = cached(Window::new(at(0), at(3600), 0.0));
-        let wait = |left: u64, jitter| retry_wait(Some(&cached), true, at(3600 - left), jitter);
-        for (left, seconds) in [
-            (3600, 300),
-            (900, 225),
-            (100, 25),
-            (40, 10),
-            (12, 10),
+        let wait = |is_transient, left: u64, jitter| {
+            retry_wait(Some(&cached), is_transient, at(3600 - left), jitter)
+        };
+        // Seconds left; seconds to wait after a failure that a retry can cure, and after another.
+        for (left, curable, other) in [
+            (3600, 300, 300),
+            (900, 225, 225),
+            (100, 25, 25),
+            (40, 10, 10),
+            (12, 10, 10),
             // The last retry, a second before expiry.
-            (11, 10),
-            (10, 9),
-            (2, 1),
-            (1, 10),
-            (0, 10),
+            (11, 10, 10),
+            (10, 9, 9),
+            (2, 1, 1),
+            (1, 10, 10),
+            (0, 10, 10),
         ] {
-            assert_eq!(wait(left, 0.0), seconds * SECOND, "{left} s left");
+            assert_eq!(wait(true, left, 0.0), curable * SECOND, "{left} s left");
+            assert_eq!(wait(false, left, 0.0), other * SECOND, "{left} s left");
         }
-        assert_eq!(wait(100, 1.0), 20 * SECOND);
+        assert_eq!(wait(true, 100, 1.0), 20 * SECOND);
         let after = |seconds: u64, is_transient| {
             retry_wait(Some(&cached), is_transient, at(3600 + seconds), 0.0)
         };
@@ -495,6 +513,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_due_is_loaded_and_nothing_before() {
+        let window = Window::new(at(0), at(3600), 0.0);
+        let failures = [
+            None,
+            failure(true, 0, 5),
+            failure(true, 2800, 2990),
+            failure(false, 3590, 3595),
+            failure(true, 3700, 3760),
+        ];
+        for (failure, is_invalidated) in failures
+            .into_iter()
+            .flat_map(|it| [(it, false), (it, true)])
+        {
+            for now in 0..4000 {
+                let mut known = known(Some(window), failure, now);
+                known.cached.as_mut().unwrap().is_invalidated = is_invalidated;
+                let is_due = known.due(at(now)).unwrap() <= at(now);
+                let loads = match decide(known, false, at(now)) {
+                    Decision::Serve | Decision::Fail => false,
+                    Decision::ServeAndRefresh | Decision::Wait(_) => true,
+                };
+                assert_eq!(loads, is_due, "at {now}, invalidated: {is_invalidated}");
+            }
+        }
+    }
+
+    #[test]
     fn credentials_loaded_in_the_future_are_due() {
         let window = Window::new(at(10_000), at(13_600), 0.0);
         let known = Known {
@@ -504,13 +549,16 @@ mod tests {
             }),
             ..Known::default()
         };
-        assert_eq!(decide(known, at(10_000)), Decision::Serve);
+        assert_eq!(decide(known, false, at(10_000)), Decision::Serve);
         assert_eq!(
-            decide(known, at(10_000 - 59)),
+            decide(known, false, at(10_000 - 59)),
             Decision::Serve,
             "clocks are adjusted"
         );
-        assert_eq!(decide(known, at(10_000 - 61)), Decision::ServeAndRefresh);
+        assert_eq!(
+            decide(known, false, at(10_000 - 61)),
+            Decision::ServeAndRefresh
+        );
     }
 
     #[test]
@@ -536,18 +584,36 @@ mod tests {
                 minutes(LONGEST_RETRY_AFTER_EXPIRY)
             ),
             format!("an error, remembered for {}", seconds(NEGATIVE_CACHE_TTL)),
-            "| up to 20 minutes | 5 minutes | 2½ minutes |".to_owned(),
-            "| below 90 minutes | 15 minutes | 7½ minutes |".to_owned(),
-            "| longer | 60 minutes | 30 minutes |".to_owned(),
         ] {
             assert!(docs.contains(&said), "{said:?} is not in the docs");
         }
-        let windows = [(20, 5), (89, 15), (90, 60)].map(|(lifetime, window)| {
-            let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-            (advisory_window(minutes(lifetime)), minutes(window))
-        });
-        for (window, expected) in windows {
-            assert_eq!(window, expected);
+        for (said, duration, seconds) in [
+            ("In the last minute callers wait", MANDATORY_WINDOW, 60),
+            ("A failure is remembered for a second", COLD_RETRY, 1),
+            ("and a second before expiry", LAST_RETRY, 1),
+        ] {
+            assert!(docs.contains(said), "{said:?} is not in the docs");
+            assert_eq!(duration, SECOND * seconds, "{said}");
         }
+
+        // The table of windows, made from the function: where it changes, and what half of each window is.
+        let window = |seconds| advisory_window(Duration::from_secs(seconds)).as_secs() / 60;
+        let mut table =
+            "| session | refreshed in the last | the start is spread over | |---|---|---| "
+                .to_owned();
+        for seconds in 1..=36 * 3600 {
+            if window(seconds) == window(seconds + 1) && seconds < 36 * 3600 {
+                continue;
+            }
+            let lifetime = match (seconds / 60, seconds % 60) {
+                (minutes, 0) if minutes < 36 * 60 => format!("up to {minutes} minutes"),
+                (minutes, 59) => format!("below {} minutes", minutes + 1),
+                _ => "longer".to_owned(),
+            };
+            let minutes = window(seconds);
+            let half = format!("{}{}", minutes / 2, if minutes % 2 == 1 { "½" } else { "" });
+            table += &format!("| {lifetime} | {minutes} minutes | {half} minutes | ");
+        }
+        assert!(docs.contains(&table), "{table}");
     }
 }

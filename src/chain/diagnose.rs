@@ -7,7 +7,7 @@ use aws_credential_types::Credentials;
 use serde_json::Value;
 
 use super::RoleChain;
-use super::hop::{Authentication, Hop, HopCache, Target};
+use super::hop::{Authentication, Hop, HopCache};
 use super::policies::{HopPolicies, Principal};
 use crate::cache::{Load, Panicked, catch_unwind};
 use crate::error::{Error, ErrorKind, Operation};
@@ -126,16 +126,14 @@ type StepOutcome = (DiagnosisStep, Option<Credentials>);
 async fn source_step(first: &HopCache, asking: &Hop) -> Option<StepOutcome> {
     let hop = first.loader();
     let started = asking.now();
-    let loaded = match &hop.target {
+    let loaded = match hop.authentication() {
+        Some(Authentication::WebIdentity(_) | Authentication::Saml { .. }) => return None,
         // What it caches is what its roles are assumed with.
-        Target::Source => match first.refresh().await {
+        None if hop.number == 0 => match first.refresh().await {
             Ok(()) => Ok(first.snapshot().session?.credentials),
             Err(error) => Err(error),
         },
-        Target::Role(_, Authentication::WebIdentity(_) | Authentication::Saml { .. }) => {
-            return None;
-        }
-        Target::Role(_, Authentication::Caller(_)) | Target::SessionToken(_) => {
+        Some(Authentication::Caller(_)) | None => {
             let loaded = catch_unwind(hop.source_credentials()).await;
             loaded.unwrap_or_else(|Panicked| Err(hop.error(ErrorKind::Panicked)))
         }

@@ -189,9 +189,9 @@ impl Load for Hop {
         let mfa = self.properties().mfa;
         mfa.is_some_and(|mfa| mfa.codes.is_interactive())
             || match self.authentication() {
-                // A parent with fresh credentials needs to ask nobody.
+                // A parent with usable credentials needs to ask nobody.
                 Some(Authentication::Caller(Caller::Hop(parent))) => {
-                    parent.loader().is_interactive() && !parent.is_fresh()
+                    parent.loader().is_interactive() && !parent.is_usable()
                 }
                 Some(Authentication::Saml { assertion, .. }) => assertion.is_interactive(),
                 Some(Authentication::Caller(Caller::Base) | Authentication::WebIdentity(_))

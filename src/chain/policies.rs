@@ -357,7 +357,9 @@ impl Principal {
         let caller_account = Arn::parse(&caller).map(|arn| arn.account);
         let is_named_in_own_account = self.exact && caller_account == Some(account);
         let permission = (!is_federated && !is_named_in_own_account).then(|| {
-            let actions = session_actions(request).into_iter().map(name);
+            let actions = session_actions(request)
+                .into_iter()
+                .map(SessionAction::name);
             let statements = std::iter::once("AssumeRole")
                 .chain(actions)
                 .map(|action| Statement {
@@ -403,7 +405,7 @@ impl Principal {
                 SessionAction::SetSourceIdentity => source_identity_conditions(request),
                 SessionAction::SetContext => set_context_conditions(request),
             };
-            statement(name(action), conditions)
+            statement(action.name(), conditions)
         });
         Document::new(std::iter::once(assume_role).chain(others).collect())
     }
@@ -458,14 +460,6 @@ fn session_actions(request: &RequestSummary<'_>) -> Vec<SessionAction> {
         (parameter.shown.is_some() || is_inherited).then_some(action)
     });
     needed.collect()
-}
-
-fn name(action: SessionAction) -> &'static str {
-    match action {
-        SessionAction::TagSession => "TagSession",
-        SessionAction::SetSourceIdentity => "SetSourceIdentity",
-        SessionAction::SetContext => "SetContext",
-    }
 }
 
 fn tag_conditions(request: &RequestSummary<'_>) -> Conditions {

@@ -427,6 +427,19 @@ pub(crate) enum SessionAction {
     SetContext,
 }
 
+impl SessionAction {
+    pub(crate) const ALL: [Self; 3] = [Self::TagSession, Self::SetSourceIdentity, Self::SetContext];
+
+    /// IAM's name, without `sts:`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::TagSession => "TagSession",
+            Self::SetSourceIdentity => "SetSourceIdentity",
+            Self::SetContext => "SetContext",
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum AcceptedBy {
     AssumeRole,

@@ -7,7 +7,7 @@ use aws_types::SdkConfig;
 
 use crate::arn::Arn;
 use crate::error::{Operation, Refusal};
-use crate::request::RequestSummary;
+use crate::request::{RequestSummary, SessionAction};
 
 /// A call that STS refused.
 #[derive(Clone, Copy)]
@@ -174,10 +174,14 @@ fn too_long(call: Refused<'_>) -> Vec<String> {
 
 fn access_denied(message: &str, call: Refused<'_>) -> Vec<String> {
     let role = call.role_arn();
-    let action = ["sts:TagSession", "sts:SetSourceIdentity", "sts:SetContext"]
+    let session_action = SessionAction::ALL
         .into_iter()
-        .find(|action| message.contains(action))
-        .unwrap_or("sts:AssumeRole");
+        .find(|action| message.contains(&format!("sts:{}", action.name())));
+    let action = format!(
+        "sts:{}",
+        session_action.map_or("AssumeRole", SessionAction::name)
+    );
+    let action = action.as_str();
     let caller = caller_arn(message);
     let named = caller.unwrap_or("the caller");
     let trusted = match caller.and_then(role_of_session) {
@@ -209,14 +213,14 @@ fn access_denied(message: &str, call: Refused<'_>) -> Vec<String> {
                 "AWS says which side: a Deny in the trust policy of {role} applies, and no Allow \
                  outweighs it: look at its conditions"
             ));
-            lines.extend(trust_conditions(action, caller, call));
+            lines.extend(trust_conditions(session_action, caller, call));
         }
         Some(DenyingPolicy::Trust) => {
             lines.push(format!(
                 "AWS says which side: the trust policy of {role} must allow {action} to {trusted}; a \
                  change in IAM takes up to a minute"
             ));
-            lines.extend(trust_conditions(action, caller, call));
+            lines.extend(trust_conditions(session_action, caller, call));
         }
         Some(DenyingPolicy::Identity) => {
             lines.push(format!(
@@ -236,7 +240,7 @@ fn access_denied(message: &str, call: Refused<'_>) -> Vec<String> {
                 "the trust policy of {role} must allow {action} to {trusted}; a user or role that was \
                  deleted and made again must be written into it anew"
             ));
-            lines.extend(trust_conditions(action, caller, call));
+            lines.extend(trust_conditions(session_action, caller, call));
             lines.push(format!(
                 "a policy of {named} must allow {action} on {role}, path and all; needed whenever the \
                  accounts differ, and in one account when the trust policy names only the account"
@@ -265,31 +269,35 @@ fn denied_elsewhere(policy: &str, action: &str, role: &str, denies: bool) -> Str
 }
 
 /// What the trust policy may have against the request itself.
-fn trust_conditions(action: &str, caller: Option<&str>, call: Refused<'_>) -> Vec<String> {
+fn trust_conditions(
+    action: Option<SessionAction>,
+    caller: Option<&str>,
+    call: Refused<'_>,
+) -> Vec<String> {
     let mut lines = Vec::new();
     match action {
-        "sts:TagSession" if !call.summary.sends_tags() => lines.push(
+        Some(SessionAction::TagSession) if !call.summary.sends_tags() => lines.push(
             "this hop passes no tags itself: they are inherited, transitive ones (EKS Pod Identity \
              sets some by itself, unless the association has disableSessionTags), and sts:TagSession is \
              needed at every hop that inherits them"
                 .to_owned(),
         ),
-        "sts:TagSession" => lines.push(
+        Some(SessionAction::TagSession) => lines.push(
             "give sts:TagSession a statement of its own: a condition meant for sts:AssumeRole, such \
              as sts:ExternalId, denies it"
                 .to_owned(),
         ),
-        "sts:SetContext" => lines.push(
+        Some(SessionAction::SetContext) => lines.push(
             "give sts:SetContext a statement of its own, whose condition on \
              sts:RequestContextProviders, if it has one, names the provider"
                 .to_owned(),
         ),
-        "sts:SetSourceIdentity" => lines.push(format!(
+        Some(SessionAction::SetSourceIdentity) => lines.push(format!(
             "a source identity is {} here, and sts:SetSourceIdentity must be allowed in a statement \
              of its own, on both sides when the accounts differ",
             if call.summary.sets_source_identity() { "set" } else { "inherited" }
         )),
-        _ => {
+        None => {
             lines.push(if call.summary.sends_external_id() {
                 "the external ID must be, to the letter, the one in the trust policy's \
                  sts:ExternalId condition"

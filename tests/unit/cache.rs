@@ -313,12 +313,12 @@ async fn old_credentials_are_invalidated_and_young_ones_are_not() {
     load_unserved(&cache, "first").await;
     clock.advance(MIN_AGE_TO_INVALIDATE - SECOND);
     assert!(!cache.invalidate("first"));
-    assert!(cache.is_fresh());
+    assert!(cache.is_usable());
     assert_eq!(served(&cache), "first");
 
     clock.advance(SECOND);
     assert!(cache.invalidate("first"));
-    assert!(!cache.is_fresh());
+    assert!(!cache.is_usable());
     let mut herd: Vec<_> = (0..10).map(|_| Caller::of(&cache)).collect();
     for caller in &mut herd {
         caller.assert_waits().await;
@@ -352,7 +352,7 @@ async fn invalidating_credentials_that_were_replaced_changes_nothing() {
     load_unserved(&cache, "first").await;
     clock.advance(2 * MIN_AGE_TO_INVALIDATE);
     assert!(cache.invalidate("an older key"));
-    assert!(cache.is_fresh());
+    assert!(cache.is_usable());
     assert_eq!(served(&cache), "first");
     assert_eq!(cache.loader().loads(), 1);
 }
@@ -395,7 +395,7 @@ async fn further_complaints_neither_end_the_wait_after_a_failure_nor_the_invalid
     assert_eq!(cache.loader().loads(), 3);
     cache.loader().succeed(2, "third");
     assert_eq!(caller.key().await, "third");
-    assert!(cache.is_fresh());
+    assert!(cache.is_usable());
 }
 
 #[tokio::test(start_paused = true)]
