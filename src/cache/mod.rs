@@ -870,7 +870,8 @@ impl Entry {
 
     /// Whether the credentials stay valid for so long, as far as is known.
     fn lasts(&self, min: Duration, now: SystemTime) -> bool {
-        !self.is_invalidated && self.session.time_left(now) >= min
+        let is_known = !self.is_invalidated && !self.known().is_of_another_clock(now);
+        is_known && self.session.time_left(now) >= min
     }
 
     fn needs_timer(&self, now: SystemTime) -> bool {

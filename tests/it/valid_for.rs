@@ -217,6 +217,33 @@ async fn keys_without_an_expiry_are_asked_for_again_as_by_other_calls() {
     assert_eq!(key().await, "AKIA2");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_set_back_makes_no_session_longer() {
+    #[derive(Clone, Debug)]
+    struct Behind(Arc<AtomicUsize>, sts_simulator::Clock);
+    impl TimeSource for Behind {
+        fn now(&self) -> SystemTime {
+            self.1.now() - SECOND * self.0.load(Ordering::Relaxed) as u32
+        }
+    }
+    let (aws, base) = aws();
+    let behind = Arc::new(AtomicUsize::new(0));
+    let clock = Behind(behind.clone(), aws.clock());
+    let base = base.into_builder().time_source(clock).build();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    hub.credentials_valid_for(HALF).await.unwrap();
+    behind.store(7200, Ordering::Relaxed);
+    // By that clock they have three hours left.
+    let error = hub.credentials_valid_for(2 * HOUR).await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("stay valid for 3600 s, and 7200 s are needed"),
+        "{text}"
+    );
+    // Signed by the wrong clock, and again by the right one.
+    assert_eq!(aws.assumed(HUB), 3);
+}
+
 #[test]
 fn without_a_runtime_cached_credentials_will_do_and_a_load_is_an_error() {
     let (_aws, base) = aws();
