@@ -38,7 +38,7 @@ timer outlives cache      | mod | s/self\.0\.abort\(\);//
 timer holds cache         | mod | s/drop\(inner\);\s*sleep\.sleep\(wait\)\.await;/sleep.sleep(wait).await; drop(inner);/
 dead timer kept           | mod | s/\.is_some_and\(\|timer\| !timer\.0\.is_finished\(\)\)/.is_some()/
 failure not remembered    | schedule | s/left\.filter\(\|left\| !left\.is_zero\(\)\)/left.filter(|_| false)/
-older session is new enough| mod | s/entry\.session\.time_left\(now\) < min/false/; s/entry\.session\.time_left\(now\.time\) >= min/true/
+older session is new enough| mod | s/entry\.session\.time_left\(now\) < min/false/; s/self\.session\.time_left\(now\) >= min/true/
 age of the load ignored   | schedule | s/known\.load_age\.unwrap_or_default\(\)/Duration::ZERO/
 END
 }

@@ -19,6 +19,9 @@ use crate::local::Local;
 use crate::options::LoadOptions;
 use crate::service::Service;
 
+/// The part of the load during which STS is away.
+pub const AWAY: &str = "STS away";
+
 pub struct Load {
     pub url: String,
     pub service: Arc<Service>,
@@ -78,16 +81,28 @@ impl Load {
         let load = Arc::new(self);
         let mut phases = Vec::new();
         let mut with_session = HashSet::new();
-        if load.outage {
-            let third = load.requests / 3;
-            phases.push(load.phase("before", 0..third).await);
-            with_session = load.customers_with_session();
-            load.local.aws.fail(Fault::service_unavailable());
-            phases.push(load.phase("STS away", third..2 * third).await);
+        let (third, all) = (load.requests / 3, load.requests);
+        let parts = match load.outage {
+            true => vec![
+                ("before", 0..third),
+                (AWAY, third..2 * third),
+                ("after", 2 * third..all),
+            ],
+            false => vec![("all", 0..all)],
+        };
+        for (name, requests) in parts {
+            if name == AWAY {
+                with_session = load.customers_with_session();
+                load.local.aws.fail(Fault::service_unavailable());
+            }
+            let phase = load.phase(name, requests).await;
             load.local.aws.recover();
-            phases.push(load.phase("after", 2 * third..load.requests).await);
-        } else {
-            phases.push(load.phase("all", 0..load.requests).await);
+            let is_gone = phase.answers.iter().any(|answer| answer.status.is_none());
+            phases.push(phase);
+            // The service was stopped. What it does not answer any more is no outage's doing.
+            if is_gone {
+                break;
+            }
         }
         let took = started.elapsed();
         Report {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::load::{Answer, Phase, Report};
+use crate::load::{AWAY, Answer, Phase, Report};
 use crate::local::{Delivered, Local};
 
 /// The most customers whose refusals are listed.
@@ -101,7 +101,7 @@ fn outage(report: &Report) -> (String, usize) {
         .filter(|it| !matches!(it.status, Some(200 | 424)))
         .count();
     let text = format!(
-        "STS away: customers with a session: {}, their requests: {}, not served: {not_served}\n",
+        "{AWAY}: customers with a session: {}, their requests: {}, not served: {not_served}\n",
         report.with_session.len(),
         of_them.count(),
     );

@@ -546,11 +546,14 @@ impl<L: Load> Inner<L> {
             let failure = state.resting_failure(now);
             return failure.map(|failure| Err(failure.error.clone()));
         };
-        if !entry.is_invalidated && entry.session.time_left(now.time) >= min {
-            return Some(Ok(entry.session.credentials.clone()));
-        }
         // The wait until the next refresh may be minutes, for those who have what they need.
         let failure = (state.failure.as_ref()).filter(|failure| failure.attempt(now).is_recent());
+        // Credentials without an expiry of their own are cached until then.
+        let is_due = now.time >= entry.window.expiry;
+        let may_stay = !is_due || failure.is_some_and(|failure| failure.error.is_transient());
+        if entry.lasts(min, now.time) && may_stay {
+            return Some(Ok(entry.session.credentials.clone()));
+        }
         let cause = failure.map(|failure| failure.error.clone());
         let is_longest = if entry.session.of_source {
             // The source may have others by now; it is not asked in a loop.
@@ -575,6 +578,9 @@ impl<L: Load> Inner<L> {
             return loaded.err().map(Err);
         };
         Some(match (need, loaded) {
+            (Need::ValidFor(min), Err(error)) if entry.lasts(min, now) && error.is_transient() => {
+                Ok(entry.session.credentials.clone())
+            }
             (Need::ValidFor(min), Err(error)) => Err(self.too_short(entry, min, Some(error), now)),
             (_, Err(error)) => Err(error),
             (Need::ValidFor(min), Ok(())) if entry.session.time_left(now) < min => {
@@ -846,6 +852,12 @@ impl Entry {
             loaded_at: self.loaded_at.time,
             is_invalidated: self.is_invalidated,
         }
+    }
+
+    /// Whether the credentials stay valid for so long, as far as is known.
+    fn lasts(&self, min: Duration, now: SystemTime) -> bool {
+        let is_known = !self.is_invalidated && !self.cached().is_of_another_clock(now);
+        is_known && self.session.time_left(now) >= min
     }
 
     fn needs_timer(&self, now: SystemTime) -> bool {

@@ -110,12 +110,17 @@ impl Cached {
     /// When these credentials are to be refreshed, leaving failures aside.
     #[inline]
     pub(super) fn due(&self, now: SystemTime) -> SystemTime {
-        // Every call comes here, and nearly every one is answered by the first comparisons.
-        let is_of_wrong_clock = self.loaded_at > now && self.loaded_at > now + CLOCK_TOLERANCE;
-        if self.is_invalidated || is_of_wrong_clock {
+        if self.is_invalidated || self.is_of_another_clock(now) {
             return now;
         }
         self.window.advisory
+    }
+
+    /// Whether the clock was set back since they were loaded: their expiry says nothing by this one.
+    #[inline]
+    pub(super) fn is_of_another_clock(&self, now: SystemTime) -> bool {
+        // Every call comes here, and nearly every one is answered by the first comparison.
+        self.loaded_at > now && self.loaded_at > now + CLOCK_TOLERANCE
     }
 
     /// Whether nothing is to be done: these credentials are served, whatever else is known.

@@ -3,12 +3,13 @@
 use std::error::Error as _;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_role_chain::{Error, Role, RoleChain};
 use aws_smithy_async::time::TimeSource;
@@ -166,6 +167,81 @@ async fn a_source_is_asked_again_for_what_it_may_have_got_meanwhile_and_not_in_a
     *renewed.until.lock().unwrap() = now() + HOUR;
     assert_eq!(left(&aws, &source, HALF).await.unwrap(), HOUR);
     assert_eq!(renewed.calls.load(Ordering::Relaxed), 2);
+}
+
+/// Gives a user's keys, which are rotated now and then.
+#[derive(Clone, Debug, Default)]
+struct Rotated {
+    keys: Arc<AtomicUsize>,
+    is_away: Arc<AtomicBool>,
+}
+
+impl ProvideCredentials for Rotated {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        if self.is_away.load(Ordering::Relaxed) {
+            let error = CredentialsError::provider_error("away");
+            return future::ProvideCredentials::ready(Err(error));
+        }
+        let key = format!("AKIA{}", self.keys.load(Ordering::Relaxed));
+        let credentials = Credentials::new(key, "secret", None, None, "Rotated");
+        future::ProvideCredentials::ready(Ok(credentials))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_without_an_expiry_are_asked_for_again_as_by_other_calls() {
+    let (aws, base) = aws();
+    let rotated = Rotated::default();
+    let source = RoleChain::from_source(&with_source(&base, rotated.clone())).unwrap();
+    let key = async || {
+        let credentials = source.credentials_valid_for(HOUR).await.unwrap();
+        credentials.access_key_id().to_owned()
+    };
+    assert_eq!(key().await, "AKIA0");
+    // Nobody uses them for an hour.
+    aws.clock().advance(HOUR).await;
+    rotated.keys.store(1, Ordering::Relaxed);
+    assert_eq!(key().await, "AKIA1");
+
+    aws.clock().advance(HOUR).await;
+    rotated.keys.store(2, Ordering::Relaxed);
+    rotated.is_away.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        assert_eq!(key().await, "AKIA1", "it is away, and they may be good");
+    }
+    rotated.is_away.store(false, Ordering::Relaxed);
+    aws.clock().advance(MINUTE).await;
+    assert_eq!(key().await, "AKIA2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_set_back_makes_no_session_longer() {
+    #[derive(Clone, Debug)]
+    struct Behind(Arc<AtomicUsize>, sts_simulator::Clock);
+    impl TimeSource for Behind {
+        fn now(&self) -> SystemTime {
+            self.1.now() - SECOND * self.0.load(Ordering::Relaxed) as u32
+        }
+    }
+    let (aws, base) = aws();
+    let behind = Arc::new(AtomicUsize::new(0));
+    let clock = Behind(behind.clone(), aws.clock());
+    let base = base.into_builder().time_source(clock).build();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    hub.credentials_valid_for(HALF).await.unwrap();
+    behind.store(7200, Ordering::Relaxed);
+    // By that clock they have three hours left.
+    let error = hub.credentials_valid_for(2 * HOUR).await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("stay valid for 3600 s, and 7200 s are needed"),
+        "{text}"
+    );
+    // Signed by the wrong clock, and again by the right one.
+    assert_eq!(aws.assumed(HUB), 3);
 }
 
 #[test]

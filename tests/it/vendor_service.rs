@@ -85,16 +85,21 @@ fn the_readmes_command_shows_that_customers_with_a_session_do_not_see_an_outage(
     );
 }
 
-/// A service on the simulator, without a load.
+/// A service on the simulator.
 struct Running {
     program: Child,
     address: String,
 }
 
 impl Running {
+    /// Without a load.
     fn start(arguments: &[&str]) -> Self {
+        Self::local(&[&["--requests", "0"], arguments].concat())
+    }
+
+    fn local(arguments: &[&str]) -> Self {
         let mut program = example("vendor_service")
-            .args(["--local", "--requests", "0"])
+            .arg("--local")
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -270,6 +275,32 @@ fn requests_in_flight_at_sigterm_are_answered_and_their_records_are_on_the_strea
     let said = service.end();
     assert!(said.ok, "{said:?}");
     assert_eq!(said.out, "records on the streams: 40\n");
+}
+
+#[test]
+fn a_load_that_is_interrupted_says_what_it_has_seen_and_its_end_is_no_outage() {
+    let service = Running::local(&["--outage", "--requests", "1000000"]);
+    loop {
+        let (_, health) = service.ask("GET", "/healthz", "");
+        let health: Value = serde_json::from_str(&health).unwrap();
+        // Before the outage: it has only just begun.
+        if health["chains"].as_u64() > Some(20) {
+            break;
+        }
+    }
+    service.terminate();
+    let ended = service.program.wait_with_output().unwrap();
+    let code = ended.status.code();
+    let said = Said::from(ended);
+    assert_eq!(code, Some(130), "{said:?}");
+    let [_, accepted, ..] = numbers(&said, "before")[..] else {
+        panic!("{said:?}");
+    };
+    assert_eq!(
+        numbers(&said, "records accepted: "),
+        [accepted, accepted, 0, 0]
+    );
+    assert!(!said.out.contains("STS away"), "{said:?}");
 }
 
 #[test]
