@@ -113,8 +113,8 @@ impl fmt::Debug for SessionRenewal {
     }
 }
 
-/// Reads the error code of a response: from a header or `__type` with the JSON protocols, from `<Code>` with
-/// XML.
+/// Reads the error code of a response: from a header or `__type` with the JSON protocols and CBOR, from `<Code>`
+/// with XML.
 fn is_session_rejected(response: &HttpResponse) -> bool {
     if response.status().is_success() {
         return false;
@@ -128,6 +128,9 @@ fn is_session_rejected(response: &HttpResponse) -> bool {
         return is_code(code);
     }
     let body = response.body().bytes().unwrap_or_default();
+    if let Some(code) = cbor_code(body) {
+        return is_code(code);
+    }
     let Ok(body) = std::str::from_utf8(body) else {
         return false;
     };
@@ -136,6 +139,18 @@ fn is_session_rejected(response: &HttpResponse) -> bool {
     between("<Code>", "</Code>")
         .or_else(json)
         .is_some_and(is_code)
+}
+
+/// The text after the key `__type`, where that is written as CBOR does: each text's length comes before it.
+fn cbor_code(body: &[u8]) -> Option<&str> {
+    let key = b"\x66__type";
+    let at = body.windows(key.len()).position(|part| part == key)?;
+    let (len, text) = match &body[at + key.len()..] {
+        [short @ 0x60..=0x77, text @ ..] => (short - 0x60, text),
+        [0x78, len, text @ ..] => (*len, text),
+        _ => return None,
+    };
+    std::str::from_utf8(text.get(..len.into())?).ok()
 }
 
 #[cfg(test)]
@@ -191,6 +206,36 @@ mod tests {
                 expected,
                 "{header:?} {body}"
             );
+        }
+    }
+
+    /// As CloudWatch answers: a map of text.
+    #[test]
+    fn a_rejected_session_is_known_in_cbor_too() {
+        let text = |text: &str| match text.len() {
+            len @ 0..24 => [&[0x60 + len as u8], text.as_bytes()].concat(),
+            len => [&[0x78, len as u8], text.as_bytes()].concat(),
+        };
+        for (code, expected) in [
+            ("ExpiredToken", true),
+            ("com.amazon.coral.service#ExpiredTokenException", true),
+            ("com.amazonaws.cloudwatch#ResourceNotFoundException", false),
+        ] {
+            let parts = ["message", "é ExpiredToken", "__type", code]
+                .map(text)
+                .concat();
+            let body = [&[0xbf], &*parts, &[0xff]].concat();
+            for len in 0..body.len() {
+                let status = StatusCode::try_from(400).unwrap();
+                let is_rejected = |body: &[u8]| {
+                    is_session_rejected(&HttpResponse::new(status, SdkBody::from(body)))
+                };
+                assert_eq!(is_rejected(&body), expected, "{code}");
+                assert!(
+                    !is_rejected(&body[..len]) || len == body.len() - 1,
+                    "{code}: {len}"
+                );
+            }
         }
     }
 }
