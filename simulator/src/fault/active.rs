@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Effect, Fault};
+use super::definition::{Effect, Fault};
 
 /// The operations that share the quota of a caller's account in a region.
 const WITH_QUOTA: [&str; 6] = [

@@ -5,11 +5,47 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Fault, InvalidFault, Latency};
+use super::definition::{Fault, InvalidFault};
+use super::latency::Latency;
 use crate::arn;
 
-/// Reads a fault.
-pub(super) fn read(text: &str) -> Result<Fault, InvalidFault> {
+impl Fault {
+    /// Reads a fault from a JSON object. `fault` is the name of one of the constructors; their parameters and
+    /// the limits are members, times in seconds:
+    ///
+    /// | `fault` | members |
+    /// |---|---|
+    /// | `error` | `status`, `code`, `message` |
+    /// | `throttled` | `rate`, `burst` |
+    /// | `clock_ahead`, `clock_behind` | `seconds` |
+    /// | `delay` | `seconds`; or `min` and `max`; or `median` and `p99` |
+    /// | `service_unavailable`, `throttling`, `no_answer`, `connection_closed`, `connection_reset`, `truncated`, `garbage`, `expired_credentials` | |
+    /// | any | `role` (an ARN), `operation` (one of STS's), `times`, `after`, `lasting` |
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sts_simulator::Fault;
+    ///
+    /// let fault = Fault::from_json(
+    ///     r#"{"fault": "error", "status": 500, "code": "InternalFailure", "message": "", "times": 3}"#,
+    /// )?;
+    /// assert_eq!(fault, Fault::error(500, "InternalFailure", "").times(3));
+    ///
+    /// let error = Fault::from_json(r#"{"fault": "garbage", "time": 3}"#).unwrap_err();
+    /// assert_eq!(error.to_string(), r#"fault "garbage": unknown member "time""#);
+    /// # Ok::<(), sts_simulator::InvalidFault>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Fails if the text is no such object. The error names the member and what it must be.
+    pub fn from_json(text: &str) -> Result<Self, InvalidFault> {
+        read(text)
+    }
+}
+
+fn read(text: &str) -> Result<Fault, InvalidFault> {
     let value: Value = serde_json::from_str(text)
         .map_err(|error| InvalidFault(format!("a fault must be a JSON object: {error}")))?;
     let Value::Object(members) = value else {

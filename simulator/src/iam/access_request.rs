@@ -47,8 +47,31 @@ enum GivenPolicy {
     Saved(Arc<Policy>),
 }
 
+impl Caller {
+    /// Returns whether the caller may perform `action`, such as `firehose:PutRecord`, on the resource with this ARN:
+    /// by the caller's identity policies, permissions boundary and session policies, and by the policies of AWS
+    /// Organizations. A resource in another account must allow it, too, by a policy of its own, as in AWS:
+    /// [`request`](Self::request) takes one.
+    ///
+    /// If that depends on a condition key which only the request to the service has, such as `s3:prefix`, the
+    /// answer is `false`, and the client gets the error `Undecided` in place of what the handler answers, so that no
+    /// test passes for the wrong reason. [`request`](Self::request) takes such keys.
+    pub fn may(&self, action: &str, resource_arn: &str) -> bool {
+        self.request(action, resource_arn).is_allowed()
+    }
+
+    /// Returns a request of the caller, to which condition keys and a policy of the resource can be added.
+    pub fn request(
+        &self,
+        action: impl Into<String>,
+        resource_arn: impl Into<String>,
+    ) -> AccessRequest {
+        AccessRequest::new(self.clone(), action.into(), resource_arn.into())
+    }
+}
+
 impl AccessRequest {
-    pub(super) fn new(caller: Caller, action: String, resource: String) -> Self {
+    fn new(caller: Caller, action: String, resource: String) -> Self {
         Self {
             caller,
             action,

@@ -8,16 +8,18 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_smithy_async::time::TimeSource;
 
+use super::account::Account;
 use super::arrival::Arrival;
 use super::caller::Caller;
 use super::delayed::Delayed;
 use super::directory::Directory;
 use super::identity_providers::{OidcProvider, SamlProvider};
 use super::mfa_device::MfaDevice;
-use super::organization::Account;
+use super::principal::{Permissions, Role, User};
 use super::session::{Session, SessionPrincipal, new_session_token};
 use super::settings::Settings;
 use super::token_issuer::TokenIssuer;
+use super::unique_id::unique_id;
 use super::validation::IamError;
 use crate::arn;
 use crate::clock::Clock;
@@ -81,30 +83,6 @@ pub(crate) struct Accounts {
     added_keys: Arc<HashSet<String>>,
     /// The decisions on the request that is being answered.
     decisions: Vec<Explanation>,
-}
-
-#[derive(Clone)]
-pub(super) struct User {
-    pub(super) id: String,
-    pub(super) permissions: Permissions,
-}
-
-#[derive(Clone)]
-pub(crate) struct Role {
-    pub(crate) id: String,
-    pub(crate) trust_policy: Arc<Policy>,
-    pub(super) permissions: Permissions,
-    /// In seconds.
-    pub(crate) max_session_duration: i64,
-}
-
-/// What a user or role may do, and its tags.
-#[derive(Clone, Default)]
-pub(super) struct Permissions {
-    pub(super) policies: Vec<Arc<Policy>>,
-    pub(super) boundary: Option<Arc<Policy>>,
-    /// Keys with values.
-    pub(super) tags: Vec<(String, String)>,
 }
 
 pub(crate) struct AccessKey {
@@ -764,11 +742,4 @@ impl Accounts {
         let user = self.users.get(arn).map(|user| &*user.id);
         user.or_else(|| self.roles.get(arn).map(|role| &*role.id))
     }
-}
-
-/// Returns a random ID as IAM makes them: a prefix for the kind of entity, then base32.
-pub(crate) fn unique_id(prefix: &str, length: usize) -> String {
-    const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let random = (0..length).map(|_| char::from(BASE32[fastrand::usize(..BASE32.len())]));
-    prefix.chars().chain(random).collect()
 }

@@ -2,7 +2,9 @@
 //! issued.
 
 mod access_request;
+mod account;
 mod accounts;
+mod apply;
 mod arrival;
 mod aws_policies;
 mod caller;
@@ -12,15 +14,18 @@ mod identity_providers;
 mod mfa_device;
 mod organization;
 mod permissions;
+mod principal;
 mod role_builder;
 mod session;
 mod settings;
 mod token_issuer;
+mod unique_id;
 mod user_builder;
 mod validation;
 
 pub use access_request::AccessRequest;
-pub(crate) use accounts::{Accounts, KeyOwner, Role, SharedAccounts, unique_id};
+pub(crate) use account::Account;
+pub(crate) use accounts::{Accounts, KeyOwner, SharedAccounts};
 pub(crate) use arrival::Arrival;
 #[cfg(feature = "server")]
 pub(crate) use arrival::ClientAddress;
@@ -34,10 +39,11 @@ pub(crate) use directory::{
 pub(crate) use identity_providers::SamlMetadata;
 pub(crate) use identity_providers::{OidcProvider, SamlProvider};
 pub(crate) use mfa_device::MfaDevice;
-pub(crate) use organization::Account;
 pub use organization::AccountBuilder;
+pub(crate) use principal::Role;
 pub use role_builder::RoleBuilder;
 pub(crate) use session::{Session, SessionPrincipal, SessionTag, new_session_token};
+pub(crate) use unique_id::unique_id;
 pub use user_builder::UserBuilder;
 pub use validation::IamError;
 pub(crate) use validation::{

@@ -1,42 +1,10 @@
 //! [`AccountBuilder`]: an account's place in AWS Organizations, and the policies that come with it.
 
-use std::sync::Arc;
-
+use super::account::Account;
 use super::accounts::SharedAccounts;
 use super::validation::IamError;
 use crate::arn;
-use crate::policy::{Context, Policy, PolicyKind};
-
-/// What is known of an account, other than its users and roles.
-#[derive(Clone, Default)]
-pub(crate) struct Account {
-    pub(crate) organization: Option<String>,
-    pub(crate) organization_paths: Vec<String>,
-    /// By level: the organization's root, the organizational units, the account.
-    pub(crate) service_control: Vec<Vec<Arc<Policy>>>,
-    pub(crate) resource_control: Vec<Arc<Policy>>,
-    /// `None`: AWS's default.
-    pub(crate) trust_policy_length: Option<usize>,
-}
-
-impl Account {
-    /// Sets the condition keys of a caller who is in the account.
-    pub(crate) fn set_principal_keys(&self, context: &mut Context) {
-        self.set_keys(context, "aws:PrincipalOrgID", "aws:PrincipalOrgPaths");
-    }
-
-    /// Sets the condition keys of a resource that is in the account.
-    pub(crate) fn set_resource_keys(&self, context: &mut Context) {
-        self.set_keys(context, "aws:ResourceOrgID", "aws:ResourceOrgPaths");
-    }
-
-    fn set_keys(&self, context: &mut Context, id: &str, paths: &str) {
-        if let Some(organization) = &self.organization {
-            context.set(id, organization);
-            context.set_all(paths, self.organization_paths.clone());
-        }
-    }
-}
+use crate::policy::PolicyKind;
 
 /// Puts an account into an organization of AWS Organizations, with its policies; see
 /// [`Simulator::account`](crate::Simulator::account).

@@ -10,8 +10,9 @@ use aws_smithy_types::date_time::Format;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::outcome::{Import, ImportError};
+use super::strict;
 use super::text::PolicyText;
-use super::{Import, ImportError, strict};
 use crate::arn;
 use crate::iam::{
     Accounts, Document, Entity, PolicyRecord, PolicyVersion, RoleRecord, UserRecord, unique_id,

@@ -2,60 +2,22 @@
 
 mod account;
 mod organization;
+mod outcome;
 mod setup;
 mod strict;
 mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::value::RawValue;
 
 use account::AccountFiles;
 use organization::OrganizationFiles;
 
+pub use outcome::{Import, ImportError, LeftOut};
+
 use crate::simulator::Simulator;
-
-/// What [`Simulator::import`] did: which accounts it added, and what it left out.
-#[derive(Clone, Debug, Default)]
-pub struct Import {
-    accounts: BTreeSet<String>,
-    left_out: Vec<LeftOut>,
-}
-
-impl Import {
-    /// Returns the IDs of the accounts that were imported.
-    pub fn accounts(&self) -> impl Iterator<Item = &str> {
-        self.accounts.iter().map(String::as_str)
-    }
-
-    /// Returns what was left out, because the exports do not have it or the simulator cannot evaluate it. A
-    /// decision that depends on it may not be AWS's.
-    pub fn left_out(&self) -> &[LeftOut] {
-        &self.left_out
-    }
-
-    fn leave_out(&mut self, file: &Path, subject: impl Into<String>, reason: impl Into<String>) {
-        self.left_out.push(LeftOut {
-            file: file.to_owned(),
-            subject: subject.into(),
-            reason: reason.into(),
-        });
-    }
-}
-
-/// Something that an import left out; displayed, a line for a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LeftOut {
-    /// The file that it is in.
-    pub file: PathBuf,
-    /// What it is: an ARN, with the policy and statement if it is one of those.
-    pub subject: String,
-    /// Why it was left out, and what that means for decisions.
-    pub reason: String,
-}
 
 impl Simulator {
     /// Imports real accounts: users, groups, roles, their policies, permissions boundaries and tags, and the
@@ -185,44 +147,3 @@ fn parse(file: &Path, text: &str) -> Result<File, ImportError> {
     };
     read.map_err(|error| ImportError::new(file, error))
 }
-
-impl fmt::Display for LeftOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {}: {}",
-            self.file.display(),
-            self.subject,
-            self.reason
-        )
-    }
-}
-
-/// The reason why an import failed: which file, where in it, and what is wrong.
-#[derive(Clone, Debug)]
-pub struct ImportError {
-    file: PathBuf,
-    reason: String,
-}
-
-impl ImportError {
-    fn new(file: &Path, reason: impl fmt::Display) -> Self {
-        Self {
-            file: file.to_owned(),
-            reason: reason.to_string(),
-        }
-    }
-
-    /// Returns the file or folder that the error is about.
-    pub fn file(&self) -> &Path {
-        &self.file
-    }
-}
-
-impl fmt::Display for ImportError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.file.display(), self.reason)
-    }
-}
-
-impl std::error::Error for ImportError {}

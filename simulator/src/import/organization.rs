@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Import, ImportError, strict};
+use super::outcome::{Import, ImportError};
+use super::strict;
 use crate::iam::{Account, Accounts};
 use crate::policy::PolicyKind;
 

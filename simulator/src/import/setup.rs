@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::outcome::{Import, ImportError};
 use super::text::PolicyText;
-use super::{Import, ImportError};
 use crate::arn;
 use crate::simulator::Simulator;
 

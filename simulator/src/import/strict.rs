@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::Import;
+use super::outcome::Import;
 use crate::iam::IamError;
 use crate::policy::{Effect, Policy, PolicyKind};
 

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::ImportError;
+use super::outcome::ImportError;
 
 /// Returns the JSON files at a path: the file itself, or those of a folder and the folders in it, in the order of
 /// their names.

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::document::Kind;
 use super::explanation::Element;
+use super::explanation::PolicyKind as Kind;
 use super::json::{reject_unknown, strings};
 use crate::arn;
 
