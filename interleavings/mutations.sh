@@ -35,7 +35,7 @@ frozen failure believed   | mod | s/Ok\(Err\(_\)\) if was_frozen/Ok(Err(_)) if w
 person's answer refused   | mod | s/if error\.is_interaction_required\(\) && reason\.has_waiter => None/if error.is_interaction_required() \&\& reason.has_waiter \&\& false => None/
 panic not caught          | mod | s/catch_unwind\(inner\.load\(id, reason, &alive_at\)\)\.await/Ok::<_, Panicked>(inner.load(id, reason, \&alive_at).await)/
 timer outlives cache      | mod | s/self\.0\.abort\(\);//
-timer holds cache         | mod | s/drop\(inner\);\s*sleep\.sleep\(wait\)\.await;/sleep.sleep(wait).await; drop(inner);/
+timer holds cache         | mod | s/drop\(inner\);\s*sleep\.sleep\((wait\.min\(LONGEST_TIMER_SLEEP\))\)\.await;/sleep.sleep($1).await; drop(inner);/
 dead timer kept           | mod | s/\.is_some_and\(\|timer\| !timer\.0\.is_finished\(\)\)/.is_some()/
 failure not remembered    | schedule | s/left\.filter\(\|left\| !left\.is_zero\(\)\)/left.filter(|_| false)/
 older session is new enough| mod | s/entry\.session\.time_left\(now\) < min/false/; s/self\.session\.time_left\(now\) >= min/true/

@@ -25,7 +25,7 @@ use crate::sync::{AbortHandle, ArcSwap, Guard, Handle, Mutex, watch, yield_now};
 
 use schedule::{
     ABANDONED_LOAD_TIMEOUT, COLD_RETRY, Cached, Decision, FailedAttempt, HEARTBEAT, Known,
-    NEGATIVE_CACHE_TTL, Window, decide, may_invalidate, retry_wait,
+    LONGEST_TIMER_SLEEP, NEGATIVE_CACHE_TTL, Window, decide, may_invalidate, retry_wait,
 };
 
 pub(crate) use moment::Moment;
@@ -39,7 +39,8 @@ pub(crate) trait Load: Send + Sync + 'static {
     ) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send + '_>>;
 
     /// Whether a load now would ask a person something. The cache never does that by itself: it serves
-    /// what is cached until a caller waits for credentials.
+    /// what is cached until a caller waits for credentials. Where it says no, a load never fails for the lack of a
+    /// person: such a failure is not remembered, and every lookup would start another.
     fn is_interactive(&self) -> bool;
 
     /// Creates this loader's error.
@@ -269,6 +270,13 @@ impl<L: Load> CredentialsCache<L> {
         let state = self.0.read();
         let entry = state.entry.as_ref();
         entry.is_some_and(|entry| entry.cached().is_usable(now))
+    }
+
+    /// Whether the cached credentials are those of this access key ID.
+    pub(crate) fn is_cached_key(&self, access_key_id: &str) -> bool {
+        let state = self.0.read();
+        let entry = state.entry.as_ref();
+        entry.is_some_and(|entry| entry.session.access_key_id() == access_key_id)
     }
 
     /// The cached credentials, valid or not.
@@ -933,7 +941,7 @@ async fn refresh_loop<L: Load>(cache: Weak<Inner<L>>, sleep: SharedAsyncSleep) {
             }
             Some(wait) => {
                 drop(inner);
-                sleep.sleep(wait).await;
+                sleep.sleep(wait.min(LONGEST_TIMER_SLEEP)).await;
             }
         }
         // A sleep that returns at once must not keep the thread.

@@ -46,6 +46,10 @@ pub(super) const ABANDONED_LOAD_TIMEOUT: Duration = minutes(1);
 /// wrong.
 const CLOCK_TOLERANCE: Duration = minutes(1);
 
+/// How long the timer sleeps at most before it looks again: meanwhile the clock may be set, the machine suspended, or
+/// the credentials rejected.
+pub(super) const LONGEST_TIMER_SLEEP: Duration = minutes(1);
+
 /// Credentials newer than this are not invalidated: a fresh session would be rejected, too.
 const MIN_AGE_TO_INVALIDATE: Duration = minutes(1);
 
@@ -90,7 +94,8 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// When the cached credentials are to be refreshed: before that nothing is loaded for them, whoever asks.
+    /// When the cached credentials are to be refreshed: before that no caller and no timer loads, unless it asks for
+    /// new ones.
     pub(super) fn due(&self, now: SystemTime) -> Option<SystemTime> {
         let due = self.cached?.due(now);
         let rests_for = self.failure.and_then(|failure| failure.rests_for());
@@ -246,6 +251,8 @@ pub(super) fn retry_wait(
             match left.checked_sub(LAST_RETRY) {
                 // STS may have come back by then.
                 Some(last) if wait > last && last > Duration::ZERO => return last,
+                // What STS has said counts no longer after expiry than it would then.
+                _ if !is_transient => wait.min(left + NEGATIVE_CACHE_TTL),
                 _ => wait,
             }
         }
@@ -487,8 +494,8 @@ mod tests {
             (11, 10, 10),
             (10, 9, 9),
             (2, 1, 1),
-            (1, 10, 10),
-            (0, 10, 10),
+            (1, 10, 6),
+            (0, 10, 5),
         ] {
             assert_eq!(wait(true, left, 0.0), curable * SECOND, "{left} s left");
             assert_eq!(wait(false, left, 0.0), other * SECOND, "{left} s left");

@@ -45,7 +45,7 @@ const RENEWED: &str = "x-aws-role-chain-renewed";
 #[derive(Clone)]
 pub struct SessionRenewal(pub(super) HopCache);
 
-/// The access key ID that signed an attempt.
+/// The access key ID that signed an attempt, if it is the chain's.
 #[derive(Debug)]
 struct SignedBy(String);
 
@@ -67,7 +67,10 @@ impl Intercept for SessionRenewal {
         let authorization = context.request().headers().get("authorization");
         let credential = authorization.and_then(|text| text.split_once("Credential="));
         let key = credential.and_then(|(_, credential)| credential.split('/').next());
-        if let Some(key) = key {
+        // Another provider may be set on the operation: a new session of the chain's is no help then.
+        if let Some(key) = key
+            && self.0.is_cached_key(key)
+        {
             config
                 .interceptor_state()
                 .store_put(SignedBy(key.to_owned()));

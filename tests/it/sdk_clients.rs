@@ -186,3 +186,30 @@ async fn a_service_that_rejects_a_fresh_session_too_is_not_retried() {
     }
     assert_eq!(aws.assumed(HUB), 2, "no loop");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_others_credentials_sign_is_not_retried_for_the_chain() {
+    let (aws, base) = aws();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    aws.service("firehose", move |_, _| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        answer(
+            400,
+            r#"{"__type":"ExpiredTokenException","message":"expired"}"#,
+        )
+    });
+    let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    chain.refresh().await.unwrap();
+    aws.clock().advance(2 * MINUTE).await;
+    let config = aws_sdk_firehose::config::Builder::from(&chain.sdk_config())
+        .interceptor(chain.session_renewal())
+        .retry_classifier(chain.session_renewal())
+        .credentials_provider(user(&aws))
+        .build();
+    let client = aws_sdk_firehose::Client::from_conf(config);
+    let error = put(&client).await.unwrap_err();
+    assert!(error.contains("ExpiredTokenException"), "{error}");
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    assert_eq!(aws.assumed(HUB), 1);
+}

@@ -3,7 +3,7 @@
 
 use std::task::{Context, Waker};
 
-use aws_smithy_async::rt::sleep::Sleep;
+use aws_smithy_async::rt::sleep::{Sleep, TokioSleep};
 use aws_smithy_async::time::TimeSource;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -1113,9 +1113,82 @@ fn without_a_runtime_only_unexpired_credentials_are_served() {
     assert_eq!(cache.loader().loads(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_timer_notices_that_the_credentials_were_rejected_while_it_slept() {
+    let (cache, clock) = cache();
+    load_unserved(&cache, "first").await;
+    served(&cache);
+    settle().await;
+    clock.advance(2 * MINUTE);
+    settle().await;
+    let mut child = Replace::of(&cache, "first");
+    assert!(child.result().await.is_none(), "it waits");
+    cache.loader().fail(1, unreachable(OWN_HOP));
+    settle().await;
+    let due = cache.snapshot().next_refresh.unwrap();
+    assert!(due <= clock.now() + 10 * SECOND, "status says: in 10 s");
+    clock.advance_in_steps(20 * MINUTE).await;
+    assert_eq!(cache.loader().loads(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_notices_that_the_clock_was_set_back_while_it_slept() {
+    let clock = Clock::default();
+    let cache = cache_of(&clock, SharedAsyncSleep::new(TokioSleep::new()));
+    clock.advance(HOUR);
+    load_unserved(&cache, "first").await;
+    served(&cache);
+    settle().await;
+    clock.set(HOUR - 10 * MINUTE);
+    settle().await;
+    assert_eq!(cache.snapshot().next_refresh, Some(clock.now()));
+    pass(&clock, 5 * MINUTE).await;
+    settle().await;
+    assert_eq!(cache.loader().loads(), 2, "due since then");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_in_the_last_second_is_an_error_for_five_seconds_after_expiry() {
+    let (cache, clock) = cache();
+    load_unserved(&cache, "first").await;
+    clock.advance(HOUR - SECOND / 2);
+    let mut refresh = Refresh::of(&cache);
+    assert!(refresh.result().await.is_none());
+    cache.loader().fail(1, denied(OWN_HOP));
+    settle().await;
+    clock.advance(SECOND * 13 / 2);
+    let mut caller = Caller::of(&cache);
+    caller.assert_waits().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_does_not_sleep_through_the_window_of_a_machine_that_was_suspended() {
+    let clock = Clock::default();
+    let cache = cache_of(&clock, SharedAsyncSleep::new(TokioSleep::new()));
+    load_unserved(&cache, "first").await;
+    served(&cache);
+    settle().await;
+    clock.advance(ADVISORY - 3 * MINUTE); // suspended
+    for _ in 0..9 {
+        pass(&clock, MINUTE).await;
+        settle().await;
+    }
+    assert_eq!(
+        cache.loader().loads(),
+        2,
+        "in the window for minutes, {:?} after the load",
+        clock.elapsed()
+    );
+}
+
 /// An empty cache, and the clock that it sees.
 fn cache() -> (CredentialsCache<Loader>, Clock) {
     let clock = Clock::default();
+    let cache = cache_of(&clock, SharedAsyncSleep::new(clock.clone()));
+    (cache, clock)
+}
+
+fn cache_of(clock: &Clock, sleep: SharedAsyncSleep) -> CredentialsCache<Loader> {
     let loader = Loader {
         clock: clock.clone(),
         started: Mutex::default(),
@@ -1123,9 +1196,7 @@ fn cache() -> (CredentialsCache<Loader>, Clock) {
         on_asked: Mutex::default(),
         panics: Mutex::new(false),
     };
-    let time = SharedTimeSource::new(clock.clone());
-    let cache = CredentialsCache::new(loader, time, SharedAsyncSleep::new(clock.clone()));
-    (cache, clock)
+    CredentialsCache::new(loader, SharedTimeSource::new(clock.clone()), sleep)
 }
 
 /// Loads credentials of an hour without a caller, so that there is no timer.
