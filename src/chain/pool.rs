@@ -32,10 +32,9 @@ const DEFAULT_MAX_IDLE: Duration = Duration::from_secs(60 * 60);
 /// request assumes the role for each request, and a map of chains grows for ever. Clones are cheap, and share
 /// everything.
 ///
-/// Two requests share a chain, and so a session, only if they ask STS for the very same: ARN, external ID, session
-/// name, duration, session policies, tags in their order, source identity, contexts and region, with MFA codes from
-/// the same provider (that of the same call of [`Role::mfa`]: clone the role). What [`Role::allowed_roles`] restricts
-/// is checked at each call.
+/// Two requests share a chain, and so a session, only if they ask STS for the very same: all that is set on the
+/// [`Role`] counts, tags in their order, and MFA codes from the same provider (that of the same call of [`Role::mfa`]:
+/// clone the role). What [`Role::allowed_roles`] restricts is checked at each call.
 ///
 /// # What is dropped
 ///

@@ -1,7 +1,7 @@
 //! [`Role`]: what to ask AssumeRole for, and the one step that checks it against STS's rules.
 //!
-//! A new parameter is a field, a setter, a check in [`Role::check`], an entry in [`Role::parameters`], an argument of
-//! the call in `sts`, and a row of `tests/common/parameters.rs`, which tests the other five.
+//! A new parameter is a field and a setter here, its limits, a check in [`Role::check`], an entry in
+//! [`Role::parameters`], an argument of the call in `sts`, and a row of `tests/common/parameters.rs`, which tests them.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -507,13 +507,13 @@ fn check_accepted(role: &Role, operation: Operation) -> Result<(), Violation> {
     let (rejected, rule): (&[AcceptedBy], _) = match operation {
         Operation::AssumeRoleWithWebIdentity => (
             &[AcceptedBy::AssumeRole],
-            "is nothing that AssumeRoleWithWebIdentity can be asked for: tags and source identity are \
-             claims of the token",
+            "is no parameter of AssumeRoleWithWebIdentity, whose tokens bring session tags and the source \
+             identity as claims",
         ),
         Operation::AssumeRoleWithSaml => (
             &[AcceptedBy::AssumeRole, AcceptedBy::AllButSaml],
-            "is nothing that AssumeRoleWithSAML can be asked for: session name, tags and source \
-             identity are attributes of the assertion",
+            "is no parameter of AssumeRoleWithSAML, whose assertions bring session name, session tags and \
+             the source identity as attributes",
         ),
         _ => return Ok(()),
     };

@@ -938,6 +938,34 @@ mod tests {
     }
 
     #[test]
+    fn advice_on_a_call_without_a_role_names_none() {
+        let request = request("222222222222", false);
+        for operation in Operation::all().filter(|operation| operation.is_call()) {
+            let assumes_role = operation.name().starts_with("AssumeRole");
+            let summary = RequestSummary {
+                operation,
+                role: assumes_role.then_some(&request),
+                ..summary(&request)
+            };
+            for code in ["AccessDenied", "RegionDisabledException"] {
+                let refusal = Refusal {
+                    code: code.to_owned(),
+                    message: None,
+                    request_id: None,
+                    meaning: Meaning::Denied,
+                };
+                let signer = Credentials::new("AKIAEXAMPLE", "secret", None, None, "test");
+                let lines = advice(&refusal, &summary, Some(&signer));
+                assert!(!lines.is_empty(), "{operation:?} {code}");
+                for line in lines {
+                    let has_gap = line.contains("  ") || line.contains(" ,") || line.ends_with(' ');
+                    assert!(!has_gap, "{operation:?} {code}: {line}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn every_line_of_the_table_is_a_rule_with_advice_or_a_comment() {
         let calls = Operation::all().filter(|operation| operation.is_call());
         let operations: Vec<&str> = calls.map(Operation::name).collect();

@@ -1,5 +1,7 @@
 //! Every parameter of a role, a row each. The unit tests of `src/request/role.rs` hold the rows to the fields of `Role`.
 
+#![allow(dead_code)] // Each of the two that include it reads some of the fields.
+
 use std::time::Duration;
 
 use aws_role_chain::{MfaRequest, Role};
@@ -10,11 +12,16 @@ pub struct Parameter {
     pub set: fn(Role, usize) -> Role,
     /// What STS gets of value 0: names and values.
     pub sent: &'static [(&'static str, &'static str)],
-    /// Sets a value that breaks a rule.
-    pub wrong: fn(Role) -> Role,
+    /// Set values that break a rule: too short, too long, with a wrong sign. The exact limits are in
+    /// `tests/it/validation`.
+    pub wrong: &'static [fn(Role) -> Role],
     /// Whether AssumeRoleWithWebIdentity and AssumeRoleWithSAML take it.
     pub with_web_identity: bool,
     pub with_saml: bool,
+    /// Whether it is in the key of the AWS CLI's cache, so that sessions may be shared with it.
+    pub in_cli_cache_key: bool,
+    /// The action that STS authorizes for it beside AssumeRole.
+    pub action: Option<&'static str>,
 }
 
 const CONTEXTS: &str = "arn:aws:iam::aws:contextProvider/IdentityCenter";
@@ -28,33 +35,57 @@ pub const PARAMETERS: [Parameter; 10] = [
         setter: "session_name",
         set: |role, i| role.session_name(format!("name-{i}")),
         sent: &[("RoleSessionName", "name-0")],
-        wrong: |role| role.session_name("a name"),
+        wrong: &[
+            |role| role.session_name("a"),
+            |role| role.session_name("a".repeat(65)),
+            |role| role.session_name("a name"),
+        ],
         with_web_identity: true,
         with_saml: false,
+        in_cli_cache_key: true,
+        action: None,
     },
     Parameter {
         setter: "external_id",
         set: |role, i| role.external_id(format!("id-{i}")),
         sent: &[("ExternalId", "id-0")],
-        wrong: |role| role.external_id("an id"),
+        wrong: &[
+            |role| role.external_id("a"),
+            |role| role.external_id("a".repeat(1225)),
+            |role| role.external_id("an id"),
+        ],
         with_web_identity: false,
         with_saml: false,
+        in_cli_cache_key: true,
+        action: None,
     },
     Parameter {
         setter: "duration",
         set: |role, i| role.duration(Duration::from_secs(900 + i as u64)),
         sent: &[("DurationSeconds", "900")],
-        wrong: |role| role.duration(Duration::from_secs(899)),
+        wrong: &[
+            |role| role.duration(Duration::from_secs(899)),
+            |role| role.duration(Duration::from_secs(43_201)),
+            |role| role.duration(Duration::from_millis(900_500)),
+        ],
         with_web_identity: true,
         with_saml: true,
+        in_cli_cache_key: true,
+        action: None,
     },
     Parameter {
         setter: "policy",
         set: |role, i| role.policy(format!(r#"{{"Statement":[],"Id":"{i}"}}"#)),
         sent: &[("Policy", r#"{"Statement":[],"Id":"0"}"#)],
-        wrong: |role| role.policy("{"),
+        wrong: &[
+            |role| role.policy(""),
+            |role| role.policy(format!("{{}}{}", " ".repeat(2047))),
+            |role| role.policy("{"),
+        ],
         with_web_identity: true,
         with_saml: true,
+        in_cli_cache_key: false,
+        action: None,
     },
     Parameter {
         setter: "policy_arn",
@@ -66,9 +97,11 @@ pub const PARAMETERS: [Parameter; 10] = [
             ("PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/A0"),
             ("PolicyArns.member.2.arn", "arn:aws:iam::aws:policy/B0"),
         ],
-        wrong: |role| role.policy_arn("arn:aws:iam::444444444444:policy/A"),
+        wrong: &[|role| role.policy_arn("arn:aws:iam::444444444444:policy/A")],
         with_web_identity: true,
         with_saml: true,
+        in_cli_cache_key: false,
+        action: None,
     },
     Parameter {
         setter: "tag",
@@ -83,17 +116,29 @@ pub const PARAMETERS: [Parameter; 10] = [
             ("Tags.member.2.Value", "42"),
             ("TransitiveTagKeys.member.1", "cost"),
         ],
-        wrong: |role| role.tag("aws:team", "value"),
+        wrong: &[
+            |role| role.tag("", "value"),
+            |role| role.tag("team", "v".repeat(257)),
+            |role| role.tag("aws:team", "value"),
+        ],
         with_web_identity: false,
         with_saml: false,
+        in_cli_cache_key: false,
+        action: Some("TagSession"),
     },
     Parameter {
         setter: "source_identity",
         set: |role, i| role.source_identity(format!("user-{i}")),
         sent: &[("SourceIdentity", "user-0")],
-        wrong: |role| role.source_identity("a user"),
+        wrong: &[
+            |role| role.source_identity("a"),
+            |role| role.source_identity("a".repeat(257)),
+            |role| role.source_identity("a user"),
+        ],
         with_web_identity: false,
         with_saml: false,
+        in_cli_cache_key: false,
+        action: Some("SetSourceIdentity"),
     },
     Parameter {
         setter: "provided_context",
@@ -102,25 +147,39 @@ pub const PARAMETERS: [Parameter; 10] = [
             ("ProvidedContexts.member.1.ProviderArn", CONTEXTS),
             ("ProvidedContexts.member.1.ContextAssertion", "assertion-0"),
         ],
-        wrong: |role| role.provided_context("IdentityCenter", "assertion"),
+        wrong: &[
+            |role| role.provided_context("IdentityCenter", "assertion"),
+            |role| role.provided_context(CONTEXTS, "abc"),
+            |role| role.provided_context(CONTEXTS, "a".repeat(2049)),
+        ],
         with_web_identity: false,
         with_saml: false,
+        in_cli_cache_key: false,
+        action: Some("SetContext"),
     },
     Parameter {
         setter: "mfa",
         set: |role, i| role.mfa(DEVICES[i], code),
         sent: &[("SerialNumber", DEVICES[0]), ("TokenCode", "123456")],
-        wrong: |role| role.mfa("arn:aws:iam::111111111111:u2f/key", code),
+        wrong: &[
+            |role| role.mfa("12345678", code),
+            |role| role.mfa("1".repeat(257), code),
+            |role| role.mfa("arn:aws:iam::111111111111:u2f/key", code),
+        ],
         with_web_identity: false,
         with_saml: false,
+        in_cli_cache_key: true,
+        action: None,
     },
     Parameter {
         setter: "region",
         set: |role, i| role.region(format!("eu-west-{}", 2 + i)),
         sent: &[],
-        wrong: |role| role.region("eu west"),
+        wrong: &[|role| role.region(""), |role| role.region("eu west")],
         with_web_identity: true,
         with_saml: true,
+        in_cli_cache_key: false,
+        action: None,
     },
 ];
 

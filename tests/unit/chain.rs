@@ -51,8 +51,13 @@ fn roles_are_assumed_from_those_starts_whose_credentials_sts_lets_assume_one() {
             | Operation::WriteDocument
             | Operation::GetCallerIdentity) => unreachable!("{operation:?} starts no chain"),
         };
-        let assumed = start.assume(Role::new("arn:aws:iam::222222222222:role/Writer"));
-        assert_eq!(assumed.is_ok(), may_assume, "{start:?}");
+        let role = || Role::new("arn:aws:iam::222222222222:role/Writer");
+        assert_eq!(start.assume(role()).is_ok(), may_assume, "{start:?}");
+        #[cfg(feature = "pool")]
+        {
+            let pool = crate::ChainPool::new(start);
+            assert_eq!(pool.get(role()).is_ok(), may_assume, "{pool:?}");
+        }
     }
 }
 

@@ -20,15 +20,26 @@ fn the_tests_know_every_field_of_a_role_and_reports_show_those_that_are_sent() {
         .map(|name| name.trim_end_matches('s').to_owned())
         .collect();
     fields.sort();
-    assert_eq!(fields, known);
+    assert_eq!(
+        fields, known,
+        "left: Role, right: tests/common/parameters.rs"
+    );
 
     for row in PARAMETERS {
         let role = (row.set)(Role::default(), 0);
         let shown = role.parameters().into_iter();
         let shown = shown.filter(|parameter| parameter.shown.is_some());
-        let shown: Vec<_> = shown.map(|parameter| parameter.field).collect();
-        let is_sent = !row.sent.is_empty();
-        assert_eq!(shown, if is_sent { vec![row.setter] } else { vec![] });
+        let shown: Vec<_> = shown
+            .map(|parameter| {
+                let action = parameter.action.map(SessionAction::name);
+                (parameter.field, action, parameter.is_in_cli_cache_key)
+            })
+            .collect();
+        let expected = (row.setter, row.action, row.in_cli_cache_key);
+        // The region says where to call, and is not sent.
+        let is_sent = row.setter != "region";
+        assert_eq!(shown, if is_sent { vec![expected] } else { vec![] });
+        assert_eq!(!row.sent.is_empty(), is_sent, "{}", row.setter);
     }
 }
 
@@ -47,8 +58,10 @@ fn every_parameter_is_checked_for_the_operations_that_take_it() {
             let error = checked.map_err(|violation| violation.field);
             let expected = if takes_it { Ok(()) } else { Err(row.setter) };
             assert_eq!(error, expected, "{operation:?}");
-            let violation = check((row.wrong)(role())).unwrap_err();
-            assert_eq!(violation.field, row.setter, "{operation:?}");
+            for wrong in row.wrong {
+                let violation = check(wrong(role())).unwrap_err();
+                assert_eq!(violation.field, row.setter, "{operation:?}");
+            }
         }
     }
 }
