@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What [`Simulator::import`] did: which accounts it added, and what it left out.
+/// What [`Simulator::import`](crate::Simulator::import) did: which accounts it added, and what it left out.
 #[derive(Clone, Debug, Default)]
 pub struct Import {
     pub(super) accounts: BTreeSet<String>,
