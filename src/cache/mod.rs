@@ -170,13 +170,12 @@ impl<L: Load> CredentialsCache<L> {
         };
         let result = match self.obtain(reason, need).await {
             Err(error) => {
-                let (state, now) = (self.0.read(), self.0.time.now());
-                match &state.entry {
-                    Some(entry) if error.is_transient() || now < entry.window.expiry => {
-                        Ok(entry.session.credentials.clone())
-                    }
-                    _ => Err(error),
-                }
+                let now = self.0.time.now();
+                let cached = self.0.look(|entry| {
+                    let may_be_good = error.is_transient() || now < entry.window.expiry;
+                    may_be_good.then(|| entry.session.credentials.clone())
+                });
+                cached.flatten().ok_or(error)
             }
             result => result,
         };
@@ -267,22 +266,19 @@ impl<L: Load> CredentialsCache<L> {
     /// Whether a call that is made now need not wait for a load.
     pub(crate) fn is_usable(&self) -> bool {
         let now = self.0.time.now();
-        let state = self.0.read();
-        let entry = state.entry.as_ref();
-        entry.is_some_and(|entry| entry.cached().is_usable(now))
+        let is_usable = self.0.look(|entry| entry.cached().is_usable(now));
+        is_usable.unwrap_or(false)
     }
 
     /// Whether the cached credentials are those of this access key ID.
     pub(crate) fn is_cached_key(&self, access_key_id: &str) -> bool {
-        let state = self.0.read();
-        let entry = state.entry.as_ref();
-        entry.is_some_and(|entry| entry.session.access_key_id() == access_key_id)
+        let key = |entry: &Entry| entry.session.access_key_id() == access_key_id;
+        self.0.look(key).unwrap_or(false)
     }
 
     /// The cached credentials, valid or not.
     pub(crate) fn cached(&self) -> Option<Credentials> {
-        let state = self.0.read();
-        Some(state.entry.as_ref()?.session.credentials.clone())
+        self.0.look(|entry| entry.session.credentials.clone())
     }
 
     /// Marks credentials that STS has rejected; they are served until others are there. Returns whether they
@@ -736,6 +732,11 @@ impl<L: Load> Inner<L> {
         }
         let due = state.known(now).due(now.time)?.duration_since(now.time);
         Some(due.unwrap_or_default())
+    }
+
+    /// Looks at what is cached, if anything is.
+    fn look<T>(&self, at: impl FnOnce(&Entry) -> T) -> Option<T> {
+        self.read().entry.as_ref().map(at)
     }
 
     fn read(&self) -> Guard<Arc<State>> {

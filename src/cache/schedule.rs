@@ -602,6 +602,7 @@ mod tests {
         for (said, duration, seconds) in [
             ("In the last minute callers wait", MANDATORY_WINDOW, 60),
             ("A failure is remembered for a second", COLD_RETRY, 1),
+            ("looks at the clock every minute", LONGEST_TIMER_SLEEP, 60),
             ("and a second before expiry", LAST_RETRY, 1),
         ] {
             assert!(docs.contains(said), "{said:?} is not in the docs");

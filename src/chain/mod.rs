@@ -109,8 +109,8 @@ pub(crate) use store::{SessionStore, StoreLock};
 /// - The base config's provider has two minutes, and so have the providers of tokens, assertions and codes
 ///   that ask no person.
 /// - A clock that is set back by more than a minute makes the cached credentials due. One that is set forward by
-///   a minute or more looks like a process that stood still: a load in flight may get a second one beside it, and
-///   a person a second question.
+///   a minute or more looks like a process that stood still: a load in flight may get a second one beside it. The
+///   timer looks at the clock every minute, also after the machine was suspended.
 ///
 /// Loads run in tasks on the tokio runtime of the caller; without one, a load is an error that says so. A
 /// runtime that is dropped, or driven no more for a minute, holds up no caller elsewhere: the next one

@@ -98,10 +98,12 @@ impl Permit<'_> {
     }
 }
 
-/// The call's turn did not come in time.
-pub(super) struct QueueTimedOut {
-    /// Whether no other call had its turn either: those before it run on runtimes that are driven no more.
-    pub(super) is_stuck: bool,
+/// Why a call has no turn.
+pub(super) enum NoTurn {
+    /// It did not come in time.
+    Late,
+    /// No other call had one either: those before it run on runtimes that are driven no more.
+    Stuck,
 }
 
 impl RegionLimiter {
@@ -123,7 +125,7 @@ impl RegionLimiter {
 
     /// Waits for a call's turn: until fewer than 32 others run, no more than the ceiling have begun within a second,
     /// and no more than STS was seen to allow.
-    pub(super) async fn acquire(&self, queued: Queued<'_>) -> Result<Permit<'_>, QueueTimedOut> {
+    pub(super) async fn acquire(&self, queued: Queued<'_>) -> Result<Permit<'_>, NoTurn> {
         let mut background = None;
         let mut alive = None;
         if !queued.has_waiter {
@@ -156,7 +158,7 @@ impl RegionLimiter {
             yield_now().await;
             slept += wait;
             if slept >= QUEUE_TIMEOUT {
-                return Err(QueueTimedOut { is_stuck: false });
+                return Err(NoTurn::Late);
             }
         }
     }
@@ -179,7 +181,7 @@ async fn wait_for<'a>(
     stuck_timeout: Duration,
     alive: Option<&AtomicU64>,
     queued: Queued<'_>,
-) -> Result<SemaphorePermit<'a>, QueueTimedOut> {
+) -> Result<SemaphorePermit<'a>, NoTurn> {
     let mut permit = pin!(permits.acquire());
     let mut slept = Duration::ZERO;
     let mut last_move = (moves.load(Ordering::Relaxed), Instant::now());
@@ -202,11 +204,11 @@ async fn wait_for<'a>(
         if moved != last_move.0 {
             last_move = (moved, now);
         }
-        let is_late = now >= queued.deadline || slept > QUEUE_TIMEOUT;
-        let is_stuck = now.duration_since(last_move.1) >= stuck_timeout;
-        if is_stuck || is_late {
-            let is_stuck = !is_late;
-            return Err(QueueTimedOut { is_stuck });
+        if now >= queued.deadline || slept > QUEUE_TIMEOUT {
+            return Err(NoTurn::Late);
+        }
+        if now.duration_since(last_move.1) >= stuck_timeout {
+            return Err(NoTurn::Stuck);
         }
     }
 }

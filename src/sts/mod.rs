@@ -42,8 +42,7 @@ use crate::session::Session;
 pub(crate) use advice::{DenyingPolicy, denying_policy};
 use failure::{FailedCall, ThrottlingIsNotRetried};
 use limiter::{
-    CALLS_PER_SECOND, MOST_TURNS, Permit, QUEUE_TIMEOUT, QueueTimedOut, Queued, RegionLimiter,
-    backoff,
+    CALLS_PER_SECOND, MOST_TURNS, NoTurn, Permit, QUEUE_TIMEOUT, Queued, RegionLimiter, backoff,
 };
 use secrets::Secrets;
 
@@ -269,11 +268,11 @@ impl Sts {
             let limiter = self.limiter(region);
             let permit = match permit(&limiter, region, queued, attempt).await {
                 Ok(permit) => permit,
-                Err(QueueTimedOut { is_stuck: true }) => {
+                Err(NoTurn::Stuck) => {
                     self.replace_limiter(region, &limiter);
                     continue;
                 }
-                Err(QueueTimedOut { is_stuck: false }) => {
+                Err(NoTurn::Late) => {
                     let (_, last) = throttled;
                     let late = || error(summary, ErrorKind::QueueTimedOut, Vec::new());
                     return Err(last.unwrap_or_else(late));
@@ -422,7 +421,7 @@ async fn permit<'a>(
     region: &str,
     queued: Queued<'_>,
     attempt: &Attempt,
-) -> Result<Option<Permit<'a>>, QueueTimedOut> {
+) -> Result<Option<Permit<'a>>, NoTurn> {
     if attempt.mfa_code.is_some() {
         return Ok(None);
     }
