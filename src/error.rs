@@ -363,7 +363,7 @@ impl Error {
                 "asking whose the credentials of hop {hop} of {chain_len} are"
             );
         }
-        let (gerund, subject) = operation.words();
+        let [_, gerund, subject] = operation.words();
         match (kind, role_arn) {
             (
                 ErrorKind::Invalid(Violation {
@@ -495,33 +495,24 @@ pub(crate) enum Operation {
 impl Operation {
     /// The name in logs and figures: AWS's, where the operation is AWS's.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::CheckBase => "CheckBase",
-            Self::LoadProfile => "LoadProfile",
-            Self::WritePolicies => "WritePolicies",
-            Self::WriteDocument => "WriteDocument",
-            Self::LoadSource => "LoadSource",
-            Self::AssumeRole => "AssumeRole",
-            Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
-            Self::AssumeRoleWithSaml => "AssumeRoleWithSAML",
-            Self::GetSessionToken => "GetSessionToken",
-            Self::GetCallerIdentity => "GetCallerIdentity",
-        }
+        let [name, ..] = self.words();
+        name
     }
 
-    /// What is being done, for a sentence that may go on with the role; and what is invalid, where a value is.
-    fn words(self) -> (&'static str, &'static str) {
+    /// Its name; what is being done, for a sentence that may go on with the role; what is invalid, where a value is.
+    #[rustfmt::skip] // A table.
+    fn words(self) -> [&'static str; 3] {
         match self {
-            Self::CheckBase => ("reading the base config", "base config"),
-            Self::LoadProfile => ("reading the profile", "profile"),
-            Self::WritePolicies => ("writing the policies", "request for policies"),
-            Self::WriteDocument => ("writing the policies", "request for a policy document"),
-            Self::LoadSource => ("loading the source credentials", "base config"),
-            Self::AssumeRole | Self::AssumeRoleWithWebIdentity | Self::AssumeRoleWithSaml => {
-                ("assuming", "role")
-            }
-            Self::GetSessionToken => ("getting a session token", "session token request"),
-            Self::GetCallerIdentity => ("asking whose the source credentials are", "base config"),
+            Self::CheckBase => ["CheckBase", "reading the base config", "base config"],
+            Self::LoadProfile => ["LoadProfile", "reading the profile", "profile"],
+            Self::WritePolicies => ["WritePolicies", "writing the policies", "request for policies"],
+            Self::WriteDocument => ["WriteDocument", "writing the policies", "request for a policy document"],
+            Self::LoadSource => ["LoadSource", "loading the source credentials", "base config"],
+            Self::AssumeRole => ["AssumeRole", "assuming", "role"],
+            Self::AssumeRoleWithWebIdentity => ["AssumeRoleWithWebIdentity", "assuming", "role"],
+            Self::AssumeRoleWithSaml => ["AssumeRoleWithSAML", "assuming", "role"],
+            Self::GetSessionToken => ["GetSessionToken", "getting a session token", "session token request"],
+            Self::GetCallerIdentity => ["GetCallerIdentity", "asking whose the source credentials are", "base config"],
         }
     }
 }

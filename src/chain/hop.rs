@@ -238,11 +238,12 @@ impl Hop {
         self.request().map(|request| &request.role().arn)
     }
 
-    /// What authenticates the call that assumes the role.
+    /// What authenticates the call that assumes the role, if one is assumed.
     pub(super) fn authentication(&self) -> Option<&Authentication> {
-        match &self.target {
-            Target::Source | Target::SessionToken(_) => None,
-            Target::Role(_, authentication) => Some(authentication),
+        if let Target::Role(_, authentication) = &self.target {
+            Some(authentication)
+        } else {
+            None
         }
     }
 
