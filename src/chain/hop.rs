@@ -21,7 +21,7 @@ use crate::request::limits::{
 };
 use crate::request::{
     AssumeRoleRequest, CallerKind, GetSessionTokenRequest, Inherited, Parameter, RequestSummary,
-    SamlAssertion, WebIdentityToken,
+    Role, SamlAssertion, WebIdentityToken,
 };
 use crate::session::{Session, timestamp};
 use crate::sts::Attempt;
@@ -104,6 +104,24 @@ impl Caller {
             Self::Hop(parent) => parent.loader().passes_on(),
         }
     }
+
+    /// Checks what the caller is to assume.
+    pub(super) fn check(&self, role: Role) -> Result<Arc<AssumeRoleRequest>, Error> {
+        check_role(role, &self.inherited(), Operation::AssumeRole)
+    }
+}
+
+/// Checks a role for the operation that is to assume it.
+pub(super) fn check_role(
+    role: Role,
+    inherited: &Inherited<'_>,
+    operation: Operation,
+) -> Result<Arc<AssumeRoleRequest>, Error> {
+    let arn = role.arn.clone();
+    let checked = role.check(inherited, operation);
+    checked
+        .map(Arc::new)
+        .map_err(|violation| violation.into_hop_error(operation, Some(&arn), inherited.hop))
 }
 
 impl Target {

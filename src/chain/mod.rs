@@ -32,7 +32,7 @@ use crate::request::{
     check_saml_provider,
 };
 
-use hop::{Authentication, Hop, HopCache, Target};
+use hop::{Authentication, Hop, HopCache, Target, check_role};
 use identity::ChainIdentityCache;
 
 pub(crate) use base::Base;
@@ -613,25 +613,6 @@ impl fmt::Debug for RoleChain {
             .field("hops", &self.status())
             .finish()
     }
-}
-
-impl Caller {
-    /// Checks what the caller is to assume.
-    fn check(&self, role: Role) -> Result<Arc<AssumeRoleRequest>, Error> {
-        check_role(role, &self.inherited(), Operation::AssumeRole)
-    }
-}
-
-fn check_role(
-    role: Role,
-    inherited: &Inherited<'_>,
-    operation: Operation,
-) -> Result<Arc<AssumeRoleRequest>, Error> {
-    let arn = role.arn.clone();
-    let checked = role.check(inherited, operation);
-    checked
-        .map(Arc::new)
-        .map_err(|violation| violation.into_hop_error(operation, Some(&arn), inherited.hop))
 }
 
 #[cfg(test)]
