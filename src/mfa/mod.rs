@@ -53,7 +53,7 @@ const PROVIDER_TIMEOUT: Duration = Duration::from_secs(120);
 /// # }
 /// ```
 pub trait ProvideMfaCode: Send + Sync {
-    /// Returns the device's code of the moment: six digits. White space around them does not matter.
+    /// Returns the device's code of the moment: six digits. White space does not matter: apps show `123 456`.
     ///
     /// # Errors
     ///
@@ -270,7 +270,7 @@ impl Mfa {
             let is_last = attempt == ATTEMPTS;
             let code = self.ask(reason, &code_use).await;
             let code = code.map_err(|error| self.no_code(error, &code_use))?;
-            let code = code.trim();
+            let code: String = code.split_whitespace().collect();
             if code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()) {
                 if is_last {
                     let text = "what was given is not six digits";
@@ -279,7 +279,7 @@ impl Mfa {
                 reason = MfaReason::Refused("A code has six digits.".to_owned());
                 continue;
             }
-            if !device.mark_sent(code, code_use.time.now()) {
+            if !device.mark_sent(&code, code_use.time.now()) {
                 if is_last {
                     let text = "the code given was used already";
                     return Err(refused.unwrap_or_else(|| self.no_code(text.into(), &code_use)));
@@ -287,7 +287,7 @@ impl Mfa {
                 reason = MfaReason::AlreadyUsed;
                 continue;
             }
-            match send(code.to_owned()).await {
+            match send(code).await {
                 Err(error) if error.meaning() == Some(Meaning::WrongMfaCode) && !is_last => {
                     reason = MfaReason::Refused(error.message().unwrap_or_default().to_owned());
                     refused = Some(error);

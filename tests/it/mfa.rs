@@ -257,6 +257,17 @@ async fn malformed_and_used_codes_are_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_code_may_be_given_as_apps_show_it() {
+    let world = World::new("spaced");
+    let good = world.aws.mfa_code(&world.serial).unwrap();
+    let (first, last) = good.split_at(3);
+    let shown = format!(" {first}\u{a0}{last}\r\n");
+    let (codes, _) = codes_in_order(&[&shown]);
+    world.hub(codes).refresh().await.unwrap();
+    assert_eq!(world.codes(), [&*good]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_code_is_not_sent_twice_even_with_others_in_between() {
     let world = World::new("between");
     let (codes, reasons) = codes_in_order(&["111111", "222222", "111111"]);
