@@ -271,9 +271,9 @@ impl<L: Load> CredentialsCache<L> {
     }
 
     /// Whether the cached credentials are those of this access key ID.
-    pub(crate) fn is_cached_key(&self, access_key_id: &str) -> bool {
-        let key = |entry: &Entry| entry.session.access_key_id() == access_key_id;
-        self.0.look(key).unwrap_or(false)
+    pub(crate) fn is_cached(&self, key: &str) -> bool {
+        let is_same = self.0.look(|entry| entry.session.access_key_id() == key);
+        is_same.unwrap_or(false)
     }
 
     /// The cached credentials, valid or not.

@@ -69,7 +69,7 @@ impl Intercept for SessionRenewal {
         let key = credential.and_then(|(_, credential)| credential.split('/').next());
         // Another provider may be set on the operation: a new session of the chain's is no help then.
         if let Some(key) = key
-            && self.0.is_cached_key(key)
+            && self.0.is_cached(key)
         {
             config
                 .interceptor_state()
