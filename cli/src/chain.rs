@@ -56,9 +56,11 @@ impl ChainOptions {
         let overrides = &self.overrides;
         let base = match (self.named_profile(), sources) {
             (Some(profile), _) => profile.load(overrides, self.cli_cache).await?,
-            (None, DefaultSources::All) => Base::Config(Box::new(overrides.default_config().await)),
+            (None, DefaultSources::All) => {
+                Base::Config(Box::new(overrides.default_config().await?))
+            }
             (None, DefaultSources::WithoutProfiles) => {
-                Base::Config(Box::new(overrides.default_config_without_profiles().await))
+                Base::Config(Box::new(overrides.default_config_without_profiles().await?))
             }
         };
         self.assume_from(base, TerminalPrompt::new())

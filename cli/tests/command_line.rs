@@ -136,6 +136,81 @@ fn wrong_values_are_errors_that_say_what_to_change() {
 }
 
 #[test]
+fn wrong_environment_variables_are_errors_that_name_them() {
+    let home = home("variables");
+    let profile = &["whoami", "--profile", "hub"][..];
+    let role = &["whoami", "--profile", "b", "--role-arn", HUB][..];
+    let default = &["whoami", "--region", "eu-west-1", "--role-arn", HUB][..];
+    let process = &[
+        "credential-process",
+        "--region",
+        "eu-west-1",
+        "--role-arn",
+        HUB,
+    ][..];
+    let everywhere = [profile, role, default, process];
+    for (variable, value, commands, why) in [
+        (
+            "AWS_MAX_ATTEMPTS",
+            "0",
+            &everywhere[..],
+            "must be a whole number from 1 on, but it is \"0\"",
+        ),
+        (
+            "AWS_RETRY_MODE",
+            "legacy",
+            &everywhere[..],
+            "must be standard or adaptive, but it is \"legacy\"",
+        ),
+        (
+            "AWS_REGION",
+            "",
+            &everywhere[..1],
+            "--profile hub: invalid environment: AWS_REGION: must have 2 to 63 characters",
+        ),
+        (
+            "AWS_DEFAULT_REGION",
+            "x y",
+            &everywhere[..1],
+            "invalid environment: AWS_DEFAULT_REGION: may have only lower-case letters",
+        ),
+        (
+            "AWS_CONFIG_FILE",
+            "/nowhere/config",
+            &everywhere[..2],
+            "; /nowhere/config cannot be read: ",
+        ),
+        (
+            "AWS_CONFIG_FILE",
+            "",
+            &everywhere[..1],
+            "cannot be read: AWS_CONFIG_FILE is empty",
+        ),
+    ] {
+        for arguments in commands {
+            let (code, said) = code(home.program(arguments).env(variable, value));
+            let all = format!("{variable}={value} {arguments:?} {said:?}");
+            assert_eq!(code, Some(1), "{all}");
+            assert!(
+                said.err.starts_with("error: ") && said.err.contains(why),
+                "{all}"
+            );
+            let is_named = said.err.contains(variable) || variable == "AWS_CONFIG_FILE";
+            assert!(is_named, "{all}");
+        }
+    }
+    let (code, said) = code(home.program(profile).env_remove("HOME"));
+    assert_eq!(code, Some(1), "{said:?}");
+    if cfg!(unix) {
+        assert!(
+            said.err
+                .contains("~/.aws/config cannot be read: HOME is not set"),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
 fn an_error_says_nothing_twice_and_no_secret() {
     let home = home("errors");
     let external_id = ["--external-id", "not-to-be-shown"];
