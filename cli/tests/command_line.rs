@@ -325,6 +325,31 @@ fn credential_process_reads_no_profile_that_is_not_named_and_says_so() {
     assert!(said.err.contains("name one with --profile"), "{said:?}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_credential_process_that_leads_back_to_its_profile_ends() {
+    let role = format!("role_arn = {HUB}\nregion = eu-west-1\nendpoint_url = http://127.0.0.1:9\n");
+    let program = common::PROGRAM;
+    let process = format!("credential_process = \"{program}\" credential-process --profile");
+    let config = format!(
+        "[profile loop]\n{role}source_profile = back\n[profile back]\n{process} loop\n\
+         [profile third]\n{role}source_profile = second\n[profile second]\n{process} first\n\
+         [profile first]\n{role}source_profile = failing\n[profile failing]\ncredential_process = false\n"
+    );
+    let home = Home::new("process-loop", &config);
+    let loops = "credential-process has called itself 4 times";
+    for command in ["credential-process", "whoami"] {
+        let (code, said) = code(&mut home.program(&[command, "--profile", "loop"]));
+        assert_eq!(code, Some(1), "{said:?}");
+        assert!(said.out.is_empty() && said.err.contains(loops), "{said:?}");
+        // One process behind another is no loop.
+        let said = home.run(&[command, "--profile", "third"]);
+        assert!(!said.err.contains(loops), "{said:?}");
+        let innermost = "external process exited with code exit status: 1. Stderr";
+        assert_eq!(said.err.matches(innermost).count(), 2, "{said:?}");
+    }
+}
+
 #[test]
 fn help_fits_80_columns_and_has_the_exit_codes() {
     let home = home("help");
