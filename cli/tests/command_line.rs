@@ -55,6 +55,11 @@ fn wrong_values_are_errors_that_say_what_to_change() {
         ),
         (with(&["--transitive-tag", "=x"]), 2, "must be KEY=VALUE"),
         (
+            vec!["whoami", "--profile", "hub", "--region", "e"],
+            1,
+            "--profile hub: invalid setting: region: must have 2 to 63 characters",
+        ),
+        (
             with(&["--endpoint-url", "localhost:4566"]),
             2,
             "must be a URL with its scheme",
@@ -175,6 +180,12 @@ fn wrong_environment_variables_are_errors_that_name_them() {
             "invalid environment: AWS_DEFAULT_REGION: may have only lower-case letters",
         ),
         (
+            "AWS_ENDPOINT_URL_STS",
+            "localhost",
+            &everywhere[..1],
+            "invalid environment: AWS_ENDPOINT_URL_STS: must be a URL",
+        ),
+        (
             "AWS_CONFIG_FILE",
             "/nowhere/config",
             &everywhere[..2],
@@ -199,6 +210,14 @@ fn wrong_environment_variables_are_errors_that_name_them() {
             assert!(is_named, "{all}");
         }
     }
+    let said: Said = home
+        .program(role)
+        .env("AWS_REGION", "x y")
+        .output()
+        .unwrap()
+        .into();
+    assert!(said.err.ends_with("but it is \"x y\"\n"), "{said:?}");
+    assert!(!said.err.contains("no AWS region is known"), "{said:?}");
     let (code, said) = code(home.program(profile).env_remove("HOME"));
     assert_eq!(code, Some(1), "{said:?}");
     if cfg!(unix) {

@@ -37,7 +37,6 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use crate::chain::{Base, Caller, RoleChain, SessionStore};
 use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Operation, Violation};
 use crate::mfa::{Mfa, ProvideMfaCode};
-use crate::request::limits::check_region;
 use crate::request::{Role, SessionTokenRequest, WebIdentityToken};
 
 use resolve::{BaseProvider, CredentialSource, Resolved, has_any, resolve, role, violation};
@@ -225,7 +224,7 @@ impl ProfileLoader {
                 if let Some(name) = missing_profile(&profiles, &violation) {
                     violation.rule += &self.why_missing(name).await;
                 }
-                let violation = self.with_file(violation).await;
+                let violation = self.with_origin(violation).await;
                 Err(violation.into_error(Operation::LoadProfile))
             }
         }
@@ -329,17 +328,6 @@ impl ProfileLoader {
             None => EnvironmentVariableRegionProvider::new().region().await,
             Some(_) => None,
         };
-        if let (None, Some(region)) = (&self.region, &from_environment) {
-            check_region(region.as_ref()).map_err(|violation| {
-                let is_first = std::env::var("AWS_REGION").is_ok();
-                let field = if is_first {
-                    "AWS_REGION"
-                } else {
-                    "AWS_DEFAULT_REGION"
-                };
-                Violation { field, ..violation }
-            })?;
-        }
         let region_of = |profile: &Profile| {
             let own = || profile.get("region").map(str::to_owned).map(Region::new);
             let forced = self.region.clone().map(Region::new);
@@ -550,11 +538,34 @@ impl ProfileLoader {
         reasons
     }
 
+    /// Says where the value at fault is from: a setter, a variable, which come first, or a profile's file.
+    async fn with_origin(&self, violation: Violation) -> Violation {
+        let (setter, variables) = match violation.field {
+            "AWS_MAX_ATTEMPTS" | "AWS_RETRY_MODE" => return violation.in_profile("environment"),
+            "region" => (&self.region, ["AWS_REGION", "AWS_DEFAULT_REGION"]),
+            "endpoint_url" => (
+                &self.endpoint_url,
+                ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"],
+            ),
+            _ => return self.with_file(violation).await,
+        };
+        let is_value = |value: &String| violation.value.as_ref() == Some(value);
+        if setter.as_ref().is_some_and(is_value) {
+            return violation.in_profile("setting");
+        }
+        let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| is_value(&value));
+        match variables.into_iter().find(is_set) {
+            // A base has read the environment already.
+            Some(field) if self.base.is_none() => {
+                Violation { field, ..violation }.in_profile("environment")
+            }
+            _ => self.with_file(violation).await,
+        }
+    }
+
     /// Adds the file to a violation in a profile: the parser has merged the two files.
     async fn with_file(&self, violation: Violation) -> Violation {
-        let Some(name) = violation.profile.clone() else {
-            return violation.in_profile("environment");
-        };
+        let name = violation.profile.clone().unwrap_or_default();
         let mut file = None;
         for which in [CREDENTIALS, CONFIG] {
             // It was read a moment ago.
