@@ -53,14 +53,14 @@ impl Overrides {
         let (fs, env, files) = (Fs::default(), Env::default(), EnvConfigFiles::default());
         // What is wrong with the files, the credentials' own error says.
         let profiles = aws_config::profile::load(&fs, &env, &files, None).await;
-        check_retries(profiles.ok().as_ref())?;
+        check_settings(profiles.ok().as_ref())?;
         Ok(self.config_loader().load().await)
     }
 
     /// Loads the same config without any profile: the command that a profile's `credential_process` runs
     /// must not read that profile, which would run it again.
     pub async fn default_config_without_profiles(&self) -> Result<SdkConfig> {
-        check_retries(None)?;
+        check_settings(None)?;
         let no_profiles = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, "");
         let loader = self.config_loader().profile_files(no_profiles.build());
         Ok(loader.load().await)
@@ -171,7 +171,7 @@ impl ProfileOption<'_> {
     }
 
     async fn load_credentials(self, overrides: &Overrides) -> Result<Base> {
-        check_retries(Some(&self.read().await?)).with_context(|| self.to_string())?;
+        check_settings(Some(&self.read().await?)).with_context(|| self.to_string())?;
         let loader = overrides.config_loader().profile_name(self.name);
         let config = loader.no_credentials().load().await;
         let mut provider = ProviderConfig::without_region().with_region(config.region().cloned());
@@ -212,23 +212,36 @@ impl ProfileOption<'_> {
     }
 }
 
-/// Checks the settings that aws-config panics over.
-fn check_retries(profiles: Option<&ProfileSet>) -> Result<()> {
-    let wrong = |rule: &str, value: &str| io::Error::other(format!("{rule}, but it is {value:?}"));
-    let attempts = EnvConfigValue::new()
-        .env("AWS_MAX_ATTEMPTS")
-        .profile("max_attempts");
-    attempts.validate(&Env::default(), profiles, |value| {
-        let attempts = value.parse::<NonZeroU32>();
-        attempts.map_err(|_| wrong("max_attempts must be a whole number from 1 on", value))
+/// Checks the settings that aws-config panics over, or passes over in silence.
+fn check_settings(profiles: Option<&ProfileSet>) -> Result<()> {
+    let check = |variable, key, rule: &str, is_valid: fn(&str) -> bool| {
+        let setting = EnvConfigValue::new().env(variable).profile(key);
+        setting.validate(&Env::default(), profiles, |value| {
+            let text = || format!("{key} {rule}, but it is {value:?}");
+            is_valid(value)
+                .then_some(())
+                .ok_or_else(|| io::Error::other(text()))
+        })
+    };
+    let (attempts, mode, flag) = (
+        "must be a whole number from 1 on",
+        "must be standard or adaptive",
+        "must be true or false",
+    );
+    check("AWS_MAX_ATTEMPTS", "max_attempts", attempts, |value| {
+        value.parse::<NonZeroU32>().is_ok()
     })?;
-    let mode = EnvConfigValue::new()
-        .env("AWS_RETRY_MODE")
-        .profile("retry_mode");
-    mode.validate(&Env::default(), profiles, |value| {
-        let mode = value.parse::<RetryMode>();
-        mode.map_err(|_| wrong("retry_mode must be standard or adaptive", value))
+    check("AWS_RETRY_MODE", "retry_mode", mode, |value| {
+        value.parse::<RetryMode>().is_ok()
     })?;
+    for (variable, key) in [
+        ("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
+        ("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
+    ] {
+        check(variable, key, flag, |value| {
+            ["true", "false", ""].contains(&value.to_ascii_lowercase().as_str())
+        })?;
+    }
     Ok(())
 }
 

@@ -168,6 +168,12 @@ fn wrong_environment_variables_are_errors_that_name_them() {
             "must be standard or adaptive, but it is \"legacy\"",
         ),
         (
+            "AWS_USE_FIPS_ENDPOINT",
+            "yes",
+            &everywhere[..],
+            "must be true or false, but it is \"yes\"",
+        ),
+        (
             "AWS_REGION",
             "",
             &everywhere[..1],

@@ -10,7 +10,6 @@ use std::fmt;
 use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use aws_config::ecs::EcsCredentialsProvider;
@@ -214,8 +213,9 @@ impl ProfileLoader {
     /// # Errors
     ///
     /// An [invalid](Error::is_invalid) profile: [`field`](Error::field) is the key at fault, and the message
-    /// names the profile and the file. Where an environment variable is at fault, `field` is that. If there is
-    /// no such profile, the message says which file cannot be read, or how the section must begin.
+    /// names the profile and the file. Where an environment variable is at fault, `field` is that. Settings of
+    /// retries, FIPS and dual stack that aws-config panics over, or ignores, are errors too. If there is no such
+    /// profile, the message says which file cannot be read, or how the section must begin.
     pub async fn load(self) -> Result<RoleChain, Error> {
         let profiles = self.read(&[CONFIG, CREDENTIALS]).await?;
         match self.build(&profiles).await {
@@ -391,7 +391,7 @@ impl ProfileLoader {
 
     /// What aws-config reads for a profile.
     fn settings(&self, profile: &Profile) -> Result<ConfigLoader, Violation> {
-        check_retries(profile)?;
+        check_settings(profile)?;
         Ok(aws_config::defaults(BehaviorVersion::latest())
             .profile_files(self.files(&[CONFIG, CREDENTIALS]))
             .profile_name(profile.name())
@@ -541,7 +541,7 @@ impl ProfileLoader {
     /// Says where the value at fault is from: a setter, a variable, which come first, or a profile's file.
     async fn with_origin(&self, violation: Violation) -> Violation {
         let (setter, variables) = match violation.field {
-            "AWS_MAX_ATTEMPTS" | "AWS_RETRY_MODE" => return violation.in_profile("environment"),
+            field if field.starts_with("AWS_") => return violation.in_profile("environment"),
             "region" => (&self.region, ["AWS_REGION", "AWS_DEFAULT_REGION"]),
             "endpoint_url" => (
                 &self.endpoint_url,
@@ -728,36 +728,53 @@ fn in_profile(profile: &str, error: &Error) -> Violation {
     violation
 }
 
-/// Checks the settings that aws-config panics over. As for it, the environment's come before the profile's.
-fn check_retries(profile: &Profile) -> Result<(), Violation> {
-    check_retry::<NonZeroU32>(
-        profile,
-        ("AWS_MAX_ATTEMPTS", "max_attempts"),
+/// Settings that aws-config panics over if they are wrong, and those that it passes over with no more than a
+/// log: whoever asks for a FIPS endpoint must not get another. By variable, which comes first, and key.
+const CHECKED: [(&str, &str, &str, fn(&str) -> bool); 4] = [
+    (
+        "AWS_MAX_ATTEMPTS",
+        "max_attempts",
         "must be a whole number from 1 on",
-    )?;
-    check_retry::<RetryMode>(
-        profile,
-        ("AWS_RETRY_MODE", "retry_mode"),
+        |value| value.parse::<NonZeroU32>().is_ok(),
+    ),
+    (
+        "AWS_RETRY_MODE",
+        "retry_mode",
         "must be standard or adaptive",
-    )
+        |value| value.parse::<RetryMode>().is_ok(),
+    ),
+    (
+        "AWS_USE_FIPS_ENDPOINT",
+        "use_fips_endpoint",
+        "must be true or false",
+        is_bool,
+    ),
+    (
+        "AWS_USE_DUALSTACK_ENDPOINT",
+        "use_dualstack_endpoint",
+        "must be true or false",
+        is_bool,
+    ),
+];
+
+fn is_bool(value: &str) -> bool {
+    ["true", "false", ""]
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(value))
 }
 
-fn check_retry<T: FromStr>(
-    profile: &Profile,
-    (variable, key): (&'static str, &'static str),
-    rule: &str,
-) -> Result<(), Violation> {
-    let check = |field, value: &str| match value.parse::<T>() {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Violation::new(field, rule, Some(value))),
-    };
-    match (std::env::var(variable), profile.get(key)) {
-        (Ok(value), _) => check(variable, &value),
-        (Err(_), Some(value)) => {
-            check(key, value).map_err(|broken| broken.in_profile(profile.name()))
+fn check_settings(profile: &Profile) -> Result<(), Violation> {
+    for (variable, key, rule, is_valid) in CHECKED {
+        let broken = |field, value: &str| Violation::new(field, rule, Some(value));
+        match (std::env::var(variable), profile.get(key)) {
+            (Ok(value), _) if !is_valid(&value) => return Err(broken(variable, &value)),
+            (Err(_), Some(value)) if !is_valid(value) => {
+                return Err(broken(key, value).in_profile(profile.name()));
+            }
+            _ => {}
         }
-        (Err(_), None) => Ok(()),
     }
+    Ok(())
 }
 
 fn has_endpoint(profile: &Profile) -> bool {

@@ -462,11 +462,13 @@ async fn a_missing_profile_says_why_it_was_not_found() {
 }
 
 #[tokio::test]
-async fn retry_settings_that_aws_config_panics_over_are_errors() {
+async fn settings_that_aws_config_panics_over_or_ignores_are_errors() {
     for (i, (key, value, rule)) in [
         ("max_attempts", "0", "must be a whole number from 1 on"),
         ("max_attempts", "three", "must be a whole number from 1 on"),
         ("retry_mode", "legacy", "must be standard or adaptive"),
+        ("use_fips_endpoint", "yes", "must be true or false"),
+        ("use_dualstack_endpoint", "1", "must be true or false"),
     ]
     .into_iter()
     .enumerate()
