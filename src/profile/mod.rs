@@ -728,33 +728,41 @@ fn in_profile(profile: &str, error: &Error) -> Violation {
     violation
 }
 
-/// Settings that aws-config panics over if they are wrong, and those that it passes over with no more than a
-/// log: whoever asks for a FIPS endpoint must not get another. By variable, which comes first, and key.
-const CHECKED: [(&str, &str, &str, fn(&str) -> bool); 4] = [
-    (
-        "AWS_MAX_ATTEMPTS",
-        "max_attempts",
-        "must be a whole number from 1 on",
-        |value| value.parse::<NonZeroU32>().is_ok(),
-    ),
-    (
-        "AWS_RETRY_MODE",
-        "retry_mode",
-        "must be standard or adaptive",
-        |value| value.parse::<RetryMode>().is_ok(),
-    ),
-    (
-        "AWS_USE_FIPS_ENDPOINT",
-        "use_fips_endpoint",
-        "must be true or false",
-        is_bool,
-    ),
-    (
-        "AWS_USE_DUALSTACK_ENDPOINT",
-        "use_dualstack_endpoint",
-        "must be true or false",
-        is_bool,
-    ),
+/// A setting that aws-config panics over if it is wrong, or passes over with no more than a log: whoever asks
+/// for a FIPS endpoint must not get another.
+struct Checked {
+    /// Comes before the key.
+    variable: &'static str,
+    key: &'static str,
+    rule: &'static str,
+    is_valid: fn(&str) -> bool,
+}
+
+const CHECKED: [Checked; 4] = [
+    Checked {
+        variable: "AWS_MAX_ATTEMPTS",
+        key: "max_attempts",
+        rule: "must be a whole number from 1 on",
+        is_valid: |value| value.parse::<NonZeroU32>().is_ok(),
+    },
+    Checked {
+        variable: "AWS_RETRY_MODE",
+        key: "retry_mode",
+        rule: "must be standard or adaptive",
+        is_valid: |value| value.parse::<RetryMode>().is_ok(),
+    },
+    Checked {
+        variable: "AWS_USE_FIPS_ENDPOINT",
+        key: "use_fips_endpoint",
+        rule: "must be true or false",
+        is_valid: is_bool,
+    },
+    Checked {
+        variable: "AWS_USE_DUALSTACK_ENDPOINT",
+        key: "use_dualstack_endpoint",
+        rule: "must be true or false",
+        is_valid: is_bool,
+    },
 ];
 
 fn is_bool(value: &str) -> bool {
@@ -764,12 +772,14 @@ fn is_bool(value: &str) -> bool {
 }
 
 fn check_settings(profile: &Profile) -> Result<(), Violation> {
-    for (variable, key, rule, is_valid) in CHECKED {
-        let broken = |field, value: &str| Violation::new(field, rule, Some(value));
-        match (std::env::var(variable), profile.get(key)) {
-            (Ok(value), _) if !is_valid(&value) => return Err(broken(variable, &value)),
-            (Err(_), Some(value)) if !is_valid(value) => {
-                return Err(broken(key, value).in_profile(profile.name()));
+    for setting in CHECKED {
+        let broken = |field, value: &str| Violation::new(field, setting.rule, Some(value));
+        match (std::env::var(setting.variable), profile.get(setting.key)) {
+            (Ok(value), _) if !(setting.is_valid)(&value) => {
+                return Err(broken(setting.variable, &value));
+            }
+            (Err(_), Some(value)) if !(setting.is_valid)(value) => {
+                return Err(broken(setting.key, value).in_profile(profile.name()));
             }
             _ => {}
         }
