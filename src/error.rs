@@ -159,7 +159,8 @@ impl Error {
     }
 
     /// Returns the offending setting where [`is_invalid`](Self::is_invalid): the name of its setter
-    /// (`external_id`, `duration`, …) or, in a profile, its key (`role_arn`, `duration_seconds`, …).
+    /// (`external_id`, `duration`, …) or, in a profile, its key (`role_arn`, `duration_seconds`, …) or the
+    /// environment variable that comes before it (`AWS_REGION`, …).
     pub fn field(&self) -> Option<&'static str> {
         self.violation().map(|violation| violation.field)
     }

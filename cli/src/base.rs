@@ -6,15 +6,19 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
+use std::num::NonZeroU32;
 
 use anyhow::{Context, Result, bail};
-use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileSet};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_role_chain::{ProfileLoader, RoleChain, TerminalPrompt};
+use aws_runtime::env_config::EnvConfigValue;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use aws_smithy_types::retry::RetryMode;
 use aws_types::SdkConfig;
 use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::region::Region;
@@ -45,16 +49,21 @@ impl Overrides {
     }
 
     /// Loads the config of the SDK's default credential sources.
-    pub async fn default_config(&self) -> SdkConfig {
-        self.config_loader().load().await
+    pub async fn default_config(&self) -> Result<SdkConfig> {
+        let (fs, env, files) = (Fs::default(), Env::default(), EnvConfigFiles::default());
+        // What is wrong with the files, the credentials' own error says.
+        let profiles = aws_config::profile::load(&fs, &env, &files, None).await;
+        check_settings(profiles.ok().as_ref())?;
+        Ok(self.config_loader().load().await)
     }
 
     /// Loads the same config without any profile: the command that a profile's `credential_process` runs
     /// must not read that profile, which would run it again.
-    pub async fn default_config_without_profiles(&self) -> SdkConfig {
+    pub async fn default_config_without_profiles(&self) -> Result<SdkConfig> {
+        check_settings(None)?;
         let no_profiles = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, "");
         let loader = self.config_loader().profile_files(no_profiles.build());
-        loader.load().await
+        Ok(loader.load().await)
     }
 
     fn config_loader(&self) -> ConfigLoader {
@@ -138,7 +147,7 @@ impl ProfileOption<'_> {
                 }
                 self.load_chain(loader).await
             }
-            ProfileKind::Credentials => Ok(self.load_credentials(overrides).await),
+            ProfileKind::Credentials => self.load_credentials(overrides).await,
             ProfileKind::NoCredentials => bail!(
                 "{self}: the profile has no credentials: no aws_access_key_id, credential_process, \
                  sso_session, login_session or role_arn"
@@ -161,7 +170,8 @@ impl ProfileOption<'_> {
         Ok(Base::Chain(chain.with_context(|| self.to_string())?))
     }
 
-    async fn load_credentials(self, overrides: &Overrides) -> Base {
+    async fn load_credentials(self, overrides: &Overrides) -> Result<Base> {
+        check_settings(Some(&self.read().await?)).with_context(|| self.to_string())?;
         let loader = overrides.config_loader().profile_name(self.name);
         let config = loader.no_credentials().load().await;
         let mut provider = ProviderConfig::without_region().with_region(config.region().cloned());
@@ -174,24 +184,22 @@ impl ProfileOption<'_> {
             .build();
         let credentials = SharedCredentialsProvider::new(credentials);
         let config = config.into_builder().credentials_provider(credentials);
-        Base::Config(Box::new(config.build()))
+        Ok(Base::Config(Box::new(config.build())))
     }
 
-    /// Reads the files; an error where they have no such profile.
-    async fn kind(self) -> Result<ProfileKind> {
+    async fn read(self) -> Result<ProfileSet> {
         let (fs, env, files) = (Fs::default(), Env::default(), EnvConfigFiles::default());
         let selected = Some(Cow::Owned(self.name.to_owned()));
         let profiles = aws_config::profile::load(&fs, &env, &files, selected).await;
-        let profiles = profiles.with_context(|| format!("{self}: reading the profiles"))?;
+        profiles.with_context(|| format!("{self}: reading the profiles"))
+    }
+
+    /// Reads the files. A profile that is missing is [`ProfileKind::Role`]: to load its chain is an error that
+    /// says why.
+    async fn kind(self) -> Result<ProfileKind> {
+        let profiles = self.read().await?;
         let Some(profile) = profiles.get_profile(self.name) else {
-            let path = |variable: &str, default: &str| {
-                std::env::var(variable).unwrap_or_else(|_| default.to_owned())
-            };
-            bail!(
-                "{self}: there is no such profile, neither in {} nor in {}",
-                path("AWS_CONFIG_FILE", "~/.aws/config"),
-                path("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
-            )
+            return Ok(ProfileKind::Role);
         };
         let has = |key: &str| profile.get(key).is_some();
         Ok(if has("role_arn") {
@@ -202,6 +210,39 @@ impl ProfileOption<'_> {
             ProfileKind::NoCredentials
         })
     }
+}
+
+/// Checks the settings that aws-config panics over, or passes over in silence.
+fn check_settings(profiles: Option<&ProfileSet>) -> Result<()> {
+    let check = |variable, key, rule: &str, is_valid: fn(&str) -> bool| {
+        let setting = EnvConfigValue::new().env(variable).profile(key);
+        setting.validate(&Env::default(), profiles, |value| {
+            let text = || format!("{key} {rule}, but it is {value:?}");
+            is_valid(value)
+                .then_some(())
+                .ok_or_else(|| io::Error::other(text()))
+        })
+    };
+    let (attempts, mode, flag) = (
+        "must be a whole number from 1 on",
+        "must be standard or adaptive",
+        "must be true or false",
+    );
+    check("AWS_MAX_ATTEMPTS", "max_attempts", attempts, |value| {
+        value.parse::<NonZeroU32>().is_ok()
+    })?;
+    check("AWS_RETRY_MODE", "retry_mode", mode, |value| {
+        value.parse::<RetryMode>().is_ok()
+    })?;
+    for (variable, key) in [
+        ("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
+        ("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
+    ] {
+        check(variable, key, flag, |value| {
+            ["true", "false", ""].contains(&value.to_ascii_lowercase().as_str())
+        })?;
+    }
+    Ok(())
 }
 
 #[derive(PartialEq)]

@@ -56,16 +56,19 @@ impl ChainOptions {
         let overrides = &self.overrides;
         let base = match (self.named_profile(), sources) {
             (Some(profile), _) => profile.load(overrides, self.cli_cache).await?,
-            (None, DefaultSources::All) => Base::Config(Box::new(overrides.default_config().await)),
+            (None, DefaultSources::All) => {
+                Base::Config(Box::new(overrides.default_config().await?))
+            }
             (None, DefaultSources::WithoutProfiles) => {
-                Base::Config(Box::new(overrides.default_config_without_profiles().await))
+                Base::Config(Box::new(overrides.default_config_without_profiles().await?))
             }
         };
+        let has_region = matches!(&base, Base::Config(config) if config.region().is_some());
         self.assume_from(base, TerminalPrompt::new())
             .map_err(|error| {
                 let cause = aws_role_chain::Error::find(error.as_ref());
                 match cause.and_then(|cause| cause.field()) {
-                    Some("region") => {
+                    Some("region") if !has_region => {
                         error.context("no AWS region is known: give one with --region")
                     }
                     _ => error,

@@ -99,8 +99,10 @@ fn main() -> ExitCode {
     };
     let code = runtime.block_on(async {
         tokio::select! {
-            result = cli.command.run() => result.unwrap_or_else(|error| output::failure(&error)),
+            // First: from the command's beginning on.
+            biased;
             Ok(()) = tokio::signal::ctrl_c() => output::interrupted(),
+            result = cli.command.run() => result.unwrap_or_else(|error| output::failure(&error)),
         }
     });
     // Does not wait for calls that are still running.

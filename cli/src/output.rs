@@ -85,6 +85,9 @@ pub fn describe_call(error: &(impl ProvideErrorMetadata + Error + 'static)) -> S
     }
 }
 
+/// How many characters of an error's text are shown.
+const LONGEST: usize = 2_000;
+
 /// Returns an error's own text on one line, without the advice that a chain's error ends with.
 fn headline(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
@@ -96,7 +99,13 @@ fn headline(error: &(dyn Error + 'static)) -> String {
     }
     // Some providers' errors are lists.
     let lines: Vec<_> = text.lines().map(str::trim).collect();
-    lines.join(" ").trim_end_matches([':', '.']).to_owned()
+    let line = lines.join(" ");
+    // A credential process's stderr is in its error, however much it wrote.
+    let line = match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    };
+    line.trim_end_matches([':', '.']).to_owned()
 }
 
 /// Returns a time as AWS prints it, to the second.
@@ -109,7 +118,14 @@ pub fn timestamp(time: std::time::SystemTime) -> Option<String> {
 mod tests {
     use anyhow::anyhow;
 
-    use super::describe;
+    use super::{LONGEST, describe};
+
+    #[test]
+    fn a_long_text_is_cut() {
+        let error = anyhow!("é".repeat(LONGEST + 1));
+        let expected = format!("{}…", "é".repeat(LONGEST));
+        assert_eq!(describe(error.as_ref()), expected);
+    }
 
     #[test]
     fn a_cause_that_is_repeated_is_said_once() {

@@ -205,8 +205,10 @@ async fn a_profile_that_does_not_exist_is_an_error_by_name_in_every_command() {
                 arguments.extend(["--caller", USER]);
             }
             let said = run(&mut world.with_other_credentials(&arguments));
-            let why = format!("error: {option} nobody: there is no such profile, neither in ");
-            assert!(said.err.starts_with(&why), "{arguments:?} {said:?}");
+            let start = format!("error: {option} nobody: invalid profile nobody: ");
+            assert!(said.err.starts_with(&start), "{arguments:?} {said:?}");
+            let why = "there is no such profile, neither in ";
+            assert!(said.err.contains(why), "{arguments:?} {said:?}");
             assert!(!said.ok && said.out.is_empty(), "{arguments:?} {said:?}");
         }
     }

@@ -55,6 +55,11 @@ fn wrong_values_are_errors_that_say_what_to_change() {
         ),
         (with(&["--transitive-tag", "=x"]), 2, "must be KEY=VALUE"),
         (
+            vec!["whoami", "--profile", "hub", "--region", "e"],
+            1,
+            "--profile hub: invalid setting: region: must have 2 to 63 characters",
+        ),
+        (
             with(&["--endpoint-url", "localhost:4566"]),
             2,
             "must be a URL with its scheme",
@@ -132,6 +137,101 @@ fn wrong_values_are_errors_that_say_what_to_change() {
             "{arguments:?} {said:?}"
         );
         assert!(said.err.contains(why), "{arguments:?} {said:?}");
+    }
+}
+
+#[test]
+fn wrong_environment_variables_are_errors_that_name_them() {
+    let home = home("variables");
+    let profile = &["whoami", "--profile", "hub"][..];
+    let role = &["whoami", "--profile", "b", "--role-arn", HUB][..];
+    let default = &["whoami", "--region", "eu-west-1", "--role-arn", HUB][..];
+    let process = &[
+        "credential-process",
+        "--region",
+        "eu-west-1",
+        "--role-arn",
+        HUB,
+    ][..];
+    let everywhere = [profile, role, default, process];
+    for (variable, value, commands, why) in [
+        (
+            "AWS_MAX_ATTEMPTS",
+            "0",
+            &everywhere[..],
+            "must be a whole number from 1 on, but it is \"0\"",
+        ),
+        (
+            "AWS_RETRY_MODE",
+            "legacy",
+            &everywhere[..],
+            "must be standard or adaptive, but it is \"legacy\"",
+        ),
+        (
+            "AWS_USE_FIPS_ENDPOINT",
+            "yes",
+            &everywhere[..],
+            "must be true or false, but it is \"yes\"",
+        ),
+        (
+            "AWS_REGION",
+            "",
+            &everywhere[..1],
+            "--profile hub: invalid environment: AWS_REGION: must have 2 to 63 characters",
+        ),
+        (
+            "AWS_DEFAULT_REGION",
+            "x y",
+            &everywhere[..1],
+            "invalid environment: AWS_DEFAULT_REGION: may have only lower-case letters",
+        ),
+        (
+            "AWS_ENDPOINT_URL_STS",
+            "localhost",
+            &everywhere[..1],
+            "invalid environment: AWS_ENDPOINT_URL_STS: must be a URL",
+        ),
+        (
+            "AWS_CONFIG_FILE",
+            "/nowhere/config",
+            &everywhere[..2],
+            "; /nowhere/config cannot be read: ",
+        ),
+        (
+            "AWS_CONFIG_FILE",
+            "",
+            &everywhere[..1],
+            "cannot be read: AWS_CONFIG_FILE is empty",
+        ),
+    ] {
+        for arguments in commands {
+            let (code, said) = code(home.program(arguments).env(variable, value));
+            let all = format!("{variable}={value} {arguments:?} {said:?}");
+            assert_eq!(code, Some(1), "{all}");
+            assert!(
+                said.err.starts_with("error: ") && said.err.contains(why),
+                "{all}"
+            );
+            let is_named = said.err.contains(variable) || variable == "AWS_CONFIG_FILE";
+            assert!(is_named, "{all}");
+        }
+    }
+    let said: Said = home
+        .program(role)
+        .env("AWS_REGION", "x y")
+        .output()
+        .unwrap()
+        .into();
+    assert!(said.err.ends_with("but it is \"x y\"\n"), "{said:?}");
+    assert!(!said.err.contains("no AWS region is known"), "{said:?}");
+    let (code, said) = code(home.program(profile).env_remove("HOME"));
+    assert_eq!(code, Some(1), "{said:?}");
+    if cfg!(unix) {
+        assert!(
+            said.err
+                .contains("~/.aws/config cannot be read: HOME is not set"),
+            "{said:?}"
+        );
     }
 }
 
@@ -248,6 +348,31 @@ fn credential_process_reads_no_profile_that_is_not_named_and_says_so() {
     );
     assert!(!said.ok && said.out.is_empty(), "{said:?}");
     assert!(said.err.contains("name one with --profile"), "{said:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_credential_process_that_leads_back_to_its_profile_ends() {
+    let role = format!("role_arn = {HUB}\nregion = eu-west-1\nendpoint_url = http://127.0.0.1:9\n");
+    let program = common::PROGRAM;
+    let process = format!("credential_process = \"{program}\" credential-process --profile");
+    let config = format!(
+        "[profile loop]\n{role}source_profile = back\n[profile back]\n{process} loop\n\
+         [profile third]\n{role}source_profile = second\n[profile second]\n{process} first\n\
+         [profile first]\n{role}source_profile = failing\n[profile failing]\ncredential_process = false\n"
+    );
+    let home = Home::new("process-loop", &config);
+    let loops = "credential-process has called itself 4 times";
+    for command in ["credential-process", "whoami"] {
+        let (code, said) = code(&mut home.program(&[command, "--profile", "loop"]));
+        assert_eq!(code, Some(1), "{said:?}");
+        assert!(said.out.is_empty() && said.err.contains(loops), "{said:?}");
+        // One process behind another is no loop.
+        let said = home.run(&[command, "--profile", "third"]);
+        assert!(!said.err.contains(loops), "{said:?}");
+        let innermost = "external process exited with code exit status: 1. Stderr";
+        assert_eq!(said.err.matches(innermost).count(), 2, "{said:?}");
+    }
 }
 
 #[test]

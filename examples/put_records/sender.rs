@@ -1,7 +1,7 @@
 //! Sends batches, sends again what failed of them, and keeps what cannot be sent.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -185,17 +185,34 @@ impl DeadLetters {
         };
         let mut file = match self.file.take() {
             Some(file) => file,
-            None => {
-                let mut options = OpenOptions::new();
-                options
-                    .create(true)
-                    .append(true)
-                    .open(&self.path)
-                    .map_err(named)?
-            }
+            None => self.open().map_err(named)?,
         };
-        file.write_all(data).map_err(named)?;
+        let about = file.metadata().map_err(named)?;
+        if let Err(error) = file.write_all(data) {
+            if about.is_file() {
+                // Half a record must not become part of the next one. If this fails too, `open` sees to that.
+                let _ = file.set_len(about.len());
+            }
+            return Err(named(error));
+        }
         self.file = Some(file);
         Ok(())
+    }
+
+    /// Opens the file. What it has stays on lines of its own, whatever ended the run that wrote it.
+    fn open(&self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        let mut file = options.create(true).append(true).open(&self.path)?;
+        if file.metadata()?.is_file() {
+            let mut written = File::open(&self.path)?;
+            let mut last = [b'\n'];
+            if written.seek(SeekFrom::End(-1)).is_ok() {
+                written.read_exact(&mut last)?;
+            }
+            if last != [b'\n'] {
+                file.write_all(b"\n")?;
+            }
+        }
+        Ok(file)
     }
 }

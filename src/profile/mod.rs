@@ -7,6 +7,8 @@ mod resolve;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use aws_smithy_types::retry::RetryMode;
 use aws_types::SdkConfig;
 use aws_types::origin::Origin;
 use aws_types::os_shim_internal::{Env, Fs};
@@ -210,13 +213,18 @@ impl ProfileLoader {
     /// # Errors
     ///
     /// An [invalid](Error::is_invalid) profile: [`field`](Error::field) is the key at fault, and the message
-    /// names the profile and the file.
+    /// names the profile and the file. Where an environment variable is at fault, `field` is that. Settings of
+    /// retries, FIPS and dual stack that aws-config panics over, or ignores, are errors too. If there is no such
+    /// profile, the message says which file cannot be read, or how the section must begin.
     pub async fn load(self) -> Result<RoleChain, Error> {
         let profiles = self.read(&[CONFIG, CREDENTIALS]).await?;
         match self.build(&profiles).await {
             Ok(chain) => Ok(chain),
-            Err(violation) => {
-                let violation = self.with_file(violation).await;
+            Err(mut violation) => {
+                if let Some(name) = missing_profile(&profiles, &violation) {
+                    violation.rule += &self.why_missing(name).await;
+                }
+                let violation = self.with_origin(violation).await;
                 Err(violation.into_error(Operation::LoadProfile))
             }
         }
@@ -344,7 +352,7 @@ impl ProfileLoader {
         };
         let config = match &self.base {
             None => {
-                let settings = self.settings(own);
+                let settings = self.settings(own)?;
                 match &self.region {
                     Some(region) => settings.region(Region::new(region.clone())).load().await,
                     None => settings.load().await,
@@ -352,7 +360,7 @@ impl ProfileLoader {
             }
             Some(base) => {
                 let region = region_of(own).or(base.region().cloned());
-                self.endpoint(own, base).await.region(region).build()
+                self.endpoint(own, base).await?.region(region).build()
             }
         };
         let source_region = match base {
@@ -370,7 +378,7 @@ impl ProfileLoader {
         for (i, profile) in roles.iter().rev().enumerate() {
             region = region_of(profile).or(region);
             if i > 0 && has_endpoint(profile) {
-                let config = self.endpoint(profile, &base.config).await;
+                let config = self.endpoint(profile, &base.config).await?;
                 base = base_of(profile, config.region(region.clone()))?;
             }
             let other_region = region.clone();
@@ -382,21 +390,26 @@ impl ProfileLoader {
     }
 
     /// What aws-config reads for a profile.
-    fn settings(&self, profile: &Profile) -> ConfigLoader {
-        aws_config::defaults(BehaviorVersion::latest())
+    fn settings(&self, profile: &Profile) -> Result<ConfigLoader, Violation> {
+        check_settings(profile)?;
+        Ok(aws_config::defaults(BehaviorVersion::latest())
             .profile_files(self.files(&[CONFIG, CREDENTIALS]))
             .profile_name(profile.name())
-            .no_credentials()
+            .no_credentials())
     }
 
     /// What a profile says of the endpoint, over all the settings of an outer config.
-    async fn endpoint(&self, profile: &Profile, outer: &SdkConfig) -> SdkConfigBuilder {
+    async fn endpoint(
+        &self,
+        profile: &Profile,
+        outer: &SdkConfig,
+    ) -> Result<SdkConfigBuilder, Violation> {
         let mut config = outer.to_builder();
         if !has_endpoint(profile) {
-            return config;
+            return Ok(config);
         }
         // With a region, so that nobody is asked for one.
-        let own = self.settings(profile).region(outer.region().cloned());
+        let own = self.settings(profile)?.region(outer.region().cloned());
         let own = own.load().await;
         if has_any(profile, FIPS) {
             config.set_use_fips(own.use_fips());
@@ -412,7 +425,7 @@ impl ProfileLoader {
             config.insert_origin("endpoint_url", Origin::shared_profile_file());
             config.set_service_config(Some(ServicesOf(own)));
         }
-        config
+        Ok(config)
     }
 
     /// The provider of the credentials that the first role is assumed with; none where a token takes their
@@ -492,6 +505,62 @@ impl ProfileLoader {
             };
         }
         files.build()
+    }
+
+    /// Says why a profile may be missing: aws-config passes over what it cannot read or does not take.
+    async fn why_missing(&self, name: &str) -> String {
+        let mut reasons = String::new();
+        for (file, other_kind, should_be) in [
+            (CONFIG, CREDENTIALS.kind, format!("[profile {name}]")),
+            (CREDENTIALS, CONFIG.kind, format!("[{name}]")),
+        ] {
+            let shown = file.path(self);
+            let reason = match file.contents(self) {
+                Ok(None) => continue,
+                Ok(Some(text)) => {
+                    let files = EnvConfigFiles::builder().with_contents(other_kind, text);
+                    let (fs, env) = (Fs::default(), Env::default());
+                    match aws_config::profile::load(&fs, &env, &files.build(), None).await {
+                        Ok(profiles) if profiles.get_profile(name).is_some() => {
+                            format!("the section in {shown} must be {should_be}")
+                        }
+                        _ => continue,
+                    }
+                }
+                Err(error) => format!("{shown} cannot be read: {error}"),
+            };
+            reasons = format!("{reasons}; {reason}");
+        }
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_-/.%@:+".contains(c);
+        if !name.chars().all(is_allowed) {
+            reasons += "; only names of ASCII letters, digits and _-/.%@:+ are read";
+        }
+        reasons
+    }
+
+    /// Says where the value at fault is from: a setter, a variable, which come first, or a profile's file.
+    async fn with_origin(&self, violation: Violation) -> Violation {
+        let (setter, variables) = match violation.field {
+            field if field.starts_with("AWS_") => return violation.in_profile("environment"),
+            "region" => (&self.region, ["AWS_REGION", "AWS_DEFAULT_REGION"]),
+            "endpoint_url" => (
+                &self.endpoint_url,
+                ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"],
+            ),
+            _ => return self.with_file(violation).await,
+        };
+        let is_value = |value: &String| violation.value.as_ref() == Some(value);
+        if setter.as_ref().is_some_and(is_value) {
+            return violation.in_profile("setting");
+        }
+        let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| is_value(&value));
+        match variables.into_iter().find(is_set) {
+            // A base has read the environment already.
+            Some(field) if self.base.is_none() => {
+                Violation { field, ..violation }.in_profile("environment")
+            }
+            _ => self.with_file(violation).await,
+        }
     }
 
     /// Adds the file to a violation in a profile: the parser has merged the two files.
@@ -582,6 +651,9 @@ const CREDENTIALS: File = File {
     default: "~/.aws/credentials",
 };
 
+/// The variable that `~` stands for.
+const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+
 impl File {
     fn own(self, loader: &ProfileLoader) -> Option<&Path> {
         match self.kind {
@@ -597,6 +669,43 @@ impl File {
             None => std::env::var(self.variable).unwrap_or_else(|_| self.default.to_owned()),
         }
     }
+
+    /// What is in it. Nobody needs to have a file in the default place.
+    fn contents(self, loader: &ProfileLoader) -> io::Result<Option<String>> {
+        let path = self.path(loader);
+        let path = match path
+            .strip_prefix("~/")
+            .filter(|_| self.own(loader).is_none())
+        {
+            None => PathBuf::from(path),
+            // As aws-config finds it, which asks nothing but the environment.
+            Some(rest) => match std::env::var_os(HOME).filter(|home| !home.is_empty()) {
+                Some(home) => Path::new(&home).join(rest),
+                None => return Err(io::Error::other(format!("{HOME} is not set"))),
+            },
+        };
+        let is_default = self.own(loader).is_none() && std::env::var_os(self.variable).is_none();
+        if path.as_os_str().is_empty() {
+            return Err(io::Error::other(format!("{} is empty", self.variable)));
+        }
+        match std::fs::metadata(&path) {
+            Err(error) if is_default && error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+            Ok(found) if !found.is_file() => Err(io::Error::other("it is not a regular file")),
+            Ok(_) => std::fs::read_to_string(path).map(Some),
+        }
+    }
+}
+
+/// The profile that there is none of, if that is what is wrong.
+fn missing_profile<'a>(profiles: &'a ProfileSet, violation: &'a Violation) -> Option<&'a str> {
+    let name = violation.profile.as_deref()?;
+    let missing = match profiles.get_profile(name) {
+        None => name,
+        Some(profile) if violation.field == "source_profile" => profile.get("source_profile")?,
+        Some(_) => return None,
+    };
+    Some(missing).filter(|name| profiles.get_profile(name).is_none())
 }
 
 /// Renames a role's setting to the profile's key.
@@ -617,6 +726,65 @@ fn in_profile(profile: &str, error: &Error) -> Violation {
         violation.rule = "is missing, in its source profiles and in AWS_REGION too".to_owned();
     }
     violation
+}
+
+/// A setting that aws-config panics over if it is wrong, or passes over with no more than a log: whoever asks
+/// for a FIPS endpoint must not get another.
+struct Checked {
+    /// Comes before the key.
+    variable: &'static str,
+    key: &'static str,
+    rule: &'static str,
+    is_valid: fn(&str) -> bool,
+}
+
+const CHECKED: [Checked; 4] = [
+    Checked {
+        variable: "AWS_MAX_ATTEMPTS",
+        key: "max_attempts",
+        rule: "must be a whole number from 1 on",
+        is_valid: |value| value.parse::<NonZeroU32>().is_ok(),
+    },
+    Checked {
+        variable: "AWS_RETRY_MODE",
+        key: "retry_mode",
+        rule: "must be standard or adaptive",
+        is_valid: |value| value.parse::<RetryMode>().is_ok(),
+    },
+    Checked {
+        variable: "AWS_USE_FIPS_ENDPOINT",
+        key: "use_fips_endpoint",
+        rule: "must be true or false",
+        is_valid: is_bool,
+    },
+    Checked {
+        variable: "AWS_USE_DUALSTACK_ENDPOINT",
+        key: "use_dualstack_endpoint",
+        rule: "must be true or false",
+        is_valid: is_bool,
+    },
+];
+
+fn is_bool(value: &str) -> bool {
+    ["true", "false", ""]
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(value))
+}
+
+fn check_settings(profile: &Profile) -> Result<(), Violation> {
+    for setting in CHECKED {
+        let broken = |field, value: &str| Violation::new(field, setting.rule, Some(value));
+        match (std::env::var(setting.variable), profile.get(setting.key)) {
+            (Ok(value), _) if !(setting.is_valid)(&value) => {
+                return Err(broken(setting.variable, &value));
+            }
+            (Err(_), Some(value)) if !(setting.is_valid)(value) => {
+                return Err(broken(setting.key, value).in_profile(profile.name()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn has_endpoint(profile: &Profile) -> bool {

@@ -175,6 +175,46 @@ fn a_dead_letter_file_that_cannot_be_written_is_named() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_record_that_the_disk_has_no_room_for_spoils_no_other() {
+    let input: String = (1..=5).map(|i| i.to_string().repeat(400) + "\n").collect();
+    let (_, folder) = run("full", &[], Some(b""));
+    std::fs::write(folder.join("input"), &input).unwrap();
+    let kept = |limit: &str, before: &str| {
+        std::fs::write(folder.join("kept"), before).unwrap();
+        // A file can have one block: a write beyond is cut there, and the next one fails.
+        let script = format!("trap '' XFSZ; {limit} exec \"$0\" \"$@\"");
+        let said = Command::new("sh")
+            .args(["-c", &script])
+            .arg(built("put_records"))
+            .args(["--local", "--stream", "no-such-stream"])
+            .args(["--dead-letter", "kept", "input"])
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        let said = Said::from(said);
+        assert!(!said.ok, "{said:?}");
+        (
+            said.err,
+            std::fs::read_to_string(folder.join("kept")).unwrap(),
+        )
+    };
+    let (said, whole) = kept("ulimit -f 1;", "");
+    let lines = whole.lines().count();
+    assert!(
+        (1..5).contains(&lines) && whole == input[..401 * lines],
+        "{whole}"
+    );
+    let not_kept = said.matches("was neither sent nor kept").count();
+    assert_eq!(not_kept, 5 - lines, "{said}");
+
+    // What a run left that was killed while it wrote.
+    let (_, after_half) = kept("", "half");
+    assert_eq!(after_half, format!("half\n{input}"));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 #[test]
 fn the_last_line_needs_no_line_feed_and_a_missing_file_is_named() {
     let (said, _) = run("last", &[], Some(b"one\ntwo"));

@@ -412,6 +412,89 @@ async fn an_invalid_profile_is_named_with_its_file_and_key() {
     assert_eq!(text, expected);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_missing_profile_says_why_it_was_not_found() {
+    let spaced = format!("[profile with space]\nrole_arn = {HUB}\n");
+    let bare = format!("[app]\nrole_arn = {HUB}\n");
+    let bare_source = format!("[profile app]\nrole_arn = {HUB}\nsource_profile = b\n[b]\n");
+    let cases: [(&str, &[u8], &str, &str); 6] = [
+        (
+            "app",
+            bare.as_bytes(),
+            "",
+            "in {config} must be [profile app]",
+        ),
+        (
+            "app",
+            bare_source.as_bytes(),
+            "",
+            "in {config} must be [profile b]",
+        ),
+        (
+            "app",
+            b"",
+            "[profile app]\n",
+            "in {credentials} must be [app]",
+        ),
+        (
+            "app",
+            b"# \xff\n[profile app]\n",
+            "",
+            "{config} cannot be read: stream did not contain valid UTF-8",
+        ),
+        (
+            "with space",
+            spaced.as_bytes(),
+            "",
+            "only names of ASCII letters, digits and _-/.%@:+ are read",
+        ),
+        ("app", b"[profile other]\n", "", "nor in {credentials}"),
+    ];
+    for (i, (name, config, credentials, why)) in cases.into_iter().enumerate() {
+        let world = World::new(&format!("why-{i}"), "", credentials);
+        let path = |file| world.folder.join(file).display().to_string();
+        std::fs::write(path("config"), config).unwrap();
+        let text = world.refused(name).await.to_string();
+        let why = why.replace("{config}", &path("config"));
+        let why = why.replace("{credentials}", &path("credentials"));
+        assert!(text.ends_with(&why), "{name}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn settings_that_aws_config_panics_over_or_ignores_are_errors() {
+    for (i, (key, value, rule)) in [
+        ("max_attempts", "0", "must be a whole number from 1 on"),
+        ("max_attempts", "three", "must be a whole number from 1 on"),
+        ("retry_mode", "legacy", "must be standard or adaptive"),
+        ("use_fips_endpoint", "yes", "must be true or false"),
+        ("use_dualstack_endpoint", "1", "must be true or false"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("retries-{i}");
+        let role = format!("role_arn = {HUB}\nsource_profile = b\nregion = eu-west-1\n");
+        let profiles = format!(
+            "[profile app]\n{role}{key} = {value}\n[profile above]\nrole_arn = {TENANT}\nsource_profile = below\n\
+             [profile below]\n{role}endpoint_url = https://sts.example.com\n{key} = {value}\n[profile b]\n{{keys}}"
+        );
+        let world = World::new(&name, &profiles, "");
+        let config = world.folder.join("config");
+        let own = ProfileLoader::new("app")
+            .config_file(&config)
+            .credentials_file(world.folder.join("credentials"));
+        for (profile, loader) in [("app", own), ("below", world.profile("above"))] {
+            let text = loader.load().await.unwrap_err().to_string();
+            let expected = format!(
+                "invalid profile {profile} in {}: {key}: {rule}, but it is {value:?}",
+                config.display()
+            );
+            assert_eq!(text, expected);
+        }
+    }
+}
+
 #[tokio::test]
 async fn files_that_cannot_be_read_are_named() {
     let missing = ProfileLoader::new("app")
