@@ -847,10 +847,18 @@ fn permission_documents_cover_one_stream_or_one_prefix() {
         "",
         "events",
         "arn:aws:firehose:eu-west-1:222222222222:deliverystream/*",
+        // A pattern in the region would be the streams of every region.
+        "arn:aws:firehose:*:222222222222:deliverystream/events",
+        "arn:aws:firehose:eu-west-?:222222222222:deliverystream/events",
+        "arn:aws:firehose:eu west-1:222222222222:deliverystream/events",
         HUB,
     ] {
         let error = Document::firehose_put(wrong).unwrap_err();
         assert_eq!(error.field(), Some("stream_arn"), "{wrong}");
+    }
+    // Buckets in us-east-1 that are older than today's rule.
+    for old in ["Quarterly_Reports", &"x".repeat(255)] {
+        Document::s3_read(&format!("arn:aws:s3:::{old}"), "").unwrap();
     }
     for (bucket, prefix, field) in [
         ("reports", "", "bucket_arn"),
