@@ -83,8 +83,8 @@ impl RoleChain {
                 "the {policy} must allow it, and neither of the two policies is that"
             )));
         }
-        let mut requests = self.role_requests().into_iter();
-        let request = requests.find(|request| request.hop == last.hop)?;
+        let requests = self.role_requests();
+        let request = requests.iter().find(|request| request.hop == last.hop)?;
         let principal = match request.caller {
             // Whoever starts the chain, here it is a role that is denied.
             CallerKind::Role(_) => None,
@@ -99,12 +99,19 @@ impl RoleChain {
                 ))
             }
         };
-        let policies = match principal {
-            None => Principal::arn("").policies(&request).ok()?,
-            Some(principal) => match self.policies(principal) {
-                Ok(policies) => policies.into_iter().find(|hop| hop.hop == last.hop)?,
-                Err(error) => return Some(Err(error.to_string())),
-            },
+        let policies = match &principal {
+            None => Principal::arn("").policies(request),
+            Some(principal) => {
+                let checked = principal.check(&requests);
+                checked.and_then(|()| principal.policies(request))
+            }
+        };
+        let policies = match policies {
+            Ok(policies) => policies,
+            Err(violation) => {
+                let error = violation.into_error(Operation::WritePolicies);
+                return Some(Err(error.to_string()));
+            }
         };
         let action = message.split("perform: ").nth(1);
         let action = action.and_then(|rest| rest.split_whitespace().next());

@@ -243,7 +243,7 @@ impl Principal {
     }
 
     /// Checks that it is well-formed, and starts this chain.
-    fn check(&self, requests: &[RequestSummary<'_>]) -> Result<(), Violation> {
+    pub(super) fn check(&self, requests: &[RequestSummary<'_>]) -> Result<(), Violation> {
         let violation = |rule, value| Err(Violation::new("principal", rule, value));
         let Some(first) = requests.first() else {
             return violation(
@@ -302,6 +302,9 @@ impl Principal {
     pub(super) fn policies(&self, request: &RequestSummary<'_>) -> Result<HopPolicies, Violation> {
         let role_arn = request.role_arn();
         check_no_pattern("arn", "its path", role_arn)?;
+        if let CallerKind::Role(caller) = request.caller {
+            check_no_pattern("arn", "the path of the role before", caller)?;
+        }
         let contexts = request.role.map(|role| &role.role().provided_contexts);
         for context in contexts.into_iter().flatten() {
             check_no_pattern("provided_context", "its provider", &context.provider_arn)?;

@@ -78,6 +78,9 @@ impl Diagnosis {
         writeln!(f)?;
         write_wrapped(f, "Trust policy of ", &format!("{}:", policies.role_arn))?;
         writeln!(f, "{}", policies.trust_policy)?;
+        if let Some(warning) = policies.size_warning() {
+            write_wrapped(f, "Note: ", &warning)?;
+        }
         let source = self.steps.first().and_then(|step| step.arn.as_deref());
         let source = source.and_then(Arn::parse);
         if self.steps.len() == 2 && source.is_some_and(|arn| arn.assumed_role().is_some()) {

@@ -631,3 +631,40 @@ async fn providers_that_panic_or_never_answer_are_reported_as_errors() {
     assert!(text.replace('\n', " ").contains(late), "{text}");
     assert_eq!(start.elapsed(), Duration::from_secs(240), "asked twice");
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_policy_is_printed_that_would_trust_other_roles_by_a_pattern() {
+    let (aws, base) = aws();
+    let starred = "arn:aws:iam::222222222222:role/*/Starred";
+    let role = aws.role(starred).trust(trusts(USER)).policy(allow("sts:*"));
+    role.create().unwrap();
+    let untrusting = aws.role(TENANT).trust(trusts("999999999999"));
+    untrusting.create().unwrap();
+    let hub = RoleChain::new(&base, Role::new(starred)).unwrap();
+    let chain = hub.assume(Role::new(TENANT)).unwrap();
+
+    let diagnosis = chain.diagnose().await;
+
+    assert_eq!(diagnosis.error().unwrap().hop(), Some(2));
+    assert!(diagnosis.policies().is_none(), "{diagnosis}");
+    let text = unwrapped(&diagnosis);
+    let why = "No policies to show: ";
+    assert!(text.contains(why) && text.contains("a pattern"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_report_says_that_a_trust_policy_is_over_its_limit() {
+    let aws = Simulator::new();
+    let base = aws.sdk_config(user(&aws));
+    let untrusting = aws.role(HUB).trust(trusts("999999999999"));
+    untrusting.create().unwrap();
+    let tag = |role: Role, n| role.tag(format!("tag{n}"), "x".repeat(200));
+    let chain = RoleChain::new(&base, (0..4).fold(Role::new(HUB), tag)).unwrap();
+
+    let diagnosis = chain.diagnose().await;
+
+    let warning = diagnosis.policies().unwrap().size_warning().unwrap();
+    assert!(warning.contains("over the limit"), "{warning}");
+    let text = unwrapped(&diagnosis);
+    assert!(text.contains(&format!("Note: {warning}")), "{text}");
+}
