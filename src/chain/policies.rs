@@ -254,6 +254,15 @@ impl Principal {
         match (&self.kind, first.caller) {
             (PrincipalKind::Arn(arn), CallerKind::Base) => {
                 caller_arn(arn)?;
+                let partition = |arn| Arn::parse(arn).unwrap_or(Arn::EMPTY).partition;
+                let of_role = partition(first.role_arn());
+                if partition(arn) != of_role {
+                    let rule = format!(
+                        "must be of the partition {of_role}, as the role: no credentials go from one \
+                         partition to another"
+                    );
+                    return violation(&rule, Some(arn));
+                }
             }
             (
                 PrincipalKind::WebIdentity {
@@ -536,6 +545,10 @@ fn check_web_identity(issuer: &str, audience: &str, subject: &str) -> Result<(),
         return Err(Violation::new("principal", rule, None));
     }
     let host = issuer.strip_prefix("https://").unwrap_or(issuer);
+    if host.is_empty() || host.contains("://") || host.starts_with("arn:") {
+        let rule = "must have the issuer's URL, https://<host><path>, as in the token's claim iss";
+        return Err(Violation::new("principal", rule, Some(issuer)));
+    }
     if BUILT_IN.contains(&host) {
         let rule = "must be an issuer with a provider of its own in IAM: AWS knows this one itself, and \
                     trust policies name it otherwise \
