@@ -92,9 +92,16 @@ impl RoleChain {
             CallerKind::Saml(_) => Some(Principal::saml()),
             CallerKind::WebIdentity => {
                 let claims = last.claims.as_ref()?;
+                let [audience] = &claims.audiences[..] else {
+                    return Some(Err(format!(
+                        "the token has several audiences ({}), and IAM compares the one that the identity \
+                         provider has as a client ID: RoleChain::policies writes the policy for it",
+                        claims.audiences.join(", ")
+                    )));
+                };
                 Some(Principal::web_identity(
                     &claims.issuer,
-                    &claims.audience,
+                    audience,
                     &claims.subject,
                 ))
             }
@@ -171,7 +178,7 @@ async fn hop_step(cache: &HopCache, caller: Option<&Credentials>) -> StepOutcome
     if let Some(claims) = &step.claims {
         step.asked.extend([
             ("token's issuer", claims.issuer.clone()),
-            ("its audience", claims.audience.clone()),
+            ("its audience", claims.audiences.join(", ")),
             ("its subject", claims.subject.clone()),
         ]);
     }
@@ -400,7 +407,8 @@ impl Hop {
 #[derive(Clone, Debug)]
 struct Claims {
     issuer: String,
-    audience: String,
+    /// Those of `aud`, and the authorized party (`azp`), which IAM may take in their place; at least one.
+    audiences: Vec<String>,
     subject: String,
 }
 
@@ -411,13 +419,17 @@ impl Claims {
         let payload = aws_smithy_types::base64::decode(payload).ok()?;
         let claims: Value = serde_json::from_slice(&payload).ok()?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
+        let mut audiences: Vec<String> = match &claims["aud"] {
+            Value::Array(list) => list.iter().filter_map(text).collect(),
+            one => text(one).into_iter().collect(),
+        };
+        audiences.extend(text(&claims["azp"]).filter(|party| !audiences.contains(party)));
+        if audiences.is_empty() {
+            return None;
+        }
         Some(Self {
             issuer: text(&claims["iss"])?,
-            audience: match &claims["aud"] {
-                // One, or a list.
-                Value::Array(list) => list.iter().find_map(text)?,
-                one => text(one)?,
-            },
+            audiences,
             subject: text(&claims["sub"])?,
         })
     }

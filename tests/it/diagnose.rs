@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::common::tokens::web_identity_token;
 use crate::common::*;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
@@ -10,6 +11,7 @@ use aws_role_chain::{
     Diagnosis, Role, RoleChain, SamlAssertion, SessionTokenRequest, WebIdentityToken,
 };
 use aws_types::SdkConfig;
+use serde_json::{Value, json};
 use sts_simulator::{Fault, Simulator};
 
 /// The hub with every setting that a hop can have, and the tenant behind it.
@@ -667,4 +669,62 @@ async fn the_report_says_that_a_trust_policy_is_over_its_limit() {
     assert!(warning.contains("over the limit"), "{warning}");
     let text = unwrapped(&diagnosis);
     assert!(text.contains(&format!("Note: {warning}")), "{text}");
+}
+
+const ISSUER: &str = "https://oidc.eks.eu-west-1.amazonaws.com/id/ABCD";
+
+/// The diagnosis of a token that its provider knows and the hub does not trust, and whether the hub can be assumed
+/// once the policy is stored, if there is one.
+async fn diagnosis_of_token(mut claims: Value) -> (Diagnosis, Option<bool>) {
+    let (aws, base) = aws();
+    let provider = ISSUER.replace("https://", "arn:aws:iam::222222222222:oidc-provider/");
+    let key = include_str!("../keys/oidc-public.pem");
+    aws.oidc_provider(provider, &["sts.amazonaws.com"], key)
+        .unwrap();
+    claims["iss"] = ISSUER.into();
+    claims["sub"] = "orders".into();
+    let token = web_identity_token(&aws, claims);
+    let token = WebIdentityToken::from_provider(move || {
+        let token = token.clone();
+        async { Ok::<_, std::io::Error>(token) }
+    });
+    let chain = RoleChain::from_web_identity(&base, Role::new(HUB), token).unwrap();
+    let diagnosis = chain.diagnose().await;
+    assert!(diagnosis.error().unwrap().is_access_denied(), "{diagnosis}");
+    let Some(policies) = diagnosis.policies() else {
+        return (diagnosis, None);
+    };
+    let hub = aws.role(HUB).trust(policies.trust_policy.to_string());
+    hub.create().unwrap();
+    let is_ok = chain.refresh().await.is_ok();
+    (diagnosis, Some(is_ok))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_is_printed_for_a_token_with_one_audience_and_none_where_it_would_be_guessed() {
+    for one in [
+        json!({"aud": "sts.amazonaws.com"}),
+        json!({"aud": ["sts.amazonaws.com"]}),
+        json!({"aud": "sts.amazonaws.com", "azp": "sts.amazonaws.com"}),
+    ] {
+        let (diagnosis, works) = diagnosis_of_token(one).await;
+        assert_eq!(works, Some(true), "{diagnosis}");
+        assert_prints(&diagnosis, &["  its audience     sts.amazonaws.com"]);
+    }
+    for (several, listed) in [
+        (
+            json!({"aud": ["https://kubernetes.default.svc", "sts.amazonaws.com"]}),
+            "https://kubernetes.default.svc, sts.amazonaws.com",
+        ),
+        (
+            json!({"aud": "orders-api", "azp": "sts.amazonaws.com"}),
+            "orders-api, sts.amazonaws.com",
+        ),
+    ] {
+        let (diagnosis, works) = diagnosis_of_token(several).await;
+        assert_eq!(works, None, "{diagnosis}");
+        let text = unwrapped(&diagnosis);
+        let why = format!("No policies to show: the token has several audiences ({listed})");
+        assert!(text.contains(&why), "{text}");
+    }
 }
