@@ -11,7 +11,7 @@ use super::hop::{Authentication, Hop, HopCache};
 use super::policies::{HopPolicies, Principal};
 use crate::cache::{Load, Panicked, catch_unwind};
 use crate::error::{Error, ErrorKind, Operation};
-use crate::request::{CallerKind, Parameter, RequestSummary};
+use crate::request::{CallerKind, Parameter, RequestSummary, SessionAction};
 use crate::session::Session;
 use crate::sts::{DenyingPolicy, denying_policy};
 
@@ -92,6 +92,13 @@ impl RoleChain {
             CallerKind::Saml(_) => Some(Principal::saml()),
             CallerKind::WebIdentity => {
                 let claims = last.claims.as_ref()?;
+                if let Some(action) = claims.action {
+                    let action = action.name();
+                    return Some(Err(format!(
+                        "the token has a claim that needs sts:{action}, too, and its values are not known to \
+                         RoleChain::policies: allow that beside sts:AssumeRoleWithWebIdentity"
+                    )));
+                }
                 let [audience] = &claims.audiences[..] else {
                     return Some(Err(format!(
                         "the token has several audiences ({}), and IAM compares the one that the identity \
@@ -174,6 +181,8 @@ async fn hop_step(cache: &HopCache, caller: Option<&Credentials>) -> StepOutcome
     step.asked = asked(&summary, hop.target.parameters());
     let role = summary.role.map(|role| role.role());
     step.sends_external_id = role.is_some_and(|role| role.external_id.is_some());
+    step.has_session_policy =
+        role.is_some_and(|role| role.policy.is_some() || !role.policy_arns.is_empty());
     step.claims = hop.claims().await;
     if let Some(claims) = &step.claims {
         step.asked.extend([
@@ -278,7 +287,7 @@ impl Diagnosis {
     /// (`AccessDenied`) and STS says who starts the chain. Of a source that is a role's session, the
     /// role's path is not known: see [`Principal::arn`](crate::policy::Principal::arn).
     ///
-    /// They allow what this chain asked for. Where that was wrong, such as an external ID that is not the
+    /// They allow what this chain asked for, as far as a [session policy](crate::Role::policy) of the hop before does. Where that was wrong, such as an external ID that is not the
     /// one that the role's owner gave out, change the request, not the policy.
     pub fn policies(&self) -> Option<&HopPolicies> {
         self.policies.as_ref()?.as_ref().ok()
@@ -339,6 +348,7 @@ pub struct DiagnosisStep {
     pub(super) ended: SystemTime,
     pub(super) max_lifetime: Duration,
     pub(super) sends_external_id: bool,
+    pub(super) has_session_policy: bool,
     claims: Option<Claims>,
 }
 
@@ -361,6 +371,7 @@ impl DiagnosisStep {
             ended,
             max_lifetime: Duration::ZERO,
             sends_external_id: false,
+            has_session_policy: false,
             claims: None,
         }
     }
@@ -410,6 +421,8 @@ struct Claims {
     /// Those of `aud`, and the authorized party (`azp`), which IAM may take in their place; at least one.
     audiences: Vec<String>,
     subject: String,
+    /// What else must be allowed, for the tags or the identity that it brings.
+    action: Option<SessionAction>,
 }
 
 impl Claims {
@@ -419,6 +432,15 @@ impl Claims {
         let payload = aws_smithy_types::base64::decode(payload).ok()?;
         let claims: Value = serde_json::from_slice(&payload).ok()?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
+        let has = |name: &str| claims.as_object()?.keys().find(|key| key.starts_with(name));
+        let actions = [
+            ("https://aws.amazon.com/tags", SessionAction::TagSession),
+            (
+                "https://aws.amazon.com/source_identity",
+                SessionAction::SetSourceIdentity,
+            ),
+        ];
+        let mut needed = actions.into_iter().filter(|(name, _)| has(name).is_some());
         let mut audiences: Vec<String> = match &claims["aud"] {
             Value::Array(list) => list.iter().filter_map(text).collect(),
             one => text(one).into_iter().collect(),
@@ -431,6 +453,7 @@ impl Claims {
             issuer: text(&claims["iss"])?,
             audiences,
             subject: text(&claims["sub"])?,
+            action: needed.next().map(|(_, action)| action),
         })
     }
 }

@@ -75,6 +75,13 @@ impl Diagnosis {
                         this trust policy: it would ask for none.";
             write_wrapped(f, "", text)?;
         }
+        let before = self.steps.iter().rev().nth(1);
+        if let Some(caller) = before.filter(|step| step.has_session_policy) {
+            let hop = caller.hop;
+            let text =
+                format!("Hop {hop} passes a session policy, which must allow this call as well.");
+            write_wrapped(f, "", &text)?;
+        }
         writeln!(f)?;
         write_wrapped(f, "Trust policy of ", &format!("{}:", policies.role_arn))?;
         writeln!(f, "{}", policies.trust_policy)?;

@@ -728,3 +728,54 @@ async fn a_policy_is_printed_for_a_token_with_one_audience_and_none_where_it_wou
         assert!(text.contains(&why), "{text}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_policy_is_printed_for_a_token_that_brings_more_than_an_identity() {
+    for (claim, value, action) in [
+        (
+            "https://aws.amazon.com/tags",
+            json!({"principal_tags": {"team": ["payments"]}}),
+            "sts:TagSession",
+        ),
+        (
+            "https://aws.amazon.com/tags/principal_tags/team",
+            json!("payments"),
+            "sts:TagSession",
+        ),
+        (
+            "https://aws.amazon.com/source_identity",
+            json!("ada"),
+            "sts:SetSourceIdentity",
+        ),
+    ] {
+        let claims = json!({"aud": "sts.amazonaws.com", claim: value});
+        let (diagnosis, works) = diagnosis_of_token(claims).await;
+        assert_eq!(works, None, "{diagnosis}");
+        let text = unwrapped(&diagnosis);
+        let why = format!("No policies to show: the token has a claim that needs {action},");
+        assert!(text.contains(&why), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn printed_policies_come_with_a_caution_about_the_session_policy_of_the_hop_before() {
+    let (aws, base) = aws();
+    let caution = "Hop 1 passes a session policy, which must allow this call as well.";
+    let untrusting = aws.role(TENANT).trust(trusts("999999999999"));
+    untrusting.create().unwrap();
+    for (hub, is_cautious) in [
+        (Role::new(HUB), false),
+        (Role::new(HUB).policy(allow("s3:*")), true),
+        (
+            Role::new(HUB).policy_arn("arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"),
+            true,
+        ),
+    ] {
+        let hub = RoleChain::new(&base, hub).unwrap();
+        let tenant = Role::new(TENANT).policy(allow("s3:*"));
+        let diagnosis = hub.assume(tenant).unwrap().diagnose().await;
+        assert!(diagnosis.policies().is_some(), "{diagnosis}");
+        let text = unwrapped(&diagnosis);
+        assert_eq!(text.contains(caution), is_cautious, "{text}");
+    }
+}
