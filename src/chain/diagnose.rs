@@ -13,7 +13,7 @@ use crate::cache::{Load, Panicked, catch_unwind};
 use crate::error::{Error, ErrorKind, Operation};
 use crate::request::{CallerKind, Parameter, RequestSummary, SessionAction};
 use crate::session::Session;
-use crate::sts::{DenyingPolicy, denying_policy};
+use crate::sts::{DenyingPolicy, denying_policy, is_federated_user};
 
 impl RoleChain {
     /// Walks the chain with real calls and reports what came of each: whose the source credentials are
@@ -67,10 +67,12 @@ impl RoleChain {
         let (last, before) = steps.split_last()?;
         let error = last.error.as_ref()?;
         let message = error.message().unwrap_or_default();
+        let source = before.first().and_then(|step| step.arn.as_deref());
         let is_about_policies = error.is_access_denied()
             && error.role_arn().is_some()
             && !message.contains("MultiFactorAuthentication failed")
-            && !message.contains("by root accounts");
+            && !message.contains("by root accounts")
+            && !source.is_some_and(is_federated_user);
         if !is_about_policies {
             return None;
         }
@@ -88,7 +90,7 @@ impl RoleChain {
         let principal = match request.caller {
             // Whoever starts the chain, here it is a role that is denied.
             CallerKind::Role(_) => None,
-            CallerKind::Base => Some(Principal::arn(before.first()?.arn.as_deref()?)),
+            CallerKind::Base => Some(Principal::arn(source?)),
             CallerKind::Saml(_) => Some(Principal::saml()),
             CallerKind::WebIdentity => {
                 let claims = last.claims.as_ref()?;
@@ -286,6 +288,9 @@ impl Diagnosis {
     /// Returns the two policies that allow the refused hop, where policies are what it may lack
     /// (`AccessDenied`) and STS says who starts the chain. Of a source that is a role's session, the
     /// role's path is not known: see [`Principal::arn`](crate::policy::Principal::arn).
+    ///
+    /// Those for a SAML assertion are for [`Principal::saml`](crate::policy::Principal::saml), and for one without
+    /// tags and source identity.
     ///
     /// They allow what this chain asked for, as far as a [session policy](crate::Role::policy) of the hop before does. Where that was wrong, such as an external ID that is not the
     /// one that the role's owner gave out, change the request, not the policy.

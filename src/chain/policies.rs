@@ -340,11 +340,7 @@ impl Principal {
                 (provider, trust)
             }
             (CallerKind::Saml(provider), PrincipalKind::Saml { audience }) => {
-                let audience = audience.as_deref().unwrap_or(match partition {
-                    "aws-cn" => "https://signin.amazonaws.cn/saml",
-                    "aws-us-gov" => "https://signin.amazonaws-us-gov.com/saml",
-                    _ => "https://signin.aws.amazon.com/saml",
-                });
+                let audience = audience.as_deref().unwrap_or(sign_in_page(partition));
                 let mut conditions = Conditions::default();
                 conditions.one("StringEquals", "SAML:aud", audience);
                 let trust = federated("AssumeRoleWithSAML", provider, conditions);
@@ -455,6 +451,15 @@ impl From<String> for Principal {
     /// Takes the ARN of a user or role, as [`Principal::arn`] does.
     fn from(arn: String) -> Self {
         Self::arn(arn)
+    }
+}
+
+/// Where an identity provider posts assertions, unless it is told another page.
+pub(super) fn sign_in_page(partition: &str) -> &'static str {
+    match partition {
+        "aws-cn" => "https://signin.amazonaws.cn/saml",
+        "aws-us-gov" => "https://signin.amazonaws-us-gov.com/saml",
+        _ => "https://signin.aws.amazon.com/saml",
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::diagnose::{Diagnosis, DiagnosisStep, since};
-use super::policies::HopPolicies;
+use super::policies::{HopPolicies, sign_in_page};
 use crate::arn::Arn;
 use crate::request::limits::CHAINED_LIMIT;
 use crate::session::timestamp;
@@ -74,6 +74,15 @@ impl Diagnosis {
             let text = "No external ID was sent. If the role's owner gave you one, pass it, and do not add \
                         this trust policy: it would ask for none.";
             write_wrapped(f, "", text)?;
+        }
+        let caller = Arn::parse(&policies.caller);
+        if let Some(provider) = caller.filter(|arn| arn.resource.starts_with("saml-provider/")) {
+            let page = sign_in_page(provider.partition);
+            let text = format!(
+                "This is for an assertion that was posted to AWS's sign-in page ({page}), and has no \
+                 PrincipalTag and no SourceIdentity attributes."
+            );
+            write_wrapped(f, "", &text)?;
         }
         let before = self.steps.iter().rev().nth(1);
         if let Some(caller) = before.filter(|step| step.has_session_policy) {

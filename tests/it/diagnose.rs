@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::tokens::web_identity_token;
+use crate::common::tokens::{Claims, GOOD, SAML_PROVIDER, assertion, web_identity_token};
 use crate::common::*;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
@@ -777,5 +777,73 @@ async fn printed_policies_come_with_a_caution_about_the_session_policy_of_the_ho
         assert!(diagnosis.policies().is_some(), "{diagnosis}");
         let text = unwrapped(&diagnosis);
         assert_eq!(text.contains(caution), is_cautious, "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_federated_user_is_told_that_it_assumes_no_roles() {
+    let (aws, base) = aws();
+    let sts = aws_sdk_sts::Client::new(&base);
+    let call = sts
+        .get_federation_token()
+        .name("ada")
+        .policy(allow("sts:*"));
+    let keys = call.send().await.unwrap().credentials.unwrap();
+    let (id, secret) = (keys.access_key_id, keys.secret_access_key);
+    let keys = Credentials::new(id, secret, Some(keys.session_token), None, "federated");
+    let chain = RoleChain::new(&aws.sdk_config(keys), Role::new(HUB)).unwrap();
+
+    let diagnosis = chain.diagnose().await;
+
+    let error = diagnosis.error().unwrap();
+    assert_eq!(
+        error.advice(),
+        [
+            "arn:aws:sts::111111111111:federated-user/ada is a federated user, and the credentials of \
+             GetFederationToken cannot assume roles: use those of an IAM user or a role"
+        ]
+    );
+    assert!(diagnosis.policies().is_none(), "{diagnosis}");
+    let text = unwrapped(&diagnosis);
+    assert!(!text.contains("policies"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policy_for_an_assertion_says_for_which_it_is() {
+    let (aws, base) = aws();
+    aws.saml_provider_without_signatures(SAML_PROVIDER);
+    let untrusting = || {
+        aws.role(HUB)
+            .trust(trusts("999999999999"))
+            .create()
+            .unwrap()
+    };
+    let elsewhere = Claims {
+        recipient: "https://eu-west-1.signin.aws.amazon.com/saml",
+        ..GOOD
+    };
+    let tagged = Claims {
+        more: r#"<saml:Attribute Name="https://aws.amazon.com/SAML/Attributes/PrincipalTag:team">
+            <saml:AttributeValue>payments</saml:AttributeValue></saml:Attribute>"#,
+        ..GOOD
+    };
+    for (claims, is_enough) in [(GOOD, true), (elsewhere, false), (tagged, false)] {
+        untrusting();
+        let assertion = assertion(&aws, &claims);
+        let assertion = SamlAssertion::from_provider(move || {
+            let assertion = assertion.clone();
+            async { Ok::<_, std::io::Error>(assertion) }
+        });
+        let chain = RoleChain::from_saml(&base, Role::new(HUB), SAML_PROVIDER, assertion).unwrap();
+        let diagnosis = chain.diagnose().await;
+        let policies = diagnosis.policies().unwrap();
+        let hub = aws.role(HUB).trust(policies.trust_policy.to_string());
+        hub.create().unwrap();
+        assert_eq!(chain.refresh().await.is_ok(), is_enough);
+        let text = unwrapped(&diagnosis);
+        let which = "This is for an assertion that was posted to AWS's sign-in page \
+                     (https://signin.aws.amazon.com/saml), and has no PrincipalTag and no SourceIdentity \
+                     attributes.";
+        assert!(text.contains(which), "{text}");
     }
 }
