@@ -13,7 +13,7 @@ use crate::cache::{Load, Panicked, catch_unwind};
 use crate::error::{Error, ErrorKind, Operation};
 use crate::request::{CallerKind, Parameter, RequestSummary, SessionAction};
 use crate::session::Session;
-use crate::sts::{DenyingPolicy, denying_policy, is_federated_user};
+use crate::sts::{DenyingPolicy, caller_arn, denying_policy, is_federated_user};
 
 impl RoleChain {
     /// Walks the chain with real calls and reports what came of each: whose the source credentials are
@@ -68,6 +68,8 @@ impl RoleChain {
         let error = last.error.as_ref()?;
         let message = error.message().unwrap_or_default();
         let source = before.first().and_then(|step| step.arn.as_deref());
+        // A source may give other credentials than a moment ago.
+        let source = caller_arn(message).or(source);
         let is_about_policies = error.is_access_denied()
             && error.role_arn().is_some()
             && !message.contains("MultiFactorAuthentication failed")

@@ -344,7 +344,7 @@ fn trust_conditions(
 }
 
 /// The caller, where the message says it: `User: <arn> is not authorized to perform: …`.
-fn caller_arn(message: &str) -> Option<&str> {
+pub(crate) fn caller_arn(message: &str) -> Option<&str> {
     let rest = message.strip_prefix("User: ")?;
     rest.split(' ').next().filter(|arn| arn.starts_with("arn:"))
 }

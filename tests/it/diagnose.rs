@@ -1,5 +1,6 @@
 //! What a diagnosis finds, and what it prints.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::common::tokens::{Claims, GOOD, SAML_PROVIDER, assertion, web_identity_token};
@@ -846,4 +847,34 @@ async fn the_policy_for_an_assertion_says_for_which_it_is() {
                      attributes.";
         assert!(text.contains(which), "{text}");
     }
+}
+
+/// A provider that gives other credentials each time.
+#[derive(Debug)]
+struct Alternating([Credentials; 2], AtomicUsize);
+
+impl ProvideCredentials for Alternating {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let calls = self.1.fetch_add(1, Ordering::Relaxed);
+        future::ProvideCredentials::ready(Ok(self.0[calls % 2].clone()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policies_are_for_whom_sts_refused_even_if_the_source_has_changed() {
+    let (aws, base) = aws();
+    let untrusting = aws.role(HUB).trust(trusts("999999999999"));
+    untrusting.create().unwrap();
+    let other = "arn:aws:iam::111111111111:user/other";
+    let keys = [user(&aws), aws.user(other).create().unwrap()];
+    let base = with_source(&base, Alternating(keys, AtomicUsize::new(0)));
+    let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+
+    let diagnosis = chain.diagnose().await;
+
+    assert_eq!(diagnosis.steps()[0].arn.as_deref(), Some(USER));
+    assert_eq!(diagnosis.policies().unwrap().caller, other);
 }
