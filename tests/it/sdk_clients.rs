@@ -218,7 +218,7 @@ async fn a_call_that_others_credentials_sign_is_not_retried_for_the_chain() {
 #[tokio::test(start_paused = true)]
 async fn a_clients_own_cache_may_give_up_before_a_person_answers_and_the_load_goes_on() {
     let (aws, base) = aws();
-    let device = new_device("slow");
+    let device = new_device("forgotten-at-home");
     let keys = user_with_device(&aws, &device);
     let base = base
         .into_builder()
