@@ -18,7 +18,8 @@ use crate::sts::{DenyingPolicy, caller_arn, denying_policy, is_federated_user};
 impl RoleChain {
     /// Walks the chain with real calls and reports what came of each: whose the source credentials are
     /// (GetCallerIdentity, which needs no permission), then each hop assumed and asked the same, up to the
-    /// first failure. For a person who asks why it does not work, or whether it will.
+    /// first failure. Where only GetCallerIdentity is denied, as a VPC endpoint's policy may, it goes on. For a
+    /// person who asks why it does not work, or whether it will.
     ///
     /// Each hop is [refreshed](Self::refresh), so a code is asked for where one is needed, and the cached
     /// credentials stay where a hop is refused. What comes back is this chain's from then on. The source's
@@ -52,7 +53,7 @@ impl RoleChain {
             None => None,
         };
         for hop in hops.into_iter().filter(|hop| hop.loader().number > 0) {
-            if diagnosis.is_ok() {
+            if diagnosis.can_go_on() {
                 caller = diagnosis.add(hop_step(hop, caller.as_ref()).await);
             } else {
                 diagnosis.not_tried.push(title(&hop.loader().summary()));
@@ -276,9 +277,10 @@ impl Diagnosis {
         self.error().is_none()
     }
 
-    /// Returns the first failure, with advice.
+    /// Returns the failure that ended it, with advice; where none did, that of the last GetCallerIdentity that was
+    /// denied.
     pub fn error(&self) -> Option<&Error> {
-        self.steps.last()?.error.as_ref()
+        self.steps.iter().rev().find_map(|step| step.error.as_ref())
     }
 
     /// Returns what was tried, in order: the source credentials, unless the chain starts with a token, and
@@ -298,6 +300,14 @@ impl Diagnosis {
     /// one that the role's owner gave out, change the request, not the policy.
     pub fn policies(&self) -> Option<&HopPolicies> {
         self.policies.as_ref()?.as_ref().ok()
+    }
+
+    /// Whether there are credentials for the next hop, though perhaps nobody may say whose.
+    fn can_go_on(&self) -> bool {
+        self.steps.last().is_none_or(|step| match &step.error {
+            Some(error) => step.access_key_id.is_some() && error.is_access_denied(),
+            None => true,
+        })
     }
 
     fn add(&mut self, (mut step, credentials): StepOutcome) -> Option<Credentials> {

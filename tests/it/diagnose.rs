@@ -878,3 +878,41 @@ async fn the_policies_are_for_whom_sts_refused_even_if_the_source_has_changed() 
     assert_eq!(diagnosis.steps()[0].arn.as_deref(), Some(USER));
     assert_eq!(diagnosis.policies().unwrap().caller, other);
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_only_get_caller_identity_is_denied_the_hops_are_tried_all_the_same() {
+    let (aws, base) = aws();
+    let chain = two_hops(&base);
+    let denied = "User: arn:aws:iam::111111111111:user/orders is not authorized to perform: \
+                  sts:GetCallerIdentity because no VPC endpoint policy allows the sts:GetCallerIdentity action";
+    let by_endpoint = || Fault::error(403, "AccessDenied", denied).operation("GetCallerIdentity");
+    aws.fail(by_endpoint());
+
+    let diagnosis = chain.diagnose().await;
+
+    assert_eq!(diagnosis.steps().len(), 3, "{diagnosis}");
+    let keys = |step: &aws_role_chain::DiagnosisStep| step.access_key_id.is_some();
+    assert!(diagnosis.steps().iter().all(keys), "{diagnosis}");
+    assert!(!diagnosis.is_ok(), "who it is, nobody knows");
+    let error = diagnosis.error().unwrap();
+    assert!(error.to_string().contains("GetCallerIdentity"), "{error}");
+    assert!(diagnosis.policies().is_none());
+    assert!(
+        !unwrapped(&diagnosis).contains("all is well"),
+        "{diagnosis}"
+    );
+
+    // A role that refuses is the failure to tell of, and for whom it refuses is in STS's message.
+    aws.role(HUB)
+        .trust(trusts("999999999999"))
+        .create()
+        .unwrap();
+    let diagnosis = chain.diagnose().await;
+    let error = diagnosis.error().unwrap();
+    assert_eq!((error.hop(), error.role_arn()), (Some(1), Some(HUB)));
+    assert_eq!(diagnosis.policies().unwrap().caller, USER);
+    assert!(
+        unwrapped(&diagnosis).contains("FirehoseWriter not tried"),
+        "{diagnosis}"
+    );
+}
