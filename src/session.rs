@@ -88,9 +88,51 @@ impl Session {
     }
 }
 
-/// Formats a time as AWS prints it, to the second.
+/// Formats a time as AWS prints it, to the second; one outside the years 1 to 9999, which a source may give for "never",
+/// as the first or last that has this form.
 pub(crate) fn timestamp(time: SystemTime) -> String {
-    DateTime::from_secs(DateTime::from(time).secs())
+    let seconds = DateTime::from(time).secs();
+    DateTime::from_secs(seconds.clamp(-62_135_596_800, 253_402_300_799))
         .fmt(Format::DateTime)
         .unwrap_or_else(|_| format!("{time:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_printed_as_aws_prints_it_however_far_away_it_is() {
+        let seconds = Duration::from_secs;
+        for (time, printed) in [
+            (UNIX_EPOCH + seconds(951_868_800), "2000-03-01T00:00:00Z"),
+            (
+                UNIX_EPOCH - Duration::from_millis(1),
+                "1969-12-31T23:59:59Z",
+            ),
+            (
+                UNIX_EPOCH + seconds(253_402_300_799),
+                "9999-12-31T23:59:59Z",
+            ),
+            // The format ends there.
+            (
+                UNIX_EPOCH + seconds(253_402_300_800),
+                "9999-12-31T23:59:59Z",
+            ),
+            #[cfg(unix)] // Not every system has such times.
+            (
+                UNIX_EPOCH + seconds(i64::MAX as u64),
+                "9999-12-31T23:59:59Z",
+            ),
+            #[cfg(unix)]
+            (
+                UNIX_EPOCH - seconds(i64::MAX as u64),
+                "0001-01-01T00:00:00Z",
+            ),
+        ] {
+            assert_eq!(timestamp(time), printed);
+        }
+    }
 }

@@ -11,14 +11,15 @@ use super::hop::{Authentication, Hop, HopCache};
 use super::policies::{HopPolicies, Principal};
 use crate::cache::{Load, Panicked, catch_unwind};
 use crate::error::{Error, ErrorKind, Operation};
-use crate::request::{CallerKind, Parameter, RequestSummary};
+use crate::request::{CallerKind, Parameter, RequestSummary, SessionAction};
 use crate::session::Session;
-use crate::sts::{DenyingPolicy, denying_policy};
+use crate::sts::{DenyingPolicy, caller_arn, denying_policy, is_federated_user};
 
 impl RoleChain {
     /// Walks the chain with real calls and reports what came of each: whose the source credentials are
     /// (GetCallerIdentity, which needs no permission), then each hop assumed and asked the same, up to the
-    /// first failure. For a person who asks why it does not work, or whether it will.
+    /// first failure. Where only GetCallerIdentity is denied, as a VPC endpoint's policy may, it goes on. For a
+    /// person who asks why it does not work, or whether it will.
     ///
     /// Each hop is [refreshed](Self::refresh), so a code is asked for where one is needed, and the cached
     /// credentials stay where a hop is refused. What comes back is this chain's from then on. The source's
@@ -52,7 +53,7 @@ impl RoleChain {
             None => None,
         };
         for hop in hops.into_iter().filter(|hop| hop.loader().number > 0) {
-            if diagnosis.is_ok() {
+            if diagnosis.can_go_on() {
                 caller = diagnosis.add(hop_step(hop, caller.as_ref()).await);
             } else {
                 diagnosis.not_tried.push(title(&hop.loader().summary()));
@@ -67,10 +68,14 @@ impl RoleChain {
         let (last, before) = steps.split_last()?;
         let error = last.error.as_ref()?;
         let message = error.message().unwrap_or_default();
+        let source = before.first().and_then(|step| step.arn.as_deref());
+        // A source may give other credentials than a moment ago.
+        let source = caller_arn(message).or(source);
         let is_about_policies = error.is_access_denied()
             && error.role_arn().is_some()
             && !message.contains("MultiFactorAuthentication failed")
-            && !message.contains("by root accounts");
+            && !message.contains("by root accounts")
+            && !source.is_some_and(is_federated_user);
         if !is_about_policies {
             return None;
         }
@@ -83,28 +88,49 @@ impl RoleChain {
                 "the {policy} must allow it, and neither of the two policies is that"
             )));
         }
-        let mut requests = self.role_requests().into_iter();
-        let request = requests.find(|request| request.hop == last.hop)?;
+        let requests = self.role_requests();
+        let request = requests.iter().find(|request| request.hop == last.hop)?;
         let principal = match request.caller {
             // Whoever starts the chain, here it is a role that is denied.
             CallerKind::Role(_) => None,
-            CallerKind::Base => Some(Principal::arn(before.first()?.arn.as_deref()?)),
+            CallerKind::Base => Some(Principal::arn(source?)),
             CallerKind::Saml(_) => Some(Principal::saml()),
             CallerKind::WebIdentity => {
                 let claims = last.claims.as_ref()?;
+                if let Some(action) = claims.action {
+                    let action = action.name();
+                    return Some(Err(format!(
+                        "the token has a claim that needs sts:{action}, too, and its values are not known to \
+                         RoleChain::policies: allow that beside sts:AssumeRoleWithWebIdentity"
+                    )));
+                }
+                let [audience] = &claims.audiences[..] else {
+                    return Some(Err(format!(
+                        "the token has several audiences ({}), and IAM compares the one that the identity \
+                         provider has as a client ID: RoleChain::policies writes the policy for it",
+                        claims.audiences.join(", ")
+                    )));
+                };
                 Some(Principal::web_identity(
                     &claims.issuer,
-                    &claims.audience,
+                    audience,
                     &claims.subject,
                 ))
             }
         };
-        let policies = match principal {
-            None => Principal::arn("").policies(&request).ok()?,
-            Some(principal) => match self.policies(principal) {
-                Ok(policies) => policies.into_iter().find(|hop| hop.hop == last.hop)?,
-                Err(error) => return Some(Err(error.to_string())),
-            },
+        let policies = match &principal {
+            None => Principal::arn("").policies(request),
+            Some(principal) => {
+                let checked = principal.check(&requests);
+                checked.and_then(|()| principal.policies(request))
+            }
+        };
+        let policies = match policies {
+            Ok(policies) => policies,
+            Err(violation) => {
+                let error = violation.into_error(Operation::WritePolicies);
+                return Some(Err(error.to_string()));
+            }
         };
         let action = message.split("perform: ").nth(1);
         let action = action.and_then(|rest| rest.split_whitespace().next());
@@ -160,11 +186,13 @@ async fn hop_step(cache: &HopCache, caller: Option<&Credentials>) -> StepOutcome
     step.asked = asked(&summary, hop.target.parameters());
     let role = summary.role.map(|role| role.role());
     step.sends_external_id = role.is_some_and(|role| role.external_id.is_some());
+    step.has_session_policy =
+        role.is_some_and(|role| role.policy.is_some() || !role.policy_arns.is_empty());
     step.claims = hop.claims().await;
     if let Some(claims) = &step.claims {
         step.asked.extend([
             ("token's issuer", claims.issuer.clone()),
-            ("its audience", claims.audience.clone()),
+            ("its audience", claims.audiences.join(", ")),
             ("its subject", claims.subject.clone()),
         ]);
     }
@@ -249,9 +277,10 @@ impl Diagnosis {
         self.error().is_none()
     }
 
-    /// Returns the first failure, with advice.
+    /// Returns the failure that ended it, with advice; where none did, that of the last GetCallerIdentity that was
+    /// denied.
     pub fn error(&self) -> Option<&Error> {
-        self.steps.last()?.error.as_ref()
+        self.steps.iter().rev().find_map(|step| step.error.as_ref())
     }
 
     /// Returns what was tried, in order: the source credentials, unless the chain starts with a token, and
@@ -264,10 +293,21 @@ impl Diagnosis {
     /// (`AccessDenied`) and STS says who starts the chain. Of a source that is a role's session, the
     /// role's path is not known: see [`Principal::arn`](crate::policy::Principal::arn).
     ///
-    /// They allow what this chain asked for. Where that was wrong, such as an external ID that is not the
+    /// Those for a SAML assertion are for [`Principal::saml`](crate::policy::Principal::saml), and for one without
+    /// tags and source identity.
+    ///
+    /// They allow what this chain asked for, as far as a [session policy](crate::Role::policy) of the hop before does. Where that was wrong, such as an external ID that is not the
     /// one that the role's owner gave out, change the request, not the policy.
     pub fn policies(&self) -> Option<&HopPolicies> {
         self.policies.as_ref()?.as_ref().ok()
+    }
+
+    /// Whether there are credentials for the next hop, though perhaps nobody may say whose.
+    fn can_go_on(&self) -> bool {
+        self.steps.last().is_none_or(|step| match &step.error {
+            Some(error) => step.access_key_id.is_some() && error.is_access_denied(),
+            None => true,
+        })
     }
 
     fn add(&mut self, (mut step, credentials): StepOutcome) -> Option<Credentials> {
@@ -325,6 +365,7 @@ pub struct DiagnosisStep {
     pub(super) ended: SystemTime,
     pub(super) max_lifetime: Duration,
     pub(super) sends_external_id: bool,
+    pub(super) has_session_policy: bool,
     claims: Option<Claims>,
 }
 
@@ -347,6 +388,7 @@ impl DiagnosisStep {
             ended,
             max_lifetime: Duration::ZERO,
             sends_external_id: false,
+            has_session_policy: false,
             claims: None,
         }
     }
@@ -393,8 +435,11 @@ impl Hop {
 #[derive(Clone, Debug)]
 struct Claims {
     issuer: String,
-    audience: String,
+    /// Those of `aud`, and the authorized party (`azp`), which IAM may take in their place; at least one.
+    audiences: Vec<String>,
     subject: String,
+    /// What else must be allowed, for the tags or the identity that it brings.
+    action: Option<SessionAction>,
 }
 
 impl Claims {
@@ -404,14 +449,28 @@ impl Claims {
         let payload = aws_smithy_types::base64::decode(payload).ok()?;
         let claims: Value = serde_json::from_slice(&payload).ok()?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
+        let has = |name: &str| claims.as_object()?.keys().find(|key| key.starts_with(name));
+        let actions = [
+            ("https://aws.amazon.com/tags", SessionAction::TagSession),
+            (
+                "https://aws.amazon.com/source_identity",
+                SessionAction::SetSourceIdentity,
+            ),
+        ];
+        let mut needed = actions.into_iter().filter(|(name, _)| has(name).is_some());
+        let mut audiences: Vec<String> = match &claims["aud"] {
+            Value::Array(list) => list.iter().filter_map(text).collect(),
+            one => text(one).into_iter().collect(),
+        };
+        audiences.extend(text(&claims["azp"]).filter(|party| !audiences.contains(party)));
+        if audiences.is_empty() {
+            return None;
+        }
         Some(Self {
             issuer: text(&claims["iss"])?,
-            audience: match &claims["aud"] {
-                // One, or a list.
-                Value::Array(list) => list.iter().find_map(text)?,
-                one => text(one)?,
-            },
+            audiences,
             subject: text(&claims["sub"])?,
+            action: needed.next().map(|(_, action)| action),
         })
     }
 }

@@ -8,6 +8,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use crate::arn::{Arn, is_account_id};
 use crate::error::{Error, Operation, Violation};
 use crate::json::escape_non_ascii;
+use crate::request::limits::check_region;
 
 /// An IAM policy. `Display` is JSON for people, always the same for the same chain; `Debug` shows the size
 /// only, because a trust policy may contain an external ID.
@@ -36,7 +37,7 @@ impl Document {
         let is_stream = |parts: &Arn<'_>| {
             let name = parts.resource.strip_prefix("deliverystream/");
             parts.service == "firehose"
-                && !parts.region.is_empty()
+                && check_region(parts.region).is_ok()
                 && is_account_id(parts.account)
                 && name.is_some_and(|name| {
                     let signs = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
@@ -66,11 +67,12 @@ impl Document {
     /// An ARN that is not a bucket's, or a prefix with `*`, `?` or `$`, is [invalid](Error::is_invalid).
     pub fn s3_read(bucket_arn: &str, prefix: &str) -> Result<Self, Error> {
         let is_bucket = |parts: &Arn<'_>| {
-            let signs = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c);
+            // Buckets from before March 2018 may have longer names, with capital letters and underscores.
+            let signs = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             parts.service == "s3"
                 && parts.region.is_empty()
                 && parts.account.is_empty()
-                && (3..=63).contains(&parts.resource.len())
+                && (3..=255).contains(&parts.resource.len())
                 && parts.resource.chars().all(signs)
         };
         if !Arn::parse(bucket_arn).is_some_and(|parts| is_bucket(&parts)) {

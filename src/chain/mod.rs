@@ -351,8 +351,9 @@ impl RoleChain {
     /// For a client in another region than the base's: `sdk_config().into_builder().region(..).build()`.
     ///
     /// The config has an identity cache that leaves the caching to the chain: more tenants than the SDK's own
-    /// holds (64) cost nothing, and [`refresh`](Self::refresh) takes effect with the next call. Another
-    /// provider that is set on a client or an operation is cached as the SDK does it.
+    /// holds (64) cost nothing, [`refresh`](Self::refresh) takes effect with the next call, and a person who is
+    /// asked for a code has all the time; the SDK's own gives up waiting after some 20 s, and the next call finds
+    /// what came of it. Another provider that is set on a client or an operation is cached as the SDK does it.
     pub fn sdk_config(&self) -> SdkConfig {
         let config = &self.hop().base.config;
         let provider = SharedCredentialsProvider::new(self.clone());

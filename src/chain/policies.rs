@@ -243,7 +243,7 @@ impl Principal {
     }
 
     /// Checks that it is well-formed, and starts this chain.
-    fn check(&self, requests: &[RequestSummary<'_>]) -> Result<(), Violation> {
+    pub(super) fn check(&self, requests: &[RequestSummary<'_>]) -> Result<(), Violation> {
         let violation = |rule, value| Err(Violation::new("principal", rule, value));
         let Some(first) = requests.first() else {
             return violation(
@@ -254,6 +254,15 @@ impl Principal {
         match (&self.kind, first.caller) {
             (PrincipalKind::Arn(arn), CallerKind::Base) => {
                 caller_arn(arn)?;
+                let partition = |arn| Arn::parse(arn).unwrap_or(Arn::EMPTY).partition;
+                let of_role = partition(first.role_arn());
+                if partition(arn) != of_role {
+                    let rule = format!(
+                        "must be of the partition {of_role}, as the role: no credentials go from one \
+                         partition to another"
+                    );
+                    return violation(&rule, Some(arn));
+                }
             }
             (
                 PrincipalKind::WebIdentity {
@@ -302,6 +311,9 @@ impl Principal {
     pub(super) fn policies(&self, request: &RequestSummary<'_>) -> Result<HopPolicies, Violation> {
         let role_arn = request.role_arn();
         check_no_pattern("arn", "its path", role_arn)?;
+        if let CallerKind::Role(caller) = request.caller {
+            check_no_pattern("arn", "the path of the role before", caller)?;
+        }
         let contexts = request.role.map(|role| &role.role().provided_contexts);
         for context in contexts.into_iter().flatten() {
             check_no_pattern("provided_context", "its provider", &context.provider_arn)?;
@@ -328,11 +340,7 @@ impl Principal {
                 (provider, trust)
             }
             (CallerKind::Saml(provider), PrincipalKind::Saml { audience }) => {
-                let audience = audience.as_deref().unwrap_or(match partition {
-                    "aws-cn" => "https://signin.amazonaws.cn/saml",
-                    "aws-us-gov" => "https://signin.amazonaws-us-gov.com/saml",
-                    _ => "https://signin.aws.amazon.com/saml",
-                });
+                let audience = audience.as_deref().unwrap_or(sign_in_page(partition));
                 let mut conditions = Conditions::default();
                 conditions.one("StringEquals", "SAML:aud", audience);
                 let trust = federated("AssumeRoleWithSAML", provider, conditions);
@@ -446,6 +454,15 @@ impl From<String> for Principal {
     }
 }
 
+/// Where an identity provider posts assertions, unless it is told another page.
+pub(super) fn sign_in_page(partition: &str) -> &'static str {
+    match partition {
+        "aws-cn" => "https://signin.amazonaws.cn/saml",
+        "aws-us-gov" => "https://signin.amazonaws-us-gov.com/saml",
+        _ => "https://signin.aws.amazon.com/saml",
+    }
+}
+
 /// Lists what STS authorizes beside `sts:AssumeRole`.
 fn session_actions(request: &RequestSummary<'_>) -> Vec<SessionAction> {
     let parameters = request.role.map(|role| role.role().parameters());
@@ -533,6 +550,10 @@ fn check_web_identity(issuer: &str, audience: &str, subject: &str) -> Result<(),
         return Err(Violation::new("principal", rule, None));
     }
     let host = issuer.strip_prefix("https://").unwrap_or(issuer);
+    if host.is_empty() || host.contains("://") || host.starts_with("arn:") {
+        let rule = "must have the issuer's URL, https://<host><path>, as in the token's claim iss";
+        return Err(Violation::new("principal", rule, Some(issuer)));
+    }
     if BUILT_IN.contains(&host) {
         let rule = "must be an issuer with a provider of its own in IAM: AWS knows this one itself, and \
                     trust policies name it otherwise \

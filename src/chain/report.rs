@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::diagnose::{Diagnosis, DiagnosisStep, since};
-use super::policies::HopPolicies;
+use super::policies::{HopPolicies, sign_in_page};
 use crate::arn::Arn;
 use crate::request::limits::CHAINED_LIMIT;
 use crate::session::timestamp;
@@ -75,9 +75,28 @@ impl Diagnosis {
                         this trust policy: it would ask for none.";
             write_wrapped(f, "", text)?;
         }
+        let caller = Arn::parse(&policies.caller);
+        if let Some(provider) = caller.filter(|arn| arn.resource.starts_with("saml-provider/")) {
+            let page = sign_in_page(provider.partition);
+            let text = format!(
+                "This is for an assertion that was posted to AWS's sign-in page ({page}), and has no \
+                 PrincipalTag and no SourceIdentity attributes."
+            );
+            write_wrapped(f, "", &text)?;
+        }
+        let before = self.steps.iter().rev().nth(1);
+        if let Some(caller) = before.filter(|step| step.has_session_policy) {
+            let hop = caller.hop;
+            let text =
+                format!("Hop {hop} passes a session policy, which must allow this call as well.");
+            write_wrapped(f, "", &text)?;
+        }
         writeln!(f)?;
         write_wrapped(f, "Trust policy of ", &format!("{}:", policies.role_arn))?;
         writeln!(f, "{}", policies.trust_policy)?;
+        if let Some(warning) = policies.size_warning() {
+            write_wrapped(f, "Note: ", &warning)?;
+        }
         let source = self.steps.first().and_then(|step| step.arn.as_deref());
         let source = source.and_then(Arn::parse);
         if self.steps.len() == 2 && source.is_some_and(|arn| arn.assumed_role().is_some()) {

@@ -12,7 +12,7 @@ use crate::session::timestamp;
 ///
 /// | | |
 /// |---|---|
-/// | before the first load; expired because nobody asked for it | `Ready`: loaded when next asked for |
+/// | before the first load; expired because nobody asked for it | that of the hop before; `Ready` if there is none: loaded when next asked for |
 /// | valid credentials | `Ready` |
 /// | valid credentials, and the last refresh failed, of this hop or of one before it | `Degraded` |
 /// | no credentials, or expired ones, and the last load failed | `Failing` |
@@ -36,7 +36,8 @@ use crate::session::timestamp;
 pub enum Health {
     /// Nothing is known to be wrong.
     Ready,
-    /// The cached credentials are valid, and could not be refreshed, for this reason.
+    /// The cached credentials are valid, of this hop or of the one before that it is loaded with, and could not be
+    /// refreshed, for this reason.
     Degraded(Error),
     /// There are no valid credentials, for this reason.
     Failing(Error),
@@ -45,12 +46,18 @@ pub enum Health {
 impl Health {
     /// Judges by the status of all hops, the first one first.
     pub(super) fn of(hops: &[HopStatus]) -> Self {
-        let last_error = hops.iter().rev().find_map(|hop| hop.last_error.clone());
-        let is_expired = hops.last().is_none_or(|hop| hop.is_expired);
-        match last_error {
-            None => Self::Ready,
-            Some(error) if is_expired => Self::Failing(error),
-            Some(error) => Self::Degraded(error),
+        let Some((hop, before)) = hops.split_last() else {
+            return Self::Ready;
+        };
+        match (&hop.last_error, hop.is_expired) {
+            (Some(error), true) => Self::Failing(error.clone()),
+            (Some(error), false) => Self::Degraded(error.clone()),
+            // It is loaded when next asked for, if the hop before can be.
+            (None, true) => Self::of(before),
+            (None, false) => match Self::of(before) {
+                Self::Failing(error) => Self::Degraded(error),
+                health => health,
+            },
         }
     }
 

@@ -183,6 +183,12 @@ fn access_denied(message: &str, call: Refused<'_>) -> Vec<String> {
     );
     let action = action.as_str();
     let caller = caller_arn(message);
+    if let Some(caller) = caller.filter(|caller| is_federated_user(caller)) {
+        return vec![format!(
+            "{caller} is a federated user, and the credentials of GetFederationToken cannot assume roles: \
+             use those of an IAM user or a role"
+        )];
+    }
     let named = caller.unwrap_or("the caller");
     let trusted = match caller.and_then(role_of_session) {
         Some(role) => format!("{role} (or its account; not the session's ARN)"),
@@ -338,7 +344,7 @@ fn trust_conditions(
 }
 
 /// The caller, where the message says it: `User: <arn> is not authorized to perform: …`.
-fn caller_arn(message: &str) -> Option<&str> {
+pub(crate) fn caller_arn(message: &str) -> Option<&str> {
     let rest = message.strip_prefix("User: ")?;
     rest.split(' ').next().filter(|arn| arn.starts_with("arn:"))
 }
@@ -367,6 +373,11 @@ fn role_of_session(arn: &str) -> Option<String> {
     } else {
         format!("role arn:{partition}:iam::{account}:role/{name}, with its path if it has one")
     })
+}
+
+/// Whether GetFederationToken made the credentials of this caller.
+pub(crate) fn is_federated_user(arn: &str) -> bool {
+    Arn::parse(arn).is_some_and(|arn| arn.resource.starts_with("federated-user/"))
 }
 
 /// The kind of policy that denied a call.

@@ -39,7 +39,7 @@ use crate::request::{
 };
 use crate::session::Session;
 
-pub(crate) use advice::{DenyingPolicy, denying_policy};
+pub(crate) use advice::{DenyingPolicy, caller_arn, denying_policy, is_federated_user};
 use failure::{FailedCall, ThrottlingIsNotRetried};
 use limiter::{
     CALLS_PER_SECOND, MOST_TURNS, NoTurn, Permit, QUEUE_TIMEOUT, Queued, RegionLimiter, backoff,

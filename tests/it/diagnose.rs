@@ -1,7 +1,9 @@
 //! What a diagnosis finds, and what it prints.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::common::tokens::{Claims, GOOD, SAML_PROVIDER, assertion, web_identity_token};
 use crate::common::*;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
@@ -10,6 +12,7 @@ use aws_role_chain::{
     Diagnosis, Role, RoleChain, SamlAssertion, SessionTokenRequest, WebIdentityToken,
 };
 use aws_types::SdkConfig;
+use serde_json::{Value, json};
 use sts_simulator::{Fault, Simulator};
 
 /// The hub with every setting that a hop can have, and the tenant behind it.
@@ -630,4 +633,286 @@ async fn providers_that_panic_or_never_answer_are_reported_as_errors() {
     let late = "no web identity token: none came in 120 s";
     assert!(text.replace('\n', " ").contains(late), "{text}");
     assert_eq!(start.elapsed(), Duration::from_secs(240), "asked twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_policy_is_printed_that_would_trust_other_roles_by_a_pattern() {
+    let (aws, base) = aws();
+    let starred = "arn:aws:iam::222222222222:role/*/Starred";
+    let role = aws.role(starred).trust(trusts(USER)).policy(allow("sts:*"));
+    role.create().unwrap();
+    let untrusting = aws.role(TENANT).trust(trusts("999999999999"));
+    untrusting.create().unwrap();
+    let hub = RoleChain::new(&base, Role::new(starred)).unwrap();
+    let chain = hub.assume(Role::new(TENANT)).unwrap();
+
+    let diagnosis = chain.diagnose().await;
+
+    assert_eq!(diagnosis.error().unwrap().hop(), Some(2));
+    assert!(diagnosis.policies().is_none(), "{diagnosis}");
+    let text = unwrapped(&diagnosis);
+    let why = "No policies to show: ";
+    assert!(text.contains(why) && text.contains("a pattern"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_report_says_that_a_trust_policy_is_over_its_limit() {
+    let aws = Simulator::new();
+    let base = aws.sdk_config(user(&aws));
+    let untrusting = aws.role(HUB).trust(trusts("999999999999"));
+    untrusting.create().unwrap();
+    let tag = |role: Role, n| role.tag(format!("tag{n}"), "x".repeat(200));
+    let chain = RoleChain::new(&base, (0..4).fold(Role::new(HUB), tag)).unwrap();
+
+    let diagnosis = chain.diagnose().await;
+
+    let warning = diagnosis.policies().unwrap().size_warning().unwrap();
+    assert!(warning.contains("over the limit"), "{warning}");
+    let text = unwrapped(&diagnosis);
+    assert!(text.contains(&format!("Note: {warning}")), "{text}");
+}
+
+const ISSUER: &str = "https://oidc.eks.eu-west-1.amazonaws.com/id/ABCD";
+
+/// The diagnosis of a token that its provider knows and the hub does not trust, and whether the hub can be assumed
+/// once the policy is stored, if there is one.
+async fn diagnosis_of_token(mut claims: Value) -> (Diagnosis, Option<bool>) {
+    let (aws, base) = aws();
+    let provider = ISSUER.replace("https://", "arn:aws:iam::222222222222:oidc-provider/");
+    let key = include_str!("../keys/oidc-public.pem");
+    aws.oidc_provider(provider, &["sts.amazonaws.com"], key)
+        .unwrap();
+    claims["iss"] = ISSUER.into();
+    claims["sub"] = "orders".into();
+    let token = web_identity_token(&aws, claims);
+    let token = WebIdentityToken::from_provider(move || {
+        let token = token.clone();
+        async { Ok::<_, std::io::Error>(token) }
+    });
+    let chain = RoleChain::from_web_identity(&base, Role::new(HUB), token).unwrap();
+    let diagnosis = chain.diagnose().await;
+    assert!(diagnosis.error().unwrap().is_access_denied(), "{diagnosis}");
+    let Some(policies) = diagnosis.policies() else {
+        return (diagnosis, None);
+    };
+    let hub = aws.role(HUB).trust(policies.trust_policy.to_string());
+    hub.create().unwrap();
+    let is_ok = chain.refresh().await.is_ok();
+    (diagnosis, Some(is_ok))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_is_printed_for_a_token_with_one_audience_and_none_where_it_would_be_guessed() {
+    for one in [
+        json!({"aud": "sts.amazonaws.com"}),
+        json!({"aud": ["sts.amazonaws.com"]}),
+        json!({"aud": "sts.amazonaws.com", "azp": "sts.amazonaws.com"}),
+    ] {
+        let (diagnosis, works) = diagnosis_of_token(one).await;
+        assert_eq!(works, Some(true), "{diagnosis}");
+        assert_prints(&diagnosis, &["  its audience     sts.amazonaws.com"]);
+    }
+    for (several, listed) in [
+        (
+            json!({"aud": ["https://kubernetes.default.svc", "sts.amazonaws.com"]}),
+            "https://kubernetes.default.svc, sts.amazonaws.com",
+        ),
+        (
+            json!({"aud": "orders-api", "azp": "sts.amazonaws.com"}),
+            "orders-api, sts.amazonaws.com",
+        ),
+    ] {
+        let (diagnosis, works) = diagnosis_of_token(several).await;
+        assert_eq!(works, None, "{diagnosis}");
+        let text = unwrapped(&diagnosis);
+        let why = format!("No policies to show: the token has several audiences ({listed})");
+        assert!(text.contains(&why), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_policy_is_printed_for_a_token_that_brings_more_than_an_identity() {
+    for (claim, value, action) in [
+        (
+            "https://aws.amazon.com/tags",
+            json!({"principal_tags": {"team": ["payments"]}}),
+            "sts:TagSession",
+        ),
+        (
+            "https://aws.amazon.com/tags/principal_tags/team",
+            json!("payments"),
+            "sts:TagSession",
+        ),
+        (
+            "https://aws.amazon.com/source_identity",
+            json!("ada"),
+            "sts:SetSourceIdentity",
+        ),
+    ] {
+        let claims = json!({"aud": "sts.amazonaws.com", claim: value});
+        let (diagnosis, works) = diagnosis_of_token(claims).await;
+        assert_eq!(works, None, "{diagnosis}");
+        let text = unwrapped(&diagnosis);
+        let why = format!("No policies to show: the token has a claim that needs {action},");
+        assert!(text.contains(&why), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn printed_policies_come_with_a_caution_about_the_session_policy_of_the_hop_before() {
+    let (aws, base) = aws();
+    let caution = "Hop 1 passes a session policy, which must allow this call as well.";
+    let untrusting = aws.role(TENANT).trust(trusts("999999999999"));
+    untrusting.create().unwrap();
+    for (hub, is_cautious) in [
+        (Role::new(HUB), false),
+        (Role::new(HUB).policy(allow("s3:*")), true),
+        (
+            Role::new(HUB).policy_arn("arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"),
+            true,
+        ),
+    ] {
+        let hub = RoleChain::new(&base, hub).unwrap();
+        let tenant = Role::new(TENANT).policy(allow("s3:*"));
+        let diagnosis = hub.assume(tenant).unwrap().diagnose().await;
+        assert!(diagnosis.policies().is_some(), "{diagnosis}");
+        let text = unwrapped(&diagnosis);
+        assert_eq!(text.contains(caution), is_cautious, "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_federated_user_is_told_that_it_assumes_no_roles() {
+    let (aws, base) = aws();
+    let sts = aws_sdk_sts::Client::new(&base);
+    let call = sts
+        .get_federation_token()
+        .name("ada")
+        .policy(allow("sts:*"));
+    let keys = call.send().await.unwrap().credentials.unwrap();
+    let (id, secret) = (keys.access_key_id, keys.secret_access_key);
+    let keys = Credentials::new(id, secret, Some(keys.session_token), None, "federated");
+    let chain = RoleChain::new(&aws.sdk_config(keys), Role::new(HUB)).unwrap();
+
+    let diagnosis = chain.diagnose().await;
+
+    let error = diagnosis.error().unwrap();
+    assert_eq!(
+        error.advice(),
+        [
+            "arn:aws:sts::111111111111:federated-user/ada is a federated user, and the credentials of \
+             GetFederationToken cannot assume roles: use those of an IAM user or a role"
+        ]
+    );
+    assert!(diagnosis.policies().is_none(), "{diagnosis}");
+    let text = unwrapped(&diagnosis);
+    assert!(!text.contains("policies"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policy_for_an_assertion_says_for_which_it_is() {
+    let (aws, base) = aws();
+    aws.saml_provider_without_signatures(SAML_PROVIDER);
+    let untrusting = || {
+        aws.role(HUB)
+            .trust(trusts("999999999999"))
+            .create()
+            .unwrap()
+    };
+    let elsewhere = Claims {
+        recipient: "https://eu-west-1.signin.aws.amazon.com/saml",
+        ..GOOD
+    };
+    let tagged = Claims {
+        more: r#"<saml:Attribute Name="https://aws.amazon.com/SAML/Attributes/PrincipalTag:team">
+            <saml:AttributeValue>payments</saml:AttributeValue></saml:Attribute>"#,
+        ..GOOD
+    };
+    for (claims, is_enough) in [(GOOD, true), (elsewhere, false), (tagged, false)] {
+        untrusting();
+        let assertion = assertion(&aws, &claims);
+        let assertion = SamlAssertion::from_provider(move || {
+            let assertion = assertion.clone();
+            async { Ok::<_, std::io::Error>(assertion) }
+        });
+        let chain = RoleChain::from_saml(&base, Role::new(HUB), SAML_PROVIDER, assertion).unwrap();
+        let diagnosis = chain.diagnose().await;
+        let policies = diagnosis.policies().unwrap();
+        let hub = aws.role(HUB).trust(policies.trust_policy.to_string());
+        hub.create().unwrap();
+        assert_eq!(chain.refresh().await.is_ok(), is_enough);
+        let text = unwrapped(&diagnosis);
+        let which = "This is for an assertion that was posted to AWS's sign-in page \
+                     (https://signin.aws.amazon.com/saml), and has no PrincipalTag and no SourceIdentity \
+                     attributes.";
+        assert!(text.contains(which), "{text}");
+    }
+}
+
+/// A provider that gives other credentials each time.
+#[derive(Debug)]
+struct Alternating([Credentials; 2], AtomicUsize);
+
+impl ProvideCredentials for Alternating {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let calls = self.1.fetch_add(1, Ordering::Relaxed);
+        future::ProvideCredentials::ready(Ok(self.0[calls % 2].clone()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policies_are_for_whom_sts_refused_even_if_the_source_has_changed() {
+    let (aws, base) = aws();
+    let untrusting = aws.role(HUB).trust(trusts("999999999999"));
+    untrusting.create().unwrap();
+    let other = "arn:aws:iam::111111111111:user/other";
+    let keys = [user(&aws), aws.user(other).create().unwrap()];
+    let base = with_source(&base, Alternating(keys, AtomicUsize::new(0)));
+    let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+
+    let diagnosis = chain.diagnose().await;
+
+    assert_eq!(diagnosis.steps()[0].arn.as_deref(), Some(USER));
+    assert_eq!(diagnosis.policies().unwrap().caller, other);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_only_get_caller_identity_is_denied_the_hops_are_tried_all_the_same() {
+    let (aws, base) = aws();
+    let chain = two_hops(&base);
+    let denied = "User: arn:aws:iam::111111111111:user/orders is not authorized to perform: \
+                  sts:GetCallerIdentity because no VPC endpoint policy allows the sts:GetCallerIdentity action";
+    let by_endpoint = || Fault::error(403, "AccessDenied", denied).operation("GetCallerIdentity");
+    aws.fail(by_endpoint());
+
+    let diagnosis = chain.diagnose().await;
+
+    assert_eq!(diagnosis.steps().len(), 3, "{diagnosis}");
+    let keys = |step: &aws_role_chain::DiagnosisStep| step.access_key_id.is_some();
+    assert!(diagnosis.steps().iter().all(keys), "{diagnosis}");
+    assert!(!diagnosis.is_ok(), "who it is, nobody knows");
+    let error = diagnosis.error().unwrap();
+    assert!(error.to_string().contains("GetCallerIdentity"), "{error}");
+    assert!(diagnosis.policies().is_none());
+    assert!(
+        !unwrapped(&diagnosis).contains("all is well"),
+        "{diagnosis}"
+    );
+
+    // A role that refuses is the failure to tell of, and for whom it refuses is in STS's message.
+    aws.role(HUB)
+        .trust(trusts("999999999999"))
+        .create()
+        .unwrap();
+    let diagnosis = chain.diagnose().await;
+    let error = diagnosis.error().unwrap();
+    assert_eq!((error.hop(), error.role_arn()), (Some(1), Some(HUB)));
+    assert_eq!(diagnosis.policies().unwrap().caller, USER);
+    assert!(
+        unwrapped(&diagnosis).contains("FirehoseWriter not tried"),
+        "{diagnosis}"
+    );
 }

@@ -140,3 +140,34 @@ async fn a_hub_that_cannot_be_refreshed_degrades_its_tenants() {
     hub.refresh().await.unwrap_err();
     assert!(matches!(tenant.health(), Health::Degraded(_)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_nobody_asked_for_is_judged_by_the_hub_that_it_needs() {
+    let (aws, base) = aws();
+    let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    let tenant = || hub.assume(Role::new(TENANT)).unwrap();
+    assert!(matches!(tenant().health(), Health::Ready));
+    hub.refresh().await.unwrap();
+    aws.fail(Fault::error(500, "InternalFailure", "down").role(HUB));
+    hub.refresh().await.unwrap_err();
+
+    let new = tenant();
+    assert!(
+        matches!(new.health(), Health::Degraded(_)),
+        "{}",
+        new.health()
+    );
+    new.refresh()
+        .await
+        .expect("the hub's credentials are valid");
+
+    aws.clock().advance(2 * HOUR).await;
+    hub.refresh().await.unwrap_err();
+    let new = tenant();
+    assert!(
+        matches!(new.health(), Health::Failing(_)),
+        "{}",
+        new.health()
+    );
+    new.refresh().await.unwrap_err();
+}

@@ -712,8 +712,8 @@ fn the_principal_is_checked() {
             OTHER_SERVICE,
         ),
         (
-            "arn:aws-cn:sts::111111111111:assumed-role/Orders/x@y",
-            "arn:aws-cn:iam::111111111111:role/Orders",
+            "arn:aws:sts::111111111111:assumed-role/Orders/x@y",
+            "arn:aws:iam::111111111111:role/Orders",
         ),
     ] {
         assert_eq!(caller(source).unwrap(), taken);
@@ -738,6 +738,10 @@ fn the_principal_is_checked() {
             "must be the ARN of a user or role",
         ),
         ("arn:aws:iam::111111111111:root", "assumes no roles"),
+        (
+            "arn:aws-cn:iam::111111111111:user/orders",
+            "of the partition aws, as the role",
+        ),
         ("arn:aws:iam::111111111111:role/*", "*, ? and $"),
         (
             "arn:aws:iam::111111111111:user/ada lovelace",
@@ -847,10 +851,18 @@ fn permission_documents_cover_one_stream_or_one_prefix() {
         "",
         "events",
         "arn:aws:firehose:eu-west-1:222222222222:deliverystream/*",
+        // A pattern in the region would be the streams of every region.
+        "arn:aws:firehose:*:222222222222:deliverystream/events",
+        "arn:aws:firehose:eu-west-?:222222222222:deliverystream/events",
+        "arn:aws:firehose:eu west-1:222222222222:deliverystream/events",
         HUB,
     ] {
         let error = Document::firehose_put(wrong).unwrap_err();
         assert_eq!(error.field(), Some("stream_arn"), "{wrong}");
+    }
+    // Buckets in us-east-1 that are older than today's rule.
+    for old in ["Quarterly_Reports", &"x".repeat(255)] {
+        Document::s3_read(&format!("arn:aws:s3:::{old}"), "").unwrap();
     }
     for (bucket, prefix, field) in [
         ("reports", "", "bucket_arn"),
@@ -1167,6 +1179,13 @@ fn values_that_a_policy_would_read_as_a_pattern_or_another_provider_are_refused(
         ("https://accounts.google.com", "1234"),
         ("cognito-identity.amazonaws.com", "1234"),
         ("https://token.example.com", "${aws:username}"),
+        // IAM has no providers of these.
+        ("https://", "1234"),
+        ("http://token.example.com", "1234"),
+        (
+            "arn:aws:iam::222222222222:oidc-provider/token.example.com",
+            "1234",
+        ),
         // StringEquals compares the asterisk itself, and so would never match.
         ("https://token.example.com", "repo:octo-org/octo-repo:*"),
     ] {
@@ -1176,5 +1195,16 @@ fn values_that_a_policy_would_read_as_a_pattern_or_another_provider_are_refused(
     for subject in ["sub", "repo:octo-org/octo-repo:environment:blue green"] {
         let good = Principal::web_identity("https://token.example.com", "aud", subject);
         pod.policies(good).unwrap();
+    }
+    for issuer in [
+        "https://example.auth0.com/",
+        "https://token.example.com:8443/a",
+    ] {
+        let good = Principal::web_identity(issuer, "aud", "sub");
+        let hop = pod.policies(good).unwrap().remove(0);
+        assert_eq!(
+            hop.caller,
+            issuer.replace("https://", "arn:aws:iam::222222222222:oidc-provider/")
+        );
     }
 }

@@ -8,6 +8,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_role_chain::{Error, Role, RoleChain};
 use aws_sdk_firehose::primitives::Blob;
 use aws_sdk_firehose::types::Record;
+use aws_smithy_async::rt::sleep::AsyncSleep;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
@@ -212,4 +213,38 @@ async fn a_call_that_others_credentials_sign_is_not_retried_for_the_chain() {
     assert!(error.contains("ExpiredTokenException"), "{error}");
     assert_eq!(calls.load(Ordering::Relaxed), 1);
     assert_eq!(aws.assumed(HUB), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clients_own_cache_may_give_up_before_a_person_answers_and_the_load_goes_on() {
+    let (aws, base) = aws();
+    let device = new_device("forgotten-at-home");
+    let keys = user_with_device(&aws, &device);
+    let base = base
+        .into_builder()
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .build();
+    let codes = || {
+        let aws = aws.clone();
+        move |request: aws_role_chain::MfaRequest| {
+            let aws = aws.clone();
+            async move {
+                aws.clock().sleep(MINUTE).await;
+                aws.mfa_code(&request.serial).ok_or("no device")
+            }
+        }
+    };
+    let chain = || RoleChain::new(&base, Role::new(HUB).mfa(&*device, codes())).unwrap();
+
+    let patient = aws_sdk_sts::Client::new(&chain().sdk_config());
+    patient.get_caller_identity().send().await.unwrap();
+
+    let provider = SharedCredentialsProvider::new(chain());
+    let config = base.to_builder().credentials_provider(provider).build();
+    let impatient = aws_sdk_sts::Client::new(&config);
+    let error = impatient.get_caller_identity().send().await.unwrap_err();
+    assert!(format!("{error:?}").contains("TimedOut"), "{error:?}");
+    aws.clock().sleep(MINUTE).await;
+    impatient.get_caller_identity().send().await.unwrap();
+    assert_eq!(aws.assumed(HUB), 2);
 }

@@ -380,7 +380,7 @@ async fn tags_of_a_token_are_inherited_and_need_permission_at_the_next_hop() {
 async fn a_diagnosis_reads_the_token_and_prints_the_policy_that_admits_it() {
     let world = World::new();
     let token = || {
-        let aud = ["sts.amazonaws.com", "other"];
+        let aud = ["sts.amazonaws.com"];
         fixed(world.token(json!({"sub": "system:serviceaccount:a:b", "aud": aud})))
     };
     let diagnosis = world.chain(token()).diagnose().await;
