@@ -23,7 +23,7 @@ pub struct Options {
     chain: ChainOptions,
 }
 
-/// How many calls of this program deep a profile's credentials may be; as many as the AWS CLI allows itself.
+/// How many calls of this program deep a profile's credentials may be. The AWS CLI has such a limit too.
 const MAX_DEPTH: u32 = 4;
 
 /// `<depth>:<process>`. The process tells a call by itself from one by the `credential_process` that it runs.
