@@ -558,7 +558,7 @@ async fn what_cannot_be_is_said_before_anything_is_changed() {
             "deliverystream/events: must be of the role's account",
         ),
         (
-            world.run(("a", "b"), &["--bucket", "Reports"]),
+            world.run(("a", "b"), &["--bucket", "re ports"]),
             "--bucket or its --prefix: ",
         ),
         (

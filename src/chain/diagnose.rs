@@ -11,7 +11,7 @@ use super::hop::{Authentication, Hop, HopCache};
 use super::policies::{HopPolicies, Principal};
 use crate::cache::{Load, Panicked, catch_unwind};
 use crate::error::{Error, ErrorKind, Operation};
-use crate::request::{CallerKind, Parameter, RequestSummary, SessionAction};
+use crate::request::{CallerKind, Parameter, RequestSummary};
 use crate::session::Session;
 use crate::sts::{DenyingPolicy, caller_arn, denying_policy, is_federated_user};
 
@@ -97,11 +97,11 @@ impl RoleChain {
             CallerKind::Saml(_) => Some(Principal::saml()),
             CallerKind::WebIdentity => {
                 let claims = last.claims.as_ref()?;
-                if let Some(action) = claims.action {
-                    let action = action.name();
+                if !claims.actions.is_empty() {
                     return Some(Err(format!(
-                        "the token has a claim that needs sts:{action}, too, and its values are not known to \
-                         RoleChain::policies: allow that beside sts:AssumeRoleWithWebIdentity"
+                        "the token has claims that need {}, too, and their values are not known to \
+                         RoleChain::policies: allow that beside sts:AssumeRoleWithWebIdentity",
+                        claims.actions.join(" and ")
                     )));
                 }
                 let [audience] = &claims.audiences[..] else {
@@ -296,8 +296,9 @@ impl Diagnosis {
     /// Those for a SAML assertion are for [`Principal::saml`](crate::policy::Principal::saml), and for one without
     /// tags and source identity.
     ///
-    /// They allow what this chain asked for, as far as a [session policy](crate::Role::policy) of the hop before does. Where that was wrong, such as an external ID that is not the
-    /// one that the role's owner gave out, change the request, not the policy.
+    /// They allow what this chain asked for, as far as a [session policy](crate::Role::policy) of the hop before
+    /// does. Where that was wrong, such as an external ID that is not the one that the role's owner gave out, change
+    /// the request, not the policy.
     pub fn policies(&self) -> Option<&HopPolicies> {
         self.policies.as_ref()?.as_ref().ok()
     }
@@ -439,7 +440,7 @@ struct Claims {
     audiences: Vec<String>,
     subject: String,
     /// What else must be allowed, for the tags or the identity that it brings.
-    action: Option<SessionAction>,
+    actions: Vec<&'static str>,
 }
 
 impl Claims {
@@ -449,15 +450,20 @@ impl Claims {
         let payload = aws_smithy_types::base64::decode(payload).ok()?;
         let claims: Value = serde_json::from_slice(&payload).ok()?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let has = |name: &str| claims.as_object()?.keys().find(|key| key.starts_with(name));
-        let actions = [
-            ("https://aws.amazon.com/tags", SessionAction::TagSession),
+        let names = || {
+            claims
+                .as_object()
+                .into_iter()
+                .flat_map(|claims| claims.keys())
+        };
+        let mut actions = vec![
+            ("https://aws.amazon.com/tags", "sts:TagSession"),
             (
                 "https://aws.amazon.com/source_identity",
-                SessionAction::SetSourceIdentity,
+                "sts:SetSourceIdentity",
             ),
         ];
-        let mut needed = actions.into_iter().filter(|(name, _)| has(name).is_some());
+        actions.retain(|(claim, _)| names().any(|name| name.starts_with(claim)));
         let mut audiences: Vec<String> = match &claims["aud"] {
             Value::Array(list) => list.iter().filter_map(text).collect(),
             one => text(one).into_iter().collect(),
@@ -470,7 +476,7 @@ impl Claims {
             issuer: text(&claims["iss"])?,
             audiences,
             subject: text(&claims["sub"])?,
-            action: needed.next().map(|(_, action)| action),
+            actions: actions.into_iter().map(|(_, action)| action).collect(),
         })
     }
 }

@@ -753,7 +753,7 @@ async fn no_policy_is_printed_for_a_token_that_brings_more_than_an_identity() {
         let (diagnosis, works) = diagnosis_of_token(claims).await;
         assert_eq!(works, None, "{diagnosis}");
         let text = unwrapped(&diagnosis);
-        let why = format!("No policies to show: the token has a claim that needs {action},");
+        let why = format!("No policies to show: the token has claims that need {action},");
         assert!(text.contains(&why), "{text}");
     }
 }
