@@ -467,8 +467,14 @@ impl<L: Load> Inner<L> {
         if cached.is_some_and(|cached| cached.is_fresh(now)) {
             return Decision::Serve;
         }
+        self.decide_by_all(state, now)
+    }
+
+    /// By all that is known. Apart, so that the path of nearly every call is short.
+    #[cold]
+    fn decide_by_all(&self, state: &State, now: SystemTime) -> Decision {
         // Makes no difference where nothing is cached.
-        let is_interactive = cached.is_some() && self.loader.is_interactive();
+        let is_interactive = state.entry.is_some() && self.loader.is_interactive();
         decide(state.known(Moment::now(now)), is_interactive, now)
     }
 

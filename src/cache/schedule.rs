@@ -112,13 +112,19 @@ pub(super) struct Cached {
 }
 
 impl Cached {
-    /// When these credentials are to be refreshed, leaving failures aside.
+    /// Whether nothing is to be done: these credentials are served, whatever else is known.
     #[inline]
+    pub(super) fn is_fresh(&self, now: SystemTime) -> bool {
+        !self.is_invalidated && now < self.window.advisory && !self.is_of_another_clock(now)
+    }
+
+    /// When these credentials are to be refreshed, leaving failures aside.
     pub(super) fn due(&self, now: SystemTime) -> SystemTime {
-        if self.is_invalidated || self.is_of_another_clock(now) {
-            return now;
+        if self.is_fresh(now) {
+            self.window.advisory
+        } else {
+            self.window.advisory.min(now)
         }
-        self.window.advisory
     }
 
     /// Whether the clock was set back since they were loaded: their expiry says nothing by this one.
@@ -126,12 +132,6 @@ impl Cached {
     pub(super) fn is_of_another_clock(&self, now: SystemTime) -> bool {
         // Every call comes here, and nearly every one is answered by the first comparison.
         self.loaded_at > now && self.loaded_at > now + CLOCK_TOLERANCE
-    }
-
-    /// Whether nothing is to be done: these credentials are served, whatever else is known.
-    #[inline]
-    pub(super) fn is_fresh(&self, now: SystemTime) -> bool {
-        now < self.due(now)
     }
 
     /// Whether they are served without waiting for a load.
