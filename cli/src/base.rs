@@ -139,7 +139,8 @@ impl ProfileOption<'_> {
     /// Loads what the profile provides. With `cli_cache` the sessions of its roles are shared with the AWS
     /// CLI.
     pub async fn load(self, overrides: &Overrides, cli_cache: bool) -> Result<Base> {
-        match self.kind().await? {
+        let profiles = self.read().await?;
+        match self.kind(&profiles) {
             ProfileKind::Role => {
                 let mut loader = overrides.profile_loader(self.name);
                 if cli_cache {
@@ -147,7 +148,10 @@ impl ProfileOption<'_> {
                 }
                 self.load_chain(loader).await
             }
-            ProfileKind::Credentials => self.load_credentials(overrides).await,
+            ProfileKind::Credentials => {
+                check_settings(Some(&profiles)).with_context(|| self.to_string())?;
+                Ok(self.load_credentials(overrides).await)
+            }
             ProfileKind::NoCredentials => bail!(
                 "{self}: the profile has no credentials: no aws_access_key_id, credential_process, \
                  sso_session, login_session or role_arn"
@@ -158,7 +162,7 @@ impl ProfileOption<'_> {
     /// Loads what the profile provides, with credentials that no call can be made with.
     pub async fn load_offline(self, overrides: &Overrides) -> Result<Base> {
         let config = offline_config();
-        if self.kind().await? != ProfileKind::Role {
+        if self.kind(&self.read().await?) != ProfileKind::Role {
             return Ok(Base::Config(Box::new(config)));
         }
         let loader = overrides.profile_loader(self.name).base(&config);
@@ -170,8 +174,7 @@ impl ProfileOption<'_> {
         Ok(Base::Chain(chain.with_context(|| self.to_string())?))
     }
 
-    async fn load_credentials(self, overrides: &Overrides) -> Result<Base> {
-        check_settings(Some(&self.read().await?)).with_context(|| self.to_string())?;
+    async fn load_credentials(self, overrides: &Overrides) -> Base {
         let loader = overrides.config_loader().profile_name(self.name);
         let config = loader.no_credentials().load().await;
         let mut provider = ProviderConfig::without_region().with_region(config.region().cloned());
@@ -184,9 +187,10 @@ impl ProfileOption<'_> {
             .build();
         let credentials = SharedCredentialsProvider::new(credentials);
         let config = config.into_builder().credentials_provider(credentials);
-        Ok(Base::Config(Box::new(config.build())))
+        Base::Config(Box::new(config.build()))
     }
 
+    /// Reads the files.
     async fn read(self) -> Result<ProfileSet> {
         let (fs, env, files) = (Fs::default(), Env::default(), EnvConfigFiles::default());
         let selected = Some(Cow::Owned(self.name.to_owned()));
@@ -194,21 +198,19 @@ impl ProfileOption<'_> {
         profiles.with_context(|| format!("{self}: reading the profiles"))
     }
 
-    /// Reads the files. A profile that is missing is [`ProfileKind::Role`]: to load its chain is an error that
-    /// says why.
-    async fn kind(self) -> Result<ProfileKind> {
-        let profiles = self.read().await?;
+    /// A profile that is missing is [`ProfileKind::Role`]: to load its chain is an error that says why.
+    fn kind(self, profiles: &ProfileSet) -> ProfileKind {
         let Some(profile) = profiles.get_profile(self.name) else {
-            return Ok(ProfileKind::Role);
+            return ProfileKind::Role;
         };
         let has = |key: &str| profile.get(key).is_some();
-        Ok(if has("role_arn") {
+        if has("role_arn") {
             ProfileKind::Role
         } else if CREDENTIAL_KEYS.into_iter().any(has) {
             ProfileKind::Credentials
         } else {
             ProfileKind::NoCredentials
-        })
+        }
     }
 }
 

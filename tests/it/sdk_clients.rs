@@ -28,6 +28,20 @@ fn with_firehose(aws: &Simulator) {
     });
 }
 
+/// Returns the number of its calls.
+fn with_firehose_that_rejects_sessions(aws: &Simulator) -> Arc<AtomicUsize> {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    aws.service("firehose", move |_, _| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        answer(
+            400,
+            r#"{"__type":"ExpiredTokenException","message":"expired"}"#,
+        )
+    });
+    calls
+}
+
 async fn put(client: &aws_sdk_firehose::Client) -> Result<(), String> {
     let record = Record::builder().data(Blob::new("record")).build().unwrap();
     let call = client
@@ -161,15 +175,7 @@ async fn a_session_that_is_killed_is_renewed_and_the_call_succeeds() {
 #[tokio::test(start_paused = true)]
 async fn a_service_that_rejects_a_fresh_session_too_is_not_retried() {
     let (aws, base) = aws();
-    let calls = Arc::new(AtomicUsize::new(0));
-    let counted = calls.clone();
-    aws.service("firehose", move |_, _| {
-        counted.fetch_add(1, Ordering::Relaxed);
-        answer(
-            400,
-            r#"{"__type":"ExpiredTokenException","message":"expired"}"#,
-        )
-    });
+    let calls = with_firehose_that_rejects_sessions(&aws);
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
     let config = aws_sdk_firehose::config::Builder::from(&chain.sdk_config())
         .interceptor(chain.session_renewal())
@@ -191,15 +197,7 @@ async fn a_service_that_rejects_a_fresh_session_too_is_not_retried() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_others_credentials_sign_is_not_retried_for_the_chain() {
     let (aws, base) = aws();
-    let calls = Arc::new(AtomicUsize::new(0));
-    let counted = calls.clone();
-    aws.service("firehose", move |_, _| {
-        counted.fetch_add(1, Ordering::Relaxed);
-        answer(
-            400,
-            r#"{"__type":"ExpiredTokenException","message":"expired"}"#,
-        )
-    });
+    let calls = with_firehose_that_rejects_sessions(&aws);
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
     chain.refresh().await.unwrap();
     aws.clock().advance(2 * MINUTE).await;
