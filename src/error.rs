@@ -91,6 +91,7 @@ impl Error {
             | ErrorKind::TemporarySource { .. }
             | ErrorKind::NoMfaCode { .. }
             | ErrorKind::NotSent { .. }
+            | ErrorKind::WaitsForItself
             | ErrorKind::NoRuntime => false,
             ErrorKind::TooShort { cause, .. } => cause.as_ref().is_some_and(Self::is_transient),
             ErrorKind::Source(failure) => match self.inner_chain_error() {
@@ -222,6 +223,7 @@ impl Error {
             | ErrorKind::NotSent { .. }
             | ErrorKind::Unusable { .. }
             | ErrorKind::Panicked
+            | ErrorKind::WaitsForItself
             | ErrorKind::NoRuntime => "other",
         }
     }
@@ -315,6 +317,10 @@ impl Error {
             ErrorKind::Unusable { what } => write!(f, ": {what}"),
             ErrorKind::Panicked => f.write_str(
                 ": a provider of credentials, codes or tokens, or the HTTP client, panicked while loading",
+            ),
+            ErrorKind::WaitsForItself => f.write_str(
+                ": a provider of credentials, codes or tokens asks for credentials that are waiting for it: \
+                 give it others",
             ),
             ErrorKind::NoRuntime => f.write_str(
                 ": credentials are loaded in a task, and there is no running tokio runtime to spawn \
@@ -431,6 +437,7 @@ impl From<Error> for CredentialsError {
             | ErrorKind::TemporarySource { .. }
             | ErrorKind::Source(SourceFailure::InvalidConfiguration)
             | ErrorKind::NotSent { .. }
+            | ErrorKind::WaitsForItself
             | ErrorKind::NoRuntime => Self::invalid_configuration,
             ErrorKind::Refused(refusal) if refusal.meaning == Meaning::BadRequest => {
                 Self::invalid_configuration
@@ -576,6 +583,8 @@ pub(crate) enum ErrorKind {
     Unusable { what: String },
     /// Code of the caller's that runs inside a load panicked.
     Panicked,
+    /// Code of the caller's that runs inside a load asked for the credentials that are being loaded.
+    WaitsForItself,
     /// There is no tokio runtime to load on, or the one that there was is shutting down.
     NoRuntime,
 }

@@ -125,6 +125,10 @@ impl Load for Loader {
         locked(&self.notes).is_interactive
     }
 
+    fn is_loading_in_this_task(&self) -> bool {
+        false
+    }
+
     fn error(&self, kind: ErrorKind) -> Error {
         ErrorInner::new(Operation::AssumeRole, kind).into()
     }
@@ -188,6 +192,10 @@ impl Load for Arc<Loader> {
 
     fn is_interactive(&self) -> bool {
         Loader::is_interactive(self)
+    }
+
+    fn is_loading_in_this_task(&self) -> bool {
+        Loader::is_loading_in_this_task(self)
     }
 
     fn error(&self, kind: ErrorKind) -> Error {

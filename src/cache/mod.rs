@@ -43,6 +43,10 @@ pub(crate) trait Load: Send + Sync + 'static {
     /// person: such a failure is not remembered, and every lookup would start another.
     fn is_interactive(&self) -> bool;
 
+    /// Whether the current task is such a load, or one of a loader that this one asks. Code that such a load calls, such
+    /// as a provider of MFA codes, would wait for itself here.
+    fn is_loading_in_this_task(&self) -> bool;
+
     /// Creates this loader's error.
     fn error(&self, kind: ErrorKind) -> Error;
 
@@ -233,6 +237,9 @@ impl<L: Load> CredentialsCache<L> {
     async fn obtain(&self, reason: LoadReason, need: Need<'_>) -> Result<Credentials, Error> {
         let no_runtime = || self.0.loader.error(ErrorKind::NoRuntime);
         let runtime = Handle::try_current().map_err(|_| no_runtime())?;
+        if self.0.loader.is_loading_in_this_task() {
+            return Err(self.0.loader.error(ErrorKind::WaitsForItself));
+        }
         loop {
             let (load, max_wait) = match self.join_or_start(&runtime, reason, need) {
                 Admission::Served(result) => return result,

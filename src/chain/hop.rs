@@ -41,6 +41,11 @@ const REJECTED_KEY_TTL: Duration = Duration::from_secs(2 * 60);
 const TOKEN_ATTEMPTS: u32 = 3;
 const TOKEN_RETRY: Duration = Duration::from_secs(1);
 
+tokio::task_local! {
+    /// The address of the hop that the current task loads.
+    static LOADING: usize;
+}
+
 /// A hop's cache, which is how other hops hold it.
 pub(crate) type HopCache = CredentialsCache<Hop>;
 
@@ -194,10 +199,13 @@ impl Load for Hop {
     ) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send + '_>> {
         Box::pin(async move {
             let began = Instant::now();
-            let loaded = match &self.store {
-                Some(store) => self.load_via_store(&**store, reason).await,
-                None => self.fetch(reason).await,
+            let loaded = async {
+                match &self.store {
+                    Some(store) => self.load_via_store(&**store, reason).await,
+                    None => self.fetch(reason).await,
+                }
             };
+            let loaded = LOADING.scope(self.address(), loaded).await;
             self.note(&loaded, began.elapsed(), reason);
             loaded
         })
@@ -215,6 +223,11 @@ impl Load for Hop {
                 Some(Authentication::Caller(Caller::Base) | Authentication::WebIdentity(_))
                 | None => false,
             }
+    }
+
+    fn is_loading_in_this_task(&self) -> bool {
+        let is_loading = |address: &usize| self.ancestors().any(|hop| hop.address() == *address);
+        LOADING.try_with(is_loading).unwrap_or(false)
     }
 
     fn error(&self, kind: ErrorKind) -> Error {
@@ -241,6 +254,11 @@ impl Hop {
             is_limited_to_one_hour: AtomicBool::new(false),
             rejection: Mutex::default(),
         }
+    }
+
+    /// What tells this hop from others while it exists.
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     fn properties(&self) -> Properties<'_> {

@@ -28,7 +28,10 @@ const PROVIDER_TIMEOUT: Duration = Duration::from_secs(120);
 ///
 /// Any closure `Fn(MfaRequest)` that returns a future is one, and is taken to ask a person. For a person at
 /// a terminal there is [`TerminalPrompt`](crate::TerminalPrompt), for a secret on this machine `Totp`
-/// (feature `totp`). One that needs credentials itself needs others than the chain's: that waits for the code.
+/// (feature `totp`).
+///
+/// A provider that calls AWS itself needs other credentials than the chain's: those are waiting for the code, so that
+/// asking for them is an error.
 ///
 /// # Examples
 ///

@@ -1406,6 +1406,10 @@ impl Load for Loader {
         *self.is_interactive.lock().unwrap()
     }
 
+    fn is_loading_in_this_task(&self) -> bool {
+        false
+    }
+
     fn error(&self, kind: ErrorKind) -> Error {
         error(OWN_HOP, kind)
     }

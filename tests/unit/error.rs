@@ -168,7 +168,7 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
         .filter(|operation| operation.is_load())
         .collect();
     type Make<'a> = &'a dyn Fn() -> ErrorKind;
-    let cases: [(&[Operation], Make, Option<&str>, &str); 17] = [
+    let cases: [(&[Operation], Make, Option<&str>, &str); 18] = [
         (
             &calls,
             &|| refused(Some("not today "), Some("5e3d")),
@@ -262,6 +262,13 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
             &|| ErrorKind::Panicked,
             None,
             ": a provider of credentials, codes or tokens, or the HTTP client, panicked while loading",
+        ),
+        (
+            &loads,
+            &|| ErrorKind::WaitsForItself,
+            None,
+            ": a provider of credentials, codes or tokens asks for credentials that are waiting for it: give \
+             it others",
         ),
         (
             &loads,
@@ -702,6 +709,7 @@ fn kind_of(error: &Error) -> &'static str {
         ErrorKind::NotSent { .. } => "NotSent",
         ErrorKind::Unusable { .. } => "Unusable",
         ErrorKind::Panicked => "Panicked",
+        ErrorKind::WaitsForItself => "WaitsForItself",
         ErrorKind::NoRuntime => "NoRuntime",
     }
 }

@@ -1,13 +1,13 @@
 //! Source providers that panic, hang, or count their calls.
 
 use std::future::Ready;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future;
-use aws_role_chain::{SamlAssertion, SessionTokenRequest, WebIdentityToken};
+use aws_role_chain::{Error, MfaRequest, SamlAssertion, SessionTokenRequest, WebIdentityToken};
 
 use super::*;
 
@@ -117,6 +117,73 @@ async fn a_provider_that_panics_before_it_returns_a_future_is_an_error_too() {
             .iter()
             .all(|call| call.action == "GetCallerIdentity")
     );
+}
+
+/// The chain that a provider asks, set once the chain is there.
+#[derive(Clone, Debug, Default)]
+struct OwnChain(Arc<OnceLock<RoleChain>>);
+
+impl OwnChain {
+    /// Asks in each of the ways there are; returns the error of the last.
+    async fn ask(self) -> Result<String, CredentialsError> {
+        let chain = self.0.get().unwrap();
+        let firehose = aws_sdk_firehose::Client::new(&chain.sdk_config());
+        let error = firehose.put_record().send().await.unwrap_err();
+        assert!(Error::find(&error).unwrap().to_string().contains(WAITS));
+        chain.refresh().await.unwrap_err();
+        chain
+            .credentials_valid_for(Duration::from_secs(60))
+            .await
+            .unwrap_err();
+        Err(chain.provide_credentials().await.unwrap_err())
+    }
+}
+
+impl ProvideCredentials for OwnChain {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async { Err(self.clone().ask().await.unwrap_err()) })
+    }
+}
+
+const WAITS: &str = "asks for credentials that are waiting for it";
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_asks_its_own_chain_gets_an_error_and_does_not_wait_for_itself() {
+    let (aws, base) = aws();
+    let own = OwnChain::default;
+    let device = new_device("own-chain");
+    let token = |own: OwnChain| WebIdentityToken::from_provider(move || own.clone().ask());
+    let assertion = |own: OwnChain| SamlAssertion::from_provider(move || own.clone().ask());
+    let saml = "arn:aws:iam::222222222222:saml-provider/Company";
+    let role = || Role::new(HUB);
+    let with_code = |own: OwnChain| role().mfa(&device, move |_: MfaRequest| own.clone().ask());
+    let start: [&dyn Fn(OwnChain) -> Result<RoleChain, Error>; 6] = [
+        &|own| RoleChain::new(&with_source(&base, own), role()),
+        &|own| RoleChain::from_source(&with_source(&base, own)),
+        &|own| RoleChain::new(&base, with_code(own)),
+        &|own| RoleChain::from_web_identity(&base, role(), token(own)),
+        &|own| RoleChain::from_saml(&base, role(), saml, assertion(own)),
+        &|own| RoleChain::from_saml(&base, role(), saml, assertion(own).non_interactive()),
+    ];
+    for (i, start) in start.into_iter().enumerate() {
+        for asks_last_hop in [false, true] {
+            let own = own();
+            let first = start(own.clone()).unwrap();
+            let last = first.assume(Role::new(TENANT)).unwrap();
+            let asked = if asks_last_hop { &last } else { &first };
+            own.0.set(asked.clone()).unwrap();
+            let loaded = tokio::time::timeout(Duration::from_secs(600), last.refresh());
+            let error = loaded
+                .await
+                .expect("no provider waits for itself")
+                .unwrap_err();
+            assert!(error.to_string().contains(WAITS), "{i}: {error}");
+        }
+    }
+    assert_eq!(aws.calls().len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
