@@ -91,7 +91,7 @@ impl Error {
             | ErrorKind::TemporarySource { .. }
             | ErrorKind::NoMfaCode { .. }
             | ErrorKind::NotSent { .. }
-            | ErrorKind::WaitsForItself
+            | ErrorKind::ReentrantLoad
             | ErrorKind::NoRuntime => false,
             ErrorKind::TooShort { cause, .. } => cause.as_ref().is_some_and(Self::is_transient),
             ErrorKind::Source(failure) => match self.inner_chain_error() {
@@ -223,7 +223,7 @@ impl Error {
             | ErrorKind::NotSent { .. }
             | ErrorKind::Unusable { .. }
             | ErrorKind::Panicked
-            | ErrorKind::WaitsForItself
+            | ErrorKind::ReentrantLoad
             | ErrorKind::NoRuntime => "other",
         }
     }
@@ -318,7 +318,7 @@ impl Error {
             ErrorKind::Panicked => f.write_str(
                 ": a provider of credentials, codes or tokens, or the HTTP client, panicked while loading",
             ),
-            ErrorKind::WaitsForItself => f.write_str(
+            ErrorKind::ReentrantLoad => f.write_str(
                 ": a provider of credentials, codes or tokens asks for credentials that are waiting for it: \
                  give it others",
             ),
@@ -437,7 +437,7 @@ impl From<Error> for CredentialsError {
             | ErrorKind::TemporarySource { .. }
             | ErrorKind::Source(SourceFailure::InvalidConfiguration)
             | ErrorKind::NotSent { .. }
-            | ErrorKind::WaitsForItself
+            | ErrorKind::ReentrantLoad
             | ErrorKind::NoRuntime => Self::invalid_configuration,
             ErrorKind::Refused(refusal) if refusal.meaning == Meaning::BadRequest => {
                 Self::invalid_configuration
@@ -584,7 +584,7 @@ pub(crate) enum ErrorKind {
     /// Code of the caller's that runs inside a load panicked.
     Panicked,
     /// Code of the caller's that runs inside a load asked for the credentials that are being loaded.
-    WaitsForItself,
+    ReentrantLoad,
     /// There is no tokio runtime to load on, or the one that there was is shutting down.
     NoRuntime,
 }

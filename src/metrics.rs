@@ -1,4 +1,4 @@
-//! [`Figure`]: what the feature `metrics` counts, on the facade of the `metrics` crate. Without the feature, nothing
+//! [`Metric`]: what the feature `metrics` counts, on the facade of the `metrics` crate. Without the feature, nothing
 //! comes of it.
 //!
 //! Not on the SDK's own meter (`aws-smithy-observability`), whose adapter to OpenTelemetry is for release 0.26 of
@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::error::Operation;
 
 /// Something that is counted when it happens.
-pub(crate) enum Figure<'a> {
+pub(crate) enum Metric<'a> {
     /// A load of credentials has ended.
     LoadEnded {
         operation: Operation,
@@ -34,7 +34,7 @@ pub(crate) enum Figure<'a> {
     PoolSizeChanged { by: f64 },
 }
 
-impl Figure<'_> {
+impl Metric<'_> {
     pub(crate) fn record(self) {
         #[cfg(feature = "metrics")]
         {

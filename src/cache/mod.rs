@@ -175,7 +175,7 @@ impl<L: Load> CredentialsCache<L> {
         let result = match self.obtain(reason, need).await {
             Err(error) => {
                 let now = self.0.time.now();
-                let cached = self.0.look(|entry| {
+                let cached = self.0.read_entry(|entry| {
                     let may_be_good = error.is_transient() || now < entry.window.expiry;
                     may_be_good.then(|| entry.session.credentials.clone())
                 });
@@ -238,7 +238,7 @@ impl<L: Load> CredentialsCache<L> {
         let no_runtime = || self.0.loader.error(ErrorKind::NoRuntime);
         let runtime = Handle::try_current().map_err(|_| no_runtime())?;
         if self.0.loader.is_loading_in_this_task() {
-            return Err(self.0.loader.error(ErrorKind::WaitsForItself));
+            return Err(self.0.loader.error(ErrorKind::ReentrantLoad));
         }
         loop {
             let (load, max_wait) = match self.join_or_start(&runtime, reason, need) {
@@ -273,19 +273,21 @@ impl<L: Load> CredentialsCache<L> {
     /// Whether a call that is made now need not wait for a load.
     pub(crate) fn is_usable(&self) -> bool {
         let now = self.0.time.now();
-        let is_usable = self.0.look(|entry| entry.cached().is_usable(now));
+        let is_usable = self.0.read_entry(|entry| entry.cached().is_usable(now));
         is_usable.unwrap_or(false)
     }
 
     /// Whether the cached credentials are those of this access key ID.
     pub(crate) fn is_cached(&self, key: &str) -> bool {
-        let is_same = self.0.look(|entry| entry.session.access_key_id() == key);
+        let is_same = self
+            .0
+            .read_entry(|entry| entry.session.access_key_id() == key);
         is_same.unwrap_or(false)
     }
 
     /// The cached credentials, valid or not.
     pub(crate) fn cached(&self) -> Option<Credentials> {
-        self.0.look(|entry| entry.session.credentials.clone())
+        self.0.read_entry(|entry| entry.session.credentials.clone())
     }
 
     /// Marks credentials that STS has rejected; they are served until others are there. Returns whether they
@@ -474,12 +476,12 @@ impl<L: Load> Inner<L> {
         if cached.is_some_and(|cached| cached.is_fresh(now)) {
             return Decision::Serve;
         }
-        self.decide_by_all(state, now)
+        self.decide_slow(state, now)
     }
 
     /// By all that is known. Apart, so that the path of nearly every call is short.
     #[cold]
-    fn decide_by_all(&self, state: &State, now: SystemTime) -> Decision {
+    fn decide_slow(&self, state: &State, now: SystemTime) -> Decision {
         // Makes no difference where nothing is cached.
         let is_interactive = state.entry.is_some() && self.loader.is_interactive();
         decide(state.known(Moment::now(now)), is_interactive, now)
@@ -560,7 +562,7 @@ impl<L: Load> Inner<L> {
         now: Moment,
     ) -> Option<Result<Credentials, Error>> {
         let Some(entry) = &state.entry else {
-            let failure = state.resting_failure(now);
+            let failure = state.failure_in_backoff(now);
             return failure.map(|failure| Err(failure.error.clone()));
         };
         // The wait until the next refresh may be minutes, for those who have what they need.
@@ -748,7 +750,7 @@ impl<L: Load> Inner<L> {
     }
 
     /// Looks at what is cached, if anything is.
-    fn look<T>(&self, at: impl FnOnce(&Entry) -> T) -> Option<T> {
+    fn read_entry<T>(&self, at: impl FnOnce(&Entry) -> T) -> Option<T> {
         self.read().entry.as_ref().map(at)
     }
 
@@ -840,7 +842,7 @@ impl State {
             .entry
             .as_ref()
             .filter(|entry| entry.session.access_key_id() != key);
-        match (newer, self.resting_failure(now)) {
+        match (newer, self.failure_in_backoff(now)) {
             (Some(entry), _) => Some(Ok(entry.session.credentials.clone())),
             (None, Some(failure)) => Some(Err(failure.error.clone())),
             (None, None) => None,
@@ -848,9 +850,9 @@ impl State {
     }
 
     /// The last load's failure, while no retry is due.
-    fn resting_failure(&self, now: Moment) -> Option<&Failure> {
+    fn failure_in_backoff(&self, now: Moment) -> Option<&Failure> {
         let failure = self.failure.as_ref();
-        failure.filter(|failure| failure.attempt(now).rests_for().is_some())
+        failure.filter(|failure| failure.attempt(now).backoff_left().is_some())
     }
 }
 
@@ -878,7 +880,7 @@ impl Entry {
 
     /// Whether the credentials stay valid for so long, as far as is known.
     fn lasts(&self, min: Duration, now: SystemTime) -> bool {
-        let is_known = !self.is_invalidated && !self.cached().is_of_another_clock(now);
+        let is_known = !self.is_invalidated && !self.cached().was_clock_set_back(now);
         is_known && self.session.time_left(now) >= min
     }
 

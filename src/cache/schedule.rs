@@ -98,8 +98,8 @@ impl Known {
     /// new ones.
     pub(super) fn due(&self, now: SystemTime) -> Option<SystemTime> {
         let due = self.cached?.due(now);
-        let rests_for = self.failure.and_then(|failure| failure.rests_for());
-        Some(rests_for.map_or(due, |left| due.max(now + left)))
+        let backoff_left = self.failure.and_then(|failure| failure.backoff_left());
+        Some(backoff_left.map_or(due, |left| due.max(now + left)))
     }
 }
 
@@ -115,7 +115,7 @@ impl Cached {
     /// Whether nothing is to be done: these credentials are served, whatever else is known.
     #[inline]
     pub(super) fn is_fresh(&self, now: SystemTime) -> bool {
-        !self.is_invalidated && now < self.window.advisory && !self.is_of_another_clock(now)
+        !self.is_invalidated && now < self.window.advisory && !self.was_clock_set_back(now)
     }
 
     /// When these credentials are to be refreshed, leaving failures aside.
@@ -129,7 +129,7 @@ impl Cached {
 
     /// Whether the clock was set back since they were loaded: their expiry says nothing by this one.
     #[inline]
-    pub(super) fn is_of_another_clock(&self, now: SystemTime) -> bool {
+    pub(super) fn was_clock_set_back(&self, now: SystemTime) -> bool {
         // Every call comes here, and nearly every one is answered by the first comparison.
         self.loaded_at > now && self.loaded_at > now + CLOCK_TOLERANCE
     }
@@ -157,7 +157,7 @@ impl FailedAttempt {
     }
 
     /// The time until a retry is due; `None` where one is due.
-    pub(super) fn rests_for(&self) -> Option<Duration> {
+    pub(super) fn backoff_left(&self) -> Option<Duration> {
         let left = self.retry_after.checked_sub(self.age);
         left.filter(|left| !left.is_zero())
     }
@@ -179,8 +179,8 @@ pub(super) enum Decision {
 /// Decides what a caller gets; `is_interactive` where a load would ask a person.
 pub(super) fn decide(known: Known, is_interactive: bool, now: SystemTime) -> Decision {
     let (Some(cached), Some(due)) = (known.cached, known.due(now)) else {
-        let rests_for = known.failure.and_then(|failure| failure.rests_for());
-        return match rests_for {
+        let backoff_left = known.failure.and_then(|failure| failure.backoff_left());
+        return match backoff_left {
             Some(_) => Decision::Fail,
             None => Decision::Wait(None),
         };

@@ -14,8 +14,8 @@ use super::base::{Base, SOURCE_TIMEOUT};
 use super::store::SessionStore;
 use crate::cache::{CredentialsCache, Load, LoadReason, Lookup, Moment};
 use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning, Operation};
-use crate::metrics::Figure;
-use crate::mfa::{CodeUse, Mfa};
+use crate::metrics::Metric;
+use crate::mfa::{CodeContext, Mfa};
 use crate::request::limits::{
     CHAINED_LIMIT, DEFAULT_ROLE_DURATION, DEFAULT_SESSION_TOKEN_DURATION,
 };
@@ -106,7 +106,7 @@ impl Caller {
     pub(crate) fn inherited(&self) -> Inherited<'_> {
         match self {
             Self::Base => Inherited::nothing(),
-            Self::Hop(parent) => parent.loader().passes_on(),
+            Self::Hop(parent) => parent.loader().inherited_by_next(),
         }
     }
 
@@ -206,7 +206,7 @@ impl Load for Hop {
                 }
             };
             let loaded = LOADING.scope(self.address(), loaded).await;
-            self.note(&loaded, began.elapsed(), reason);
+            self.record_load(&loaded, began.elapsed(), reason);
             loaded
         })
     }
@@ -298,7 +298,7 @@ impl Hop {
     }
 
     /// What a role that is assumed with this hop's credentials inherits.
-    fn passes_on(&self) -> Inherited<'_> {
+    fn inherited_by_next(&self) -> Inherited<'_> {
         let roles = || self.ancestors().filter_map(|hop| hop.request());
         let tags = roles().flat_map(|request| &request.role().tags);
         Inherited {
@@ -338,7 +338,7 @@ impl Hop {
             operation,
             hop: self.number,
             role,
-            inherited: parent.map_or_else(Inherited::nothing, Hop::passes_on),
+            inherited: parent.map_or_else(Inherited::nothing, Hop::inherited_by_next),
             caller,
             region: self
                 .region()
@@ -371,7 +371,7 @@ impl Hop {
     }
 
     /// Logs and counts a load; the cache logs a failure.
-    fn note(&self, loaded: &Result<Session, Error>, took: Duration, reason: LoadReason) {
+    fn record_load(&self, loaded: &Result<Session, Error>, took: Duration, reason: LoadReason) {
         let now = self.base.time.now();
         let operation = self.operation();
         let left = |until: SystemTime| until.duration_since(now).unwrap_or_default();
@@ -382,7 +382,7 @@ impl Hop {
             Ok(_) => ("expired", cached),
             Err(error) => (error.outcome(), cached),
         };
-        Figure::LoadEnded {
+        Metric::LoadEnded {
             operation,
             outcome,
             took,
@@ -455,7 +455,7 @@ impl Hop {
                 Authentication::WebIdentity(token) => {
                     self.with_token_retries(|| async {
                         let token = self.base.with_source_timeout(token.get()).await;
-                        let token = self.timely_token(token)?;
+                        let token = self.token_or_timeout(token)?;
                         let sts = &self.base.sts;
                         sts.assume_role_with_web_identity(request, &summary, attempt, &token)
                             .await
@@ -472,7 +472,7 @@ impl Hop {
                         } else {
                             self.base.with_source_timeout(assertion.get()).await
                         };
-                        let assertion = self.timely_token(assertion)?;
+                        let assertion = self.token_or_timeout(assertion)?;
                         let sts = &self.base.sts;
                         sts.assume_role_with_saml(request, &summary, attempt, provider, &assertion)
                             .await
@@ -679,7 +679,7 @@ impl Hop {
         let Some(mfa) = self.properties().mfa else {
             return call(attempt(None)).await;
         };
-        let code_use = CodeUse {
+        let context = CodeContext {
             operation: self.operation(),
             role_arn: self.role_arn(),
             hop: self.number,
@@ -687,7 +687,7 @@ impl Hop {
             time: &self.base.time,
             sleep: &self.base.sleep,
         };
-        mfa.with_code(code_use, |code| call(attempt(Some(code))))
+        mfa.with_code(context, |code| call(attempt(Some(code))))
             .await
     }
 
@@ -704,7 +704,7 @@ impl Hop {
         loaded.map_err(|(kind, source)| self.error_from(kind, source))
     }
 
-    fn timely_token(&self, token: Option<Result<String, BoxError>>) -> Result<String, Error> {
+    fn token_or_timeout(&self, token: Option<Result<String, BoxError>>) -> Result<String, Error> {
         let late = || Err(format!("none came in {} s", SOURCE_TIMEOUT.as_secs()).into());
         let token = token.unwrap_or_else(late);
         token.map_err(|error| self.error_from(ErrorKind::NoToken, Some(error)))
@@ -736,7 +736,7 @@ impl Hop {
 fn attempt(reason: LoadReason, mfa_code: Option<String>) -> Attempt {
     Attempt {
         mfa_code,
-        is_only: reason.is_retry,
+        no_retries: reason.is_retry,
         is_background: !reason.has_waiter,
     }
 }

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::RoleChain;
 use crate::error::Error;
-use crate::metrics::Figure;
+use crate::metrics::Metric;
 use crate::request::{AssumeRoleRequest, Role};
 
 const DEFAULT_MAX_CHAINS: usize = 10_000;
@@ -125,11 +125,11 @@ impl ChainPool {
             let used_at = AtomicU64::new(now);
             Ok::<_, Error>(Arc::new(Pooled { chain, used_at }))
         })?;
-        Figure::PoolAsked { is_hit }.record();
+        Metric::PoolAsked { is_hit }.record();
         if is_hit {
             pooled.used_at.store(now, Ordering::Relaxed);
         } else {
-            Figure::PoolSizeChanged { by: 1.0 }.record();
+            Metric::PoolSizeChanged { by: 1.0 }.record();
         }
         self.start_sweeper(is_hit);
         Ok(pooled.chain.clone())
@@ -300,7 +300,7 @@ impl Inner {
             .collect();
         let removed = idle.iter().filter(|request| self.remove(request, is_idle));
         let (reason, chains) = ("idle", removed.count() as u64);
-        Figure::PoolEvicted { reason, chains }.record();
+        Metric::PoolEvicted { reason, chains }.record();
     }
 
     /// Removes a chain, if it is still so that it should be; returns whether it was there.
@@ -308,7 +308,7 @@ impl Inner {
         // The chain is dropped here, not under the pool's lock.
         let removed = self.chains.remove_if(request, |pooled| should(pooled));
         if removed.is_some() {
-            Figure::PoolSizeChanged { by: -1.0 }.record();
+            Metric::PoolSizeChanged { by: -1.0 }.record();
         }
         removed.is_some()
     }
@@ -321,7 +321,7 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         let by = -(self.chains.len() as f64);
-        Figure::PoolSizeChanged { by }.record();
+        Metric::PoolSizeChanged { by }.record();
         if let Some(task) = self.sweeper().task.take() {
             task.abort();
         }
@@ -371,9 +371,9 @@ impl Drop for Evicted {
     fn drop(&mut self) {
         let (reason, chains) = ("size", self.0.len() as u64);
         if chains > 0 {
-            Figure::PoolEvicted { reason, chains }.record();
+            Metric::PoolEvicted { reason, chains }.record();
             let by = -(chains as f64);
-            Figure::PoolSizeChanged { by }.record();
+            Metric::PoolSizeChanged { by }.record();
         }
     }
 }

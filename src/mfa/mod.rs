@@ -211,7 +211,7 @@ impl fmt::Debug for Mfa {
 }
 
 /// What codes are asked for in one load.
-pub(crate) struct CodeUse<'a> {
+pub(crate) struct CodeContext<'a> {
     pub(crate) operation: Operation,
     pub(crate) role_arn: Option<&'a Arc<str>>,
     pub(crate) hop: usize,
@@ -232,19 +232,19 @@ impl Mfa {
     /// it. Codes of one device are sent one at a time.
     pub(crate) async fn with_code<T, Fut>(
         &self,
-        code_use: CodeUse<'_>,
+        context: CodeContext<'_>,
         send: impl Fn(String) -> Fut,
     ) -> Result<T, Error>
     where
         Fut: Future<Output = Result<T, Error>>,
     {
         loop {
-            let device = Device::of(&self.serial, code_use.time.now());
+            let device = Device::of(&self.serial, context.time.now());
             let before = device.acquisitions.load(Ordering::Relaxed);
-            let timeout = code_use.sleep.sleep(MAX_LOCK_HOLD);
+            let timeout = context.sleep.sleep(MAX_LOCK_HOLD);
             if let Ok(_lock) = Timeout::new(device.lock.lock(), timeout).await {
                 device.acquisitions.fetch_add(1, Ordering::Relaxed);
-                return self.send_codes(&device, code_use, send).await;
+                return self.send_codes(&device, context, send).await;
             }
             // A long queue moves. Where it does not, the task that holds the lock is driven no more.
             if device.acquisitions.load(Ordering::Relaxed) == before {
@@ -256,13 +256,13 @@ impl Mfa {
     async fn send_codes<T, Fut>(
         &self,
         device: &Device,
-        code_use: CodeUse<'_>,
+        context: CodeContext<'_>,
         send: impl Fn(String) -> Fut,
     ) -> Result<T, Error>
     where
         Fut: Future<Output = Result<T, Error>>,
     {
-        let mut reason = if code_use.is_renewal {
+        let mut reason = if context.is_renewal {
             MfaReason::Renewal
         } else {
             MfaReason::First
@@ -271,21 +271,21 @@ impl Mfa {
         let mut refused = None;
         for attempt in 1.. {
             let is_last = attempt == ATTEMPTS;
-            let code = self.ask(reason, &code_use).await;
-            let code = code.map_err(|error| self.no_code(error, &code_use))?;
+            let code = self.ask(reason, &context).await;
+            let code = code.map_err(|error| self.no_code(error, &context))?;
             let code: String = code.split_whitespace().collect();
             if code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()) {
                 if is_last {
                     let text = "what was given is not six digits";
-                    return Err(refused.unwrap_or_else(|| self.no_code(text.into(), &code_use)));
+                    return Err(refused.unwrap_or_else(|| self.no_code(text.into(), &context)));
                 }
                 reason = MfaReason::Refused("A code has six digits.".to_owned());
                 continue;
             }
-            if !device.mark_sent(&code, code_use.time.now()) {
+            if !device.mark_sent(&code, context.time.now()) {
                 if is_last {
                     let text = "the code given was used already";
-                    return Err(refused.unwrap_or_else(|| self.no_code(text.into(), &code_use)));
+                    return Err(refused.unwrap_or_else(|| self.no_code(text.into(), &context)));
                 }
                 reason = MfaReason::AlreadyUsed;
                 continue;
@@ -301,32 +301,32 @@ impl Mfa {
         unreachable!("the last attempt returns")
     }
 
-    async fn ask(&self, reason: MfaReason, code_use: &CodeUse<'_>) -> Result<String, BoxError> {
+    async fn ask(&self, reason: MfaReason, context: &CodeContext<'_>) -> Result<String, BoxError> {
         let code = self.codes.provide_mfa_code(MfaRequest {
             serial: self.serial.clone(),
-            role_arn: code_use.role_arn.map(|arn| arn.to_string()),
-            hop: code_use.hop,
+            role_arn: context.role_arn.map(|arn| arn.to_string()),
+            hop: context.hop,
             reason,
-            time: code_use.time.clone(),
-            sleep: code_use.sleep.clone(),
+            time: context.time.clone(),
+            sleep: context.sleep.clone(),
         });
         if self.codes.is_interactive() {
             return code.await;
         }
-        let timeout = code_use.sleep.sleep(PROVIDER_TIMEOUT);
+        let timeout = context.sleep.sleep(PROVIDER_TIMEOUT);
         let late = |_| format!("no code came within {} s", PROVIDER_TIMEOUT.as_secs());
         Timeout::new(code, timeout).await.map_err(late)?
     }
 
-    fn no_code(&self, source: BoxError, code_use: &CodeUse<'_>) -> Error {
+    fn no_code(&self, source: BoxError, context: &CodeContext<'_>) -> Error {
         let kind = ErrorKind::NoMfaCode {
             serial: self.serial.clone(),
         };
         ErrorInner {
-            role_arn: code_use.role_arn.cloned(),
-            hop: code_use.hop,
+            role_arn: context.role_arn.cloned(),
+            hop: context.hop,
             source: Some(source),
-            ..ErrorInner::new(code_use.operation, kind)
+            ..ErrorInner::new(context.operation, kind)
         }
         .into()
     }

@@ -99,9 +99,9 @@ impl Permit<'_> {
 }
 
 /// Why a call has no turn.
-pub(super) enum NoTurn {
+pub(super) enum AcquireError {
     /// It did not come in time.
-    Late,
+    TimedOut,
     /// No other call had one either: those before it run on runtimes that are driven no more.
     Stuck,
 }
@@ -125,7 +125,7 @@ impl RegionLimiter {
 
     /// Waits for a call's turn: until fewer than 32 others run, no more than the ceiling have begun within a second,
     /// and no more than STS was seen to allow.
-    pub(super) async fn acquire(&self, queued: Queued<'_>) -> Result<Permit<'_>, NoTurn> {
+    pub(super) async fn acquire(&self, queued: Queued<'_>) -> Result<Permit<'_>, AcquireError> {
         let mut background = None;
         let mut alive = None;
         if !queued.has_waiter {
@@ -158,7 +158,7 @@ impl RegionLimiter {
             yield_now().await;
             slept += wait;
             if slept >= QUEUE_TIMEOUT {
-                return Err(NoTurn::Late);
+                return Err(AcquireError::TimedOut);
             }
         }
     }
@@ -181,7 +181,7 @@ async fn wait_for<'a>(
     stuck_timeout: Duration,
     alive: Option<&AtomicU64>,
     queued: Queued<'_>,
-) -> Result<SemaphorePermit<'a>, NoTurn> {
+) -> Result<SemaphorePermit<'a>, AcquireError> {
     let mut permit = pin!(permits.acquire());
     let mut slept = Duration::ZERO;
     let mut last_move = (moves.load(Ordering::Relaxed), Instant::now());
@@ -205,10 +205,10 @@ async fn wait_for<'a>(
             last_move = (moved, now);
         }
         if now >= queued.deadline || slept > QUEUE_TIMEOUT {
-            return Err(NoTurn::Late);
+            return Err(AcquireError::TimedOut);
         }
         if now.duration_since(last_move.1) >= stuck_timeout {
-            return Err(NoTurn::Stuck);
+            return Err(AcquireError::Stuck);
         }
     }
 }

@@ -33,7 +33,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
 
 use crate::error::{Error, ErrorInner, ErrorKind, Meaning, Violation};
-use crate::metrics::Figure;
+use crate::metrics::Metric;
 use crate::request::{
     AssumeRoleRequest, GetSessionTokenRequest, ProvidedContext, RequestSummary, Role, Secret, Tag,
 };
@@ -42,7 +42,8 @@ use crate::session::Session;
 pub(crate) use advice::{DenyingPolicy, caller_arn, denying_policy, is_federated_user};
 use failure::{FailedCall, ThrottlingIsNotRetried};
 use limiter::{
-    CALLS_PER_SECOND, MOST_TURNS, NoTurn, Permit, QUEUE_TIMEOUT, Queued, RegionLimiter, backoff,
+    AcquireError, CALLS_PER_SECOND, MOST_TURNS, Permit, QUEUE_TIMEOUT, Queued, RegionLimiter,
+    backoff,
 };
 use secrets::Secrets;
 
@@ -72,7 +73,7 @@ pub(crate) struct Attempt {
     /// A code of the request's device.
     pub(crate) mfa_code: Option<String>,
     /// Whether the call must not be retried.
-    pub(crate) is_only: bool,
+    pub(crate) no_retries: bool,
     /// Whether nobody waits for it.
     pub(crate) is_background: bool,
 }
@@ -80,7 +81,7 @@ pub(crate) struct Attempt {
 impl Attempt {
     /// Whether the call is made once, whatever comes of it. A code is good once: it must not be sent again.
     fn is_single(&self) -> bool {
-        self.is_only || self.mfa_code.is_some()
+        self.no_retries || self.mfa_code.is_some()
     }
 
     /// The device that the code is of; a device without a code is an error to STS.
@@ -268,11 +269,11 @@ impl Sts {
             let limiter = self.limiter(region);
             let permit = match permit(&limiter, region, queued, attempt).await {
                 Ok(permit) => permit,
-                Err(NoTurn::Stuck) => {
+                Err(AcquireError::Stuck) => {
                     self.replace_limiter(region, &limiter);
                     continue;
                 }
-                Err(NoTurn::Late) => {
+                Err(AcquireError::TimedOut) => {
                     let (_, last) = throttled;
                     let late = || error(summary, ErrorKind::QueueTimedOut, Vec::new());
                     return Err(last.unwrap_or_else(late));
@@ -295,7 +296,7 @@ impl Sts {
                     was_skewed = true;
                 }
                 Some(Meaning::Throttled) => {
-                    Figure::CallThrottled { region }.record();
+                    Metric::CallThrottled { region }.record();
                     if let Some(permit) = permit {
                         permit.throttled();
                     }
@@ -421,14 +422,14 @@ async fn permit<'a>(
     region: &str,
     queued: Queued<'_>,
     attempt: &Attempt,
-) -> Result<Option<Permit<'a>>, NoTurn> {
+) -> Result<Option<Permit<'a>>, AcquireError> {
     if attempt.mfa_code.is_some() {
         return Ok(None);
     }
     let queued_at = Instant::now();
     let permit = limiter.acquire(queued).await;
     let wait = queued_at.elapsed();
-    Figure::CallWaited { region, wait }.record();
+    Metric::CallWaited { region, wait }.record();
     permit.map(Some)
 }
 

@@ -265,7 +265,7 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
         ),
         (
             &loads,
-            &|| ErrorKind::WaitsForItself,
+            &|| ErrorKind::ReentrantLoad,
             None,
             ": a provider of credentials, codes or tokens asks for credentials that are waiting for it: give \
              it others",
@@ -709,7 +709,7 @@ fn kind_of(error: &Error) -> &'static str {
         ErrorKind::NotSent { .. } => "NotSent",
         ErrorKind::Unusable { .. } => "Unusable",
         ErrorKind::Panicked => "Panicked",
-        ErrorKind::WaitsForItself => "WaitsForItself",
+        ErrorKind::ReentrantLoad => "ReentrantLoad",
         ErrorKind::NoRuntime => "NoRuntime",
     }
 }
