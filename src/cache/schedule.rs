@@ -583,10 +583,13 @@ mod tests {
         let seconds = |duration: Duration| format!("{} s", duration.as_secs());
         let minutes = |duration: Duration| format!("{} min", duration.as_secs() / 60);
         for said in [
-            format!("longer than {} for a load", seconds(MAX_WAIT_WITH_VALID)),
-            format!("nor than {} while expired", seconds(MAX_WAIT_WITH_EXPIRED)),
+            format!("waits at most {} for a load", seconds(MAX_WAIT_WITH_VALID)),
             format!(
-                "({} to {}, spread)",
+                "while expired credentials are cached, at most {}",
+                seconds(MAX_WAIT_WITH_EXPIRED)
+            ),
+            format!(
+                "({} to {}, with jitter)",
                 seconds(SHORTEST_RETRY),
                 minutes(LONGEST_RETRY)
             ),
@@ -595,15 +598,23 @@ mod tests {
                 seconds(SHORTEST_RETRY),
                 minutes(LONGEST_RETRY_AFTER_EXPIRY)
             ),
-            format!("an error, remembered for {}", seconds(NEGATIVE_CACHE_TTL)),
+            format!("which is cached for {}", seconds(NEGATIVE_CACHE_TTL)),
+            format!(
+                "A failure is cached for {}, and a denial for {}",
+                seconds(COLD_RETRY),
+                seconds(NEGATIVE_CACHE_TTL)
+            ),
+            format!("once more {} before expiry", seconds(LAST_RETRY)),
         ] {
             assert!(docs.contains(&said), "{said:?} is not in the docs");
         }
         for (said, duration, seconds) in [
-            ("In the last minute callers wait", MANDATORY_WINDOW, 60),
-            ("A failure is remembered for a second", COLD_RETRY, 1),
-            ("looks at the clock every minute", LONGEST_TIMER_SLEEP, 60),
-            ("and a second before expiry", LAST_RETRY, 1),
+            (
+                "In the last minute before expiry, callers wait",
+                MANDATORY_WINDOW,
+                60,
+            ),
+            ("checks the clock every minute", LONGEST_TIMER_SLEEP, 60),
         ] {
             assert!(docs.contains(said), "{said:?} is not in the docs");
             assert_eq!(duration, SECOND * seconds, "{said}");

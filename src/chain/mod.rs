@@ -41,12 +41,11 @@ pub use renewal::SessionRenewal;
 pub use status::{Health, HopStatus};
 pub(crate) use store::{SessionStore, StoreLock};
 
-/// A credentials provider for a role in another account, or for one that is reached through several.
+/// A credentials provider that assumes a role in another account, directly or through other roles.
 ///
-/// A chain starts from a base [`SdkConfig`], whose credentials assume the first role;
-/// [`assume`](Self::assume) goes on from there. Each hop caches its own credentials, so chains
-/// *fork*: a thousand tenants built on one hub assume the hub once. Clones are cheap, and share
-/// everything.
+/// A chain starts from a base [`SdkConfig`], whose credentials assume the first role. [`assume`](Self::assume) adds
+/// another role. Each hop caches its own credentials, so chains can *fork*: a thousand chains that start from one hub
+/// role assume the hub once. Clones are cheap and share their credentials.
 ///
 /// # Examples
 ///
@@ -66,13 +65,16 @@ pub(crate) use store::{SessionStore, StoreLock};
 /// # }
 /// ```
 ///
-/// # What the base config provides
+/// # The base config
 ///
-/// The source credentials (the default chain, a profile, any provider), the region, endpoint, FIPS and
-/// dual-stack settings of STS (not beside an endpoint URL), the HTTP client, retries, timeouts, the clock and
-/// the sleep. Where it sets no operation timeouts, a call to STS gets 6 s an attempt and 20 s in all. All hops
-/// and forks of one chain share one STS client. Chains built separately share nothing, even on one base: begin
-/// those with [`from_source`](Self::from_source), or set an `http_client` on the base.
+/// The base config provides the source credentials (from the default chain, a profile, or any other provider), the
+/// settings of the STS endpoint (region, URL, FIPS, dual stack), the HTTP client, retries, timeouts, the time source
+/// and the sleep implementation. FIPS and dual stack cannot be combined with an endpoint URL. If the config sets no
+/// operation timeouts, a call to STS times out after 20 s, and each of its attempts after 6 s.
+///
+/// All hops and forks of a chain share one STS client. Chains that are built separately share nothing, even if they
+/// have the same base config. To share the client, start them from one [`from_source`](Self::from_source) chain or set
+/// an `http_client` on the base config.
 ///
 /// # When credentials are refreshed
 ///
@@ -82,43 +84,42 @@ pub(crate) use store::{SessionStore, StoreLock};
 /// | below 90 minutes | 15 minutes | 7½ minutes |
 /// | longer | 60 minutes | 30 minutes |
 ///
-/// - In that window callers get the cached credentials while one background refresh runs. A chain that
-///   nobody uses stops refreshing.
-/// - In the last minute callers wait for the refresh, and get the cached credentials when it fails. Nobody
-///   waits longer than 1 s for a load while valid credentials are cached, nor than 5 s while expired ones are,
-///   both counted from the beginning of the load.
-/// - One load runs at a time, in a task of its own, for all who wait; a caller that gives up cancels
-///   nothing.
-/// - A failed refresh is retried after a quarter of the time left (10 s to 5 min, spread), and a second
+/// - In this window, callers get the cached credentials while one refresh runs in the background. A chain that is no
+///   longer used stops refreshing.
+/// - In the last minute before expiry, callers wait for the refresh. If it fails, they get the cached credentials.
+/// - While valid credentials are cached, a caller waits at most 1 s for a load; while expired credentials are cached,
+///   at most 5 s. Both are counted from the start of the load.
+/// - Only one load runs at a time. It runs in its own task, and all waiting callers share its result. A caller that
+///   stops waiting does not cancel it.
+/// - A failed refresh is retried after a quarter of the remaining time (10 s to 5 min, with jitter), and once more 1 s
 ///   before expiry.
-/// - After expiry the last credentials are still served while STS cannot be reached or is busy: services
-///   will reject them, but a clock may be wrong. The next try is due after half the time since expiry (10 s to
-///   1 min), with one attempt instead of the SDK's three. A rejection that a retry cannot cure is then an
-///   error, remembered for 5 s.
-/// - With nothing cached callers wait for the load: 20 s a hop at most, and up to two minutes for its turn (see
-///   below); as long as it takes where a person is asked. A failure is remembered for a second, a rejection
-///   for 5.
-/// - One region gets 32 calls at once, and 500 within a second
-///   ([STS allows](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) an account 600 in
-///   a region); [`limit_sts_calls`](Self::limit_sts_calls) sets another number. When STS throttles a call, the
-///   rate falls by a fifth, and grows by 40 % a second from there; the call waits for its turn again, after up
-///   to 2 s more, unless the base config turns retries off. Refreshes that nobody waits for get half of the 32.
-///   Calls with an MFA code do not queue.
-/// - Where STS says that the session of the hop before is expired or unknown, that hop is loaded once,
-///   however many of its children complain, and STS is not asked again with the rejected key for 2 minutes.
-/// - The base config's provider has two minutes, and so have the providers of tokens, assertions and codes
-///   that ask no person.
-/// - A clock that is set back by more than a minute makes the cached credentials due. One that is set forward by
-///   a minute or more looks like a process that stood still: a load in flight may get a second one beside it. The
-///   timer looks at the clock every minute, also after the machine was suspended.
+/// - After expiry, the last credentials are still returned while STS is unreachable or busy: services will reject
+///   them, unless this machine's clock is wrong. The load is retried after half the time since expiry (10 s to 1 min),
+///   with one attempt instead of the SDK's three. If STS denies the request instead, callers get the error, which is
+///   cached for 5 s.
+/// - With nothing cached, callers wait for the load: at most 20 s for each hop, plus up to two minutes for the rate
+///   limit described below. A load that asks a person has no time limit. A failure is cached for 1 s, and a denial for
+///   5 s.
+/// - At most 32 calls to STS run at once in a region, and at most 500 start within a second
+///   ([STS allows](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) an account 600 a second
+///   in a region); see [`limit_sts_calls`](Self::limit_sts_calls). When STS throttles a call, the rate falls by 20 % and
+///   then grows by 40 % a second. The throttled call is repeated when the rate permits and after a back-off of up to
+///   2 s, unless the base config disables retries. Background refreshes use at most half of the 32. Calls with an MFA
+///   code are exempt.
+/// - If STS reports that the session of the previous hop is expired or unknown, that hop is loaded again once, however
+///   many later hops are affected, and STS is not called with the rejected key for 2 minutes.
+/// - The base config's provider times out after two minutes. So do providers of tokens, assertions and MFA codes that
+///   ask no person.
+/// - If the clock is set back by more than a minute, the cached credentials are refreshed. If it is set forward by a
+///   minute or more while a load runs, a second load may start. The refresh timer checks the clock every minute, also
+///   after the machine was suspended.
 ///
-/// Loads run in tasks on the tokio runtime of the caller; without one, a load is an error that says so. A
-/// runtime that is dropped, or driven no more for a minute, holds up no caller elsewhere: the next one
-/// loads again.
+/// Loads run on the caller's tokio runtime. Without a runtime, a load is an error that says so. If a runtime is dropped
+/// during a load, or does not run it for a minute, callers on other runtimes start another load.
 ///
 /// # Errors
 ///
-/// As a provider it returns a `CredentialsError` with an [`Error`] as its source.
+/// As a provider, it returns a `CredentialsError` whose source is an [`Error`].
 #[derive(Clone)]
 pub struct RoleChain(HopCache);
 
@@ -134,13 +135,11 @@ impl RoleChain {
         Self::assume_with(base, Caller::Base, role, None)
     }
 
-    /// Creates a chain that starts with the base config's own credentials, cached and shared by all roles
-    /// assumed from it: for a program that assumes many with them, such as a role in each customer's
-    /// account. No call is made yet.
+    /// Creates a chain that provides the base config's own credentials, to assume several roles with them, such as a
+    /// role in each customer's account. No call is made yet.
     ///
-    /// They are refreshed as the sessions of roles are; those without an expiry are asked for again after
-    /// 15 minutes. Roles behind it share its STS client. As a provider it gives the credentials
-    /// themselves.
+    /// The credentials are cached, and shared by all roles that are assumed from this chain; so is the STS client. They
+    /// are refreshed like the sessions of roles. Credentials without an expiry are loaded again after 15 minutes.
     ///
     /// # Examples
     ///
@@ -165,11 +164,11 @@ impl RoleChain {
         Ok(Self::node(Hop::new(base, Target::Source, 0, None)))
     }
 
-    /// Creates a chain that starts with a session token for the base config's user: with MFA, one code
-    /// serves every role behind it. No call is made yet.
+    /// Creates a chain that starts with a session token for the base config's IAM user. With MFA, one code is enough for
+    /// all roles that are assumed from it. No call is made yet.
     ///
-    /// The base config must provide an IAM user's long-term keys; STS gives no session tokens to
-    /// roles. Roles behind it get sessions of an hour at most.
+    /// The base config must provide the long-term keys of an IAM user: STS issues no session tokens to roles. The
+    /// sessions of roles that are assumed from it last one hour at most (role chaining).
     ///
     /// # Examples
     ///
@@ -198,13 +197,13 @@ impl RoleChain {
         Self::session_token(Arc::new(Base::with_source(base)?), request)
     }
 
-    /// Creates a chain that starts with a role assumed by a web identity: on EKS (IRSA), in GitHub
-    /// Actions, anywhere with an OpenID Connect token. The base config needs no credentials: the token
-    /// authenticates. No call is made yet.
+    /// Creates a chain that starts with a role assumed by a web identity: on EKS (IRSA), in GitHub Actions, or wherever
+    /// the program gets an OpenID Connect token. The base config needs no credentials, because the token authenticates
+    /// the call. No call is made yet.
     ///
-    /// Of the role's settings, AssumeRoleWithWebIdentity takes session name, duration (up to 12 hours; it is
-    /// not role chaining), session policies and region. An identity provider that STS cannot ask for its
-    /// keys is tried three times; an expired token is read once more.
+    /// AssumeRoleWithWebIdentity accepts these settings of [`Role`]: session name, duration (up to 12 hours; this is not
+    /// role chaining), session policies and region. If STS cannot get the keys of the identity provider, the call is
+    /// made up to three times. If the token has expired, it is read once more.
     ///
     /// # Examples
     ///
@@ -233,14 +232,14 @@ impl RoleChain {
         Self::web_identity(Arc::new(Base::without_source(base)?), role, token)
     }
 
-    /// Creates a chain that starts with a role assumed by a SAML assertion, after a sign-in with a
-    /// company's identity provider. The base config needs no credentials. No call is made yet.
+    /// Creates a chain that starts with a role assumed with a SAML assertion, which a company's identity provider issues
+    /// when a person signs in. The base config needs no credentials. No call is made yet.
     ///
-    /// `principal_arn` is the SAML provider in the role's account,
-    /// `arn:<partition>:iam::<account>:saml-provider/<name>`. Of the role's settings,
-    /// AssumeRoleWithSAML takes duration (up to 12 hours; the assertion may end the session earlier),
-    /// session policies and region; session name and tags come in the assertion. Not for the roles
-    /// that IAM Identity Center makes (`AWSReservedSSO_…`).
+    /// `principal_arn` is the ARN of the SAML provider in the role's account,
+    /// `arn:<partition>:iam::<account>:saml-provider/<name>`. AssumeRoleWithSAML accepts these settings of [`Role`]:
+    /// duration (up to 12 hours; the assertion may end the session earlier), session policies and region. Session name
+    /// and session tags are in the assertion. The roles that IAM Identity Center creates (`AWSReservedSSO_…`) cannot be
+    /// assumed this way.
     ///
     /// # Examples
     ///
@@ -253,7 +252,7 @@ impl RoleChain {
     ///     &base,
     ///     Role::new("arn:aws:iam::111111111111:role/Developer"),
     ///     "arn:aws:iam::111111111111:saml-provider/Company",
-    ///     SamlAssertion::from_provider(sign_in), // asks the person, gives base64
+    ///     SamlAssertion::from_provider(sign_in), // asks the person, and returns base64
     /// )?;
     /// # Ok(())
     /// # }
@@ -281,9 +280,8 @@ impl RoleChain {
         Self::first_hop(base, Target::Role(request, authentication))
     }
 
-    /// Creates a chain as [`from_web_identity`](Self::from_web_identity) does, from the environment
-    /// variables that EKS and other platforms set: `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_ROLE_ARN` and, if
-    /// it is there, `AWS_ROLE_SESSION_NAME`.
+    /// Creates a chain like [`from_web_identity`](Self::from_web_identity), from the environment variables that EKS and
+    /// other platforms set: `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_ROLE_ARN` and, optionally, `AWS_ROLE_SESSION_NAME`.
     ///
     /// # Examples
     ///
@@ -301,7 +299,7 @@ impl RoleChain {
     ///
     /// # Errors
     ///
-    /// A variable that is not there or not Unicode, or holds an [invalid](Error::is_invalid) role.
+    /// A variable that is missing or not valid Unicode, or an [invalid](Error::is_invalid) role.
     pub fn from_web_identity_env(base: &SdkConfig) -> Result<Self, Error> {
         Self::from_web_identity_vars(base, std::env::var)
     }
@@ -324,41 +322,42 @@ impl RoleChain {
         Self::from_web_identity(base, role, WebIdentityToken::from_file(file))
     }
 
-    /// Creates a chain that goes on from this one: `role` is assumed with this chain's credentials. Chains
-    /// made from one parent share it, and its credentials. No call is made yet.
+    /// Creates a chain with one more hop: `role` is assumed with this chain's credentials. Chains that are created from
+    /// the same chain share its credentials. No call is made yet.
     ///
-    /// Call it once for each role, not once for each request: a chain that is dropped takes its cached
-    /// credentials along.
+    /// Call it once per role, not once per request: the new chain has an empty cache, which is dropped with the chain's
+    /// last clone.
     ///
     /// # Errors
     ///
-    /// An [invalid](Error::is_invalid) role, also for what only a chain can know: a duration over one
-    /// hour, an inherited transitive tag set again, a source identity changed. A region, where neither
-    /// the role nor the base config has one.
+    /// An [invalid](Error::is_invalid) role. This includes rules that depend on the earlier hops: a duration over one
+    /// hour, a transitive tag that an earlier hop has set, a different source identity. Also if neither the role nor
+    /// the base config has a region.
     pub fn assume(&self, role: Role) -> Result<Self, Error> {
         let base = self.hop().base.clone();
         Self::assume_with(base, Caller::Hop(self.0.clone()), role, None)
     }
 
-    /// Returns the ARN of the role whose credentials this chain provides; `None` where it is no role: for a
-    /// session token, and for the source.
+    /// Returns the ARN of the role whose credentials this chain provides, or `None` if they are the source credentials
+    /// or those of a session token.
     pub fn role_arn(&self) -> Option<&str> {
         self.hop().role_arn().map(|arn| &**arn)
     }
 
-    /// Returns the base config with this chain as its credentials provider: the shortest way to a client.
+    /// Returns the base config with this chain as its credentials provider, to create clients from.
     ///
-    /// For a client in another region than the base's: `sdk_config().into_builder().region(..).build()`.
+    /// For a client in another region, use `sdk_config().into_builder().region(..).build()`.
     ///
-    /// The config has an identity cache that leaves the caching to the chain: more tenants than the SDK's own
-    /// holds (64) cost nothing, [`refresh`](Self::refresh) takes effect with the next call, and a person who is
-    /// asked for a code has all the time; the SDK's own gives up waiting after some 20 s, and the next call finds
-    /// what came of it. Another provider that is set on a client or an operation is cached as the SDK does it.
+    /// The returned config replaces the SDK's identity cache by one that relies on the chain's cache. The SDK's own holds
+    /// 64 providers only, keeps credentials until shortly before they expire, and stops waiting for a provider after
+    /// about 20 s. With this one, any number of chains stays cached, [`refresh`](Self::refresh) takes effect with the
+    /// next call, and a person who is asked for an MFA code has unlimited time. Other providers that are set on a client
+    /// or an operation are cached as the SDK does.
     pub fn sdk_config(&self) -> SdkConfig {
         let config = &self.hop().base.config;
         let provider = SharedCredentialsProvider::new(self.clone());
         let mut builder = config.to_builder();
-        // A provider has one: the SDK tells providers apart by it.
+        // Every provider has a partition, by which the SDK tells providers apart.
         if let Some(partition) = provider.cache_partition() {
             let others = config.identity_cache();
             let cache = ChainIdentityCache::new(self.0.clone(), partition, others);
@@ -367,10 +366,10 @@ impl RoleChain {
         builder.credentials_provider(provider).build()
     }
 
-    /// Returns an interceptor and retry classifier for a client's config: when the service rejects the session
-    /// (`ExpiredToken`, `InvalidToken` and the like, because it was revoked, or because the clock was set
-    /// back), the chain is renewed, and the client's own retry succeeds. A service that rejects a session of
-    /// less than a minute is believed.
+    /// Returns an interceptor and retry classifier for a client's config. When the service rejects the session
+    /// (`ExpiredToken`, `InvalidToken` and similar codes), because it was revoked or because the clock was set back, the
+    /// chain loads a new one, and the client retries the call with it. If the rejected session is less than a minute
+    /// old, a new one would not help, and the error is returned.
     ///
     /// # Examples
     ///
@@ -387,30 +386,30 @@ impl RoleChain {
         SessionRenewal(self.0.clone())
     }
 
-    /// Assumes the role now, whatever is cached: to warm up, or after its sessions were revoked. With
-    /// nothing cached yet, a session stored in the AWS CLI's cache will do, where a profile's chain has
-    /// that. Joins a load that is in flight. The hops before it are asked as for any load: to renew them
-    /// too, refresh them first. When it fails, the cached credentials stay.
+    /// Loads new credentials now, even if the cached ones are valid: to warm up the cache, or after sessions were
+    /// revoked. Joins a load that is in flight. If the load fails, the cached credentials remain.
     ///
-    /// An SDK client that caches identities itself (any but those from
-    /// [`sdk_config`](Self::sdk_config)) goes on with what it has until shortly before expiry.
+    /// Only this chain's last hop is loaded; earlier hops are loaded if their credentials are due. If nothing is cached
+    /// yet and the chain comes from a profile that shares the AWS CLI's cache, a session from there is used.
+    ///
+    /// SDK clients with an identity cache of their own, which are all that do not use
+    /// [`sdk_config`](Self::sdk_config), keep the old credentials until shortly before they expire.
     ///
     /// # Errors
     ///
-    /// The reason why the role, or one before it, could not be assumed.
+    /// The reason why this role, or one before it, could not be assumed.
     pub async fn refresh(&self) -> Result<(), Error> {
         let refreshed = self.0.refresh().await;
         refreshed.map_err(|error| error.with_chain_len(self.hop().number))
     }
 
-    /// Returns credentials that stay valid for at least `duration`: the cached ones, or new ones, for which it waits.
-    /// For what outlives the call, such as a presigned URL, which is good for no longer than the credentials that
-    /// signed it.
+    /// Returns credentials that remain valid for at least `duration`: the cached ones if they do, or else new ones. Use it
+    /// for presigned URLs and the like: a presigned URL stops working when the credentials that signed it expire.
     ///
-    /// A role that is assumed with another role's credentials gets one hour ([role
-    /// chaining](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-role-chaining)), so
-    /// nothing that is signed with them is good for longer. Other roles give what [`Role::duration`] asks for. Ask
-    /// for less than the whole: each call within what is left of that needs a new session.
+    /// If the role is assumed with another role's credentials, its sessions last one hour at most ([role
+    /// chaining](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-role-chaining)). Otherwise they
+    /// last as long as [`Role::duration`] says. Ask for clearly less than that: if `duration` is close to the lifetime
+    /// of a session, nearly every call needs a new one.
     ///
     /// # Examples
     ///
@@ -435,21 +434,21 @@ impl RoleChain {
     ///
     /// # Errors
     ///
-    /// The reason why the role, or one before it, could not be assumed. Where credentials are cached, or STS gives
-    /// none that last so long, the error says how long they stay valid, and a reason for which a load failed is
-    /// its [`source`](std::error::Error::source).
+    /// The reason why this role, or one before it, could not be assumed. If the cached or the new credentials do not last
+    /// long enough, the error says how long they remain valid, and its [`source`](std::error::Error::source) is the
+    /// error of the failed load, if a load failed.
     pub async fn credentials_valid_for(&self, duration: Duration) -> Result<Credentials, Error> {
         let valid = self.0.get_valid_for(duration).await;
         valid.map_err(|error| error.with_chain_len(self.hop().number))
     }
 
-    /// Sets how many calls to one region's STS may begin within a second: 500 where nothing is set. Takes effect at
-    /// once, for all chains that share this one's base.
+    /// Sets how many calls to STS may start within a second in each region. Default: 500. Takes effect immediately, for
+    /// all chains that start from the same chain as this one.
     ///
-    /// STS's quota is the account's: [600 calls a
-    /// second](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) in a region, of all its
-    /// programs together. A process that is throttled slows down by itself, and its calls wait for their turn
-    /// again; set less to leave some of the quota to others from the start.
+    /// STS has a quota for each account and region, [600 calls a
+    /// second](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html), which all programs of the
+    /// account share. A process that is throttled slows down automatically. Set a lower limit to leave part of the quota
+    /// to other programs from the start.
     ///
     /// # Examples
     ///
@@ -465,19 +464,20 @@ impl RoleChain {
         self.hop().base.sts.limit_calls(per_second);
     }
 
-    /// Returns what is known of each hop, the first one first. Makes no call.
+    /// Returns the state of each hop, starting with the first. Makes no call.
     pub fn status(&self) -> Vec<HopStatus> {
         let chain_len = self.hop().number;
         let hops = self.hops().into_iter();
         hops.map(|hop| HopStatus::of(hop, chain_len)).collect()
     }
 
-    /// Returns whether this chain can provide credentials, judged by what is known. Makes no call.
+    /// Returns whether this chain can provide credentials, according to its last loads. Makes no call.
     ///
-    /// For a readiness probe: a program whose chain is [failing](Health::Failing) should get no work. Ask for
-    /// credentials in the probe, too, as the example `health` does: a program without work makes no calls that
-    /// would load them. Not for a liveness probe: a restart cures nothing, and loses the cached credentials. To
-    /// know before the first call, [`refresh`](Self::refresh) once at start-up.
+    /// Use it for a readiness probe: a program whose chain is [failing](Health::Failing) should get no requests. The
+    /// probe should also ask the chain for credentials, as the example `health` does, because a program without
+    /// requests makes no calls that would load them again. Do not use it for a liveness probe: a restart does not help,
+    /// and loses the cached credentials. To find out before the first request, call [`refresh`](Self::refresh) at
+    /// start-up.
     ///
     /// # Examples
     ///
@@ -493,7 +493,7 @@ impl RoleChain {
         Health::of(&self.status())
     }
 
-    /// Creates a chain that goes on from `caller`; its last hop's sessions are kept in `store`.
+    /// Creates a chain whose last hop is assumed by `caller` and keeps its sessions in `store`.
     pub(crate) fn assume_with(
         base: Arc<Base>,
         caller: Caller,
@@ -504,7 +504,7 @@ impl RoleChain {
         Self::assume_checked(base, caller, request, store)
     }
 
-    /// Creates a chain that goes on from the `caller` that has checked the request.
+    /// Creates a chain from a request that `caller` has checked.
     fn assume_checked(
         base: Arc<Base>,
         caller: Caller,
@@ -543,7 +543,7 @@ impl RoleChain {
         Self::checked(Hop::new(base, target, 1, None))
     }
 
-    /// Checks that it is known which STS to call.
+    /// Checks that the region of the STS endpoint is set and valid.
     fn checked(hop: Hop) -> Result<Self, Error> {
         let violation = match hop.region() {
             Some(region) => check_region(region.as_ref()).err(),
@@ -563,12 +563,12 @@ impl RoleChain {
         let (time, sleep) = (hop.base.time.clone(), hop.base.sleep.clone());
         Self(CredentialsCache::new(hop, time, sleep))
     }
+
     pub(crate) fn into_caller(self) -> Caller {
         Caller::Hop(self.0)
     }
 
-    /// Whether somebody but its caller has this chain: another handle, a client, a chain that goes on from it, or a
-    /// load that runs.
+    /// Whether anything but this handle refers to the chain: a clone, a client, a later hop, or a running load.
     fn is_held(&self) -> bool {
         self.0.handles() > 1
     }
@@ -577,7 +577,7 @@ impl RoleChain {
         self.0.loader()
     }
 
-    /// The caches of all hops, the first one first.
+    /// The caches of all hops, starting with the first.
     fn hops(&self) -> Vec<&HopCache> {
         let ancestors = std::iter::successors(Some(&self.0), |cache| cache.loader().parent());
         let mut hops: Vec<_> = ancestors.collect();

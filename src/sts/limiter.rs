@@ -362,18 +362,19 @@ mod tests {
     fn the_numbers_in_the_documentation_are_those_of_the_code() {
         let docs = include_str!("../chain/mod.rs").replace("///", "");
         let docs = docs.split_whitespace().collect::<Vec<_>>().join(" ");
-        let minutes = QUEUE_TIMEOUT.as_secs() / 60;
-        assert_eq!((minutes, (DECREASE * 10.0).round()), (2, 8.0));
+        assert_eq!(QUEUE_TIMEOUT, 2 * Duration::from_secs(60));
         for sentence in [
-            "up to two minutes for its turn".to_owned(),
+            "up to two minutes for the rate limit".to_owned(),
+            format!("At most {CONCURRENT_CALLS} calls to STS run at once"),
+            format!("at most {CALLS_PER_SECOND} start within a second"),
+            format!("at most half of the {CONCURRENT_CALLS}"),
             format!(
-                "One region gets {CONCURRENT_CALLS} calls at once, and {CALLS_PER_SECOND} within"
-            ),
-            format!(
-                "falls by a fifth, and grows by {:.0} % a second",
+                "falls by {:.0} % and then grows by {:.0} % a second",
+                (1.0 - DECREASE) * 100.0,
                 (GROWTH - 1.0) * 100.0
             ),
-            format!("{CALLS_PER_SECOND} where nothing is set"),
+            format!("back-off of up to {} s", LONGEST_BACKOFF.as_secs()),
+            format!("Default: {CALLS_PER_SECOND}."),
         ] {
             assert!(docs.contains(&sentence), "{sentence}");
         }
