@@ -1,37 +1,37 @@
 #!/usr/bin/env bash
-# Breaks the cache in one way after another, in a copy, and searches the interleavings of each: all must be
-# found. Needs cargo and perl. With arguments, only the mutations of these names. The failing schedules are in
+# Breaks a copy of the cache in one way after another, and searches the interleavings of each mutation: each must be
+# found. Needs cargo and perl. Arguments select mutations by name. The logs, with the failing schedules, are in
 # target/mutations.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export INTERLEAVINGS="${INTERLEAVINGS:-1000}"
-# Compiled more often than run.
+# Compiling takes longer than the tests.
 export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0 RUSTFLAGS='-A warnings'
 target=$PWD/target/mutations
 copy=$target/copy
 
-# name | file in src/cache | what perl does to it, as one string
+# name | file in src/cache | perl expression, applied to the whole file as one string
 mutations() {
   cat <<'END'
 wake-up dropped           | mod | s/sender\.send_replace\(Some\(outcome\)\);/{ let _ = outcome; std::mem::forget(sender); }/
 result lost               | mod | s/sender\.send_replace\(Some\(outcome\)\);/let _ = (outcome, sender);/
 result told before stored | mod | s/let outcome = inner\.complete\(id, started_at, loaded\.unwrap_or_else\(panicked\)\);\s*sender\.send_replace\(Some\(outcome\)\);/let loaded = loaded.unwrap_or_else(panicked); sender.send_replace(Some(loaded.as_ref().map(|loaded| loaded.as_ref().map(|_| ()).map_err(Clone::clone)))); inner.complete(id, started_at, loaded);/
 double load               | mod | s/if let Some\(load\) = in_flight \{/if let Some(load) = in_flight.filter(|_| false) {/
-state read before the lock| mod | s/(\/\/ No code of a program)/let state = self.state.load_full();\n        $1/; s/state: self\.state\.load_full\(\),/state,/; s/State::clone\(&self\.state\.load\(\)\)/State::clone(&state)/
-late beginning not seen   | mod | s/is_none_or\(\|load\| load\.id != id\)/is_some_and(|load| load.id != id \&\& false)/
-late landing taken        | mod | s/if id < state\.latest_success \{/if false {/
-late landing ends another | mod | s/((?:self\.write\(\);|\|state\| \{)\s*state\.in_flight)\.take_if\(\|load\| load\.id == id\)/$1.take()/
+state read before the lock| mod | s/(\/\/ No user code runs)/let state = self.state.load_full();\n        $1/; s/state: self\.state\.load_full\(\),/state,/; s/State::clone\(&self\.state\.load\(\)\)/State::clone(&state)/
+late start not seen       | mod | s/is_none_or\(\|load\| load\.id != id\)/is_some_and(|load| load.id != id \&\& false)/
+late result stored        | mod | s/if id < state\.latest_success \{/if false {/
+late result ends newer    | mod | s/((?:self\.write\(\);|\|state\| \{)\s*state\.in_flight)\.take_if\(\|load\| load\.id == id\)/$1.take()/
 invalidation lost         | mod | s/entry\.is_invalidated = true;/entry.is_invalidated = false;/
 replacement invalidated   | mod | s/entry\.session\.access_key_id\(\) == access_key_id/!entry.session.access_key_id().is_empty()/
 invalidation outlives load| mod | s/(loaded_at: now,\s*is_invalidated:) false/$1 state.entry.as_ref().is_some_and(|entry| entry.is_invalidated)/
-overdue load kept         | mod | s/silent_for >= ABANDONED_LOAD_TIMEOUT/let _ = silent_for; false/
-overdue load joined       | mod | s/ && !load\.is_abandoned\(now\)/ \&\& { let _ = now; true }/
-driven load given up      | mod | s/std::mem::replace\(&mut \*alive_at, now\)/*alive_at/; s/let mut alive_at = alive_at\.lock/let alive_at = alive_at.lock/
+abandoned load kept       | mod | s/silent_for >= ABANDONED_LOAD_TIMEOUT/let _ = silent_for; false/
+abandoned load joined     | mod | s/ && !load\.is_abandoned\(now\)/ \&\& { let _ = now; true }/
+polled load abandoned     | mod | s/std::mem::replace\(&mut \*alive_at, now\)/*alive_at/; s/let mut alive_at = alive_at\.lock/let alive_at = alive_at.lock/
 dropped load kept         | mod | s/load\.result\.has_changed\(\)\.is_ok\(\) && //
 runtime's end unseen      | mod | s/if load\.result\.has_changed\(\)\.is_err\(\) && /if false \&\& /
 end taken for runtime's   | mod | s/if load\.result\.has_changed\(\)\.is_err\(\) && load\.result\.borrow\(\)\.is_none\(\)/if load.result.has_changed().is_err()/
-caller waits for all time | mod | s/max_wait = wait\b/max_wait = wait.and(None)/
-frozen failure believed   | mod | s/Ok\(Err\(_\)\) if was_frozen/Ok(Err(_)) if was_frozen \&\& false/
+caller waits for ever     | mod | s/max_wait = wait\b/max_wait = wait.and(None)/
+failure after suspension  | mod | s/Ok\(Err\(_\)\) if was_frozen/Ok(Err(_)) if was_frozen \&\& false/
 person's answer refused   | mod | s/if error\.is_interaction_required\(\) && reason\.has_waiter => None/if error.is_interaction_required() \&\& reason.has_waiter \&\& false => None/
 panic not caught          | mod | s/catch_unwind\(inner\.load\(id, reason, &alive_at\)\)\.await/Ok::<_, Panicked>(inner.load(id, reason, \&alive_at).await)/
 timer outlives cache      | mod | s/self\.0\.abort\(\);//
@@ -45,7 +45,7 @@ END
 
 rm -rf "$copy"
 mkdir -p "$copy"
-# A workspace of its own, with the profiles of ours.
+# A separate workspace, with the profiles of this one.
 cp -r interleavings Cargo.lock "$copy"
 {
   echo '[workspace]'

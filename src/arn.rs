@@ -1,4 +1,4 @@
-//! [`Arn`]: the one parser of Amazon Resource Names.
+//! [`Arn`]: the only parser of Amazon Resource Names.
 
 /// `arn:<partition>:<service>:<region>:<account>:<resource>`, of any partition; see
 /// [AWS's page](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html).
@@ -8,7 +8,7 @@ pub(crate) struct Arn<'a> {
     pub(crate) service: &'a str,
     pub(crate) region: &'a str,
     pub(crate) account: &'a str,
-    /// Everything behind the account; may contain colons.
+    /// Everything after the account; may contain colons.
     pub(crate) resource: &'a str,
 }
 
@@ -40,8 +40,8 @@ impl<'a> Arn<'a> {
         })
     }
 
-    /// The path, with both its slashes, and the name of an IAM role; the path of a role without one is
-    /// `/`.
+    /// The path, including its leading and trailing slash, and the name of an IAM role. A role without a path has the
+    /// path `/`.
     pub(crate) fn role(&self) -> Option<(&'a str, &'a str)> {
         let path_and_name = self.resource.strip_prefix("role")?;
         if !path_and_name.starts_with('/') || self.service != "iam" || !self.region.is_empty() {
@@ -51,15 +51,15 @@ impl<'a> Arn<'a> {
         Some(path_and_name.split_at(name_at))
     }
 
-    /// The names of the role and of the session, where this is the ARN of a role's session. Such an ARN
-    /// leaves out the role's path.
+    /// The names of the role and of the session, if this is the ARN of a role session. Such an ARN omits the role's
+    /// path.
     pub(crate) fn assumed_role(&self) -> Option<(&'a str, &'a str)> {
         let names = self.resource.strip_prefix("assumed-role/")?;
         names.split_once('/').filter(|_| self.service == "sts")
     }
 }
 
-/// Whether `text` has the 12 digits of an AWS account ID.
+/// Whether `text` is an AWS account ID, which has 12 digits.
 pub(crate) fn is_account_id(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }

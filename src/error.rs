@@ -9,31 +9,31 @@ use aws_credential_types::provider::error::CredentialsError;
 
 use crate::session::timestamp;
 
-/// Any error of code that a program passes in, such as an MFA code provider; it is the
+/// An error of any type, from code that the program passes in, such as an MFA code provider. It becomes the
 /// [`source`](std::error::Error::source) of the [`Error`] that callers get.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// The reason why a chain could not be built, or could not get credentials.
 ///
-/// `Display` is one line that says what failed, for which role and at which hop, with STS's own code,
-/// message and request ID. Below it, where something can be done, stands one line of advice for each
-/// thing to check. `Debug` is the first line, in `aws_role_chain::Error(…)`. Neither contains a secret
-/// key, a session token, an MFA code or an external ID; ARNs and access key IDs are there, because
-/// people debug with them. The cause of a failed source is the [`source`](StdError::source), too. With
-/// the feature `serde` it is serialized as `message` (the first line), `code`, `is_transient` and
-/// `advice`.
+/// `Display` is one line that says what failed, for which role and at which hop, with STS's code, message and request
+/// ID. Advice on this failure follows on further lines, one for each thing to check; advice on an error among the
+/// sources is only returned by [`advice`](Self::advice). `Debug` is the first line, in `aws_role_chain::Error(…)`.
+/// Neither contains a secret key, a session token, an MFA code or an external ID; ARNs and access key IDs are included,
+/// because they are needed for debugging. If code that the program passed in failed, its error is the
+/// [`source`](StdError::source), and its text is in the first line. With the feature `serde` the error is serialized as
+/// `message` (the first line), `code`, `is_transient` and `advice`.
 ///
-/// The error is cheap to clone: all callers who wait for the same load get the same one.
+/// The error is cheap to clone: all callers that wait for the same load get the same error.
 ///
 /// # Examples
 ///
-/// An SDK client wraps this error in errors of its own; [`Error::find`] takes it out again:
+/// An SDK client wraps this error in its own errors; [`Error::find`] returns it:
 ///
 /// ```
 /// # fn example(failed: &(dyn std::error::Error + 'static)) {
 /// if let Some(error) = aws_role_chain::Error::find(failed) {
 ///     if error.is_access_denied() {
-///         eprintln!("{error}"); // with what to check
+///         eprintln!("{error}"); // with advice
 ///     } else if error.is_transient() {
 ///         eprintln!("try again: {error:?}");
 ///     }
@@ -48,14 +48,13 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 #[derive(Clone)]
 pub struct Error {
     inner: Arc<ErrorInner>,
-    /// The number of hops of the chain that was asked. Chains of different lengths share hops and so
-    /// their failures; the length therefore belongs to the answer, not to the failure.
+    /// The number of hops of the chain that the caller used. It is not part of `inner`, because chains of different
+    /// lengths share hops, and so their failures.
     chain_len: usize,
 }
 
 impl Error {
-    /// Finds this crate's error among an error and its sources, such as those of a failed call of an
-    /// SDK client.
+    /// Returns this crate's error among an error and its sources, for example the error of an SDK client's call.
     pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
         match error.downcast_ref() {
             Some(found) => Some(found),
@@ -63,28 +62,28 @@ impl Error {
         }
     }
 
-    /// Returns whether the request was rejected before any call: a value breaks one of STS's rules, or
-    /// the base config or a profile lacks something. [`field`](Self::field) names it.
+    /// Returns whether the configuration was rejected before any call: a value breaks one of STS's rules, or something
+    /// is missing from the base config or a profile. [`field`](Self::field) returns the setting's name.
     pub fn is_invalid(&self) -> bool {
         matches!(self.inner.kind, ErrorKind::Invalid(_))
     }
 
-    /// Returns whether STS answered `AccessDenied`. STS seldom says which side denied the call;
-    /// [`advice`](Self::advice) lists what to check, on that side where it does.
+    /// Returns whether STS answered `AccessDenied`. STS seldom says which policy denied the call;
+    /// [`advice`](Self::advice) lists what to check, and is limited to that policy if STS names it.
     pub fn is_access_denied(&self) -> bool {
         self.code() == Some("AccessDenied")
     }
 
-    /// Returns whether the credentials to start from could not be loaded: the failure is that of the
-    /// base config's provider, and [`source`](StdError::source) is its error.
+    /// Returns whether the source credentials could not be loaded. If the base config's provider returned an error, it
+    /// is the [`source`](StdError::source).
     pub fn is_source_failure(&self) -> bool {
         matches!(self.inner.kind, ErrorKind::Source(_))
             || self.inner.operation == Operation::LoadSource && !self.is_invalid()
     }
 
-    /// Returns whether the same request may succeed later unchanged: STS was not reached or was busy,
-    /// or the source failed for now. Requests that STS rejected for what they are (`AccessDenied`, a
-    /// malformed policy, a disabled region) are not transient.
+    /// Returns whether the same request may succeed later: STS was not reached or was overloaded, or the source failed
+    /// temporarily. Errors with which STS rejects the request itself (`AccessDenied`, a malformed policy, a disabled
+    /// region) are not transient.
     pub fn is_transient(&self) -> bool {
         match &self.inner.kind {
             ErrorKind::Invalid(_)
@@ -111,14 +110,13 @@ impl Error {
         }
     }
 
-    /// Returns whether STS rejected the call because too many were made. [STS's
-    /// quota](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) is one of the
-    /// whole account.
+    /// Returns whether STS throttled the call. [STS's
+    /// quota](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) applies to the whole account.
     pub fn is_throttled(&self) -> bool {
         self.meaning() == Some(Meaning::Throttled)
     }
 
-    /// Returns whether there was no MFA code, or STS did not accept the one that was sent.
+    /// Returns whether no MFA code was provided, or STS did not accept the one that was sent.
     pub fn is_mfa_failure(&self) -> bool {
         matches!(self.inner.kind, ErrorKind::NoMfaCode { .. })
             || self.meaning() == Some(Meaning::WrongMfaCode)
@@ -131,42 +129,41 @@ impl Error {
         self.refusal().map(|refusal| refusal.code.as_str())
     }
 
-    /// Returns STS's message, word for word, with stars in the place of secrets that it repeats. AWS changes its
-    /// wording: branch on [`code`](Self::code).
+    /// Returns STS's message, verbatim except that secrets which it repeats are replaced with stars. AWS changes the
+    /// wording, so branch on [`code`](Self::code) instead.
     pub fn message(&self) -> Option<&str> {
         self.refusal()?.message.as_deref()
     }
 
-    /// Returns the ID that AWS gave the rejected request; AWS support and CloudTrail know it.
+    /// Returns the request ID of the rejected call, for AWS Support and for searching CloudTrail.
     pub fn request_id(&self) -> Option<&str> {
         self.refusal()?.request_id.as_deref()
     }
 
-    /// Returns the ARN of the role that was being assumed, or would have been.
+    /// Returns the ARN of the role that was to be assumed.
     pub fn role_arn(&self) -> Option<&str> {
         self.inner.role_arn.as_deref()
     }
 
-    /// Returns the place of the failing hop in the chain, from 1; `None` when the base config or the
-    /// source credentials themselves are at fault.
+    /// Returns the number of the hop that failed, from 1; `None` if the base config is invalid or the source
+    /// credentials could not be loaded.
     pub fn hop(&self) -> Option<usize> {
         (self.inner.hop > 0).then_some(self.inner.hop)
     }
 
-    /// Returns the number of hops of the chain that was asked for credentials; 0 when the base config is
-    /// at fault.
+    /// Returns the number of hops of the chain that was used; 0 if the base config is invalid.
     pub fn chain_len(&self) -> usize {
         self.chain_len
     }
 
-    /// Returns the offending setting where [`is_invalid`](Self::is_invalid): the name of its setter
-    /// (`external_id`, `duration`, …) or, in a profile, its key (`role_arn`, `duration_seconds`, …) or the
-    /// environment variable that comes before it (`AWS_REGION`, …).
+    /// Returns the invalid setting if [`is_invalid`](Self::is_invalid): the name of its setter (`external_id`,
+    /// `duration`, …) or, for a profile, its key (`role_arn`, `duration_seconds`, …) or the environment variable that
+    /// overrides it (`AWS_REGION`, …).
     pub fn field(&self) -> Option<&'static str> {
         self.violation().map(|violation| violation.field)
     }
 
-    /// Returns what to check, most likely first, made from what this hop asked for.
+    /// Returns what to check, most likely first, based on what this hop requested.
     pub fn advice(&self) -> &[String] {
         match self.inner_chain_error() {
             Some(error) => error.advice(),
@@ -181,22 +178,22 @@ impl Error {
         }
     }
 
-    /// Whether the failure is that of this hop, and not of another that it asked.
+    /// Whether this hop failed, and not a previous one.
     pub(crate) fn is_of_hop(&self, hop: usize) -> bool {
         self.inner.hop == hop
     }
 
-    /// Whether a person would have had to be asked, in the background.
+    /// Whether a background load failed because it would have had to ask a person.
     pub(crate) fn is_interaction_required(&self) -> bool {
         matches!(self.inner.kind, ErrorKind::InteractionRequired)
     }
 
-    /// What STS's rejection means; `None` where STS did not answer with one.
+    /// What STS's error response means; `None` if there was none.
     pub(crate) fn meaning(&self) -> Option<Meaning> {
         self.refusal().map(|refusal| refusal.meaning)
     }
 
-    /// The kind of failure, in one of a few words that stay the same, for a label.
+    /// The kind of failure as a metrics label: one of a few fixed words.
     pub(crate) fn outcome(&self) -> &'static str {
         match &self.inner.kind {
             ErrorKind::Source(_) => "no_source_credentials",
@@ -228,7 +225,7 @@ impl Error {
         }
     }
 
-    /// The same failure, as a chain of this many hops reports it.
+    /// Returns the same failure as reported by a chain of this many hops.
     pub(crate) fn with_chain_len(&self, chain_len: usize) -> Self {
         Self {
             inner: self.inner.clone(),
@@ -243,12 +240,12 @@ impl Error {
         }
     }
 
-    /// Where the source credentials come from a chain themselves, its error: that one knows the cause.
+    /// The error of another chain that provides the source credentials, if they come from one: it has the cause.
     fn inner_chain_error(&self) -> Option<&Error> {
         Self::find(self.source()?)
     }
 
-    /// `Display` without the advice: what a log line holds.
+    /// `Display` without the advice, for log events.
     pub(crate) fn first_line(&self) -> impl fmt::Display + '_ {
         fmt::from_fn(|f| self.write_first_line(f))
     }
@@ -329,13 +326,13 @@ impl Error {
         }
     }
 
-    /// What the providers that a program passes in say of their failures; it is all there is to know.
+    /// Writes the errors of providers that the program passed in, because only they say why the provider failed.
     fn write_causes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut written = String::new();
         let mut cause = self.source();
         while let Some(error) = cause {
             let text = match error.downcast_ref::<Error>() {
-                // Its advice is this error's own.
+                // `advice` returns its advice as that of this error.
                 Some(chain_error) => chain_error.first_line().to_string(),
                 // Some providers' errors span several lines.
                 None => error
@@ -344,7 +341,7 @@ impl Error {
                     .collect::<Vec<_>>()
                     .join(" "),
             };
-            // Some repeat their cause.
+            // Some errors repeat their cause.
             if !written.contains(&text) {
                 write!(f, ": {text}")?;
                 written += &text;
@@ -354,7 +351,7 @@ impl Error {
         Ok(())
     }
 
-    /// What was being done, for which role, at which hop.
+    /// Writes what was being done, for which role, at which hop.
     fn write_operation(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ErrorInner {
             operation,
@@ -427,8 +424,8 @@ impl From<ErrorInner> for Error {
     }
 }
 
-/// Converts by meaning: what the SDK does with an error, such as trying the next provider, depends on
-/// which kind of `CredentialsError` it is.
+/// Converts to the kind of `CredentialsError` that has the same meaning, because what the SDK does next, such as trying
+/// the next provider, depends on the kind.
 impl From<Error> for CredentialsError {
     fn from(error: Error) -> Self {
         let convert: fn(ProviderError) -> Self = match &error.inner.kind {
@@ -458,8 +455,8 @@ impl From<Error> for CredentialsError {
     }
 }
 
-/// What the SDK carries; the chain's error is its source. `Debug` is what `unwrap` and a `main` that returns
-/// an error print of a failed call.
+/// The error that the SDK gets; the chain's error is its source. `unwrap`, or a `main` that returns the error of a
+/// failed call, prints its `Debug`.
 struct ProviderError(Error);
 
 impl fmt::Display for ProviderError {
@@ -480,10 +477,10 @@ impl StdError for ProviderError {
     }
 }
 
-/// What was being done when it failed.
+/// The operation that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// Reading the base config, or the environment beside it.
+    /// Reading the base config, or environment variables.
     CheckBase,
     /// Reading a profile of the AWS configuration files.
     LoadProfile,
@@ -491,7 +488,7 @@ pub(crate) enum Operation {
     WritePolicies,
     /// Generating an IAM policy for a resource.
     WriteDocument,
-    /// Asking the base config's provider.
+    /// Loading credentials from the base config's provider.
     LoadSource,
     AssumeRole,
     AssumeRoleWithWebIdentity,
@@ -501,13 +498,13 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// The name in logs and figures: AWS's, where the operation is AWS's.
+    /// The name in logs and metrics: AWS's name if it is an AWS operation.
     pub(crate) fn name(self) -> &'static str {
         let [name, ..] = self.words();
         name
     }
 
-    /// Its name; what is being done, for a sentence that may go on with the role; what is invalid, where a value is.
+    /// The name; what is being done, in words that the role may follow; what is invalid, if a value is.
     #[rustfmt::skip] // A table.
     fn words(self) -> [&'static str; 3] {
         match self {
@@ -525,13 +522,13 @@ impl Operation {
     }
 }
 
-/// The failure itself, shared by everyone who gets the error.
+/// The failure, shared by all callers that get the error.
 pub(crate) struct ErrorInner {
     pub(crate) operation: Operation,
     pub(crate) kind: ErrorKind,
-    /// The role being assumed; `None` where none is, and where the base config is at fault.
+    /// The role to be assumed; `None` if the operation assumes none, or if the base config is invalid.
     pub(crate) role_arn: Option<Arc<str>>,
-    /// Place of the hop in its chain, from 1; 0 for the source and the base config.
+    /// The number of the hop in its chain, from 1; 0 for the source and the base config.
     pub(crate) hop: usize,
     pub(crate) advice: Vec<String>,
     pub(crate) source: Option<BoxError>,
@@ -550,17 +547,17 @@ impl ErrorInner {
     }
 }
 
-/// What kind of failure it is.
+/// The kind of failure.
 pub(crate) enum ErrorKind {
-    /// A value that no call could make good; found before the network.
+    /// An invalid value, found before any call.
     Invalid(Violation),
-    /// The base config's provider gave no credentials.
+    /// The base config's provider returned no credentials.
     Source(SourceFailure),
-    /// GetSessionToken needs long-term keys, and the source gave temporary ones.
+    /// GetSessionToken needs long-term keys, but the source returned temporary credentials.
     TemporarySource { access_key_id: String },
-    /// The code provider gave no MFA code.
+    /// The MFA code provider returned no code.
     NoMfaCode { serial: String },
-    /// The token or assertion provider gave none.
+    /// The token or assertion provider returned none.
     NoToken,
     /// A person would have to be asked, and no caller waits for the answer.
     InteractionRequired,
@@ -568,8 +565,8 @@ pub(crate) enum ErrorKind {
     Refused(Refusal),
     /// STS was not reached, or did not answer in time.
     NoAnswer { what: String },
-    /// The credentials do not stay valid for as long as a caller needs them; where a load of new ones failed, for
-    /// this reason.
+    /// The credentials do not stay valid for as long as the caller needs; `cause` is the failure of a load of new
+    /// ones, if there was one.
     TooShort {
         left: Duration,
         required: Duration,
@@ -577,15 +574,15 @@ pub(crate) enum ErrorKind {
     },
     /// The SDK could not build the request.
     NotSent { destination: String },
-    /// Too many other calls waited for STS.
+    /// The call was still in the queue, behind too many others, when its timeout was reached.
     QueueTimedOut,
     /// STS answered with something that cannot be used.
     Unusable { what: String },
-    /// Code of the caller's that runs inside a load panicked.
+    /// User code that runs inside a load panicked.
     Panicked,
-    /// Code of the caller's that runs inside a load asked for the credentials that are being loaded.
+    /// User code that runs inside a load asked for the credentials that are being loaded.
     ReentrantLoad,
-    /// There is no tokio runtime to load on, or the one that there was is shutting down.
+    /// There is no tokio runtime to load on, or it is shutting down.
     NoRuntime,
 }
 
@@ -604,12 +601,12 @@ impl ErrorKind {
 /// A rule that a value breaks.
 #[derive(Clone, Debug)]
 pub(crate) struct Violation {
-    /// The setting's name, as its setter or key has it.
+    /// The name of the setting's setter or key.
     pub(crate) field: &'static str,
     pub(crate) rule: String,
     /// The offending value, unless it is secret.
     pub(crate) value: Option<String>,
-    /// The profile that holds the value, and its file where that is known.
+    /// The profile that contains the value, and its file if known.
     pub(crate) profile: Option<String>,
 }
 
@@ -623,7 +620,7 @@ impl Violation {
         }
     }
 
-    /// Says that the rule is for a part of the field.
+    /// Applies the rule to a part of the field.
     pub(crate) fn of_part(mut self, part: &str) -> Self {
         self.rule = format!("the {part} {}", self.rule);
         self
@@ -633,12 +630,12 @@ impl Violation {
         self
     }
 
-    /// Creates the error of an operation that no role or hop belongs to.
+    /// Creates the error of an operation without a role or hop.
     pub(crate) fn into_error(self, operation: Operation) -> Error {
         ErrorInner::new(operation, ErrorKind::Invalid(self)).into()
     }
 
-    /// Creates the error of a hop; `role_arn` is shown however malformed it is.
+    /// Creates the error of a hop; `role_arn` is shown even if it is malformed.
     pub(crate) fn into_hop_error(
         self,
         operation: Operation,
@@ -655,7 +652,7 @@ impl Violation {
     }
 }
 
-/// The beginning of a value: enough to know it by.
+/// The start of a value, long enough to recognize it.
 fn shortened(value: &str) -> String {
     const SHOWN: usize = 100;
     match value.char_indices().nth(SHOWN) {
@@ -664,8 +661,8 @@ fn shortened(value: &str) -> String {
     }
 }
 
-/// Which kind of `CredentialsError` the source's was. Kept beside the error because errors of this crate
-/// are cloned and `CredentialsError` is not.
+/// The kind of the source's `CredentialsError`. Stored in addition to the error, because errors of this crate are
+/// cloned and `CredentialsError` cannot be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum SourceFailure {
     NotLoaded,
@@ -689,7 +686,7 @@ impl From<&CredentialsError> for SourceFailure {
     }
 }
 
-/// STS's error answer, in its own words.
+/// STS's error response.
 pub(crate) struct Refusal {
     pub(crate) code: String,
     pub(crate) message: Option<String>,
@@ -697,7 +694,7 @@ pub(crate) struct Refusal {
     pub(crate) meaning: Meaning,
 }
 
-/// What an error answer means for the next call.
+/// What an error response means for the next call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
     /// The same call would be rejected again.
@@ -708,13 +705,13 @@ pub(crate) enum Meaning {
     DeadCaller { transient: bool },
     /// The web identity token or SAML assertion has expired.
     ExpiredToken,
-    /// STS could not get the identity provider's keys, which often passes.
+    /// STS could not get the identity provider's keys; this is often temporary.
     IdentityProviderUnreachable,
     /// The MFA code is wrong, or was used before.
     WrongMfaCode,
     /// Temporary credentials cannot get a session of this length.
     RoleChainingLimit,
-    /// The clocks differ; the SDK has learnt by how much, so the next call is signed right.
+    /// The clocks differ; the SDK has learnt by how much, so the next call is signed with the right time.
     ClockSkew,
     /// Too many calls.
     Throttled,

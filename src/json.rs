@@ -1,8 +1,8 @@
-//! JSON in ASCII (features `policy` and `cli-cache`).
+//! ASCII-only JSON (features `policy` and `cli-cache`).
 #![cfg(any(feature = "policy", feature = "cli-cache"))]
 
-/// Escapes all but printable ASCII, which only the strings of JSON contain: IAM accepts no characters above
-/// U+00FF, and Python writes none.
+/// Escapes everything but printable ASCII and line feeds; in valid JSON only strings contain such characters. IAM
+/// accepts no characters above U+00FF, and the AWS CLI's Python writes only ASCII.
 pub(crate) fn escape_non_ascii(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {

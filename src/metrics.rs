@@ -1,10 +1,10 @@
-//! [`Metric`]: what the feature `metrics` counts, on the facade of the `metrics` crate. Without the feature, nothing
-//! comes of it.
+//! [`Metric`]: what the feature `metrics` records through the facade of the `metrics` crate. Without the feature,
+//! nothing is recorded.
 //!
-//! Not on the SDK's own meter (`aws-smithy-observability`), whose adapter to OpenTelemetry is for release 0.26 of
-//! that, which no exporter for Prometheus supports, and cannot remove a gauge: each dropped pool would leak one.
+//! The SDK's own meter (`aws-smithy-observability`) is not used: its adapter is for OpenTelemetry 0.26, which no
+//! Prometheus exporter supports, and it cannot remove a gauge, so each dropped pool would leak one.
 //!
-//! No label has values without bound: never a role, a session or a customer.
+//! No label has an unbounded number of values: never a role, a session or a customer.
 
 #![cfg_attr(not(feature = "metrics"), allow(dead_code))]
 
@@ -12,17 +12,17 @@ use std::time::Duration;
 
 use crate::error::Operation;
 
-/// Something that is counted when it happens.
+/// An event that changes a metric.
 pub(crate) enum Metric<'a> {
     /// A load of credentials has ended.
     LoadEnded {
         operation: Operation,
         outcome: &'static str,
         took: Duration,
-        /// For how long what is cached now stays valid.
+        /// The remaining lifetime of the credentials that are cached after the load.
         valid_for: Duration,
     },
-    /// A call to STS has had its turn.
+    /// A call to STS has waited for the rate limiter.
     CallWaited { region: &'a str, wait: Duration },
     /// STS has throttled a call.
     CallThrottled { region: &'a str },
@@ -30,7 +30,7 @@ pub(crate) enum Metric<'a> {
     PoolAsked { is_hit: bool },
     /// A pool has dropped chains.
     PoolEvicted { reason: &'static str, chains: u64 },
-    /// So many chains are in the pools now, more or less.
+    /// The number of chains in all pools has changed.
     PoolSizeChanged { by: f64 },
 }
 

@@ -1,4 +1,4 @@
-//! [`Session`]: one set of credentials as it was loaded, and what STS said about it.
+//! [`Session`]: one set of loaded credentials, and what STS returned with it.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -8,27 +8,27 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
-/// The name that the credentials carry, in logs and in the SDK's own messages.
+/// The provider name of the credentials, which logs and the SDK's messages show.
 const PROVIDER_NAME: &str = "RoleChain";
 
 /// Credentials that a hop loaded.
 #[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) credentials: Credentials,
-    /// Until when they are used; credentials without an expiry get one when they are loaded.
+    /// Until when the credentials are used. Credentials without an expiry get one when they are loaded.
     pub(crate) expiry: SystemTime,
-    /// The session's own ARN, as STS gave it.
+    /// The session's ARN, as STS returned it.
     pub(crate) arn: Option<Arc<str>>,
-    /// Whether it comes from a session store, where it may have been for any time.
+    /// Whether the session comes from a session store, and so may be of any age.
     pub(crate) from_store: bool,
-    /// Whether it is a source's own, made at any time and renewed at any time.
+    /// Whether these are source credentials, which may be of any age and may be renewed at any time.
     pub(crate) of_source: bool,
-    /// The credentials as the SDK's identity, made once for all its calls.
+    /// The credentials as the SDK's identity, created once for all calls.
     identity: Arc<OnceLock<Identity>>,
 }
 
 impl Session {
-    /// Creates a session from credentials that a provider gave.
+    /// Creates a session from credentials that the source's provider returned.
     pub(crate) fn of_source(credentials: Credentials, expiry: SystemTime) -> Self {
         Self {
             credentials,
@@ -40,7 +40,7 @@ impl Session {
         }
     }
 
-    /// Creates the session of temporary credentials.
+    /// Creates a session from temporary credentials.
     pub(crate) fn new(
         access_key_id: impl Into<String>,
         secret_access_key: impl Into<String>,
@@ -74,7 +74,7 @@ impl Session {
         identity.clone()
     }
 
-    /// How long the credentials stay valid; for ever where they have no expiry of their own.
+    /// The remaining lifetime of the credentials; `Duration::MAX` if they have no expiry of their own.
     pub(crate) fn time_left(&self, now: SystemTime) -> Duration {
         let expiry = self.credentials.expiry();
         expiry.map_or(Duration::MAX, |expiry| {
@@ -82,14 +82,14 @@ impl Session {
         })
     }
 
-    /// The access key ID; not a secret.
+    /// The access key ID, which is not a secret.
     pub(crate) fn access_key_id(&self) -> &str {
         self.credentials.access_key_id()
     }
 }
 
-/// Formats a time as AWS prints it, to the second; one outside the years 1 to 9999, which a source may give for "never",
-/// as the first or last that has this form.
+/// Formats a time as AWS does, to the second. A time outside the years 1 to 9999, which a source may use for "never",
+/// is clamped to them.
 pub(crate) fn timestamp(time: SystemTime) -> String {
     let seconds = DateTime::from(time).secs();
     DateTime::from_secs(seconds.clamp(-62_135_596_800, 253_402_300_799))
@@ -116,7 +116,7 @@ mod tests {
                 UNIX_EPOCH + seconds(253_402_300_799),
                 "9999-12-31T23:59:59Z",
             ),
-            // The format ends there.
+            // The format has four digits for the year.
             (
                 UNIX_EPOCH + seconds(253_402_300_800),
                 "9999-12-31T23:59:59Z",

@@ -1,5 +1,5 @@
-//! The primitives that the cache is built on, and nothing else of it uses: the package `interleavings`
-//! compiles the cache with a scheduler's in their stead, and searches the orders in which they may run.
+//! The synchronization, task and time primitives that the cache is built on. The package `interleavings` compiles the
+//! cache with a scheduler's primitives in their place, and searches the orders in which its tasks may run.
 
 pub(crate) use std::sync::Mutex;
 

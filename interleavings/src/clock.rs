@@ -1,5 +1,5 @@
-//! A clock and its sleeps. Time passes when nobody can run, as in tokio's paused runtimes: so a caller that
-//! is woken by nothing but a timeout is seen by the time that it took.
+//! A clock and its sleeps. As in tokio's paused runtimes, time passes only when no task can run, so the elapsed time
+//! reveals a caller that was woken only by a timeout.
 
 use std::fmt;
 use std::future::Future;
@@ -13,7 +13,7 @@ use aws_smithy_async::time::TimeSource;
 
 use crate::sync::{Plain, locked, yield_now};
 
-/// Nothing that the scenarios wait for takes this long.
+/// Longer than anything that the scenarios wait for.
 const END_OF_TIME: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// The clock of a scenario, and its sleeps.
@@ -39,14 +39,15 @@ impl Clock {
         locked(&self.0).elapsed
     }
 
-    /// Moves the clock while others may run: their machine was suspended.
+    /// Advances the clock while tasks may run, as if the machine had been suspended.
     pub fn jump(&self, by: Duration) {
         let mut time = locked(&self.0);
         let now = time.elapsed + by;
         time.pass_until(now);
     }
 
-    /// Passes time whenever this is run; the scheduler runs it when nobody else can run.
+    /// Advances the clock to the next wake-up each time that it runs. The scheduler runs it only when no other task can
+    /// run.
     pub(crate) async fn run(self) {
         loop {
             {

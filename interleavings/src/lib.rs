@@ -1,23 +1,23 @@
 //! Searches the interleavings of aws-role-chain's credentials cache.
 //!
-//! The cache is `src/cache` itself, not a copy: it takes its locks, its runtime and its channel from
-//! `crate::sync`, and here that is a module of [shuttle]'s primitives, under which a scheduler chooses at each
-//! of them who goes on. A scenario is run under thousands of schedules, half of them random and half PCT's; its
-//! callers, loads, runtimes and drops meet in other orders each time, and what must hold is asserted of each.
-//! Time is a clock of the test's, which moves when nobody can run: who was woken by a timeout and not by what
-//! it waited for is seen by the time that passed.
+//! The cache is `src/cache` itself, not a copy. It takes its locks, its runtime and its channel from `crate::sync`,
+//! which in this package is built on [shuttle]'s primitives: at each operation on one of them, a scheduler chooses the
+//! task that runs next. Each scenario runs under thousands of schedules, half of them random and half by the PCT
+//! scheduler. Its callers, loads, runtimes and drops interleave differently each time, and its assertions must hold in
+//! each. Time is a test clock that advances only when no task can run, so the elapsed time reveals a caller that was
+//! woken by a timeout instead of by what it waited for.
 //!
 //! ```text
 //! cargo test -p interleavings                       4,000 schedules of each scenario, the same ones each time
 //! INTERLEAVINGS=1000000 cargo test -p interleavings --release -- --nocapture
-//!                                                   a million of each; SHUTTLE_RANDOM_SEED=2 for others
+//!                                                   a million of each; SHUTTLE_RANDOM_SEED=2 for different ones
 //! REPLAY=<schedule> cargo test -p interleavings <scenario>
 //!                                                   the schedule that a failure printed
-//! interleavings/mutations.sh                        breaks the cache in ways of which each must be found
+//! interleavings/mutations.sh                        breaks the cache in many ways, each of which must be found
 //! ```
 //!
-//! What the model leaves out: weak memory orders (all is sequentially consistent), and the steps inside
-//! `ArcSwap`, `watch` and tokio itself, which it replaces.
+//! The model does not cover weak memory orderings (everything is sequentially consistent), nor the steps inside
+//! `ArcSwap`, `watch` and tokio, which it replaces.
 //!
 //! [shuttle]: https://docs.rs/shuttle
 

@@ -10,20 +10,20 @@ use shuttle::{Config, MaxSteps, Runner};
 
 use crate::clock::Clock;
 
-/// How many schedules of a scenario each `cargo test` runs, half of them with either scheduler.
+/// The number of schedules that `cargo test` runs for each scenario, half of them with each scheduler.
 const SCHEDULES: usize = 4_000;
 
-/// PCT's bug depth: the number of steps whose order makes the bugs that it looks for.
+/// PCT's bug depth: the number of steps whose order must be right for a bug to appear.
 const DEPTH: usize = 3;
 
-/// No scenario comes near this: one that does goes round in circles.
+/// Far more steps than any scenario takes: one that reaches it is in an endless loop.
 const MAX_STEPS: usize = 50_000;
 
-/// So that CI searches the same schedules every time; `SHUTTLE_RANDOM_SEED` sets another.
+/// A fixed seed, so that CI searches the same schedules every time; `SHUTTLE_RANDOM_SEED` overrides it.
 const SEED: u64 = 1;
 
-/// Searches the interleavings of `scenario`. Set `INTERLEAVINGS` to the number of schedules, or `REPLAY` to a
-/// schedule that failed.
+/// Searches the interleavings of `scenario`. The environment variable `INTERLEAVINGS` sets the number of schedules;
+/// `REPLAY` runs one schedule again, for example one that failed.
 pub fn search<F>(name: &str, scenario: impl Fn(Clock) -> F + Copy + Send + Sync + 'static)
 where
     F: Future<Output = ()>,
@@ -61,7 +61,7 @@ fn check(scheduler: impl Scheduler + 'static, run: impl Fn() + Send + Sync + 'st
     Runner::new(ClockLast(scheduler), config).run(run);
 }
 
-/// Runs the clock, which is spawned first, when no other task can run.
+/// Runs the clock, which is the task spawned first, only when no other task can run.
 struct ClockLast<S>(S);
 
 impl<S: Scheduler> Scheduler for ClockLast<S> {

@@ -1,5 +1,5 @@
-//! What `src/sync.rs` of aws-role-chain gives the cache, made of the scheduler's primitives: each operation
-//! is a point where another task may run instead.
+//! The counterpart of aws-role-chain's `src/sync.rs`, built on the scheduler's primitives: at each operation, another
+//! task may run instead.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -15,15 +15,15 @@ use shuttle::sync::atomic::{AtomicBool, Ordering};
 pub(crate) use shuttle::future::yield_now;
 pub(crate) use shuttle::sync::Mutex;
 
-/// Plain data of the model, never locked across a scheduling point.
+/// A mutex for data of the model, which is never locked across a scheduling point.
 pub(crate) type Plain<T> = std::sync::Mutex<T>;
 
 pub(crate) fn locked<T>(plain: &Plain<T>) -> std::sync::MutexGuard<'_, T> {
     plain.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The clock that is never set. Here it stands still: that of the scenario knows all the time that passes, as it is
-/// not set back either.
+/// The monotonic clock. Here it stands still: the scenario's clock is never set back, so it measures all the time that
+/// passes.
 #[derive(Clone, Copy)]
 pub(crate) struct Instant;
 
@@ -37,7 +37,7 @@ impl Instant {
     }
 }
 
-/// `arc_swap::ArcSwap`: loads and swaps are one step each.
+/// `arc_swap::ArcSwap`, in which a load or a swap is a single step.
 #[derive(Default)]
 pub(crate) struct ArcSwap<T>(Mutex<Arc<T>>);
 
@@ -64,7 +64,7 @@ shuttle::thread_local! {
     static CURRENT: RefCell<Option<Handle>> = const { RefCell::new(None) };
 }
 
-/// A runtime, which a test may shut down, or drive no more.
+/// A runtime, which a test may shut down or stall.
 #[derive(Clone, Default)]
 pub struct Handle(Arc<Plain<Runtime>>);
 
@@ -73,19 +73,19 @@ struct Runtime {
     state: RuntimeState,
     was_stalled: bool,
     tasks: Vec<Arc<Task>>,
-    /// Who waits until no task is left.
+    /// Wakers of the tasks that wait until this runtime has no task left.
     idle: Vec<Waker>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
 enum RuntimeState {
     #[default]
-    Driven,
+    Running,
     Stalled,
     ShutDown,
 }
 
-/// What is known of a task from outside.
+/// The state of a task that its handles share.
 #[derive(Default)]
 struct Task {
     is_aborted: AtomicBool,
@@ -107,17 +107,17 @@ impl Task {
     }
 }
 
-/// There is no runtime here.
+/// The error of [`Handle::try_current`] outside of a runtime.
 #[derive(Debug)]
 pub struct NoRuntime;
 
 impl Handle {
-    /// The runtime that the current task runs in.
+    /// Returns the runtime that the current task runs in.
     pub fn try_current() -> Result<Self, NoRuntime> {
         CURRENT.with(|current| current.borrow().clone().ok_or(NoRuntime))
     }
 
-    /// As tokio does: a task of a runtime that is shut down is dropped at once.
+    /// Spawns a task. As in tokio, it is dropped at once if the runtime has been shut down.
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -151,7 +151,7 @@ impl Handle {
         handle
     }
 
-    /// Runs a future on a thread of its own, in the context of this runtime, which does not drive it: tokio's
+    /// Runs a future on a thread of its own in the context of this runtime, which does not poll it, like tokio's
     /// `Handle::block_on`.
     pub fn spawn_thread<F>(&self, future: F) -> shuttle::future::JoinHandle<F::Output>
     where
@@ -165,20 +165,20 @@ impl Handle {
         })
     }
 
-    /// Drops the runtime's tasks, each wherever it waits.
+    /// Shuts the runtime down, which drops each task at its current await.
     pub fn shut_down(&self) {
         self.change(RuntimeState::ShutDown);
     }
 
-    /// Polls none of the runtime's tasks any more.
+    /// Stops polling the runtime's tasks.
     pub fn stall(&self) {
         locked(&self.0).was_stalled = true;
         self.change(RuntimeState::Stalled);
     }
 
-    /// Goes on after [`Self::stall`].
+    /// Polls the runtime's tasks again after [`Self::stall`].
     pub fn resume(&self) {
-        self.change(RuntimeState::Driven);
+        self.change(RuntimeState::Running);
     }
 
     fn change(&self, state: RuntimeState) {
@@ -192,17 +192,17 @@ impl Handle {
         }
     }
 
-    /// Whether it is neither stalled nor shut down.
-    pub fn is_driven(&self) -> bool {
-        locked(&self.0).state == RuntimeState::Driven
+    /// Returns whether the runtime is neither stalled nor shut down.
+    pub fn is_running(&self) -> bool {
+        locked(&self.0).state == RuntimeState::Running
     }
 
-    /// Whether it was ever stalled.
+    /// Returns whether the runtime was ever stalled.
     pub fn was_stalled(&self) -> bool {
         locked(&self.0).was_stalled
     }
 
-    /// The number of tasks that have not ended.
+    /// Returns the number of tasks that have not ended.
     pub fn tasks(&self) -> usize {
         locked(&self.0).tasks.len()
     }
@@ -221,7 +221,7 @@ impl Handle {
     }
 }
 
-/// Polls a task's future for as long as its runtime is driven.
+/// Polls a task's future for as long as its runtime runs.
 struct Driver<F: Future> {
     runtime: Handle,
     task: Arc<Task>,
@@ -260,10 +260,10 @@ impl<F: Future> Future for Driver<F> {
         match state {
             RuntimeState::Stalled => return Poll::Pending,
             RuntimeState::ShutDown => return this.finish(),
-            RuntimeState::Driven if this.task.is_aborted.load(Ordering::SeqCst) => {
+            RuntimeState::Running if this.task.is_aborted.load(Ordering::SeqCst) => {
                 return this.finish();
             }
-            RuntimeState::Driven => {}
+            RuntimeState::Running => {}
         }
         CURRENT.with(|current| *current.borrow_mut() = Some(this.runtime.clone()));
         let Some(future) = &mut this.future else {
@@ -279,19 +279,19 @@ impl<F: Future> Future for Driver<F> {
     }
 }
 
-/// A task, to wait for.
+/// A handle that waits for a task.
 pub struct JoinHandle<T> {
     task: Arc<Task>,
     output: Arc<Plain<Option<T>>>,
 }
 
 impl<T> JoinHandle<T> {
-    /// What aborts the task.
+    /// Returns a handle that aborts the task.
     pub fn abort_handle(&self) -> AbortHandle {
         AbortHandle(self.task.clone())
     }
 
-    /// Waits for the task's end; `None` where it was dropped before its own.
+    /// Waits until the task has ended. Returns `None` if it was dropped before it was complete.
     pub async fn join(self) -> Option<T> {
         std::future::poll_fn(|context| {
             let mut progress = locked(&self.task.progress);
@@ -306,17 +306,17 @@ impl<T> JoinHandle<T> {
     }
 }
 
-/// A task, to abort.
+/// A handle that aborts a task.
 pub struct AbortHandle(Arc<Task>);
 
 impl AbortHandle {
-    /// As tokio does: the runtime drops the task when it would poll it next.
+    /// Aborts the task. As in tokio, the runtime drops it when it would poll it next.
     pub fn abort(&self) {
         self.0.is_aborted.store(true, Ordering::SeqCst);
         self.0.wake();
     }
 
-    /// Whether the task has ended, or was dropped.
+    /// Returns whether the task has ended or was dropped.
     pub fn is_finished(&self) -> bool {
         locked(&self.0.progress).is_finished
     }
@@ -348,7 +348,7 @@ pub(crate) mod watch {
             self.change(|channel| std::mem::replace(&mut channel.value, value))
         }
 
-        /// Wakes after the lock is released, as tokio does.
+        /// Changes the channel, and wakes the receivers after releasing the lock, as tokio does.
         fn change<R>(&self, change: impl FnOnce(&mut Channel<T>) -> R) -> R {
             let (changed, waiting) = {
                 let mut channel = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -375,7 +375,7 @@ pub(crate) mod watch {
 
     pub(crate) struct Closed;
 
-    /// A value that was waited for.
+    /// A snapshot of the value.
     pub(crate) struct Seen<T>(T);
 
     impl<T> Deref for Seen<T> {
@@ -387,7 +387,7 @@ pub(crate) mod watch {
     }
 
     impl<T: Clone> Receiver<T> {
-        /// An error where the sender is gone, seen value or not.
+        /// Returns an error if the sender was dropped, even if its last value was not seen yet.
         pub(crate) fn has_changed(&self) -> Result<(), Closed> {
             let channel = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if channel.is_closed {
@@ -397,13 +397,13 @@ pub(crate) mod watch {
             }
         }
 
-        /// The value as it is now.
+        /// Returns the current value.
         pub(crate) fn borrow(&self) -> Seen<T> {
             let channel = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Seen(channel.value.clone())
         }
 
-        /// The value, where it is as asked even of a sender that is gone.
+        /// Waits for a value that fulfils the condition. It may be the last value of a sender that was dropped.
         pub(crate) async fn wait_for(
             &mut self,
             mut is_asked: impl FnMut(&T) -> bool,

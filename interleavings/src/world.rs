@@ -1,4 +1,4 @@
-//! What a scenario is made of: a cache, whose loads do as the scenario says, its clock, and its callers.
+//! The parts of a scenario: a cache with loads that follow a plan, its clock, and its callers.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,46 +16,46 @@ use crate::error::{Error, ErrorInner, ErrorKind, Meaning, Operation, Refusal};
 use crate::session::Session;
 use crate::sync::{Handle, Plain, locked, yield_now};
 
-/// How long sessions are valid.
+/// The lifetime of sessions.
 pub const LIFETIME: Duration = Duration::from_secs(3600);
-/// Nobody waits for a refresh yet, and one is due whatever the jitter.
+/// The age of a session at which a refresh is due whatever the jitter, but callers do not wait for it yet.
 pub const ADVISORY: Duration = Duration::from_secs(3200);
-/// Callers wait for a refresh.
+/// The age of a session at which callers wait for a refresh.
 pub const MANDATORY: Duration = Duration::from_secs(3545);
 
-/// How long a load takes, and what it gives in the end.
+/// How long a load takes, and what its result is.
 #[derive(Clone, Copy)]
 pub struct Plan {
     takes: Duration,
     gives: Gives,
 }
 
-/// What a load gives.
+/// The result of a load.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Gives {
     /// New credentials.
     Session,
-    /// An error that the next load may not meet.
+    /// A transient error.
     Outage,
-    /// An error that a retry does not cure.
+    /// An error that is not transient.
     AccessDenied,
-    /// Nothing: the provider has a bug.
+    /// A panic, as from a bug in a provider.
     Panic,
 }
 
 impl Gives {
-    /// At once, but for a point where others may run.
+    /// Creates a plan for this result at once, except that other tasks may run first.
     pub fn at_once(self) -> Plan {
         self.after(Duration::ZERO)
     }
 
-    /// After so long.
+    /// Creates a plan for this result after a delay.
     pub fn after(self, takes: Duration) -> Plan {
         Plan { takes, gives: self }
     }
 }
 
-/// A loader that notes what is asked of it. The n-th load of a cache gives the key `n`.
+/// A loader that records its loads. The n-th load of a cache returns the key `n`.
 pub struct Loader {
     clock: Clock,
     plan: fn(u64) -> Plan,
@@ -65,16 +65,16 @@ pub struct Loader {
 #[derive(Default)]
 struct Notes {
     started: u64,
-    /// The loads under way, and their runtimes.
+    /// The loads in flight, and their runtimes.
     running: Vec<(u64, Handle)>,
-    /// The newest task that gave a session, and its key. Tasks are numbered as the cache starts them; one whose
-    /// runtime is driven no more may begin long after.
+    /// The newest task that returned a session, and its key. Tasks are numbered in the order in which the cache spawns
+    /// them, because a load on a stalled runtime may start much later.
     newest: Option<(usize, Key)>,
     is_interactive: bool,
     prompts: u64,
-    /// When the machine's clock jumped, loads under way may be given up.
+    /// Whether loads may overlap: when the clock jumps, loads in flight may count as abandoned.
     may_overlap: bool,
-    /// Noted here, as the cache makes errors of a load's panics.
+    /// Recorded instead of a panic, because the cache turns panics in a load into errors.
     violation: Option<String>,
 }
 
@@ -115,7 +115,7 @@ impl Load for Loader {
                     request_id: None,
                     meaning: Meaning::Denied,
                 }))),
-                // Past the panic hook, which would print the schedule.
+                // Bypasses the panic hook, which would print the schedule.
                 Gives::Panic => std::panic::resume_unwind(Box::new("a provider's own panic")),
             }
         })
@@ -143,9 +143,9 @@ impl Loader {
         let mut notes = locked(&self.notes);
         notes.started += 1;
         let id = notes.started;
-        // A load whose runtime is driven no more is given up: it may go on late, and even begin late, beside
-        // another.
-        notes.running.retain(|(_, runtime)| runtime.is_driven());
+        // A load whose runtime is no longer polled counts as abandoned: it may continue late, or even start late, while
+        // another is in flight.
+        notes.running.retain(|(_, runtime)| runtime.is_running());
         if let Ok(runtime) = Handle::try_current()
             && !runtime.was_stalled()
         {
@@ -160,7 +160,7 @@ impl Loader {
     }
 }
 
-/// Lets others run, or not: some loads are ready when they are first polled.
+/// Yields to other tasks at random, because some loads are ready when they are first polled.
 async fn pass_by() {
     if thread_rng().r#gen() {
         yield_now().await;
@@ -213,11 +213,11 @@ impl Clone for Cache {
     }
 }
 
-/// A key, by the number of the load that gave it.
+/// A session's key: the number of the load that returned it.
 pub type Key = u64;
 
 impl Cache {
-    /// An empty cache; `plan` says what its n-th load does.
+    /// Creates an empty cache; `plan` returns the plan of its n-th load.
     pub fn new(clock: &Clock, plan: fn(u64) -> Plan) -> Self {
         let loader = Arc::new(Loader {
             clock: clock.clone(),
@@ -232,7 +232,7 @@ impl Cache {
         ))
     }
 
-    /// A cache with key 1, which nobody was given yet.
+    /// Creates a cache with key 1, which has not been served yet.
     pub async fn warm(clock: &Clock, runtime: &Handle, plan: fn(u64) -> Plan) -> Self {
         let cache = Self::new(clock, plan);
         let refreshed = runtime.spawn({
@@ -248,7 +248,7 @@ impl Cache {
         cache
     }
 
-    /// What a signed request does.
+    /// Gets credentials as a signed request does.
     pub async fn call(self) -> Result<Key, Error> {
         match self.lookup() {
             Some(result) => result,
@@ -256,7 +256,7 @@ impl Cache {
         }
     }
 
-    /// What a request does that need not wait.
+    /// Gets credentials without waiting; `None` if a caller would have to wait.
     pub fn lookup(&self) -> Option<Result<Key, Error>> {
         match self.0.lookup(|session| session.credentials.clone()) {
             Lookup::Ready(result) => Some(key(result)),
@@ -269,30 +269,30 @@ impl Cache {
         self.0.refresh().await
     }
 
-    /// Asks for a session that stays valid for so long.
+    /// Gets a session that stays valid for at least `min`.
     pub async fn valid_for(self, min: Duration) -> Result<Key, Error> {
         key(self.0.get_valid_for(min).await)
     }
 
-    /// What a chain's child does with a session that STS has rejected.
+    /// Replaces a session that STS has rejected, as the next hop does.
     pub async fn replace(self, rejected: Key) -> Option<Result<Key, Error>> {
         let rejected = rejected.to_string();
         let replaced = self.0.replace(&rejected, LoadReason::ON_DEMAND).await;
         replaced.map(key)
     }
 
-    /// Marks a session that STS has rejected.
+    /// Marks a session as rejected by STS.
     pub fn invalidate(&self, rejected: Key) -> bool {
         self.0.invalidate(&rejected.to_string())
     }
 
-    /// The time until the next refresh.
+    /// Returns the time until the next refresh.
     pub fn due_in(&self, clock: &Clock) -> Option<Duration> {
         let due = self.0.snapshot().next_refresh?;
         Some(due.duration_since(clock.now()).unwrap_or_default())
     }
 
-    /// The key that is cached and not due.
+    /// Returns the cached key, unless callers would wait for its refresh.
     pub fn fresh(&self) -> Option<Key> {
         if !self.0.is_usable() {
             return None;
@@ -300,12 +300,12 @@ impl Cache {
         key(Ok(self.0.cached()?)).ok()
     }
 
-    /// Asks a person at each load from now on, or nobody.
+    /// Sets whether loads ask a person from now on.
     pub fn set_interactive(&self, is_interactive: bool) {
         locked(&self.loader().notes).is_interactive = is_interactive;
     }
 
-    /// What is known of the loads.
+    /// Returns the loader, with what it recorded.
     pub fn loader(&self) -> Arc<Loader> {
         self.0.loader().clone()
     }
@@ -319,12 +319,12 @@ fn key(result: Result<Credentials, Error>) -> Result<Key, Error> {
 }
 
 impl Loader {
-    /// Lets loads begin beside another: the machine was suspended.
+    /// Allows loads to overlap from now on, as they may after the machine was suspended.
     pub fn may_overlap(&self) {
         locked(&self.notes).may_overlap = true;
     }
 
-    /// The number of loads so far, none of which began beside another.
+    /// Returns the number of loads so far. Panics if two of them overlapped.
     pub fn loads(&self) -> u64 {
         let notes = locked(&self.notes);
         if let Some(violation) = &notes.violation {
@@ -333,13 +333,13 @@ impl Loader {
         notes.started
     }
 
-    /// The key of the newest load that gave one.
+    /// Returns the key of the newest load that returned one.
     pub fn newest(&self) -> Option<Key> {
         let (_, key) = locked(&self.notes).newest?;
         Some(key)
     }
 
-    /// How many times a person was asked.
+    /// Returns how often a person was asked.
     pub fn prompts(&self) -> u64 {
         locked(&self.notes).prompts
     }

@@ -1,4 +1,4 @@
-//! What must hold in every interleaving.
+//! The rules that must hold in every interleaving.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use shuttle::sync::atomic::{AtomicBool, Ordering};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// After this long without a sign of life a load counts as abandoned.
+/// A load counts as abandoned if its runtime has not polled it for this long.
 const ABANDONED: Duration = Duration::from_secs(60);
 
 type Call = JoinHandle<Result<Key, Error>>;
@@ -31,7 +31,7 @@ async fn error(call: Call) -> Error {
     result.expect_err("the caller gets an error")
 }
 
-/// Goes on at any step of the others.
+/// Waits for a random number of scheduling points, so that the test continues at any step of the other tasks.
 fn at_any_point() {
     let most = 1 << thread_rng().gen_range(0..8);
     let point = AtomicBool::new(false);
@@ -40,12 +40,12 @@ fn at_any_point() {
     }
 }
 
-/// Waits until nobody can run.
+/// Waits until no other task can run.
 async fn settle(clock: &Clock) {
     clock.sleep(Duration::from_millis(1)).await;
 }
 
-/// Drops the cache, when all callers have returned: with it goes its timer, at once.
+/// Drops the cache after all callers have returned, and checks that its timer ends at once.
 async fn end(clock: &Clock, cache: Cache, runtimes: &[&Handle]) {
     settle(clock).await;
     let loader = cache.loader();
@@ -147,7 +147,7 @@ fn callers_that_need_a_longer_session_share_one_load_and_others_do_not_wait_for_
             "woken by a timeout"
         );
         assert_eq!(cache.loader().loads(), 2);
-        // Not even STS gives more, so it is not asked again.
+        // A new session would not last longer, so STS is not called again.
         let most = [(); 2].map(|()| needing(LIFETIME * 2));
         for call in most {
             error(call).await;
@@ -345,11 +345,11 @@ fn a_runtime_shut_down_at_any_point_leaves_no_caller_of_another_waiting() {
         for call in dropped {
             call.join().await;
         }
-        // An error where its own runtime is gone.
+        // The result may be an error, because its own runtime was shut down.
         let _ = thread.await.unwrap();
         assert_eq!(clock.elapsed(), Duration::ZERO, "woken by a timeout");
         assert!(cache.loader().loads() <= 2);
-        // A timer that is still to be dropped counts as running.
+        // Until its task is dropped, the timer of that runtime counts as running.
         lost.idle().await;
         for call in calls(&cache, &other, 1) {
             key(call).await;
@@ -373,7 +373,7 @@ fn callers_whose_own_runtime_is_shut_down_do_not_wait_for_another() {
         at_any_point();
         lost.shut_down();
         for thread in threads {
-            // Credentials if a load ended before, or else an error.
+            // Credentials if a load has ended before, otherwise an error.
             let _ = thread.await.unwrap();
         }
         lost.idle().await;
@@ -406,7 +406,7 @@ fn a_refresh_lost_with_its_runtime_is_made_by_the_next_caller() {
 }
 
 #[test]
-fn a_load_on_a_runtime_that_is_driven_no_more_is_given_up_and_may_land_late() {
+fn a_load_on_a_stalled_runtime_is_abandoned_and_may_complete_late() {
     search("stalled runtime", |clock| async move {
         let [stalled, other] = [Handle::default(), Handle::default()];
         let cache = Cache::new(&clock, |_| Gives::Session.at_once());
@@ -429,14 +429,14 @@ fn a_load_on_a_runtime_that_is_driven_no_more_is_given_up_and_may_land_late() {
 }
 
 #[test]
-fn a_load_that_has_not_begun_when_another_takes_its_place_is_never_made() {
-    search("late beginning", |clock| async move {
+fn a_load_that_has_not_started_when_another_replaces_it_is_never_made() {
+    search("late start", |clock| async move {
         let [stalled, other] = [Handle::default(), Handle::default()];
         let cache = Cache::new(&clock, |_| Gives::Session.at_once());
         let frozen = calls(&cache, &stalled, 2);
         at_any_point();
         stalled.stall();
-        // What was being polled goes on until it waits.
+        // A task that is being polled continues until it waits.
         clock.sleep(SECOND).await;
         let begun = cache.loader().loads();
         for call in calls(&cache, &other, 2) {
@@ -454,8 +454,8 @@ fn a_load_that_has_not_begun_when_another_takes_its_place_is_never_made() {
 }
 
 #[test]
-fn a_late_landing_replaces_no_newer_session_and_ends_no_newer_load() {
-    search("late landing", |clock| async move {
+fn a_late_result_replaces_no_newer_session_and_ends_no_newer_load() {
+    search("late result", |clock| async move {
         let [stalled, other] = [Handle::default(), Handle::default()];
         let cache = Cache::new(&clock, |id| match id {
             3.. => Gives::Session.after(10 * SECOND),
@@ -625,7 +625,7 @@ fn a_caller_without_a_runtime_holds_up_nobody() {
         for call in calls(&cache, &runtime, 2) {
             assert_eq!(key(call).await, 1);
         }
-        // An error, unless a session was cached already.
+        // An error, unless a session has already been cached.
         let _ = without.await.unwrap();
         assert_eq!(clock.elapsed(), Duration::ZERO, "woken by a timeout");
         assert_eq!(cache.loader().loads(), 1);

@@ -1,7 +1,7 @@
-//! [`CredentialsCache`]: keeps one set of credentials fresh. A caller looks them up; what it gets, by the
-//! time and by what is known, [`schedule`] decides; everything else here carries that out.
+//! [`CredentialsCache`] keeps one set of credentials fresh. [`schedule`] decides what a caller gets, from the time and
+//! from what is known; everything else in this module carries out its decisions.
 //!
-//! Loads run in tasks of their own, one at a time a cache (*single flight*), and all who wait share the
+//! Each load runs in a task of its own, one at a time per cache (*single flight*), and all waiting callers share the
 //! result. No lock is held across an await.
 
 mod moment;
@@ -30,40 +30,41 @@ use schedule::{
 
 pub(crate) use moment::Moment;
 
-/// What a cache loads.
+/// Loads the credentials of a cache.
 pub(crate) trait Load: Send + Sync + 'static {
-    /// Loads credentials anew. Runs in a task of its own, one at a time.
+    /// Loads new credentials. Each load runs in a task of its own, one at a time.
     fn load(
         &self,
         reason: LoadReason,
     ) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send + '_>>;
 
-    /// Whether a load now would ask a person something. The cache never does that by itself: it serves
-    /// what is cached until a caller waits for credentials. Where it says no, a load never fails for the lack of a
-    /// person: such a failure is not remembered, and every lookup would start another.
+    /// Whether a load now would ask a person. The cache never starts such a load in the background: it serves the
+    /// cached credentials until a caller waits for new ones. While this is false, a load must not fail with
+    /// `InteractionRequired`: that failure is not cached, and every lookup would start another load.
     fn is_interactive(&self) -> bool;
 
-    /// Whether the current task is such a load, or one of a loader that this one asks. Code that such a load calls, such
-    /// as a provider of MFA codes, would wait for itself here.
+    /// Whether the current task runs a load of this loader, or of one that this loader depends on. Code called by
+    /// that load, such as a provider of MFA codes, would wait for itself if it waited for this cache.
     fn is_loading_in_this_task(&self) -> bool;
 
     /// Creates this loader's error.
     fn error(&self, kind: ErrorKind) -> Error;
 
-    /// Whether an error is this loader's, and not that of another that it asked.
+    /// Whether the error is from this loader, and not from one that it depends on.
     fn is_own(&self, error: &Error) -> bool;
 }
 
-/// What a load is for.
+/// Why a load is started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LoadReason {
-    /// Whether a caller waits for it: then a person may be asked.
+    /// Whether a caller waits for the load. If so, it may ask a person.
     pub(crate) has_waiter: bool,
-    /// Whether a caller asked for new credentials: remembered failures do not count.
+    /// Whether a caller asked for new credentials. If so, cached failures are ignored.
     pub(crate) force: bool,
-    /// When the cached credentials expire; `None` where nothing is cached.
+    /// When the cached credentials expire; `None` if nothing is cached.
     pub(crate) cached_until: Option<SystemTime>,
-    /// Whether the last load failed, after expiry: one attempt is enough, the next load is the retry.
+    /// Whether the last load failed and the cached credentials have expired: one attempt is enough, because the
+    /// next load is the retry.
     pub(crate) is_retry: bool,
 }
 
@@ -75,7 +76,7 @@ impl LoadReason {
         cached_until: None,
         is_retry: false,
     };
-    /// They are due, and no caller waits.
+    /// The credentials are due for a refresh, and no caller waits.
     const BACKGROUND: Self = Self {
         has_waiter: false,
         ..Self::ON_DEMAND
@@ -93,14 +94,15 @@ impl LoadReason {
     }
 }
 
-/// A cheap-clone handle; dropping the last one ends the refresh timer.
+/// A cache of one set of credentials. Clones are cheap and share the cache; dropping the last one stops the refresh
+/// timer.
 pub(crate) struct CredentialsCache<L>(Arc<Inner<L>>);
 
 struct Inner<L> {
     loader: L,
     time: SharedTimeSource,
     sleep: SharedAsyncSleep,
-    /// Replaced as a whole, so that callers on many threads read it without a lock.
+    /// Replaced as a whole, so that callers on many threads can read it without a lock.
     state: ArcSwap<State>,
     /// Held while the state is replaced.
     write_lock: Mutex<()>,
@@ -113,7 +115,7 @@ pub(crate) enum Lookup<T> {
     Miss,
 }
 
-/// What is known of a cache from outside.
+/// The state of a cache, for health and status reports.
 pub(crate) struct Snapshot {
     pub(crate) session: Option<Session>,
     pub(crate) next_refresh: Option<SystemTime>,
@@ -136,12 +138,12 @@ impl<L: Load> CredentialsCache<L> {
         &self.0.loader
     }
 
-    /// How many handles of this cache there are, this one included.
+    /// The number of handles to this cache, including this one.
     pub(crate) fn handles(&self) -> usize {
         Arc::strong_count(&self.0)
     }
 
-    /// The path of nearly every call: an atomic load, a look at the clock, and what `take` clones.
+    /// The fast path: one atomic load, one clock read, and whatever `take` clones.
     pub(crate) fn lookup<T>(&self, take: impl FnOnce(&Session) -> T) -> Lookup<T> {
         let now = self.0.time.now();
         let state = self.0.read();
@@ -157,15 +159,15 @@ impl<L: Load> CredentialsCache<L> {
             }
             (Decision::Fail, _) => match &state.failure {
                 Some(failure) => Lookup::Ready(Err(failure.error.clone())),
-                // Only a failure makes the decision to fail.
+                // Unreachable: `decide` returns `Fail` only if there is a failure.
                 None => Lookup::Miss,
             },
             _ => Lookup::Miss,
         }
     }
 
-    /// Waits for the load in flight, or for a new one. Where that fails or takes long, the cached
-    /// credentials are returned, if they may still be good.
+    /// Waits for the load in flight, or for a new one. If it takes too long or fails, returns the cached credentials,
+    /// unless they have expired and the failure is not transient.
     pub(crate) async fn get_or_load(&self, reason: LoadReason) -> Result<Credentials, Error> {
         let need = if reason.force {
             Need::Load
@@ -186,17 +188,17 @@ impl<L: Load> CredentialsCache<L> {
         self.serve(result)
     }
 
-    /// Loads now, whatever is cached; joins the load in flight if there is one.
+    /// Loads new credentials even if valid ones are cached; joins the load in flight if there is one.
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
         let reason = LoadReason::ON_DEMAND;
         self.obtain(reason, Need::Load).await.map(drop)
     }
 
-    /// Waits for credentials that stay valid for so long: the cached ones, or new ones.
+    /// Waits for credentials that stay valid for at least `min`: the cached ones, or new ones.
     pub(crate) async fn get_valid_for(&self, min: Duration) -> Result<Credentials, Error> {
-        // Expired ones are never meant.
+        // Even a minimum of zero must not return expired credentials.
         let min = min.max(Duration::from_nanos(1));
-        // Valid credentials need no runtime.
+        // Cached credentials can be returned outside a runtime.
         let found = self.0.valid_for(&self.0.read(), min, self.0.now());
         self.serve(match found {
             Some(result) => result,
@@ -207,9 +209,9 @@ impl<L: Load> CredentialsCache<L> {
         })
     }
 
-    /// Waits for credentials other than these, which STS has rejected: a load that is in flight, or one that
-    /// is started now, however many ask. `None` where they are too new to be blamed, or the loader gives no
-    /// others.
+    /// Waits for credentials that replace these, which STS has rejected: those of the load in flight, or of a new
+    /// one, shared by all callers. Returns `None` if the rejected credentials are too new to be the cause, or if the
+    /// loader returns the same ones again.
     pub(crate) async fn replace(
         &self,
         access_key_id: &str,
@@ -233,7 +235,7 @@ impl<L: Load> CredentialsCache<L> {
         Some(self.serve(result))
     }
 
-    /// Waits for what is needed: what is cached, what the load in flight brings, or a new load.
+    /// Returns what `need` asks for: from the cache, from the load in flight, or from a new load.
     async fn obtain(&self, reason: LoadReason, need: Need<'_>) -> Result<Credentials, Error> {
         let no_runtime = || self.0.loader.error(ErrorKind::NoRuntime);
         let runtime = Handle::try_current().map_err(|_| no_runtime())?;
@@ -259,7 +261,7 @@ impl<L: Load> CredentialsCache<L> {
                 None => self.await_load(load).await,
             };
             let result = match loaded {
-                // It was one in the background, which asks nobody; for this caller a person may be asked.
+                // The joined load was a background one and may not ask a person. This caller may: start another.
                 Some(Err(error)) if error.is_interaction_required() && reason.has_waiter => None,
                 Some(loaded) => self.0.after_load(need, loaded),
                 None => None,
@@ -270,14 +272,14 @@ impl<L: Load> CredentialsCache<L> {
         }
     }
 
-    /// Whether a call that is made now need not wait for a load.
+    /// Whether a call made now is certain to be served without waiting for a load.
     pub(crate) fn is_usable(&self) -> bool {
         let now = self.0.time.now();
         let is_usable = self.0.read_entry(|entry| entry.cached().is_usable(now));
         is_usable.unwrap_or(false)
     }
 
-    /// Whether the cached credentials are those of this access key ID.
+    /// Whether the cached credentials have this access key ID.
     pub(crate) fn is_cached(&self, key: &str) -> bool {
         let is_same = self
             .0
@@ -285,27 +287,27 @@ impl<L: Load> CredentialsCache<L> {
         is_same.unwrap_or(false)
     }
 
-    /// The cached credentials, valid or not.
+    /// The cached credentials, even if they have expired.
     pub(crate) fn cached(&self) -> Option<Credentials> {
         self.0.read_entry(|entry| entry.session.credentials.clone())
     }
 
-    /// Marks credentials that STS has rejected; they are served until others are there. Returns whether they
-    /// may be to blame: not those that are new.
+    /// Marks credentials that STS has rejected, so that a load replaces them; they are served until it succeeds.
+    /// Returns false if they are too new to be the cause of the rejection; those from a store may be of any age.
     pub(crate) fn invalidate(&self, access_key_id: &str) -> bool {
         let now = self.0.now();
         self.0.update(|state| {
             let rejected = (state.entry.as_mut())
                 .filter(|entry| entry.session.access_key_id() == access_key_id);
             let Some(entry) = rejected else {
-                // They were replaced already.
+                // They have already been replaced.
                 return true;
             };
             if !may_invalidate(now.since(entry.loaded_at)) && !entry.session.from_store {
                 return false;
             }
-            // They stay invalidated until a load succeeds: further complaints change nothing, and the wait
-            // after a load that failed goes on.
+            // They stay invalidated until a load succeeds. Invalidating them again must not cut the back-off
+            // after a failed load short.
             if !entry.is_invalidated {
                 entry.is_invalidated = true;
                 state.failure = None;
@@ -328,12 +330,12 @@ impl<L: Load> CredentialsCache<L> {
         }
     }
 
-    /// Joins the load in flight, or starts one. Neither where, seen under the lock, none is needed, or where the
-    /// runtime takes none.
+    /// Joins the load in flight, or starts one. Does neither if the state under the lock shows that no load is needed,
+    /// or if the runtime is shutting down.
     fn join_or_start(&self, runtime: &Handle, reason: LoadReason, need: Need<'_>) -> Admission {
         let now = self.0.now();
         let inner = self.0.clone();
-        // Asked here, not under the lock.
+        // Called before taking the lock, because this runs user code.
         let is_interactive = inner.loader.is_interactive();
         let (admission, started) =
             (self.0).update(|state| inner.admit(state, reason, need, now, is_interactive));
@@ -341,7 +343,7 @@ impl<L: Load> CredentialsCache<L> {
             return admission;
         };
         let (id, started_at, alive_at) = (load.id, load.started_at, load.alive_at.clone());
-        // In a task: a caller that gives up must not cancel the load of others.
+        // In a task of its own, so that a caller that gives up does not cancel the load for others.
         runtime.spawn(async move {
             let loaded = catch_unwind(inner.load(id, reason, &alive_at)).await;
             let panicked = |Panicked| Some(Err(inner.loader.error(ErrorKind::Panicked)));
@@ -349,21 +351,21 @@ impl<L: Load> CredentialsCache<L> {
             sender.send_replace(Some(outcome));
         });
         if load.result.has_changed().is_err() && load.result.borrow().is_none() {
-            // Dropped at once.
+            // The runtime has dropped the task, and with it the sender.
             return Admission::NoRuntime;
         }
         admission
     }
 
-    /// Waits for a load's result; `None` where it came to nothing, or its runtime was dropped, or drives it no
-    /// more.
+    /// Waits for a load's result. Returns `None` if the load was discarded, or if its runtime was dropped or no longer
+    /// polls it.
     async fn await_load(&self, mut load: InFlight) -> Option<Result<(), Error>> {
         loop {
             let result = async { load.result.wait_for(Option::is_some).await.ok()?.clone() };
-            // The runtime that drives the load may stop: look again whether it does.
+            // The runtime that polls the load may stop, so check again after a while.
             let timeout = self.0.sleep.sleep(ABANDONED_LOAD_TIMEOUT);
             let result = Timeout::new(result, timeout).await;
-            // A sleep that returns at once must not keep the thread.
+            // A sleep implementation that returns at once must not make this loop block the thread.
             yield_now().await;
             match result {
                 Ok(outcome) => return outcome.flatten(),
@@ -387,13 +389,13 @@ impl<L: Load> CredentialsCache<L> {
         }
     }
 
-    /// Refreshes for the timer. Returns whether the timer has nothing more to do.
+    /// Refreshes for the timer. Returns whether the timer is done.
     async fn refresh_for_timer(&self) -> bool {
         let Ok(runtime) = Handle::try_current() else {
             return true;
         };
         match self.join_or_start(&runtime, LoadReason::BACKGROUND, Need::Credentials) {
-            // Another has made the refresh that was due, or it failed a moment ago.
+            // Another task has just made the refresh that was due, or it has just failed.
             Admission::Served(_) => {
                 self.0.sleep.sleep(COLD_RETRY).await;
                 false
@@ -407,7 +409,7 @@ impl<L: Load> CredentialsCache<L> {
         }
     }
 
-    /// Starts the task that refreshes the cached credentials in their window, unless it runs.
+    /// Starts the task that refreshes the cached credentials in their window, unless it is running.
     fn start_timer(&self) {
         let Ok(runtime) = Handle::try_current() else {
             return;
@@ -416,7 +418,7 @@ impl<L: Load> CredentialsCache<L> {
             return;
         }
         let now = self.0.time.now();
-        // All who waited for one load come here: only the first needs the lock.
+        // Every caller that waited for a load comes here, but only the first needs the lock.
         if !(self.0.read().entry.as_ref()).is_some_and(|entry| entry.needs_timer(now)) {
             return;
         }
@@ -437,52 +439,52 @@ impl<L> Clone for CredentialsCache<L> {
     }
 }
 
-/// What a caller needs of a load.
+/// What a caller needs.
 #[derive(Clone, Copy)]
 enum Need<'a> {
-    /// Credentials, by the rules of the schedule.
+    /// Credentials, by the rules of [`schedule`].
     Credentials,
-    /// A load, whatever is cached.
+    /// A load, even if valid credentials are cached.
     Load,
-    /// Credentials other than those of this access key ID.
+    /// Credentials with another access key ID than this.
     OtherThan(&'a str),
-    /// Credentials that stay valid for so long.
+    /// Credentials that stay valid for at least this long.
     ValidFor(Duration),
 }
 
-/// How a caller takes part in a load.
+/// Whether a caller joined a load.
 enum Admission {
-    /// Not at all: none is needed.
+    /// No load is needed.
     Served(Result<Credentials, Error>),
     Joined {
         load: InFlight,
         max_wait: Option<Duration>,
     },
-    /// The runtime is shutting down: it drops what it is given.
+    /// The runtime is shutting down, and drops new tasks.
     NoRuntime,
 }
 
-/// Where a load's outcome is sent, and what the load is for.
+/// Where a load's outcome is sent, and why the load is started.
 type NewLoad = (watch::Sender<Option<Outcome>>, LoadReason);
 
-/// What came of a load; `None` where it failed after its process or its runtime had stood still, which says
-/// nothing about now: its waiters start another.
+/// The outcome of a load. `None` if it failed after its process or runtime had been suspended, so that the failure says
+/// nothing about the present, or if another load had replaced it: its waiters start another.
 type Outcome = Option<Result<(), Error>>;
 
 impl<L: Load> Inner<L> {
     fn decide(&self, state: &State, now: SystemTime) -> Decision {
         let cached = state.entry.as_ref().map(Entry::cached);
-        // Nearly every call: the rest need not be looked at.
+        // Fast path for nearly every call.
         if cached.is_some_and(|cached| cached.is_fresh(now)) {
             return Decision::Serve;
         }
         self.decide_slow(state, now)
     }
 
-    /// By all that is known. Apart, so that the path of nearly every call is short.
+    /// Decides by all that is known. A separate function, to keep the fast path short.
     #[cold]
     fn decide_slow(&self, state: &State, now: SystemTime) -> Decision {
-        // Makes no difference where nothing is cached.
+        // `is_interactive` makes no difference if nothing is cached.
         let is_interactive = state.entry.is_some() && self.loader.is_interactive();
         decide(state.known(Moment::now(now)), is_interactive, now)
     }
@@ -491,7 +493,8 @@ impl<L: Load> Inner<L> {
         Moment::now(self.time.now())
     }
 
-    /// Decides how a caller takes part; where a load is to be started, also what it needs.
+    /// Serves a caller from the state, or has it join a load. If that load is new, also returns what is needed to start
+    /// it.
     fn admit(
         &self,
         state: &mut State,
@@ -506,7 +509,7 @@ impl<L: Load> Inner<L> {
             Need::Load => None,
             Need::OtherThan(key) => state.replacement_of(key, now),
             Need::ValidFor(min) => self.valid_for(state, min, now),
-            // A load in the background joins another, however long that takes: it has no caller to serve.
+            // A background refresh joins the load in flight however old that is: it has no caller to serve.
             Need::Credentials if !reason.has_waiter && in_flight.is_some() => None,
             Need::Credentials => match (
                 decide(state.known(now), is_interactive, now.time),
@@ -515,7 +518,7 @@ impl<L: Load> Inner<L> {
             ) {
                 (Decision::Fail, _, Some(failure)) => Some(Err(failure.error.clone())),
                 (Decision::Serve, Some(entry), _) => Some(Ok(entry.session.credentials.clone())),
-                // The refresh that is due is left to whoever looks the credentials up next.
+                // The next lookup starts the refresh that is due.
                 (Decision::ServeAndRefresh, Some(entry), _) if reason.has_waiter => {
                     Some(Ok(entry.session.credentials.clone()))
                 }
@@ -553,8 +556,8 @@ impl<L: Load> Inner<L> {
         (Admission::Joined { load, max_wait }, Some((sender, reason)))
     }
 
-    /// What is known without a load of credentials that stay valid for so long: they are cached, or a load would
-    /// not bring them.
+    /// The answer to a caller that needs credentials valid for at least `min`, if it is known without a load: they are
+    /// cached, or a load would not return such credentials.
     fn valid_for(
         &self,
         state: &State,
@@ -565,9 +568,10 @@ impl<L: Load> Inner<L> {
             let failure = state.failure_in_backoff(now);
             return failure.map(|failure| Err(failure.error.clone()));
         };
-        // The wait until the next refresh may be minutes, for those who have what they need.
+        // Not `failure_in_backoff`: the back-off may be minutes, and is meant for callers whose cached credentials
+        // are sufficient.
         let failure = (state.failure.as_ref()).filter(|failure| failure.attempt(now).is_recent());
-        // Credentials without an expiry of their own are cached until then.
+        // Credentials without an expiry of their own are loaded again at the expiry of the window.
         let is_due = now.time >= entry.window.expiry;
         let may_stay = !is_due || failure.is_some_and(|failure| failure.error.is_transient());
         if entry.lasts(min, now.time) && may_stay {
@@ -575,10 +579,10 @@ impl<L: Load> Inner<L> {
         }
         let cause = failure.map(|failure| failure.error.clone());
         let is_longest = if entry.session.of_source {
-            // The source may have others by now; it is not asked in a loop.
+            // The source may have newer credentials by now, but must not be called in a loop.
             !entry.is_invalidated && now.since(entry.loaded_at) < NEGATIVE_CACHE_TTL
         } else {
-            // The next session would last no longer.
+            // A new session would last no longer.
             entry.cached().is_fresh(now.time)
                 && !entry.session.from_store
                 && entry.session.time_left(entry.loaded_at.time) < min
@@ -586,7 +590,7 @@ impl<L: Load> Inner<L> {
         (cause.is_some() || is_longest).then(|| Err(self.too_short(entry, min, cause, now.time)))
     }
 
-    /// What a load brings that was waited for; `None` where another is needed.
+    /// The answer to a caller that waited for a load; `None` if another load is needed.
     fn after_load(
         &self,
         need: Need<'_>,
@@ -603,7 +607,7 @@ impl<L: Load> Inner<L> {
             (Need::ValidFor(min), Err(error)) => Err(self.too_short(entry, min, Some(error), now)),
             (_, Err(error)) => Err(error),
             (Need::ValidFor(min), Ok(())) if entry.session.time_left(now) < min => {
-                // One from a store may have been there for any time; otherwise STS gives no more.
+                // A session from a store may be of any age. A new session of STS's would last no longer.
                 if entry.session.from_store {
                     return None;
                 }
@@ -613,7 +617,8 @@ impl<L: Load> Inner<L> {
         })
     }
 
-    /// The error where the cached credentials will not do; the cause alone where that is not for their expiry.
+    /// The error if the cached credentials do not last long enough; if they would, but are unusable for another
+    /// reason, the cause alone.
     fn too_short(
         &self,
         entry: &Entry,
@@ -632,15 +637,15 @@ impl<L: Load> Inner<L> {
         }
     }
 
-    /// Loads, and shows while it does that its runtime drives it. `None` where what came of it is no answer.
+    /// Runs a load, and records regularly that its runtime still polls it. Returns `None` if the result must be
+    /// discarded.
     async fn load(
         &self,
         id: u64,
         reason: LoadReason,
         alive_at: &Mutex<Moment>,
     ) -> Option<Result<Session, Error>> {
-        // Where the process stood still before this first poll, that has hurt nothing; but another load may have
-        // been started in the stead of this one.
+        // Being suspended before this first poll has done no harm to this load, but another load may have replaced it.
         *alive_at.lock().unwrap_or_else(PoisonError::into_inner) = self.now();
         if (self.read().in_flight.as_ref()).is_none_or(|load| load.id != id) {
             return None;
@@ -658,13 +663,13 @@ impl<L: Load> Inner<L> {
             match loaded {
                 Ok(Err(_)) if was_frozen => return None,
                 Ok(loaded) => return Some(loaded),
-                // A sleep that returns at once must not keep the thread.
+                // A sleep implementation that returns at once must not make this loop block the thread.
                 Err(_) => yield_now().await,
             }
         }
     }
 
-    /// Puts a load's result where callers find it.
+    /// Stores a load's result.
     fn complete(
         &self,
         id: u64,
@@ -702,7 +707,7 @@ impl<L: Load> Inner<L> {
                     Ok(())
                 }
                 Err(error) => {
-                    // Where a person would have had to be asked, nothing was tried; a caller that waits will.
+                    // Nothing was attempted if a person would have had to be asked; a waiting caller will try.
                     if !error.is_interaction_required() {
                         recorded = Some(self.record(state, &error, now));
                     }
@@ -710,14 +715,14 @@ impl<L: Load> Inner<L> {
                 }
             })
         });
-        // Not under the lock: a log may need credentials itself.
+        // Outside the lock: a `tracing` subscriber is user code, and may need credentials itself.
         if let (Some((window, wait)), Some(Err(error))) = (recorded, &outcome) {
             log_failure(error, window, now.time, now.since(started_at), wait);
         }
         outcome
     }
 
-    /// Remembers a failure until the next load is due; returns the window of what is cached, and the wait.
+    /// Caches a failure until the next load is due. Returns the window of the cached credentials, and the back-off.
     fn record(&self, state: &mut State, error: &Error, now: Moment) -> (Option<Window>, Duration) {
         let cached = state.entry.as_ref().map(Entry::cached);
         let wait = match &cached {
@@ -749,7 +754,7 @@ impl<L: Load> Inner<L> {
         Some(due.unwrap_or_default())
     }
 
-    /// Looks at what is cached, if anything is.
+    /// Reads the cached entry, if there is one.
     fn read_entry<T>(&self, at: impl FnOnce(&Entry) -> T) -> Option<T> {
         self.read().entry.as_ref().map(at)
     }
@@ -758,10 +763,10 @@ impl<L: Load> Inner<L> {
         self.state.load()
     }
 
-    /// Changes a copy of the state, under the write lock, and puts it in the place of the current one.
+    /// Changes a copy of the state under the write lock, and replaces the current state with it.
     fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        // No code of a program's runs under the lock, and a panic would leave the state as it was: a poisoned lock
-        // guards a good one.
+        // No user code runs under the lock, and a panic in `change` leaves the current state as it was, so a poisoned
+        // lock still guards a valid state.
         let lock = self
             .write_lock
             .lock()
@@ -770,7 +775,7 @@ impl<L: Load> Inner<L> {
         let result = change(&mut state);
         let replaced = self.state.swap(Arc::new(state));
         drop(lock);
-        // Not under the lock: it may hold the last reference to a timer or an error.
+        // Outside the lock: this may drop the last reference to a timer or an error.
         drop(replaced);
         result
     }
@@ -811,8 +816,8 @@ struct State {
     /// The last load's failure, if it failed.
     failure: Option<Failure>,
     in_flight: Option<InFlight>,
-    /// The loads started so far, and the last of them that succeeded: the late result of an
-    /// abandoned load must not replace that of a later one.
+    /// The number of loads started so far, and the ID of the latest that succeeded: a late result of an abandoned load
+    /// must not replace that of a later load.
     loads_started: u64,
     latest_success: u64,
 }
@@ -827,16 +832,16 @@ impl State {
         }
     }
 
-    /// The load in flight, unless its runtime was dropped, or is driven no more.
+    /// The load in flight, unless its runtime was dropped or no longer polls it.
     fn load_in_flight(&self, now: Moment) -> Option<&InFlight> {
         self.in_flight
             .as_ref()
-            // An error means that the sender is gone: the task was dropped with its runtime.
+            // An error means that the sender was dropped, together with the task and its runtime.
             .filter(|load| load.result.has_changed().is_ok() && !load.is_abandoned(now))
     }
 
-    /// What stands in the place of rejected credentials without a load: newer ones, or a failure that is not
-    /// retried yet.
+    /// The answer to a caller whose credentials were rejected, if no load is needed: newer credentials, or a failure
+    /// that is not retried yet.
     fn replacement_of(&self, key: &str, now: Moment) -> Option<Result<Credentials, Error>> {
         let newer = self
             .entry
@@ -849,7 +854,7 @@ impl State {
         }
     }
 
-    /// The last load's failure, while no retry is due.
+    /// The last load's failure, until a retry is due.
     fn failure_in_backoff(&self, now: Moment) -> Option<&Failure> {
         let failure = self.failure.as_ref();
         failure.filter(|failure| failure.attempt(now).backoff_left().is_some())
@@ -864,8 +869,8 @@ struct Entry {
     loaded_at: Moment,
     /// STS has rejected them.
     is_invalidated: bool,
-    /// Refreshes them in their window; started when they are first served, so that a cache nobody uses
-    /// stops calling STS.
+    /// Refreshes them in their window. It is started when they are first served, so that an unused cache stops calling
+    /// STS.
     timer: Option<Arc<Timer>>,
 }
 
@@ -878,14 +883,14 @@ impl Entry {
         }
     }
 
-    /// Whether the credentials stay valid for so long, as far as is known.
+    /// Whether the credentials stay valid for at least `min`, as far as is known.
     fn lasts(&self, min: Duration, now: SystemTime) -> bool {
         let is_known = !self.is_invalidated && !self.cached().was_clock_set_back(now);
         is_known && self.session.time_left(now) >= min
     }
 
     fn needs_timer(&self, now: SystemTime) -> bool {
-        // A timer that was dropped with its runtime counts as finished.
+        // `is_finished` is also true for a task that was dropped with its runtime.
         let has_timer = (self.timer.as_ref()).is_some_and(|timer| !timer.0.is_finished());
         !has_timer && now < self.window.expiry
     }
@@ -908,7 +913,7 @@ struct Failure {
 }
 
 impl Failure {
-    /// What it is now.
+    /// The failure as the schedule sees it at `now`.
     fn attempt(&self, now: Moment) -> FailedAttempt {
         FailedAttempt {
             is_transient: self.error.is_transient(),
@@ -924,7 +929,7 @@ struct InFlight {
     started_at: Moment,
     /// Whether it may ask a person.
     is_interactive: bool,
-    /// When its runtime last drove it.
+    /// When its runtime last polled it.
     alive_at: Arc<Mutex<Moment>>,
     result: watch::Receiver<Option<Outcome>>,
 }
@@ -932,7 +937,7 @@ struct InFlight {
 impl InFlight {
     fn is_abandoned(&self, now: Moment) -> bool {
         let alive_at = *self.alive_at.lock().unwrap_or_else(PoisonError::into_inner);
-        // A machine that was suspended has lost the connections of its loads, and not the question on its screen.
+        // Suspending the machine breaks the connections of a load, but not a prompt that waits for a person.
         let silent_for = if self.is_interactive {
             now.run_since(alive_at)
         } else {
@@ -942,8 +947,9 @@ impl InFlight {
     }
 }
 
-/// Refreshes the cached credentials in their window. Ends with success (the new credentials get a timer of
-/// their own when they are served), with expiry, or with the cache.
+/// The refresh timer: refreshes the cached credentials in their window. Ends when a refresh succeeds (the new
+/// credentials get a timer of their own when they are first served), when the credentials expire, or when the cache is
+/// dropped.
 async fn refresh_loop<L: Load>(cache: Weak<Inner<L>>, sleep: SharedAsyncSleep) {
     loop {
         let Some(inner) = cache.upgrade() else { return };
@@ -960,18 +966,18 @@ async fn refresh_loop<L: Load>(cache: Weak<Inner<L>>, sleep: SharedAsyncSleep) {
                 sleep.sleep(wait.min(LONGEST_TIMER_SLEEP)).await;
             }
         }
-        // A sleep that returns at once must not keep the thread.
+        // A sleep implementation that returns at once must not make this loop block the thread.
         yield_now().await;
     }
 }
 
 pub(crate) struct Panicked;
 
-/// Turns a panic in somebody else's provider into an error: its waiters must not hang.
+/// Turns a panic in a user's provider into an error, so that waiting callers get an answer.
 pub(crate) async fn catch_unwind<F: Future>(future: F) -> Result<F::Output, Panicked> {
     let mut future = pin!(future);
     std::future::poll_fn(move |context| {
-        // The future is never polled again after a panic, so what it leaves broken is not seen.
+        // The future is never polled again after a panic, so broken invariants in it are never observed.
         match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
             Ok(poll) => poll.map(Ok),
             Err(_) => Poll::Ready(Err(Panicked)),

@@ -1,12 +1,12 @@
-//! [`Moment`]: when something happened, by a clock that may be set and by one that may not.
+//! [`Moment`]: a point in time by the wall clock, which may be set, and by the monotonic clock, which may not.
 
 use std::time::{Duration, SystemTime};
 
 use crate::sync::Instant;
 
-/// A moment by the base config's clock and by one that is never set. The time since is the longer of both: the
-/// first goes on while the machine is suspended, and the second knows that time has passed where the first was
-/// set back. A clock that was set makes it too long, never too short, so that nothing old is taken for new.
+/// A point in time by the base config's clock and by a monotonic clock. The elapsed time is the longer of the two: the
+/// first keeps running while the machine is suspended, and the second still advances if the first is set back. Setting
+/// the clock can make the elapsed time too long, never too short, so nothing old is mistaken for new.
 #[derive(Clone, Copy)]
 pub(crate) struct Moment {
     /// By the base config's clock.
@@ -15,7 +15,7 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// The present, in which the base config's clock shows `time`.
+    /// Creates the present moment; `time` is what the base config's clock shows now.
     pub(crate) fn now(time: SystemTime) -> Self {
         Self {
             time,
@@ -32,7 +32,7 @@ impl Moment {
         by_clock.max(self.run_since(earlier))
     }
 
-    /// How long the machine has run since an earlier moment: without the time in which it was suspended.
+    /// The time since an earlier moment, excluding time in which the machine was suspended.
     pub(crate) fn run_since(self, earlier: Self) -> Duration {
         self.instant.saturating_duration_since(earlier.instant)
     }

@@ -1,11 +1,11 @@
-//! When cached credentials are refreshed, who waits for it and how long failures are remembered: pure
+//! Decides when cached credentials are refreshed, who waits for a refresh, and how long failures are cached. Pure
 //! functions, and every number of the cache.
 //!
-//! The rules are AWS's cross-SDK refresh behaviour of 2026; the crate's front page says where they differ.
+//! The rules follow AWS's cross-SDK refresh behaviour of 2026; the crate's front page lists the differences.
 
 use std::time::{Duration, SystemTime};
 
-/// How long before expiry credentials of this lifetime are due for a refresh.
+/// How long before expiry credentials with this lifetime are due for a refresh.
 fn advisory_window(lifetime: Duration) -> Duration {
     match lifetime {
         _ if lifetime <= minutes(20) => minutes(5),
@@ -14,43 +14,44 @@ fn advisory_window(lifetime: Duration) -> Duration {
     }
 }
 
-/// How long before expiry callers wait for that refresh.
+/// How long before expiry callers start to wait for that refresh.
 const MANDATORY_WINDOW: Duration = minutes(1);
 
-/// The wait after a failed refresh: a quarter of the time left, within these.
+/// The limits of the wait after a failed refresh, which is a quarter of the remaining lifetime.
 const SHORTEST_RETRY: Duration = Duration::from_secs(10);
 const LONGEST_RETRY: Duration = minutes(5);
-/// However short the time, one retry is made this long before expiry.
+/// The last retry before expiry is made this long before it, even if the wait would be longer.
 const LAST_RETRY: Duration = Duration::from_secs(1);
-/// The wait with nothing cached: callers that loop must not flood STS.
+/// The wait after a failure if nothing is cached, so that callers in a loop do not flood STS.
 pub(super) const COLD_RETRY: Duration = Duration::from_secs(1);
-/// How long a failure that a retry cannot cure answers later calls, and what a source gave that is not enough.
+/// How long a failure that is not transient is cached. Also the time for which the source is not called again after it
+/// returned credentials that do not last long enough.
 pub(super) const NEGATIVE_CACHE_TTL: Duration = Duration::from_secs(5);
 
-/// The wait after expiry grows with the time since then, up to this: a thousand expired chains in a long
-/// outage are some twenty calls a second.
+/// The wait after expiry is half of the time since then, up to this: in a long outage, a thousand expired chains make
+/// some twenty calls a second.
 const LONGEST_RETRY_AFTER_EXPIRY: Duration = minutes(1);
 
-/// How long callers wait for a load while credentials are cached, valid or expired, counted from the load's
-/// beginning, whoever has waited for it before.
+/// How long callers wait for a load while valid or expired credentials are cached. Counted from the start of the load,
+/// even for callers that join it later.
 const MAX_WAIT_WITH_VALID: Duration = Duration::from_secs(1);
 const MAX_WAIT_WITH_EXPIRED: Duration = Duration::from_secs(5);
 
-/// How often a load shows that its runtime drives it, and after what time without such a sign it counts as
-/// abandoned. Every part of a load has a timeout of its own, except what asks a person, so a load whose
-/// runtime drives it ends.
+/// How often a load records that its runtime still polls it, and after what time without such a record it counts as
+/// abandoned. Each part of a load has a timeout of its own, except those that ask a person, so a load that is polled
+/// ends.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
 pub(super) const ABANDONED_LOAD_TIMEOUT: Duration = minutes(1);
 
-/// How far back the clock may be set before credentials count as due: their expiry is by a clock that was
-/// wrong.
+/// How far the clock may be set back before credentials count as due: beyond that, their expiry was computed with a
+/// clock that was wrong.
 const CLOCK_TOLERANCE: Duration = minutes(1);
 
-/// How long the timer sleeps at most before it looks again: meanwhile the clock may be set, the machine suspended, or
-/// the credentials rejected.
+/// The timer's longest sleep between two checks: meanwhile the clock may be set, the machine suspended, or the
+/// credentials invalidated.
 pub(super) const LONGEST_TIMER_SLEEP: Duration = minutes(1);
 
-/// Credentials newer than this are not invalidated: a fresh session would be rejected, too.
+/// Credentials newer than this are not invalidated: a new session would be rejected, too.
 const MIN_AGE_TO_INVALIDATE: Duration = minutes(1);
 
 const fn minutes(minutes: u64) -> Duration {
@@ -60,19 +61,19 @@ const fn minutes(minutes: u64) -> Duration {
 /// When to refresh one set of credentials.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Window {
-    /// From here on one refresh runs in the background.
+    /// From here on, one refresh runs in the background.
     pub(super) advisory: SystemTime,
-    /// From here on callers wait for it.
+    /// From here on, callers wait for that refresh.
     pub(super) mandatory: SystemTime,
     pub(super) expiry: SystemTime,
 }
 
 impl Window {
-    /// Places the window. A `jitter` in 0..1 spreads its start over the first half, so that a fleet, or the
-    /// tenants of one hub, do not refresh together.
+    /// Computes the window. A `jitter` in 0..1 spreads its start over the first half of the window, so that a fleet, or
+    /// the tenants of one hub, do not refresh at the same time.
     pub(super) fn new(now: SystemTime, expiry: SystemTime, jitter: f64) -> Self {
         let lifetime = expiry.duration_since(now).unwrap_or_default();
-        // STS gives 900 s or more, other servers may give seconds. Never refresh at once.
+        // STS's sessions last 900 s or more, but those of other servers may last seconds: never refresh at once.
         let advisory = advisory_window(lifetime).min(lifetime / 4 * 3);
         let mandatory = MANDATORY_WINDOW.min(lifetime / 4);
         Self {
@@ -89,13 +90,13 @@ pub(super) struct Known {
     pub(super) cached: Option<Cached>,
     /// The last load's failure.
     pub(super) failure: Option<FailedAttempt>,
-    /// How long ago the load in flight began. An abandoned load counts as none.
+    /// How long ago the load in flight started. Ignores an abandoned load.
     pub(super) load_age: Option<Duration>,
 }
 
 impl Known {
-    /// When the cached credentials are to be refreshed: before that no caller and no timer loads, unless it asks for
-    /// new ones.
+    /// When the cached credentials are due for a refresh. Before that, the timer starts no load, and a caller starts
+    /// one only if it asks for new or longer-lasting credentials.
     pub(super) fn due(&self, now: SystemTime) -> Option<SystemTime> {
         let due = self.cached?.due(now);
         let backoff_left = self.failure.and_then(|failure| failure.backoff_left());
@@ -112,13 +113,13 @@ pub(super) struct Cached {
 }
 
 impl Cached {
-    /// Whether nothing is to be done: these credentials are served, whatever else is known.
+    /// Whether these credentials are served without a refresh, whatever else is known.
     #[inline]
     pub(super) fn is_fresh(&self, now: SystemTime) -> bool {
         !self.is_invalidated && now < self.window.advisory && !self.was_clock_set_back(now)
     }
 
-    /// When these credentials are to be refreshed, leaving failures aside.
+    /// When these credentials are due for a refresh, not counting the back-off after a failure.
     pub(super) fn due(&self, now: SystemTime) -> SystemTime {
         if self.is_fresh(now) {
             self.window.advisory
@@ -127,36 +128,36 @@ impl Cached {
         }
     }
 
-    /// Whether the clock was set back since they were loaded: their expiry says nothing by this one.
+    /// Whether the clock was set back after they were loaded, so that their expiry cannot be compared with it.
     #[inline]
     pub(super) fn was_clock_set_back(&self, now: SystemTime) -> bool {
-        // Every call comes here, and nearly every one is answered by the first comparison.
+        // Every call evaluates this; the first comparison is enough for nearly all.
         self.loaded_at > now && self.loaded_at > now + CLOCK_TOLERANCE
     }
 
-    /// Whether they are served without waiting for a load.
+    /// Whether these credentials are served without waiting for a load.
     pub(super) fn is_usable(&self, now: SystemTime) -> bool {
         now < self.window.mandatory && !self.is_invalidated
     }
 }
 
-/// A failed load, and how long it answers for later ones.
+/// A failed load, and the back-off after it.
 #[derive(Clone, Copy)]
 pub(super) struct FailedAttempt {
     pub(super) is_transient: bool,
-    /// How long ago it was.
+    /// How long ago the load failed.
     pub(super) age: Duration,
-    /// How long after it the next is due.
+    /// How long after the failure a retry is due.
     pub(super) retry_after: Duration,
 }
 
 impl FailedAttempt {
-    /// Whether it answers a caller that needs more than the cached credentials.
+    /// Whether a caller that needs longer-lasting credentials than the cached ones gets this failure.
     pub(super) fn is_recent(&self) -> bool {
         self.age < cold_wait(self.is_transient)
     }
 
-    /// The time until a retry is due; `None` where one is due.
+    /// The time until a retry is due; `None` if one is due now.
     pub(super) fn backoff_left(&self) -> Option<Duration> {
         let left = self.retry_after.checked_sub(self.age);
         left.filter(|left| !left.is_zero())
@@ -170,13 +171,13 @@ pub(super) enum Decision {
     Serve,
     /// The cached credentials, while one refresh is started in the background.
     ServeAndRefresh,
-    /// The result of the load in flight, or of a new one; the cached credentials after this long.
+    /// The result of the load in flight, or of a new one; after this timeout, the cached credentials.
     Wait(Option<Duration>),
     /// The last load's failure.
     Fail,
 }
 
-/// Decides what a caller gets; `is_interactive` where a load would ask a person.
+/// Decides what a caller gets; `is_interactive` if a load would ask a person.
 pub(super) fn decide(known: Known, is_interactive: bool, now: SystemTime) -> Decision {
     let (Some(cached), Some(due)) = (known.cached, known.due(now)) else {
         let backoff_left = known.failure.and_then(|failure| failure.backoff_left());
@@ -188,7 +189,8 @@ pub(super) fn decide(known: Known, is_interactive: bool, now: SystemTime) -> Dec
     let window = cached.window;
     let is_expired = now >= window.expiry;
     if now < due {
-        // After expiry the service decides on the cached credentials, unless STS itself has said no.
+        // After expiry the cached credentials are still served, and the service may accept or reject them; unless STS
+        // has denied new ones.
         let is_denied = known.failure.is_some_and(|failure| !failure.is_transient);
         return if is_expired && is_denied {
             Decision::Fail
@@ -199,11 +201,11 @@ pub(super) fn decide(known: Known, is_interactive: bool, now: SystemTime) -> Dec
     if cached.is_invalidated || is_expired || (is_interactive && now >= window.mandatory) {
         return wait(known, is_interactive, is_expired);
     }
-    // A person is not asked in the background.
+    // A background refresh must not ask a person.
     if is_interactive {
         return Decision::Serve;
     }
-    // After a refresh that failed, waiting for the next is likely in vain.
+    // After a failed refresh, the next one is likely to fail too: do not make callers wait for it.
     if now < window.mandatory || known.failure.is_some() {
         return match known.load_age {
             Some(_) => Decision::Serve,
@@ -213,14 +215,14 @@ pub(super) fn decide(known: Known, is_interactive: bool, now: SystemTime) -> Dec
     wait(known, is_interactive, is_expired)
 }
 
-/// Waits by the age of the load: callers with cached credentials stop waiting for one that takes long,
-/// whoever has waited for it before.
+/// Waits until the load has reached a certain age: while credentials are cached, callers do not wait for a slow load,
+/// no matter when they join it.
 fn wait(known: Known, is_interactive: bool, is_expired: bool) -> Decision {
     if is_interactive && is_expired {
-        // A person's answer takes as long as it takes.
+        // A load that asks a person has no time limit.
         return Decision::Wait(None);
     }
-    // Rejected credentials are of no more use than expired ones.
+    // Credentials that STS has rejected are as useless as expired ones.
     let is_invalidated = known.cached.is_some_and(|cached| cached.is_invalidated);
     let max_wait = if is_expired || is_invalidated {
         MAX_WAIT_WITH_EXPIRED
@@ -233,7 +235,7 @@ fn wait(known: Known, is_interactive: bool, is_expired: bool) -> Decision {
     }
 }
 
-/// How long after a failed load the next is due; `cached` where credentials are. A `jitter` in 0..1 spreads
+/// How long after a failed load a retry is due; `cached` is what is cached, if anything. A `jitter` in 0..1 spreads
 /// retries over the last fifth of the wait.
 pub(super) fn retry_wait(
     cached: Option<&Cached>,
@@ -249,9 +251,9 @@ pub(super) fn retry_wait(
         Ok(left) if !cached.is_invalidated => {
             let wait = (left / 4).clamp(SHORTEST_RETRY, LONGEST_RETRY);
             match left.checked_sub(LAST_RETRY) {
-                // STS may have come back by then.
+                // One last attempt: STS may be available again by then.
                 Some(last) if wait > last && last > Duration::ZERO => return last,
-                // What STS has said counts no longer after expiry than it would then.
+                // A denial must not be cached longer after expiry than one that is received then.
                 _ if !is_transient => wait.min(left + NEGATIVE_CACHE_TTL),
                 _ => wait,
             }
@@ -263,7 +265,7 @@ pub(super) fn retry_wait(
     wait.mul_f64(spread)
 }
 
-/// How long a failure answers later calls with nothing cached.
+/// How long later calls get a failure if nothing is cached.
 fn cold_wait(is_transient: bool) -> Duration {
     if is_transient {
         COLD_RETRY
@@ -272,7 +274,7 @@ fn cold_wait(is_transient: bool) -> Duration {
     }
 }
 
-/// Whether credentials of this age are old enough to be blamed when STS rejects them.
+/// Whether credentials of this age are old enough to be the cause when STS rejects them.
 pub(super) fn may_invalidate(age: Duration) -> bool {
     age >= MIN_AGE_TO_INVALIDATE
 }
@@ -287,7 +289,7 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
     }
 
-    /// A failure, by the seconds of when it happened and of when a retry is due.
+    /// A failure, with the seconds at which it happened and at which a retry is due.
     #[derive(Clone, Copy)]
     struct Failed {
         is_transient: bool,
@@ -356,7 +358,7 @@ mod tests {
             (window, failure(down, 2700, 2925), 2924, Serve),
             (window, failure(denied, 2700, 2925), 2924, Serve),
             (window, failure(down, 2700, 2925), 2925, ServeAndRefresh),
-            // Mandatory: wait, unless that was tried in vain.
+            // Mandatory: wait, unless a refresh has failed.
             (window, None, 3540, WAIT),
             (window, None, 3599, WAIT),
             (window, failure(down, 3530, 3545), 3540, Serve),
@@ -402,7 +404,7 @@ mod tests {
     fn callers_wait_for_a_load_by_its_age_and_then_go_on_with_what_is_cached() {
         let window = Some(Window::new(at(0), at(3600), 0.0));
         let cases = [
-            // Advisory: the refresh runs already.
+            // Advisory: the refresh is already running.
             (2800, 0, Decision::Serve),
             (3599, 0, WAIT),
             (3599, 400, Decision::Wait(Some(Duration::from_millis(600)))),
@@ -462,7 +464,7 @@ mod tests {
             (5399, 0.0, 900, 60),
             (5400, 0.0, 3600, 60),
             (43_200, 1.0, 1800, 60),
-            // From no service of AWS's, but never due at once.
+            // No AWS service returns these lifetimes; even so, credentials are never due at once.
             (100, 0.0, 75, 25),
             (4, 0.0, 3, 1),
         ];
@@ -483,14 +485,14 @@ mod tests {
         let wait = |is_transient, left: u64, jitter| {
             retry_wait(Some(&cached), is_transient, at(3600 - left), jitter)
         };
-        // Seconds left; seconds to wait after a failure that a retry can cure, and after another.
+        // Seconds left; seconds to wait after a transient failure, and after another.
         for (left, curable, other) in [
             (3600, 300, 300),
             (900, 225, 225),
             (100, 25, 25),
             (40, 10, 10),
             (12, 10, 10),
-            // The last retry, a second before expiry.
+            // The last retry is one second before expiry.
             (11, 10, 10),
             (10, 9, 9),
             (2, 1, 1),
@@ -620,7 +622,7 @@ mod tests {
             assert_eq!(duration, SECOND * seconds, "{said}");
         }
 
-        // The table of windows, made from the function: where it changes, and what half of each window is.
+        // The table of windows, computed from the function: each lifetime at which it changes, and half of each window.
         let window = |seconds| advisory_window(Duration::from_secs(seconds)).as_secs() / 60;
         let mut table =
             "| session | refreshed in the last | the start is spread over | |---|---|---| "

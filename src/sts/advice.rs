@@ -1,4 +1,4 @@
-//! What to check after STS's refusal, made from what the hop asked for.
+//! Advice on what to check after STS has rejected a call, based on what the hop requested.
 //!
 //! STS seldom says which policy denied the call, so each line is something to check, most likely first.
 
@@ -9,7 +9,7 @@ use crate::arn::Arn;
 use crate::error::{Operation, Refusal};
 use crate::request::{RequestSummary, SessionAction};
 
-/// A call that STS refused.
+/// A call that STS rejected.
 #[derive(Clone, Copy)]
 struct Refused<'a> {
     summary: &'a RequestSummary<'a>,
@@ -44,7 +44,7 @@ impl<'a> Refused<'a> {
         self.summary.role.map_or("", |role| role.session_name())
     }
 
-    /// Puts the call's values in the place of a rule's names for them.
+    /// Replaces the placeholders of a rule with the call's values.
     fn fill(self, line: &str) -> String {
         line.replace("{signer}", self.signer())
             .replace("{role}", self.role_arn())
@@ -53,10 +53,10 @@ impl<'a> Refused<'a> {
     }
 }
 
-/// Advice that the code, the operation and the message decide on.
+/// The table of advice by operation, code and message.
 const RULES: &str = include_str!("advice.txt");
 
-/// What STS says where it refuses a call, as far as this module looks at it.
+/// The words in STS's error responses that this module looks for. They are never masked.
 pub(super) fn words<'a>() -> impl Iterator<Item = &'a str> {
     let rules = RULES.lines().filter(|line| !line.starts_with([' ', '#']));
     let policies = DENYING_POLICIES.into_iter().map(|(said, _)| said);
@@ -69,7 +69,7 @@ pub(super) fn words<'a>() -> impl Iterator<Item = &'a str> {
     ])
 }
 
-/// Returns what to check after a refusal, most likely first.
+/// Returns what to check after STS has rejected a call, most likely first.
 pub(super) fn advice(
     refusal: &Refusal,
     summary: &RequestSummary<'_>,
@@ -121,8 +121,8 @@ pub(super) fn advice(
     Vec::new()
 }
 
-/// Returns what to check where the host that AWS's rules make of a region does not resolve. Which regions there
-/// are, only AWS knows.
+/// Returns what to check if the host that AWS's rules derive from the region does not resolve. Only AWS knows which
+/// regions exist.
 pub(super) fn unresolved(summary: &RequestSummary<'_>, config: &SdkConfig) -> Vec<String> {
     let region = &summary.region;
     let mut lines = vec![format!(
@@ -142,7 +142,7 @@ pub(super) fn unresolved(summary: &RequestSummary<'_>, config: &SdkConfig) -> Ve
     lines
 }
 
-/// Whether a line of [`RULES`] begins a rule for this refusal.
+/// Whether a line of [`RULES`] starts a rule that matches this error.
 fn applies(line: &str, operation: &str, code: &str, message: &str) -> bool {
     let (rule, part) = line.split_once(": ").unwrap_or((line, ""));
     let is_for_code = match rule.split_once(' ') {
@@ -265,7 +265,7 @@ fn access_denied(message: &str, call: Refused<'_>) -> Vec<String> {
     lines
 }
 
-/// Advice where the policy that denied is neither of the two that a role needs.
+/// The advice if the denying policy is neither the caller's identity-based policy nor the role's trust policy.
 fn denied_elsewhere(policy: &str, action: &str, role: &str, denies: bool) -> String {
     if denies {
         format!("AWS says which side: a Deny in the {policy} applies, and no Allow outweighs it")
@@ -274,7 +274,7 @@ fn denied_elsewhere(policy: &str, action: &str, role: &str, denies: bool) -> Str
     }
 }
 
-/// What the trust policy may have against the request itself.
+/// What the conditions of the trust policy may require of the request.
 fn trust_conditions(
     action: Option<SessionAction>,
     caller: Option<&str>,
@@ -343,7 +343,7 @@ fn trust_conditions(
     lines
 }
 
-/// The caller, where the message says it: `User: <arn> is not authorized to perform: …`.
+/// The caller's ARN, if the message contains it: `User: <arn> is not authorized to perform: …`.
 pub(crate) fn caller_arn(message: &str) -> Option<&str> {
     let rest = message.strip_prefix("User: ")?;
     rest.split(' ').next().filter(|arn| arn.starts_with("arn:"))
@@ -357,8 +357,7 @@ fn account_of(arn: &str) -> Option<&str> {
     Arn::parse(arn).map(|arn| arn.account)
 }
 
-/// A role session's role, as trust policies name it, as far as it is known: the session's ARN leaves out
-/// the path.
+/// Describes a session's role as a trust policy names it. The path is unknown, because the session's ARN omits it.
 fn role_of_session(arn: &str) -> Option<String> {
     let arn = Arn::parse(arn)?;
     let (name, _) = arn.assumed_role()?;
@@ -375,7 +374,7 @@ fn role_of_session(arn: &str) -> Option<String> {
     })
 }
 
-/// Whether GetFederationToken made the credentials of this caller.
+/// Whether the caller's credentials come from GetFederationToken.
 pub(crate) fn is_federated_user(arn: &str) -> bool {
     Arn::parse(arn).is_some_and(|arn| arn.resource.starts_with("federated-user/"))
 }
@@ -390,7 +389,7 @@ pub(crate) enum DenyingPolicy {
     Other(&'static str),
 }
 
-/// What AWS's message says of the policy that denied; most of STS's say nothing.
+/// How AWS's messages name the kind of policy that denied a call. Most of STS's messages name none.
 const DENYING_POLICIES: [(&str, DenyingPolicy); 9] = [
     ("identity-based policy", DenyingPolicy::Identity),
     ("resource-based policy", DenyingPolicy::Trust),
@@ -467,7 +466,7 @@ mod tests {
         }
     }
 
-    /// AWS's answers, as recorded or documented, and what the advice on each must say.
+    /// AWS's error responses, as recorded or documented, and what the advice for each must contain.
     #[test]
     fn every_refusal_of_sts_has_advice() {
         use Operation::*;
@@ -816,7 +815,7 @@ mod tests {
                 lines.contains(part),
                 "{code}: {message}: {part:?} is not in {lines:?}"
             );
-            // Whatever secret is a part of STS's words, as a short external ID may be.
+            // The advice must not change if a secret is part of STS's words, as a short external ID may be.
             let values = ["111111111111", "Hub", "AWSReservedSSO_Dev_ab12"];
             for word in message.split(|c: char| !c.is_ascii_alphanumeric()) {
                 let signs: Vec<char> = word.chars().collect();
@@ -838,7 +837,7 @@ mod tests {
             "trust policy of",
             "policy of arn:aws:iam::111111111111:user/ada",
         );
-        // The answer's end, the role's account, the lines in order, what is in none.
+        // The end of the message, the role's account, what the lines contain in order, and what no line contains.
         let cases: &[(&str, &str, &[&str], &[&str])] = &[
             (
                 "because no identity-based policy allows the sts:AssumeRole action",

@@ -1,4 +1,4 @@
-//! GetCallerIdentity, which only a diagnosis calls.
+//! GetCallerIdentity, which is only called by a diagnosis.
 
 use aws_credential_types::Credentials;
 
@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::request::RequestSummary;
 
 impl Sts {
-    /// Returns the ARN and the account that `signer` belongs to. The summary is that of the hop, or of the
-    /// source, that it was given for.
+    /// Returns the ARN and the account that `signer` belongs to. `summary` is that of the hop or source whose
+    /// credentials these are.
     pub(crate) async fn get_caller_identity(
         &self,
         summary: &RequestSummary<'_>,

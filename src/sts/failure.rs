@@ -1,4 +1,4 @@
-//! What STS's error codes mean: the one table of codes, and the classification of the SDK's errors.
+//! What STS's error codes mean: the only table of codes, and the classification of the SDK's errors.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryA
 use super::secrets::Secrets;
 use crate::error::{ErrorKind, Meaning, Operation, Refusal};
 
-/// Rejections of too many calls: the codes of the SDK's own retries.
+/// The codes that mean throttling, as in the SDK's own retries.
 const THROTTLED: [&str; 14] = [
     "BandwidthLimitExceeded",
     "EC2ThrottledException",
@@ -32,8 +32,8 @@ const THROTTLED: [&str; 14] = [
     "TransactionInProgressException",
 ];
 
-/// Failures that pass. The SDK's signer learns the server's clock, so a skewed clock is cured by the next
-/// call.
+/// The codes of transient failures. A skewed clock is one of them: the SDK's signer learns the server's time, so the
+/// next call is signed with it.
 const TRANSIENT: [&str; 7] = [
     "IDPCommunicationError",
     "InternalFailure",
@@ -50,7 +50,7 @@ const BAD_REQUEST: [&str; 3] = [
     "RegionDisabledException",
 ];
 
-/// The codes that this module tells apart.
+/// The codes that this module distinguishes.
 pub(super) fn codes<'a>() -> impl Iterator<Item = &'a str> {
     let codes = THROTTLED.into_iter().chain(TRANSIENT);
     codes.chain(BAD_REQUEST)
@@ -60,7 +60,7 @@ fn is_throttled(code: &str, status: u16) -> bool {
     status == 429 || THROTTLED.contains(&code)
 }
 
-/// What an error answer of STS's means. Messages are compared leniently: AWS changes their wording.
+/// Classifies an error response of STS. Messages are compared leniently, because AWS changes their wording.
 fn meaning(operation: Operation, code: &str, message: &str, status: u16) -> Meaning {
     let has_token = matches!(
         operation,
@@ -68,7 +68,7 @@ fn meaning(operation: Operation, code: &str, message: &str, status: u16) -> Mean
     );
     match code {
         "ExpiredTokenException" if has_token => Meaning::ExpiredToken,
-        // The caller's credentials are renewed by their own source.
+        // Transient, because the source of the caller's credentials renews them.
         "ExpiredToken" | "ExpiredTokenException" | "InvalidToken" => {
             Meaning::DeadCaller { transient: true }
         }
@@ -93,8 +93,8 @@ fn meaning(operation: Operation, code: &str, message: &str, status: u16) -> Mean
     }
 }
 
-/// Keeps the SDK from retrying a throttled call by itself, after a wait that knows nothing of the other calls: the
-/// call waits for its turn again.
+/// Keeps the SDK from retrying a throttled call itself, with a back-off that ignores all other calls: instead, the call
+/// waits for the region's limiter again.
 pub(super) struct ThrottlingIsNotRetried<E>(pub(super) PhantomData<fn() -> E>);
 
 impl<E> ClassifyRetry for ThrottlingIsNotRetried<E>
@@ -126,17 +126,17 @@ impl<E> fmt::Debug for ThrottlingIsNotRetried<E> {
     }
 }
 
-/// What an error says of the call that failed, and must not say.
+/// What an error may say about the failed call, and what it must not.
 pub(super) struct FailedCall {
     pub(super) operation: Operation,
-    /// Where the call went, for people.
+    /// Where the call went, for error messages.
     pub(super) destination: String,
     pub(super) secrets: Secrets,
 }
 
 impl FailedCall {
-    /// Classifies an error of the SDK's. Nothing of it is kept, because it may quote the request: what it says
-    /// is said in other words, and only the cause of a failed connection is repeated, without secrets.
+    /// Classifies an error of the SDK. The error is not kept as a source, because it may quote the request: it is
+    /// described in other words. Of its text, only the cause of a failed connection is repeated, with secrets masked.
     pub(super) fn classify<E>(&self, error: &SdkError<E>) -> ErrorKind
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -144,7 +144,7 @@ impl FailedCall {
         let destination = &self.destination;
         let no_answer = |what| ErrorKind::NoAnswer { what };
         match error {
-            // That of another server, such as the login page of a network.
+            // The response of another server, such as a network's login page.
             SdkError::ServiceError(answer) if answer.raw().status().is_success() => {
                 ErrorKind::Unusable {
                     what: format!("what answered {destination} does not speak STS"),
@@ -186,13 +186,13 @@ impl FailedCall {
             meaning: meaning(self.operation, &code, message.unwrap_or_default(), status),
             code,
             message: message.map(str::to_owned),
-            // The error has none where the answer had no body that could be read.
+            // From the response, because the error has none if the body could not be parsed.
             request_id: answer.request_id().map(str::to_owned),
         }
     }
 }
 
-/// Whether the name of the host to call did not resolve. HTTP clients say so in their text alone.
+/// Whether the host name did not resolve. HTTP clients report this only in the text of their errors.
 pub(super) fn is_unresolved<E>(error: &SdkError<E>) -> bool {
     let SdkError::DispatchFailure(failure) = error else {
         return false;
@@ -201,13 +201,13 @@ pub(super) fn is_unresolved<E>(error: &SdkError<E>) -> bool {
     cause_of(failure).is_some_and(|cause| said.into_iter().any(|said| cause.contains(said)))
 }
 
-/// Why no connection was made.
+/// The reason why no connection was made.
 fn cause_of(failure: &DispatchFailure) -> Option<String> {
     let cause = failure.as_connector_error()?.source()?;
     Some(chain_of_causes(cause))
 }
 
-/// An error and its causes on one line. One that repeats its cause, as some do, is said once.
+/// Formats an error and its causes on one line. A cause that an earlier error repeats is left out.
 fn chain_of_causes(error: &(dyn StdError + 'static)) -> String {
     let mut causes: Vec<String> = Vec::new();
     let mut cause = Some(error);

@@ -1,5 +1,5 @@
-//! [`RegionLimiter`]: how many calls to one region's STS run at once, and begin within a second. STS's quota is
-//! the account's, and other processes draw on it, too: the rate falls when STS throttles, and grows again.
+//! [`RegionLimiter`] limits how many calls to one region's STS run at once, and how many start within a second. STS's
+//! quota is per account and shared with other processes, so the rate falls when STS throttles, and then grows again.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -13,54 +13,56 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
-/// The most calls at once to one region: a thousand tenants used at once need a thousand calls, not a
-/// thousand sockets.
+/// The maximum number of concurrent calls to one region: a thousand tenants used at once need a thousand calls, but not
+/// a thousand sockets.
 const CONCURRENT_CALLS: usize = 32;
 
-/// The most calls begun within a second, however fast STS answers, unless a program sets another number. [STS
-/// allows](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) an account 600 in a
-/// region, and other programs of the account call it, too.
+/// The default for the maximum number of calls started within a second, however fast STS answers. [STS
+/// allows](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) an account 600 per second in
+/// each region, and other programs in the account call it, too.
 pub(super) const CALLS_PER_SECOND: u32 = 500;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What is left of the rate after STS has throttled a call, and how much of itself it gains in a second. Chosen
-/// by a model of STS's quota shared by 1 to 1,000 processes (`cargo bench --bench quota`).
+/// The factors by which the rate is multiplied when STS throttles a call, and for each second after that. Chosen with a
+/// model of STS's quota shared by 1 to 1,000 processes (`cargo bench --bench quota`).
 const DECREASE: f64 = 0.8;
 const GROWTH: f64 = 1.4;
 const SLOWEST_RATE: f64 = 1.0;
 
-/// How long a call waits for its turns; after what time without any call's beginning a queue is stuck; and after
-/// what time, if the call whose turn it is does not begin: it waits for a second at most.
+/// How long a call waits in the queue in total, including the times that it queues again.
 pub(super) const QUEUE_TIMEOUT: Duration = Duration::from_secs(120);
+/// The queue is stuck if no call has started for this long.
 const STUCK_TIMEOUT: Duration = Duration::from_secs(60);
-const STUCK_TURN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Likewise while a call waits for the rate limit, which takes a second at most.
+const PACING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The most turns of one call, should its clock stand still.
-pub(super) const MOST_TURNS: u32 = 200;
+/// The maximum number of retries of a throttled call, in case the clock stands still and its deadline never comes.
+pub(super) const MAX_RETRIES: u32 = 200;
 
-/// The most that a throttled call waits before it queues again: doubled each time. The rate is the process's; this
-/// keeps processes with few calls, whose rate is no limit to them, from asking again at once.
+/// The first and the longest back-off of a throttled call before it queues again; it doubles each time. The rate limit
+/// does not slow down processes that make few calls: the back-off keeps these from retrying at once.
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
-/// Returns how long a call waits that was throttled so many times: the second half of that by a `jitter` in 0..1, so
-/// that no call asks often, and not all ask at once.
+/// Returns the back-off of a call that was throttled this many times. A `jitter` in 0..1 spreads it over its second
+/// half, so that no call retries too early, and not all retry at the same time.
 pub(super) fn backoff(throttled: u32, jitter: f64) -> Duration {
     let doubled = SHORTEST_BACKOFF * 2_u32.saturating_pow(throttled.saturating_sub(1).min(10));
     doubled.min(LONGEST_BACKOFF).mul_f64((1.0 + jitter) / 2.0)
 }
 
-/// The calls to one region's STS.
+/// Limits the calls to one region's STS.
 pub(super) struct RegionLimiter {
-    /// Of calls that nobody waits for: those that somebody waits for are not kept out by them.
+    /// Additional permits for background calls: half of all, so that they cannot block calls that a caller waits for.
     background: Semaphore,
     permits: Semaphore,
-    /// Whoever has it waits for the moment to begin.
-    turn: Semaphore,
-    /// How many calls have begun; it stands still where runtimes that hold permits are driven no more.
+    /// Held by the call that waits for the rate limit.
+    pacing: Semaphore,
+    /// The number of calls started. It stops growing if the calls that hold permits belong to runtimes that no longer
+    /// poll them.
     begun: AtomicU64,
-    /// Likewise, of calls that nobody waits for. Those before them may have a long queue: each that waits for its permit
-    /// counts, too, as long as its runtime drives it.
+    /// Likewise for background calls. These may wait for `permits` for a long time, so each of them also counts at
+    /// intervals while it waits and its runtime polls it.
     alive_in_background: AtomicU64,
     pace: Mutex<Pace>,
 }
@@ -71,10 +73,10 @@ impl Default for RegionLimiter {
     }
 }
 
-/// How a call queues.
+/// How a call waits in the queue.
 #[derive(Clone, Copy)]
 pub(super) struct Queued<'a> {
-    /// The most calls that begin within a second.
+    /// The maximum number of calls started within a second.
     pub(super) ceiling: &'a AtomicU32,
     /// Whether a caller waits for it.
     pub(super) has_waiter: bool,
@@ -82,7 +84,7 @@ pub(super) struct Queued<'a> {
     pub(super) sleep: &'a SharedAsyncSleep,
 }
 
-/// Permission to make a call; the call ends when it is dropped.
+/// Permission to make a call. Drop it when the call has ended.
 pub(super) struct Permit<'a> {
     limiter: &'a RegionLimiter,
     ceiling: usize,
@@ -91,18 +93,18 @@ pub(super) struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Notes that STS has throttled the call: later ones begin more slowly.
+    /// Records that STS has throttled the call, which lowers the rate of later calls.
     pub(super) fn throttled(self) {
         let mut pace = self.limiter.pace();
         pace.slow_down(self.begun_at, Instant::now(), self.ceiling);
     }
 }
 
-/// Why a call has no turn.
+/// Why a call got no permit.
 pub(super) enum AcquireError {
-    /// It did not come in time.
+    /// The call waited until its deadline.
     TimedOut,
-    /// No other call had one either: those before it run on runtimes that are driven no more.
+    /// No other call got one either: the calls ahead belong to runtimes that no longer poll them.
     Stuck,
 }
 
@@ -111,31 +113,31 @@ impl RegionLimiter {
         Self {
             background: Semaphore::new(CONCURRENT_CALLS / 2),
             permits: Semaphore::new(CONCURRENT_CALLS),
-            turn: Semaphore::new(1),
+            pacing: Semaphore::new(1),
             begun: AtomicU64::new(0),
             alive_in_background: AtomicU64::new(0),
             pace: Mutex::new(pace),
         }
     }
 
-    /// Creates a limiter for the calls that do not wait for this one any more. It knows what STS allows.
+    /// Creates a limiter that replaces this one, which is stuck. It starts with the same rate.
     pub(super) fn replacement(&self) -> Self {
         Self::new(self.pace().clone())
     }
 
-    /// Waits for a call's turn: until fewer than 32 others run, no more than the ceiling have begun within a second,
-    /// and no more than STS was seen to allow.
+    /// Waits until fewer than [`CONCURRENT_CALLS`] others run, fewer than the ceiling have started within a second, and
+    /// the rate that STS was seen to allow permits another.
     pub(super) async fn acquire(&self, queued: Queued<'_>) -> Result<Permit<'_>, AcquireError> {
         let mut background = None;
         let mut alive = None;
         if !queued.has_waiter {
-            let moves = &self.alive_in_background;
+            let progress = &self.alive_in_background;
             background =
-                Some(wait_for(&self.background, moves, STUCK_TIMEOUT, None, queued).await?);
-            alive = Some(moves);
+                Some(wait_for(&self.background, progress, STUCK_TIMEOUT, None, queued).await?);
+            alive = Some(progress);
         }
         let permit = wait_for(&self.permits, &self.begun, STUCK_TIMEOUT, alive, queued).await?;
-        let _turn = wait_for(&self.turn, &self.begun, STUCK_TURN_TIMEOUT, alive, queued).await?;
+        let _pacing = wait_for(&self.pacing, &self.begun, PACING_TIMEOUT, alive, queued).await?;
         let mut slept = Duration::ZERO;
         loop {
             let now = Instant::now();
@@ -154,7 +156,7 @@ impl RegionLimiter {
                 });
             };
             queued.sleep.sleep(wait).await;
-            // A sleep that returns at once must not keep the thread, nor the call.
+            // A sleep implementation that returns at once must not make this loop block the thread, or run for ever.
             yield_now().await;
             slept += wait;
             if slept >= QUEUE_TIMEOUT {
@@ -163,7 +165,7 @@ impl RegionLimiter {
         }
     }
 
-    /// Whether it has no call to remember.
+    /// Whether it holds no state: no call runs or has started within a second, and the rate is not lowered.
     pub(super) fn is_idle(&self, ceiling: usize) -> bool {
         self.permits.available_permits() == CONCURRENT_CALLS
             && self.pace().is_idle(Instant::now(), ceiling)
@@ -174,56 +176,57 @@ impl RegionLimiter {
     }
 }
 
-/// Waits for one of these permits, as long as `moves` grows, and shows in `alive` that it does.
+/// Waits for one of these permits as long as `progress` grows, and counts in `alive` while it waits.
 async fn wait_for<'a>(
     permits: &'a Semaphore,
-    moves: &AtomicU64,
+    progress: &AtomicU64,
     stuck_timeout: Duration,
     alive: Option<&AtomicU64>,
     queued: Queued<'_>,
 ) -> Result<SemaphorePermit<'a>, AcquireError> {
     let mut permit = pin!(permits.acquire());
     let mut slept = Duration::ZERO;
-    let mut last_move = (moves.load(Ordering::Relaxed), Instant::now());
+    let mut last_progress = (progress.load(Ordering::Relaxed), Instant::now());
     loop {
         let left = queued.deadline.saturating_duration_since(Instant::now());
-        // Twice before another that looks at `alive` gives up.
+        // Half of the timeout: `alive` grows before another call that watches it gives up.
         let wait = (stuck_timeout / 2).min(left);
         let timeout = queued.sleep.sleep(wait);
         // No semaphore is ever closed, so the only failure is the timeout.
         if let Ok(Ok(permit)) = Timeout::new(permit.as_mut(), timeout).await {
             return Ok(permit);
         }
-        // A sleep that returns at once says nothing, and must not keep the thread.
+        // A sleep implementation that returns at once is no sign of a timeout, and must not make this loop block the
+        // thread.
         yield_now().await;
         slept += wait;
         if let Some(alive) = alive {
             alive.fetch_add(1, Ordering::Relaxed);
         }
-        let (moved, now) = (moves.load(Ordering::Relaxed), Instant::now());
-        if moved != last_move.0 {
-            last_move = (moved, now);
+        let (count, now) = (progress.load(Ordering::Relaxed), Instant::now());
+        if count != last_progress.0 {
+            last_progress = (count, now);
         }
         if now >= queued.deadline || slept > QUEUE_TIMEOUT {
             return Err(AcquireError::TimedOut);
         }
-        if now.duration_since(last_move.1) >= stuck_timeout {
+        if now.duration_since(last_progress.1) >= stuck_timeout {
             return Err(AcquireError::Stuck);
         }
     }
 }
 
-/// When calls begin: on a clock that is never set.
+/// Decides when calls start, by a monotonic clock.
 #[derive(Clone, Default)]
 struct Pace {
-    /// When the calls of the last second began, and the last one before, the oldest first.
+    /// The start times of the latest call and of those within a second before it, oldest first.
     begun: VecDeque<Instant>,
-    /// When STS last throttled, and the calls a second that were left then.
+    /// When the rate was last cut, and the calls per second after that cut.
     slowed: Option<(Instant, f64)>,
 }
 
 impl Pace {
-    /// Notes a call that begins now, or returns how long it must wait.
+    /// Records a call that starts now, or returns how long it must wait.
     fn begin(&mut self, now: Instant, ceiling: usize) -> Option<Duration> {
         let nth_last = self.begun.len().checked_sub(ceiling);
         let window = nth_last.map(|nth| self.begun[nth] + SECOND);
@@ -241,15 +244,16 @@ impl Pace {
         None
     }
 
-    /// The calls a second that STS was seen to allow; `None` where that is no limit.
+    /// The calls per second that STS was seen to allow; `None` if that is not below the ceiling.
     fn rate(&self, now: Instant, ceiling: usize) -> Option<f64> {
         let (at, rate) = self.slowed?;
         let rate = rate * GROWTH.powf(now.saturating_duration_since(at).as_secs_f64());
         (rate < ceiling as f64).then_some(rate)
     }
 
-    /// Cuts the rate at which a throttled call began, once for all the calls that were under way together. What the
-    /// rate has gained since, nobody has tried yet: an answer may take longer than a cut takes to grow back.
+    /// Cuts the rate as it was when the throttled call started, once for all calls that were in flight together.
+    /// Growth since then is discarded, because no response has confirmed it: a response may take longer than the rate
+    /// takes to grow back.
     fn slow_down(&mut self, begun_at: Instant, now: Instant, ceiling: usize) {
         if self.slowed.is_some_and(|(cut, _)| begun_at <= cut) {
             return;
@@ -271,7 +275,7 @@ mod tests {
 
     const CEILING: usize = 500;
 
-    /// Returns when calls begin that all come at `now`.
+    /// Returns the start times of calls that all arrive at `now`.
     fn begin(pace: &mut Pace, now: Instant, calls: usize) -> Vec<Instant> {
         let mut time = now;
         let begin = |_| {

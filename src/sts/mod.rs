@@ -1,5 +1,5 @@
-//! [`Sts`]: the only place that calls STS. A checked request and the credentials that sign it go in; a
-//! session or a classified error, with advice, comes out.
+//! [`Sts`], the only place that calls STS. It takes a checked request and the credentials to sign it, and returns a
+//! session, or a classified error with advice.
 
 mod advice;
 mod caller_identity;
@@ -42,49 +42,50 @@ use crate::session::Session;
 pub(crate) use advice::{DenyingPolicy, caller_arn, denying_policy, is_federated_user};
 use failure::{FailedCall, ThrottlingIsNotRetried};
 use limiter::{
-    AcquireError, CALLS_PER_SECOND, MOST_TURNS, Permit, QUEUE_TIMEOUT, Queued, RegionLimiter,
+    AcquireError, CALLS_PER_SECOND, MAX_RETRIES, Permit, QUEUE_TIMEOUT, Queued, RegionLimiter,
     backoff,
 };
 use secrets::Secrets;
 
-/// Where the base config sets no timeouts: STS answers in well under a second, and a load that hangs makes
-/// all its callers wait.
+/// The timeouts if the base config sets none. STS answers in well under a second, and a load that hangs makes all its
+/// callers wait.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a call gets whatever timeouts the base config sets: a load must end.
+/// The timeout of a call whatever timeouts the base config sets, because a load must end.
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// One STS client for all the chains built on one base: hops, tenants and regions share its connections.
+/// The STS client of all chains built on one base config. Hops, tenants and regions share its connections.
 pub(crate) struct Sts {
     config: SdkConfig,
     sleep: SharedAsyncSleep,
-    /// Made when it is first needed: a client may load the machine's root certificates.
+    /// Created on first use, because creating a client may load the machine's root certificates.
     client: OnceLock<Client>,
-    /// By region: one whose STS hangs must not hold up the others.
+    /// One limiter per region, so that a region whose STS hangs does not delay the others.
     limiters: Mutex<HashMap<String, Arc<RegionLimiter>>>,
-    /// The most calls that begin within a second, in each region.
+    /// The maximum number of calls started within a second, per region.
     calls_per_second: AtomicU32,
 }
 
 /// How a call is made.
 #[derive(Default)]
 pub(crate) struct Attempt {
-    /// A code of the request's device.
+    /// A code from the request's MFA device.
     pub(crate) mfa_code: Option<String>,
     /// Whether the call must not be retried.
     pub(crate) no_retries: bool,
-    /// Whether nobody waits for it.
+    /// Whether no caller waits for the call.
     pub(crate) is_background: bool,
 }
 
 impl Attempt {
-    /// Whether the call is made once, whatever comes of it. A code is good once: it must not be sent again.
+    /// Whether the call is made only once, even if it fails. An MFA code is valid for one call, and must not be sent
+    /// again.
     fn is_single(&self) -> bool {
         self.no_retries || self.mfa_code.is_some()
     }
 
-    /// The device that the code is of; a device without a code is an error to STS.
+    /// The serial of the MFA device, if there is a code: STS rejects a serial without a code.
     fn mfa_serial(&self, summary: &RequestSummary<'_>) -> Option<String> {
         let of_code = self.mfa_code.as_ref().and(summary.mfa_serial);
         of_code.map(str::to_owned)
@@ -107,7 +108,7 @@ impl Sts {
         limit.store(per_second.get(), Ordering::Relaxed);
     }
 
-    /// Assumes a role, for `duration_seconds` instead of what the request says.
+    /// Assumes a role, with `duration_seconds` instead of the request's duration.
     pub(crate) async fn assume_role(
         &self,
         request: &AssumeRoleRequest,
@@ -124,7 +125,7 @@ impl Sts {
             tags,
             source_identity,
             provided_contexts,
-            // Given as arguments, or read through the request.
+            // Passed as arguments, read through methods of the request, or not sent.
             session_name: _,
             duration: _,
             mfa: _,
@@ -161,7 +162,7 @@ impl Sts {
         role_session(summary, answer.credentials, answer.assumed_role_user)
     }
 
-    /// Gets a session token for the user whose keys sign.
+    /// Gets a session token for the IAM user whose keys sign the call.
     pub(crate) async fn get_session_token(
         &self,
         request: &GetSessionTokenRequest,
@@ -184,7 +185,7 @@ impl Sts {
         session(answer.credentials, account, None).map_err(|what| unusable(summary, what))
     }
 
-    /// Assumes a role; the web identity token authenticates, and nothing is signed.
+    /// Assumes a role with a web identity token, which authenticates the call: it is not signed.
     pub(crate) async fn assume_role_with_web_identity(
         &self,
         request: &AssumeRoleRequest,
@@ -207,7 +208,7 @@ impl Sts {
         role_session(summary, answer.credentials, answer.assumed_role_user)
     }
 
-    /// Assumes a role; likewise, the SAML assertion authenticates.
+    /// Assumes a role with a SAML assertion, which authenticates the call: it is not signed.
     pub(crate) async fn assume_role_with_saml(
         &self,
         request: &AssumeRoleRequest,
@@ -231,8 +232,8 @@ impl Sts {
         role_session(summary, answer.credentials, answer.assumed_role_user)
     }
 
-    /// Makes a call once the region's limiter permits it; one that STS throttles waits for its turn again. None
-    /// of its `secrets` comes back in an error.
+    /// Makes a call once the region's limiter permits it. A call that STS throttles queues again after a back-off. No
+    /// error contains one of the `secrets`.
     async fn send<'a, T, E, Fut>(
         &self,
         summary: &RequestSummary<'_>,
@@ -291,7 +292,7 @@ impl Sts {
                 Err(sdk_error) => self.error(summary, signer, &failed, &sdk_error),
             };
             match error.meaning() {
-                // The SDK does not repeat a call by itself if its correction of a wrong clock is out of date.
+                // The SDK does not retry the call itself if its correction of a skewed clock is out of date.
                 Some(Meaning::ClockSkew) if !was_skewed && attempt.mfa_code.is_none() => {
                     was_skewed = true;
                 }
@@ -301,7 +302,7 @@ impl Sts {
                         permit.throttled();
                     }
                     let (times, _) = throttled;
-                    let is_late = Instant::now() >= queued.deadline || times >= MOST_TURNS;
+                    let is_late = Instant::now() >= queued.deadline || times >= MAX_RETRIES;
                     if attempt.is_single() || !self.retries() || is_late {
                         return Err(error);
                     }
@@ -313,7 +314,7 @@ impl Sts {
         }
     }
 
-    /// Creates the error of a call that the SDK says has failed, with what to check.
+    /// Creates the error of a failed call, with advice.
     fn error<E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(
         &self,
         summary: &RequestSummary<'_>,
@@ -333,13 +334,13 @@ impl Sts {
         error(summary, kind, advice)
     }
 
-    /// Whether the base config lets calls be retried.
+    /// Whether the base config allows retries.
     fn retries(&self) -> bool {
         let retries = self.config.retry_config();
         retries.is_none_or(|retries| retries.max_attempts() > 1)
     }
 
-    /// Where calls to a region's STS go, for people.
+    /// Describes where calls to a region's STS go, for error messages.
     fn destination(&self, region: &str) -> String {
         match endpoint_url(&self.config) {
             Some(url) => format!("at {} (region {region})", without_user(&url)),
@@ -357,7 +358,7 @@ impl Sts {
         limiters.entry(region.to_owned()).or_default().clone()
     }
 
-    /// Gives the next calls permits of their own, in the place of those that never come back.
+    /// Replaces a stuck limiter, whose permits will never be returned, unless another call has already done so.
     fn replace_limiter(&self, region: &str, stuck: &Arc<RegionLimiter>) {
         let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
         let current = limiters.get_mut(region);
@@ -395,12 +396,12 @@ impl Sts {
         }
     }
 
-    /// What is different for one call, whose error is an `E`.
+    /// The config overrides of one call, whose error type is `E`.
     fn config_override<E>(region: &str, signer: Option<&Credentials>, attempt: &Attempt) -> Builder
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
-        // The credentials are at hand: nothing to cache.
+        // The credentials are already loaded, so there is nothing to cache.
         let mut config = Builder::new()
             .identity_cache(IdentityCache::no_cache())
             .retry_classifier(ThrottlingIsNotRetried::<E>(PhantomData))
@@ -415,8 +416,8 @@ impl Sts {
     }
 }
 
-/// Waits for the call's turn. A call with a code has none to wait for: the code would grow stale, and there are
-/// never many.
+/// Waits until the limiter permits the call. A call with an MFA code is not limited: the code would expire meanwhile,
+/// and such calls are never many.
 async fn permit<'a>(
     limiter: &'a RegionLimiter,
     region: &str,
@@ -433,7 +434,7 @@ async fn permit<'a>(
     permit.map(Some)
 }
 
-/// The endpoint that the config sets for STS, if it sets one.
+/// The endpoint URL that the config sets for STS, if any.
 fn endpoint_url(config: &SdkConfig) -> Option<String> {
     let shared = || config.endpoint_url().map(str::to_owned);
     if config.get_origin("endpoint_url").is_client_config() {
@@ -450,8 +451,8 @@ fn endpoint_url(config: &SdkConfig) -> Option<String> {
     own.or_else(shared)
 }
 
-/// Checks the endpoint that the config sets for STS. The SDK would find out at the first call, and quote the
-/// whole request.
+/// Checks the endpoint URL that the config sets for STS. The SDK would report an invalid one only at the first call, in
+/// an error that quotes the whole request.
 pub(crate) fn check_endpoint_url(config: &SdkConfig) -> Result<(), Violation> {
     let Some(url) = endpoint_url(config) else {
         return Ok(());
@@ -489,16 +490,16 @@ pub(crate) fn check_endpoint_url(config: &SdkConfig) -> Result<(), Violation> {
     ))
 }
 
-/// Leaves out a user and password.
+/// Removes user and password from a URL.
 fn without_user(url: &str) -> &str {
     url.rsplit_once('@').map_or(url, |(_, host)| host)
 }
 
-/// At TRACE the SDK logs whole calls: answers in memory, and errors that quote a request. This crate logs its own
-/// account of each call, so at that level the SDK's is left out.
+/// Suppresses the SDK's log of a call if TRACE is enabled: at that level the SDK logs responses held in memory, and
+/// errors that quote the request. This crate logs each load itself.
 async fn without_sdk_trace<F: Future>(call: F) -> F::Output {
-    // Without a subscriber there is nothing to leave out, and setting one, even this, would turn off
-    // tracing's fall-back to the `log` crate for the whole program. There, bodies are hidden.
+    // Without a subscriber there is nothing to suppress, and setting any subscriber, even this one, would turn off
+    // tracing's fallback to the `log` crate for the whole program. In that fallback, `Secrets` hides request bodies.
     let is_traced =
         tracing::dispatcher::has_been_set() && LevelFilter::current() == LevelFilter::TRACE;
     if is_traced {
@@ -533,7 +534,7 @@ fn non_empty<T>(items: impl Iterator<Item = T>) -> Option<Vec<T>> {
     (!items.is_empty()).then_some(items)
 }
 
-/// Reads the answer of an operation that assumes a role.
+/// Reads the response of an operation that assumes a role.
 fn role_session(
     summary: &RequestSummary<'_>,
     credentials: Option<types::Credentials>,
@@ -543,7 +544,7 @@ fn role_session(
     session(credentials, Some(summary.account()), arn).map_err(|what| unusable(summary, what))
 }
 
-/// Reads the credentials of an answer; says what is missing from it.
+/// Reads the credentials of a response. The error says what is missing from it.
 fn session(
     credentials: Option<types::Credentials>,
     account: Option<&str>,

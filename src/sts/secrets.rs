@@ -1,4 +1,4 @@
-//! [`Secrets`]: keeps those of a call out of the SDK's log, wherever that goes, and out of what STS says.
+//! [`Secrets`] keeps the secrets of a call out of the SDK's log, wherever that goes, and out of STS's error responses.
 
 use std::fmt;
 use std::pin::Pin;
@@ -17,53 +17,53 @@ use http_body::{Body, Frame, SizeHint};
 
 /// The secrets of a call: those that it sends, and those that sign it.
 ///
-/// At TRACE the SDK logs each request that it sends, and what it makes of each answer. Where STS refuses a call, it may
-/// repeat what it was sent.
+/// At TRACE the SDK logs each request that it sends, and what it parses from each response. When STS rejects a call,
+/// its message may repeat what it was sent.
 #[derive(Clone)]
 pub(super) struct Secrets(Arc<[String]>);
 
-/// The form of STS's refusals, which is in each.
-const REFUSAL: &str = r#"
+/// The fixed parts of STS's error responses.
+const ERROR_RESPONSE: &str = r#"
 <ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
   <Error><Type>Sender</Type><Type>Receiver</Type><Code></Code><Message></Message></Error><RequestId></RequestId>
 </ErrorResponse> &amp; &lt; &gt; &quot; &apos; &#34; &#39; &#xA; &#xD;"#;
 
 impl Secrets {
-    /// Takes the secrets of a call. One that is part of what its errors say anyway, as these `words` of STS's do, is
-    /// none: stars in the place of words would tell it, and make another answer of STS's.
+    /// Takes the secrets of a call. A secret that is part of the fixed text of error responses, such as these `words`,
+    /// is not masked: stars in place of known words would reveal it, and would change what the response means.
     pub(super) fn new<'a, 'b>(
         secrets: impl IntoIterator<Item = &'a str>,
         words: impl IntoIterator<Item = &'b str>,
     ) -> Self {
-        let words: Vec<&'b str> = words.into_iter().chain([REFUSAL]).collect();
+        let words: Vec<&'b str> = words.into_iter().chain([ERROR_RESPONSE]).collect();
         let is_said = |secret: &str| words.iter().any(|word| word.contains(secret));
         let secrets = secrets.into_iter().filter(|secret| !is_said(secret));
         Self(secrets.map(str::to_owned).collect())
     }
 
-    /// Puts stars in the place of secrets, one for each byte.
+    /// Replaces each byte of a secret with a star.
     pub(super) fn mask(&self, text: &str) -> String {
         let mut bytes = text.as_bytes().to_vec();
         self.mask_bytes(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Masks them as they are, and as forms and XML may write them.
+    /// Masks secrets, both plain and with the escapes of forms and XML.
     fn mask_bytes(&self, bytes: &mut [u8]) {
         let mut text = bytes.to_vec();
-        // Where each byte of the text is written, and where the last one ends.
-        let mut places: Vec<usize> = (0..=text.len()).collect();
-        // What is escaped more often is not what STS was sent.
+        // The position in `bytes` of each byte of `text`, and of its end.
+        let mut positions: Vec<usize> = (0..=text.len()).collect();
+        // STS never receives a secret that is escaped more often.
         for _ in 0..4 {
             for secret in self.0.iter().map(String::as_bytes) {
                 let windows = text.windows(secret.len()).enumerate();
                 for (at, _) in windows.filter(|(_, window)| *window == secret) {
-                    bytes[places[at]..places[at + secret.len()]].fill(b'*');
+                    bytes[positions[at]..positions[at + secret.len()]].fill(b'*');
                 }
             }
             let (decoded, begins) = decode(&text);
             text = decoded;
-            places = begins.into_iter().map(|at| places[at]).collect();
+            positions = begins.into_iter().map(|at| positions[at]).collect();
         }
     }
 }
@@ -105,12 +105,13 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Returns the same body, whose `Debug` shows nothing of it. HTTP clients may read, clone and send it as before.
+/// Returns the same body with a `Debug` that does not show its content. HTTP clients can read, clone and send it as
+/// before.
 fn hidden(body: SdkBody) -> SdkBody {
     body.map_preserve_contents(SdkBody::from_body_1_x)
 }
 
-/// Returns the body of an answer, without these secrets.
+/// Returns the body of a response with these secrets masked.
 fn masked(body: SdkBody, secrets: Secrets) -> SdkBody {
     SdkBody::from_body_1_x(MaskedBody {
         inner: body,
@@ -119,14 +120,14 @@ fn masked(body: SdkBody, secrets: Secrets) -> SdkBody {
     })
 }
 
-/// How many bytes of a refusal are read; STS's have a few thousand. Some other server's may have no end, and is kept in
-/// memory.
-const LONGEST_REFUSAL: usize = 1 << 20;
+/// The maximum size of an error response in bytes. STS's have a few thousand, but another server's may be endless, and
+/// the whole response is kept in memory.
+const MAX_ERROR_RESPONSE: usize = 1 << 20;
 
 struct MaskedBody {
     inner: SdkBody,
     secrets: Secrets,
-    /// What was read so far; `None` once all of it was given.
+    /// The bytes read so far; `None` once they have been returned.
     read: Option<Vec<u8>>,
 }
 
@@ -145,7 +146,7 @@ impl Body for MaskedBody {
                     if let Ok(data) = frame.into_data() {
                         read.extend_from_slice(&data);
                     }
-                    if read.len() > LONGEST_REFUSAL {
+                    if read.len() > MAX_ERROR_RESPONSE {
                         return Poll::Ready(Some(Err("a refusal that is too long".into())));
                     }
                 }
@@ -170,7 +171,7 @@ impl Body for MaskedBody {
     }
 }
 
-/// Decodes what a form or XML escapes; also returns where each byte of the result began, and the end.
+/// Decodes the escapes of forms and XML. Also returns the position in `text` of each decoded byte, and of the end.
 fn decode(text: &[u8]) -> (Vec<u8>, Vec<usize>) {
     let (mut decoded, mut begins) = (Vec::new(), Vec::new());
     let mut at = 0;
@@ -184,8 +185,8 @@ fn decode(text: &[u8]) -> (Vec<u8>, Vec<usize>) {
     (decoded, begins)
 }
 
-/// The byte that a text begins with, and the length in which it is written, where it is written as `%2F`, `&amp;`,
-/// `&#47;` or `&#x2F;` are.
+/// The byte that an escape at the start of the text stands for, such as `%2F`, `&amp;`, `&#47;` or `&#x2F;`, and the
+/// length of the escape.
 fn escaped(text: &[u8]) -> Option<(u8, usize)> {
     match text {
         [b'%', digits @ ..] => {
@@ -261,14 +262,14 @@ mod tests {
             let body = masked(SdkBody::from("x".repeat(len)), Secrets::new([], []));
             ByteStream::new(body).collect().await
         };
-        let whole = read(LONGEST_REFUSAL).await.unwrap();
-        assert_eq!(whole.to_vec().len(), LONGEST_REFUSAL);
-        assert!(read(LONGEST_REFUSAL + 1).await.is_err());
+        let whole = read(MAX_ERROR_RESPONSE).await.unwrap();
+        assert_eq!(whole.to_vec().len(), MAX_ERROR_RESPONSE);
+        assert!(read(MAX_ERROR_RESPONSE + 1).await.is_err());
     }
 
     #[test]
     fn what_is_escaped_again_and_again_does_not_keep_the_thread() {
-        let text = "%25".to_owned() + &"25".repeat(LONGEST_REFUSAL / 2);
+        let text = "%25".to_owned() + &"25".repeat(MAX_ERROR_RESPONSE / 2);
         assert_eq!(Secrets::new(["a&b/c"], []).mask(&text), text);
     }
 

@@ -2,14 +2,14 @@
 
 pub const EXTERNAL_ID: &str = "c0ffee-external-id";
 
-/// A policy that allows one action on any resource.
+/// Returns a policy that allows one action on any resource.
 pub fn allow(action: &str) -> String {
     format!(
         r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "{action}", "Resource": "*"}}}}"#
     )
 }
 
-/// A trust policy for one principal.
+/// Returns a trust policy for one principal.
 pub fn trusts(principal: &str) -> String {
     format!(
         r#"{{"Version": "2012-10-17", "Statement": {{
@@ -18,7 +18,7 @@ pub fn trusts(principal: &str) -> String {
     )
 }
 
-/// A trust policy that requires the external ID.
+/// Returns a trust policy that requires the external ID.
 pub fn trusts_with_external_id(principal: &str) -> String {
     format!(
         r#"{{"Version": "2012-10-17", "Statement": {{

@@ -1,4 +1,4 @@
-//! Runs examples as a person would.
+//! Runs examples as programs, as a user would.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ pub fn put_records() -> Command {
     example("put_records")
 }
 
-/// A built example, without the AWS settings of the person who runs the tests.
+/// Returns the command for a built example, without the AWS settings of the user who runs the tests.
 pub fn example(name: &str) -> Command {
     let mut command = without_settings(built(name));
     command
@@ -20,7 +20,7 @@ pub fn example(name: &str) -> Command {
     command
 }
 
-/// A program that does not see the AWS settings of the environment.
+/// Returns a command without the AWS environment variables.
 pub fn without_settings(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -32,7 +32,7 @@ pub fn without_settings(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The program of an example, built with all features.
+/// Builds all examples with all features, and returns the program of one.
 pub fn built(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {

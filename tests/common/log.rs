@@ -1,4 +1,4 @@
-//! Records what tracing is told.
+//! Records tracing events.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -11,7 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Records the events of this thread at this level and above, for as long as the guard lives.
+    /// Records the events of this thread at this level and above, until the guard is dropped.
     pub fn at(level: LevelFilter) -> (Self, DefaultGuard) {
         keep_second_dispatch();
         let log = Self::default();
@@ -29,11 +29,11 @@ impl Log {
     }
 }
 
-/// Keeps a subscriber alive that records nothing.
+/// Keeps a second subscriber alive, which records nothing.
 ///
-/// While there is only one subscriber in the process, tracing decides whether a callsite is of interest by
-/// the subscriber of the thread that reaches it first. That may be the thread of another test, which has
-/// none: the event would then be off for the test that records it. With two subscribers, tracing asks both.
+/// While there is only one subscriber in the process, tracing decides whether a callsite is enabled by the subscriber
+/// of the thread that reaches it first. If that is the thread of another test, which has no subscriber, the event is
+/// disabled for the test that records it. With two subscribers, tracing asks both.
 fn keep_second_dispatch() {
     static DISPATCH: OnceLock<Dispatch> = OnceLock::new();
     DISPATCH.get_or_init(|| {

@@ -1,6 +1,6 @@
-//! The AWS emulator `ministack` (PyPI, MIT): installed into `target/`, started on a free port, stopped
-//! when dropped. It checks signatures, session tokens and their expiry, trust policies across
-//! accounts, external IDs, session policies and tags, and delivers Firehose records to S3.
+//! The AWS emulator `ministack` (PyPI, MIT): installed into `target/`, started on a free port, and stopped when
+//! dropped. It checks signatures, session tokens and their expiry, trust policies across accounts, external IDs,
+//! session policies and tags, and delivers Firehose records to S3.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub struct Ministack {
 }
 
 impl Ministack {
-    /// Starts a server. Returns `None` where there is no python3, with a message on stderr; fails in CI.
+    /// Starts a server. Returns `None` if python3 is missing, with a message on stderr; panics in CI.
     pub fn start() -> Option<Self> {
         static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
         let program = PROGRAM.get_or_init(|| pypi::program("ministack", VERSION));
@@ -34,7 +34,7 @@ impl Ministack {
     }
 
     fn run(program: &Path) -> Self {
-        // Another process may take the port between here and the server's start.
+        // Another process may take the port before the server starts.
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0")
                 .unwrap()
@@ -86,7 +86,7 @@ impl Ministack {
             .await
     }
 
-    /// The config of an account's administrator, for the set-up only: the server checks nothing for it.
+    /// Returns the config of an account's administrator, for set-up only: the server does not check its requests.
     pub async fn administrator(&self, account: &str) -> SdkConfig {
         self.config(Credentials::new(
             account,
@@ -146,7 +146,7 @@ impl Ministack {
             .unwrap();
     }
 
-    /// Creates a delivery stream into a new bucket.
+    /// Creates a delivery stream that delivers to a new bucket.
     pub async fn make_stream(&self, account: &str, stream: &str, bucket: &str) {
         let s3 = self.s3(account).await;
         s3.create_bucket().bucket(bucket).send().await.unwrap();
@@ -167,7 +167,7 @@ impl Ministack {
 
 impl Drop for Ministack {
     fn drop(&mut self) {
-        // The process may have ended already.
+        // The process may already have ended.
         let _ = self.server.kill();
         let _ = self.server.wait();
     }

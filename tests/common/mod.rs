@@ -1,4 +1,4 @@
-//! Accounts for the tests: a user in one, a hub role in another, tenants in a third.
+//! The accounts of the tests: a user in one account, a hub role in a second, tenants in a third.
 
 pub mod documents;
 pub mod example;
@@ -29,7 +29,8 @@ pub const HOUR: Duration = Duration::from_secs(3600);
 
 pub const MINUTE: Duration = Duration::from_secs(60);
 
-/// The user may assume the hub, the hub the middle and the tenant, the middle the tenant.
+/// Creates the simulator and the user's config. The user may assume the hub role, the hub role the middle and the
+/// tenant role, and the middle role the tenant role.
 pub fn aws() -> (Simulator, SdkConfig) {
     let aws = Simulator::new();
     let keys = user(&aws);
@@ -47,8 +48,8 @@ pub fn aws() -> (Simulator, SdkConfig) {
     (aws, base)
 }
 
-/// The serial of a new MFA device of the user. A code of a device is sent only once per process, and all tests
-/// share one, so no two of them may share a device: panics if the name was used before.
+/// Returns the serial of a new MFA device of the user. A device's code is sent only once per process, and all tests run
+/// in one process, so no two tests may share a device. Panics if the name has been used before.
 pub fn new_device(name: &str) -> String {
     static NAMES: Mutex<Option<HashSet<String>>> = Mutex::new(None);
     let mut names = NAMES.lock().unwrap();
@@ -82,7 +83,7 @@ pub fn with_source(base: &SdkConfig, source: impl ProvideCredentials + 'static) 
     base.to_builder().credentials_provider(source).build()
 }
 
-/// Creates so many roles that trust the hub, and their chains.
+/// Creates `count` roles that trust the hub, and returns their chains.
 pub fn tenants_of(aws: &Simulator, hub: &RoleChain, count: usize) -> Vec<RoleChain> {
     let tenant = |i| {
         let arn = format!("arn:aws:iam::333333333333:role/Tenant{i}");
@@ -95,13 +96,13 @@ pub fn tenants_of(aws: &Simulator, hub: &RoleChain, count: usize) -> Vec<RoleCha
     (0..count).map(tenant).collect()
 }
 
-/// User → hub → tenant.
+/// Creates the chain user → hub → tenant.
 pub fn two_hops(base: &SdkConfig) -> RoleChain {
     let hub = RoleChain::new(base, Role::new(HUB)).unwrap();
     hub.assume(Role::new(TENANT)).unwrap()
 }
 
-/// Lets every task run until it waits for something, and does not move the clock.
+/// Lets every task run until it waits for something, without advancing the clock.
 pub async fn settle() {
     for _ in 0..1000 {
         tokio::task::yield_now().await;

@@ -1,6 +1,6 @@
-//! Every parameter of a role, a row each. The unit tests of `src/request/role.rs` hold the rows to the fields of `Role`.
+//! A table of all parameters of a role. The unit tests of `src/request/role.rs` check that it has each field of `Role`.
 
-#![allow(dead_code)] // Each of the two that include it reads some of the fields.
+#![allow(dead_code)] // Each of the two test binaries that include it reads only some of the fields.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ pub struct Parameter {
     pub setter: &'static str,
     /// Sets one of two values, 0 or 1.
     pub set: fn(Role, usize) -> Role,
-    /// What STS gets of value 0: names and values.
+    /// The names and values that STS receives for value 0.
     pub sent: &'static [(&'static str, &'static str)],
-    /// Set values that break a rule: too short, too long, with a wrong sign. The exact limits are in
-    /// `tests/it/validation`.
+    /// Set invalid values, such as one that is too short, too long, or contains an invalid character. The exact limits
+    /// are tested in `tests/it/validation`.
     pub wrong: &'static [fn(Role) -> Role],
-    /// Whether AssumeRoleWithWebIdentity and AssumeRoleWithSAML take it.
+    /// Whether AssumeRoleWithWebIdentity and AssumeRoleWithSAML accept the parameter.
     pub with_web_identity: bool,
     pub with_saml: bool,
-    /// Whether it is in the key of the AWS CLI's cache, so that sessions may be shared with it.
+    /// Whether the key of the AWS CLI's cache contains it, so that sessions may be shared with the AWS CLI.
     pub in_cli_cache_key: bool,
-    /// The action that STS authorizes for it beside AssumeRole.
+    /// The action that STS authorizes for it in addition to AssumeRole.
     pub action: Option<&'static str>,
 }
 

@@ -1,10 +1,10 @@
-//! A proxy between programs and a server that counts their calls to STS; for the tests of the program.
+//! A proxy between programs and a server that counts the calls to STS, for the tests of the program.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// Forwards connections to a port of its own for as long as the process lives.
+/// Listens on a port of its own and forwards connections to the server, until the process ends.
 pub struct Proxy {
     port: u16,
     sent: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -43,12 +43,12 @@ impl Proxy {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// How many calls of an action were sent to STS.
+    /// Returns how many calls of an action were sent to STS.
     pub fn calls(&self, action: &str) -> usize {
         self.seen(&format!("Action={action}&"))
     }
 
-    /// How often a text was sent to the server.
+    /// Returns how often a text was sent to the server.
     pub fn seen(&self, asked: &str) -> usize {
         let sent = self.sent.lock().unwrap();
         sent.iter()

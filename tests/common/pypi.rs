@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The program of a package of the same name; see [`program_of`].
+/// Returns the program that has the name of its package; see [`program_of`].
 #[allow(
     dead_code,
     reason = "not every binary that has this module uses all of it"
@@ -12,8 +12,8 @@ pub fn program(package: &str, version: &str) -> Option<PathBuf> {
     program_of(package, &[(package, version)])
 }
 
-/// A program of the first of these packages, or `python`, which can import them. Installs them if they are not
-/// installed completely. Returns `None` where there is no python3, with a message on stderr; fails in CI.
+/// Returns a program of the first of these packages, or `python`, which can import all of them. Installs them unless
+/// they are completely installed. Returns `None` if python3 is missing, with a message on stderr; panics in CI.
 pub fn program_of(name: &str, packages: &[(&str, &str)]) -> Option<PathBuf> {
     let (package, version) = packages[0];
     let venv = target_dir().join(format!("{package}-{version}"));
@@ -25,7 +25,7 @@ pub fn program_of(name: &str, packages: &[(&str, &str)]) -> Option<PathBuf> {
         }
     };
     let program = in_venv(name);
-    // Written last, so that what an earlier run did not finish is done again.
+    // Written last, so that an installation that was interrupted is repeated.
     let installed = venv.join("installed");
     if installed.exists() && program.exists() {
         return Some(program);
@@ -63,7 +63,7 @@ pub fn program_of(name: &str, packages: &[(&str, &str)]) -> Option<PathBuf> {
     Some(program)
 }
 
-/// The folder that cargo builds into: the program of this test is in `debug/deps` below it.
+/// Returns cargo's target folder: the program of this test is in its subfolder `debug/deps`.
 pub fn target_dir() -> PathBuf {
     let program = std::env::current_exe().unwrap();
     program.ancestors().nth(3).unwrap().to_owned()

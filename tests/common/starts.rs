@@ -1,12 +1,12 @@
-//! A chain of each start, whose call sends whatever secrets it can. The unit tests of `src/chain/mod.rs` hold the list to
-//! the operations that there are.
+//! A chain for each kind of start, whose call sends every secret that it can. The unit tests of `src/chain/mod.rs`
+//! check that the list has every operation.
 
 use aws_role_chain::{
     MfaRequest, Role, RoleChain, SamlAssertion, SessionTokenRequest, WebIdentityToken,
 };
 use aws_types::SdkConfig;
 
-/// What the calls send.
+/// The values that the calls send.
 #[derive(Clone, Copy)]
 pub struct Sent {
     pub role_arn: &'static str,
@@ -17,7 +17,7 @@ pub struct Sent {
     pub saml_assertion: &'static str,
 }
 
-/// The first chain's source is `first`, which may give temporary credentials.
+/// Creates the chains. The source of the first one is `first`, which may return temporary credentials.
 pub fn starts(
     first: &SdkConfig,
     base: &SdkConfig,

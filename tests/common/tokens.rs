@@ -12,8 +12,8 @@ use super::HUB;
 
 pub const SAML_PROVIDER: &str = "arn:aws:iam::222222222222:saml-provider/Company";
 
-/// Signs a token with these claims and the key in `tests/keys`. It is valid for ten minutes, unless the claims
-/// say otherwise.
+/// Signs a token with these claims and the key in `tests/keys`. It is valid for ten minutes, unless the claims specify
+/// otherwise.
 pub fn web_identity_token(aws: &Simulator, mut claims: Value) -> String {
     let now = aws.clock().now().duration_since(UNIX_EPOCH).unwrap();
     for (claim, time) in [("iat", now.as_secs()), ("exp", now.as_secs() + 600)] {
@@ -48,7 +48,7 @@ pub const GOOD: Claims = Claims {
     more: "",
 };
 
-/// Makes an assertion, in base64.
+/// Creates an assertion, in base64.
 pub fn assertion(aws: &Simulator, claims: &Claims) -> String {
     let until = DateTime::from_secs(DateTime::from(aws.clock().now()).secs() + claims.good_for);
     let until = until.fmt(Format::DateTime).unwrap();

@@ -1,5 +1,5 @@
-//! The rules of single flight, refresh and invalidation, with a loader whose loads end when the test says so.
-//! Time moves only when the test moves it: [`Clock`], and where it matters tokio's, which is never set.
+//! The rules of single flight, refresh and invalidation, with a loader whose loads end when the test decides.
+//! Time moves only when the test moves it: [`Clock`] and, if it matters, tokio's clock, which is monotonic.
 
 use std::task::{Context, Waker};
 
@@ -15,18 +15,18 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Within a session of an hour: before the refresh window, in it, and in the last minute.
+/// Ages of a session that lasts an hour: before the refresh window, in it, and in the last minute.
 const FRESH: Duration = Duration::from_secs(44 * 60);
 const ADVISORY: Duration = Duration::from_secs(53 * 60);
 const MANDATORY: Duration = Duration::from_secs(59 * 60 + 30);
 
-/// How long a caller waits for a load while the cached credentials are valid, and when they have expired or
-/// are invalidated.
+/// How long a caller waits for a load while the cached credentials are valid, and if they have expired or are
+/// invalidated.
 const MAX_WAIT_WITH_VALID: Duration = SECOND;
 const MAX_WAIT_WITH_EXPIRED: Duration = Duration::from_secs(5);
-/// How long a failure that no retry cures is cached.
+/// How long a failure that is not transient is cached.
 const NEGATIVE_CACHE_TTL: Duration = Duration::from_secs(5);
-/// The age from which on credentials can be invalidated.
+/// The minimum age at which credentials can be invalidated.
 const MIN_AGE_TO_INVALIDATE: Duration = MINUTE;
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +88,7 @@ async fn a_failing_herd_shares_one_failure() {
 async fn a_permanent_failure_is_cached_for_five_seconds() {
     let (cache, clock) = cache();
     fail_cold(&cache, denied(OWN_HOP)).await;
-    // The jitter takes up to a fifth of the wait.
+    // Jitter shortens the wait by up to a fifth.
     clock.advance(NEGATIVE_CACHE_TTL * 4 / 5 - SECOND / 10);
     assert!(Caller::of(&cache).error().await.is_access_denied());
     assert_eq!(cache.loader().loads(), 1);
@@ -169,7 +169,7 @@ fn a_load_that_is_dropped_with_its_runtime_is_started_again_by_its_waiters() {
     assert_eq!(second.block_on(waiter.key()), "second");
 }
 
-/// A caller whose load was dropped with its own runtime.
+/// Returns a caller whose load was dropped with the caller's runtime.
 fn caller_on_a_dropped_runtime(cache: &CredentialsCache<Loader>) -> Caller {
     let runtime = runtime();
     let mut caller = Caller::of(cache);
@@ -200,7 +200,7 @@ fn a_caller_whose_own_runtime_shuts_down_is_served_unexpired_credentials() {
 fn an_abandoned_load_is_replaced_after_a_minute() {
     let (first, second) = (runtime(), runtime());
     let (cache, clock) = cache();
-    // From here on nobody polls this runtime.
+    // This runtime is not polled after this.
     first.block_on(Caller::of(&cache).assert_waits());
 
     second.block_on(async {
@@ -213,7 +213,7 @@ fn an_abandoned_load_is_replaced_after_a_minute() {
         let mut late = Caller::of(&cache);
         late.assert_waits().await;
         assert_eq!(cache.loader().loads(), 2, "a new caller does not join it");
-        // The one that did join looks again when it has waited as long itself.
+        // The caller that did join checks again after it has waited as long itself.
         clock.advance_in_steps(ABANDONED_LOAD_TIMEOUT).await;
         cache.loader().succeed(1, "second");
         assert_eq!(late.key().await, "second");
@@ -631,7 +631,7 @@ async fn a_failing_timer_tries_again_until_the_credentials_expire() {
         clock.advance(SECOND);
         settle().await;
         assert_eq!(cache.loader().loads(), load + 1, "the failure is cached");
-        // A quarter of what is left.
+        // A quarter of the remaining lifetime.
         clock.advance(7 * MINUTE / 4);
         settle().await;
     }
@@ -731,7 +731,7 @@ async fn a_timer_ends_when_its_loader_has_become_interactive() {
 async fn a_waiter_starts_a_load_that_may_prompt_after_a_background_load_that_may_not() {
     let (cache, clock) = cache();
     load_unserved(&cache, "first").await;
-    // The background load begins just before the last minute, and the waiter joins it in that minute.
+    // The background load starts just before the last minute, and the waiter joins it in that minute.
     clock.advance(HOUR - MINUTE - SECOND / 10);
     assert_eq!(served(&cache), "first");
     settle().await;
@@ -853,7 +853,7 @@ async fn a_failure_after_the_process_stood_still_is_not_an_answer_and_a_success_
         let (cache, clock) = cache();
         let mut caller = Caller::of(&cache);
         caller.assert_waits().await;
-        // No task runs in this time, as in a process that is suspended.
+        // No task runs meanwhile, as if the process were suspended.
         clock.advance(ABANDONED_LOAD_TIMEOUT);
         if fails {
             cache.loader().fail(0, unreachable(OWN_HOP));
@@ -907,7 +907,7 @@ fn a_load_that_is_first_polled_after_another_took_its_place_is_not_made() {
     assert_eq!(cache.loader().loads(), 1);
 }
 
-/// It cannot be told from a process that stood still, whose loads are to be replaced.
+/// This cannot be distinguished from a process that was suspended, whose loads must be replaced.
 #[tokio::test(start_paused = true)]
 async fn a_clock_set_forward_by_a_minute_costs_one_load_more_and_the_first_success_counts() {
     let (cache, clock) = cache();
@@ -951,7 +951,8 @@ async fn credentials_from_before_the_clock_was_set_back_are_refreshed() {
     assert_eq!(cache.loader().loads(), 2);
 }
 
-/// By the clock it seems new again when that comes to where it was; the time between is known all the same.
+/// By the clock alone the load would seem new again when the clock reaches the time of its start; the monotonic clock
+/// shows its age.
 #[test]
 fn an_abandoned_load_from_before_the_clock_was_set_back_is_never_joined() {
     let (first, second) = (paused_runtime(), paused_runtime());
@@ -961,7 +962,7 @@ fn an_abandoned_load_from_before_the_clock_was_set_back_is_never_joined() {
         clock.set(2 * HOUR + 20 * MINUTE);
         Caller::of(&cache).assert_waits().await;
     });
-    // From here on nobody polls this runtime.
+    // The first runtime is not polled any more.
     assert_eq!(cache.loader().loads(), 2);
 
     second.block_on(async {
@@ -1012,7 +1013,7 @@ async fn a_clock_set_back_a_little_does_not_lengthen_the_wait_after_a_failure() 
     cache.loader().fail(1, unreachable(OWN_HOP));
     refresh.result().await.unwrap().unwrap_err();
 
-    // A quarter of the seven minutes left, less the jitter.
+    // A quarter of the remaining seven minutes, less jitter.
     let due_in = |cache: &CredentialsCache<Loader>| cache.0.due_in().unwrap();
     let wait = due_in(&cache);
     assert!((84 * SECOND..=105 * SECOND).contains(&wait), "{wait:?}");
@@ -1022,7 +1023,7 @@ async fn a_clock_set_back_a_little_does_not_lengthen_the_wait_after_a_failure() 
     assert_eq!(due_in(&cache), Duration::ZERO);
 }
 
-/// What a program brings along, such as a provider of MFA codes, may panic, or use the cache itself.
+/// User code, such as a provider of MFA codes, may panic, or use the cache itself.
 #[tokio::test(start_paused = true)]
 async fn no_code_of_the_loader_runs_under_the_lock() {
     let (cache, clock) = cache();
@@ -1181,7 +1182,7 @@ async fn a_timer_does_not_sleep_through_the_window_of_a_machine_that_was_suspend
     );
 }
 
-/// An empty cache, and the clock that it sees.
+/// Creates an empty cache, and the clock that it uses.
 fn cache() -> (CredentialsCache<Loader>, Clock) {
     let clock = Clock::default();
     let cache = cache_of(&clock, SharedAsyncSleep::new(clock.clone()));
@@ -1199,12 +1200,12 @@ fn cache_of(clock: &Clock, sleep: SharedAsyncSleep) -> CredentialsCache<Loader> 
     CredentialsCache::new(loader, SharedTimeSource::new(clock.clone()), sleep)
 }
 
-/// Loads credentials of an hour without a caller, so that there is no timer.
+/// Loads credentials that last an hour and serves them to no caller, so that there is no timer.
 async fn load_unserved(cache: &CredentialsCache<Loader>, key: &str) {
     refresh_to(cache, 0, key).await;
 }
 
-/// Forces a refresh, which is the load of this number, and lets it succeed.
+/// Forces a refresh, which is the load with this number, and lets it succeed.
 async fn refresh_to(cache: &CredentialsCache<Loader>, load: usize, key: &str) {
     let mut refresh = Refresh::of(cache);
     assert!(refresh.result().await.is_none(), "it waits");
@@ -1220,7 +1221,7 @@ async fn fail_cold(cache: &CredentialsCache<Loader>, error: Error) {
     caller.error().await;
 }
 
-/// The access key ID that a caller is served without waiting.
+/// Returns the access key ID that a caller is served without waiting.
 #[track_caller]
 fn served(cache: &CredentialsCache<Loader>) -> String {
     match cache.lookup(|session| session.credentials.clone()) {
@@ -1236,7 +1237,7 @@ async fn settle() {
     }
 }
 
-/// The tasks of this runtime: loads and timers.
+/// Returns the number of tasks of this runtime: loads and timers.
 fn tasks() -> usize {
     Handle::current().metrics().num_alive_tasks()
 }
@@ -1247,7 +1248,7 @@ fn runtime() -> Runtime {
         .unwrap()
 }
 
-/// Another runtime whose clock is tokio's paused one, as that of these tests.
+/// Creates another runtime with tokio's clock paused, like that of these tests.
 fn paused_runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -1256,7 +1257,7 @@ fn paused_runtime() -> Runtime {
         .unwrap()
 }
 
-/// Lets time pass, by all clocks.
+/// Lets time pass on both clocks.
 async fn pass(clock: &Clock, time: Duration) {
     tokio::time::advance(time).await;
     let elapsed = clock.elapsed();
@@ -1265,14 +1266,14 @@ async fn pass(clock: &Clock, time: Duration) {
 
 type Polled<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A call of the cache that is polled by hand.
+/// A call to the cache that is polled by hand.
 struct Call<T>(Polled<T>);
 
 /// A caller that needs credentials.
 type Caller = Call<Result<Credentials, Error>>;
 /// A forced refresh.
 type Refresh = Call<Result<(), Error>>;
-/// A child whose credentials STS has rejected.
+/// The next hop, when STS has rejected its signing credentials.
 type Replace = Call<Option<Result<Credentials, Error>>>;
 
 impl<T> Call<T> {
@@ -1284,7 +1285,7 @@ impl<T> Call<T> {
         }
     }
 
-    /// Polls until nothing changes any more: a call that finds its load lost starts another.
+    /// Polls until nothing changes: a call whose load was lost starts another, and must be polled again.
     async fn result(&mut self) -> Option<T> {
         for _ in 0..3 {
             settle().await;
@@ -1313,7 +1314,7 @@ impl Caller {
         assert!(result.is_none(), "it does not wait: {result:?}");
     }
 
-    /// The access key ID that the caller is served.
+    /// Returns the access key ID that the caller is served.
     async fn key(&mut self) -> String {
         let credentials = self.result().await.expect("it waits").unwrap();
         credentials.access_key_id().to_owned()
@@ -1355,7 +1356,7 @@ impl Replace {
     }
 }
 
-/// The number of the hop whose loader this is.
+/// The number of the loader's hop.
 const OWN_HOP: usize = 2;
 
 /// A loader whose loads wait until the test ends them.
@@ -1363,9 +1364,9 @@ struct Loader {
     clock: Clock,
     started: Mutex<Vec<Started>>,
     is_interactive: Mutex<bool>,
-    /// What is done when it is asked whether it is interactive.
+    /// Called by `is_interactive`.
     on_asked: Mutex<Option<Box<dyn Fn() + Send>>>,
-    /// Whether it panics before there is a future.
+    /// Whether `load` panics instead of returning a future.
     panics: Mutex<bool>,
 }
 
@@ -1420,7 +1421,7 @@ impl Load for Loader {
 }
 
 impl Loader {
-    /// The number of loads that were started.
+    /// Returns the number of loads that were started.
     fn loads(&self) -> usize {
         self.started.lock().unwrap().len()
     }
@@ -1442,7 +1443,7 @@ impl Loader {
         Session::new(key, "secret", "token", expiry, None, None)
     }
 
-    /// Ends a load with credentials of an hour.
+    /// Ends a load with credentials that last an hour.
     #[track_caller]
     fn succeed(&self, load: usize, key: &str) {
         self.end(load, Outcome::Result(Ok(self.session(key, HOUR))));
@@ -1469,7 +1470,7 @@ fn error(hop: usize, kind: ErrorKind) -> Error {
     .into()
 }
 
-/// A failure that no retry cures.
+/// A failure that is not transient.
 fn denied(hop: usize) -> Error {
     let refusal = Refusal {
         code: "AccessDenied".to_owned(),
@@ -1490,7 +1491,7 @@ fn interaction_required() -> Error {
     error(OWN_HOP, ErrorKind::InteractionRequired)
 }
 
-/// A clock that stands still until the test moves it, and the sleeps on it.
+/// A clock that stands still until the test moves it, and the sleeps that wait for it.
 #[derive(Clone, Debug, Default)]
 struct Clock(Arc<Mutex<Times>>);
 
@@ -1509,7 +1510,7 @@ impl Clock {
         self.set(self.elapsed() + time);
     }
 
-    /// Sets the time since the start, and wakes the sleeps that are over.
+    /// Sets the time since the start, and wakes the sleeps that have ended.
     fn set(&self, elapsed: Duration) {
         let mut times = self.0.lock().unwrap();
         times.elapsed = elapsed;
@@ -1524,7 +1525,7 @@ impl Clock {
         }
     }
 
-    /// Advances slowly enough for the heartbeats of the loads on this runtime.
+    /// Advances in steps, so that the loads on this runtime record their heartbeats.
     async fn advance_in_steps(&self, time: Duration) {
         let mut left = time;
         while !left.is_zero() {
@@ -1550,7 +1551,7 @@ impl AsyncSleep for Clock {
         let until = times.elapsed + duration;
         times.sleeps.push((until, wake));
         Sleep::new(async move {
-            // The clock outlives its sleeps.
+            // Never an error: the clock outlives its sleeps.
             let _ = woken.await;
         })
     }

@@ -1,4 +1,4 @@
-//! What a chain can start with.
+//! The starts of a chain.
 
 use aws_types::region::Region;
 
@@ -7,7 +7,7 @@ use super::*;
 #[path = "../common/starts.rs"]
 mod starts;
 
-/// The list of starts that the tests share.
+/// Returns the list of starts that the tests share, and a chain of the source alone.
 fn starts() -> Vec<RoleChain> {
     let base = SdkConfig::builder()
         .region(Region::new("eu-west-1"))

@@ -1,4 +1,4 @@
-//! Two tables: the first line of every error, and what becomes of every error of the SDK.
+//! Two tables: the first line of every error, and how every error of the SDK is classified.
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -23,8 +23,8 @@ use crate::{Role, RoleChain};
 
 const ROLE: &str = "arn:aws:iam::222222222222:role/Hub";
 
-/// Every place where a load or a diagnosis can fail: the operation, whether a role is assumed, the hop, the
-/// length of the chain in use, and how the first line begins.
+/// Every place where a load or a diagnosis can fail: the operation, whether a role is assumed, the hop, the length of
+/// the chain, and the start of the first line.
 const PLACES: [(Operation, bool, usize, usize, &str); 12] = [
     (LoadSource, false, 0, 0, "loading the source credentials"),
     (LoadSource, false, 0, 2, "loading the source credentials"),
@@ -101,7 +101,7 @@ const PLACES: [(Operation, bool, usize, usize, &str); 12] = [
 ];
 
 impl Operation {
-    /// Every operation, for tables that must have them all; the compiler asks for a new one.
+    /// Returns every operation, for tables that must contain all. A new one does not compile until it is listed here.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         let next = |operation: &Self| {
             Some(match operation {
@@ -120,7 +120,7 @@ impl Operation {
         std::iter::successors(Some(CheckBase), next)
     }
 
-    /// Whether it calls STS.
+    /// Whether the operation calls STS.
     pub(crate) fn is_call(self) -> bool {
         !matches!(
             self,
@@ -128,7 +128,7 @@ impl Operation {
         )
     }
 
-    /// Whether a hop loads with it.
+    /// Whether a hop loads credentials with the operation.
     pub(crate) fn is_load(self) -> bool {
         self == LoadSource || self.is_call() && self != GetCallerIdentity
     }
@@ -376,7 +376,7 @@ fn the_first_line_of_an_invalid_value_names_field_rule_and_value() {
     let begin = "invalid session token request (hop 1 of 1)";
     assert_reads(&error, &format!("{begin}{hidden}"));
 
-    // A malformed ARN stays on its line, and is cut short as other values are.
+    // A malformed ARN is escaped to stay on one line. A long value is shortened.
     let error = violation(None).into_hop_error(AssumeRole, Some("two\nlines"), 1);
     let begin = r"invalid role two\nlines (hop 1 of 1)";
     assert_reads(&error, &format!("{begin}{hidden}"));
@@ -461,7 +461,7 @@ fn failed(
     .into()
 }
 
-/// All of the error is this line.
+/// Asserts that the error consists of this line, with no advice.
 #[track_caller]
 fn assert_reads(error: &Error, line: &str) {
     assert_eq!(error.to_string(), line);
@@ -471,7 +471,7 @@ fn assert_reads(error: &Error, line: &str) {
     );
 }
 
-/// A body that fails before its end.
+/// Returns a body that fails before its end.
 fn broken_off() -> Limited<Full<Bytes>> {
     Limited::new(Full::new(Bytes::from("<AssumeRoleResponse>")), 1)
 }
@@ -531,8 +531,8 @@ async fn every_error_of_the_sdk_has_a_kind_and_the_kind_decides_what_the_sdk_is_
     let unknown = answer_of("InvalidClientTokenId", "no");
     let throttled = answer_of("Throttling", "no");
     let down = answer_of("InternalFailure", "no");
-    // What the HTTP client does, the kind, whether it is transient, the CredentialsError, and the end of the
-    // first line.
+    // What the HTTP client does, the error's kind, whether it is transient, the kind of CredentialsError, and the end
+    // of the first line.
     let cases = [
         // SdkError::TimeoutError
         (
@@ -573,7 +573,7 @@ async fn every_error_of_the_sdk_has_a_kind_and_the_kind_decides_what_the_sdk_is_
             "ProviderError",
             UNREADABLE,
         ),
-        // SdkError::ServiceError that is not one of STS
+        // SdkError::ServiceError with a response that is not from STS
         (
             Http::Answers(200, "Welcome"),
             "Unusable",
@@ -663,7 +663,7 @@ async fn every_error_of_the_sdk_has_a_kind_and_the_kind_decides_what_the_sdk_is_
             format!("assuming {ROLE} (hop 1 of 1){end}"),
             "{http:?}"
         );
-        // Nothing of the SDK's error is kept: it may quote the request.
+        // The SDK's error is not kept, because it may quote the request.
         assert!(error.source().is_none(), "{http:?}");
         let sdk_error = CredentialsError::from(error);
         assert_eq!(credentials_error_of(&sdk_error), told, "{http:?}");
@@ -672,7 +672,7 @@ async fn every_error_of_the_sdk_has_a_kind_and_the_kind_decides_what_the_sdk_is_
     }
 }
 
-/// The error of a chain whose calls to STS fail like this.
+/// Returns the error of a chain whose calls to STS fail like this.
 async fn failure_of(http: Http) -> Error {
     let keys = Credentials::new("AKIAEXAMPLE", "secret", None, None, "test");
     let config = SdkConfig::builder()
@@ -685,7 +685,7 @@ async fn failure_of(http: Http) -> Error {
     chain.refresh().await.unwrap_err()
 }
 
-/// An answer of STS with this error code.
+/// Returns an error response of STS with this code.
 fn answer_of(code: &str, message: &str) -> &'static str {
     let answer = format!(
         "<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error>\

@@ -1,4 +1,4 @@
-//! What a role asks for.
+//! The parameters of a role.
 
 use super::*;
 
@@ -9,7 +9,7 @@ use parameters::PARAMETERS;
 
 #[test]
 fn the_tests_know_every_field_of_a_role_and_reports_show_those_that_are_sent() {
-    // It is derived, and so names every field.
+    // `Debug` is derived, and so names every field.
     let role = format!("{:?}", Role::default());
     let fields = role.trim_start_matches("Role { ").split(", ");
     let names = fields.map(|field| field.split(':').next().unwrap());
@@ -36,7 +36,7 @@ fn the_tests_know_every_field_of_a_role_and_reports_show_those_that_are_sent() {
             })
             .collect();
         let expected = (row.setter, row.action, row.in_cli_cache_key);
-        // The region says where to call, and is not sent.
+        // The region is not sent: it selects the endpoint.
         let is_sent = row.setter != "region";
         assert_eq!(shown, if is_sent { vec![expected] } else { vec![] });
         assert_eq!(!row.sent.is_empty(), is_sent, "{}", row.setter);
