@@ -1,4 +1,4 @@
-//! GetFederationToken: a session of a federated user, with what both the caller's policies and the session
+//! GetFederationToken: a session of a federated user, limited to what both the caller's policies and the session
 //! policies allow.
 
 use super::constraints::{FEDERATED_USER_NAME, POLICY, Reader};
@@ -32,7 +32,7 @@ pub(super) fn answer(
     if caller.is_root() {
         duration = duration.min(ROOT_LIMIT);
     }
-    // They cannot be transitive: a federated user assumes no roles.
+    // Tags cannot be transitive, because a federated user cannot assume roles.
     let tags = session_tags(tags, &[], &[])?;
     let account = arn::account_of(caller.arn());
     let policies = SessionPolicies::read(accounts, policy, policy_arns, account)?;
@@ -84,7 +84,7 @@ pub(super) fn answer(
                 Element::text("Arn", federated_arn),
             ],
         ),
-        // Unlike the operations that assume a role, this one also says that nothing was packed.
+        // Unlike the operations that assume a role, this one returns a packed size even if nothing was packed.
         Element::number("PackedPolicySize", packed_size.unwrap_or_default()),
     ])
 }

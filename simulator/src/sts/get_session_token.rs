@@ -1,4 +1,4 @@
-//! GetSessionToken: a user's session, with or without MFA.
+//! GetSessionToken: a session of a user, with or without MFA.
 
 use super::constraints::Reader;
 use super::mfa;
@@ -7,7 +7,7 @@ use super::scene::Scene;
 use crate::iam::{Accounts, Caller, Session, SessionPrincipal, new_session_token};
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
-/// The limit of sessions of a root user in seconds. A longer duration is not an error.
+/// The limit for a root user's sessions, in seconds. A longer duration is shortened and not an error.
 pub(super) const ROOT_LIMIT: i64 = 3600;
 
 pub(super) fn answer(

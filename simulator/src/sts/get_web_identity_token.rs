@@ -1,4 +1,4 @@
-//! GetWebIdentityToken: a token by which the caller proves to others than AWS who it is.
+//! GetWebIdentityToken: a token with which the caller proves its identity to services outside AWS.
 
 use std::time::UNIX_EPOCH;
 
@@ -13,7 +13,7 @@ use crate::clock::timestamp;
 use crate::iam::{Accounts, Caller};
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
-/// The claim that has those of AWS's own.
+/// The claim that contains AWS's own claims.
 const AWS_CLAIMS: &str = "https://sts.amazonaws.com/";
 
 pub(super) fn answer(
@@ -31,7 +31,7 @@ pub(super) fn answer(
     let signs_with = match algorithm {
         "RS256" => Algorithm::RS256,
         "ES384" => Algorithm::ES384,
-        // No answer of AWS to this is recorded.
+        // No response of AWS in this case is recorded.
         other => {
             return Err(ErrorResponse::validation(format!(
                 "1 validation error detected: Value '{other}' at 'signingAlgorithm' failed to satisfy \
@@ -108,7 +108,7 @@ pub(super) fn answer(
     ])
 }
 
-/// Returns the claims that only AWS's tokens have; what the caller has not is left out.
+/// Returns AWS's own claims. Those that do not apply to the caller are omitted.
 fn aws_claims(
     accounts: &Accounts,
     caller: &Caller,

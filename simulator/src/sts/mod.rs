@@ -1,6 +1,6 @@
-//! The operations of STS: their limits, who may call them, and what they answer.
+//! The operations of STS: their limits, who may call them, and their responses.
 //!
-//! Codes and messages are those of AWS, recorded from real answers where there were any.
+//! Codes and messages are AWS's, taken from recorded responses where there are any.
 
 mod access_key_info;
 mod assume_role;

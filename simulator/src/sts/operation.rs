@@ -1,4 +1,4 @@
-//! Finds the operation of a request, authenticates the caller, and answers.
+//! Finds the operation of a request, authenticates the caller, and returns the response.
 
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 
@@ -13,7 +13,7 @@ use crate::signature::authenticate;
 
 const VERSION: &str = "2011-06-15";
 
-/// The operations that STS has and the simulator has not.
+/// The operations that STS has and the simulator does not.
 const NOT_SIMULATED: [&str; 3] = [
     "AssumeRoot",
     "DecodeAuthorizationMessage",
@@ -53,7 +53,7 @@ fn result(
             let caller = caller(accounts)?;
             assume_role::assume_role(accounts, &caller, parameters, scene)
         }
-        // Unsigned: the token or the assertion authenticates the caller.
+        // These requests are unsigned: the token or the assertion authenticates the caller.
         "AssumeRoleWithWebIdentity" => web_identity::assume_role(accounts, parameters, scene),
         "AssumeRoleWithSAML" => saml::assume_role(accounts, parameters, scene),
         "GetAccessKeyInfo" => {
@@ -69,7 +69,7 @@ fn result(
             let caller = caller(accounts)?;
             get_session_token::answer(accounts, &caller, parameters, scene)
         }
-        // The global endpoint does not have it.
+        // The global endpoint does not support it.
         "GetWebIdentityToken" if !scene.is_global_endpoint() => {
             let caller = caller(accounts)?;
             get_web_identity_token::answer(accounts, &caller, parameters, scene)
