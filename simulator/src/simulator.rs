@@ -38,7 +38,7 @@ use crate::policy::{Explanation, keys};
 use crate::protocol::{ErrorResponse, Format as AnswerFormat, Parameters};
 use crate::routing;
 use crate::signature::{Authorization, authenticate, is_signed_with_2};
-use crate::sts::Scene;
+use crate::sts::Environment;
 use crate::{iam_api, sts};
 
 /// A simulator of STS, of IAM with any number of accounts, and of the services that a test adds.
@@ -683,9 +683,9 @@ impl Simulator {
             _ => {}
         }
         let issues_expired = effect == Some(Effect::ExpiredCredentials);
-        let scene = Scene::new(request, now, issues_expired);
+        let environment = Environment::new(request, now, issues_expired);
         let mut accounts = self.0.accounts.lock();
-        let mut response = sts::answer(&mut accounts, request, &parameters, &scene);
+        let mut response = sts::answer(&mut accounts, request, &parameters, &environment);
         let decisions = accounts.take_decisions();
         drop(accounts);
         let refused = decisions.iter().filter(|it| !it.is_allowed()).cloned();

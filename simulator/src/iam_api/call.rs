@@ -59,7 +59,7 @@ impl Kind {
 
 /// The properties of a call's resource that policies may check.
 #[derive(Default)]
-struct About<'a> {
+struct ResourceProperties<'a> {
     boundary: Option<&'a str>,
     tags: &'a [(String, String)],
 }
@@ -198,11 +198,11 @@ impl<'a> Call<'a> {
     ) -> Result<&mut Entity, ErrorResponse> {
         match self.entity(kind, name) {
             Some(entity) => {
-                let about = About {
+                let resource_properties = ResourceProperties {
                     boundary: entity.boundary.as_deref(),
                     tags: &entity.tags,
                 };
-                self.authorize_action(self.action, &entity.arn, about)?;
+                self.authorize_action(self.action, &entity.arn, resource_properties)?;
             }
             None => self.authorize(&self.arn(&format!("{}/{name}", kind.word())))?,
         }
@@ -228,7 +228,7 @@ impl<'a> Call<'a> {
 
     /// Fails unless the caller's policies allow the call on a resource.
     pub(super) fn authorize(&self, resource: &str) -> Result<(), ErrorResponse> {
-        self.authorize_action(self.action, resource, About::default())
+        self.authorize_action(self.action, resource, ResourceProperties::default())
     }
 
     /// Fails unless the caller's policies allow the call on a resource with these tags.
@@ -237,11 +237,11 @@ impl<'a> Call<'a> {
         resource: &str,
         tags: &[(String, String)],
     ) -> Result<(), ErrorResponse> {
-        let about = About {
+        let resource_properties = ResourceProperties {
             boundary: None,
             tags,
         };
-        self.authorize_action(self.action, resource, about)
+        self.authorize_action(self.action, resource, resource_properties)
     }
 
     /// Fails unless the caller's policies allow the creation of a resource. If it is created with tags, they must also
@@ -253,7 +253,7 @@ impl<'a> Call<'a> {
     ) -> Result<(), ErrorResponse> {
         self.authorize(resource)?;
         if self.optional("Tags.member.1.Key").is_some() {
-            self.authorize_action(tag_action, resource, About::default())?;
+            self.authorize_action(tag_action, resource, ResourceProperties::default())?;
         }
         Ok(())
     }
@@ -262,14 +262,16 @@ impl<'a> Call<'a> {
         &self,
         action: &str,
         resource: &str,
-        about: About<'_>,
+        resource_properties: ResourceProperties<'_>,
     ) -> Result<(), ErrorResponse> {
         let mut request = self
             .caller
             .request(format!("iam:{action}"), resource)
             .complete();
         // The boundary in the request or, without one, that of the entity.
-        let boundary = self.optional("PermissionsBoundary").or(about.boundary);
+        let boundary = self
+            .optional("PermissionsBoundary")
+            .or(resource_properties.boundary);
         if let Some(boundary) = boundary.filter(|_| has_boundary_key(action)) {
             request = request.key("iam:PermissionsBoundary", boundary);
         }
@@ -283,7 +285,7 @@ impl<'a> Call<'a> {
             tag_keys.push(key);
         }
         request = request.keys("aws:TagKeys", tag_keys);
-        for (key, value) in about.tags {
+        for (key, value) in resource_properties.tags {
             request = request.key(format!("aws:ResourceTag/{key}"), value);
             request = request.key(format!("iam:ResourceTag/{key}"), value);
         }

@@ -344,7 +344,7 @@ impl Reader<'_> {
         for user in users {
             for group in &user.group_list {
                 if self.accounts.directory.groups.get(account, group).is_none() {
-                    self.is_missing(&user.arn, &format!("group {group}"));
+                    self.report_missing(&user.arn, &format!("group {group}"));
                 }
             }
             let entity = self.entity(
@@ -442,12 +442,12 @@ impl Reader<'_> {
         self.accounts.add_aws_policy(policy);
         if self.accounts.document_of(policy).is_none() {
             let what = format!("document of {policy}");
-            self.is_missing(arn, &what);
+            self.report_missing(arn, &what);
         }
     }
 
     /// Reports that a user or role refers to something whose content the export does not have.
-    fn is_missing(&mut self, arn: &str, what: &str) {
+    fn report_missing(&mut self, arn: &str, what: &str) {
         let reason = format!(
             "everything is denied, because the export has no {what}: make it without --filter"
         );
@@ -521,8 +521,8 @@ fn read_trust_policies_again(accounts: &mut Accounts) {
     for role in roles {
         let trust_policy = role.trust_policy.clone();
         // The earlier import has reported what was left out.
-        let mut said = Import::default();
-        set_trust_policy(accounts, &mut said, Path::new(""), role, &trust_policy);
+        let mut ignored = Import::default();
+        set_trust_policy(accounts, &mut ignored, Path::new(""), role, &trust_policy);
     }
 }
 

@@ -11,13 +11,13 @@ use crate::iam::IamError;
 use crate::policy::{Effect, Policy, PolicyKind};
 
 /// A policy, with what was left out of it.
-pub(super) struct Strict {
+pub(super) struct StrictPolicy {
     policy: Arc<Policy>,
     /// Statements within the policy, with the reasons.
     left_out: Vec<(String, String)>,
 }
 
-impl Strict {
+impl StrictPolicy {
     /// Reports what was left out to the import, and returns the policy.
     pub(super) fn report(self, import: &mut Import, file: &Path, subject: &str) -> Arc<Policy> {
         for (place, reason) in self.left_out {
@@ -34,11 +34,11 @@ pub(super) fn read(
     name: &str,
     text: &str,
     read: &dyn Fn(&str) -> Result<Arc<Policy>, IamError>,
-) -> Strict {
+) -> StrictPolicy {
     let whole = match read(text) {
         Ok(policy) => {
             let left_out = Vec::new();
-            return Strict { policy, left_out };
+            return StrictPolicy { policy, left_out };
         }
         Err(error) => error,
     };
@@ -101,7 +101,7 @@ pub(super) fn read(
             format!("everything is denied, because: {reason}"),
         ));
     }
-    Strict {
+    StrictPolicy {
         policy: Arc::new(policy),
         left_out,
     }

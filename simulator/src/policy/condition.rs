@@ -132,9 +132,11 @@ impl Condition {
         let (values, negated) =
             Values::read(operator, &texts, has_variables).map_err(|reason| {
                 match (reason, keys::is_secret(key)) {
-                    (Unread::Operator, _) => unknown(),
-                    (Unread::Value(rule, _), true) => format!("{name} {key}: a value {rule}"),
-                    (Unread::Value(rule, text), false) => format!("{name} {key}: {text:?} {rule}"),
+                    (ReadError::Operator, _) => unknown(),
+                    (ReadError::Value(rule, _), true) => format!("{name} {key}: a value {rule}"),
+                    (ReadError::Value(rule, text), false) => {
+                        format!("{name} {key}: {text:?} {rule}")
+                    }
                 }
             })?;
         Ok(Self {
@@ -262,7 +264,7 @@ impl Truth {
 }
 
 /// Why an operator's values cannot be read.
-enum Unread {
+enum ReadError {
     Operator,
     /// The rule, and the value.
     Value(String, String),
@@ -270,14 +272,18 @@ enum Unread {
 
 impl Values {
     /// Reads the values of an operator. The flag says whether the operator is negated.
-    fn read(operator: &str, texts: &[String], has_variables: bool) -> Result<(Self, bool), Unread> {
+    fn read(
+        operator: &str,
+        texts: &[String],
+        has_variables: bool,
+    ) -> Result<(Self, bool), ReadError> {
         fn each<T>(
             texts: &[String],
             read: impl Fn(&str) -> Result<T, String>,
-        ) -> Result<Vec<T>, Unread> {
+        ) -> Result<Vec<T>, ReadError> {
             let values = texts
                 .iter()
-                .map(|text| read(text).map_err(|rule| Unread::Value(rule, text.clone())));
+                .map(|text| read(text).map_err(|rule| ReadError::Value(rule, text.clone())));
             values.collect()
         }
         let rule = |rule: &str| rule.to_owned();
@@ -288,7 +294,7 @@ impl Values {
                 "LessThanEquals" => Order::LessOrEqual,
                 "GreaterThan" => Order::Greater,
                 "GreaterThanEquals" => Order::GreaterOrEqual,
-                _ => return Err(Unread::Operator),
+                _ => return Err(ReadError::Operator),
             })
         };
         if let Some(rest) = operator.strip_prefix("Numeric") {
@@ -352,7 +358,7 @@ impl Values {
                 });
                 (Self::Binary(values?), false)
             }
-            _ => return Err(Unread::Operator),
+            _ => return Err(ReadError::Operator),
         })
     }
 

@@ -46,9 +46,9 @@ pub(crate) fn authorize(
     is_same_account: bool,
     principal: &str,
 ) -> Explanation {
-    let looked_at = LookedAt::evaluate(policies, request);
+    let comparison = Comparison::evaluate(policies, request);
     let decide =
-        |assumption| looked_at.decide(policies, request.requester, is_same_account, assumption);
+        |assumption| comparison.decide(policies, request.requester, is_same_account, assumption);
     let (refusing, allowing) = (decide(Assumption::Refusing), decide(Assumption::Allowing));
     let is_allowed = |reason: &Decided| reason.0 == Outcome::Allowed;
     let (outcome, reason) = if is_allowed(&refusing) == is_allowed(&allowing) {
@@ -61,7 +61,7 @@ pub(crate) fn authorize(
     } else {
         (
             Outcome::Undecided,
-            Reason::UnknownKeys(looked_at.unknown_keys.into_iter().collect()),
+            Reason::UnknownKeys(comparison.unknown_keys.into_iter().collect()),
         )
     };
     Explanation {
@@ -69,7 +69,7 @@ pub(crate) fn authorize(
         action: request.action.to_owned(),
         resource: request.resource.to_owned(),
         reason,
-        policies: looked_at.traces,
+        policies: comparison.traces,
         outcome,
     }
 }
@@ -87,7 +87,7 @@ enum Assumption {
 
 /// The result of comparing the policies with a request.
 #[derive(Default)]
-struct LookedAt {
+struct Comparison {
     traces: Vec<PolicyTrace>,
     /// The statements that apply or may apply.
     applicable: Vec<Applicable>,
@@ -104,32 +104,32 @@ struct Applicable {
     reason: Reason,
 }
 
-impl LookedAt {
+impl Comparison {
     fn evaluate(policies: &Policies<'_>, request: Request<'_>) -> Self {
         let mut this = Self::default();
         let has_boundary = policies.boundary.is_some();
-        let mut look =
-            |policy: &Policy, level: usize| this.look(policy, level, request, has_boundary);
+        let mut compare =
+            |policy: &Policy, level: usize| this.compare(policy, level, request, has_boundary);
         for policy in &policies.resource_control {
-            look(policy, 0);
+            compare(policy, 0);
         }
         for (level, of_level) in policies.service_control.iter().enumerate() {
-            of_level.iter().for_each(|policy| look(policy, level));
+            of_level.iter().for_each(|policy| compare(policy, level));
         }
         match policies.resource {
             ResourcePolicy::Policy(policy)
             | ResourcePolicy::Key(policy)
-            | ResourcePolicy::Trust(policy) => look(policy, 0),
+            | ResourcePolicy::Trust(policy) => compare(policy, 0),
             ResourcePolicy::None | ResourcePolicy::NoSuchRole => {}
         }
         let others = policies.identity.iter().chain(&policies.boundary);
         others
             .chain(&policies.session)
-            .for_each(|policy| look(policy, 0));
+            .for_each(|policy| compare(policy, 0));
         this
     }
 
-    fn look(&mut self, policy: &Policy, level: usize, request: Request<'_>, has_boundary: bool) {
+    fn compare(&mut self, policy: &Policy, level: usize, request: Request<'_>, has_boundary: bool) {
         let place = self.traces.len();
         let mut traces = Vec::with_capacity(policy.statements.len());
         for (i, statement) in policy.statements.iter().enumerate() {

@@ -48,7 +48,7 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
     }
     // Rejects DNS rebinding: a browser treats a page whose own host name resolves to this machine as same-origin.
     let host = request.headers().get(header::HOST);
-    if !shared.is_admin_asked_for && !host.is_none_or(|host| is_of_this_machine(host.as_bytes())) {
+    if !shared.is_admin_explicit && !host.is_none_or(|host| is_of_this_machine(host.as_bytes())) {
         let reason = "the admin endpoint must be called by the address, or as localhost; --admin, or Server::admin, \
                       lets others";
         return Err(Refused(StatusCode::FORBIDDEN, reason.to_owned()));

@@ -78,7 +78,7 @@ struct Shared {
     simulator: Simulator,
     admin: Option<bool>,
     /// Whether [`Server::admin`] enabled the admin endpoint, rather than the loopback address by default.
-    is_admin_asked_for: bool,
+    is_admin_explicit: bool,
     on_request: Option<LogRequest>,
     firehose: Option<crate::Firehose>,
 }
@@ -90,7 +90,7 @@ impl Server {
             shared: Shared {
                 simulator: simulator.clone(),
                 admin: None,
-                is_admin_asked_for: false,
+                is_admin_explicit: false,
                 on_request: None,
                 firehose: None,
             },
@@ -101,7 +101,7 @@ impl Server {
     /// calls; the README describes it. Default: only if the address is a loopback address.
     pub fn admin(mut self, is_on: bool) -> Self {
         self.shared.admin = Some(is_on);
-        self.shared.is_admin_asked_for = is_on;
+        self.shared.is_admin_explicit = is_on;
         self
     }
 

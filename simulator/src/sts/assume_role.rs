@@ -4,11 +4,11 @@
 use super::constraints::{
     ARN, EXTERNAL_ID, POLICY, Reader, SESSION_NAME, SOURCE_IDENTITY, is_role_arn,
 };
+use super::environment::Environment;
 use super::mfa::{self, Mfa};
 use super::role_session::{
     SessionPolicies, check_duration, expiry, respond, session_tags, set_tag_keys,
 };
-use super::scene::Scene;
 use crate::arn;
 use crate::iam::{Accounts, Caller, Session, SessionPrincipal, SessionTag, new_session_token};
 use crate::policy::Context;
@@ -18,7 +18,7 @@ pub(super) fn assume_role(
     accounts: &mut Accounts,
     caller: &Caller,
     parameters: &Parameters,
-    scene: &Scene,
+    environment: &Environment,
 ) -> Result<Vec<Element>, ErrorResponse> {
     let inherited = Inherited::from(caller);
     let request = AssumeRoleRequest::read(parameters, &inherited)?;
@@ -27,8 +27,8 @@ pub(super) fn assume_role(
         let message = "Roles may not be assumed by root accounts.";
         return Err(ErrorResponse::access_denied(message));
     }
-    scene.check_region(accounts, role_account, Some(caller.account()))?;
-    let has_mfa = request.mfa.check(accounts, caller, scene.now)?;
+    environment.check_region(accounts, role_account, Some(caller.account()))?;
+    let has_mfa = request.mfa.check(accounts, caller, environment.now)?;
     let source_identity = match (&request.source_identity, &inherited.source_identity) {
         (Some(requested), Some(inherited)) if requested != inherited => {
             return Err(ErrorResponse::validation(
@@ -94,9 +94,9 @@ pub(super) fn assume_role(
             session_name: request.session_name,
         },
         token: new_session_token(),
-        issued: scene.now,
-        expiry: expiry(scene, request.duration),
-        is_from_global_endpoint: scene.is_global_endpoint(),
+        issued: environment.now,
+        expiry: expiry(environment, request.duration),
+        is_from_global_endpoint: environment.is_global_endpoint(),
         policies: policies.documents,
         tags,
         source_identity,

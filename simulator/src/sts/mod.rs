@@ -5,6 +5,7 @@
 mod access_key_info;
 mod assume_role;
 mod constraints;
+mod environment;
 mod get_federation_token;
 mod get_session_token;
 mod get_web_identity_token;
@@ -15,8 +16,7 @@ mod role_session;
 mod saml;
 #[cfg(feature = "saml-signatures")]
 mod saml_signature;
-mod scene;
 mod web_identity;
 
+pub(crate) use environment::Environment;
 pub(crate) use operation::answer;
-pub(crate) use scene::Scene;

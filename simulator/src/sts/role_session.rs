@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 
+use super::environment::Environment;
 use super::packed_size::{ALLOTTED, packed_size};
-use super::scene::Scene;
 use crate::arn;
 use crate::iam::{Accounts, Role, Session, SessionTag};
 use crate::policy::{Context, Policy, PolicyKind};
@@ -37,9 +37,12 @@ pub(super) fn check_duration(
 }
 
 /// Returns the expiry of a session, in whole seconds like STS's.
-pub(super) fn expiry(scene: &Scene, duration: i64) -> SystemTime {
-    let since = scene.now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = if scene.issues_expired {
+pub(super) fn expiry(environment: &Environment, duration: i64) -> SystemTime {
+    let since = environment
+        .now
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let seconds = if environment.issues_expired {
         since.as_secs().saturating_sub(1)
     } else {
         since.as_secs() + duration.unsigned_abs()
@@ -165,11 +168,11 @@ pub(super) fn federated_role(
     role_arn: &str,
     provider_arn: &str,
     actions: &[&str],
-    scene: &Scene,
+    environment: &Environment,
     context: &dyn Fn(&str) -> Context,
 ) -> Result<Role, ErrorResponse> {
     let is_allowed = actions.iter().all(|action| {
-        let mut keys = accounts.unsigned_context(&scene.arrival);
+        let mut keys = accounts.unsigned_context(&environment.arrival);
         accounts.set_role_keys(&mut keys, role_arn, std::iter::empty());
         keys.extend(&context(action));
         accounts.may_federated(provider_arn, action, role_arn, &keys)

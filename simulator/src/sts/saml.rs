@@ -7,13 +7,13 @@ use aws_smithy_types::date_time::Format;
 use roxmltree::{Document, Node};
 
 use super::constraints::{ARN, NAME, POLICY, Reader, SAML_ASSERTION, is_role_arn};
+use super::environment::Environment;
 use super::role_session::{
     SessionPolicies, check_duration, expiry, federated_role, respond, session_tags,
     set_federated_keys,
 };
 #[cfg(feature = "saml-signatures")]
 use super::saml_signature;
-use super::scene::Scene;
 use crate::arn;
 use crate::iam::{
     Accounts, SamlProvider, Session, SessionPrincipal, SessionTag, new_session_token,
@@ -27,7 +27,7 @@ const ATTRIBUTES: &str = "https://aws.amazon.com/SAML/Attributes/";
 pub(super) fn assume_role(
     accounts: &mut Accounts,
     parameters: &Parameters,
-    scene: &Scene,
+    environment: &Environment,
 ) -> Result<Vec<Element>, ErrorResponse> {
     let mut reader = Reader::new(parameters);
     let role_arn = reader.required("RoleArn", &ARN);
@@ -41,12 +41,12 @@ pub(super) fn assume_role(
         return Err(ErrorResponse::validation("Request ARN is invalid"));
     }
     let account = arn::account_of(role_arn);
-    scene.check_region(accounts, account, None)?;
+    environment.check_region(accounts, account, None)?;
     let provider = accounts.saml_provider(provider_arn).ok_or_else(|| {
         ErrorResponse::invalid_identity_token("Specified provider doesn't exist.")
     })?;
     let audiences = audiences(arn::partition_of(role_arn));
-    let assertion = Assertion::read(assertion, provider, audiences, scene.now)?;
+    let assertion = Assertion::read(assertion, provider, audiences, environment.now)?;
     let policies = SessionPolicies::read(accounts, policy, policy_arns, account)?;
 
     let mut actions = vec!["sts:AssumeRoleWithSAML"];
@@ -57,7 +57,14 @@ pub(super) fn assume_role(
         actions.push("sts:SetSourceIdentity");
     }
     let context = |action: &str| assertion.context(provider_arn, action);
-    let role = federated_role(accounts, role_arn, provider_arn, &actions, scene, &context)?;
+    let role = federated_role(
+        accounts,
+        role_arn,
+        provider_arn,
+        &actions,
+        environment,
+        &context,
+    )?;
     if !assertion.offers(role_arn, provider_arn) {
         let message = "Not authorized to perform sts:AssumeRoleWithSAML";
         return Err(ErrorResponse::access_denied(message));
@@ -65,7 +72,7 @@ pub(super) fn assume_role(
     check_duration(duration, &role, false)?;
 
     let packed_size = policies.packed_size(accounts, &assertion.tags)?;
-    let mut until = expiry(scene, duration);
+    let mut until = expiry(environment, duration);
     if let Some(end) = assertion.session_end {
         until = until.min(end);
     }
@@ -77,9 +84,9 @@ pub(super) fn assume_role(
             session_name: assertion.session_name,
         },
         token: new_session_token(),
-        issued: scene.now,
+        issued: environment.now,
         expiry: until,
-        is_from_global_endpoint: scene.is_global_endpoint(),
+        is_from_global_endpoint: environment.is_global_endpoint(),
         policies: policies.documents,
         tags: assertion.tags,
         source_identity: assertion.source_identity,

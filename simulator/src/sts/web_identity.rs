@@ -9,11 +9,11 @@ use super::constraints::{
     ARN, POLICY, PROVIDER_ID, Reader, SESSION_NAME, SOURCE_IDENTITY, WEB_IDENTITY_TOKEN,
     is_role_arn,
 };
+use super::environment::Environment;
 use super::role_session::{
     SessionPolicies, check_duration, expiry, federated_role, respond, session_tags,
     set_federated_keys,
 };
-use super::scene::Scene;
 use crate::arn;
 use crate::iam::{Accounts, Session, SessionPrincipal, SessionTag, new_session_token};
 use crate::policy::{Context, keys};
@@ -22,7 +22,7 @@ use crate::protocol::{Element, ErrorResponse, Parameters};
 pub(super) fn assume_role(
     accounts: &mut Accounts,
     parameters: &Parameters,
-    scene: &Scene,
+    environment: &Environment,
 ) -> Result<Vec<Element>, ErrorResponse> {
     let mut reader = Reader::new(parameters);
     let role_arn = reader.required("RoleArn", &ARN);
@@ -37,9 +37,9 @@ pub(super) fn assume_role(
         return Err(ErrorResponse::validation("Request ARN is invalid"));
     }
     let account = arn::account_of(role_arn);
-    scene.check_region(accounts, account, None)?;
+    environment.check_region(accounts, account, None)?;
 
-    let claims = Claims::read(accounts, token, role_arn, scene.now)?;
+    let claims = Claims::read(accounts, token, role_arn, environment.now)?;
     let policies = SessionPolicies::read(accounts, policy, policy_arns, account)?;
     let mut actions = vec!["sts:AssumeRoleWithWebIdentity"];
     if !claims.tags.is_empty() {
@@ -54,7 +54,7 @@ pub(super) fn assume_role(
         role_arn,
         &claims.provider,
         &actions,
-        scene,
+        environment,
         &context,
     )?;
     check_duration(duration, &role, false)?;
@@ -68,9 +68,9 @@ pub(super) fn assume_role(
             session_name: name.to_owned(),
         },
         token: new_session_token(),
-        issued: scene.now,
-        expiry: expiry(scene, duration),
-        is_from_global_endpoint: scene.is_global_endpoint(),
+        issued: environment.now,
+        expiry: expiry(environment, duration),
+        is_from_global_endpoint: environment.is_global_endpoint(),
         policies: policies.documents,
         tags: claims.tags,
         source_identity: claims.source_identity,

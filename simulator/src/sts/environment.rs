@@ -1,4 +1,4 @@
-//! [`Scene`]: where and when a request is answered.
+//! [`Environment`]: the time, region and endpoint at which a request is answered.
 
 use std::time::SystemTime;
 
@@ -9,8 +9,8 @@ use crate::iam::{Accounts, Arrival};
 use crate::protocol::ErrorResponse;
 use crate::signature::Authorization;
 
-/// Where and when a request is answered.
-pub(crate) struct Scene {
+/// The time, region and endpoint at which a request is answered.
+pub(crate) struct Environment {
     /// The time by the clock of STS.
     pub(crate) now: SystemTime,
     /// Whether to issue credentials that have expired already.
@@ -21,7 +21,7 @@ pub(crate) struct Scene {
     is_global_endpoint: bool,
 }
 
-impl Scene {
+impl Environment {
     pub(crate) fn new(request: &HttpRequest, now: SystemTime, issues_expired: bool) -> Self {
         let endpoint = StsEndpoint::at(host_of(request.uri()));
         let signed_region = || {
