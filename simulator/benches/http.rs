@@ -1,14 +1,14 @@
-//! Requests a second of `sts_simulator`, moto and ministack, one after the other in one run:
+//! Measures the requests per second of `sts_simulator`, moto and ministack, one after the other in one run:
 //!
 //! ```sh
 //! cargo bench -p sts-simulator --features program --bench http
 //! ```
 //!
-//! `STS_SIMULATOR` names another build of the program to measure.
+//! `STS_SIMULATOR` selects another build of the program.
 //!
-//! Eight connections send the same signed request as fast as they are answered. The simulator and ministack check the
-//! signature and the policies of both sides; moto checks nothing unless it is told to. Python's servers are installed
-//! into `target/` and left out where there is no python3.
+//! Eight connections send the same signed request as fast as it is answered. The simulator and ministack check the
+//! signature and the policies of both sides; moto checks nothing by default. The Python servers are installed into
+//! `target/`, and skipped if python3 is missing.
 
 #[path = "../../tests/common/pypi.rs"]
 mod pypi;
@@ -37,7 +37,7 @@ type Http = Client<HttpConnector, Full<Bytes>>;
 /// Returns the command that starts a server on a port.
 type StartOnPort = Box<dyn FnOnce(&str) -> Command>;
 
-/// A server in a process of its own, which ends with this.
+/// A server in its own process. Dropping this stops it.
 struct Server {
     name: &'static str,
     process: Child,
@@ -53,7 +53,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Starts a program that takes its port from `command`, and waits until it answers.
+    /// Starts a program on a free port with `command`, and waits until it responds.
     async fn start(name: &'static str, command: impl FnOnce(&str) -> Command) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port().to_string();
@@ -128,7 +128,7 @@ impl Server {
         request.body(Full::new(body.to_owned().into())).unwrap()
     }
 
-    /// Returns the answer; `None` if there is none, or an error.
+    /// Returns the body of a successful response; `None` otherwise.
     async fn call(&self, credentials: &Credentials, service: &str, body: &str) -> Option<String> {
         let response = self
             .http
@@ -217,7 +217,7 @@ impl Server {
 }
 
 fn main() {
-    // Cargo's own arguments, such as --bench, do not matter here.
+    // Cargo's arguments, such as --bench, are ignored.
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(run());
 }

@@ -8,7 +8,7 @@ use crate::protocol::Parameters;
 
 /// A request that STS received; see [`Simulator::calls`](crate::Simulator::calls).
 ///
-/// `Debug` leaves out the parameters that may be secret, such as the external ID.
+/// `Debug` omits parameters that may be secret, such as the external ID.
 ///
 /// # Examples
 ///
@@ -44,7 +44,7 @@ pub struct Call {
     pub region: Option<String>,
     /// The access key ID in the signature; `None` if the request is not signed.
     pub access_key_id: Option<String>,
-    /// The time of arrival, counted from the creation of the simulator.
+    /// The time of arrival, since the simulator was created.
     pub at: Duration,
     pub(crate) parameters: Parameters,
     pub(crate) decisions: Vec<Explanation>,
@@ -56,9 +56,10 @@ impl Call {
         self.parameters.first(name)
     }
 
-    /// Returns what was decided on the actions that the call needs, and why: `sts:SetSourceIdentity`,
-    /// `sts:TagSession` and `sts:AssumeRole`, up to the first that is refused. Empty if no policy was asked: the call
-    /// needs no permission, was malformed, or was not authenticated, as its error says.
+    /// Returns the decisions on the actions that the call needs, and why they were made, up to the first action that is
+    /// denied. For AssumeRole, the actions are `sts:SetSourceIdentity`, `sts:TagSession`, `sts:SetContext` and
+    /// `sts:AssumeRole`. Empty if no policy was evaluated: the call needs no permission, or its error says that it was
+    /// malformed or not authenticated.
     pub fn decisions(&self) -> &[Explanation] {
         &self.decisions
     }

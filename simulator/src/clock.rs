@@ -1,4 +1,4 @@
-//! The simulator's time: its [`Clock`], and how AWS writes a time.
+//! The simulator's time: its [`Clock`], and AWS's format for times.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,13 +8,13 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use tokio::time::Instant;
 
-/// A clock that runs with tokio's, for the simulator and for the code under test.
+/// A clock that runs with tokio's, for the simulator and the code under test.
 ///
-/// It is a [`TimeSource`] and an [`AsyncSleep`] of the SDK, and part of the config that
-/// [`Simulator::sdk_config`](crate::Simulator::sdk_config) returns. In a test with
-/// `#[tokio::test(start_paused = true)]`, time passes only while every task waits, or when the test calls
-/// [`advance`](Self::advance): then an hour takes milliseconds, and every timer on the way fires in order.
-/// Without paused time, the clock is the real one.
+/// It implements [`TimeSource`] and [`AsyncSleep`] of the SDK, and is part of the config that
+/// [`Simulator::sdk_config`](crate::Simulator::sdk_config) returns. In a test with `#[tokio::test(start_paused =
+/// true)]`, time passes only while every task waits, or when the test calls [`advance`](Self::advance): an hour then
+/// takes milliseconds, and every timer that becomes due fires in order. Without paused time, the clock runs in real
+/// time.
 ///
 /// # Examples
 ///
@@ -42,18 +42,18 @@ impl Clock {
         }
     }
 
-    /// Moves the time forward by `duration`. Returns once every timer that was due on the way has fired.
+    /// Moves the time forward by `duration`. Returns after every timer that became due has fired.
     ///
     /// # Panics
     ///
-    /// Panics if tokio's time is not paused, because the wait would be a real one.
+    /// Panics if tokio's time is not paused, because the call would really wait.
     pub async fn advance(&self, duration: Duration) {
-        // tokio's own check that time is paused, and its panic.
+        // Panics with tokio's own message unless time is paused.
         tokio::time::advance(Duration::ZERO).await;
         tokio::time::sleep(duration).await;
     }
 
-    /// Returns how much time has passed since the simulator was created.
+    /// Returns the time since the simulator was created.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }

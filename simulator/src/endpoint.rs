@@ -1,4 +1,4 @@
-//! The endpoints of AWS: what a host says about service, region and partition.
+//! AWS's endpoints: what a host reveals about service, region and partition.
 
 /// The domains of AWS, with their partitions.
 const DOMAINS: [(&str, &str); 7] = [
@@ -11,7 +11,7 @@ const DOMAINS: [(&str, &str); 7] = [
     (".sc2s.sgov.gov", "aws-iso-b"),
 ];
 
-/// The regions that an account has from the beginning. It must opt in to the others.
+/// The regions that are enabled in every account. An account must opt in to all others.
 const DEFAULT_REGIONS: [&str; 17] = [
     "ap-northeast-1",
     "ap-northeast-2",
@@ -43,7 +43,7 @@ pub(crate) struct StsEndpoint {
 }
 
 impl StsEndpoint {
-    /// Returns the endpoint with this host; `None` for other hosts, such as a local server's.
+    /// Returns the STS endpoint with this host; `None` for other hosts, such as that of a local server.
     pub(crate) fn at(host: &str) -> Option<Self> {
         let (labels, partition) = aws_labels(host)?;
         let place = labels.iter().position(|label| is_service(label, "sts"))?;
@@ -72,13 +72,13 @@ pub(crate) fn is_endpoint_of(host: &str, service: &str) -> bool {
         .is_some_and(|(labels, _)| labels.iter().any(|label| is_service(label, service)))
 }
 
-/// Returns the bucket in the name of a virtual host: `<bucket>.s3.<region>.amazonaws.com`, or
+/// Returns the bucket in a virtual-hosted-style host: `<bucket>.s3.<region>.amazonaws.com`, or
 /// `<bucket>.localhost:<port>`.
 pub(crate) fn bucket_of_host(host: &str) -> Option<&str> {
     let host = host.split(':').next().unwrap_or_default();
     if let Some(bucket) = host.strip_suffix(".localhost") {
         let bucket = bucket.strip_suffix(".s3").unwrap_or(bucket);
-        // An endpoint for paths; no bucket has so short a name.
+        // `s3.localhost` is an endpoint for path-style requests; bucket names have at least three characters.
         return (bucket != "s3").then_some(bucket);
     }
     if !host.ends_with(".amazonaws.com") && !host.ends_with(".amazonaws.com.cn") {
@@ -103,7 +103,7 @@ pub(crate) fn host_of(url: &str) -> &str {
     &authority[..end]
 }
 
-/// Returns the parts of a host before AWS's domain, and the domain's partition.
+/// Returns the labels of a host before AWS's domain, and the domain's partition.
 fn aws_labels(host: &str) -> Option<(Vec<&str>, &'static str)> {
     let host = host.split(':').next()?;
     DOMAINS.iter().find_map(|(domain, partition)| {

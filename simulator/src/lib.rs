@@ -1,9 +1,9 @@
-//! AWS STS and IAM in memory, for tests: an HTTP client of the AWS SDK for Rust that answers as STS does.
+//! An in-memory simulator of AWS STS and IAM for tests: an HTTP client for the AWS SDK for Rust that answers as STS
+//! does.
 //!
-//! The code under test stays as it is: the SDK serialises and signs its requests, and parses the responses.
-//! The simulator checks signature, session token and expiry, evaluates the role's trust policy and the
-//! caller's policies, and answers with the codes and messages of STS. An account exists once a user or role is
-//! created in it.
+//! The code under test does not change: the SDK serializes and signs its requests, and parses the responses. The
+//! simulator checks signature, session token and expiry, evaluates the role's trust policy and the caller's policies,
+//! and answers with STS's codes and messages. An account exists as soon as a user or role is created in it.
 //!
 //! ```
 //! use aws_config::sts::AssumeRoleProvider;
@@ -42,15 +42,15 @@
 //! # }
 //! ```
 //!
-//! The crate [aws-role-chain](https://docs.rs/aws-role-chain), a credentials provider for chains of roles, is
-//! tested with this simulator, which does not depend on it.
+//! [aws-role-chain](https://docs.rs/aws-role-chain), a credentials provider for chains of roles, is tested with this
+//! simulator. The simulator does not depend on it.
 //!
 //! # Time and faults
 //!
-//! The config of [`Simulator::sdk_config`] has the simulator's [`Clock`], which runs with tokio's. With paused
-//! time (`#[tokio::test(start_paused = true)]`, tokio's feature `test-util`), hours pass in milliseconds. A
-//! [`Fault`] makes STS fail until [`Simulator::recover`] is called, or for as long and for those requests that
-//! it is limited to:
+//! The config returned by [`Simulator::sdk_config`] uses the simulator's [`Clock`], which runs with tokio's. With
+//! paused time (`#[tokio::test(start_paused = true)]`, tokio's feature `test-util`), hours pass in milliseconds. A
+//! [`Fault`] makes STS fail until [`Simulator::recover`] is called, unless the fault is limited to a time or to certain
+//! requests:
 //!
 //! ```
 //! use std::time::Duration;
@@ -65,11 +65,11 @@
 //!
 //! aws.fail(Fault::service_unavailable());
 //! assert!(sts.get_caller_identity().send().await.is_err());
-//! assert_eq!(aws.requests(), 3); // the SDK tried three times
+//! assert_eq!(aws.requests(), 3); // the SDK made three attempts
 //! aws.recover();
 //!
 //! aws.fail(Fault::throttling().times(2));
-//! sts.get_caller_identity().send().await?; // the third try
+//! sts.get_caller_identity().send().await?; // the third attempt
 //!
 //! aws.clock().advance(Duration::from_secs(3600)).await;
 //! let caller = sts.get_caller_identity().send().await?;
@@ -80,46 +80,48 @@
 //!
 //! # What it checks
 //!
-//! AssumeRole, AssumeRoleWithWebIdentity, AssumeRoleWithSAML, GetSessionToken, GetFederationToken,
-//! GetWebIdentityToken, GetCallerIdentity and GetAccessKeyInfo, sent by POST, by GET or presigned, answered in XML or JSON:
+//! The operations are AssumeRole, AssumeRoleWithWebIdentity, AssumeRoleWithSAML, GetSessionToken, GetFederationToken,
+//! GetWebIdentityToken, GetCallerIdentity and GetAccessKeyInfo, by POST, GET or presigned URL, with responses in XML or
+//! JSON. The simulator checks:
 //!
 //! - signatures, clock skew, region and service of the endpoint, partitions; active, inactive and deleted keys;
 //!   session tokens, their expiry, and that the user or role of a session still exists;
 //! - the limits of parameters;
-//! - trust policies, identity policies, permissions boundaries, session policies, service control policies and
-//!   resource control policies, within an account and across accounts: [`Explanation`] says which one decided;
+//! - trust policies, identity policies, permissions boundaries, session policies, service control policies and resource
+//!   control policies, within an account and across accounts; an [`Explanation`] names the one that decided;
 //! - who may call which operation;
 //! - external IDs, session tags and their inheritance, source identity;
-//! - codes of MFA devices, each of which is accepted once;
+//! - MFA codes, each of which is accepted once;
 //! - OpenID Connect tokens, and the audience, times, attributes and tags of SAML assertions; with the feature
 //!   `saml-signatures`, also their signatures (`Simulator::saml_provider`);
-//! - `MaxSessionDuration`, and the limit of one hour if the caller has temporary credentials;
+//! - `MaxSessionDuration`, and the one-hour limit if the caller has temporary credentials;
 //! - regions in which STS is not active ([`Simulator::set_region_enabled`]);
 //! - the packed size of session policies and tags, by an estimate ([`Simulator::set_packed_size_limit`]).
 //!
-//! Codes and messages are those of AWS's documentation and of its recorded answers. Where neither says
-//! anything, no rule is invented ([`Simulator::set_unconfirmed_rules`]).
+//! Codes and messages are those in AWS's documentation and recorded responses. Where these say nothing, the simulator
+//! adds no rule of its own ([`Simulator::set_unconfirmed_rules`]).
 //!
-//! Other services are handlers that the test adds with [`Simulator::service`]; [`Firehose`] and [`S3`] are ready to be
-//! added. IAM's own API answers, too, as far as test suites need it to set accounts up.
+//! A test adds other services as handlers with [`Simulator::service`]; [`Firehose`] and [`S3`] are included. IAM's own
+//! API is available, too, as far as test suites need it to set accounts up.
 //!
 //! # Real accounts
 //!
-//! [`Simulator::import`] reads what the AWS CLI exports of accounts and of their organization, so that a test decides by
-//! what is really deployed.
+//! [`Simulator::import`] reads AWS CLI exports of accounts and of their organization, so that a test decides by the
+//! policies that are really deployed.
 //!
 //! # Over HTTP
 //!
-//! With the feature `server`, `Server` serves a simulator on loopback, for boto3, the AWS CLI and every SDK. The feature
-//! `program` builds the program `sts_simulator`, which does so by itself; the README has its options and its admin
-//! endpoint.
+//! With the feature `server`, `Server` serves a simulator over HTTP on a loopback address, for boto3, the AWS CLI and
+//! every SDK. The feature `program` adds `sts_simulator`, a program that serves one by itself; the README describes its
+//! options and its admin endpoint.
 //!
 //! # What it does not check
 //!
-//! - Whether the packed size is AWS's, whose format is not published: the estimate can be a quarter off.
-//! - The signatures of SAML assertions, without the feature `saml-signatures`.
-//! - AssumeRoot, DecodeAuthorizationMessage and GetDelegatedAccessToken, which are refused by name, and signatures of
-//!   Version 4A.
+//! - Whether the packed size is the one that AWS computes, whose format is not published: the estimate can be a quarter
+//!   off.
+//! - The signatures of SAML assertions, unless the feature `saml-signatures` is enabled.
+//! - AssumeRoot, DecodeAuthorizationMessage, GetDelegatedAccessToken and signatures of version 4A, which are rejected
+//!   by name.
 //! - The chunk signatures of S3's streaming uploads.
 
 mod arn;

@@ -1,5 +1,5 @@
-//! The AWS Query protocol, which STS speaks: parameters of a form or a query in; XML, or JSON if the caller
-//! accepts it, out. Errors also as other services send them.
+//! The AWS Query protocol, which STS uses: parameters in a form or query, responses in XML, or in JSON if the client
+//! accepts it. Errors also in the formats of other services.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,21 +14,21 @@ use uuid::Uuid;
 
 use crate::clock::timestamp;
 
-/// The namespace of STS's answers.
+/// The namespace of STS's responses.
 const STS: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
-/// The namespace of the answer to an unknown action.
+/// The namespace of the response to an unknown action.
 const FAULT: &str = "http://webservices.amazon.com/AWSFault/2005-15-09";
 
-/// The bytes that the body of a request may have.
+/// The maximum size of a request body in bytes.
 const BODY_LIMIT: usize = 10_000_000;
 
-/// The parameters of a request. If one is given twice, STS uses the first.
+/// The parameters of a request. If a parameter occurs twice, STS uses the first value.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Parameters(Arc<HashMap<String, String>>);
 
 impl Parameters {
-    /// Reads the query of the URL and, of a POST, the body, unless that is too large.
+    /// Reads the query of the URL and, for a POST, the body, unless it is too large.
     pub(crate) fn read(request: &HttpRequest) -> Self {
         let body = match request.body().bytes() {
             Some(body) if request.method() == "POST" && body.len() <= BODY_LIMIT => body,
@@ -50,7 +50,7 @@ impl Parameters {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Returns a list of scalars, sent as `<prefix>.1`, or of structures with an ARN, sent as `<prefix>.1.arn`.
+    /// Returns a list of strings, sent as `<prefix>.1`, or of structures with an ARN, sent as `<prefix>.1.arn`.
     pub(crate) fn list(&self, prefix: &str) -> Vec<String> {
         let item = |n: usize| {
             let name = format!("{prefix}.{n}");
@@ -79,7 +79,7 @@ pub(crate) fn query_of(request: &HttpRequest) -> &str {
     url.split_once('?').map_or("", |(_, query)| query)
 }
 
-/// Returns the answer to a request that no operation sees: one that is too large, is no form, or names no
+/// Returns the response to a request that reaches no operation, because it is too large, is not a form, or names no
 /// action.
 pub(crate) fn refuse_before_routing(
     request: &HttpRequest,
@@ -101,7 +101,7 @@ pub(crate) fn refuse_before_routing(
     None
 }
 
-/// Whether the body of a request is a form, as the Query protocol sends it.
+/// Whether the body of a request is a form, as in the Query protocol.
 pub(crate) fn is_form(request: &HttpRequest) -> bool {
     let content_type = request.headers().get("content-type").unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
@@ -112,7 +112,7 @@ fn empty(status: u16) -> HttpResponse {
     HttpResponse::new(status_of(status), SdkBody::empty())
 }
 
-/// How STS writes an answer.
+/// The format of STS's responses.
 #[derive(Clone, Copy)]
 pub(crate) enum Format {
     Xml,
@@ -120,7 +120,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// Returns what the header `Accept` asks for.
+    /// Returns the format that the header `Accept` asks for.
     pub(crate) fn accepted_by(request: &HttpRequest) -> Self {
         let accept = request.headers().get("accept").unwrap_or_default();
         if accept.to_ascii_lowercase().contains("application/json") {
@@ -138,7 +138,7 @@ pub(crate) struct Element {
 }
 
 enum Content {
-    /// Text without an element around it.
+    /// Text outside of any element of its own.
     Bare(String),
     Text(String),
     Number(u64),
@@ -153,7 +153,7 @@ impl Element {
         Self { name, content }
     }
 
-    /// Creates text that is in no element of its own.
+    /// Creates text outside of any element of its own.
     pub(crate) fn bare(text: impl Into<String>) -> Self {
         let content = Content::Bare(text.into());
         Self { name: "", content }
@@ -204,8 +204,8 @@ pub(crate) fn success(action: &str, result: Vec<Element>, format: Format) -> Htt
     of_sts(response(200, content_type, id, body))
 }
 
-/// Returns the response of an operation of another service with the Query protocol. Without a result, it has
-/// metadata only.
+/// Returns the successful response of another service with the Query protocol. Without a result, it contains only
+/// metadata.
 pub(crate) fn query_success(
     namespace: &str,
     action: &str,
@@ -225,12 +225,12 @@ pub(crate) fn query_success(
     response(200, "text/xml", id, body)
 }
 
-/// An error of STS.
+/// An error response.
 #[derive(Clone, Debug)]
 pub(crate) struct ErrorResponse {
     status: u16,
     code: String,
-    /// Empty if the error has no message.
+    /// Empty if the response has no message.
     message: String,
 }
 
@@ -303,8 +303,7 @@ impl ErrorResponse {
         response(self.status, content_type, id, body)
     }
 
-    /// Returns the error as the service that `request` was sent to does: S3 and services with the Query
-    /// protocol in XML, others in JSON.
+    /// Returns the error in the format of `service`: XML for S3 and services with the Query protocol, JSON for others.
     pub(crate) fn into_service_response(
         self,
         service: &str,
@@ -326,7 +325,7 @@ impl ErrorResponse {
             "SignatureDoesNotMatch" => "InvalidSignatureException",
             code => code,
         };
-        // The services with a JSON body for each operation answer 400; those with REST answer 403.
+        // Services with the AWS JSON protocol answer 400; REST services answer 403.
         let status = match self.status {
             403 if content_type.starts_with("application/x-amz-json") => 400,
             status => status,
@@ -397,7 +396,7 @@ impl ErrorResponse {
     }
 }
 
-/// Returns an XML document with these elements in its root.
+/// Returns an XML document with these elements in its root element.
 pub(crate) fn xml(namespace: Option<&str>, root: &str, elements: &[Element]) -> String {
     document(namespace, root, |root| write(root, elements))
 }
@@ -428,7 +427,7 @@ fn write(parent: &mut ScopeWriter<'_, '_>, elements: &[Element]) {
         let mut child = parent.start_el(element.name).finish();
         match &element.content {
             Content::Bare(_) => {}
-            // XML cannot have most control characters, not even escaped.
+            // XML cannot contain most control characters, even escaped.
             Content::Text(text) => child.data(&text.replace(is_not_xml, "\u{fffd}")),
             Content::Number(number) => child.data(&number.to_string()),
             Content::Time(time) => child.data(&timestamp(*time)),
@@ -442,7 +441,7 @@ fn is_not_xml(c: char) -> bool {
     c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r') || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
-/// Returns elements in STS's JSON, in which times are numbers of seconds.
+/// Returns elements in STS's JSON format, in which times are numbers of seconds.
 fn to_json(elements: &[Element]) -> Value {
     let members = elements.iter().map(|element| {
         let value = match &element.content {
@@ -471,7 +470,7 @@ pub(crate) fn response(
     response
 }
 
-/// Adds the second request ID, which only STS has.
+/// Adds a second request ID, which only STS sends.
 fn of_sts(mut response: HttpResponse) -> HttpResponse {
     let id = Uuid::new_v4().simple().to_string();
     response
@@ -481,6 +480,6 @@ fn of_sts(mut response: HttpResponse) -> HttpResponse {
 }
 
 fn status_of(status: u16) -> StatusCode {
-    // A fault may have a status that HTTP does not have; then 500, which is one, takes its place.
+    // A fault may have a status that is invalid in HTTP; it is replaced by 500, which is valid.
     StatusCode::try_from(status).unwrap_or_else(|_| 500.try_into().expect("a status"))
 }

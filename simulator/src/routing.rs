@@ -1,4 +1,4 @@
-//! Which service a request is for.
+//! Routing: which service a request is for.
 
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
@@ -6,11 +6,11 @@ use crate::endpoint::{StsEndpoint, bucket_of_host, host_of, is_endpoint_of};
 use crate::protocol::{Parameters, is_form};
 use crate::signature::Authorization;
 
-/// Returns the name of the service that a request is for; `None` if that is STS. `plugged_in` returns the names of
-/// the services that are plugged in.
+/// Returns the name of the service that a request is for; `None` means STS. `plugged_in` returns the names of the
+/// services that were added.
 ///
-/// The host decides, then the signature. What is left is sent to a local server, which answers for all services,
-/// without a signature that says which: then what the protocols of the services differ in decides.
+/// The host decides, then the signature. All other requests are unsigned ones to a local server, which serves all
+/// services, so the differences between the services' protocols decide.
 pub(crate) fn service_of(
     request: &HttpRequest,
     authorization: Option<&Authorization>,
@@ -45,8 +45,8 @@ pub(crate) fn service_of(
     (has_s3 && is_of_s3(request, &parameters)).then(|| "s3".to_owned())
 }
 
-/// Whether a request names a bucket, or lists all of them. STS and IAM have the path `/` only, and what SDKs send
-/// them has an action.
+/// Whether a request names a bucket, or lists all buckets. STS and IAM use only the path `/`, and SDKs send them an
+/// action.
 fn is_of_s3(request: &HttpRequest, parameters: &Parameters) -> bool {
     let host = request.headers().get("host");
     let host = host.unwrap_or_else(|| host_of(request.uri()));
@@ -134,7 +134,7 @@ mod tests {
                 Some("s3"),
             ),
             ("GET", "http://s3.localhost:4566/", &[], "", None),
-            // A client of STS whose endpoint is a name of this machine, or has a path.
+            // An STS client whose endpoint is a subdomain of localhost, or has a path.
             (
                 "POST",
                 "http://sts.localhost:4566/",

@@ -1,8 +1,8 @@
-//! Signature Version 4, in the header `Authorization` or in the query of a presigned URL: who signed a request,
-//! and whether the signature is valid.
+//! Signature Version 4, in the header `Authorization` or in the query of a presigned URL: identifies the signer of a
+//! request and verifies the signature.
 //!
-//! The signature is calculated from the request as it arrived, and not with a signer: a signer decides for
-//! itself which headers to sign and how the URL is written.
+//! The signature is calculated from the request as it arrived, without the SDK's signer, which decides by itself which
+//! headers to sign and how to write the URL.
 
 use std::time::{Duration, SystemTime};
 
@@ -20,14 +20,14 @@ use crate::endpoint::{StsEndpoint, host_of, is_opt_in};
 use crate::iam::{Accounts, Arrival, Caller, KeyOwner};
 use crate::protocol::{ErrorResponse, query_of};
 
-/// How much the time of a signature may differ from the simulator's. STS ignores `X-Amz-Expires`: presigned
-/// requests are valid for the same time. Those of S3 are valid for as long as they say.
+/// How much the time of a signature may differ from the simulator's time. STS ignores `X-Amz-Expires`, so presigned
+/// requests are valid for the same time. Those to S3 are valid for as long as they say.
 const CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// Authenticates a request: checks the scope of the signature, the key, the session token, its expiry, the
-/// user or role, and the signature, in the order of STS.
+/// Authenticates a request. Checks, in STS's order: the scope of the signature, the key, the session token and its
+/// expiry, the user or role, and the signature.
 pub(crate) fn authenticate(
     accounts: &Accounts,
     request: &HttpRequest,
@@ -66,7 +66,7 @@ pub(crate) fn authenticate(
     if token != session.map(|session| session.token.as_str()) {
         return Err(invalid());
     }
-    // The tokens of the global endpoint, "version 1", are not valid in regions that an account must opt in to.
+    // Tokens from the global endpoint ("version 1") are not valid in opt-in regions.
     if session.is_some_and(|session| session.is_from_global_endpoint)
         && is_opt_in(&authorization.region)
     {
@@ -81,7 +81,7 @@ pub(crate) fn authenticate(
     }
     let arrival = Arrival::of(request, Some(&authorization.region), now);
     let caller = accounts.caller(&key.owner, arrival).ok_or_else(invalid)?;
-    // A partition knows only its own keys.
+    // A partition does not know the keys of other partitions.
     if endpoint.is_some_and(|endpoint| endpoint.partition != arn::partition_of(caller.arn())) {
         return Err(invalid());
     }
@@ -89,7 +89,7 @@ pub(crate) fn authenticate(
     Ok(caller)
 }
 
-/// What a signed request says of its signature. Parts that are missing are empty.
+/// The parts of a request's signature. Missing parts are empty.
 pub(crate) struct Authorization {
     pub(crate) access_key_id: String,
     /// The date in the scope: `20261122`.
@@ -107,7 +107,7 @@ pub(crate) struct Authorization {
 }
 
 impl Authorization {
-    /// Reads the signature; `None` if the request has none of Signature Version 4.
+    /// Reads the signature; `None` unless the request is signed with Signature Version 4.
     pub(crate) fn read(request: &HttpRequest) -> Option<Self> {
         match request.headers().get("authorization") {
             Some(header) => Self::from_header(request, header),
@@ -206,8 +206,7 @@ impl Authorization {
         }
     }
 
-    /// Checks region and service. Hosts other than STS's own, such as a local server, have no region and fit
-    /// any.
+    /// Checks region and service. Hosts other than STS's own, such as a local server's, have no region and accept any.
     fn check_scope(&self, endpoint: Option<&StsEndpoint>) -> Result<(), ErrorResponse> {
         let Some(endpoint) = endpoint else {
             return Ok(());
@@ -279,7 +278,7 @@ impl Authorization {
         }
     }
 
-    /// Checks that the signature is not much older or newer than the present.
+    /// Checks that the time of the signature is close to the current time.
     fn check_time(&self, signed_at: SystemTime, now: SystemTime) -> Result<(), ErrorResponse> {
         let date = &self.date;
         if now
@@ -303,7 +302,8 @@ impl Authorization {
         Ok(())
     }
 
-    /// The same for S3, which has other errors, and lets presigned requests say how long they are valid.
+    /// Like [`check_time`](Self::check_time) for S3, which has other errors and lets presigned requests set their
+    /// validity.
     fn check_time_of_s3(
         &self,
         signed_at: SystemTime,
@@ -342,7 +342,7 @@ impl Authorization {
         Err(ErrorResponse::new(400, code, rule))
     }
 
-    /// Whether a header of AWS's own is not signed, other than one that says what client this is.
+    /// Whether an `x-amz-` header is not signed, other than `x-amz-user-agent`.
     fn has_unsigned_header(&self, request: &HttpRequest) -> bool {
         let mut names = request.headers().iter().map(|(name, _)| name);
         names.any(|name| {
@@ -351,8 +351,8 @@ impl Authorization {
         })
     }
 
-    /// Returns the canonical request; `None` if a signed header is missing, or the body is a stream whose hash
-    /// would be needed.
+    /// Returns the canonical request; `None` if a signed header is missing, or if the body is a stream and its hash is
+    /// needed.
     fn canonical_request(&self, request: &HttpRequest) -> Option<String> {
         let is_s3 = self.service == "s3";
         let mut canonical = format!(
@@ -390,7 +390,7 @@ impl Authorization {
     }
 }
 
-/// Whether a request has the signature of Version 2 that S3 had, and has no more in most regions: `AWS <id>:<signature>`.
+/// Whether a request has a Version 2 signature (`AWS <id>:<signature>`), which S3 no longer accepts in most regions.
 pub(crate) fn is_signed_with_2(request: &HttpRequest) -> bool {
     let header = request.headers().get("authorization");
     let query: Vec<_> = form_urlencoded::parse(query_of(request).as_bytes()).collect();
@@ -399,7 +399,7 @@ pub(crate) fn is_signed_with_2(request: &HttpRequest) -> bool {
         || has("AWSAccessKeyId") && has("Signature") && has("Expires")
 }
 
-/// Whether a request is signed with the asymmetric signature of endpoints for several regions.
+/// Whether a request has a Version 4A signature, the asymmetric one for multi-region endpoints.
 fn is_signed_with_4a(request: &HttpRequest) -> bool {
     const ALGORITHM_4A: &str = "AWS4-ECDSA-P256-SHA256";
     let header = request.headers().get("authorization");
@@ -412,7 +412,7 @@ fn mismatch(message: impl Into<String>) -> ErrorResponse {
     ErrorResponse::new(403, "SignatureDoesNotMatch", message)
 }
 
-/// Returns the path of a URL as it is signed. Except with S3, paths are normalized and encoded once more.
+/// Returns the canonical path of a URL. Paths are normalized and encoded once more, except for S3.
 fn canonical_path(url: &str, is_s3: bool) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
@@ -435,7 +435,7 @@ fn canonical_path(url: &str, is_s3: bool) -> String {
     normalized
 }
 
-/// Returns the query of a URL as it is signed: every parameter but the signature, encoded and sorted.
+/// Returns the canonical query of a URL: every parameter except the signature, encoded and sorted.
 fn canonical_query(request: &HttpRequest) -> String {
     let parameters = form_urlencoded::parse(query_of(request).as_bytes());
     let mut parameters: Vec<_> = parameters
@@ -475,7 +475,7 @@ fn sha256(bytes: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads `20261122T120000Z`, and nothing else that ISO 8601 allows.
+/// Reads `20261122T120000Z`, and no other form that ISO 8601 allows.
 fn amz_date(text: &str) -> Option<SystemTime> {
     let has_form =
         text.len() == 16 && text.is_ascii() && text.as_bytes()[8] == b'T' && text.ends_with('Z');
@@ -483,7 +483,7 @@ fn amz_date(text: &str) -> Option<SystemTime> {
     has_form.then(|| date.into())
 }
 
-/// Turns the time of the header `Date` into the form of `X-Amz-Date`.
+/// Converts the time of the header `Date` to the format of `X-Amz-Date`.
 fn from_http_date(date: &str) -> Option<String> {
     let date = DateTime::from_str(date, Format::HttpDate).ok()?;
     Some(to_amz_date(SystemTime::try_from(date).ok()?))

@@ -1,4 +1,4 @@
-//! [`Simulator`]: the HTTP client that receives the requests, and the methods by which a test sets it up.
+//! [`Simulator`]: the HTTP client that receives the requests, and the methods with which a test sets it up.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -38,13 +38,13 @@ use crate::policy::{Explanation, keys};
 use crate::protocol::{ErrorResponse, Format as AnswerFormat, Parameters};
 use crate::routing;
 use crate::signature::{Authorization, authenticate, is_signed_with_2};
-use crate::sts::Scene;
+use crate::sts::Environment;
 use crate::{iam_api, sts};
 
-/// STS, IAM with any number of accounts, and the services that a test adds.
+/// A simulator of STS, of IAM with any number of accounts, and of the services that a test adds.
 ///
-/// It is an [`HttpClient`] of the SDK: [`sdk_config`](Self::sdk_config) returns a config whose requests it
-/// answers. Clones are handles of the same simulator.
+/// It is an [`HttpClient`] of the SDK: it answers the requests of the config that [`sdk_config`](Self::sdk_config)
+/// returns. Clones are handles to the same simulator.
 ///
 /// # Examples
 ///
@@ -55,7 +55,7 @@ use crate::{iam_api, sts};
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let aws = Simulator::new();
 /// let keys = aws.user("arn:aws:iam::111111111111:user/orders").create()?;
-/// // Without another trust policy, a role trusts its own account, and the user's policies decide.
+/// // By default, a role trusts its own account, so the user's policies decide.
 /// aws.role("arn:aws:iam::111111111111:role/Reader").create()?;
 ///
 /// let sts = aws_sdk_sts::Client::new(&aws.sdk_config(keys));
@@ -78,28 +78,28 @@ struct Inner {
     clock: Clock,
     accounts: SharedAccounts,
     state: Mutex<State>,
-    /// Wakes the requests that [`Fault::no_answer`] holds, when the faults change.
+    /// Wakes the requests that [`Fault::no_answer`] holds when the faults change.
     faults_changed: watch::Sender<()>,
 }
 
 #[derive(Default)]
 struct State {
-    /// By the name in the signature's scope.
+    /// By the service name in the signature's scope.
     services: HashMap<String, Handler>,
     latency: Latency,
     faults: Faults,
     calls: VecDeque<Call>,
-    /// The number of calls that are kept no longer.
+    /// The number of calls that were dropped because of `call_limit`.
     forgotten_calls: usize,
-    /// The latest ones.
+    /// The latest [`MAX_REFUSALS`].
     refusals: VecDeque<Explanation>,
-    /// How many calls are kept; `None` for all.
+    /// How many calls are kept; `None` keeps all.
     call_limit: Option<usize>,
     in_flight: usize,
     most_in_flight: usize,
 }
 
-/// Answers the requests to a service once the caller is authenticated.
+/// The handler of a service, called once the caller is authenticated.
 type Handler = Arc<dyn Fn(&Caller, &HttpRequest) -> HttpResponse + Send + Sync>;
 
 impl Default for Simulator {
@@ -109,7 +109,7 @@ impl Default for Simulator {
 }
 
 impl Simulator {
-    /// Creates a simulator without users, roles, faults or latency. Its clock starts at the present time.
+    /// Creates a simulator without users, roles, faults or latency. Its clock starts at the current time.
     pub fn new() -> Self {
         let clock = Clock::new();
         Self(Arc::new(Inner {
@@ -140,40 +140,41 @@ impl Simulator {
     }
 
     /// Returns a builder for an IAM user with an access key; `arn` is
-    /// `arn:<partition>:iam::<account>:user/<path><name>`. An existing user stays the same user, with new settings: a
-    /// policy that is not given again is gone.
+    /// `arn:<partition>:iam::<account>:user/<path><name>`. If the user exists, it remains the same user with new
+    /// settings: policies that are not given again are removed.
     pub fn user(&self, arn: impl Into<String>) -> UserBuilder {
         UserBuilder::new(self.0.accounts.clone(), arn.into(), self.0.clock.now())
     }
 
-    /// Returns a builder for an IAM role; `arn` is `arn:<partition>:iam::<account>:role/<path><name>`. An existing role
-    /// stays the same role, with new settings: what is not given again, also the trust policy, is as it is by default.
+    /// Returns a builder for an IAM role; `arn` is `arn:<partition>:iam::<account>:role/<path><name>`. If the role
+    /// exists, it remains the same role with new settings: everything that is not given again, including the trust
+    /// policy, is reset to its default.
     pub fn role(&self, arn: impl Into<String>) -> RoleBuilder {
         RoleBuilder::new(self.0.accounts.clone(), arn.into(), self.0.clock.now())
     }
 
-    /// Deletes a role, which invalidates its sessions. A role that is created later under the same ARN is
-    /// another role.
+    /// Deletes a role, which invalidates its sessions. A role that is created later under the same ARN is a different
+    /// role.
     pub fn delete_role(&self, arn: &str) {
         self.0.accounts.lock().delete_role(arn);
     }
 
-    /// Returns a builder for what is known of an account, by its ID: its organization in AWS Organizations, with the
-    /// policies that come with it. An account needs none to have users and roles.
+    /// Returns a builder for the settings of an account, by its ID: its organization in AWS Organizations and the
+    /// policies of that organization. Accounts do not need it to have users and roles.
     pub fn account(&self, id: impl Into<String>) -> AccountBuilder {
         AccountBuilder::new(self.0.accounts.clone(), id.into())
     }
 
-    /// Sets a condition key of all requests that tells how they arrive: `aws:SourceIp`, `aws:SourceVpce`,
-    /// `aws:UserAgent`, `aws:SecureTransport`, …. Without values, requests do not have it. What requests have
-    /// otherwise: `aws:SourceIp` is 203.0.113.10 or, over HTTP, the address of the client, `aws:SecureTransport` is
-    /// `true`, `aws:ViaAWSService` is `false`, `aws:UserAgent` and `aws:Referer` are those of the request, and there
-    /// are none of the others.
+    /// Sets a condition key of all requests that describes how they arrive: `aws:SourceIp`, `aws:SourceVpce`,
+    /// `aws:UserAgent`, `aws:SecureTransport`, …. Without values, requests do not have the key. By default,
+    /// `aws:SourceIp` is 203.0.113.10 or, over HTTP, the client's address; `aws:SecureTransport` is `true`;
+    /// `aws:ViaAWSService` is `false`; `aws:UserAgent` and `aws:Referer` are those of the request; and requests have no
+    /// other such key.
     ///
     /// # Errors
     ///
-    /// Fails if the simulator sets the key itself (`aws:CurrentTime`, `aws:RequestedRegion`, …), or it is a key of
-    /// callers, accounts or operations.
+    /// Fails if the simulator sets the key itself (`aws:CurrentTime`, `aws:RequestedRegion`, …), or if the key
+    /// describes callers, accounts or operations.
     ///
     /// # Examples
     ///
@@ -200,8 +201,8 @@ impl Simulator {
         Ok(())
     }
 
-    /// Adds a condition key that the simulator does not know, such as a new one of a service, so that policies with
-    /// it are not refused. Requests have it only if the test [says so](crate::AccessRequest::key).
+    /// Adds a condition key that the simulator does not know, such as a new key of a service, so that policies with it
+    /// are accepted. A request has the key only if the test [sets it](crate::AccessRequest::key).
     pub fn add_condition_key(&self, key: &str) {
         self.0.accounts.lock().add_condition_key(key);
     }
@@ -212,7 +213,7 @@ impl Simulator {
         Some(code)
     }
 
-    /// Returns the code that an MFA device showed before this one, and this one.
+    /// Returns the previous and the current code of an MFA device.
     pub(crate) fn mfa_codes(&self, serial: &str) -> Option<[String; 2]> {
         let now = self.0.clock.now();
         let before = now.checked_sub(Duration::from_secs(30)).unwrap_or(now);
@@ -221,33 +222,33 @@ impl Simulator {
         if let Some(device) = accounts.mfa_device(serial) {
             return Some(codes(device));
         }
-        // One that IAM's API created, and that is no user's yet.
+        // A device that IAM's API created and that no user has enabled yet.
         let record = accounts.directory.mfa_devices.get(serial)?;
         Some(codes(&MfaDevice::from_secret("", &record.seed)?))
     }
 
-    /// Sets whether a role session has the MFA context of the session that assumed the role. The IAM guide says
-    /// that it does not; some users report that it does. Default: `false`.
+    /// Sets whether a role session inherits the MFA context of the session that assumed the role. According to the IAM
+    /// guide, it does not; some users report that it does. Default: `false`.
     pub fn set_mfa_context_inherited(&self, inherited: bool) {
         self.0.accounts.lock().settings.mfa_context_inherited = inherited;
     }
 
-    /// Sets whether to apply rules that AWS probably has, but for which there is neither documentation nor a
-    /// recorded answer: that an OpenID Connect token must have the claim `iat`, and that its `nbf` must not be
-    /// in the future. Default: `false`.
+    /// Sets whether to apply rules that AWS probably has, but for which there is neither documentation nor a recorded
+    /// response: that an OpenID Connect token must have the claim `iat`, and that its `nbf` must not be in the future.
+    /// Default: `false`.
     pub fn set_unconfirmed_rules(&self, applied: bool) {
         self.0.accounts.lock().settings.unconfirmed_rules = applied;
     }
 
-    /// Sets how many bytes the policies and tags of a session may have when they are packed. AWS publishes
-    /// neither the limit nor the format. Default: 460, by an estimate that is within a quarter of the percentages that
-    /// AWS is known to have answered, and mostly nearer; a lower limit makes sure that a program stays clear of AWS's.
+    /// Sets the maximum packed size of a session's policies and tags, in bytes. AWS publishes neither the limit nor the
+    /// format. Default: 460, an estimate that is within a quarter of the percentages that AWS is known to have
+    /// returned, and mostly closer. Set a lower limit to make sure that a program stays clear of AWS's limit.
     pub fn set_packed_size_limit(&self, bytes: usize) {
         self.0.accounts.lock().settings.packed_size_limit = Some(bytes);
     }
 
-    /// Sets whether STS is active in a region for an account. It must be active in that of the role or
-    /// user of a new session; in regions that accounts must opt in to, also in that of the caller. Default: active.
+    /// Sets whether STS is active in a region for an account. It must be active there in the account of the role or
+    /// user of a new session; in opt-in regions, also in the caller's account. Default: active.
     pub fn set_region_enabled(&self, account_id: &str, region: &str, enabled: bool) {
         let place = (account_id.to_owned(), region.to_owned());
         let disabled = &mut self.0.accounts.lock().settings.disabled_regions;
@@ -258,8 +259,8 @@ impl Simulator {
         }
     }
 
-    /// Sets how long changes of users and roles, made after this call, take until STS sees them. Until then it
-    /// answers as before: IAM is eventually consistent. Default: no time.
+    /// Sets how long it takes until STS sees changes of users and roles that are made after this call. Until then, STS
+    /// answers as before the change: IAM is eventually consistent. Default: no delay.
     ///
     /// # Examples
     ///
@@ -288,8 +289,8 @@ impl Simulator {
         self.0.accounts.lock().settings.iam_delay = delay;
     }
 
-    /// Creates an access key of the root user of an account, which may do everything but assume roles; `arn`
-    /// is `arn:<partition>:iam::<account>:root`.
+    /// Creates an access key of the root user of an account, who may do everything except assume roles; `arn` is
+    /// `arn:<partition>:iam::<account>:root`.
     ///
     /// # Errors
     ///
@@ -299,10 +300,9 @@ impl Simulator {
         self.0.accounts.lock().create_root_user(arn.into(), now)
     }
 
-    /// Lets the root user of an account sign with a key that everybody knows: the access key ID is the ID of the
-    /// account, and the secret access key is `test`, as other local servers have it. Use it where a program in
-    /// another language sets accounts up with IAM's API. An account that has nothing in it yet is in the partition
-    /// `aws`.
+    /// Lets the root user of an account sign with a well-known key: the access key ID is the account ID, and the secret
+    /// access key is `test`, as in other local servers. Use it if a program in another language sets accounts up with
+    /// IAM's API. An account that is still empty is in the partition `aws`.
     ///
     /// # Errors
     ///
@@ -313,11 +313,11 @@ impl Simulator {
         accounts.create_known_root_user(account_id, now)
     }
 
-    /// Creates a further access key of a user who exists, such as one that was [imported](Self::import).
+    /// Creates another access key of an existing user, such as one that was [imported](Self::import).
     ///
     /// # Errors
     ///
-    /// Fails if there is no such user.
+    /// Fails if the user does not exist.
     pub fn access_key(&self, user_arn: &str) -> Result<Credentials, IamError> {
         let now = self.0.clock.now();
         let mut accounts = self.0.accounts.lock();
@@ -325,12 +325,12 @@ impl Simulator {
         Ok(accounts.create_access_key(user_arn, now))
     }
 
-    /// Returns the credentials of a session of a role that exists, for an hour, without a call of AssumeRole: those
-    /// of a program that runs with the role, as on ECS or Lambda.
+    /// Returns credentials for a one-hour session of an existing role, without a call of AssumeRole: the credentials of
+    /// a program that runs with the role, as on ECS or Lambda.
     ///
     /// # Errors
     ///
-    /// Fails if there is no such role.
+    /// Fails if the role does not exist.
     pub fn role_session(
         &self,
         role_arn: &str,
@@ -342,17 +342,17 @@ impl Simulator {
         credentials.ok_or_else(|| IamError::no_such_entity(role_arn, "there is no such role"))
     }
 
-    /// Adds a virtual MFA device to a user who exists; see [`UserBuilder::mfa_device`].
+    /// Adds a virtual MFA device to an existing user; see [`UserBuilder::mfa_device`].
     ///
     /// # Errors
     ///
-    /// Fails if there is no such user, or the secret is not base32 text of at least 16 characters.
+    /// Fails if the user does not exist, or the secret is not base32 text of at least 16 characters.
     pub fn mfa_device(&self, user_arn: &str, serial: &str, secret: &str) -> Result<(), IamError> {
         let mut accounts = self.0.accounts.lock();
         accounts.add_user_mfa_device(user_arn, serial, secret)
     }
 
-    /// Sets whether an access key is active. STS does not know an inactive key.
+    /// Sets whether an access key is active. STS rejects an inactive key like one that does not exist.
     ///
     /// # Errors
     ///
@@ -377,11 +377,11 @@ impl Simulator {
     }
 
     /// Creates an OpenID Connect identity provider, `arn:<partition>:iam::<account>:oidc-provider/<issuer>`.
-    /// `client_ids` are the audiences it accepts; the authorized party (`azp`) of a token, if it has one, takes the
-    /// place of the audience. Roles may also trust Google, Amazon, Facebook and Cognito by domain
-    /// (`"Federated": "accounts.google.com"`): add the provider of that issuer with the test's key. `keys` are what
-    /// tokens are signed with: a public key in PEM form, or a JSON Web Key Set such as providers publish. A key of RSA
-    /// checks RS256, RS384 and RS512, one of an elliptic curve ES256 and ES384.
+    /// `client_ids` are the audiences that it accepts; if a token has an authorized party (`azp`), that is compared
+    /// instead of the audience. Roles may also trust Google, Amazon, Facebook and Cognito by domain (`"Federated":
+    /// "accounts.google.com"`): add a provider for that issuer with the test's key. `keys` verify the tokens: a public
+    /// key in PEM form, or a JSON Web Key Set such as providers publish. An RSA key verifies RS256, RS384 and RS512; an
+    /// elliptic-curve key verifies ES256 or ES384.
     ///
     /// # Errors
     ///
@@ -401,12 +401,12 @@ impl Simulator {
         Ok(())
     }
 
-    /// Creates a SAML identity provider, `arn:<partition>:iam::<account>:saml-provider/<name>`, from its
-    /// metadata document, which has its entity ID and the certificates that its assertions are signed with.
+    /// Creates a SAML identity provider, `arn:<partition>:iam::<account>:saml-provider/<name>`, from its metadata
+    /// document, which contains the entity ID and the certificates that sign its assertions.
     ///
     /// # Errors
     ///
-    /// Fails if the document has no entity ID or no certificate for signing, or the account is in another partition.
+    /// Fails if the document has no entity ID or no certificate for signing, or if the account is in another partition.
     #[cfg(feature = "saml-signatures")]
     pub fn saml_provider(&self, arn: impl Into<String>, metadata: &str) -> Result<(), IamError> {
         let arn = arn.into();
@@ -419,9 +419,9 @@ impl Simulator {
         Ok(())
     }
 
-    /// Creates a SAML identity provider, `arn:<partition>:iam::<account>:saml-provider/<name>`, whose assertions
-    /// are accepted without a signature, which AWS never does. Their audience, times and attributes are checked.
-    /// With the feature `saml-signatures` there is also `saml_provider`.
+    /// Creates a SAML identity provider, `arn:<partition>:iam::<account>:saml-provider/<name>`, whose assertions are
+    /// accepted without a signature, unlike at AWS. Their audience, times and attributes are checked. With the feature
+    /// `saml-signatures`, there is also `saml_provider`.
     pub fn saml_provider_without_signatures(&self, arn: impl Into<String>) {
         let mut accounts = self.0.accounts.lock();
         accounts.add_saml_provider(arn.into(), SamlProvider::Unsigned);
@@ -429,7 +429,7 @@ impl Simulator {
 
     /// Enables outbound identity federation for an account, so that its users and roles may call GetWebIdentityToken.
     /// Returns the URL of the account's issuer, `https://….tokens.sts.global.api.aws`, which is in the tokens. Default:
-    /// it is not enabled.
+    /// disabled.
     ///
     /// # Errors
     ///
@@ -450,7 +450,7 @@ impl Simulator {
     /// let call = sts.get_web_identity_token().audience("https://api.example.com");
     /// let answer = call.signing_algorithm("ES384").send().await?;
     ///
-    /// // What verifies the token gets the keys from the test, not from the issuer's URL.
+    /// // The verifier of the token gets the keys from the test, not from the issuer's URL.
     /// let key_set = aws.web_identity_token_keys("111111111111");
     /// # assert!(issuer.starts_with("https://") && key_set.is_some());
     /// # assert_eq!(answer.web_identity_token().unwrap().split('.').count(), 3);
@@ -468,23 +468,23 @@ impl Simulator {
         self.0.accounts.lock().enable_token_issuer(account_id)
     }
 
-    /// Returns the JSON Web Key Set with the keys that GetWebIdentityToken signs an account's tokens with; `None` if
-    /// [outbound identity federation](Self::enable_outbound_web_identity_federation) was never enabled.
+    /// Returns the JSON Web Key Set that verifies an account's tokens from GetWebIdentityToken; `None` if [outbound
+    /// identity federation](Self::enable_outbound_web_identity_federation) was never enabled.
     pub fn web_identity_token_keys(&self, account_id: &str) -> Option<String> {
         self.0.accounts.lock().token_issuer(account_id)?.key_set()
     }
 
-    /// Makes a context assertion valid, as AssumeRole gets it in `ProvidedContexts`; all others are refused.
-    /// IAM Identity Center's provider is `arn:aws:iam::aws:contextProvider/IdentityCenter`.
+    /// Makes a context assertion valid for `ProvidedContexts` of AssumeRole; all others are rejected. The provider of
+    /// IAM Identity Center is `arn:aws:iam::aws:contextProvider/IdentityCenter`.
     pub fn context_assertion(&self, provider_arn: impl Into<String>, assertion: impl Into<String>) {
         let mut accounts = self.0.accounts.lock();
         accounts.add_context_assertion(provider_arn.into(), assertion.into());
     }
 
-    /// Adds a service: `handler` answers the requests that are signed for `name` (`firehose`, `s3`, …), once
-    /// the signature and the session of the caller are found valid. See [`Caller`] for an example;
-    /// [`Firehose`](crate::Firehose) and [`S3`](crate::S3) are services that are ready to be added. STS and IAM are
-    /// always there, unless this replaces `iam`.
+    /// Adds a service: `handler` answers the requests that are signed for `name` (`firehose`, `s3`, …), once the
+    /// signature and the session of the caller have been found valid. See [`Caller`] for an example.
+    /// [`Firehose`](crate::Firehose) and [`S3`](crate::S3) are ready-made services. STS and IAM are always available; a
+    /// service with the name `iam` replaces IAM.
     pub fn service(
         &self,
         name: impl Into<String>,
@@ -493,32 +493,32 @@ impl Simulator {
         self.state().services.insert(name.into(), Arc::new(handler));
     }
 
-    /// Sets how long each answer takes, of STS and of other services. Default: no time.
+    /// Sets how long each response takes, of STS and of other services. Default: no time.
     pub fn set_latency(&self, latency: impl Into<Latency>) {
         self.state().latency = latency.into();
     }
 
-    /// Makes calls of STS fail, all or those that the fault is limited to, until [`recover`](Self::recover).
-    /// Faults that were added earlier remain; see [`Fault`] for which one a request gets.
+    /// Makes calls of STS fail until [`recover`](Self::recover): all calls, or those that the fault is limited to.
+    /// Faults that were added earlier remain; see [`Fault`] for which fault applies to a request.
     pub fn fail(&self, fault: Fault) {
         self.state().faults.add(fault, self.0.clock.elapsed());
         self.0.faults_changed.send_replace(());
     }
 
-    /// Ends all faults. Requests that were held are answered.
+    /// Ends all faults. Requests that a fault holds are answered.
     pub fn recover(&self) {
         self.state().faults.clear();
         self.0.faults_changed.send_replace(());
     }
 
-    /// Returns the requests that STS has received, in order, whatever their outcome.
+    /// Returns the requests that STS has received, in order and whatever their outcome.
     pub fn calls(&self) -> Vec<Call> {
         self.state().calls.iter().cloned().collect()
     }
 
-    /// Returns what policies refused, and why, in order: calls of STS, of IAM and of the [services](Self::service) that
-    /// ask [`Caller::may`] or [`AccessRequest::is_allowed`](crate::AccessRequest::is_allowed). The latest 1,000 are
-    /// kept.
+    /// Returns which requests policies denied, and why, in order: calls of STS and IAM, and requests to the
+    /// [services](Self::service) that call [`Caller::may`] or
+    /// [`AccessRequest::is_allowed`](crate::AccessRequest::is_allowed). The latest 1,000 are kept.
     ///
     /// # Examples
     ///
@@ -569,7 +569,7 @@ impl Simulator {
         state.forgotten_calls + state.calls.len()
     }
 
-    /// Returns the number of requests that STS has received to assume this role, whatever their outcome.
+    /// Returns the number of requests to assume this role that STS has received, whatever their outcome.
     pub fn assumed(&self, role_arn: &str) -> usize {
         let state = self.state();
         let calls = state.calls.iter();
@@ -578,12 +578,12 @@ impl Simulator {
             .count()
     }
 
-    /// Returns the greatest number of requests to STS that were in flight at once.
+    /// Returns the highest number of requests to STS that were in flight at the same time.
     pub fn most_in_flight(&self) -> usize {
         self.state().most_in_flight
     }
 
-    /// Keeps only the latest calls from now on, for simulators that run long.
+    /// Keeps only the latest calls from now on, so that a long-running simulator does not grow.
     #[cfg(feature = "server")]
     pub(crate) fn limit_calls(&self, limit: usize) {
         self.state().call_limit = Some(limit);
@@ -612,7 +612,7 @@ impl Simulator {
         }
     }
 
-    /// Returns the name of the service that a request is for; `None` if that is STS.
+    /// Returns the name of the service that a request is for; `None` means STS.
     pub(crate) fn service_of(
         &self,
         request: &HttpRequest,
@@ -683,9 +683,9 @@ impl Simulator {
             _ => {}
         }
         let issues_expired = effect == Some(Effect::ExpiredCredentials);
-        let scene = Scene::new(request, now, issues_expired);
+        let environment = Environment::new(request, now, issues_expired);
         let mut accounts = self.0.accounts.lock();
-        let mut response = sts::answer(&mut accounts, request, &parameters, &scene);
+        let mut response = sts::answer(&mut accounts, request, &parameters, &environment);
         let decisions = accounts.take_decisions();
         drop(accounts);
         let refused = decisions.iter().filter(|it| !it.is_allowed()).cloned();
@@ -708,9 +708,9 @@ impl Simulator {
         Ok(response)
     }
 
-    /// Returns what a fault does to a request, once it is not held any more.
+    /// Returns the effect of the faults on a request, after any fault that holds it has ended.
     async fn effect_on(&self, request: &Target<'_>) -> Option<Effect> {
-        // Subscribed before the faults are read, so that no change in between is missed.
+        // Subscribes before reading the faults, so that no change in between is missed.
         let mut faults_changed = self.0.faults_changed.subscribe();
         let mut held = None;
         loop {
@@ -720,7 +720,7 @@ impl Simulator {
                 return Some(hit.effect);
             }
             held = Some(hit.id);
-            // An error would mean that the sender is gone, but the simulator owns it.
+            // Fails only if the sender was dropped, but the simulator owns it.
             let changed = faults_changed.changed();
             match hit.end {
                 Some(end) => drop(tokio::time::timeout(end.saturating_sub(now), changed).await),
@@ -759,7 +759,7 @@ impl Simulator {
                 ErrorResponse::new(404, "UnknownService", message)
                     .into_service_response(name, request)
             }
-            // No lock is held here, because the service may use the simulator.
+            // Called without a lock, because the service may use the simulator.
             (Ok(caller), Some(service)) => {
                 let response = service(caller, request);
                 match caller.undecided() {
@@ -777,7 +777,7 @@ impl Simulator {
         response
     }
 
-    /// Keeps what was refused, with the latest reason in the answer for the log of the server.
+    /// Stores denials, and adds the latest reason to the response for the server's log.
     fn keep_refusals(&self, refusals: Vec<Explanation>, response: &mut HttpResponse) {
         if let Some(latest) = refusals.last() {
             response.add_extension(RefusalCause(latest.cause().into()));
@@ -789,10 +789,10 @@ impl Simulator {
     }
 }
 
-/// How many refusals are kept: the latest.
+/// How many denials are kept.
 const MAX_REFUSALS: usize = 1000;
 
-/// Why a request was refused, in an answer's extensions, for the log of the server.
+/// Why a request was denied: an extension of its response, for the server's log.
 #[derive(Clone, Debug)]
 pub(crate) struct RefusalCause(Arc<str>);
 
@@ -806,10 +806,10 @@ fn no_access_key(id: &str) -> IamError {
     IamError::no_such_entity(id, "there is no access key with this ID")
 }
 
-/// A request in flight. Dropped when it is answered, or when its caller gives up.
+/// A request in flight. Dropped when the request is answered or its caller gives up.
 struct InFlight<'a> {
     simulator: &'a Simulator,
-    /// The number of calls before it.
+    /// The number of calls before this one.
     number: usize,
 }
 
@@ -831,7 +831,7 @@ impl<'a> InFlight<'a> {
         Self { simulator, number }
     }
 
-    /// Records what was decided on the call.
+    /// Adds the decisions on the call to its record.
     fn decided(&self, decisions: Vec<Explanation>) {
         let mut state = self.simulator.state();
         let place = self.number.checked_sub(state.forgotten_calls);
@@ -878,7 +878,7 @@ impl fmt::Debug for Simulator {
     }
 }
 
-/// Sets the header `Date`. The SDK corrects the clock skew of its signatures by it.
+/// Sets the header `Date`, by which the SDK corrects the clock skew of its signatures.
 fn set_date(response: &mut HttpResponse, now: SystemTime) {
     if let Ok(date) = DateTime::from(now).fmt(Format::HttpDate) {
         response.headers_mut().insert("date", date);

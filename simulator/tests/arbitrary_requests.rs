@@ -1,7 +1,7 @@
-//! Whatever is sent, there is an answer: no panic, no hang, and XML or JSON that can be read.
+//! Every request gets a response, whatever it contains: no panic, no hang, and valid XML or JSON.
 //!
-//! Runs for a fixed number of rounds. For longer runs: `ROUNDS=1000000 cargo test --release --test
-//! arbitrary_requests -- --nocapture`; `SEED=…` repeats a round that failed.
+//! Runs a fixed number of rounds. For longer runs: `ROUNDS=1000000 cargo test --release --test arbitrary_requests --
+//! --nocapture`. `SEED=…` repeats a failed round.
 
 mod arbitrary;
 mod raw;
@@ -14,7 +14,7 @@ use aws_sdk_sts::config::http::HttpRequest;
 use arbitrary::*;
 use raw::*;
 
-/// The size of large requests: enough for what takes time by its square to take minutes.
+/// The size of large requests, at which an algorithm with quadratic run time would take minutes.
 const LARGE: usize = 2_000_000;
 
 impl World {
@@ -23,7 +23,7 @@ impl World {
         (0..length).map(|_| self.rng.u8(..)).collect()
     }
 
-    /// Returns text with a weakness for what means something in URLs, forms, ARNs, XML, JSON and policies.
+    /// Returns text that often contains characters with a meaning in URLs, forms, ARNs, XML, JSON or policies.
     fn text(&mut self, max: usize) -> String {
         const PIECES: [&str; 40] = [
             "%",
@@ -176,7 +176,7 @@ impl World {
                 5 => parameters[i].1 = String::from_utf8_lossy(&self.bytes(200)).into_owned(),
                 6 => parameters[i].1 = mutated(&mut self.rng, &parameters[i].1),
                 _ => {
-                    // A document that is nested deeply: in JSON, or in base64 of XML.
+                    // A deeply nested document, in JSON or in base64-encoded XML.
                     let depth = self.rng.usize(..20_000);
                     let name = parameters[i].0.clone();
                     parameters[i].1 = if name == "SAMLAssertion" {
@@ -251,7 +251,7 @@ impl World {
             1 => self.text(5),
             _ => mutated(&mut self.rng, &old),
         };
-        // What HTTP does not allow in a header cannot arrive.
+        // Remove characters that HTTP does not allow in headers.
         let text: String = text
             .chars()
             .filter(|c| c.is_ascii() && !c.is_ascii_control())
@@ -304,7 +304,7 @@ async fn every_request_gets_an_answer_that_can_be_read() {
     let mut seen = BTreeMap::new();
     let mut world = World::new().await;
     for round in 0..rounds {
-        // The simulator remembers each call.
+        // The simulator stores every call, so it is replaced from time to time.
         if round % 5000 == 4999 {
             world = World::new().await;
             println!("{round} rounds");
@@ -353,7 +353,7 @@ async fn every_request_to_every_service_gets_an_answer() {
     }
 }
 
-/// Tells the seed of the round that panicked.
+/// Prints the seed of a round that panicked.
 struct OnPanic(u64);
 
 impl Drop for OnPanic {
@@ -370,7 +370,7 @@ async fn an_assertion_that_is_nested_deeply_is_refused() {
     for depth in [100, 1000, 9000] {
         let nested = format!("{}{}", "<a>".repeat(depth), "</a>".repeat(depth));
         for around in [
-            // Beside what is signed, in it, and in the signature itself.
+            // Next to the signed element, inside it, and inside the signature.
             signed.replace("<saml:Assertion ", &format!("{nested}<saml:Assertion ")),
             signed.replace("<saml:Subject>", &format!("{nested}<saml:Subject>")),
             signed.replace("<ds:SignedInfo>", &format!("{nested}<ds:SignedInfo>")),
@@ -385,7 +385,7 @@ async fn an_assertion_that_is_nested_deeply_is_refused() {
                 ("SAMLAssertion", &assertion),
             ];
             let reply = call_unsigned(&world.aws, &parameters).await;
-            // Also without signatures: the assertion is for another role.
+            // The request fails even if signatures are not checked, because the assertion is for another role.
             assert!([400, 403].contains(&reply.status), "{}", reply.body);
         }
     }

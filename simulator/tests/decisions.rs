@@ -1,6 +1,6 @@
-//! Which policies decide on calls of STS and on requests to other services, with which condition keys, and what the
-//! simulator says of it. Each condition is tried with `Allow` and with `Deny`: a key that is missing would refuse the
-//! one, and let the other through.
+//! Which policies decide on calls of STS and requests to other services, with which condition keys, and how the
+//! simulator explains it. Each condition is tested with `Allow` and with `Deny`: with an absent key, an `Allow` fails
+//! but a `Deny` silently passes.
 
 use aws_credential_types::Credentials;
 use aws_sdk_sts::Client;
@@ -31,7 +31,7 @@ fn policy(effect: &str, action: &str, condition: &str) -> String {
     )
 }
 
-/// Returns a trust policy with a condition. Beside a statement that denies, one allows.
+/// Returns a trust policy with a condition. If the statement denies, another one allows.
 fn trust(effect: &str, condition: &str) -> String {
     let principal = format!(r#"{{"AWS": "*", "Federated": ["{OIDC}", "{SAML}"]}}"#);
     let mut statements = vec![format!(
@@ -56,7 +56,7 @@ fn client(aws: &Simulator, keys: &Credentials) -> Client {
     Client::new(&aws.sdk_config(keys.clone()))
 }
 
-/// The credentials of an answer.
+/// The credentials in a response.
 fn keys_of(issued: Option<aws_sdk_sts::types::Credentials>) -> Credentials {
     let issued = issued.unwrap();
     let (id, secret) = (issued.access_key_id, issued.secret_access_key);
@@ -137,7 +137,7 @@ async fn by_saml(aws: &Simulator) -> bool {
     result.is_ok()
 }
 
-/// Asks a service that is plugged in what `question` says of its caller.
+/// Adds a service, and returns the result of `question` for the caller of a request to it.
 async fn ask<T: Send + 'static>(
     aws: &Simulator,
     keys: &Credentials,
@@ -172,7 +172,7 @@ const ALL: [Operation; 5] = [Trust, Identity, WebIdentity, Saml, May];
 const SIGNED: [Operation; 3] = [Trust, Identity, May];
 const UNSIGNED: [Operation; 2] = [WebIdentity, Saml];
 
-/// Whether an operation is allowed, if a statement with this effect has the condition.
+/// Whether an operation is allowed if a statement with this effect has this condition.
 async fn is_allowed(operation: Operation, effect: &str, condition: &str) -> bool {
     let aws = Simulator::new();
     aws.oidc_provider(OIDC, &["app"], include_str!("keys/p256-public.pem"))
@@ -204,7 +204,7 @@ async fn is_allowed(operation: Operation, effect: &str, condition: &str) -> bool
     }
 }
 
-/// Checks that a condition is true, or false, in statements that allow and in those that deny.
+/// Checks that a condition is met or not, in statements that allow and in those that deny.
 async fn check(operations: &[Operation], condition: &str, is_true: bool) {
     for operation in operations {
         let by_allow = is_allowed(*operation, "Allow", condition).await;
@@ -252,7 +252,7 @@ async fn the_keys_that_aws_always_sends_are_there_for_every_operation() {
             r#"{"DateGreaterThan": {"aws:EpochTime": "1767225600"}}"#,
             true,
         ),
-        // And those that such requests do not have.
+        // Keys that such requests do not have.
         (
             r#"{"Null": {"aws:SourceVpce": "true", "aws:CalledViaFirst": "true", "aws:SourceArn": "true"}}"#,
             true,
@@ -260,7 +260,7 @@ async fn the_keys_that_aws_always_sends_are_there_for_every_operation() {
     ] {
         check(&ALL, condition, is_true).await;
     }
-    // Only requests that are signed have these.
+    // Only signed requests have these keys.
     let own = r#"{"Bool": {"aws:PrincipalIsAWSService": "false"}}"#;
     check(&SIGNED, own, true).await;
     check(&UNSIGNED, own, false).await;
@@ -275,7 +275,7 @@ async fn the_keys_that_aws_always_sends_are_there_for_every_operation() {
 
 #[tokio::test]
 async fn the_keys_of_the_caller_the_role_and_the_token_are_there() {
-    // A variable in an ARN, and one whose value has capitals.
+    // A variable in an ARN, and a variable whose value has upper-case letters.
     check(
         &SIGNED,
         r#"{"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::${aws:PrincipalAccount}:user/*"}}"#,
@@ -377,7 +377,7 @@ async fn the_test_says_how_requests_arrive_and_which_organization_an_account_is_
 
     let aws = Simulator::new();
     let keys = user(&aws);
-    // Through a VPC endpoint, there is no public address.
+    // Requests through a VPC endpoint have no public address.
     aws.set_request_key("aws:SourceVpce", ["vpce-1"]).unwrap();
     let endpoint =
         r#"{"StringEquals": {"aws:SourceVpce": "vpce-1"}, "Null": {"aws:SourceIp": "true"}}"#;
@@ -480,7 +480,7 @@ async fn boundaries_and_the_policies_of_organizations_take_part_in_sts_and_elsew
             .unwrap();
         (aws, keys)
     };
-    // Whether the role may be assumed, and an object read.
+    // Whether the user may assume the role, and whether the user may read an object.
     let may = async |aws: &Simulator, keys: &Credentials| {
         let assumed = assume(aws, keys, ROLE).await.is_ok();
         (
@@ -514,7 +514,7 @@ async fn boundaries_and_the_policies_of_organizations_take_part_in_sts_and_elsew
         account.create().unwrap();
         assert_eq!(may(&aws, &keys).await, expected, "{levels:?}");
     }
-    // Those of the role's account do not limit the caller.
+    // Service control policies of the role's account do not limit the caller.
     let (aws, keys) = world();
     aws.account("222222222222")
         .service_control_policies([only_s3])
@@ -526,7 +526,7 @@ async fn boundaries_and_the_policies_of_organizations_take_part_in_sts_and_elsew
         .create()
         .unwrap();
     assert_eq!(may(&aws, &keys).await, (false, true));
-    // A federated caller is in no account, but the role is.
+    // A federated caller belongs to no account, but the role does.
     for (account, is_allowed) in [("111111111111", true), ("222222222222", false)] {
         let aws = Simulator::new();
         aws.oidc_provider(OIDC, &["app"], include_str!("keys/p256-public.pem"))
@@ -543,7 +543,7 @@ async fn boundaries_and_the_policies_of_organizations_take_part_in_sts_and_elsew
             "{account}"
         );
     }
-    // The boundary of a role limits its sessions, and changes with the role.
+    // A role's boundary limits the role's sessions, and changes take effect immediately.
     let (aws, keys) = world();
     let session = assume(&aws, &keys, ROLE).await.unwrap();
     let may_read = || ask(&aws, &session, |caller| caller.may("s3:GetObject", OBJECT));
@@ -607,7 +607,7 @@ async fn a_request_to_a_service_has_the_keys_and_the_policy_that_the_test_says()
             .unwrap(),
         Outcome::Undecided
     );
-    // The policy of a bucket: within the account, and from another one.
+    // A bucket policy, within the account and from another account.
     const BUCKET_POLICY: &str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*",
         "Principal": {"AWS": "arn:aws:iam::111111111111:user/team/Orders"}}}"#;
     assert_eq!(
@@ -807,7 +807,7 @@ because a statement denies it:
         "{text}"
     );
 
-    // Without permission, and with an operation that needs none.
+    // A caller without permission, and an operation that needs none.
     let nobody = aws
         .user("arn:aws:iam::222222222222:user/nobody")
         .create()
@@ -862,7 +862,7 @@ async fn an_explanation_shows_what_the_statements_are_about() {
         )
     };
 
-    // Principals: of another account, of a service, of the same name before, by unique ID.
+    // Principals: of another account, of a service, and a deleted role of the same name by its unique ID.
     aws.role(ROLE).create().unwrap();
     assert_eq!(why().await, refused_by_trust("222222222222"));
     let service = trusts(r#"{"Service": "ec2.amazonaws.com"}"#);
@@ -879,7 +879,7 @@ async fn an_explanation_shows_what_the_statements_are_about() {
         ))
     );
 
-    // Resources, and as many of them as a terminal has room for.
+    // Resources, limited to as many as fit on a terminal.
     aws.role(ROLE)
         .trust(trusts(r#"{"AWS": "111111111111"}"#))
         .create()
@@ -897,7 +897,7 @@ async fn an_explanation_shows_what_the_statements_are_about() {
         "{text}"
     );
 
-    // Actions, unless there are many such statements.
+    // Actions, unless many statements are about other actions.
     let other = statement(r#""NotAction": ["sts:AssumeRole", "s3:*"], "Resource": "*""#);
     aws.role(HUB).policy(&*other).create().unwrap();
     let text = why().await;
@@ -969,7 +969,7 @@ fn what_iam_refuses_is_refused_and_nothing_is_changed() {
         error(aws.role(ROLE).trust(long(5000)).create()),
         format!("{ROLE}: LimitExceeded: Cannot exceed quota for ACLSizePerRole: 2048")
     );
-    // White space does not count, and AWS raises the quota on request.
+    // White space does not count, and the quota can be increased.
     let spaces = long(100).replace(' ', &" ".repeat(1000));
     aws.role(ROLE).trust(spaces).create().unwrap();
     aws.account("222222222222")

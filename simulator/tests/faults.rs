@@ -1,4 +1,4 @@
-//! Faults on command: what they do to a request, and to which requests.
+//! Faults: what they do to a request, and which requests they apply to.
 
 mod raw;
 
@@ -105,12 +105,12 @@ async fn a_request_without_an_answer_is_held_until_the_fault_ends() {
     let (aws, keys) = accounts();
     let request = || Signer::new(&aws, &keys).sign(post(STS, form(&ME)));
 
-    // By itself.
+    // The fault ends by itself.
     aws.fail(Fault::no_answer().lasting(7 * SECOND));
     assert_eq!(send(&aws, request()).await.status, 200);
     assert_eq!(aws.clock().elapsed(), 7 * SECOND);
 
-    // By hand; a fault that is turned on in the meantime takes its place.
+    // The test ends the fault, or adds a newer one, which takes precedence.
     for (end, status) in [
         ((|aws| aws.recover()) as fn(&Simulator), 200),
         (|aws| aws.fail(Fault::service_unavailable()), 503),
@@ -186,7 +186,7 @@ async fn broken_answers_are_those_of_requests_that_were_carried_out() {
         reply.body
     );
 
-    // As the SDK sees them.
+    // The same faults through the SDK.
     let retries = aws_sdk_sts::config::retry::RetryConfig::disabled();
     let config = aws
         .sdk_config(keys)
@@ -251,12 +251,12 @@ async fn a_wrong_clock_is_in_the_date_in_the_check_of_signatures_and_in_new_sess
     let reply = call(&aws, &session.credentials(), &ME).await;
     assert_eq!(reply.element("Code"), "ExpiredToken", "ten minutes early");
 
-    // The SDK corrects its own clock by the header, and tries again.
+    // The SDK corrects its clock skew by the response's header `Date` and retries.
     let config = aws.sdk_config(keys);
     let sts = aws_sdk_sts::Client::new(&config);
     aws.fail(Fault::clock_ahead(many));
     sts.get_caller_identity().send().await.unwrap();
-    // A clock that is off by more than there is time.
+    // A clock skew that overflows the time.
     for fault in [
         Fault::clock_ahead(Duration::MAX),
         Fault::clock_behind(Duration::MAX),
@@ -285,7 +285,7 @@ async fn a_clock_that_is_centuries_off_breaks_nothing() {
         for fault in [Fault::clock_ahead(by), Fault::clock_behind(by)] {
             aws.fail(fault.clone());
             for parameters in [&assume(ROLE)[..], &mfa, &ME] {
-                // Signed by the same clock, as far as a signature has a place for the year.
+                // Signed with a clock that is off, too, if a signature can express the year.
                 let signer = Signer::new(&aws, &keys);
                 for time in [
                     Some(signer.time),
@@ -361,7 +361,7 @@ async fn changes_of_users_and_roles_are_seen_later() {
     aws.clock().advance(SECOND).await;
     assert_eq!(status(role).await, 200);
 
-    // A role that trusts a principal that was created a moment ago, and a deletion.
+    // A role that trusts a newly created principal, and a deletion.
     let new_user = aws
         .user("arn:aws:iam::333333333333:user/new")
         .policy(allow)

@@ -1,4 +1,4 @@
-//! AssumeRoleWithWebIdentity and AssumeRoleWithSAML: their rules, one by one.
+//! The rules of AssumeRoleWithWebIdentity and AssumeRoleWithSAML.
 
 mod raw;
 
@@ -46,7 +46,7 @@ fn web_identity() -> Simulator {
     aws
 }
 
-/// Signs a token that is valid for ten minutes, with these claims changed. `null` removes one.
+/// Signs a token that is valid for ten minutes, with these claims changed; `null` removes a claim.
 fn token(aws: &Simulator, changed: Value) -> String {
     let mut claims =
         json!({"iss": "https://token.example.com", "aud": "sts.amazonaws.com", "sub": "ada"});
@@ -97,7 +97,7 @@ async fn claims_of_a_web_identity_token() {
     let expired = format!(
         "Token expired: current date/time {now} must be before the expiration date/time {now}"
     );
-    // Another second may begin before the request arrives.
+    // The next second may begin before the request arrives.
     let expired_next = expired.replacen(&now.to_string(), &(now + 1).to_string(), 1);
     for (row, claims, status, code, message) in [
         (
@@ -346,7 +346,7 @@ async fn parameters_of_the_operations_with_a_token() {
 #[tokio::test]
 async fn a_provider_is_in_the_partition_of_the_role() {
     let aws = web_identity();
-    // An account is in one partition.
+    // An account belongs to one partition.
     let of_china = |arn: &str| {
         arn.replace("arn:aws:", "arn:aws-cn:")
             .replace("222222222222", "444444444444")
@@ -466,7 +466,7 @@ async fn keys_of_an_openid_connect_provider() {
             assert_refused(row, &reply, 400, "InvalidIdentityToken", no_key);
         }
     }
-    // Signed with another key of the same kind.
+    // Signed with another key of the same type.
     aws.oidc_provider(OIDC, &["other"], include_str!("keys/p256-other-public.pem"))
         .unwrap();
     let reply = with_token(&aws, &sign(Algorithm::ES256, None)).await;
@@ -523,7 +523,7 @@ async fn keys_of_an_openid_connect_provider() {
     }
 }
 
-/// Returns an unsigned assertion, with a change.
+/// Returns an unsigned assertion with a modification.
 fn assertion(change: impl FnOnce(String) -> String) -> String {
     let attribute = |name: &str, value: &str| {
         format!(
@@ -749,7 +749,7 @@ async fn attributes_of_a_saml_assertion() {
     );
 }
 
-/// Signed by another implementation: see `saml/make.py`.
+/// The files were signed by another implementation: see `saml/make.py`.
 #[cfg(feature = "saml-signatures")]
 #[tokio::test]
 async fn the_signature_of_a_saml_assertion() {
@@ -778,7 +778,7 @@ async fn the_signature_of_a_saml_assertion() {
     let signature = part("<ds:Signature ", "</ds:Signature>");
     let whole = part("<saml:Assertion ", "</saml:Assertion>");
     let without = signed.replace(&signature, "");
-    // The attacker's assertion is first, and the signed one is kept elsewhere ("signature wrapping").
+    // The forged assertion comes first, and the signed one is kept elsewhere in the document ("signature wrapping").
     let forged = whole
         .replace(&signature, "")
         .replace("_assertion", "_forged")
@@ -876,7 +876,7 @@ async fn the_signature_of_a_saml_assertion() {
     }
 }
 
-/// Whether a token of an issuer is accepted by a role that trusts this principal under this condition.
+/// Returns the response for a token of an issuer and a role that trusts this principal under this condition.
 async fn is_trusted(issuer: &str, principal: &str, condition: &str, claims: Value) -> Reply {
     let aws = Simulator::new();
     let host = issuer.trim_start_matches("https://");
@@ -1047,8 +1047,8 @@ async fn a_provider_keeps_the_slash_at_the_end_of_its_url() {
     assert_eq!(reply.status, 200, "{}", reply.body);
 }
 
-/// What a signature does not cover says nothing: comments, which are left out before the digest is made, and the
-/// signature itself.
+/// Parts that a signature does not cover have no effect: comments, which are removed before the digest is computed, and
+/// the signature itself.
 #[cfg(feature = "saml-signatures")]
 #[tokio::test]
 async fn what_a_saml_signature_does_not_cover_changes_nothing() {
@@ -1127,7 +1127,7 @@ async fn one_of_several_audiences_of_a_saml_assertion_is_enough() {
         let reply = with_assertion(&aws, &with(audiences)).await;
         assert_eq!(reply.status, status, "{audiences}: {}", reply.body);
     }
-    // GovCloud has an audience of its own.
+    // GovCloud has its own audience.
     let (role, provider) = (
         ROLE.replace("arn:aws:", "arn:aws-us-gov:"),
         SAML.replace("arn:aws:", "arn:aws-us-gov:"),
@@ -1158,7 +1158,7 @@ async fn one_of_several_audiences_of_a_saml_assertion_is_enough() {
     }
 }
 
-/// A socket of IPv6 shows clients with IPv4 as `::ffff:127.0.0.1`, which no policy names.
+/// An IPv6 socket reports IPv4 clients as `::ffff:127.0.0.1`, which policies do not use.
 #[cfg(feature = "server")]
 #[tokio::test]
 async fn a_client_with_ipv4_has_its_address_on_a_socket_of_ipv6_too() {

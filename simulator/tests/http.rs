@@ -1,4 +1,4 @@
-//! The simulator over HTTP: boto3's cases, and what a server must endure.
+//! The simulator over HTTP: boto3's cases, and robustness of the server.
 
 #[path = "../../tests/common/pypi.rs"]
 mod pypi;
@@ -23,12 +23,12 @@ async fn serve(aws: &Simulator) -> RunningServer {
     Server::new(aws).listen("127.0.0.1:0").await.unwrap()
 }
 
-/// Sends a request in HTTP as it is written, and returns what comes back until the connection is closed.
+/// Sends raw HTTP, and returns everything that is received until the connection is closed.
 async fn send(address: SocketAddr, request: impl Into<Vec<u8>>) -> String {
     let request = request.into();
     let sent = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(address).unwrap();
-        // The server may answer, and close, before it has read everything.
+        // The server may respond and close before it has read everything.
         let _ = stream.write_all(&request);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
@@ -150,7 +150,7 @@ async fn what_is_not_http_and_what_is_too_large_is_refused_and_the_server_goes_o
         let answer = send(address, request).await;
         assert!(!answer.contains("200 OK"), "{request:.20}: {answer}");
     }
-    // Announced, or sent in chunks without an end.
+    // With a declared length, and in endless chunks.
     let announced = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10000001\r\n\r\n";
     assert_eq!(status(&send(address, announced).await), "413");
     let huge = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999999999999999\r\n\r\n";
@@ -331,7 +331,7 @@ async fn the_admin_endpoint_is_closed_to_web_pages_and_to_other_machines() {
         fault,
     );
     assert_eq!(status(&send(server.address(), of_a_page).await), "403");
-    // A page whose own name leads to this machine ("DNS rebinding") sends no Origin with a GET.
+    // A page whose host name resolves to this machine ("DNS rebinding") sends no Origin with a GET.
     for (host, expected) in [
         ("example.com", "403"),
         ("localhost.example.com:80", "403"),
@@ -349,7 +349,7 @@ async fn the_admin_endpoint_is_closed_to_web_pages_and_to_other_machines() {
         (Server::new(&aws), "404"),
         (Server::new(&aws).admin(true), "200"),
     ] {
-        // Every address of this machine.
+        // All addresses of this machine.
         let server = server.listen("0.0.0.0:0").await.unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], server.address().port()));
         let answer = send(address, get("/_simulator/health")).await;
@@ -492,7 +492,7 @@ async fn the_log_and_the_admin_endpoint_say_why_a_call_was_refused() {
     assert!(!refusals.contains("c0ffee"), "{refusals}");
 }
 
-/// The program, which is stopped when this is dropped.
+/// The running program. Dropping this stops it.
 struct Program(Child);
 
 impl Program {
@@ -505,7 +505,7 @@ impl Program {
         Self(child.unwrap())
     }
 
-    /// Waits until it is up; returns the URL.
+    /// Waits until the program is ready; returns its URL.
     fn endpoint(&mut self) -> String {
         let mut line = String::new();
         let stdout = self.0.stdout.as_mut().unwrap();
@@ -514,7 +514,7 @@ impl Program {
         json["endpoint"].as_str().unwrap().to_owned()
     }
 
-    /// Waits for its end; returns whether it succeeded, and stderr.
+    /// Waits for the program to exit; returns whether it succeeded, and stderr.
     fn end(mut self) -> (bool, String) {
         let mut errors = String::new();
         let stderr = self.0.stderr.as_mut().unwrap();
@@ -537,7 +537,7 @@ fn the_program_is_up_at_once_and_stops_when_it_is_asked_to() {
     let endpoint = program.endpoint();
     let up = started.elapsed();
     assert!(endpoint.starts_with("http://127.0.0.1:"), "{endpoint}");
-    // Tens of milliseconds in truth; other tests run beside it.
+    // It takes tens of milliseconds, but other tests run at the same time.
     assert!(up < Duration::from_secs(2), "{up:?}");
     let kill = Command::new("kill")
         .args(["-TERM", &program.0.id().to_string()])

@@ -1,4 +1,4 @@
-//! IAM's API as a caller sees it who may not do everything.
+//! IAM's API for a caller with limited permissions.
 
 mod raw;
 
@@ -22,7 +22,7 @@ async fn iam(aws: &Simulator, keys: &Credentials, parameters: &[(&str, &str)]) -
     send(aws, signer.sign(request)).await
 }
 
-/// A caller with these statements.
+/// Creates a caller with these statements.
 fn admin(aws: &Simulator, statements: &str) -> Credentials {
     let policy = format!(r#"{{"Version": "2012-10-17", "Statement": [{statements}]}}"#);
     aws.user(ADMIN).policy(policy).create().unwrap()
@@ -71,7 +71,7 @@ async fn who_creates_something_with_tags_must_be_allowed_to_tag_it() {
         );
         let reply = iam(&aws, &keys, &with_tags).await;
         assert_refused(create, &reply, 403, "AccessDenied", &expected);
-        // Nothing was created.
+        // The denied call created nothing.
         let reply = iam(&aws, &keys, &parameters).await;
         assert_eq!(reply.status, 200, "{create} without tags: {}", reply.body);
 

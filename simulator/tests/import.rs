@@ -1,4 +1,4 @@
-//! Imports of real accounts: `tests/accounts`, and what is wrong with files.
+//! Imports of real accounts: the files in `tests/accounts`, and invalid files.
 
 mod raw;
 
@@ -19,7 +19,7 @@ fn imported() -> (Simulator, Import) {
     (aws, import)
 }
 
-/// Assumes a role; returns the code of STS if that is refused.
+/// Assumes a role; returns STS's error code if that fails.
 async fn assume(
     aws: &Simulator,
     keys: &Credentials,
@@ -52,7 +52,7 @@ async fn assume(
     }
 }
 
-/// Why the last decision was what it was.
+/// Returns the explanation of the last decision.
 fn why(aws: &Simulator) -> String {
     let calls = aws.calls();
     calls
@@ -73,7 +73,7 @@ async fn a_chain_is_decided_by_what_is_deployed() {
     );
     let keys = aws.access_key(ORDERS).unwrap();
 
-    // By the group's managed policy, in its default version, and the percent-encoded trust policy.
+    // Allowed by the default version of the group's managed policy, and by the percent-encoded trust policy.
     assert!(assume(&aws, &keys, WRITER, Some("c0ffee")).await.is_ok());
     assert_eq!(
         assume(&aws, &keys, WRITER, Some("wrong"))
@@ -87,7 +87,7 @@ async fn a_chain_is_decided_by_what_is_deployed() {
         why(&aws)
     );
 
-    // The hub may assume the role, which does not trust it.
+    // The hub's own policies allow it, but the role does not trust the hub.
     let hub = assume(&aws, &keys, HUB, None).await.unwrap();
     assert_eq!(
         assume(&aws, &hub, WRITER, Some("c0ffee"))
@@ -119,7 +119,7 @@ async fn the_policies_of_the_organization_take_part() {
         "{why}"
     );
 
-    // A stranger whom a role trusts is kept out by the resource control policy.
+    // The role trusts the stranger, but the resource control policy denies.
     let stranger = "arn:aws:iam::333333333333:user/stranger";
     let allow = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
     let keys = aws.user(stranger).policy(allow).create().unwrap();
@@ -256,7 +256,7 @@ async fn durations_come_from_list_roles() {
     assert!(call(7201).await.is_err());
 }
 
-/// A folder with these files; it is empty before.
+/// Returns a folder with these files only.
 fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&folder);
@@ -395,7 +395,7 @@ async fn of_a_policy_that_cannot_be_read_whole_the_rest_remains() {
         (vec![&allows], false),
         (vec![known, &denies], false),
         (vec![known, unreadable], false),
-        // Read one by one, these are right.
+        // Each statement is valid by itself, but not both together.
         (
             vec![r#"{"Sid": "A", "Effect": "Allow", "Action": "*", "Resource": "*"}"#; 2],
             false,
@@ -429,7 +429,7 @@ async fn of_a_policy_that_cannot_be_read_whole_the_rest_remains() {
     }
 }
 
-/// Returns what the AWS CLI makes of an answer of IAM.
+/// Converts a response of IAM to the AWS CLI's output.
 fn to_json(element: roxmltree::Node<'_, '_>) -> serde_json::Value {
     let name = element.tag_name().name();
     let children: Vec<_> = element
@@ -442,7 +442,7 @@ fn to_json(element: roxmltree::Node<'_, '_>) -> serde_json::Value {
         None if is_list => serde_json::json!([]),
         None => {
             let text = element.text().unwrap_or_default();
-            // The CLI decodes policies.
+            // The AWS CLI decodes policies.
             let is_policy = name.ends_with("Document");
             let decoded = percent_encoding::percent_decode_str(text)
                 .decode_utf8()
@@ -482,7 +482,7 @@ async fn export(aws: &Simulator, account: &str, query: &str) -> serde_json::Valu
 
 #[tokio::test]
 async fn an_account_that_a_test_set_up_is_exported_and_imported_as_it_was() {
-    // Without the policies of the organization, which limit root users, too.
+    // Without the policies of the organization, which would limit root users, too.
     let files = ["111111111111.json", "222222222222.json"].map(|name| {
         let text = fs::read_to_string(Path::new(ACCOUNTS).join(name));
         (name, text.unwrap())
@@ -490,7 +490,7 @@ async fn an_account_that_a_test_set_up_is_exported_and_imported_as_it_was() {
     let files = files.each_ref().map(|(name, text)| (*name, &**text));
     let first = Simulator::new();
     first.import(folder("to-export", &files)).unwrap();
-    // What an import does not know: a role with a boundary, tags and a trust policy by its own account.
+    // Something that is not in the import: a role with a boundary, tags and a trust policy for its own account.
     first
         .role("arn:aws:iam::222222222222:role/team/Bounded")
         .policy(r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}"#)
@@ -510,12 +510,12 @@ async fn an_account_that_a_test_set_up_is_exported_and_imported_as_it_was() {
     for (account, exported) in ["111111111111", "222222222222"].into_iter().zip(&exports) {
         assert_eq!(&export(&second, account, "").await, exported);
     }
-    // And decides as the first does.
+    // The imported account decides like the original.
     let keys = second.access_key(ORDERS).unwrap();
     assert!(assume(&second, &keys, WRITER, Some("c0ffee")).await.is_ok());
     assert!(assume(&second, &keys, WRITER, Some("wrong")).await.is_err());
 
-    // By kind, and by pages, which end within a list.
+    // By kind, and in pages that end within a list.
     let lists = |export: &serde_json::Value| {
         [
             "UserDetailList",
@@ -573,7 +573,7 @@ async fn a_statement_that_is_not_understood_is_explained_as_it_is_in_the_file() 
     const REASON: &str =
         "      not understood: the simulator does not know the condition key \"sts:NewKey\"";
 
-    // It allows nothing, which is not the same as a Deny, and the next statement keeps its number.
+    // The statement allows nothing, unlike a Deny, and the next statement keeps its number.
     let (aws, keys) = import("not_understood", &[&unknown, &known]);
     assert!(assume(&aws, &keys, arn, Some("c0ffee")).await.is_ok());
     assume(&aws, &keys, arn, Some("other")).await.unwrap_err();
@@ -594,7 +594,7 @@ async fn a_statement_that_is_not_understood_is_explained_as_it_is_in_the_file() 
         "{text}"
     );
 
-    // A Deny denies whatever its condition says.
+    // A Deny applies whatever its condition says.
     let deny = unknown.replace("Allow", "Deny");
     let (aws, keys) = import("not_understood_deny", &[&known, &deny]);
     assume(&aws, &keys, arn, Some("c0ffee")).await.unwrap_err();
@@ -604,8 +604,8 @@ async fn a_statement_that_is_not_understood_is_explained_as_it_is_in_the_file() 
         && text.contains(REASON);
     assert!(is_said, "{text}");
 
-    // One that cannot be read without it, either, denies everything in its place; also a Sid that IAM does not take
-    // leaves the numbers as they are.
+    // A statement that is invalid even without its condition is replaced by one that denies everything. A Sid that IAM
+    // rejects does not change the numbers either.
     let bad_sid = known.replace("Known", "not known");
     let unreadable = r#"{"Sid": "Odd", "Effect": "Deny", "Action": 1, "Principal": "*"}"#;
     let (aws, keys) = import("not_understood_at_all", &[&bad_sid, &known, unreadable]);
@@ -691,7 +691,7 @@ async fn the_simulators_own_json_brings_keys_that_a_test_knows() {
     );
 }
 
-/// Whether a caller may do something, by policies other than those of resources.
+/// Whether a caller is allowed something by policies other than resource policies.
 async fn may(aws: &Simulator, keys: &Credentials, action: &'static str) -> bool {
     let decided = std::sync::Arc::new(std::sync::Mutex::new(None));
     let decision = decided.clone();
@@ -708,7 +708,7 @@ fn left_out(import: &Import) -> String {
     lines.collect()
 }
 
-/// A role of the account 222222222222 with these policies.
+/// Returns an export of the account 222222222222 that contains a role with these policies.
 fn role(inline: &str, attached: &str) -> String {
     details(&format!(
         r#"{{"Path": "/", "RoleName": "R", "RoleId": "AROA1", "Arn": "arn:aws:iam::222222222222:role/R",
@@ -958,7 +958,7 @@ async fn a_resource_control_policy_that_cannot_be_read_denies_in_every_service_t
     );
 }
 
-/// Whoever a trust policy names and no export has is the user or role that the test creates, or imports later.
+/// A principal that a trust policy names and no export contains is the one that the test creates, or imports later.
 #[tokio::test]
 async fn a_test_may_create_the_principals_that_an_export_names() {
     const ADA: &str = "arn:aws:iam::111111111111:user/ada";
@@ -977,7 +977,7 @@ async fn a_test_may_create_the_principals_that_an_export_names() {
         )
     };
     let roles = [
-        // Ada is named, and everybody but Eve.
+        // The statements name Ada, and everybody except Eve.
         role(
             "Named",
             [statement("Allow", ADA), statement("Deny", "999999999999")],

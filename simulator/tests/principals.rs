@@ -1,4 +1,4 @@
-//! Who the caller of a request is to policies.
+//! How policies identify the caller of a request.
 
 mod raw;
 
@@ -24,7 +24,7 @@ async fn federated(aws: &Simulator, keys: &Credentials, policy: Option<&str>) ->
     call(aws, keys, &parameters).await.credentials()
 }
 
-/// Asks a service what `question` says of its caller.
+/// Adds a service, and returns the result of `question` for the caller of a request to it.
 async fn ask<T: Send + 'static>(
     aws: &Simulator,
     keys: &Credentials,
@@ -174,7 +174,7 @@ async fn what_a_session_may_not_call_is_explained_as_such() {
         "{explanation}"
     );
 
-    // STS refuses the call, so it must not say that a statement allowed it.
+    // STS rejects the call, so the explanation must not say that a statement allowed it.
     let role = "arn:aws:iam::111111111111:role/Reader";
     aws.role(role).create().unwrap();
     let keys = federated(&aws, &keys, Some(&allow("*"))).await;
@@ -189,7 +189,7 @@ async fn what_a_session_may_not_call_is_explained_as_such() {
     assert!(!why.is_allowed(), "{why}");
     assert_eq!(why.reason, Reason::KindOfSession);
 
-    // Nor does IAM say why.
+    // IAM does not say why either.
     let mut signer = Signer::new(&aws, &session);
     (signer.service, signer.region) = ("iam", "us-east-1");
     let form = "Action=ListUsers&Version=2010-05-08".to_owned();
@@ -377,7 +377,7 @@ async fn of_a_principal_that_does_not_exist_only_rusts_error_says_what_to_do() {
              create {NOBODY} first"
         )
     );
-    // What can be created by no name.
+    // Names under which no user or role can be created.
     for name in ["me", "arn:aws:iam::111111111111:group/readers"] {
         assert!(error(name).ends_with(&format!("{MESSAGE}\"{name}\"")));
     }

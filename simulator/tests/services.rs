@@ -1,4 +1,4 @@
-//! Firehose and S3 with the SDK's own clients, in process.
+//! Firehose and S3, in process, with the SDK's clients.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn an_object_that_the_sdk_sends_in_chunks_comes_back_as_it_was() {
         .await
         .unwrap();
 
-    // The SDK adds a checksum behind the body, and names the bucket in the host.
+    // The SDK adds a trailing checksum, and puts the bucket into the host name.
     let put = client.put_object().bucket("reports").key("2026/a b+ü.txt");
     put.body(b"content".to_vec().into()).send().await.unwrap();
     assert_eq!(
@@ -87,7 +87,7 @@ async fn pages_of_a_list_have_every_key_and_every_folder_once() {
             break;
         }
     }
-    // Within a page, objects come before folders.
+    // Within a page, objects come before common prefixes.
     seen.sort();
     let mut expected: Vec<String> = (0..10).map(|n| format!("{n:02}/")).collect();
     expected.extend((0..25).map(|n| format!("x{n:02}")));
@@ -116,7 +116,7 @@ async fn a_list_begins_after_a_key_and_a_folder_goes_on_where_a_page_ended() {
     };
     for (start_after, expected) in [
         ("", "a/ b c/"),
-        // A key that comes after it is in the folder.
+        // The folder contains a later key.
         ("a/1", "a/ b c/"),
         ("a/", "a/ b c/"),
         ("a/2", "b c/"),
@@ -130,7 +130,7 @@ async fn a_list_begins_after_a_key_and_a_folder_goes_on_where_a_page_ended() {
         assert_eq!(names, expected, "after {start_after:?}");
         assert_eq!(page.start_after(), Some(start_after));
     }
-    // The older operation has no `start-after`; what it says of the next page may be a folder.
+    // The older operation has no `start-after`, and its marker for the next page may be a folder.
     for (marker, expected) in [("a/1", "a/ b c/"), ("a/", "b c/"), ("b", "c/"), ("c/", "")] {
         let list = client.list_objects().bucket("reports").delimiter("/");
         let page = list.marker(marker).send().await.unwrap();
@@ -170,21 +170,21 @@ async fn the_policy_of_a_bucket_decides_with_those_of_the_caller() {
     let reader = aws.role_session(READER, "session").unwrap();
     let nobody = aws.user(OWNER).create().unwrap();
 
-    // Without a policy, another account has no access, whatever its own policies say.
+    // Without a bucket policy, another account has no access, whatever the caller's own policies say.
     assert_eq!(get(&reader).await, "Access Denied");
     s3.put_policy("reports", &policy("Allow", READER)).unwrap();
     assert_eq!(get(&reader).await, "ok");
-    // One's own policies must allow it, too.
+    // The caller's own policies must allow it, too.
     aws.role(READER).create().unwrap();
     assert_eq!(get(&reader).await, "Access Denied");
     aws.role(READER).policy(ALLOW).create().unwrap();
-    // It is about this role, and not about one that is created later under its name.
+    // The policy names this role, not one that is created later under the same name.
     aws.delete_role(READER);
     aws.role(READER).policy(ALLOW).create().unwrap();
     let again = aws.role_session(READER, "session").unwrap();
     assert_eq!(get(&again).await, "Access Denied");
 
-    // Within the account, the policy is enough, and one that denies outweighs everything.
+    // Within the account, the bucket policy is sufficient, and a deny overrides everything.
     let reason = "because no identity-based policy allows the s3:GetObject action";
     assert!(get(&nobody).await.ends_with(reason));
     s3.put_policy("reports", &policy("Allow", OWNER)).unwrap();
@@ -279,7 +279,7 @@ async fn a_bucket_policy_that_s3_refuses_is_refused_and_only_the_owner_manages_i
         assert_eq!(found, status, "{policy}: {text}");
         assert!(text.starts_with(message), "{policy}: {text}");
     }
-    // What was put denies everything to everybody, but the root user repairs it.
+    // The policy denies everything to everybody, but the root user can replace it.
     let denied = aws
         .user("arn:aws:iam::222222222222:user/admin")
         .policy(ALLOW)
@@ -355,7 +355,7 @@ async fn what_a_builder_creates_is_what_iams_api_shows() {
         .tag("team", "red")
         .create()
         .unwrap();
-    // The name is taken, whatever the path and the case.
+    // The name is taken, regardless of path and case.
     let error = aws
         .role("arn:aws:iam::222222222222:role/writer")
         .create()
@@ -626,7 +626,7 @@ async fn a_presigned_url_of_s3_is_valid_for_as_long_as_it_says() {
     assert_eq!(get(&long).await.0, 403, "120 minutes");
 }
 
-/// A bucket `reports` of the account 222222222222 with the object `x`, and the URL of a simulator's S3.
+/// Creates a bucket `reports` in the account 222222222222 with the object `x`, and an S3 client of a user in it.
 fn bucket(policy: &str) -> (Simulator, aws_sdk_s3::Client) {
     let aws = Simulator::new();
     let user = aws.user("arn:aws:iam::222222222222:user/orders");
@@ -723,7 +723,7 @@ async fn what_a_request_of_s3_asks_for_beside_its_operation_is_not_passed_over()
     let put = || s3.put_object().bucket("reports").key("x");
     let get = || s3.get_object().bucket("reports").key("x");
     assert!(put().acl(acl).tagging("team=red").send().await.is_ok());
-    // ACLs are off in new buckets.
+    // ACLs are disabled in new buckets.
     let public = put().acl(ObjectCannedAcl::PublicRead).send().await;
     let error = public.unwrap_err();
     assert_eq!(
@@ -746,7 +746,7 @@ async fn a_signature_of_version_2_is_refused_as_such() {
     use aws_smithy_runtime_api::client::http::HttpConnector;
 
     let (aws, _) = bucket(ALLOW);
-    // As boto3 presigns URLs, unless it is told otherwise.
+    // boto3 presigns URLs like this by default.
     let url = "https://s3.eu-west-1.amazonaws.com/reports/x?AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Signature=abc%3D&Expires=4000000000";
     let presigned = sts_simulator::HttpRequest::get(url).unwrap();
     let mut signed =

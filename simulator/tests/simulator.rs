@@ -1,4 +1,4 @@
-//! The simulator answers as STS does: who signs, what the limits are, who allows it.
+//! The simulator answers like STS: authentication, limits and authorization.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ fn assume(client: &Client, role: &str) -> AssumeRoleFluentBuilder {
         .role_session_name("session")
 }
 
-/// The answer of STS: a session, or status, code and message.
+/// STS's response: a session, or status, code and message.
 type Answer = Result<Credentials, (u16, String, String)>;
 
 async fn answer(call: AssumeRoleFluentBuilder) -> Answer {
@@ -251,7 +251,7 @@ async fn across_accounts_both_sides_must_allow() {
             &denied("sts:AssumeRole", caller, HUB),
         );
     }
-    // A role that trusts others, one that is not there and one spelled otherwise look the same.
+    // The errors for a role that trusts others, one that does not exist and one in different case are the same.
     for role in [
         nobody_trusts,
         "arn:aws:iam::222222222222:role/Missing",
@@ -279,7 +279,7 @@ async fn within_an_account_a_trust_policy_that_names_the_caller_is_enough() {
             .unwrap();
         by().await.unwrap();
     }
-    // The account only delegates to the user's own policies.
+    // A trust policy that names the account delegates to the user's own policies.
     aws.role(SAME_ACCOUNT)
         .trust(trusts("111111111111"))
         .create()
@@ -667,7 +667,7 @@ async fn a_source_identity_is_inherited_needs_permission_and_cannot_be_changed()
         "The source identity is already set for this assume role session",
     );
 
-    // A condition on a key that the action does not have denies every call.
+    // A condition on a key that an action does not have denies the whole call.
     let one_statement_for_all =
         r#"{"Statement": {"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:SetSourceIdentity"],
             "Principal": {"AWS": "222222222222"},
@@ -792,7 +792,7 @@ async fn an_account_is_in_one_partition_whatever_its_names() {
         let error = refused.expect("another partition").to_string();
         assert!(error.contains(rule), "{error}");
     }
-    // The root user is where its account is.
+    // The root user is in the partition of the account.
     for (account, partition) in [("444444444444", "aws-cn"), ("555555555555", "aws")] {
         let keys = aws.root_user_with_known_key(account).unwrap();
         let config = aws.sdk_config(keys).into_builder();

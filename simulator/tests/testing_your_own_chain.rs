@@ -1,4 +1,4 @@
-//! The chapter "Testing your own chain" of the README, which shows this file from the first `use` on.
+//! The example in the README's section "Testing your own chain", which is this file from the first `use` on.
 
 use aws_config::SdkConfig;
 use aws_config::sts::AssumeRoleProvider;
@@ -8,7 +8,7 @@ use sts_simulator::{Firehose, Simulator};
 const WRITER: &str = "arn:aws:iam::222222222222:role/FirehoseWriter";
 const STREAM: &str = "arn:aws:firehose:eu-west-1:222222222222:deliverystream/events";
 
-/// The service: it puts orders on a stream of another account.
+/// The service under test: puts orders on a stream in another account.
 async fn put_orders(base: &SdkConfig, external_id: &str, orders: &[&str]) -> Result<(), String> {
     let provider = AssumeRoleProvider::builder(WRITER)
         .external_id(external_id)
@@ -34,7 +34,7 @@ async fn put_orders(base: &SdkConfig, external_id: &str, orders: &[&str]) -> Res
         let batch = firehose.put_record_batch().delivery_stream_name("events");
         let answer = batch.set_records(Some(records)).send().await;
         let answer = answer.map_err(|error| format!("{:?}", error.into_source()))?;
-        // A batch may fail in parts, while the call succeeds.
+        // The call can succeed although some records of the batch failed.
         let answers = waiting.iter().zip(answer.request_responses());
         waiting = answers
             .filter(|(_, answer)| answer.error_code().is_some())
@@ -46,7 +46,7 @@ async fn put_orders(base: &SdkConfig, external_id: &str, orders: &[&str]) -> Res
 
 /// The accounts, with the policies that are deployed.
 fn deployed(aws: &Simulator) -> Result<SdkConfig, Box<dyn std::error::Error>> {
-    // The role that the service runs with, which may assume the writer's.
+    // The service's own role, which may assume the writer role.
     let service = "arn:aws:iam::111111111111:role/orders-service";
     aws.role(service)
         .policy(format!(

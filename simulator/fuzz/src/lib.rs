@@ -1,4 +1,4 @@
-//! What the fuzz targets have in common; CONTRIBUTING.md has the commands.
+//! Shared by the fuzz targets; CONTRIBUTING.md has the commands.
 
 #[path = "../../tests/arbitrary/mod.rs"]
 mod arbitrary;
@@ -9,7 +9,7 @@ use std::cell::RefCell;
 
 use arbitrary::{World, check_of};
 
-/// The simulator remembers each call, and each object that is put.
+/// The simulator stores every call and every object, so it is replaced after this many inputs.
 const INPUTS_PER_WORLD: usize = 500;
 
 thread_local! {
@@ -20,7 +20,7 @@ thread_local! {
         .expect("a runtime");
 }
 
-/// Sends a request of these bytes.
+/// Sends a request that is read from these bytes.
 pub fn request(bytes: &[u8]) {
     with_world(async |world| {
         if let Some((service, request)) = world.read_request(bytes) {
@@ -29,14 +29,14 @@ pub fn request(bytes: &[u8]) {
     });
 }
 
-/// Uses these bytes as policies of every kind.
+/// Uses these bytes as a policy of every kind.
 pub fn policy(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         with_world(async |world| world.try_policy(text).await);
     }
 }
 
-/// Runs a target on the files that are the arguments of the program, such as those that cargo-fuzz found.
+/// Runs a target on the files named in the program's arguments, such as crashes found by cargo-fuzz.
 pub fn run_on_files(target: fn(&[u8])) -> std::io::Result<()> {
     for path in std::env::args_os().skip(1) {
         target(&std::fs::read(path)?);

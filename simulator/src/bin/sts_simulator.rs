@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use sts_simulator::{Firehose, RequestLog, S3, Server, Simulator};
 
-/// The account whose root user can sign where nothing else is set up.
+/// The account whose root user may sign if no options set anything up.
 const DEFAULT_ACCOUNT: &str = "111111111111";
 
 /// Serve AWS STS and IAM, with Firehose and S3, from memory: for tests with boto3, the AWS CLI and every SDK.
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // If stderr is closed, the exit code has to do.
+            // If stderr is closed, only the exit code reports the failure.
             let _ = writeln!(io::stderr(), "sts_simulator: {error}");
             ExitCode::FAILURE
         }
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), String> {
-    // From here on, so that a signal during the start is not lost.
+    // Registered first, so that a signal during start-up is not lost.
     let stop = stop_signal().map_err(|error| format!("cannot wait for signals: {error}"))?;
     let aws = Simulator::new();
     let firehose = Firehose::plug_into(&aws);
@@ -93,7 +93,7 @@ async fn run(options: Options) -> Result<(), String> {
     }
     if !options.quiet {
         server = server.on_request(move |request| {
-            // A log that nobody reads any more must not end the server.
+            // A closed log must not end the server.
             let _ = writeln!(io::stderr(), "{request}");
             if let Some(account) = root_who_may_not_sign(request, &roots) {
                 let _ = writeln!(
@@ -122,7 +122,7 @@ async fn run(options: Options) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns the account whose root user is refused because no `--root` names it: AWS's error says only that the access
+/// Returns the account whose root user was rejected because no `--root` names it. AWS's error only says that the access
 /// key is not known.
 fn root_who_may_not_sign<'a>(request: &'a RequestLog, roots: &[String]) -> Option<&'a str> {
     let id = request.access_key_id.as_deref()?;
@@ -132,7 +132,7 @@ fn root_who_may_not_sign<'a>(request: &'a RequestLog, roots: &[String]) -> Optio
     (is_account && is_refused && !is_root).then_some(id)
 }
 
-/// Returns what ends when the program is asked to stop.
+/// Returns a future that completes when the program is asked to stop.
 #[cfg(unix)]
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -150,7 +150,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 #[cfg(not(unix))]
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     Ok(async {
-        // Fails only where there is no console, which then sends nothing.
+        // Fails only without a console, which then sends no signal.
         let _ = tokio::signal::ctrl_c().await;
     })
 }

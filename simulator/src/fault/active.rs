@@ -1,11 +1,11 @@
-//! [`Faults`]: which faults are on, and which of them hits a request.
+//! [`Faults`]: which faults are active, and which of them applies to a request.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::definition::{Effect, Fault};
 
-/// The operations that share the quota of a caller's account in a region.
+/// The operations that count against the quota of a caller's account in a region.
 const WITH_QUOTA: [&str; 6] = [
     "AssumeRole",
     "DecodeAuthorizationMessage",
@@ -15,7 +15,7 @@ const WITH_QUOTA: [&str; 6] = [
     "GetSessionToken",
 ];
 
-/// What a fault can be limited to.
+/// The properties of a request that a fault can be limited to.
 pub(crate) struct Target<'a> {
     pub(crate) operation: &'a str,
     pub(crate) role_arn: Option<&'a str>,
@@ -24,10 +24,10 @@ pub(crate) struct Target<'a> {
     pub(crate) region: &'a str,
 }
 
-/// The faults that a test has turned on.
+/// The active faults.
 #[derive(Default)]
 pub(crate) struct Faults {
-    /// From the oldest to the newest.
+    /// In the order in which they were added.
     active: Vec<ActiveFault>,
     next_id: u64,
 }
@@ -47,11 +47,11 @@ struct Bucket {
     filled_at: Duration,
 }
 
-/// A fault that hits a request.
+/// A fault that applies to a request.
 pub(crate) struct Hit {
     pub(crate) id: u64,
     pub(crate) effect: Effect,
-    /// When the fault ends by itself.
+    /// When the fault ends by itself; `None` if it does not.
     pub(crate) end: Option<Duration>,
 }
 
@@ -74,7 +74,7 @@ impl Faults {
         self.active.clear();
     }
 
-    /// Returns the sum of the delays of a request.
+    /// Returns the sum of the delays that apply to a request.
     pub(crate) fn delay_of(&mut self, request: &Target<'_>, now: Duration) -> Duration {
         let mut sum = Duration::ZERO;
         for active in &mut self.active {
@@ -88,8 +88,8 @@ impl Faults {
         sum
     }
 
-    /// Returns the fault that hits a request, and counts it. `held` is the fault that has hit it before, and
-    /// is not counted again.
+    /// Returns the fault that applies to a request, and counts the request. `held` is the fault that holds the request
+    /// already; it is not counted again.
     pub(crate) fn hit(
         &mut self,
         request: &Target<'_>,
@@ -132,8 +132,8 @@ impl ActiveFault {
             && self.fault.fits(request)
     }
 
-    /// Takes a token from the bucket of the request. Returns whether there was none; `true` for faults of other
-    /// kinds.
+    /// Takes a token from the bucket of the request and returns whether there was none; returns `true` for faults other
+    /// than throttling.
     fn throttles(&mut self, request: &Target<'_>, now: Duration) -> bool {
         let Effect::Throttled { rate, burst } = self.fault.effect else {
             return true;

@@ -1,4 +1,4 @@
-//! The body of an answer that breaks off.
+//! A response body that is cut off.
 
 use std::io;
 use std::pin::Pin;

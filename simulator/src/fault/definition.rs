@@ -1,17 +1,17 @@
-//! [`Fault`]: what goes wrong, for which requests, and how long.
+//! [`Fault`]: what goes wrong, for which requests, and for how long.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::latency::Latency;
 
-/// What a test makes go wrong with STS; see [`Simulator::fail`](crate::Simulator::fail).
+/// A fault of STS that a test injects; see [`Simulator::fail`](crate::Simulator::fail).
 ///
-/// A fault hits every request to STS until [`Simulator::recover`](crate::Simulator::recover), unless it is limited
-/// to a [`role`](Self::role), to an [`operation`](Self::operation), to a number of [`times`](Self::times), or to
-/// a window of time ([`after`](Self::after), [`lasting`](Self::lasting)). A request that several faults fit gets
-/// the sum of their [delays](Self::delay), and of the others one: those of a role or an operation come first,
-/// and the newer one before the older.
+/// A fault applies to every request to STS until [`Simulator::recover`](crate::Simulator::recover), unless it is
+/// limited to a [`role`](Self::role), an [`operation`](Self::operation), a number of [requests](Self::times), or a time
+/// window ([`after`](Self::after), [`lasting`](Self::lasting)). If several faults apply to a request, it gets the sum
+/// of their [delays](Self::delay), and one of the others: a fault that is limited to a role or an operation takes
+/// precedence over one that is not, and a newer fault over an older one.
 ///
 /// # Examples
 ///
@@ -76,7 +76,7 @@ impl Fault {
         }
     }
 
-    /// STS answers with an error that has this HTTP status, code and message.
+    /// Makes STS return an error with this HTTP status, code and message.
     pub fn error(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Effect::Error {
             status,
@@ -85,71 +85,71 @@ impl Fault {
         })
     }
 
-    /// STS answers with the error `ServiceUnavailable`, HTTP status 503.
+    /// Makes STS return the error `ServiceUnavailable`, HTTP status 503.
     pub fn service_unavailable() -> Self {
         Self::error(503, "ServiceUnavailable", "Service is unavailable")
     }
 
-    /// STS answers with the error `Throttling`, HTTP status 400, whatever the rate of requests.
+    /// Makes STS return the error `Throttling`, HTTP status 400, whatever the rate of requests.
     pub fn throttling() -> Self {
         Self::error(400, "Throttling", "Rate exceeded")
     }
 
-    /// STS throttles by a token bucket for each account and region: `rate` requests per second, and `burst` at
-    /// once. As at AWS, the bucket is that of the caller's account, and AssumeRoleWithWebIdentity and
-    /// AssumeRoleWithSAML have none. AWS's own quota is 600 requests per second.
+    /// Makes STS throttle by a token bucket for each account and region: `rate` requests per second, with bursts of up
+    /// to `burst`. As at AWS, the bucket belongs to the caller's account, and AssumeRoleWithWebIdentity and
+    /// AssumeRoleWithSAML are not limited. AWS's own quota is 600 requests per second.
     pub fn throttled(rate: u32, burst: u32) -> Self {
         Self::new(Effect::Throttled { rate, burst })
     }
 
-    /// STS receives the request, and does not answer it until the fault ends.
+    /// Makes STS receive the request but not answer it until the fault ends.
     pub fn no_answer() -> Self {
         Self::new(Effect::NoAnswer)
     }
 
-    /// The connection is closed without an answer. Over HTTP, that is an orderly end of the connection.
+    /// Closes the connection without a response. Over HTTP, the connection is closed in an orderly way.
     pub fn connection_closed() -> Self {
         Self::new(Effect::ConnectionClosed)
     }
 
-    /// The connection is reset without an answer: clients get the error "connection reset by peer".
+    /// Resets the connection without a response: clients get the error "connection reset by peer".
     pub fn connection_reset() -> Self {
         Self::new(Effect::ConnectionReset)
     }
 
-    /// STS does what it was asked to, but the connection is closed after the first half of its answer. The header
-    /// `Content-Length` says how long it should have been.
+    /// Closes the connection after the first half of the response. STS performs the operation; the header
+    /// `Content-Length` has the length of the whole body.
     pub fn truncated() -> Self {
         Self::new(Effect::Truncated)
     }
 
-    /// STS does what it was asked to, but the answer has a body that is neither XML nor JSON, as from a proxy.
+    /// Replaces the response body with one that is neither XML nor JSON, like a proxy's. STS performs the operation.
     pub fn garbage() -> Self {
         Self::new(Effect::Garbage)
     }
 
-    /// The credentials in the answer expired a second ago.
+    /// Makes STS issue credentials that expired a second ago.
     pub fn expired_credentials() -> Self {
         Self::new(Effect::ExpiredCredentials)
     }
 
-    /// The clock of STS is ahead: in the header `Date`, in the check of signatures and sessions, and in the
-    /// expiry of new ones.
+    /// Sets the clock of STS ahead. This affects the header `Date`, the checks of signatures and sessions, and the
+    /// expiry of new sessions.
     pub fn clock_ahead(by: Duration) -> Self {
         Self::new(Effect::ClockAhead(by))
     }
 
-    /// The clock of STS is behind; see [`clock_ahead`](Self::clock_ahead).
+    /// Sets the clock of STS back; see [`clock_ahead`](Self::clock_ahead).
     pub fn clock_behind(by: Duration) -> Self {
         Self::new(Effect::ClockBehind(by))
     }
 
-    /// The answer takes longer, in addition to [`Simulator::set_latency`](crate::Simulator::set_latency).
+    /// Delays the response, in addition to [`Simulator::set_latency`](crate::Simulator::set_latency).
     pub fn delay(by: impl Into<Latency>) -> Self {
         Self::new(Effect::Delay(by.into()))
     }
 
-    /// Limits the fault to requests for a role, by its ARN.
+    /// Limits the fault to requests for a role, by the role's ARN.
     pub fn role(mut self, arn: impl Into<String>) -> Self {
         self.role = Some(arn.into());
         self
@@ -167,13 +167,13 @@ impl Fault {
         self
     }
 
-    /// Lets the fault begin later, by the simulator's clock. Default: at once.
+    /// Starts the fault after this time, by the simulator's clock. Default: immediately.
     pub fn after(mut self, time: Duration) -> Self {
         self.after = time;
         self
     }
 
-    /// Lets the fault end by itself, this long after it began. Default: it ends with
+    /// Ends the fault this long after its start. Default: it ends with
     /// [`Simulator::recover`](crate::Simulator::recover).
     pub fn lasting(mut self, time: Duration) -> Self {
         self.lasting = Some(time);
@@ -181,7 +181,7 @@ impl Fault {
     }
 }
 
-/// The reason why a text is no fault; see [`Fault::from_json`].
+/// The error for JSON that is not a valid fault; see [`Fault::from_json`].
 #[derive(Clone, Debug)]
 pub struct InvalidFault(pub(super) String);
 

@@ -10,8 +10,8 @@ use super::latency::Latency;
 use crate::arn;
 
 impl Fault {
-    /// Reads a fault from a JSON object. `fault` is the name of one of the constructors; their parameters and
-    /// the limits are members, times in seconds:
+    /// Reads a fault from a JSON object. `fault` is the name of a constructor; the other members are the constructor's
+    /// parameters and the limits, with times in seconds:
     ///
     /// | `fault` | members |
     /// |---|---|
@@ -20,7 +20,7 @@ impl Fault {
     /// | `clock_ahead`, `clock_behind` | `seconds` |
     /// | `delay` | `seconds`; or `min` and `max`; or `median` and `p99` |
     /// | `service_unavailable`, `throttling`, `no_answer`, `connection_closed`, `connection_reset`, `truncated`, `garbage`, `expired_credentials` | |
-    /// | any | `role` (an ARN), `operation` (one of STS's), `times`, `after`, `lasting` |
+    /// | any | `role` (an ARN), `operation` (of STS), `times`, `after`, `lasting` |
     ///
     /// # Examples
     ///
@@ -39,7 +39,7 @@ impl Fault {
     ///
     /// # Errors
     ///
-    /// Fails if the text is no such object. The error names the member and what it must be.
+    /// Fails if the text is not such an object. The error names the member and the rule for it.
     pub fn from_json(text: &str) -> Result<Self, InvalidFault> {
         read(text)
     }
@@ -105,7 +105,7 @@ fn read(text: &str) -> Result<Fault, InvalidFault> {
     Ok(fault)
 }
 
-/// The members of a fault in JSON that are not read yet.
+/// The members of a fault that have not been read yet.
 struct Members {
     fault: String,
     rest: Map<String, Value>,
@@ -241,7 +241,7 @@ mod tests {
         ] {
             assert_eq!(Fault::from_json(json).unwrap(), fault, "{json}");
         }
-        // Those that an error lists are all that there are.
+        // Checks that every name in the error's list is known.
         let error = Fault::from_json(r#"{"fault": "fire"}"#).unwrap_err();
         let error = error.to_string();
         let (_, names) = error.split_once("there are ").unwrap();
@@ -288,7 +288,7 @@ mod tests {
                 r#"{"fault": "garbage", "role": 1}"#,
                 r#""role" must be a string"#,
             ),
-            // Such faults would hit nothing, and a test of what they do would pass.
+            // A fault with these limits would never apply, and a test of its effects would pass.
             (
                 r#"{"fault": "garbage", "role": "Writer"}"#,
                 r#""role" must be the ARN of a role"#,

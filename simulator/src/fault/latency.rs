@@ -1,8 +1,8 @@
-//! [`Latency`]: how long an answer takes.
+//! [`Latency`]: how long a response takes.
 
 use std::time::Duration;
 
-/// How long an answer takes: a fixed time, or a random one.
+/// How long a response takes: a fixed or a random time.
 ///
 /// # Examples
 ///
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// let aws = Simulator::new();
 /// aws.set_latency(Duration::from_millis(50));
 /// aws.set_latency(Latency::between(Duration::from_millis(20), Duration::from_millis(80)));
-/// // Half of the answers within 40 ms, 99 of 100 within 300 ms, and a long tail.
+/// // Half of the responses take up to 40 ms, 99 of 100 up to 300 ms, with a long tail.
 /// aws.set_latency(Latency::with_percentiles(
 ///     Duration::from_millis(40),
 ///     Duration::from_millis(300),
@@ -43,7 +43,7 @@ impl Default for Latency {
 }
 
 impl Latency {
-    /// Returns a time between the two, all equally probable.
+    /// Creates a latency that is uniformly distributed between two times.
     pub fn between(min: Duration, max: Duration) -> Self {
         Self(Distribution::Uniform {
             min: min.min(max),
@@ -51,7 +51,8 @@ impl Latency {
         })
     }
 
-    /// Returns a time with a log-normal distribution, as services have, by its median and its 99th percentile.
+    /// Creates a latency with a log-normal distribution, as is typical of services, from its median and 99th
+    /// percentile.
     pub fn with_percentiles(median: Duration, p99: Duration) -> Self {
         Self(Distribution::LogNormal {
             median,
@@ -59,7 +60,7 @@ impl Latency {
         })
     }
 
-    /// Returns the time of one answer.
+    /// Returns the latency of one response.
     pub(crate) fn sample(&self) -> Duration {
         /// The 99th percentile of the standard normal distribution.
         const Z99: f64 = 2.326_347_874;
@@ -70,7 +71,7 @@ impl Latency {
             Distribution::LogNormal { median, .. } if median.is_zero() => median,
             Distribution::LogNormal { median, p99 } => {
                 let sigma = p99.div_duration_f64(median).ln() / Z99;
-                // Box and Muller. The logarithm's argument is not zero.
+                // The Box-Muller transform. The argument of the logarithm is never zero.
                 let radius = (-2.0 * (1.0 - fastrand::f64()).ln()).sqrt();
                 let normal = radius * (std::f64::consts::TAU * fastrand::f64()).cos();
                 let time = median.as_secs_f64() * (sigma * normal).exp();

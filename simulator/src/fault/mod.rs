@@ -1,4 +1,4 @@
-//! What goes wrong with STS on command, for which requests, and how long.
+//! Faults: what goes wrong with STS, for which requests, and for how long.
 
 mod active;
 mod body;

@@ -1,4 +1,4 @@
-//! [`AccessRequest`]: a request of a caller to a service other than STS.
+//! [`AccessRequest`]: a caller's request to a service other than STS.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::arn;
 use crate::policy::keys::{self, Source};
 use crate::policy::{Context, Explanation, Names, Outcome, Policy, PolicyKind, ResourcePolicy};
 
-/// A request of a [`Caller`] to a service, which policies allow or not; see [`Caller::request`].
+/// A [`Caller`]'s request to a service, which policies allow or deny; see [`Caller::request`].
 ///
 /// # Examples
 ///
@@ -19,8 +19,8 @@ use crate::policy::{Context, Explanation, Names, Outcome, Policy, PolicyKind, Re
 /// aws.service("s3", |caller, _request| {
 ///     let list = caller
 ///         .request("s3:ListBucket", "arn:aws:s3:::reports")
-///         .key("s3:prefix", "home/ada/") // what the policies may ask for…
-///         .absent("s3:delimiter"); // … and what the request does not have
+///         .key("s3:prefix", "home/ada/") // keys that the policies may check …
+///         .absent("s3:delimiter"); // … and a key that the request does not have
 ///     let status = if list.is_allowed() { 200 } else { 403 };
 ///     HttpResponse::new(status.try_into().unwrap(), "".into())
 /// });
@@ -31,36 +31,36 @@ pub struct AccessRequest {
     caller: Caller,
     action: String,
     resource: String,
-    /// Keys with values; without, they are absent.
+    /// Keys with their values; a key without values is absent.
     keys: Vec<(String, Vec<String>)>,
-    /// The account of the resource, if the ARN does not say it.
+    /// The account of the resource, if it was set.
     resource_account: Option<String>,
     resource_policy: Option<GivenPolicy>,
     is_complete: bool,
 }
 
-/// The policy of a resource, as it is given.
+/// The policy of a resource.
 #[derive(Clone, Debug)]
 enum GivenPolicy {
     Json(String),
-    /// It was read when it was saved: by the unique IDs that users and roles had then.
+    /// Parsed when it was saved, with the unique IDs that users and roles had at that time.
     Saved(Arc<Policy>),
 }
 
 impl Caller {
-    /// Returns whether the caller may perform `action`, such as `firehose:PutRecord`, on the resource with this ARN:
-    /// by the caller's identity policies, permissions boundary and session policies, and by the policies of AWS
-    /// Organizations. A resource in another account must allow it, too, by a policy of its own, as in AWS:
-    /// [`request`](Self::request) takes one.
+    /// Returns whether the caller may perform `action`, such as `firehose:PutRecord`, on the resource with this ARN.
+    /// The caller's identity policies, permissions boundary and session policies decide, and the policies of AWS
+    /// Organizations. As in AWS, a resource in another account must allow the request by its own policy, too; use
+    /// [`request`](Self::request) to set one.
     ///
-    /// If that depends on a condition key which only the request to the service has, such as `s3:prefix`, the
-    /// answer is `false`, and the client gets the error `Undecided` in place of what the handler answers, so that no
-    /// test passes for the wrong reason. [`request`](Self::request) takes such keys.
+    /// If the decision depends on a condition key that only the request to the service has, such as `s3:prefix`, this
+    /// returns `false`, and the client gets the error `Undecided` instead of the handler's response, so that no test
+    /// passes for the wrong reason. Use [`request`](Self::request) to set such keys.
     pub fn may(&self, action: &str, resource_arn: &str) -> bool {
         self.request(action, resource_arn).is_allowed()
     }
 
-    /// Returns a request of the caller, to which condition keys and a policy of the resource can be added.
+    /// Creates a request of the caller, to which condition keys and a policy of the resource can be added.
     pub fn request(
         &self,
         action: impl Into<String>,
@@ -83,8 +83,8 @@ impl AccessRequest {
         }
     }
 
-    /// Sets a condition key of the request: one of the service (`s3:prefix`), or one that depends on the resource or
-    /// on what is asked for (`aws:ResourceTag/<key>`, `aws:RequestTag/<key>`).
+    /// Sets a condition key of the request: a key of the service (`s3:prefix`), or one that depends on the resource or
+    /// the parameters of the request (`aws:ResourceTag/<key>`, `aws:RequestTag/<key>`).
     pub fn key(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.keys(name, [value])
     }
@@ -100,41 +100,41 @@ impl AccessRequest {
         self
     }
 
-    /// Says that the request does not have a condition key.
+    /// Declares that the request does not have a condition key.
     pub fn absent(self, name: impl Into<String>) -> Self {
         self.keys(name, [""; 0])
     }
 
-    /// Says that the request has no condition keys of the operation and the service but those that are
-    /// [set](Self::key): all others are absent. Default: what is not said is not known.
+    /// Declares that the request has no condition keys of the operation and the service other than those that are
+    /// [set](Self::key). Default: a key is unknown unless it is set or [absent](Self::absent).
     pub fn complete(mut self) -> Self {
         self.is_complete = true;
         self
     }
 
-    /// Sets the account of the resource. Default: the account in its ARN; if it has none, as that of a bucket, the
-    /// caller's.
+    /// Sets the account of the resource. Default: the account in its ARN; if the ARN has none, like that of a bucket,
+    /// the caller's account.
     pub fn resource_account(mut self, id: impl Into<String>) -> Self {
         self.resource_account = Some(id.into());
         self
     }
 
-    /// Sets the policy of the resource, as JSON, such as that of a bucket. That of a KMS key must allow callers of its
-    /// own account, too, by naming them or the account. Default: none.
+    /// Sets the policy of the resource, such as a bucket policy, as JSON. A KMS key's policy must allow even callers in
+    /// the key's own account, by naming them or the account. Default: none.
     pub fn resource_policy(mut self, json: impl Into<String>) -> Self {
         self.resource_policy = Some(GivenPolicy::Json(json.into()));
         self
     }
 
-    /// Sets the policy of the resource, if it has one, as it was read when it was saved.
+    /// Sets the policy of the resource, if it has one, as it was parsed when it was saved.
     pub(crate) fn saved_policy(mut self, policy: Option<Arc<Policy>>) -> Self {
         self.resource_policy = policy.map(GivenPolicy::Saved);
         self
     }
 
     /// Returns whether the request is allowed. If that cannot be [decided](Self::explain), or a key or the policy is
-    /// malformed, the answer is `false`, and the client gets the error `Undecided`. Of what is refused,
-    /// [`Simulator::refusals`](crate::Simulator::refusals) has the reason.
+    /// malformed, this returns `false`, and the client gets the error `Undecided`.
+    /// [`Simulator::refusals`](crate::Simulator::refusals) has the reason for each denial.
     pub fn is_allowed(&self) -> bool {
         let reason = match self.explain() {
             Ok(explanation) if explanation.outcome() != Outcome::Undecided => {
@@ -147,17 +147,17 @@ impl AccessRequest {
             Ok(undecided) => undecided.to_string(),
             Err(error) => error.to_string(),
         };
-        // The first reason is kept.
+        // Fails if a reason is stored already: the first one is kept.
         let _ = self.caller.undecided.set(reason);
         false
     }
 
-    /// Returns AWS's message about the refusal of the request.
+    /// Returns AWS's message for a denied request.
     pub(crate) fn refusal(&self) -> String {
         let Self {
             action, resource, ..
         } = self;
-        // What cannot be explained is answered with that.
+        // `is_allowed` has reported an error as `Undecided` already.
         let reason = self.explain().map(|explanation| explanation.refusal());
         format!(
             "User: {} is not authorized to perform: {action} on resource: {resource} {}",
@@ -171,7 +171,7 @@ impl AccessRequest {
     ///
     /// # Errors
     ///
-    /// Fails if the policy of the resource is malformed, or a key is not one that requests to services have.
+    /// Fails if the policy of the resource is malformed, or if a key is not one that requests to services have.
     pub fn explain(&self) -> Result<Explanation, IamError> {
         let in_arn = arn::account_of(&self.resource);
         let account = match &self.resource_account {
@@ -231,7 +231,7 @@ impl AccessRequest {
     }
 
     fn read(&self, json: &str) -> Result<Policy, IamError> {
-        // Only whether the caller is named matters.
+        // The policy only has to identify the caller; other users and roles need no ID.
         let resolve = |arn: &str| {
             Some(if arn == self.caller.principal_arn {
                 self.caller.principal_id.clone()

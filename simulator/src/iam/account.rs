@@ -1,28 +1,28 @@
-//! [`Account`]: what is known of an account, other than its users and roles.
+//! [`Account`]: the settings of an account, without its users and roles.
 
 use std::sync::Arc;
 
 use crate::policy::{Context, Policy};
 
-/// What is known of an account, other than its users and roles.
+/// The settings of an account, without its users and roles.
 #[derive(Clone, Default)]
 pub(crate) struct Account {
     pub(crate) organization: Option<String>,
     pub(crate) organization_paths: Vec<String>,
-    /// By level: the organization's root, the organizational units, the account.
+    /// One list per level: the organization's root, its organizational units, the account.
     pub(crate) service_control: Vec<Vec<Arc<Policy>>>,
     pub(crate) resource_control: Vec<Arc<Policy>>,
-    /// `None`: AWS's default.
+    /// `None` means AWS's default quota.
     pub(crate) trust_policy_length: Option<usize>,
 }
 
 impl Account {
-    /// Sets the condition keys of a caller who is in the account.
+    /// Sets the condition keys of a caller in the account.
     pub(crate) fn set_principal_keys(&self, context: &mut Context) {
         self.set_keys(context, "aws:PrincipalOrgID", "aws:PrincipalOrgPaths");
     }
 
-    /// Sets the condition keys of a resource that is in the account.
+    /// Sets the condition keys of a resource in the account.
     pub(crate) fn set_resource_keys(&self, context: &mut Context) {
         self.set_keys(context, "aws:ResourceOrgID", "aws:ResourceOrgPaths");
     }

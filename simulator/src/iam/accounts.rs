@@ -1,4 +1,4 @@
-//! [`Accounts`]: the store of everything that is in the accounts.
+//! [`Accounts`]: the store of everything in the accounts.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -28,7 +28,7 @@ use crate::policy::{
     authorize,
 };
 
-/// The accounts, as the simulator and its builders share them.
+/// The accounts, shared by the simulator and its builders.
 #[derive(Clone)]
 pub(crate) struct SharedAccounts {
     accounts: Arc<Mutex<Accounts>>,
@@ -52,19 +52,19 @@ impl SharedAccounts {
     }
 }
 
-/// What is in the accounts; by ARN, unless it says otherwise.
+/// Everything in the accounts; maps are keyed by ARN unless noted otherwise.
 #[derive(Default)]
 pub(crate) struct Accounts {
     pub(super) users: Delayed<User>,
     pub(super) roles: Delayed<Role>,
-    /// What IAM's API shows of users, groups, roles and managed policies.
+    /// Users, groups, roles and managed policies as IAM's API shows them.
     pub(crate) directory: Directory,
-    /// The unique IDs of users and roles that the trust policies of an import name and that do not exist, by ARN. They
-    /// existed when the account was exported, so that whoever is created with the ARN is the one that was meant.
+    /// The unique IDs of users and roles that an imported trust policy names but no export contains, by ARN. They
+    /// existed when the account was exported, so a user or role created under the ARN gets the ID.
     reserved_ids: HashMap<String, String>,
-    /// The partition of each account that has something in it, by ID.
+    /// The partition of each account that is not empty, by account ID.
     partitions: HashMap<String, String>,
-    /// What is known of accounts, by ID. Shared with callers, who outlive a change.
+    /// The settings of accounts, by ID. Shared with callers, which outlive a change.
     accounts: Arc<HashMap<String, Account>>,
     /// By access key ID.
     keys: HashMap<String, AccessKey>,
@@ -74,14 +74,14 @@ pub(crate) struct Accounts {
     saml_providers: HashMap<String, SamlProvider>,
     /// By account ID.
     token_issuers: HashMap<String, TokenIssuer>,
-    /// The context assertions that are valid, with the ARNs of their providers.
+    /// The valid context assertions, with the ARNs of their providers.
     context_assertions: HashSet<(String, String)>,
     pub(crate) settings: Settings,
-    /// Condition keys of all requests, which the test has set.
+    /// The condition keys of all requests that the test has set.
     request_keys: Arc<Context>,
-    /// Condition keys that the test has added, in lower case.
+    /// The condition keys that the test has added, in lower case.
     added_keys: Arc<HashSet<String>>,
-    /// The decisions on the request that is being answered.
+    /// The decisions on the current request.
     decisions: Vec<Explanation>,
 }
 
@@ -93,7 +93,7 @@ pub(crate) struct AccessKey {
     pub(crate) is_active: bool,
 }
 
-/// Whose an access key is.
+/// The owner of an access key.
 pub(crate) enum KeyOwner {
     /// A user, by ARN: a long-term key.
     User(String),
@@ -126,13 +126,13 @@ impl Accounts {
             })
     }
 
-    /// Sets the status of a key. Returns whether there is one with this ID.
+    /// Sets the status of a key. Returns whether the key exists.
     pub(crate) fn set_key_active(&mut self, access_key_id: &str, is_active: bool) -> bool {
         let key = self.keys.get_mut(access_key_id);
         key.map(|key| key.is_active = is_active).is_some()
     }
 
-    /// Deletes a key. Returns whether there was one with this ID.
+    /// Deletes a key. Returns whether the key existed.
     pub(crate) fn delete_key(&mut self, access_key_id: &str) -> bool {
         self.keys.remove(access_key_id).is_some()
     }
@@ -148,7 +148,7 @@ impl Accounts {
             .retain(|_, device| device.user_arn() != arn);
     }
 
-    /// Moves what a user has to a new ARN. The user stays the same one.
+    /// Moves everything of a user to a new ARN. It remains the same user.
     pub(crate) fn rename_user(&mut self, old: &str, new: &str) {
         if let Some(user) = self.users.get(old).cloned() {
             self.users.remove(old);
@@ -236,7 +236,7 @@ impl Accounts {
         self.token_issuers.get(account)
     }
 
-    /// Lets an account issue tokens; returns the URL of its issuer, which stays the same.
+    /// Enables an account to issue tokens; returns the URL of its issuer, which never changes.
     pub(crate) fn enable_token_issuer(&mut self, account: &str) -> Result<String, IamError> {
         if let Some(issuer) = self.token_issuers.get_mut(account) {
             issuer.is_enabled = true;
@@ -249,13 +249,13 @@ impl Accounts {
         Ok(url)
     }
 
-    /// Returns whether the account could issue tokens before.
+    /// Returns whether the account was enabled to issue tokens.
     pub(crate) fn disable_token_issuer(&mut self, account: &str) -> bool {
         let issuer = self.token_issuers.get_mut(account);
         issuer.is_some_and(|issuer| std::mem::take(&mut issuer.is_enabled))
     }
 
-    /// Returns the organization that an account is in, and the paths to it.
+    /// Returns the organization of an account, and the account's paths in it.
     pub(crate) fn organization_of(&self, account: &str) -> Option<(String, Vec<String>)> {
         let account = self.account(account)?;
         let paths = account.organization_paths.clone();
@@ -281,8 +281,8 @@ impl Accounts {
         self.saml_providers.remove(arn);
     }
 
-    /// Refuses an ARN whose account is in another partition: an account is in one, so that everything here is
-    /// found by account and name.
+    /// Rejects an ARN whose partition is not that of the account: an account belongs to one partition, so users and
+    /// roles can be looked up by account and name.
     pub(crate) fn check_partition(&mut self, arn: &str) -> Result<(), IamError> {
         let (partition, account) = (arn::partition_of(arn), arn::account_of(arn));
         let known = self.partitions.entry(account.to_owned());
@@ -307,7 +307,7 @@ impl Accounts {
         self.read_policy_with(kind, name, json, &resolve)
     }
 
-    /// Reads a policy, with another way to find users and roles.
+    /// Reads a policy, with another way to look up users and roles.
     pub(super) fn read_policy_with(
         &self,
         kind: PolicyKind,
@@ -358,13 +358,13 @@ impl Accounts {
         Arc::make_mut(&mut self.added_keys).insert(key.to_ascii_lowercase());
     }
 
-    /// Returns the condition keys of a request that nobody signed.
+    /// Returns the condition keys of an unsigned request.
     pub(crate) fn unsigned_context(&self, arrival: &Arrival) -> Context {
         arrival.context(&self.request_keys)
     }
 
-    /// Sets the condition keys of a role as the resource of a request. Tags that the caller's session passes on
-    /// replace those of the role.
+    /// Sets the condition keys of a role as the resource of a request. The transitive tags of the caller's session
+    /// replace tags of the role.
     pub(crate) fn set_role_keys<'a>(
         &self,
         context: &mut Context,
@@ -390,7 +390,7 @@ impl Accounts {
         }
     }
 
-    /// Decides whether a caller may perform `action` on a role: by its trust policy, and the caller's own policies.
+    /// Decides whether a caller may perform `action` on a role, by the role's trust policy and the caller's policies.
     pub(crate) fn may_on_role(
         &mut self,
         caller: &Caller,
@@ -398,7 +398,7 @@ impl Accounts {
         role_arn: &str,
         context: &Context,
     ) -> bool {
-        // A partition knows the roles of no other.
+        // A partition does not know the roles of other partitions.
         let trust = if arn::partition_of(role_arn) == caller.partition() {
             self.trust_of(role_arn)
         } else {
@@ -409,11 +409,11 @@ impl Accounts {
         self.record(decision)
     }
 
-    /// Decides on `action` by a caller's own policies.
+    /// Decides whether the caller's own policies allow `action`.
     ///
     /// # Errors
     ///
-    /// Fails with the end of AWS's message if it is refused.
+    /// Fails with the end of AWS's message if it is denied.
     pub(crate) fn decide(
         &mut self,
         caller: &Caller,
@@ -436,7 +436,7 @@ impl Accounts {
         }
     }
 
-    /// Decides whether somebody whom an identity provider vouches for may perform `action` on a role.
+    /// Decides whether a user of an identity provider may perform `action` on a role.
     pub(crate) fn may_federated(
         &mut self,
         provider: &str,
@@ -486,7 +486,7 @@ impl Accounts {
         std::mem::take(&mut self.decisions)
     }
 
-    /// Returns the owner of a key; `None` if their user or role does not exist any more.
+    /// Returns the owner of a key; `None` if the user or role no longer exists.
     pub(crate) fn caller(&self, owner: &KeyOwner, arrival: Arrival) -> Option<Caller> {
         match owner {
             KeyOwner::User(arn) => self.user_caller(arn, None, arrival),
@@ -573,7 +573,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Issues credentials of a role that nobody assumed; `None` if there is no such role.
+    /// Issues credentials for a role without AssumeRole; `None` if the role does not exist.
     pub(crate) fn issue_role_session(
         &mut self,
         role_arn: &str,
@@ -614,7 +614,7 @@ impl Accounts {
         Credentials::new(id, secret, None, None, "Simulator")
     }
 
-    /// Refuses the ID of a key that is another user's, or has not the form of one.
+    /// Rejects the ID of a key that is in use by another owner, or that is malformed.
     pub(super) fn check_new_key(&self, id: &str, user_arn: &str) -> Result<(), IamError> {
         let is_id = (12..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric());
         if !is_id {
@@ -631,7 +631,7 @@ impl Accounts {
         }
     }
 
-    /// Gives a user a key that is known before.
+    /// Gives a user an access key with a known ID and secret.
     pub(super) fn add_user_key(
         &mut self,
         user_arn: &str,
@@ -659,7 +659,7 @@ impl Accounts {
         Ok(self.create_access_key(&arn, now))
     }
 
-    /// Lets the root user of an account sign with a key that everybody knows.
+    /// Lets the root user of an account sign with a well-known key.
     pub(crate) fn create_known_root_user(
         &mut self,
         account: &str,
@@ -675,7 +675,7 @@ impl Accounts {
         Ok(self.add_user_key(&arn, account.to_owned(), "test".to_owned(), now))
     }
 
-    /// The evaluator knows that a root user needs no policy.
+    /// Adds a root user, who has no policies: the evaluation of policies treats root users specially.
     fn add_root_user(&mut self, arn: &str) -> Result<(), IamError> {
         match arn::split(arn) {
             Some(["arn", partition, "iam", "", account, "root"])
@@ -696,24 +696,23 @@ impl Accounts {
         }
     }
 
-    /// Returns the unique ID of a user or role that is created, with this prefix.
+    /// Returns the unique ID for a new user or role, with this prefix.
     pub(crate) fn new_id(&mut self, arn: &str, prefix: &str) -> String {
         let reserved = self.reserved_ids.remove(arn);
         reserved.unwrap_or_else(|| unique_id(prefix, 17))
     }
 
-    /// Returns the ID that is reserved for a user or role that does not exist yet.
+    /// Returns the ID that is reserved for a user or role that does not exist.
     pub(crate) fn reserved_id(&self, arn: &str) -> Option<&str> {
         self.reserved_ids.get(arn).map(String::as_str)
     }
 
-    /// Reserves an ID for a user or role that does not exist yet.
+    /// Reserves an ID for a user or role that does not exist.
     pub(crate) fn reserve_id(&mut self, arn: String, id: String) {
         self.reserved_ids.insert(arn, id);
     }
 
-    /// Returns the ARNs for which IDs are reserved, and which an import created with IDs of their own since then; the
-    /// IDs are not reserved any more.
+    /// Removes the reservations of ARNs that an import has meanwhile created with their own IDs, and returns the ARNs.
     pub(crate) fn take_imported_reservations(&mut self) -> Vec<String> {
         let reserved = self.reserved_ids.keys();
         let exists = |arn: &&String| self.directory.id_of(arn).is_some();
@@ -737,7 +736,7 @@ impl Accounts {
         (id, secret)
     }
 
-    /// Returns the unique ID of the user or role with an ARN.
+    /// Returns the unique ID of the user or role with this ARN.
     pub(super) fn id_of(&self, arn: &str) -> Option<&str> {
         let user = self.users.get(arn).map(|user| &*user.id);
         user.or_else(|| self.roles.get(arn).map(|role| &*role.id))

@@ -1,4 +1,4 @@
-//! How users and roles get the permissions that the [`Directory`](super::directory::Directory) has for them.
+//! Compiles the [`Directory`](super::directory::Directory)'s policies into the permissions of users and roles.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::arn;
 use crate::policy::{Policy, PolicyKind};
 
 impl Accounts {
-    /// Gives every user and role of an account the policies that the directory has for them.
+    /// Updates the permissions of every user and role in an account.
     pub(crate) fn apply_account(&mut self, account: &str) {
         let users = self.directory.users.of(account);
         let users: Vec<String> = users.map(|user| user.entity.name().to_owned()).collect();
@@ -24,7 +24,7 @@ impl Accounts {
         }
     }
 
-    /// Gives a user the permissions that the directory has for them: their own and those of their groups.
+    /// Updates the permissions of a user: the user's own policies and those of their groups.
     pub(crate) fn apply_user(&mut self, account: &str, name: &str) {
         let Some(user) = self.directory.users.get(account, name) else {
             return;
@@ -44,7 +44,7 @@ impl Accounts {
         self.users.insert(arn, User { id, permissions });
     }
 
-    /// Creates or changes a role, with this trust policy: the users and roles that it names must exist.
+    /// Creates or changes a role with this trust policy. The users and roles that the policy names must exist.
     pub(crate) fn set_role(
         &mut self,
         role: RoleRecord,
@@ -61,7 +61,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Reads the trust policy of a role. `resolve` finds the other users and roles that it names.
+    /// Reads the trust policy of a role. `resolve` looks up the other users and roles that it names.
     pub(crate) fn read_trust_policy(
         &self,
         role: &RoleRecord,
@@ -69,7 +69,7 @@ impl Accounts {
         resolve: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Arc<Policy>, IamError> {
         let Entity { arn, id, .. } = &role.entity;
-        // A role may trust itself, also when it is being created.
+        // A role may trust itself, even while it is being created.
         let resolve = |named: &str| {
             if named == arn {
                 Some(id.clone())
@@ -85,7 +85,7 @@ impl Accounts {
         )
     }
 
-    /// Creates or changes a role, whose trust policy is read.
+    /// Creates or changes a role whose trust policy has been read.
     pub(crate) fn insert_role(
         &mut self,
         mut role: RoleRecord,
@@ -106,7 +106,7 @@ impl Accounts {
         self.apply_role(account, name);
     }
 
-    /// Gives a role that has a trust policy the permissions that the directory has for it.
+    /// Updates the permissions of an existing role.
     pub(crate) fn apply_role(&mut self, account: &str, name: &str) {
         let Some(role) = self.directory.roles.get(account, name) else {
             return;
@@ -138,7 +138,7 @@ impl Accounts {
         }
     }
 
-    /// Returns the policies that an entity has of its own.
+    /// Returns the inline and attached policies of a user, group or role, without those of groups.
     fn policies_of<'a>(&'a self, entity: &'a Entity) -> impl Iterator<Item = Arc<Policy>> + 'a {
         let attached = entity.attached.iter().map(|arn| {
             let document = self.document_of(arn);
@@ -153,7 +153,7 @@ impl Accounts {
             .chain(attached)
     }
 
-    /// Returns the document of a managed policy, in its default version.
+    /// Returns the document of a managed policy's default version.
     pub(crate) fn document_of(&self, arn: &str) -> Option<&Document> {
         self.directory.policies.get(arn)?.document()
     }
@@ -169,7 +169,7 @@ impl Accounts {
         Ok(Document { text, policy })
     }
 
-    /// Creates a managed policy, or changes one.
+    /// Creates or changes a managed policy.
     pub(crate) fn set_managed_policy(&mut self, policy: PolicyRecord) {
         self.directory.policies.insert(policy.arn.clone(), policy);
     }
@@ -182,7 +182,8 @@ impl Accounts {
     }
 }
 
-/// Returns what stands for a policy that an export names and does not have: it may deny anything, and so it does.
+/// Returns a stand-in for a policy that an export refers to but does not contain. The policy may deny anything, so the
+/// stand-in denies everything.
 fn unknown_policy(kind: PolicyKind, name: &str) -> Arc<Policy> {
     let name = format!("{name}, which the export does not have");
     Arc::new(Policy::that_denies_everything(kind, name))

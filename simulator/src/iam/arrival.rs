@@ -1,4 +1,4 @@
-//! [`Arrival`]: what is known of a request whoever makes it.
+//! [`Arrival`]: when and how a request arrived, whoever sent it.
 
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,10 +8,10 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use crate::clock::timestamp;
 use crate::policy::Context;
 
-/// The address of requests, unless the test sets `aws:SourceIp`: one that is reserved for documentation.
+/// The source address of requests unless the test sets `aws:SourceIp`: an address reserved for documentation.
 const SOURCE_IP: &str = "203.0.113.10";
 
-/// The address of a client that is another program; an extension of its requests.
+/// The address of a client in another process: an extension of its requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
@@ -26,7 +26,7 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    /// Reads a request. `region` is that of the signature; an unsigned request has only its host.
+    /// Reads a request. `region` is the signature's region; the region of an unsigned request is that of its host.
     pub(crate) fn of(request: &HttpRequest, region: Option<&str>, now: SystemTime) -> Self {
         let header = |name: &str| request.headers().get(name).map(str::to_owned);
         Self {
@@ -42,7 +42,7 @@ impl Arrival {
         }
     }
 
-    /// Returns the condition keys. Those of `settings`, which the test has set, replace them.
+    /// Returns the condition keys. `settings`, the keys that the test has set, take precedence.
     pub(super) fn context(&self, settings: &Context) -> Context {
         let mut context = Context::default();
         context.set("aws:CurrentTime", timestamp(self.now));
@@ -57,7 +57,7 @@ impl Arrival {
         if let Some(referer) = &self.referer {
             context.set("aws:Referer", referer);
         }
-        // A request through a VPC endpoint has no public address.
+        // Requests through a VPC endpoint have no public address.
         if !settings.has("aws:SourceVpce") && !settings.has("aws:SourceVpc") {
             let address = self.client.map(|address| address.to_string());
             context.set("aws:SourceIp", address.as_deref().unwrap_or(SOURCE_IP));
@@ -67,8 +67,8 @@ impl Arrival {
     }
 }
 
-/// Returns the region in the host of an endpoint, `sts.<region>.amazonaws.com`. Hosts without one, such as the
-/// global endpoint, are in us-east-1.
+/// Returns the region in an endpoint's host, `sts.<region>.amazonaws.com`. Hosts without one, such as the global
+/// endpoint, belong to us-east-1.
 fn region_of(uri: &str) -> &str {
     let host = uri.split('/').nth(2).unwrap_or_default();
     let mut labels = host.split('.').skip(1);

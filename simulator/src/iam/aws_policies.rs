@@ -1,4 +1,4 @@
-//! AWS's own managed policies that the simulator knows. Exports of accounts bring the others that they use.
+//! The AWS managed policies that the simulator knows. Exports of accounts contain the others that the accounts use.
 
 use std::time::UNIX_EPOCH;
 
@@ -27,7 +27,7 @@ pub(crate) const AWS_POLICIES: [(&str, &str); 4] = [
 ];
 
 impl Accounts {
-    /// Adds one of AWS's own managed policies, by its ARN, if it is not there and is one that the simulator knows.
+    /// Adds an AWS managed policy, by its ARN, if it is missing and the simulator knows it.
     pub(crate) fn add_aws_policy(&mut self, arn: &str) {
         if arn::account_of(arn) != "aws" || self.directory.policies.contains_key(arn) {
             return;

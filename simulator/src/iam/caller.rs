@@ -1,4 +1,4 @@
-//! [`Caller`]: who signed a request, and what their policies allow.
+//! [`Caller`]: the user or session that signed a request, and its policies.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::policy::{
     Context, Explanation, Policies, Policy, Request, Requester, ResourcePolicy, authorize,
 };
 
-/// The user or session that signed a request; the handler of a [service](crate::Simulator::service) gets it.
+/// The user or session that signed a request, as passed to the handler of a [service](crate::Simulator::service).
 ///
 /// # Examples
 ///
@@ -38,25 +38,25 @@ pub struct Caller {
     pub(super) principal_arn: String,
     /// The unique ID of the user or role.
     pub(super) principal_id: String,
-    /// The unique ID of the user; of a role session, `<unique ID of the role>:<session name>`.
+    /// The unique ID of the user, or `<unique ID of the role>:<session name>` for a role session.
     pub(super) user_id: String,
     pub(super) session: Option<Session>,
     pub(super) permissions: Permissions,
-    /// What is known of accounts, by ID.
+    /// The settings of accounts, by ID.
     pub(super) accounts: Arc<HashMap<String, Account>>,
-    /// Condition keys of all requests, which the test has set.
+    /// The condition keys of all requests that the test has set.
     pub(super) request_keys: Arc<Context>,
-    /// Condition keys that the test has added, in lower case.
+    /// The condition keys that the test has added, in lower case.
     pub(super) added_keys: Arc<HashSet<String>>,
     pub(super) arrival: Arrival,
     /// Why [`may`](Self::may) could not decide.
     pub(super) undecided: Arc<OnceLock<String>>,
-    /// What [`may`](Self::may) refused.
+    /// What [`may`](Self::may) denied.
     pub(super) refusals: Arc<Mutex<Vec<Explanation>>>,
 }
 
 impl Caller {
-    /// Returns the ID of the account that the user or role is in.
+    /// Returns the ID of the user's or role's account.
     pub fn account(&self) -> &str {
         arn::account_of(&self.principal_arn)
     }
@@ -71,7 +71,7 @@ impl Caller {
         &self.arn
     }
 
-    /// Returns the value of a session tag, inherited or not. The case of the key does not matter.
+    /// Returns the value of a session tag, including inherited ones. Keys are case-insensitive.
     pub fn session_tag(&self, key: &str) -> Option<&str> {
         let tags = &self.session.as_ref()?.tags;
         tags.iter()
@@ -79,7 +79,7 @@ impl Caller {
             .map(|tag| tag.value.as_str())
     }
 
-    /// Returns why [`may`](Self::may) could not decide, if it could not.
+    /// Returns the reason if [`may`](Self::may) could not decide.
     pub(crate) fn undecided(&self) -> Option<&str> {
         self.undecided.get().map(String::as_str)
     }
@@ -88,7 +88,7 @@ impl Caller {
         self.refusals().push(refusal);
     }
 
-    /// Returns what policies refused since the last call, in order.
+    /// Returns what policies have denied since the last call, in order.
     pub(crate) fn take_refusals(&self) -> Vec<Explanation> {
         std::mem::take(&mut *self.refusals())
     }
@@ -97,7 +97,7 @@ impl Caller {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the session of the caller; `None` if the caller signed with long-term keys.
+    /// Returns the caller's session; `None` if the caller signed with long-term keys.
     pub(crate) fn session(&self) -> Option<&Session> {
         self.session.as_ref()
     }
@@ -107,7 +107,7 @@ impl Caller {
         &self.principal_arn
     }
 
-    /// Returns the tags of the user or role, and those of the session, which replace them.
+    /// Returns the tags of the user or role and of the session. Session tags take precedence.
     pub(crate) fn tags(&self) -> Vec<(String, String)> {
         let session = self.session.iter().flat_map(|session| &session.tags);
         let mut tags: Vec<_> = session
@@ -134,7 +134,7 @@ impl Caller {
         &self.user_id
     }
 
-    /// Returns who the caller is to policies.
+    /// Returns the caller as policies identify it.
     fn requester(&self) -> Requester {
         let account = self.account().to_owned();
         if self.session.as_ref().is_some_and(Session::is_of_role) {
@@ -160,21 +160,21 @@ impl Caller {
         }
     }
 
-    /// Whether this is the root user of the account.
+    /// Whether the caller is the account's root user.
     pub(crate) fn is_root(&self) -> bool {
         is_root_user(&self.arn)
     }
 
-    /// Whether this is a federated user, whose session GetFederationToken issued.
+    /// Whether the caller is a federated user, with a session from GetFederationToken.
     fn is_federated_user(&self) -> bool {
         self.session
             .as_ref()
             .is_some_and(Session::is_of_federated_user)
     }
 
-    /// Whether the caller's kind of session may not call `action`, whatever the policies say: that of a user has
-    /// only AssumeRole and GetCallerIdentity of STS, and IAM only with MFA; a federated user has only
-    /// GetCallerIdentity, and nothing of IAM.
+    /// Whether sessions of the caller's kind may not perform `action`, whatever the policies say. A session from
+    /// GetSessionToken may call only AssumeRole and GetCallerIdentity of STS, and IAM only with MFA; a session from
+    /// GetFederationToken may call only GetCallerIdentity of STS, and nothing of IAM.
     pub(crate) fn is_barred_from(&self, action: &str) -> bool {
         const OF_ASSUME_ROLE: [&str; 4] = [
             "assumerole",
@@ -199,7 +199,7 @@ impl Caller {
         }
     }
 
-    /// Decides on a request for a resource of `account` with this policy.
+    /// Decides on a request for a resource in `account` that has this policy.
     pub(super) fn decide(
         &self,
         action: &str,
@@ -226,7 +226,7 @@ impl Caller {
         decision
     }
 
-    /// Returns the policies that take part in decisions on a resource of `account`, other than that of the resource.
+    /// Returns the policies, other than the resource's own, that apply to a resource in `account`.
     fn policies_on(&self, account: &str) -> Policies<'_> {
         fn all(policies: &[Arc<Policy>]) -> Vec<&Policy> {
             policies.iter().map(|policy| &**policy).collect()
@@ -258,7 +258,7 @@ impl Caller {
     pub(crate) fn context(&self) -> Context {
         let mut context = self.arrival.context(&self.request_keys);
         context.set("aws:PrincipalIsAWSService", "false");
-        // That of a role and not of its session, but that of a federated user and not of the user.
+        // The role's ARN for a role session, but a federated user's own ARN.
         let principal_arn = if self.is_federated_user() {
             &self.arn
         } else {
@@ -286,7 +286,7 @@ impl Caller {
                 context.set("aws:username", arn::name_of(&self.arn));
             }
         }
-        // Requests that are signed with long-term keys have none of the following keys.
+        // Requests signed with long-term keys have none of the following keys.
         let Some(session) = &self.session else {
             return context;
         };

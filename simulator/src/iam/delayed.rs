@@ -1,9 +1,9 @@
-//! [`Delayed`]: users and roles whose changes STS sees later than IAM.
+//! [`Delayed`]: users and roles whose changes STS sees later than IAM does.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A map by ARN. IAM reads what was written last; STS, for some time after a change, what was there before.
+/// A map by ARN. IAM reads the latest value; STS reads the value before a change until the delay is over.
 pub(super) struct Delayed<T> {
     latest: HashMap<String, T>,
     /// From the oldest change to the newest.
@@ -14,7 +14,7 @@ pub(super) struct Delayed<T> {
 
 struct Change<T> {
     arn: String,
-    /// `None` if the change created it.
+    /// The value before the change; `None` if the change created the entry.
     before: Option<T>,
     visible_from: SystemTime,
 }
@@ -31,18 +31,18 @@ impl<T> Default for Delayed<T> {
 }
 
 impl<T: Clone> Delayed<T> {
-    /// Sets the present time, and how long changes take from now on.
+    /// Sets the current time, and the delay of changes from now on.
     pub(super) fn set_time(&mut self, now: SystemTime, delay: Duration) {
         (self.now, self.delay) = (now, delay);
         self.changes.retain(|change| change.visible_from > now);
     }
 
-    /// Returns what IAM reads.
+    /// Returns the value that IAM reads.
     pub(super) fn get(&self, arn: &str) -> Option<&T> {
         self.latest.get(arn)
     }
 
-    /// Returns what STS reads.
+    /// Returns the value that STS reads.
     pub(super) fn seen_by_sts(&self, arn: &str) -> Option<&T> {
         match self.changes.iter().find(|change| change.arn == arn) {
             Some(first_unseen) => first_unseen.before.as_ref(),

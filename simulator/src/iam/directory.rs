@@ -1,5 +1,5 @@
-//! [`Directory`]: what IAM keeps of users, groups, roles and managed policies, as its API and the exports of
-//! accounts show it: names, dates and documents. [`super::apply`] gives users and roles their permissions by it.
+//! [`Directory`]: the records of users, groups, roles and managed policies as IAM's API and account exports show them:
+//! names, dates and documents. [`super::apply`] compiles the permissions of users and roles from them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,8 +9,7 @@ use super::unique_id::unique_id;
 use crate::arn;
 use crate::policy::Policy;
 
-/// The entities of all accounts, each by account and name. IAM's names are unique within an account,
-/// whatever their case.
+/// The records of all accounts, by account and name. IAM's names are unique within an account and case-insensitive.
 #[derive(Clone, Default)]
 pub(crate) struct Directory {
     pub(crate) users: Named<UserRecord>,
@@ -43,10 +42,10 @@ impl Directory {
     }
 }
 
-/// A virtual MFA device, which is a user's once it is enabled.
+/// A virtual MFA device. It belongs to a user once it is enabled.
 #[derive(Clone)]
 pub(crate) struct MfaRecord {
-    /// In base32; secret.
+    /// In base32. Secret.
     pub(crate) seed: String,
     pub(crate) enabled: Option<SystemTime>,
 }
@@ -57,7 +56,7 @@ pub(crate) struct SamlRecord {
     pub(crate) created: SystemTime,
 }
 
-/// What all users, groups and roles have.
+/// The properties that users, groups and roles have in common.
 #[derive(Clone)]
 pub(crate) struct Entity {
     pub(crate) arn: String,
@@ -90,7 +89,7 @@ impl Entity {
         arn::name_of(&self.arn)
     }
 
-    /// Returns the path, which begins and ends with a slash.
+    /// Returns the path, which starts and ends with a slash.
     pub(crate) fn path(&self) -> &str {
         path_of(&self.arn)
     }
@@ -99,7 +98,7 @@ impl Entity {
 #[derive(Clone)]
 pub(crate) struct UserRecord {
     pub(crate) entity: Entity,
-    /// The names of the groups that the user is in.
+    /// The names of the user's groups.
     pub(crate) groups: Vec<String>,
 }
 
@@ -143,7 +142,7 @@ pub(crate) struct PolicyRecord {
     /// By number; never empty.
     pub(crate) versions: BTreeMap<u32, PolicyVersion>,
     pub(crate) default_version: u32,
-    /// The number of the newest version there has been.
+    /// The highest version number so far, including deleted versions.
     pub(crate) latest_version: u32,
     pub(crate) tags: Vec<(String, String)>,
 }
@@ -177,7 +176,7 @@ impl PolicyRecord {
     }
 }
 
-/// A policy: as it was written, and as it is evaluated.
+/// A policy, as text and as it is evaluated.
 #[derive(Clone)]
 pub(crate) struct Document {
     pub(crate) text: String,

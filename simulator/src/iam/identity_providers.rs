@@ -1,4 +1,4 @@
-//! The identity providers of an account: OpenID Connect and SAML.
+//! OpenID Connect and SAML identity providers.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -9,9 +9,9 @@ pub(crate) struct OidcProvider {
     keys: Vec<OidcKey>,
 }
 
-/// A public key that tokens are signed with.
+/// A public key that verifies tokens.
 pub(crate) struct OidcKey {
-    /// Its ID in a key set; `None` if the provider has this key only.
+    /// The key's ID in a key set; `None` for a provider with a single key.
     id: Option<String>,
     pub(crate) key: DecodingKey,
     algorithms: &'static [Algorithm],
@@ -33,8 +33,8 @@ impl OidcProvider {
         })
     }
 
-    /// Creates a provider whose keys are not known, because the simulator does not fetch them from the issuer: no
-    /// token can be checked.
+    /// Creates a provider without keys, which cannot verify any token: the simulator does not fetch keys from the
+    /// issuer.
     pub(crate) fn without_keys(client_ids: Vec<String>) -> Self {
         Self {
             client_ids,
@@ -42,7 +42,7 @@ impl OidcProvider {
         }
     }
 
-    /// Returns the key for a token with this header.
+    /// Returns the key that verifies a token with this header.
     pub(crate) fn key(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&OidcKey> {
         self.keys.iter().find(|key| {
             let is_meant = key.id.is_none() || key.id.as_deref() == id;
@@ -97,7 +97,7 @@ fn from_pem(pem: &str) -> Result<OidcKey, String> {
     })
 }
 
-/// Returns the algorithms of an elliptic curve, whose object identifier is in the key.
+/// Returns the algorithms for an elliptic-curve key, by the curve's object identifier in the key.
 fn algorithms_of_curve(pem: &str) -> Option<&'static [Algorithm]> {
     const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
     const P384: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
@@ -128,7 +128,7 @@ pub(crate) enum SamlProvider {
 pub(crate) struct SamlMetadata {
     /// The `Issuer` of its assertions.
     pub(crate) entity_id: String,
-    /// The certificates that its assertions are signed with, in DER.
+    /// The certificates that verify its assertions, in DER.
     pub(crate) certificates: Vec<Vec<u8>>,
 }
 

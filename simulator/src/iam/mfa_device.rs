@@ -1,8 +1,8 @@
-//! Virtual MFA devices: the codes that they show, each of which STS accepts once.
+//! Virtual MFA devices: their codes, each of which STS accepts once.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The seconds for which a device shows one code.
+/// How long a device shows a code, in seconds.
 const STEP: u64 = 30;
 
 /// A virtual MFA device of a user.
@@ -14,8 +14,8 @@ pub(crate) struct MfaDevice {
 }
 
 impl MfaDevice {
-    /// Creates a device from its base32 secret; `None` if that is no secret. Spaces, dashes and case do not
-    /// matter, as in the AWS CLI's and the authenticator apps' input.
+    /// Creates a device from its base32 secret; `None` if the secret is invalid. As in the AWS CLI and authenticator
+    /// apps, spaces, dashes and case are ignored.
     pub(crate) fn from_secret(user_arn: &str, base32: &str) -> Option<Self> {
         let base32: String = base32
             .chars()
@@ -28,7 +28,7 @@ impl MfaDevice {
         }
         Some(Self {
             user_arn: user_arn.to_owned(),
-            // "Noncompliant" allows secrets below 16 bytes, which some device makers issue.
+            // "Noncompliant" allows secrets of fewer than 16 bytes, which some device makers issue.
             totp: totp_rs::Builder::new()
                 .with_secret(secret)
                 .build_noncompliant(),
@@ -36,7 +36,7 @@ impl MfaDevice {
         })
     }
 
-    /// Returns the ARN of the user who has the device.
+    /// Returns the ARN of the device's user.
     pub(crate) fn user_arn(&self) -> &str {
         &self.user_arn
     }
@@ -52,8 +52,8 @@ impl MfaDevice {
         self.code_of(step_at(time))
     }
 
-    /// Accepts the code of the current step or of one next to it, but not of a step that is no later than
-    /// the last one accepted: STS takes each code once.
+    /// Accepts the code of the current step or an adjacent one, unless that step is not later than the last accepted
+    /// one: STS accepts each code once.
     pub(crate) fn accept(&mut self, code: &str, now: SystemTime) -> bool {
         let step = step_at(now);
         let matching = (step.saturating_sub(1)..=step + 1)

@@ -1,5 +1,4 @@
-//! What IAM knows: users, roles, access keys, identity providers and MFA devices, and the sessions that STS
-//! issued.
+//! The state of IAM: users, roles, access keys, identity providers, MFA devices, and the sessions that STS issued.
 
 mod access_request;
 mod account;

@@ -1,4 +1,4 @@
-//! [`AccountBuilder`]: an account's place in AWS Organizations, and the policies that come with it.
+//! [`AccountBuilder`]: an account's membership in AWS Organizations, with the organization's policies.
 
 use super::account::Account;
 use super::accounts::SharedAccounts;
@@ -6,7 +6,7 @@ use super::validation::IamError;
 use crate::arn;
 use crate::policy::PolicyKind;
 
-/// Puts an account into an organization of AWS Organizations, with its policies; see
+/// Makes an account a member of an organization in AWS Organizations, with the policies that apply to it; see
 /// [`Simulator::account`](crate::Simulator::account).
 ///
 /// # Examples
@@ -19,7 +19,7 @@ use crate::policy::PolicyKind;
 /// aws.account("222222222222")
 ///     .organization("o-a1b2c3d4e5")
 ///     .organization_path("o-a1b2c3d4e5/r-ab12/ou-ab12-11111111/")
-///     // Of the organization's root…
+///     // The policies of the organization's root …
 ///     .service_control_policies([AccountBuilder::FULL_AWS_ACCESS])
 ///     // … and of the account.
 ///     .service_control_policies([
@@ -47,8 +47,8 @@ pub struct AccountBuilder {
 }
 
 impl AccountBuilder {
-    /// The service control policy `FullAWSAccess`, which AWS attaches to every root, organizational unit and
-    /// account, and which one may detach.
+    /// The service control policy `FullAWSAccess`, which AWS attaches to every root, organizational unit and account
+    /// until it is detached.
     pub const FULL_AWS_ACCESS: &'static str = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
 
     pub(crate) fn new(accounts: SharedAccounts, id: String) -> Self {
@@ -63,25 +63,25 @@ impl AccountBuilder {
         }
     }
 
-    /// Sets the ID of the organization, `o-…`: the condition keys `aws:PrincipalOrgID` of the account's users and
-    /// roles, and `aws:ResourceOrgID` of what is in it. Default: the account is in no organization, and its
-    /// requests do not have these keys.
+    /// Sets the ID of the organization, `o-…`. It is the value of the condition keys `aws:PrincipalOrgID` of the
+    /// account's users and roles, and `aws:ResourceOrgID` of its resources. Default: the account is in no organization,
+    /// and requests do not have these keys.
     pub fn organization(mut self, id: impl Into<String>) -> Self {
         self.organization = Some(id.into());
         self
     }
 
     /// Adds a path in the organization, `o-…/r-…/ou-…/`, to the condition keys `aws:PrincipalOrgPaths` and
-    /// `aws:ResourceOrgPaths`. It needs an [organization](Self::organization). Default: none.
+    /// `aws:ResourceOrgPaths`. Requires an [organization](Self::organization). Default: none.
     pub fn organization_path(mut self, path: impl Into<String>) -> Self {
         self.organization_paths.push(path.into());
         self
     }
 
-    /// Adds the service control policies of one level, as JSON: of the organization's root, of an organizational
-    /// unit, or of the account. What the account's users and roles do must be allowed at every level, and denied
-    /// at none. Service control policies do not limit an organization's management account: give it none. Default:
-    /// no level, which allows everything.
+    /// Adds the service control policies of one level, as JSON: of the organization's root, an organizational unit, or
+    /// the account. Every level must allow what the account's users and roles do, and none may deny it. Service control
+    /// policies do not apply to an organization's management account: add none for it. Default: no level, which allows
+    /// everything.
     pub fn service_control_policies<T: Into<String>>(
         mut self,
         of_one_level: impl IntoIterator<Item = T>,
@@ -91,9 +91,9 @@ impl AccountBuilder {
         self
     }
 
-    /// Adds resource control policies, as JSON, of whatever level: they limit who may use what is in the account.
-    /// They can only deny; `RCPFullAWSAccess`, which allows everything, is always attached. They do not limit what is in
-    /// an organization's management account: give it none. Default: none.
+    /// Adds resource control policies of any level, as JSON. They limit who may use the account's resources. They can
+    /// only deny; `RCPFullAWSAccess`, which allows everything, is always attached. They do not apply to resources in an
+    /// organization's management account: add none for it. Default: none.
     pub fn resource_control_policies<T: Into<String>>(
         mut self,
         policies: impl IntoIterator<Item = T>,
@@ -103,18 +103,18 @@ impl AccountBuilder {
         self
     }
 
-    /// Sets the quota "Role trust policy length", in characters other than white space, which AWS raises on
-    /// request. Default: 2,048.
+    /// Sets the quota "Role trust policy length", in characters without white space, which AWS increases on request.
+    /// Default: 2,048.
     pub fn role_trust_policy_length(mut self, characters: usize) -> Self {
         self.trust_policy_length = Some(characters);
         self
     }
 
-    /// Changes the account: what was set before is replaced.
+    /// Changes the account, replacing all earlier settings.
     ///
     /// # Errors
     ///
-    /// Fails if the ID of the account or of the organization is malformed, or a policy is.
+    /// Fails if the ID of the account or the organization, a path, or a policy is malformed.
     pub fn create(self) -> Result<(), IamError> {
         if !arn::is_account_id(&self.id) {
             let subject = format!("{:?}", self.id);

@@ -1,4 +1,4 @@
-//! What the builders of users and roles have in common: policies, boundary and tags, as they are set.
+//! Settings that the builders of users and roles have in common: policies, permissions boundary and tags.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,19 @@ use super::validation::{
 };
 use crate::arn;
 
-/// Policies, boundary and tags as they are set; [`set`](Self::set) checks them.
+/// Policies, boundary and tags; [`set`](Self::set) checks them.
 #[derive(Default)]
 pub(super) struct PermissionsSettings {
     /// Inline policies.
     pub(super) policies: Vec<String>,
     pub(super) boundary: Option<String>,
-    /// Keys with values.
+    /// Keys and values.
     pub(super) tags: Vec<(String, String)>,
 }
 
 impl PermissionsSettings {
-    /// Replaces the policies, the boundary and the tags of a user or role; `kind` says which of the two it is.
-    /// `limit` is the greatest length of all inline policies. The boundary becomes a managed policy.
+    /// Replaces the policies, the boundary and the tags of a user or role, as `kind` says. `limit` is the maximum total
+    /// length of the inline policies. The boundary becomes a managed policy.
     pub(super) fn set(
         self,
         accounts: &mut Accounts,

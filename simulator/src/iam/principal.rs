@@ -1,4 +1,4 @@
-//! [`User`] and [`Role`]: what STS knows of them, their [`Permissions`] above all.
+//! [`User`] and [`Role`] as STS sees them, mainly their [`Permissions`].
 
 use std::sync::Arc;
 
@@ -19,11 +19,11 @@ pub(crate) struct Role {
     pub(crate) max_session_duration: i64,
 }
 
-/// What a user or role may do, and its tags.
+/// The policies and tags of a user or role.
 #[derive(Clone, Default)]
 pub(super) struct Permissions {
     pub(super) policies: Vec<Arc<Policy>>,
     pub(super) boundary: Option<Arc<Policy>>,
-    /// Keys with values.
+    /// Keys and values.
     pub(super) tags: Vec<(String, String)>,
 }

@@ -1,4 +1,4 @@
-//! [`RoleBuilder`]: creates an IAM role.
+//! [`RoleBuilder`]: creates or changes an IAM role.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use super::permissions::PermissionsSettings;
 use super::validation::{IamError, ROLE_POLICIES_LENGTH, check_arn, check_managed_policy_length};
 use crate::arn;
 
-/// Creates an IAM role, or changes one; see [`Simulator::role`](crate::Simulator::role).
+/// Creates or changes an IAM role; see [`Simulator::role`](crate::Simulator::role).
 ///
 /// # Examples
 ///
@@ -40,7 +40,7 @@ pub struct RoleBuilder {
     arn: String,
     trust_policy: Option<String>,
     permissions: PermissionsSettings,
-    /// ARNs with documents.
+    /// ARNs and documents.
     managed_policies: Vec<(String, String)>,
     max_session_duration: i64,
 }
@@ -58,9 +58,8 @@ impl RoleBuilder {
         }
     }
 
-    /// Sets the trust policy, as JSON. The users and roles that it names must exist: IAM stores their unique
-    /// IDs, so that one created again under the same name is not trusted. Default: the role's own account is
-    /// trusted.
+    /// Sets the trust policy, as JSON. The users and roles that it names must exist: IAM stores their unique IDs, so a
+    /// user or role that is deleted and created again is no longer trusted. Default: trusts the role's own account.
     pub fn trust(mut self, json: impl Into<String>) -> Self {
         self.trust_policy = Some(json.into());
         self
@@ -72,41 +71,40 @@ impl RoleBuilder {
         self
     }
 
-    /// Sets the permissions boundary, as JSON: what sessions of the role do must be allowed by it, too. Default:
+    /// Sets the permissions boundary, as JSON, which must also allow everything that sessions of the role do. Default:
     /// none.
     pub fn permissions_boundary(mut self, json: impl Into<String>) -> Self {
         self.permissions.boundary = Some(json.into());
         self
     }
 
-    /// Adds an IAM tag: the condition keys `aws:ResourceTag/<key>` and `iam:ResourceTag/<key>` of requests to assume
-    /// the role, and `aws:PrincipalTag/<key>` of its sessions, unless a session tag replaces it. Default: none.
+    /// Adds an IAM tag. It sets the condition keys `aws:ResourceTag/<key>` and `iam:ResourceTag/<key>` of requests to
+    /// assume the role, and `aws:PrincipalTag/<key>` of its sessions, unless a session tag replaces it. Default: none.
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.permissions.tags.push((key.into(), value.into()));
         self
     }
 
-    /// Creates a managed policy, which callers may pass as a session policy by its ARN. It is not attached to
-    /// the role.
+    /// Creates a managed policy, whose ARN callers may pass as a session policy. It is not attached to the role.
     pub fn managed_policy(mut self, arn: impl Into<String>, json: impl Into<String>) -> Self {
         self.managed_policies.push((arn.into(), json.into()));
         self
     }
 
-    /// Sets `MaxSessionDuration`, which is limited to the range from 3,600 s to 43,200 s. Default: 3,600 s.
+    /// Sets `MaxSessionDuration`, clamped to the range from 3,600 s to 43,200 s. Default: 3,600 s.
     pub fn max_session_duration(mut self, duration: Duration) -> Self {
         self.max_session_duration = duration.as_secs().clamp(3600, 43_200) as i64;
         self
     }
 
-    /// Creates the role, or replaces the settings of the existing one. Its sessions remain valid, with the new
+    /// Creates the role, or replaces the settings of the existing role. Existing sessions remain valid, with the new
     /// permissions.
     ///
     /// # Errors
     ///
-    /// Fails if the ARN is not that of a role or its account is in another partition, a policy is malformed, too long
-    /// or has a condition key that the simulator does not know, a tag is malformed, or the trust policy names a user or
-    /// role that does not exist.
+    /// Fails if the ARN is not a role's or its account is in another partition; if the name is taken, under another
+    /// path or in another case; if a policy is malformed, too long or has a condition key that the simulator does not
+    /// know; if a tag is malformed; or if the trust policy names a user or role that does not exist.
     pub fn create(self) -> Result<(), IamError> {
         check_arn(&self.arn, "role")?;
         let trust_policy = self.trust_policy.unwrap_or_else(|| {
@@ -132,7 +130,7 @@ impl RoleBuilder {
             ROLE_POLICIES_LENGTH,
         )?;
         role.max_session_duration = self.max_session_duration;
-        // Nothing is changed before everything is found right.
+        // Everything is checked before anything is changed.
         let mut managed_policies = Vec::new();
         for (arn, json) in self.managed_policies {
             check_managed_policy_length(&arn, &json)?;

@@ -1,4 +1,4 @@
-//! A session: temporary credentials, and what they carry.
+//! [`Session`]: the session that temporary credentials belong to.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,28 +15,28 @@ pub(crate) struct Session {
     pub(crate) expiry: SystemTime,
     /// Whether the global endpoint issued it: such tokens are not valid in all regions.
     pub(crate) is_from_global_endpoint: bool,
-    /// Session policies. If there are any, one of them must allow an action.
+    /// The session policies. If there are any, at least one of them must allow an action.
     pub(crate) policies: Vec<Arc<Policy>>,
     pub(crate) tags: Vec<SessionTag>,
     pub(crate) source_identity: Option<String>,
-    /// The condition keys that a session by an identity provider keeps.
+    /// The condition keys that a session from an identity provider keeps.
     pub(crate) federation: Context,
-    /// The time of the MFA that the session was obtained with.
+    /// The time of the MFA authentication that the session was obtained with.
     pub(crate) mfa: Option<SystemTime>,
 }
 
-/// The role or user that a session belongs to.
+/// The user or role that a session belongs to.
 #[derive(Clone)]
 pub(crate) enum SessionPrincipal {
-    /// A role, with the unique ID that it had: a role created again under the same ARN has another.
+    /// A role, with its unique ID at that time: a role created again under the same ARN has another ID.
     Role {
         arn: String,
         id: String,
         session_name: String,
     },
-    /// A user, by GetSessionToken, with the unique ID that the user had.
+    /// A user, from GetSessionToken, with the user's unique ID at that time.
     User { arn: String, id: String },
-    /// A federated user, by GetFederationToken, and the user who called it.
+    /// A federated user, from GetFederationToken, with the user who called it.
     FederatedUser {
         user_arn: String,
         user_id: String,
@@ -80,8 +80,8 @@ impl Session {
         }
     }
 
-    /// Returns the ARN of the session. That of a role session leaves out the role's path; that of a user's
-    /// session is the user's own.
+    /// Returns the ARN of the session. For a role session, it omits the role's path; for a session from
+    /// GetSessionToken, it is the user's ARN.
     pub(crate) fn arn(&self) -> String {
         match &self.principal {
             SessionPrincipal::User { arn, .. } => arn.clone(),
@@ -101,8 +101,8 @@ impl Session {
         }
     }
 
-    /// Returns `<unique ID of the role>:<session name>`, `<account>:<name>` of a federated user, or the unique ID of
-    /// the user.
+    /// Returns `<unique ID of the role>:<session name>` for a role session, `<account>:<name>` for a federated user,
+    /// and the unique ID for a user.
     pub(crate) fn user_id(&self) -> String {
         match &self.principal {
             SessionPrincipal::User { id, .. } => id.clone(),
@@ -116,7 +116,7 @@ impl Session {
     }
 }
 
-/// Returns a random session token, of a length that AWS's have.
+/// Returns a random session token, with a length that AWS's tokens have.
 pub(crate) fn new_session_token() -> String {
     (0..640).map(|_| fastrand::alphanumeric()).collect()
 }

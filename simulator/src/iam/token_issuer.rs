@@ -1,5 +1,5 @@
-//! [`TokenIssuer`]: an account's issuer of OpenID Connect tokens, by which its users and roles prove to others who they
-//! are ("outbound identity federation").
+//! [`TokenIssuer`]: an account's issuer of OpenID Connect tokens, with which its users and roles prove their identity
+//! to services outside AWS ("outbound identity federation").
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -19,12 +19,12 @@ pub(crate) struct TokenIssuer {
     /// `https://<uuid>.tokens.sts.global.api.aws`.
     pub(crate) url: String,
     pub(crate) is_enabled: bool,
-    /// The keys of [`ALGORITHMS`].
+    /// The keys for [`ALGORITHMS`], in that order.
     keys: [EncodingKey; 2],
 }
 
 impl TokenIssuer {
-    /// Creates an issuer with keys of its own; `None` if there is no randomness.
+    /// Creates an issuer with new keys; `None` if the keys cannot be generated.
     pub(crate) fn new() -> Option<Self> {
         let rsa = AsDer::<Pkcs8V1Der<'_>>::as_der(&KeyPair::generate(KeySize::Rsa2048).ok()?);
         let ec =
@@ -40,7 +40,7 @@ impl TokenIssuer {
         })
     }
 
-    /// Returns a token with these claims; `None` if the issuer does not sign with `algorithm`.
+    /// Returns a signed token with these claims; `None` if the issuer does not support `algorithm`.
     pub(crate) fn sign(&self, algorithm: Algorithm, claims: &Value) -> Option<String> {
         let mut keys = ALGORITHMS.iter().zip(&self.keys);
         let ((_, id), key) = keys.find(|((of_key, _), _)| *of_key == algorithm)?;

@@ -1,4 +1,4 @@
-//! [`UserBuilder`]: creates an IAM user.
+//! [`UserBuilder`]: creates or changes an IAM user.
 
 use std::time::SystemTime;
 
@@ -11,7 +11,7 @@ use super::permissions::PermissionsSettings;
 use super::validation::{IamError, USER_POLICIES_LENGTH, check_arn};
 use crate::arn;
 
-/// Creates an IAM user, or changes one; see [`Simulator::user`](crate::Simulator::user).
+/// Creates or changes an IAM user; see [`Simulator::user`](crate::Simulator::user).
 ///
 /// # Examples
 ///
@@ -36,9 +36,9 @@ pub struct UserBuilder {
     now: SystemTime,
     arn: String,
     permissions: PermissionsSettings,
-    /// Serial numbers with secrets.
+    /// Serial numbers and secrets.
     mfa_devices: Vec<(String, String)>,
-    /// The ID and the secret.
+    /// ID and secret.
     access_key: Option<(String, String)>,
 }
 
@@ -60,41 +60,41 @@ impl UserBuilder {
         self
     }
 
-    /// Sets the permissions boundary, as JSON: what the user does must be allowed by it, too. Default: none.
+    /// Sets the permissions boundary, as JSON, which must also allow everything that the user does. Default: none.
     pub fn permissions_boundary(mut self, json: impl Into<String>) -> Self {
         self.permissions.boundary = Some(json.into());
         self
     }
 
-    /// Adds an IAM tag: the condition key `aws:PrincipalTag/<key>` of the user's requests. Default: none.
+    /// Adds an IAM tag. It sets the condition key `aws:PrincipalTag/<key>` of the user's requests. Default: none.
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.permissions.tags.push((key.into(), value.into()));
         self
     }
 
-    /// Adds a virtual MFA device, whose codes come from a secret in base32, as AWS shows it when a device is
-    /// created. STS accepts each code once. [`Simulator::mfa_code`](crate::Simulator::mfa_code) returns what
-    /// the device shows. Default: no device.
+    /// Adds a virtual MFA device. `secret` is the base32 text that AWS shows when a device is created. STS accepts each
+    /// code once. [`Simulator::mfa_code`](crate::Simulator::mfa_code) returns the current code. Default: no device.
     pub fn mfa_device(mut self, serial: impl Into<String>, secret: impl Into<String>) -> Self {
         self.mfa_devices.push((serial.into(), secret.into()));
         self
     }
 
-    /// Sets the access key, for clients that have it before the simulator starts. It must be no other user's.
-    /// Default: a random one.
+    /// Sets the access key, for clients that need to know it before the simulator starts. Another user's key is an
+    /// error. Default: a random key.
     pub fn access_key(mut self, id: impl Into<String>, secret: impl Into<String>) -> Self {
         self.access_key = Some((id.into(), secret.into()));
         self
     }
 
-    /// Creates the user, or replaces the policies of the existing one, and returns a new access key. Earlier
-    /// keys remain valid.
+    /// Creates the user, or replaces the settings of the existing user, and returns a new access key. Earlier keys and
+    /// MFA devices remain.
     ///
     /// # Errors
     ///
-    /// Fails if the ARN is not that of a user or its account is in another partition, a policy is malformed, too long
-    /// or has a condition key that the simulator does not know, a tag is malformed, or the secret of an MFA device is
-    /// not base32 text of at least 16 characters.
+    /// Fails if the ARN is not a user's or its account is in another partition; if the name is taken, under another
+    /// path or in another case; if a policy is malformed, too long or has a condition key that the simulator does not
+    /// know; if a tag is malformed; if the access key ID is malformed or in use; or if an MFA device's secret is not
+    /// base32 text of at least 16 characters.
     pub fn create(self) -> Result<Credentials, IamError> {
         check_arn(&self.arn, "user")?;
         let mut mfa_devices = Vec::new();

@@ -1,20 +1,20 @@
-//! What IAM rejects when a user, a role or an identity provider is created: [`IamError`], quotas, tags.
+//! IAM's checks when a user, role or identity provider is created: [`IamError`], quotas, tags.
 
 use std::fmt;
 
 use crate::arn;
 
-/// The most characters of a role's trust policy, without white space, unless AWS raised the quota.
+/// The maximum length of a role's trust policy, in characters without white space, unless AWS has increased the quota.
 const TRUST_POLICY_LENGTH: usize = 2048;
 
-/// The most characters of a managed policy, without white space.
+/// The maximum length of a managed policy, in characters without white space.
 const MANAGED_POLICY_LENGTH: usize = 6144;
 
-/// The most characters of all inline policies of a user or a role, without white space.
+/// The maximum total length of a user's or role's inline policies, in characters without white space.
 pub(super) const USER_POLICIES_LENGTH: usize = 2048;
 pub(super) const ROLE_POLICIES_LENGTH: usize = 10_240;
 
-/// An error of IAM: its code, its message, and what it is about.
+/// An error of IAM: the subject, IAM's code and a message.
 ///
 /// # Examples
 ///
@@ -40,7 +40,7 @@ impl IamError {
         self.code
     }
 
-    /// Returns IAM's message, without what it is about.
+    /// Returns the message, without the subject.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
@@ -91,7 +91,7 @@ impl IamError {
         }
     }
 
-    /// IAM's names are unique within an account, whatever the path and the case.
+    /// Creates an `EntityAlreadyExists`: names are unique within an account, regardless of path and case.
     pub(super) fn already_exists(subject: &str, existing: &str) -> Self {
         Self {
             subject: subject.to_owned(),
@@ -110,7 +110,7 @@ impl IamError {
         }
     }
 
-    /// Adds what to do, which is no part of IAM's message.
+    /// Adds advice, which is not part of IAM's message.
     pub(super) fn with_advice(mut self, advice: Option<String>) -> Self {
         self.advice = advice;
         self
@@ -150,7 +150,7 @@ pub(super) fn check_arn(arn: &str, kind: &str) -> Result<(), IamError> {
     }
 }
 
-/// Checks the length of a trust policy. `limit` is the account's own, if it has one.
+/// Checks the length of a trust policy. `limit` is the account's own quota, if it has one.
 pub(crate) fn check_trust_policy_length(
     arn: &str,
     json: &str,
@@ -173,7 +173,7 @@ pub(crate) fn check_managed_policy_length(arn: &str, json: &str) -> Result<(), I
     Err(IamError::limit_exceeded(arn, message))
 }
 
-/// Checks the length of all inline policies of a user or role, which `kind` says.
+/// Checks the total length of all inline policies of a user or role, as `kind` says.
 pub(crate) fn check_inline_policies_length(
     arn: &str,
     kind: &str,
@@ -188,7 +188,7 @@ pub(crate) fn check_inline_policies_length(
     Err(IamError::limit_exceeded(arn, message))
 }
 
-/// Returns the length of a policy as IAM's quotas count it: without white space.
+/// Returns the length of a policy as IAM's quotas count it, without white space.
 fn length(json: &str) -> usize {
     json.chars().filter(|c| !c.is_whitespace()).count()
 }

@@ -7,7 +7,7 @@ use crate::protocol::{Element, ErrorResponse};
 
 const MAX_KEYS: usize = 2;
 
-/// Returns the ARN of the user that the request is about: by default, the caller.
+/// Returns the ARN of the user that the request names; by default, the caller.
 fn authorized_user(call: &mut Call<'_>) -> Result<String, ErrorResponse> {
     let own = call.caller.arn();
     let name = match call.optional("UserName") {
@@ -37,7 +37,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
     )]))
 }
 
-/// Returns the access key ID in the request, which must be a key of the user.
+/// Returns the access key ID in the request, if the key belongs to the user.
 fn key_of<'a>(call: &Call<'a>, user: &str) -> Result<&'a str, ErrorResponse> {
     let id = call.required("AccessKeyId")?;
     if call.accounts.user_keys(user).any(|(own, _)| own == id) {

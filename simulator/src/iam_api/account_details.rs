@@ -1,5 +1,5 @@
-//! GetAccountAuthorizationDetails: all users, groups, roles and managed policies of an account, as
-//! [`Simulator::import`](crate::Simulator::import) reads them.
+//! GetAccountAuthorizationDetails: all users, groups, roles and managed policies of an account, in the format that
+//! [`Simulator::import`](crate::Simulator::import) reads.
 
 use super::call::{Answer, Call, Kind, violation};
 use super::managed_policies::describe_version;
@@ -17,7 +17,7 @@ const FILTERS: [&str; 5] = [
     "AWSManagedPolicy",
 ];
 
-/// The lists of the answer, in its order.
+/// The lists in the response, in order.
 #[derive(Clone, Copy)]
 enum List {
     Users,
@@ -59,7 +59,7 @@ pub(super) fn get(call: &mut Call<'_>) -> Answer {
             (List::Roles, elements)
         }));
     }
-    // Of AWS's own, those that are in use.
+    // AWS managed policies are included only if they are in use.
     let is_used = |policy: &PolicyRecord| {
         let mut entities = directory.entities(call.account);
         entities.any(|entity| {
@@ -96,7 +96,7 @@ pub(super) fn get(call: &mut Call<'_>) -> Answer {
     Ok(Some(lists.chain(end).collect()))
 }
 
-/// Returns what all entities have; `inline` is the name of the list of inline policies.
+/// Returns the elements that all entities have; `inline` is the name of the list of inline policies.
 fn entity(kind: Kind, entity: &Entity, inline: &'static str) -> Vec<Element> {
     let policies = entity.inline.iter().map(|(name, policy)| {
         Element::parent(

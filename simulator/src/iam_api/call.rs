@@ -1,4 +1,4 @@
-//! [`Call`]: one request to IAM's API, with what its operations need.
+//! [`Call`]: one request to IAM's API, and helpers for the operations.
 
 use std::time::SystemTime;
 
@@ -6,21 +6,21 @@ use crate::arn;
 use crate::iam::{Accounts, Caller, Document, Entity, IamError, check_tags};
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
-/// What an operation answers: the elements of its result, if it has one.
+/// The result of an operation: the elements of the response, if it has any.
 pub(super) type Answer = Result<Option<Vec<Element>>, ErrorResponse>;
 
-/// One request, by a caller who is authenticated.
+/// One request by an authenticated caller.
 pub(super) struct Call<'a> {
     pub(super) accounts: &'a mut Accounts,
     pub(super) caller: &'a Caller,
     pub(super) action: &'a str,
     pub(super) parameters: &'a Parameters,
     pub(super) now: SystemTime,
-    /// The caller's account, which all operations are about.
+    /// The caller's account, which all operations act on.
     pub(super) account: &'a str,
 }
 
-/// What has policies.
+/// The kinds of entities that have policies.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     User,
@@ -38,7 +38,7 @@ impl Kind {
         }
     }
 
-    /// Returns the name of the element that describes it.
+    /// Returns the name of the XML element that describes the entity.
     pub(super) fn element(self) -> &'static str {
         match self {
             Self::User => "User",
@@ -47,7 +47,7 @@ impl Kind {
         }
     }
 
-    /// Returns the parameter with its name.
+    /// Returns the name of the parameter that contains the entity's name.
     pub(super) fn parameter(self) -> &'static str {
         match self {
             Self::User => "UserName",
@@ -57,15 +57,15 @@ impl Kind {
     }
 }
 
-/// What policies may ask of the resource of a call.
+/// The properties of a call's resource that policies may check.
 #[derive(Default)]
-struct About<'a> {
+struct ResourceProperties<'a> {
     boundary: Option<&'a str>,
     tags: &'a [(String, String)],
 }
 
-/// Whether requests for an action of IAM have the condition key `iam:PermissionsBoundary`, by the Service Authorization
-/// Reference.
+/// Whether requests for an action of IAM have the condition key `iam:PermissionsBoundary`, according to the Service
+/// Authorization Reference.
 fn has_boundary_key(action: &str) -> bool {
     matches!(
         action,
@@ -95,7 +95,7 @@ impl<'a> Call<'a> {
         now: SystemTime,
     ) -> Result<Self, ErrorResponse> {
         let name = format!("iam:{action}");
-        // The answer does not say why, but the refusals do, to which `may` adds it.
+        // `may` records the reason, which the response does not give, in the refusals.
         if caller.is_barred_from(&name) && !caller.may(&name, "*") {
             return Err(ErrorResponse::new(
                 403,
@@ -122,7 +122,7 @@ impl<'a> Call<'a> {
             .ok_or_else(|| violation("null", name, "Member must not be null"))
     }
 
-    /// Returns a parameter that is a name, of at most `max` characters.
+    /// Returns a parameter that is a name of at most `max` characters.
     pub(super) fn name(&self, parameter: &str, max: usize) -> Result<&'a str, ErrorResponse> {
         let name = self.required(parameter)?;
         check_name(parameter, name, max)?;
@@ -156,7 +156,7 @@ impl<'a> Call<'a> {
         Err(violation(&format!("'{path}'"), parameter, rule))
     }
 
-    /// Returns the ARN of something in the caller's account, such as `user/<path><name>`.
+    /// Returns the ARN of a resource in the caller's account, such as `user/<path><name>`.
     pub(super) fn arn(&self, resource: &str) -> String {
         let partition = self.caller.partition();
         format!("arn:{partition}:iam::{}:{resource}", self.account)
@@ -171,7 +171,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Returns the entities of this kind in the account.
+    /// Returns the entities of this kind in the caller's account.
     pub(super) fn entities(&self, kind: Kind) -> Vec<&Entity> {
         let directory = &self.accounts.directory;
         match kind {
@@ -185,7 +185,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Returns the entity that the request names, if there is one and the caller may call the operation on it.
+    /// Returns the entity that the request names, if it exists and the caller may perform the operation on it.
     pub(super) fn authorized(&mut self, kind: Kind) -> Result<&mut Entity, ErrorResponse> {
         let name = self.name_of(kind)?;
         self.authorized_named(kind, name)
@@ -198,11 +198,11 @@ impl<'a> Call<'a> {
     ) -> Result<&mut Entity, ErrorResponse> {
         match self.entity(kind, name) {
             Some(entity) => {
-                let about = About {
+                let resource_properties = ResourceProperties {
                     boundary: entity.boundary.as_deref(),
                     tags: &entity.tags,
                 };
-                self.authorize_action(self.action, &entity.arn, about)?;
+                self.authorize_action(self.action, &entity.arn, resource_properties)?;
             }
             None => self.authorize(&self.arn(&format!("{}/{name}", kind.word())))?,
         }
@@ -226,26 +226,26 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// Refuses the call if the caller's policies do not allow it on a resource.
+    /// Fails unless the caller's policies allow the call on a resource.
     pub(super) fn authorize(&self, resource: &str) -> Result<(), ErrorResponse> {
-        self.authorize_action(self.action, resource, About::default())
+        self.authorize_action(self.action, resource, ResourceProperties::default())
     }
 
-    /// Refuses the call if the caller's policies do not allow it on a resource with these tags.
+    /// Fails unless the caller's policies allow the call on a resource with these tags.
     pub(super) fn authorize_tagged(
         &self,
         resource: &str,
         tags: &[(String, String)],
     ) -> Result<(), ErrorResponse> {
-        let about = About {
+        let resource_properties = ResourceProperties {
             boundary: None,
             tags,
         };
-        self.authorize_action(self.action, resource, about)
+        self.authorize_action(self.action, resource, resource_properties)
     }
 
-    /// Refuses the call if the caller's policies do not allow to create a resource; with tags, if there are any, which
-    /// takes another action.
+    /// Fails unless the caller's policies allow the creation of a resource. If it is created with tags, they must also
+    /// allow `tag_action`.
     pub(super) fn authorize_creation(
         &self,
         resource: &str,
@@ -253,7 +253,7 @@ impl<'a> Call<'a> {
     ) -> Result<(), ErrorResponse> {
         self.authorize(resource)?;
         if self.optional("Tags.member.1.Key").is_some() {
-            self.authorize_action(tag_action, resource, About::default())?;
+            self.authorize_action(tag_action, resource, ResourceProperties::default())?;
         }
         Ok(())
     }
@@ -262,14 +262,16 @@ impl<'a> Call<'a> {
         &self,
         action: &str,
         resource: &str,
-        about: About<'_>,
+        resource_properties: ResourceProperties<'_>,
     ) -> Result<(), ErrorResponse> {
         let mut request = self
             .caller
             .request(format!("iam:{action}"), resource)
             .complete();
-        // Of an entity that has a boundary, if the call sets none.
-        let boundary = self.optional("PermissionsBoundary").or(about.boundary);
+        // The boundary in the request or, without one, that of the entity.
+        let boundary = self
+            .optional("PermissionsBoundary")
+            .or(resource_properties.boundary);
         if let Some(boundary) = boundary.filter(|_| has_boundary_key(action)) {
             request = request.key("iam:PermissionsBoundary", boundary);
         }
@@ -283,7 +285,7 @@ impl<'a> Call<'a> {
             tag_keys.push(key);
         }
         request = request.keys("aws:TagKeys", tag_keys);
-        for (key, value) in about.tags {
+        for (key, value) in resource_properties.tags {
             request = request.key(format!("aws:ResourceTag/{key}"), value);
             request = request.key(format!("iam:ResourceTag/{key}"), value);
         }
@@ -296,7 +298,7 @@ impl<'a> Call<'a> {
         Err(ErrorResponse::access_denied(request.refusal()))
     }
 
-    /// Makes a change of an entity's policies take effect.
+    /// Applies a change of an entity's policies.
     pub(super) fn apply(&mut self, kind: Kind, name: &str) {
         match kind {
             Kind::User => self.accounts.apply_user(self.account, name),
@@ -312,12 +314,12 @@ impl<'a> Call<'a> {
         Ok(tags)
     }
 
-    /// Reads a policy that is sent. `name` is how explanations refer to it.
+    /// Reads a policy in the request. Explanations refer to it by `name`.
     pub(super) fn read(&self, name: &str, text: &str) -> Result<Document, ErrorResponse> {
         Ok(self.accounts.read_document(name, text)?)
     }
 
-    /// Returns a page of a list, as `Marker` and `MaxItems` ask for it, and the elements that end it.
+    /// Returns the page of a list that `Marker` and `MaxItems` select, and the elements after it.
     pub(super) fn page(&self, name: &'static str, items: Vec<Element>) -> Answer {
         let (page, end) = self.cut(items)?;
         let mut elements = vec![Element::parent(name, page)];
@@ -325,7 +327,7 @@ impl<'a> Call<'a> {
         Ok(Some(elements))
     }
 
-    /// Returns the items of a page, and the elements that end it.
+    /// Returns the items of a page, and the elements after it.
     pub(super) fn cut<T>(&self, items: Vec<T>) -> Result<(Vec<T>, Vec<Element>), ErrorResponse> {
         let max = match self.optional("MaxItems").map(str::parse) {
             None => 100,
@@ -352,7 +354,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// An error of IAM about the value of a parameter, which begins with a lower-case letter there.
+/// Returns IAM's error for an invalid parameter value, in which the parameter's name starts with a lower-case letter.
 pub(super) fn violation(value: &str, parameter: &str, rule: &str) -> ErrorResponse {
     let (first, rest) = parameter.split_at(1);
     ErrorResponse::validation(format!(
@@ -414,7 +416,7 @@ impl From<IamError> for ErrorResponse {
     }
 }
 
-/// Whether an ARN is in the partition and account of the caller, or of AWS itself.
+/// Whether a string is the ARN of a managed policy.
 pub(super) fn is_policy_arn(arn: &str) -> bool {
     matches!(arn::split(arn), Some(["arn", _, "iam", "", _, resource]) if resource.starts_with("policy/"))
 }

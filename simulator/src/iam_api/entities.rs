@@ -1,4 +1,4 @@
-//! Users and roles: create, get, change, delete, list, tag. Lists of groups, too.
+//! Users and roles: create, get, update, delete, list and tag. Also lists groups.
 
 use super::call::{Answer, Call, Kind, already_exists, delete_conflict, no_such_entity, violation};
 use super::policies::boundary;
@@ -96,7 +96,7 @@ fn max_session_duration(call: &Call<'_>) -> Result<Option<i64>, ErrorResponse> {
 }
 
 pub(super) fn get(call: &mut Call<'_>, kind: Kind) -> Answer {
-    // GetUser without a name is about the caller.
+    // GetUser without a name describes the caller.
     let own = call.caller.arn();
     let name = match call.optional(kind.parameter()) {
         None if kind == Kind::User && own.contains(":user/") => arn::name_of(own),
@@ -106,7 +106,7 @@ pub(super) fn get(call: &mut Call<'_>, kind: Kind) -> Answer {
     get_authorized(call, kind, name)
 }
 
-/// Describes an entity that exists.
+/// Describes an existing entity.
 fn get_authorized(call: &Call<'_>, kind: Kind, name: &str) -> Answer {
     let described = call
         .entity(kind, name)
@@ -139,7 +139,7 @@ pub(super) fn update_user(call: &mut Call<'_>) -> Answer {
         None => user.name(),
     };
     let path = call.path_in("NewPath")?.unwrap_or(user.path());
-    // The caller needs the permission for both ARNs.
+    // The caller needs the permission for the old and the new ARN.
     let arn = call.arn(&format!("user{path}{new_name}"));
     call.authorize_tagged(&arn, &user.tags)?;
     if !new_name.eq_ignore_ascii_case(name) && call.entity(Kind::User, new_name).is_some() {
@@ -196,7 +196,7 @@ pub(super) fn delete_role(call: &mut Call<'_>) -> Answer {
     Ok(None)
 }
 
-/// Refuses to delete what still has policies.
+/// Fails if an entity that is to be deleted still has policies.
 pub(super) fn check_no_policies(entity: &Entity) -> Result<(), ErrorResponse> {
     if !entity.attached.is_empty() {
         return Err(delete_conflict(
@@ -217,7 +217,7 @@ pub(super) fn tag(call: &mut Call<'_>, kind: Kind) -> Answer {
     let entity = call.authorized(kind)?;
     let mut tags = entity.tags.clone();
     for (key, value) in added {
-        // The case of a key is kept as it was last written.
+        // Keys are case-insensitive, and keep the case in which they were last written.
         tags.retain(|(other, _)| !other.eq_ignore_ascii_case(&key));
         tags.push((key, value));
     }

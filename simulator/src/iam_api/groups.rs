@@ -1,4 +1,4 @@
-//! Groups, and who is in them.
+//! Groups and their members.
 
 use super::call::{Answer, Call, Kind, already_exists, delete_conflict, no_such_entity};
 use super::entities::check_no_policies;

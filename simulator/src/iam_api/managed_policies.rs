@@ -1,4 +1,4 @@
-//! Managed policies and their versions; a few of AWS's own.
+//! Managed policies and their versions, including a few AWS managed policies.
 
 use super::call::{
     Answer, Call, Kind, already_exists, delete_conflict, limit_exceeded, no_such_entity,
@@ -12,7 +12,7 @@ use crate::protocol::{Element, ErrorResponse};
 
 const MAX_VERSIONS: usize = 5;
 
-/// Returns a managed policy of the caller's account, or one of AWS's own.
+/// Returns a managed policy of the caller's account, or an AWS managed policy.
 pub(super) fn find<'c>(
     call: &'c mut Call<'_>,
     arn: &str,
@@ -34,7 +34,7 @@ pub(super) fn find<'c>(
     policies.get_mut(arn).ok_or_else(missing)
 }
 
-/// Returns the policy that the request names, if the caller may call the operation on it.
+/// Returns the policy that the request names, if the caller may perform the operation on it.
 fn authorized<'c>(call: &'c mut Call<'_>) -> Result<&'c mut PolicyRecord, ErrorResponse> {
     let arn = call.required("PolicyArn")?;
     let tags = call.accounts.directory.policies.get(arn);
@@ -161,7 +161,7 @@ pub(super) fn create_version(call: &mut Call<'_>) -> Answer {
              must delete an existing version."
         )));
     }
-    // The numbers of deleted versions are not used again.
+    // The numbers of deleted versions are not reused.
     policy.latest_version += 1;
     let number = policy.latest_version;
     let version = PolicyVersion {
@@ -218,12 +218,12 @@ pub(super) fn set_default_version(call: &mut Call<'_>) -> Answer {
     Ok(None)
 }
 
-/// Makes a change of a managed policy take effect.
+/// Applies a change of a managed policy to all entities of the account.
 fn apply_everywhere(call: &mut Call<'_>) {
     call.accounts.apply_account(call.account);
 }
 
-/// Reads the parameter `VersionId`, such as `v2`; 0 if it is no version's.
+/// Reads the parameter `VersionId`, such as `v2`; returns 0 if it is not a valid version ID.
 fn version_number(call: &Call<'_>) -> Result<u32, ErrorResponse> {
     let id = call.required("VersionId")?;
     let number = id.strip_prefix('v').and_then(|number| number.parse().ok());

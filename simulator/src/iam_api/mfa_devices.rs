@@ -1,4 +1,4 @@
-//! Virtual MFA devices: created, then enabled for a user with two codes.
+//! Virtual MFA devices: created first, then enabled for a user with two codes.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::arn;
 use crate::iam::{MfaDevice, MfaRecord};
 use crate::protocol::{Element, ErrorResponse};
 
-/// How far a device's clock may be off, in steps of 30 seconds.
+/// The tolerated clock skew of a device, in steps of 30 seconds.
 const SKEW: u64 = 2;
 
 pub(super) fn create(call: &mut Call<'_>) -> Answer {
@@ -29,7 +29,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
         .collect();
     let elements = vec![
         Element::text("SerialNumber", &*serial),
-        // The parameter is binary: base64 of the text in base32.
+        // The element is binary, so the base32 text is base64-encoded.
         Element::text("Base32StringSeed", base64::encode(&seed)),
     ];
     let record = MfaRecord {
@@ -67,7 +67,7 @@ pub(super) fn enable(call: &mut Call<'_>) -> Answer {
         let first = now.checked_sub(step * SKEW as u32)?;
         first.checked_add(step * steps as u32)
     });
-    // Two codes in a row.
+    // Two consecutive codes.
     let valid = times.any(|at| [device.code_at(at), device.code_at(at + step)] == codes);
     if !valid {
         return Err(ErrorResponse::new(

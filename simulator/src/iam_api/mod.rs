@@ -1,6 +1,6 @@
-//! IAM's own API, version 2010-05-08, as far as test suites need it to set accounts up: users, access keys,
-//! groups, roles, inline and managed policies, permissions boundaries, tags, MFA devices and SAML providers.
-//! Other operations are refused by name.
+//! IAM's own API, version 2010-05-08, as far as test suites need it to set accounts up: users, access keys, groups,
+//! roles, inline and managed policies, permissions boundaries, tags, MFA devices, identity providers and outbound
+//! federation. Other operations are rejected by name.
 
 mod access_keys;
 mod account_details;
@@ -156,7 +156,7 @@ fn perform(call: &mut Call<'_>) -> Answer {
         "GetOutboundWebIdentityFederationInfo" => outbound::info(call),
 
         "" => Err(unknown()),
-        // IAM has operations that the simulator does not: the refusal says so.
+        // The error names the operation, which IAM has but the simulator does not.
         other => Err(ErrorResponse::new(
             501,
             "NotImplemented",

@@ -1,4 +1,4 @@
-//! Outbound identity federation: whether GetWebIdentityToken issues tokens, and with which issuer.
+//! Outbound identity federation: enables and disables GetWebIdentityToken for an account.
 
 use super::call::{Answer, Call};
 use crate::protocol::{Element, ErrorResponse};

@@ -1,4 +1,4 @@
-//! The policies of users, roles and groups: inline, attached, and the permissions boundary.
+//! The policies of users, roles and groups: inline policies, attached policies and the permissions boundary.
 
 use super::call::{Answer, Call, Kind, is_policy_arn, limit_exceeded, no_such_entity};
 use super::managed_policies::find;
@@ -6,11 +6,11 @@ use super::render::{attached, document};
 use crate::iam::check_inline_policies_length;
 use crate::protocol::{Element, ErrorResponse};
 
-/// The most managed policies that a user, role or group has.
+/// The maximum number of managed policies attached to a user, role or group.
 const MAX_ATTACHED: usize = 10;
 
 impl Kind {
-    /// Returns the most characters of all inline policies together, without whitespace.
+    /// Returns the maximum total length of all inline policies, in characters without white space.
     fn max_inline(self) -> usize {
         match self {
             Self::User => 2048,
@@ -93,7 +93,7 @@ pub(super) fn attach(call: &mut Call<'_>, kind: Kind) -> Answer {
     Ok(None)
 }
 
-/// Checks that a managed policy exists, in the caller's account or as one of AWS's own.
+/// Checks that a managed policy exists in the caller's account, or as an AWS managed policy.
 fn check_attachable(call: &mut Call<'_>, arn: &str) -> Result<(), ErrorResponse> {
     if !is_policy_arn(arn) {
         return Err(ErrorResponse::validation(format!(
@@ -123,7 +123,7 @@ pub(super) fn list_attached(call: &mut Call<'_>, kind: Kind) -> Answer {
     call.page("AttachedPolicies", attached)
 }
 
-/// Returns the parameter `PermissionsBoundary`, which must be a managed policy that exists.
+/// Returns the parameter `PermissionsBoundary`, which must be an existing managed policy.
 pub(super) fn boundary(call: &mut Call<'_>) -> Result<Option<String>, ErrorResponse> {
     let Some(arn) = call.optional("PermissionsBoundary") else {
         return Ok(None);

@@ -29,7 +29,7 @@ pub(super) fn create_saml(call: &mut Call<'_>) -> Answer {
     Ok(Some(vec![Element::text("SAMLProviderArn", arn)]))
 }
 
-/// Reads what the assertions of a provider are signed with.
+/// Reads the certificates that sign a provider's assertions from its metadata.
 #[cfg(feature = "saml-signatures")]
 fn provider(metadata: &str) -> Result<SamlProvider, ErrorResponse> {
     crate::iam::SamlMetadata::read(metadata)
@@ -37,7 +37,7 @@ fn provider(metadata: &str) -> Result<SamlProvider, ErrorResponse> {
         .map_err(|error| ErrorResponse::new(400, "InvalidInput", error))
 }
 
-/// Without signatures, everybody's assertions would be accepted.
+/// Fails, because without signatures any assertion would be accepted.
 #[cfg(not(feature = "saml-signatures"))]
 fn provider(_: &str) -> Result<SamlProvider, ErrorResponse> {
     let message = "this simulator is built without the feature saml-signatures";
@@ -54,7 +54,7 @@ fn metadata(call: &Call<'_>) -> Result<String, ErrorResponse> {
     Ok(text.to_owned())
 }
 
-/// Returns the ARN in the request, if there is such a provider and the caller may call the operation on it.
+/// Returns the ARN in the request, if the provider exists and the caller may perform the operation on it.
 fn authorized(call: &Call<'_>) -> Result<String, ErrorResponse> {
     let arn = call.required("SAMLProviderArn")?;
     call.authorize(arn)?;
@@ -105,7 +105,7 @@ pub(super) fn list_saml(call: &mut Call<'_>) -> Answer {
     Ok(Some(vec![list("SAMLProviderList", arns)]))
 }
 
-/// Returns the list of these ARNs, in their order.
+/// Returns the list of these ARNs, sorted.
 fn list<'a>(name: &'static str, arns: impl Iterator<Item = &'a str>) -> Element {
     let mut arns: Vec<&str> = arns.collect();
     arns.sort_unstable();
@@ -133,7 +133,7 @@ pub(super) fn create_oidc(call: &mut Call<'_>) -> Answer {
     Ok(Some(vec![Element::text("OpenIDConnectProviderArn", arn)]))
 }
 
-/// Returns the provider that the request names, if the caller may call the operation on it.
+/// Returns the provider that the request names, if the caller may perform the operation on it.
 fn authorized_oidc<'c>(call: &'c mut Call<'_>) -> Result<&'c mut OidcProvider, ErrorResponse> {
     let arn = call.required("OpenIDConnectProviderArn")?;
     call.authorize(arn)?;

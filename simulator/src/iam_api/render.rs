@@ -1,4 +1,4 @@
-//! How IAM describes users, roles, groups and policies in XML.
+//! IAM's XML descriptions of users, roles, groups and policies.
 
 use std::time::SystemTime;
 
@@ -10,14 +10,14 @@ use crate::clock::timestamp;
 use crate::iam::{Entity, PolicyRecord, path_of};
 use crate::protocol::Element;
 
-/// What RFC 3986 leaves as it is.
+/// The characters to percent-encode: all except the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Returns a policy as IAM's answers have it: percent-encoded.
+/// Returns a policy as in IAM's responses: percent-encoded.
 pub(super) fn document(name: &'static str, text: &str) -> Element {
     Element::text(name, utf8_percent_encode(text, RESERVED).to_string())
 }
@@ -40,7 +40,7 @@ pub(super) fn tags(tags: &[(String, String)]) -> Vec<Element> {
         .collect()
 }
 
-/// Returns the managed policies that are attached to an entity.
+/// Returns the elements for the managed policies that are attached to an entity.
 pub(super) fn attached(entity: &Entity) -> Vec<Element> {
     let policy = |arn: &String| {
         Element::parent(
@@ -54,7 +54,7 @@ pub(super) fn attached(entity: &Entity) -> Vec<Element> {
     entity.attached.iter().map(policy).collect()
 }
 
-/// Returns what all entities have: names, ID and date.
+/// Returns the elements that all entities have: names, ID and date.
 pub(super) fn identify(kind: Kind, entity: &Entity) -> Vec<Element> {
     let (name, id) = match kind {
         Kind::User => ("UserName", "UserId"),
@@ -70,7 +70,7 @@ pub(super) fn identify(kind: Kind, entity: &Entity) -> Vec<Element> {
     ]
 }
 
-/// Returns the boundary and the tags of an entity, if it has any.
+/// Returns the elements for the boundary and the tags of an entity, if it has any.
 pub(super) fn limits_and_tags(entity: &Entity) -> Vec<Element> {
     let boundary = entity.boundary.as_ref().map(|arn| {
         Element::parent(
@@ -89,7 +89,7 @@ pub(super) fn limits_and_tags(entity: &Entity) -> Vec<Element> {
 }
 
 impl Call<'_> {
-    /// Returns what describes an entity. Lists leave tags and boundary out.
+    /// Returns the description of an entity. Lists omit tags and boundary.
     pub(super) fn describe(&self, kind: Kind, entity: &Entity, in_full: bool) -> Vec<Element> {
         let mut elements = identify(kind, entity);
         let roles = &self.accounts.directory.roles;

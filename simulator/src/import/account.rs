@@ -1,4 +1,4 @@
-//! The output of `aws iam get-account-authorization-details`, and of `aws iam list-roles`.
+//! The output of `aws iam get-account-authorization-details` and `aws iam list-roles`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,8 +19,8 @@ use crate::iam::{
 };
 use crate::policy::PolicyKind;
 
-/// An account, as `get-account-authorization-details` describes it. Members that the simulator does not need
-/// are not read.
+/// An account in the output of `get-account-authorization-details`. Members that the simulator does not need are
+/// ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Details {
@@ -123,8 +123,8 @@ struct Version {
     create_date: Option<Value>,
 }
 
-/// The output of `list-roles`, of which only the durations are read: `get-account-authorization-details` does
-/// not have them.
+/// The output of `list-roles`. Only the durations are read, because `get-account-authorization-details` does not have
+/// them.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Roles {
@@ -139,7 +139,7 @@ struct RoleDuration {
 }
 
 impl Details {
-    /// Returns the ARNs of what is in the account, without those of AWS's own policies.
+    /// Returns the ARNs of everything in the account, without those of AWS managed policies.
     fn arns(&self) -> impl Iterator<Item = &str> {
         let users = self.user_detail_list.iter().map(|user| &user.arn);
         let groups = self.group_detail_list.iter().map(|group| &group.arn);
@@ -150,7 +150,7 @@ impl Details {
             .filter(|arn| arn::account_of(arn) != "aws")
     }
 
-    /// Returns the ID of the account that it is of.
+    /// Returns the ID of the account that the file describes.
     pub(super) fn account(&self, file: &Path) -> Result<String, ImportError> {
         if self.is_truncated
             || self
@@ -194,10 +194,11 @@ impl Details {
     }
 }
 
-/// The accounts of an import, until all of them are read: trust policies name users and roles of other accounts.
+/// The accounts of an import, collected until all files are read: trust policies may name users and roles of other
+/// accounts.
 #[derive(Default)]
 pub(super) struct AccountFiles {
-    /// By account.
+    /// By account ID.
     details: BTreeMap<String, (PathBuf, Details)>,
     /// By the ARN of the role.
     durations: BTreeMap<String, i64>,
@@ -244,7 +245,7 @@ impl AccountFiles {
                 .iter()
                 .any(|role| !self.durations.contains_key(&role.arn));
             reader.policies(details.policies);
-            // Users name groups.
+            // Groups are read first, because users refer to them.
             reader.groups(&account, details.group_detail_list);
             reader.users(&account, details.user_detail_list);
             for role in details.role_detail_list {
@@ -273,7 +274,7 @@ impl AccountFiles {
             }
             import.accounts.insert(account);
         }
-        // Every role is known before a trust policy that may name it is read.
+        // All roles must be known before the trust policies that may name them are read.
         for (_, role, _) in &roles {
             let (account, name) = (arn::account_of(&role.entity.arn), role.entity.name());
             accounts.directory.roles.insert(account, name, role.clone());
@@ -290,7 +291,7 @@ impl AccountFiles {
     }
 }
 
-/// Reads what is in one file.
+/// Reads the policies, groups, users and roles of one file.
 struct Reader<'a> {
     file: &'a Path,
     import: &'a mut Import,
@@ -311,7 +312,7 @@ impl Reader<'_> {
                 if is_default {
                     default_version = number;
                 }
-                // Other versions decide nothing; those that cannot be read do not matter.
+                // Other versions do not affect decisions, so errors in them are ignored.
                 let document = if is_default {
                     Some(self.document(&policy.arn, &version.document))
                 } else {
@@ -343,7 +344,7 @@ impl Reader<'_> {
         for user in users {
             for group in &user.group_list {
                 if self.accounts.directory.groups.get(account, group).is_none() {
-                    self.is_missing(&user.arn, &format!("group {group}"));
+                    self.report_missing(&user.arn, &format!("group {group}"));
                 }
             }
             let entity = self.entity(
@@ -380,7 +381,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Returns a role, whose trust policy is read when all roles are known.
+    /// Returns a role. Its trust policy is read later, when all roles are known.
     fn role(&mut self, role: RoleDetail, max_session_duration: Option<i64>) -> RoleRecord {
         let entity = self.entity(
             &role.arn,
@@ -441,19 +442,19 @@ impl Reader<'_> {
         self.accounts.add_aws_policy(policy);
         if self.accounts.document_of(policy).is_none() {
             let what = format!("document of {policy}");
-            self.is_missing(arn, &what);
+            self.report_missing(arn, &what);
         }
     }
 
-    /// Says that a user or role has something of which the export does not say what it denies.
-    fn is_missing(&mut self, arn: &str, what: &str) {
+    /// Reports that a user or role refers to something whose content the export does not have.
+    fn report_missing(&mut self, arn: &str, what: &str) {
         let reason = format!(
             "everything is denied, because the export has no {what}: make it without --filter"
         );
         self.import.leave_out(self.file, arn, reason);
     }
 
-    /// Reads a policy. `subject` is how explanations refer to it.
+    /// Reads a policy. Explanations refer to it by `subject`.
     fn document(&mut self, subject: &str, policy: &PolicyText) -> Document {
         let accounts = &*self.accounts;
         let read = |json: &str| accounts.read_policy(PolicyKind::Identity, subject, json);
@@ -466,7 +467,7 @@ impl Reader<'_> {
     }
 }
 
-/// Reads the trust policy of a role when all users and roles are known.
+/// Reads the trust policy of a role, after all users and roles are known.
 fn set_trust_policy(
     accounts: &mut Accounts,
     import: &mut Import,
@@ -475,10 +476,10 @@ fn set_trust_policy(
     trust_policy: &str,
 ) {
     let arn = role.entity.arn.clone();
-    // Those that do not exist, with the IDs that they will have.
+    // Users and roles that do not exist, with the IDs that are reserved for them.
     let unknown = RefCell::new(BTreeMap::new());
     let resolve = |named: &str| {
-        // IAM shows a user or role that was deleted by its unique ID.
+        // IAM replaces a deleted user or role by its unique ID.
         if !named.starts_with("arn:") {
             return Some(named.to_owned());
         }
@@ -511,7 +512,7 @@ fn set_trust_policy(
     accounts.insert_role(role, trust_policy.to_owned(), compiled);
 }
 
-/// Reads the trust policies of earlier imports again that name users and roles which this one created.
+/// Reads those trust policies of earlier imports again that name users or roles that this import created.
 fn read_trust_policies_again(accounts: &mut Accounts) {
     let created = accounts.take_imported_reservations();
     let names_one = |role: &&RoleRecord| created.iter().any(|arn| role.trust_policy.contains(arn));
@@ -519,9 +520,9 @@ fn read_trust_policies_again(accounts: &mut Accounts) {
     let roles: Vec<RoleRecord> = roles.cloned().collect();
     for role in roles {
         let trust_policy = role.trust_policy.clone();
-        // What is left out was said before.
-        let mut said = Import::default();
-        set_trust_policy(accounts, &mut said, Path::new(""), role, &trust_policy);
+        // The earlier import has reported what was left out.
+        let mut ignored = Import::default();
+        set_trust_policy(accounts, &mut ignored, Path::new(""), role, &trust_policy);
     }
 }
 
@@ -529,7 +530,7 @@ fn tags(tags: Vec<Tag>) -> Vec<(String, String)> {
     tags.into_iter().map(|tag| (tag.key, tag.value)).collect()
 }
 
-/// Reads a date as the AWS CLI writes it; without one, the time does not matter.
+/// Reads a date in the AWS CLI's format. Without a valid date, the time is irrelevant and set to 1970.
 fn date(value: Option<&Value>) -> SystemTime {
     let text = value.and_then(Value::as_str).unwrap_or_default();
     let date = DateTime::from_str(text, Format::DateTimeWithOffset).ok();

@@ -1,4 +1,4 @@
-//! [`Import`]: real accounts, from what the AWS CLI exports of them.
+//! [`Import`]: real accounts, from AWS CLI exports.
 
 mod account;
 mod organization;
@@ -20,36 +20,36 @@ pub use outcome::{Import, ImportError, LeftOut};
 use crate::simulator::Simulator;
 
 impl Simulator {
-    /// Imports real accounts: users, groups, roles, their policies, permissions boundaries and tags, and the
-    /// policies of the organization. `path` is a file, or a folder whose files and folders are read. A file is one
-    /// of these, which its content tells:
+    /// Imports real accounts: users, groups, roles, their policies, permissions boundaries and tags, and the policies
+    /// of the organization. `path` is a file, or a folder that is read with its subfolders, up to three levels deep.
+    /// The content of a file tells which of these it is:
     ///
-    /// | output of | name of the file |
+    /// | output of | file name |
     /// |---|---|
     /// | `aws iam get-account-authorization-details`, one file for an account | any |
     /// | `aws iam list-roles`, for `MaxSessionDuration`, which the former does not have | any |
     /// | `aws organizations describe-organization` | any |
     /// | `aws organizations describe-policy --policy-id p-…`, service and resource control policies | any |
     /// | `aws organizations list-targets-for-policy --policy-id p-…` | `p-….targets.json` |
-    /// | `aws organizations list-parents --child-id …`, for each account and all above it | `….parents.json` |
-    /// | the simulator's own JSON, see the README | any |
+    /// | `aws organizations list-parents --child-id …`, for each account and everything above it | `….parents.json` |
+    /// | the simulator's own JSON format, see the README | any |
     ///
-    /// The names end with `.json`. Principals keep their unique IDs, so trust policies are as they are at AWS: one
-    /// that names a user who was deleted and created again does not trust them. One that names a user or role whom no
-    /// export has means whoever the test creates with that ARN, or imports later.
+    /// File names end with `.json`. Principals keep their unique IDs, so trust policies work as at AWS: a trust policy
+    /// that names a user who was deleted and created again does not trust the new user. If a trust policy names a user
+    /// or role that is in no export, it means the user or role that the test creates under that ARN, or imports later.
     ///
-    /// What the exports do not have, or the simulator cannot evaluate, is in [`Import::left_out`]. A statement with a
-    /// condition key or operator that it does not know allows nothing, and denies whatever its `Condition` says. A
-    /// managed policy or a group that an export names and does not have denies everything: as far as the exports go, an
-    /// import never allows what AWS refuses. An account of which the organization's files say nothing counts as one
-    /// outside of it. Left out without a word are instance profiles, password policies, resource policies other than
-    /// trust policies, and tag and backup policies.
+    /// [`Import::left_out`] lists what the exports do not contain or the simulator cannot evaluate. A statement with an
+    /// unknown condition key or operator allows nothing; if it is a `Deny`, it denies whatever its `Condition` says. A
+    /// managed policy or a group that an export refers to but does not contain denies everything. An import therefore
+    /// never allows what AWS denies, as far as the exports go. An account that the organization's files do not mention
+    /// counts as outside the organization. Instance profiles, password policies, resource policies other than trust
+    /// policies, and tag and backup policies are ignored silently.
     ///
     /// # Errors
     ///
-    /// Fails if a file cannot be read, is none of these, is not complete (`--max-items`), two files are of the same
-    /// account, or a policy of the organization, its targets or the parents of an account in it are missing. The error
-    /// names the file, and in it line and column.
+    /// Fails if a file cannot be read, is none of these, or is incomplete (`--max-items`); if two files describe the
+    /// same account; or if a policy of the organization, its targets or the parents of an account in it are missing.
+    /// The error names the file, and the line and column if the JSON is invalid.
     ///
     /// # Examples
     ///
@@ -60,7 +60,7 @@ impl Simulator {
     /// for left_out in import.left_out() {
     ///     println!("{left_out}");
     /// }
-    /// // A user or role of the import, as a caller:
+    /// // An imported user as the caller:
     /// let keys = aws.access_key("arn:aws:iam::111111111111:user/orders")?;
     /// # Ok(())
     /// # }
@@ -94,7 +94,7 @@ impl Simulator {
     }
 }
 
-/// A file, as its content tells.
+/// A file, identified by its content.
 enum File {
     Details(account::Details),
     Roles(account::Roles),
@@ -106,7 +106,7 @@ enum File {
 }
 
 fn parse(file: &Path, text: &str) -> Result<File, ImportError> {
-    // Only the names of the members.
+    // Only the names of the members are needed to identify the file.
     let members: BTreeMap<&str, &RawValue> = serde_json::from_str(text).map_err(|error| {
         let advice = match text.trim_start().starts_with('{') {
             true => "",

@@ -1,5 +1,5 @@
-//! The output of `aws organizations`: service and resource control policies, what they are attached to, and where
-//! the accounts are in the organization.
+//! The output of `aws organizations`: service and resource control policies, their targets, and the place of accounts
+//! in the organization.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::strict;
 use crate::iam::{Account, Accounts};
 use crate::policy::PolicyKind;
 
-/// `describe-organization`.
+/// The output of `describe-organization`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct OrganizationFile {
@@ -23,11 +23,11 @@ pub(super) struct OrganizationFile {
 #[serde(rename_all = "PascalCase")]
 struct Organization {
     id: String,
-    /// The management account.
+    /// The account ID of the management account.
     master_account_id: String,
 }
 
-/// `describe-policy`.
+/// The output of `describe-policy`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct PolicyFile {
@@ -50,7 +50,7 @@ struct Summary {
     kind: String,
 }
 
-/// `list-targets-for-policy`; the ID of the policy is in the name of the file.
+/// The output of `list-targets-for-policy`; the file name contains the ID of the policy.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct TargetsFile {
@@ -64,7 +64,7 @@ struct Target {
     target_id: String,
 }
 
-/// `list-parents`; the ID of the child is in the name of the file.
+/// The output of `list-parents`; the file name contains the ID of the child.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ParentsFile {
@@ -77,23 +77,23 @@ struct Parent {
     id: String,
 }
 
-/// The files of an organization, until all of them are read.
+/// The files of an organization, collected until all are read.
 #[derive(Default)]
 pub(super) struct OrganizationFiles {
     organization: Option<Organization>,
     /// By ID.
     policies: BTreeMap<String, (PathBuf, PolicyDetail)>,
-    /// The files with the targets of policies, by the policy's ID.
+    /// The files with the targets of policies, by policy ID.
     targets: BTreeMap<String, PathBuf>,
-    /// The IDs of policies, by that of the root, organizational unit or account.
+    /// The IDs of policies, by the ID of the root, organizational unit or account that they are attached to.
     attached: BTreeMap<String, Vec<String>>,
     /// By the ID of the child.
     parents: BTreeMap<String, String>,
-    /// A file of it, for errors.
+    /// One of the files, for errors.
     file: Option<PathBuf>,
 }
 
-/// Organizational units are at most five deep: a longer way is a circle.
+/// Organizational units are nested at most five levels deep, so a longer path is a cycle.
 const MAX_DEPTH: usize = 8;
 
 impl OrganizationFiles {
@@ -195,7 +195,7 @@ impl OrganizationFiles {
             };
             let above = &path[..path.len() - 1];
             account.organization_paths = vec![format!("{}/{}/", organization.id, above.join("/"))];
-            // No policy of the organization limits the management account.
+            // Policies of the organization do not apply to the management account.
             if id != organization.master_account_id {
                 self.attach(&path, &mut account, accounts, import)?;
             }
@@ -204,7 +204,7 @@ impl OrganizationFiles {
         Ok(())
     }
 
-    /// Checks that what each policy says is known, and where it is attached: one that is left out may deny.
+    /// Checks that every policy has its targets and every target its policy: a missing one might deny.
     fn check_policies(&self) -> Result<(), ImportError> {
         const CONTROL: [&str; 2] = ["SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"];
         for (id, (file, policy)) in &self.policies {
@@ -233,7 +233,7 @@ impl OrganizationFiles {
         Ok(())
     }
 
-    /// Returns the ID, on the way from an account to the organization's root, of which the parent is not known.
+    /// Returns the last known ID on the path from an account to the organization's root, whose parent is unknown.
     fn highest_known<'a>(&'a self, account: &'a str) -> &'a str {
         let above = |id: &&'a str| self.parents.get(*id).map(String::as_str);
         std::iter::successors(Some(account), above)
@@ -242,7 +242,7 @@ impl OrganizationFiles {
             .unwrap_or(account)
     }
 
-    /// Returns the IDs on the way from the organization's root to an account; `None` if a part is not known.
+    /// Returns the IDs on the path from the organization's root to an account; `None` if a parent is unknown.
     fn path_to(&self, account: &str) -> Option<Vec<String>> {
         let mut path = vec![account.to_owned()];
         while path.len() < MAX_DEPTH {
@@ -256,7 +256,7 @@ impl OrganizationFiles {
         None
     }
 
-    /// Attaches the policies on the way to an account.
+    /// Attaches the policies on the path to an account.
     fn attach(
         &self,
         path: &[String],
@@ -295,7 +295,7 @@ impl OrganizationFiles {
                 }
             }
             if has_service_control {
-                // AWS keeps one attached everywhere, so the export is not complete.
+                // AWS requires at least one policy at each level, so the export is incomplete.
                 if level.is_empty() {
                     let file = self.file.as_deref().unwrap_or(Path::new(""));
                     return Err(ImportError::new(
@@ -313,7 +313,7 @@ impl OrganizationFiles {
     }
 }
 
-/// Returns the part of a file's name before the first full stop, if it is the ID that is looked for.
+/// Returns the part of a file name before the first full stop, if it is an ID as required.
 fn id_in_name(file: &Path, is_id: impl Fn(&str) -> bool) -> Option<String> {
     let name = file.file_name()?.to_string_lossy();
     let id = name.split('.').next()?;

@@ -1,10 +1,10 @@
-//! [`Import`] and [`ImportError`]: what an import did, or why it failed.
+//! [`Import`] and [`ImportError`]: the result of an import.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What [`Simulator::import`](crate::Simulator::import) did: which accounts it added, and what it left out.
+/// The result of [`Simulator::import`](crate::Simulator::import): the imported accounts, and what was left out.
 #[derive(Clone, Debug, Default)]
 pub struct Import {
     pub(super) accounts: BTreeSet<String>,
@@ -17,8 +17,8 @@ impl Import {
         self.accounts.iter().map(String::as_str)
     }
 
-    /// Returns what was left out, because the exports do not have it or the simulator cannot evaluate it. A
-    /// decision that depends on it may not be AWS's.
+    /// Returns what was left out, because the exports do not contain it or the simulator cannot evaluate it. A decision
+    /// that depends on it may differ from AWS's.
     pub fn left_out(&self) -> &[LeftOut] {
         &self.left_out
     }
@@ -37,13 +37,13 @@ impl Import {
     }
 }
 
-/// Something that an import left out; displayed, a line for a person.
+/// Something that an import left out. `Display` writes it as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeftOut {
-    /// The file that it is in.
+    /// The file that the omission is about.
     pub file: PathBuf,
-    /// What it is: an ARN, with the policy and statement if it is one of those.
+    /// The ARN of what was left out, with the policy and statement if there is one.
     pub subject: String,
     /// Why it was left out, and what that means for decisions.
     pub reason: String,
@@ -61,7 +61,7 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// The reason why an import failed: which file, where in it, and what is wrong.
+/// The error of a failed import: the file, and the reason.
 #[derive(Clone, Debug)]
 pub struct ImportError {
     file: PathBuf,

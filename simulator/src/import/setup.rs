@@ -1,4 +1,4 @@
-//! The simulator's own JSON: users, roles and identity providers, with keys that a test can know in advance.
+//! The simulator's own JSON format: users, roles and identity providers, with keys that a test knows in advance.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -69,7 +69,7 @@ struct OidcProvider {
 }
 
 impl Setup {
-    /// Creates the users first, because trust policies name them; roles in the order of the file.
+    /// Creates the users first, because trust policies may name them, and the roles in the order of the file.
     pub(super) fn apply(
         self,
         file: &Path,

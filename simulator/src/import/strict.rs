@@ -1,5 +1,5 @@
-//! What becomes of a policy that the simulator cannot evaluate: of what it does not understand, it allows nothing
-//! and denies everything, so that it never allows what AWS refuses.
+//! Reads policies that the simulator may not fully understand. What it does not understand allows nothing, or denies
+//! everything, so that an import never allows what AWS denies.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use super::outcome::Import;
 use crate::iam::IamError;
 use crate::policy::{Effect, Policy, PolicyKind};
 
-/// A policy, and what was left out of it.
-pub(super) struct Strict {
+/// A policy, with what was left out of it.
+pub(super) struct StrictPolicy {
     policy: Arc<Policy>,
-    /// The place of a statement, with the reason.
+    /// Statements within the policy, with the reasons.
     left_out: Vec<(String, String)>,
 }
 
-impl Strict {
-    /// Adds to the import what was left out.
+impl StrictPolicy {
+    /// Reports what was left out to the import, and returns the policy.
     pub(super) fn report(self, import: &mut Import, file: &Path, subject: &str) -> Arc<Policy> {
         for (place, reason) in self.left_out {
             import.leave_out(file, format!("{subject}{place}"), reason);
@@ -27,18 +27,18 @@ impl Strict {
     }
 }
 
-/// Reads a policy with `read`, whole or statement by statement, each of which keeps its place. `name` is how
-/// explanations refer to it.
+/// Reads a policy with `read`: as a whole if possible, else statement by statement. Statements keep their numbers.
+/// Explanations refer to the policy by `name`.
 pub(super) fn read(
     kind: PolicyKind,
     name: &str,
     text: &str,
     read: &dyn Fn(&str) -> Result<Arc<Policy>, IamError>,
-) -> Strict {
+) -> StrictPolicy {
     let whole = match read(text) {
         Ok(policy) => {
             let left_out = Vec::new();
-            return Strict { policy, left_out };
+            return StrictPolicy { policy, left_out };
         }
         Err(error) => error,
     };
@@ -87,7 +87,7 @@ pub(super) fn read(
         };
         left_out.push((place, format!("{what}, because: {reason}")));
     }
-    // It may be no policy, or its statements do not go together.
+    // The document may have no statements at all, or statements that are valid only one by one.
     let is_refused = if understood.is_empty() {
         left_out.is_empty()
     } else {
@@ -101,7 +101,7 @@ pub(super) fn read(
             format!("everything is denied, because: {reason}"),
         ));
     }
-    Strict {
+    StrictPolicy {
         policy: Arc::new(policy),
         left_out,
     }

@@ -1,4 +1,4 @@
-//! Reading the files of an import: which there are, and their text, whatever wrote them.
+//! Finds and reads the files of an import, regardless of their encoding.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,7 @@ use serde_json::value::RawValue;
 
 use super::outcome::ImportError;
 
-/// Returns the JSON files at a path: the file itself, or those of a folder and the folders in it, in the order of
-/// their names.
+/// Returns the JSON files at a path, sorted by name: the file itself, or the files of a folder and its subfolders.
 pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
     let metadata = fs::metadata(path).map_err(|error| ImportError::new(path, error))?;
     if !metadata.is_dir() {
@@ -28,7 +27,7 @@ pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
     Ok(found)
 }
 
-/// How deep folders in folders are followed; a circle of links ends there.
+/// How many levels of subfolders are followed. Cycles of symbolic links end there.
 const MAX_DEPTH: usize = 3;
 
 fn collect(folder: &Path, found: &mut Vec<PathBuf>, depth: usize) -> Result<(), ImportError> {
@@ -36,7 +35,7 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>, depth: usize) -> Result<(), 
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // Such as the `._111111111111.json` of a Mac's archive.
+        // Hidden files, such as `._111111111111.json` in archives made on macOS.
         if name.starts_with('.') {
             continue;
         }
@@ -51,7 +50,7 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>, depth: usize) -> Result<(), 
     Ok(())
 }
 
-/// Reads a file: UTF-8 or, as Windows PowerShell's `>` writes, UTF-16; with or without a byte order mark.
+/// Reads a file in UTF-8 or UTF-16 (which Windows PowerShell's `>` writes), with or without a byte order mark.
 pub(super) fn read(file: &Path) -> Result<String, ImportError> {
     let bytes = fs::read(file).map_err(|error| ImportError::new(file, error))?;
     decode(&bytes).map_err(|reason| ImportError::new(file, reason))
@@ -61,7 +60,7 @@ fn decode(bytes: &[u8]) -> Result<String, String> {
     let utf_16 = |bytes: &[u8], read: fn([u8; 2]) -> u16| {
         let units = bytes.chunks(2).map(|pair| match pair {
             [first, second] => read([*first, *second]),
-            // Half a character, which is none.
+            // An incomplete code unit. A lone surrogate makes decoding fail.
             _ => 0xdfff,
         });
         let text: Result<String, _> = char::decode_utf16(units).collect();
@@ -79,7 +78,7 @@ fn decode(bytes: &[u8]) -> Result<String, String> {
     }
 }
 
-/// A policy in an export: an object or, of older versions of the AWS CLI, percent-encoded text.
+/// A policy in an export: an object or, from older versions of the AWS CLI, percent-encoded text.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub(super) struct PolicyText(Box<RawValue>);

@@ -1,4 +1,4 @@
-//! The `Condition` element of a statement: operators, compared with the request context.
+//! The `Condition` element of a statement: operators and their evaluation.
 
 use std::net::IpAddr;
 use std::ops::Not;
@@ -13,18 +13,18 @@ use super::keys;
 use super::pattern::{Match, Pattern};
 use super::value::{Decimal, bytes, epoch_nanos};
 
-/// One operator with one condition key, and the values in the policy.
+/// One operator with one condition key and the policy's values.
 #[derive(Clone, Debug)]
 pub(super) struct Condition {
-    /// As the policy has it: `ForAllValues:StringNotEqualsIfExists`.
+    /// As written in the policy, such as `ForAllValues:StringNotEqualsIfExists`.
     name: String,
     quantifier: Quantifier,
-    /// Whether the operator is a negated one, such as `StringNotEquals`.
+    /// Whether the operator is negated, such as `StringNotEquals`.
     negated: bool,
-    /// Whether the operator ends with `IfExists`: then it is true if the key is absent.
+    /// Whether the operator ends with `IfExists`, so that it is true if the key is absent.
     if_exists: bool,
     key: String,
-    /// As the policy has them.
+    /// The values as written in the policy.
     texts: Vec<String>,
     values: Values,
 }
@@ -37,14 +37,14 @@ enum Quantifier {
     ForAnyValue,
 }
 
-/// The values in the policy, as the operator reads them.
+/// The policy's values, parsed for the operator.
 #[derive(Clone, Debug)]
 enum Values {
     String(Vec<Pattern>),
     StringIgnoreCase(Vec<Pattern>),
     Arn(Vec<Pattern>),
     Bool(Vec<bool>),
-    /// Whether the key is absent.
+    /// Whether the key must be absent.
     Null(Vec<bool>),
     Numeric(Order, Vec<Decimal>),
     /// In nanoseconds since 1970.
@@ -62,12 +62,12 @@ enum Order {
     GreaterOrEqual,
 }
 
-/// Whether a condition, or all conditions of a statement, are true.
+/// Whether a condition, or all conditions of a statement, are met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Truth {
     True,
     False,
-    /// It depends on a key of which the test has not said whether the request has it.
+    /// Depends on a key of which the test has not declared whether the request has it.
     Unknown,
 }
 
@@ -78,7 +78,7 @@ impl From<bool> for Truth {
 }
 
 impl Condition {
-    /// Reads a `Condition` element. `has_variables` tells whether the policy's version has policy variables.
+    /// Reads a `Condition` element. `has_variables` says whether the policy's version supports policy variables.
     pub(super) fn read_all(
         block: &Map<String, Value>,
         has_variables: bool,
@@ -96,7 +96,7 @@ impl Condition {
                 conditions.push(Self::read(name, key, texts, has_variables)?);
             }
             if keys.is_empty() {
-                // Nothing is asked, but the operator must be one.
+                // No key is compared, but the operator must be valid.
                 Self::read(name, "", Vec::new(), has_variables)?;
             }
         }
@@ -120,7 +120,7 @@ impl Condition {
             Some(operator) => (operator, true),
             None => (rest, false),
         };
-        // `Null` asks whether the key exists: it has no other form.
+        // `Null` checks whether the key exists, and has neither `IfExists` nor a set form.
         if operator == "Null" && operator != name {
             return Err(unknown());
         }
@@ -132,9 +132,11 @@ impl Condition {
         let (values, negated) =
             Values::read(operator, &texts, has_variables).map_err(|reason| {
                 match (reason, keys::is_secret(key)) {
-                    (Unread::Operator, _) => unknown(),
-                    (Unread::Value(rule, _), true) => format!("{name} {key}: a value {rule}"),
-                    (Unread::Value(rule, text), false) => format!("{name} {key}: {text:?} {rule}"),
+                    (ReadError::Operator, _) => unknown(),
+                    (ReadError::Value(rule, _), true) => format!("{name} {key}: a value {rule}"),
+                    (ReadError::Value(rule, text), false) => {
+                        format!("{name} {key}: {text:?} {rule}")
+                    }
                 }
             })?;
         Ok(Self {
@@ -148,7 +150,7 @@ impl Condition {
         })
     }
 
-    /// Returns the keys that the condition uses: its own, and those of policy variables.
+    /// Returns the keys that the condition refers to: its own, and those of policy variables.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         let patterns: &[Pattern] = match &self.values {
             Values::String(patterns)
@@ -160,7 +162,7 @@ impl Condition {
         std::iter::once(self.key.as_str()).chain(variables)
     }
 
-    /// Whether the condition is true for a request.
+    /// Evaluates the condition for a request.
     pub(super) fn evaluate(&self, context: &Context) -> Truth {
         let found = context.lookup(&self.key);
         if found == Lookup::Unknown {
@@ -172,7 +174,7 @@ impl Condition {
         let Lookup::Present(found) = found else {
             return self.is_true_if_absent().into();
         };
-        // To the operators for sets, an empty text is no value.
+        // Set operators treat an empty string as no value.
         if self.quantifier != Quantifier::None && found.iter().all(String::is_empty) {
             return (self.quantifier == Quantifier::ForAllValues).into();
         }
@@ -192,8 +194,8 @@ impl Condition {
         }
     }
 
-    /// A negated operator is true if the key is absent, another one is not. Those for sets go by the number of
-    /// values that there are.
+    /// Whether the condition is true if the key is absent. Without a quantifier, that is the case for negated
+    /// operators; with one, `ForAllValues` is true of no values and `ForAnyValue` is false.
     fn is_true_if_absent(&self) -> bool {
         self.if_exists
             || match self.quantifier {
@@ -203,7 +205,7 @@ impl Condition {
             }
     }
 
-    /// Says what was compared with what.
+    /// Returns the compared values, for explanations.
     pub(super) fn trace(&self, truth: Truth, context: &Context) -> ConditionTrace {
         let values_of = |key: &str| match context.lookup(key) {
             Lookup::Present(values) => Some(values.to_vec()),
@@ -262,22 +264,26 @@ impl Truth {
 }
 
 /// Why an operator's values cannot be read.
-enum Unread {
+enum ReadError {
     Operator,
     /// The rule, and the value.
     Value(String, String),
 }
 
 impl Values {
-    /// Reads the values of an operator; the flag tells whether it is negated.
-    fn read(operator: &str, texts: &[String], has_variables: bool) -> Result<(Self, bool), Unread> {
+    /// Reads the values of an operator. The flag says whether the operator is negated.
+    fn read(
+        operator: &str,
+        texts: &[String],
+        has_variables: bool,
+    ) -> Result<(Self, bool), ReadError> {
         fn each<T>(
             texts: &[String],
             read: impl Fn(&str) -> Result<T, String>,
-        ) -> Result<Vec<T>, Unread> {
+        ) -> Result<Vec<T>, ReadError> {
             let values = texts
                 .iter()
-                .map(|text| read(text).map_err(|rule| Unread::Value(rule, text.clone())));
+                .map(|text| read(text).map_err(|rule| ReadError::Value(rule, text.clone())));
             values.collect()
         }
         let rule = |rule: &str| rule.to_owned();
@@ -288,7 +294,7 @@ impl Values {
                 "LessThanEquals" => Order::LessOrEqual,
                 "GreaterThan" => Order::Greater,
                 "GreaterThanEquals" => Order::GreaterOrEqual,
-                _ => return Err(Unread::Operator),
+                _ => return Err(ReadError::Operator),
             })
         };
         if let Some(rest) = operator.strip_prefix("Numeric") {
@@ -352,11 +358,11 @@ impl Values {
                 });
                 (Self::Binary(values?), false)
             }
-            _ => return Err(Unread::Operator),
+            _ => return Err(ReadError::Operator),
         })
     }
 
-    /// Whether one of the values in the policy matches a value of the request.
+    /// Whether any of the policy's values matches a value of the request.
     fn match_any(&self, value: &str, context: &Context) -> Match {
         let any = |patterns: &[Pattern], test: &dyn Fn(&Pattern) -> Match| {
             let matches: Vec<Match> = patterns.iter().map(test).collect();
@@ -405,7 +411,7 @@ impl Values {
             Self::Binary(wanted) => bytes(value)
                 .is_some_and(|value| wanted.contains(&value))
                 .into(),
-            // Only asks whether the key is there; see `Condition::evaluate`.
+            // `Condition::evaluate` handles `Null`.
             Self::Null(_) => Match::No,
         }
     }

@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 
 use super::keys::{self, Source};
 
-/// The condition keys of a request; their case does not matter.
+/// The condition keys of a request. Keys are case-insensitive.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Context {
-    /// In lower case.
+    /// By key, in lower case.
     values: BTreeMap<String, Vec<String>>,
-    /// The service that is asked, if only the test knows which keys its requests have.
+    /// The service that the request is for, if only the test knows which keys its requests have.
     service: Option<String>,
 }
 
-/// What a context says of a key.
+/// The result of looking up a key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Lookup<'a> {
     Present(&'a [String]),
     Absent,
-    /// The test has not said whether the request has the key.
+    /// The test has not declared whether the request has the key.
     Unknown,
 }
 
@@ -40,8 +40,8 @@ impl Context {
             .extend(values.map(|(key, values)| (key.clone(), values.clone())));
     }
 
-    /// Makes it the context of a request to a service other than STS: what the operation and its resource are
-    /// like is unknown, unless it is set.
+    /// Marks the context as that of a request to a service other than STS: keys of the operation, the resource and the
+    /// service are unknown unless they are set.
     pub(crate) fn leave_open(&mut self, service: &str) {
         self.service = Some(service.to_ascii_lowercase());
     }
@@ -60,14 +60,14 @@ impl Context {
         }
     }
 
-    /// Whether only the test can know a key that is not set.
+    /// Whether a key that is not set is one that only the test can know.
     fn is_open(&self, key: &str) -> bool {
         let Some(service) = &self.service else {
             return false;
         };
         let prefix = key.split_once(':').map_or("", |(prefix, _)| prefix);
         match keys::source(key) {
-            // A key that the test added is not in the table.
+            // A key that the test added (`None`) is not in the table.
             Some(Source::Operation | Source::Service) | None => {
                 prefix == "aws" || prefix == service
             }

@@ -1,4 +1,4 @@
-//! A policy document: read as IAM reads it, and compared with a request.
+//! A policy document: parsing as in IAM, and comparison with a request.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::principal::{self, Grant, Principal, Requester, Resolve};
 
 pub(crate) use super::explanation::PolicyKind as Kind;
 
-/// A policy, with the name by which explanations refer to it.
+/// A policy. Explanations refer to it by its name.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
     pub(super) kind: Kind,
@@ -23,12 +23,12 @@ pub(crate) struct Policy {
     pub(super) statements: Vec<Statement>,
 }
 
-/// What reading a policy needs to know of the accounts.
+/// What the parser needs to know about the accounts.
 #[derive(Clone, Copy)]
 pub(crate) struct Names<'a> {
-    /// Turns the ARN of a user or role into its unique ID.
+    /// Returns the unique ID of the user or role with an ARN.
     pub(crate) resolve: Resolve<'a>,
-    /// Condition keys that the test added, in lower case.
+    /// The condition keys that the test added, in lower case.
     pub(crate) keys: &'a HashSet<String>,
 }
 
@@ -42,18 +42,19 @@ pub(super) struct Statement {
     resources: Option<Matching<Pattern>>,
     conditions: Vec<Condition>,
     elements: Arc<Elements>,
-    /// What the simulator does not understand of it. It then allows nothing, or denies more than it says.
+    /// Why the simulator does not understand the statement. The statement then allows nothing, or denies more than it
+    /// says.
     not_understood: Option<Arc<str>>,
 }
 
-/// The list of an element, such as `Action`; of its `Not…` form, everything but the list.
+/// The list of an element such as `Action`, or of its `Not…` form, which matches everything except the list.
 #[derive(Clone, Debug)]
 struct Matching<T> {
     not: bool,
     list: Vec<T>,
 }
 
-/// A request, as one policy sees it.
+/// A request to be compared with policies.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) action: &'a str,
@@ -65,9 +66,9 @@ pub(crate) struct Request<'a> {
 
 /// Whether a statement applies to a request.
 pub(super) enum Applies {
-    /// With what it stands for, in the policy of a resource, that the requester is named.
+    /// It applies. In a resource policy, the grant says how the requester is named.
     Yes(Grant),
-    /// It depends on keys that are not known.
+    /// It depends on keys whose values are unknown.
     Unknown(Grant),
     No,
 }
@@ -142,8 +143,8 @@ impl Policy {
         }
     }
 
-    /// Returns the policy as one of another kind whose grammar is the same, such as an identity policy that is used
-    /// as a permissions boundary.
+    /// Returns the policy as one of another kind with the same grammar, such as an identity policy used as a
+    /// permissions boundary.
     pub(crate) fn used_as(&self, kind: Kind, name: impl Into<String>) -> Self {
         Self {
             statements: self.statements.clone(),
@@ -156,7 +157,7 @@ impl Policy {
         self.statements.extend_from_slice(&other.statements);
     }
 
-    /// Adds a statement in place of one that is not understood: it allows nothing, or denies everything.
+    /// Adds a statement in place of one that is not understood: an `Allow` allows nothing, a `Deny` denies everything.
     pub(crate) fn add_not_understood(&mut self, effect: Effect, sid: Option<&str>, reason: &str) {
         self.statements.push(Statement {
             sid: sid.map(str::to_owned),
@@ -165,7 +166,7 @@ impl Policy {
         });
     }
 
-    /// Says of the statements what the simulator does not understand of them: they then allow nothing.
+    /// Marks all statements as not understood, so that they allow nothing.
     pub(crate) fn not_understood(mut self, reason: &str) -> Self {
         for statement in &mut self.statements {
             statement.not_understood = Some(reason.into());
@@ -174,9 +175,9 @@ impl Policy {
     }
 }
 
-/// Why a statement cannot be read: in IAM's words, where those are known.
+/// Why a statement cannot be read, in IAM's words where those are known.
 enum StatementError {
-    /// IAM says only that there is a syntax error.
+    /// IAM only reports a syntax error.
     Syntax(String),
     Iam(String),
 }
@@ -208,7 +209,7 @@ fn iam<T>(message: impl Into<String>) -> Result<T, StatementError> {
 }
 
 impl Statement {
-    /// Returns a statement about everything that anybody does.
+    /// Returns a statement about every action and principal.
     fn about_everything(effect: Effect) -> Self {
         Self {
             sid: None,
@@ -380,8 +381,8 @@ impl Statement {
         })
     }
 
-    /// Compares the statement with a request. `number` is its place in the policy, from 1; `has_boundary` tells
-    /// whether the requester has a permissions boundary.
+    /// Compares the statement with a request. `number` is its position in the policy, starting from 1; `has_boundary`
+    /// says whether the requester has a permissions boundary.
     pub(super) fn evaluate(
         &self,
         number: usize,
@@ -390,7 +391,7 @@ impl Statement {
     ) -> (Applies, StatementTrace) {
         let grant = match &self.principals {
             None => Some(Grant::Direct),
-            // It denies whoever has a permissions boundary, also if they are named.
+            // `NotPrincipal` denies everybody who has a permissions boundary, even those that it names.
             Some(Matching { not: true, list }) => {
                 let is_excepted = !has_boundary && request.requester.is_excepted(list);
                 (!is_excepted).then_some(Grant::Direct)
@@ -457,7 +458,7 @@ impl Statement {
             Truth::Unknown => Applies::Unknown(grant),
             Truth::False => Applies::No,
         };
-        // Of what is allowed, nobody asks why.
+        // Explanations show the conditions that are met only for a `Deny`.
         let met = if self.effect == Effect::Deny && mismatch.is_none() {
             traces(true).collect()
         } else {
@@ -470,7 +471,7 @@ impl Statement {
         (applies, trace)
     }
 
-    /// Returns the keys that the statement uses and of which the request does not say whether it has them.
+    /// Returns the keys that the statement refers to and that are unknown in the request.
     pub(super) fn unknown_keys(&self, context: &Context) -> Vec<String> {
         let in_resources = self.resources.iter().flat_map(|resources| &resources.list);
         let keys = in_resources
@@ -511,7 +512,7 @@ impl<T> Matching<T> {
     }
 }
 
-/// Reads an element that has a `Not…` form; `None` if it is absent.
+/// Reads an element that has a `Not…` form; `None` if neither is present.
 fn either<T>(
     object: &Map<String, Value>,
     name: &str,
@@ -528,7 +529,7 @@ fn either<T>(
     Ok(Some(Matching { not, list }))
 }
 
-/// Checks a pattern of actions: `*`, or `<service>:<name>`.
+/// Checks an action pattern: `*`, or `<service>:<name>`.
 fn check_action(kind: Kind, effect: Effect, action: &str) -> Result<(), StatementError> {
     if kind == Kind::Trust {
         let service = action.split_once(':').map(|(service, _)| service);
@@ -575,7 +576,7 @@ fn check_key(key: &str, names: Names<'_>) -> Result<(), StatementError> {
     if keys::source(key).is_some() || names.keys.contains(&key.to_ascii_lowercase()) {
         return Ok(());
     }
-    // Neither is a message of IAM's, which takes keys that it does not know.
+    // Neither message is IAM's, which accepts unknown keys.
     if !key.is_empty() && (!key.contains(':') || key.contains("::")) {
         return iam(format!(
             "{key:?} is no condition key. If ${{{key}}} is a reference of Terraform or CloudFormation, its value must \
@@ -588,7 +589,7 @@ fn check_key(key: &str, names: Names<'_>) -> Result<(), StatementError> {
     ))
 }
 
-/// Whether a statement is that of `RCPFullAWSAccess`, which AWS attaches everywhere.
+/// Whether a statement is that of `RCPFullAWSAccess`, which is attached everywhere.
 fn is_full_access(statement: &Map<String, Value>) -> bool {
     let is_any = |name: &str| statement.get(name).is_some_and(|value| value == "*");
     statement

@@ -1,4 +1,4 @@
-//! IAM's evaluation of a request: which policies must allow it, and in which order they are asked.
+//! IAM's evaluation of a request: which policies must allow it, and in which order they are evaluated.
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-denyallow.html>
 
@@ -8,51 +8,51 @@ use super::document::{Applies, Kind, Policy, Request};
 use super::explanation::{Effect, Explanation, Outcome, PolicyTrace, Reason};
 use super::principal::{Grant, Requester};
 
-/// The policies that take part in a decision.
+/// The policies that apply to a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policies<'a> {
-    /// Of the account of the resource.
+    /// Those of the resource's account.
     pub(crate) resource_control: Vec<&'a Policy>,
-    /// Of the account of the caller: those of the organization's root, of each organizational unit on the way, and
-    /// of the account. Each level must allow a request.
+    /// Those of the caller's account, one list per level: the organization's root, each organizational unit on the
+    /// path, and the account. Each level must allow the request.
     pub(crate) service_control: Vec<Vec<&'a Policy>>,
     pub(crate) resource: ResourcePolicy<'a>,
     pub(crate) identity: Vec<&'a Policy>,
     pub(crate) boundary: Option<&'a Policy>,
-    /// If there are any, one of them must allow a request.
+    /// If there are any, at least one of them must allow the request.
     pub(crate) session: Vec<&'a Policy>,
-    /// Whether a session policy must allow a request even if there are none, as for federated users.
+    /// Whether a session policy must allow the request even if there is none, as for federated users.
     pub(crate) needs_session_policy: bool,
 }
 
-/// What the resource says of its callers.
+/// The policy of the resource.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum ResourcePolicy<'a> {
-    /// It has no policy. Callers in its own account need none.
+    /// The resource has no policy. Callers in its own account need none.
     #[default]
     None,
     Policy(&'a Policy),
-    /// It is a key of KMS, whose policy must allow every caller.
+    /// A KMS key's policy, which must allow every caller.
     Key(&'a Policy),
-    /// It is a role, whose trust policy must allow every caller.
+    /// A role's trust policy, which must allow every caller.
     Trust(&'a Policy),
     NoSuchRole,
 }
 
-/// Decides on a request. `is_same_account` tells whether the caller is in the account of the resource.
+/// Decides on a request. `is_same_account` says whether the caller is in the resource's account.
 pub(crate) fn authorize(
     policies: &Policies<'_>,
     request: Request<'_>,
     is_same_account: bool,
     principal: &str,
 ) -> Explanation {
-    let looked_at = LookedAt::evaluate(policies, request);
+    let comparison = Comparison::evaluate(policies, request);
     let decide =
-        |assumption| looked_at.decide(policies, request.requester, is_same_account, assumption);
+        |assumption| comparison.decide(policies, request.requester, is_same_account, assumption);
     let (refusing, allowing) = (decide(Assumption::Refusing), decide(Assumption::Allowing));
     let is_allowed = |reason: &Decided| reason.0 == Outcome::Allowed;
     let (outcome, reason) = if is_allowed(&refusing) == is_allowed(&allowing) {
-        // If both refuse, what is certain is the better reason.
+        // If both deny, the reason that is certain is better: the one in favor of allowing.
         if is_allowed(&refusing) {
             refusing
         } else {
@@ -61,7 +61,7 @@ pub(crate) fn authorize(
     } else {
         (
             Outcome::Undecided,
-            Reason::UnknownKeys(looked_at.unknown_keys.into_iter().collect()),
+            Reason::UnknownKeys(comparison.unknown_keys.into_iter().collect()),
         )
     };
     Explanation {
@@ -69,34 +69,34 @@ pub(crate) fn authorize(
         action: request.action.to_owned(),
         resource: request.resource.to_owned(),
         reason,
-        policies: looked_at.traces,
+        policies: comparison.traces,
         outcome,
     }
 }
 
 type Decided = (Outcome, Reason);
 
-/// What is assumed of statements that depend on unknown keys.
+/// How statements that depend on unknown keys are treated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Assumption {
-    /// Those that deny apply, those that allow do not.
+    /// Those that deny apply; those that allow do not.
     Refusing,
-    /// The other way round.
+    /// Those that allow apply; those that deny do not.
     Allowing,
 }
 
-/// The policies, compared with a request.
+/// The result of comparing the policies with a request.
 #[derive(Default)]
-struct LookedAt {
+struct Comparison {
     traces: Vec<PolicyTrace>,
-    /// The statements that apply, or may apply.
+    /// The statements that apply or may apply.
     applicable: Vec<Applicable>,
     unknown_keys: BTreeSet<String>,
 }
 
 struct Applicable {
     kind: Kind,
-    /// Of a service control policy: the place of its level.
+    /// The level of a service control policy, as an index.
     level: usize,
     effect: Effect,
     grant: Grant,
@@ -104,32 +104,32 @@ struct Applicable {
     reason: Reason,
 }
 
-impl LookedAt {
+impl Comparison {
     fn evaluate(policies: &Policies<'_>, request: Request<'_>) -> Self {
         let mut this = Self::default();
         let has_boundary = policies.boundary.is_some();
-        let mut look =
-            |policy: &Policy, level: usize| this.look(policy, level, request, has_boundary);
+        let mut compare =
+            |policy: &Policy, level: usize| this.compare(policy, level, request, has_boundary);
         for policy in &policies.resource_control {
-            look(policy, 0);
+            compare(policy, 0);
         }
         for (level, of_level) in policies.service_control.iter().enumerate() {
-            of_level.iter().for_each(|policy| look(policy, level));
+            of_level.iter().for_each(|policy| compare(policy, level));
         }
         match policies.resource {
             ResourcePolicy::Policy(policy)
             | ResourcePolicy::Key(policy)
-            | ResourcePolicy::Trust(policy) => look(policy, 0),
+            | ResourcePolicy::Trust(policy) => compare(policy, 0),
             ResourcePolicy::None | ResourcePolicy::NoSuchRole => {}
         }
         let others = policies.identity.iter().chain(&policies.boundary);
         others
             .chain(&policies.session)
-            .for_each(|policy| look(policy, 0));
+            .for_each(|policy| compare(policy, 0));
         this
     }
 
-    fn look(&mut self, policy: &Policy, level: usize, request: Request<'_>, has_boundary: bool) {
+    fn compare(&mut self, policy: &Policy, level: usize, request: Request<'_>, has_boundary: bool) {
         let place = self.traces.len();
         let mut traces = Vec::with_capacity(policy.statements.len());
         for (i, statement) in policy.statements.iter().enumerate() {
@@ -182,12 +182,12 @@ impl LookedAt {
         };
         let missing = |kind| (Outcome::ImplicitDeny, Reason::NoStatement(kind));
 
-        // A statement that denies, in whatever policy, outweighs everything.
+        // A deny in any policy overrides everything else.
         if let Some(deny) = applicable().find(|statement| statement.effect == Effect::Deny) {
             return (Outcome::ExplicitDeny, deny.reason.clone());
         }
-        // Resource control policies only deny: AWS's own, which allows everything, cannot be detached.
-        // Service control policies limit the principals of an account, and nobody else.
+        // Resource control policies can only deny: `RCPFullAWSAccess`, which allows everything, cannot be detached.
+        // Service control policies limit only the principals of their account.
         let is_allowed_at = |level: usize| {
             applicable().any(|statement| {
                 statement.kind == Kind::ServiceControl
@@ -218,8 +218,8 @@ impl LookedAt {
         if granted.is_none() && must_grant {
             return missing(resource_kind);
         }
-        // Within an account, a policy of the resource that names the caller is enough. If it names the caller's
-        // role, or the user who federated, boundary and session policies still limit the session; if it names a
+        // Within an account, a resource policy that names the caller is sufficient. If it names the caller's role, or
+        // the user who called GetFederationToken, boundary and session policies still limit the session; if it names a
         // user or a session, they do not. If it names the account, the account's own policies decide.
         let grant = granted.map(|statement| statement.grant);
         let allowed = |statement: &Applicable| (Outcome::Allowed, statement.reason.clone());

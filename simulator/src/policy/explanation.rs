@@ -1,4 +1,4 @@
-//! [`Explanation`]: why a request is allowed or refused.
+//! [`Explanation`]: why a request is allowed or denied.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::keys;
 use crate::arn;
 
-/// Why a request is allowed or refused: the policies that were looked at, and the statement that decided.
+/// Why a request is allowed or denied: the policies that were evaluated, and the statement that decided.
 ///
-/// [`Simulator::refusals`](crate::Simulator::refusals) has those of all requests that policies refused,
-/// [`Call::decisions`](crate::Call::decisions) those of a call of STS, allowed or not, and
-/// [`AccessRequest::explain`](crate::AccessRequest::explain) those of a request that a service asks about. `Display` is
-/// a text for terminals. It leaves out external IDs, because those of imported accounts are secrets;
+/// [`Simulator::refusals`](crate::Simulator::refusals) returns the explanations of all requests that policies denied,
+/// [`Call::decisions`](crate::Call::decisions) those of a call of STS, allowed or denied, and
+/// [`AccessRequest::explain`](crate::AccessRequest::explain) that of a request to a service. `Display` writes a text
+/// for terminals. It omits external IDs, because those of imported accounts are secrets;
 /// [`with_secrets`](Self::with_secrets) shows them.
 ///
 /// # Examples
@@ -56,15 +56,15 @@ use crate::arn;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// Who asked: the ARN of the user or session; of a federated caller, that of the identity provider.
+    /// The ARN of the user or session that made the request; for a federated caller, the ARN of the identity provider.
     pub principal: String,
     /// The action, such as `sts:AssumeRole`.
     pub action: String,
     /// The ARN of the resource.
     pub resource: String,
-    /// What decided.
+    /// The reason for the decision.
     pub reason: Reason,
-    /// The policies that were looked at, in the order in which IAM does.
+    /// The policies that were evaluated, in IAM's order.
     pub policies: Vec<PolicyTrace>,
     pub(super) outcome: Outcome,
 }
@@ -73,38 +73,38 @@ pub struct Explanation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It is allowed.
+    /// The request is allowed.
     Allowed,
-    /// A statement denies it.
+    /// A statement denies the request.
     ExplicitDeny,
-    /// Nothing allows it.
+    /// No statement allows the request.
     ImplicitDeny,
-    /// It depends on condition keys of which the test has not said whether the request has them.
+    /// The decision depends on condition keys of which the test has not declared whether the request has them.
     Undecided,
 }
 
-/// What decided.
+/// The reason for a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The statement `policies[policy].statements[statement]`, which allows or denies.
+    /// The statement `policies[policy].statements[statement]` allows or denies the request.
     Statement {
-        /// An index in [`Explanation::policies`].
+        /// An index into [`Explanation::policies`].
         policy: usize,
-        /// An index in [`PolicyTrace::statements`].
+        /// An index into [`PolicyTrace::statements`].
         statement: usize,
     },
-    /// No statement of this kind of policies allows it.
+    /// No statement of a policy of this kind allows the request.
     NoStatement(PolicyKind),
-    /// There is no such role. STS does not say so: its answer is that of a role that does not trust the caller.
+    /// The role does not exist. STS does not say so: it answers as for a role that does not trust the caller.
     NoSuchRole,
     /// The caller is the root user of the account, who needs no policy.
     RootUser,
-    /// Sessions of this kind may not call the operation, whatever their policies say: a session by GetSessionToken has
-    /// of STS only AssumeRole and GetCallerIdentity, and IAM only with MFA; one by GetFederationToken has only
-    /// GetCallerIdentity, and nothing of IAM.
+    /// Sessions of this kind may not call the operation, whatever their policies say. A session from GetSessionToken
+    /// may call only AssumeRole and GetCallerIdentity of STS, and IAM only with MFA. A session from GetFederationToken
+    /// may call only GetCallerIdentity of STS, and nothing of IAM.
     KindOfSession,
-    /// The test has not said whether the request has these condition keys.
+    /// The test has not declared whether the request has these condition keys.
     UnknownKeys(Vec<String>),
 }
 
@@ -128,39 +128,39 @@ pub enum PolicyKind {
     Session,
 }
 
-/// A policy that was looked at.
+/// A policy that was evaluated.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PolicyTrace {
     /// The kind of policy.
     pub kind: PolicyKind,
-    /// Whose policy it is, or its own name.
+    /// The owner of the policy, or the policy's own name.
     pub name: String,
     /// Its statements, in order.
     pub statements: Vec<StatementTrace>,
 }
 
-/// A statement that was looked at.
+/// A statement that was evaluated.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StatementTrace {
-    /// The place in the policy, from 1.
+    /// The position in the policy, starting from 1.
     pub number: usize,
-    /// The `Sid`, if it has one.
+    /// The `Sid`, if the statement has one.
     pub sid: Option<String>,
-    /// Whether it allows or denies.
+    /// Whether the statement allows or denies.
     pub effect: Effect,
-    /// Why it does not apply; `None` if it does.
+    /// Why the statement does not apply; `None` if it does.
     pub mismatch: Option<Mismatch>,
-    /// What the simulator does not understand of it, if an [import](crate::Simulator::import) has replaced it: by one
-    /// that allows nothing, or denies more.
+    /// What the simulator does not understand in the statement, if an [import](crate::Simulator::import) has replaced
+    /// it by one that allows nothing or denies more.
     pub not_understood: Option<String>,
-    /// The conditions that are met, if it denies.
+    /// The conditions of a `Deny`, if all are met.
     pub(super) met: Vec<ConditionTrace>,
     pub(super) elements: Arc<Elements>,
 }
 
-/// What a statement is about, as the policy has it.
+/// The principals, actions and resources of a statement, as written in the policy.
 #[derive(Debug)]
 pub(super) struct Elements {
     /// `None` in policies that have no principals.
@@ -180,9 +180,9 @@ pub(super) struct Element {
 /// The `Effect` of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It allows what it applies to.
+    /// The statement allows what it applies to.
     Allow,
-    /// It denies what it applies to.
+    /// The statement denies what it applies to.
     Deny,
 }
 
@@ -190,23 +190,23 @@ pub enum Effect {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Mismatch {
-    /// It does not name the caller.
+    /// The statement does not name the caller.
     Principal,
-    /// Its `NotPrincipal` excepts the caller.
+    /// The statement's `NotPrincipal` excepts the caller.
     NotPrincipal,
-    /// It is about other actions.
+    /// The statement is about other actions.
     Action,
-    /// It is about other resources.
+    /// The statement is about other resources.
     Resource,
-    /// These of its conditions are not met.
+    /// These conditions of the statement are not met, or cannot be decided.
     Conditions(Vec<ConditionTrace>),
-    /// The simulator does not understand it, so that it allows nothing.
+    /// The simulator does not understand the statement, so it allows nothing.
     NotUnderstood,
 }
 
-/// A condition that is not met.
+/// A condition of a statement, compared with the request.
 ///
-/// `Debug` leaves out the values of `sts:ExternalId`.
+/// `Debug` omits the values of `sts:ExternalId`.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ConditionTrace {
@@ -214,11 +214,11 @@ pub struct ConditionTrace {
     pub operator: String,
     /// The condition key, such as `aws:PrincipalTag/Team`.
     pub key: String,
-    /// Whether the test has not said whether the request has the key.
+    /// Whether the condition cannot be decided, because the test has not declared whether the request has a key.
     pub is_unknown: bool,
     pub(super) policy_values: Vec<String>,
     pub(super) request_values: Option<Vec<String>>,
-    /// The policy variables in the policy's values, with their values.
+    /// The policy variables in the policy's values, with their values in the request.
     pub(super) variables: Vec<(String, Option<Vec<String>>)>,
 }
 
@@ -228,12 +228,12 @@ impl Explanation {
         self.outcome == Outcome::Allowed
     }
 
-    /// Returns the outcome, which says more than [`is_allowed`](Self::is_allowed) of a refusal.
+    /// Returns the outcome, which distinguishes the kinds of denial.
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
 
-    /// Returns the policy and the statement that decided; `None` if a statement is missing.
+    /// Returns the policy and the statement that decided; `None` if the reason is not a statement.
     pub fn statement(&self) -> Option<(&PolicyTrace, &StatementTrace)> {
         let Reason::Statement { policy, statement } = self.reason else {
             return None;
@@ -242,9 +242,9 @@ impl Explanation {
         Some((policy, policy.statements.get(statement)?))
     }
 
-    /// Returns what decided, in a line.
+    /// Returns the reason in one line.
     pub(crate) fn cause(&self) -> String {
-        // Of several lines in a text.
+        // The text may have several lines.
         let cause = self.because().replace('\n', " ");
         match self.statement() {
             Some((policy, statement)) => format!(
@@ -257,8 +257,8 @@ impl Explanation {
         }
     }
 
-    /// Returns the end of AWS's message about a refusal, which names the kind of policy that decided. STS's message
-    /// about AssumeRole has none.
+    /// Returns the end of AWS's message for a denial, which names the kind of policy that decided. STS's message for
+    /// AssumeRole does not have it.
     ///
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>
     pub(crate) fn refusal(&self) -> String {
@@ -292,7 +292,7 @@ impl Explanation {
         }
     }
 
-    /// Returns what decided, without the statement.
+    /// Returns the reason without the statement.
     fn because(&self) -> String {
         match &self.reason {
             Reason::Statement { .. } => match self.statement() {
@@ -330,14 +330,14 @@ impl Explanation {
         }
     }
 
-    /// Makes it a refusal, because sessions of the caller's kind may not call the operation.
+    /// Turns the decision into a denial, because sessions of the caller's kind may not call the operation.
     pub(crate) fn refuse_kind_of_session(&mut self) {
         if self.outcome != Outcome::ExplicitDeny {
             (self.outcome, self.reason) = (Outcome::ImplicitDeny, Reason::KindOfSession);
         }
     }
 
-    /// Returns the text with the external IDs in it.
+    /// Returns the text of the explanation, including external IDs.
     pub fn with_secrets(&self) -> impl fmt::Display + '_ {
         Text {
             explanation: self,
@@ -347,12 +347,13 @@ impl Explanation {
 }
 
 impl ConditionTrace {
-    /// Returns the values in the policy, as they are written there. Those of `sts:ExternalId` are secret.
+    /// Returns the values in the policy, as written there. The values of `sts:ExternalId` are secret.
     pub fn policy_values(&self) -> &[String] {
         &self.policy_values
     }
 
-    /// Returns the values in the request; `None` if it has not the key. Those of `sts:ExternalId` are secret.
+    /// Returns the values in the request; `None` if it does not have the key. The values of `sts:ExternalId` are
+    /// secret.
     pub fn request_values(&self) -> Option<&[String]> {
         self.request_values.as_deref()
     }
@@ -419,10 +420,9 @@ impl fmt::Debug for ConditionTrace {
     }
 }
 
-/// The text of an explanation.
+/// The text of an explanation, with or without secrets.
 struct Text<'a> {
     explanation: &'a Explanation,
-    /// Whether it shows secrets.
     secrets: bool,
 }
 
@@ -442,7 +442,7 @@ impl fmt::Display for Text<'_> {
 }
 
 impl Text<'_> {
-    /// Writes what decided, and the policies that the reader must look at.
+    /// Writes the reason, and the policies that the reader should look at.
     fn write_reason(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let explanation = self.explanation;
         let policies = &explanation.policies;
@@ -503,7 +503,7 @@ impl Text<'_> {
         writeln!(f, "  {} {}", policy.kind, printable(&policy.name))?;
         let is_other =
             |statement: &&StatementTrace| matches!(statement.mismatch, Some(Mismatch::Action));
-        // Such statements are many in real accounts, and seldom the one that was meant.
+        // Real accounts have many such statements, and they are rarely the one that was meant.
         let others = policy.statements.iter().filter(is_other).count();
         for statement in &policy.statements {
             let elements = &statement.elements;
@@ -556,7 +556,7 @@ impl Text<'_> {
         }
     }
 
-    /// Writes what a statement is about.
+    /// Writes the principals, actions or resources of a statement.
     fn write_element(&self, f: &mut fmt::Formatter<'_>, element: &Element) -> fmt::Result {
         let shown = element.values.iter().take(MAX_VALUES);
         let mut values: Vec<String> = shown
@@ -575,7 +575,7 @@ impl Text<'_> {
         write_values(f, 6, &format!("{}: ", element.name), &values)
     }
 
-    /// Says what is not obvious of a principal that is not the caller.
+    /// Returns a note on a principal that may look like the caller but is another one.
     fn note_on_principal(&self, name: &str) -> &'static str {
         let caller = &self.explanation.principal;
         let is_id = ["AIDA", "AROA"].iter().any(|kind| name.starts_with(kind));
@@ -611,7 +611,7 @@ impl Text<'_> {
     }
 }
 
-/// How many statements on other actions are shown of a policy, and how many values of an element.
+/// The maximum number of statements about other actions that are shown per policy, and of values per element.
 const MAX_OTHERS: usize = 3;
 const MAX_VALUES: usize = 5;
 
@@ -625,7 +625,7 @@ fn heading(statement: &StatementTrace) -> String {
     )
 }
 
-/// The text of a condition that is not met.
+/// The text of a condition.
 struct ConditionText<'a> {
     condition: &'a ConditionTrace,
     secrets: bool,
@@ -647,7 +647,7 @@ impl ConditionText<'_> {
         }
     }
 
-    /// Says how secrets that are not shown differ from those of the policy.
+    /// Returns how secret values differ from those in the policy, without showing them.
     fn difference(&self, values: &[String]) -> &'static str {
         let is_in_policy = |is_same: fn(&str, &str) -> bool| {
             let policy = &self.condition.policy_values;
@@ -700,7 +700,7 @@ impl fmt::Display for ConditionText<'_> {
     }
 }
 
-/// Writes values into one line, or, if that is too long for a terminal, into a line for each.
+/// Writes values on one line or, if the line would be too long for a terminal, on a line each.
 fn write_values(
     f: &mut fmt::Formatter<'_>,
     indent: usize,
@@ -715,8 +715,8 @@ fn write_values(
     writeln!(f, "{:indent$}{label}{}", "", values.join(&separator))
 }
 
-/// Returns a value as it may stand in a line of a terminal: with control characters escaped, and quoted if it is
-/// empty or has spaces at an end.
+/// Returns a value in a form that fits on one line of a terminal: quoted and escaped if it is empty, has white space at
+/// an end, or contains control characters.
 fn printable(value: &str) -> String {
     if value.is_empty() || value.trim() != value || value.contains(char::is_control) {
         format!("{value:?}")

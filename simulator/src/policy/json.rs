@@ -1,4 +1,4 @@
-//! The JSON of policy documents: read as IAM reads it, which refuses an object that has the same element twice.
+//! Parses the JSON of policy documents as IAM does, which rejects an object that has the same element twice.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub(super) fn parse(json: &str) -> Result<Value, String> {
     serde_json::from_str::<Unique>(json)
         .map(|document| document.0)
         .map_err(|error| {
-            // Templates of CloudFormation are mostly YAML.
+            // CloudFormation templates are mostly YAML.
             if json
                 .trim_start()
                 .starts_with(|c: char| c.is_alphabetic() || "-#".contains(c))
@@ -22,7 +22,7 @@ pub(super) fn parse(json: &str) -> Result<Value, String> {
         })
 }
 
-/// Reads a string, or a list of strings. IAM also takes numbers and Boolean values as strings.
+/// Reads a string or a list of strings. Like IAM, accepts numbers and Booleans as strings.
 pub(super) fn strings(value: &Value) -> Result<Vec<String>, String> {
     let values = match value {
         Value::Array(values) => values.iter().collect(),
@@ -45,7 +45,7 @@ pub(super) fn strings(value: &Value) -> Result<Vec<String>, String> {
         .collect()
 }
 
-/// Rejects an object that has other elements than these.
+/// Rejects an object that has elements other than these.
 pub(super) fn reject_unknown(object: &Map<String, Value>, names: &[&str]) -> Result<(), String> {
     match object.keys().find(|name| !names.contains(&name.as_str())) {
         Some(name) => Err(format!("unknown element {name:?}")),
@@ -53,7 +53,7 @@ pub(super) fn reject_unknown(object: &Map<String, Value>, names: &[&str]) -> Res
     }
 }
 
-/// A value none of whose objects has the same element twice; serde_json's own keeps the last of them.
+/// A JSON value without duplicate elements. serde_json's own `Value` silently keeps the last one.
 struct Unique(Value);
 
 impl<'de> Deserialize<'de> for Unique {

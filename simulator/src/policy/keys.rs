@@ -1,33 +1,33 @@
-//! The condition keys that the simulator knows, and where their values come from. A policy with any other key is
-//! refused when it is read: a condition on a key that nobody sets would be false, or true, for ever.
+//! The condition keys that the simulator knows, and the sources of their values. A policy with any other key is
+//! rejected when it is read: a condition on a key that is never set would always be false, or always true.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-/// Where the value of a condition key comes from.
+/// The source of a condition key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Of every request, whoever makes it; the simulator knows them.
+    /// A property of every request that only the simulator sets, such as the time.
     Simulator,
-    /// Of every request, whoever makes it: network and client. The simulator has a value for those that AWS always
-    /// sends, and a test may set them.
+    /// A property of every request's network and client. The simulator sets the keys that AWS always sends; a test may
+    /// set any of them.
     Request,
-    /// The caller, and the session that the caller has.
+    /// The caller and the caller's session.
     Caller,
-    /// The account: its place in AWS Organizations.
+    /// The account's place in AWS Organizations.
     Account,
-    /// What is asked for: the parameters of an operation of STS, the resource. For other services, the test says.
+    /// The parameters of an STS operation, or the resource. For other services, the test sets them.
     Operation,
-    /// The token or the assertion of an identity provider.
+    /// The token or assertion of an identity provider.
     Token,
-    /// A key of one service, which is absent from requests to others.
+    /// A key of a single service, which is absent from requests to other services.
     Service,
-    /// Only requests of AWS's own services have it; the simulator has none.
+    /// Only requests by AWS services have it; the simulator never sets it.
     Absent,
 }
 
-/// The keys that are not those of one service, in lower case. A name that ends with `/` has a rest, such as the
-/// key of a tag.
+/// The global keys and those of STS and IAM, in lower case. A name that ends with `/` is a prefix, for example of a tag
+/// key.
 const KEYS: &[(&str, Source)] = &[
     ("aws:assumedroot", Source::Absent),
     ("aws:calledvia", Source::Request),
@@ -78,7 +78,7 @@ const KEYS: &[(&str, Source)] = &[
     ("aws:vpceorgid", Source::Request),
     ("aws:vpceorgpaths", Source::Request),
     ("aws:vpcsourceip", Source::Request),
-    // Keys of services that requests to others have, too, if the credentials come from that service.
+    // Service-specific keys that requests to other services also have if the credentials come from that service.
     ("ec2:roledelivery", Source::Absent),
     ("ec2:sourceinstancearn", Source::Absent),
     ("glue:credentialissuingservice", Source::Absent),
@@ -99,13 +99,13 @@ const KEYS: &[(&str, Source)] = &[
     ("sts:transitivetagkeys", Source::Operation),
 ];
 
-/// The keys of a SAML assertion that the simulator reads; AWS has more, for attributes of eduPerson and eduOrg.
+/// The keys of a SAML assertion that the simulator sets; AWS has more, for eduPerson and eduOrg attributes.
 const SAML: &[&str] = &["aud", "doc", "iss", "sub", "sub_type"];
 
 /// The claims of an OpenID Connect token that are condition keys, `<issuer>:<claim>`.
 pub(crate) const CLAIMS: &[&str] = &["amr", "aud", "azp", "email", "sub"];
 
-/// Further claims, of issuers that AWS knows.
+/// Additional claims of issuers that AWS knows.
 pub(crate) fn claims_of(issuer: &str) -> &'static [&'static str] {
     match issuer {
         "token.actions.githubusercontent.com" => &[
@@ -139,8 +139,7 @@ static SERVICES: LazyLock<HashMap<&'static str, HashSet<String>>> = LazyLock::ne
         .collect()
 });
 
-/// Returns where the value of a key comes from; `None` if the simulator does not know the key. The case of `key`
-/// does not matter.
+/// Returns the source of a key's value; `None` if the simulator does not know the key. Keys are case-insensitive.
 pub(crate) fn source(key: &str) -> Option<Source> {
     let key = key.to_ascii_lowercase();
     let is_named = |name: &str| match name.strip_suffix('/') {
@@ -150,7 +149,7 @@ pub(crate) fn source(key: &str) -> Option<Source> {
     if let Some((_, source)) = KEYS.iter().find(|(name, _)| is_named(name)) {
         return Some(*source);
     }
-    // The issuer in the keys of an OpenID Connect token may have a port.
+    // The issuer in an OpenID Connect key may contain a port.
     let (prefix, name) = key.rsplit_once(':')?;
     if prefix == "saml" {
         return SAML.contains(&name).then_some(Source::Token);
@@ -169,8 +168,8 @@ pub(crate) fn source(key: &str) -> Option<Source> {
     is_known.then_some(Source::Service)
 }
 
-/// Whether a key has several values, so that only the operators with `ForAllValues` and `ForAnyValue` can compare
-/// it: what others make of several values is not documented.
+/// Whether a key is multivalued. Such keys are allowed only with `ForAllValues` and `ForAnyValue`: AWS does not
+/// document how other operators treat several values.
 pub(crate) fn is_multivalued(key: &str) -> bool {
     const KEYS: &[&str] = &[
         "aws:calledvia",
@@ -208,7 +207,7 @@ mod tests {
             ("aws:PrincipalTag", None),
             ("sts:ExternalID", Some(Source::Operation)),
             ("sts:ExternId", None),
-            // Only AWS can read the context assertion that it comes from.
+            // Only AWS can read the context assertion from which its value comes.
             ("sts:RequestContext/identitystore:UserId", None),
             ("saml:aud", Some(Source::Token)),
             ("SAML:sub_type", Some(Source::Token)),

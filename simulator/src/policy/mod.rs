@@ -1,15 +1,15 @@
-//! IAM policies: read as IAM reads them, and evaluated against a request.
+//! IAM policies: parsing and evaluation as in IAM.
 //!
-//! Everything here is pure: policies and a request context in, an [`Explanation`] out. A `Policy` is what was read
-//! of a document (`document`, `principal`, `condition`, `pattern`); `authorize` combines policies (`evaluate`);
-//! `keys` says which condition keys exist and who knows their values.
+//! Everything here is pure: policies and a request context in, an [`Explanation`] out. A `Policy` is a parsed document
+//! (`document`, `principal`, `condition`, `pattern`); `authorize` combines policies (`evaluate`); `keys` lists the
+//! condition keys and the sources of their values.
 //!
-//! Written here because no crate passes the tables in `tests`. Of the 1,092 rows on operators, iam-rs 0.8.0 differs in
-//! 743 (it cannot read most operators for sets, `ArnEquals` has no wildcards, dates must have a time), and
-//! scratchstack-aspen 0.3.1 in 966 (no operators for sets, no key with several values, negated operators are false if
-//! the key is absent; and it stops at the first statement that allows, so that a `Deny` after it is lost). Neither
-//! distinguishes an account, which only delegates to its policies, from its users, or has boundaries and the policies
-//! of AWS Organizations. Cedar is another language.
+//! Existing crates do not pass the tables in `tests`. Of the 1,092 rows on operators, iam-rs 0.8.0 gets 743 wrong: it
+//! cannot read most set operators, `ArnEquals` has no wildcards, and dates must have a time. scratchstack-aspen 0.3.1
+//! gets 966 wrong: it has no set operators and no multivalued keys, negated operators are false if the key is absent,
+//! and it stops at the first statement that allows, so a later `Deny` is ignored. Neither distinguishes an account,
+//! which delegates to its own policies, from its users, and neither supports permissions boundaries or the policies of
+//! AWS Organizations. Cedar is a different language.
 
 mod condition;
 mod context;

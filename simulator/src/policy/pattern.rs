@@ -2,7 +2,7 @@
 
 use super::context::{Context, Lookup};
 
-/// A text of a policy, in which wildcards and variables are recognised.
+/// A text of a policy with wildcards and variables.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern(Vec<Part>);
 
@@ -15,7 +15,7 @@ enum Part {
     },
 }
 
-/// A part of a pattern whose variables are replaced.
+/// An element of a pattern after its variables have been replaced.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Token {
     Char(char),
@@ -30,7 +30,7 @@ enum Token {
 pub(super) enum Match {
     Yes,
     No,
-    /// A variable of the pattern is not known.
+    /// The value of a variable in the pattern is unknown.
     Unknown,
 }
 
@@ -41,7 +41,7 @@ impl From<bool> for Match {
 }
 
 impl Pattern {
-    /// Reads a text in which `*` stands for any text and `?` for any character.
+    /// Reads a text in which `*` matches any text and `?` any character.
     pub(super) fn wildcards(text: &str, has_variables: bool) -> Result<Self, String> {
         Self::read(text, has_variables, true)
     }
@@ -84,7 +84,7 @@ impl Pattern {
         self.compare(context, |tokens| matches(tokens, text, |_| true))
     }
 
-    /// Compares with a text, whatever the case of either.
+    /// Compares with a text, ignoring case.
     pub(super) fn matches_any_case(&self, text: &str, context: &Context) -> Match {
         self.compare(context, |tokens| {
             let tokens: Vec<Token> = tokens.iter().flat_map(|token| lower_case(*token)).collect();
@@ -96,7 +96,7 @@ impl Pattern {
         })
     }
 
-    /// Compares with an ARN, as the operators of ARNs do: each of the six parts for itself.
+    /// Compares with an ARN as the ARN operators do, each of the six parts separately.
     pub(super) fn matches_arn(&self, arn: &str, context: &Context) -> Match {
         self.compare(context, |tokens| {
             let parts: Vec<&[Token]> = tokens
@@ -112,8 +112,7 @@ impl Pattern {
         })
     }
 
-    /// Compares with a resource. A `*` at the end of a part of the ARN matches beyond the colon, another one
-    /// does not.
+    /// Compares with a resource ARN. A `*` at the end of a part also matches beyond the colon; other wildcards do not.
     pub(super) fn matches_resource(&self, arn: &str, context: &Context) -> Match {
         self.compare(context, |tokens| {
             let colon = |token: &&Token| **token == Token::Char(':');
@@ -125,7 +124,7 @@ impl Pattern {
         })
     }
 
-    /// Whether the pattern is the text of an ARN: `arn:` and five parts after it, or more.
+    /// Whether the pattern has the format of an ARN: at least six parts between colons.
     pub(super) fn has_arn_format(&self) -> bool {
         let colons = self
             .0
@@ -141,7 +140,7 @@ impl Pattern {
         }
     }
 
-    /// Replaces the variables. A variable without a value matches nothing.
+    /// Replaces the variables. A pattern with a variable that has no value matches nothing.
     fn fill(&self, context: &Context) -> Result<Vec<Token>, Match> {
         let mut tokens = Vec::with_capacity(self.0.len());
         for part in &self.0 {
@@ -149,7 +148,7 @@ impl Pattern {
                 Part::Token(token) => tokens.push(*token),
                 Part::Variable { key, default } => {
                     let value = match (context.lookup(key), default) {
-                        // A key with several values cannot be a variable.
+                        // A multivalued key cannot be used as a variable.
                         (Lookup::Present([value]), _) => value,
                         (Lookup::Unknown, _) => return Err(Match::Unknown),
                         (_, Some(default)) => default,
@@ -163,8 +162,8 @@ impl Pattern {
     }
 }
 
-/// Reads what is between `${` and `}`. `${*}`, `${?}` and `${$}` are these characters, and `${key, 'default'}` has
-/// a default.
+/// Reads the text between `${` and `}`. `${*}`, `${?}` and `${$}` stand for these characters; `${key, 'default'}` has a
+/// default value.
 fn read_variable(name: &str) -> Result<Part, String> {
     if let ("*" | "?" | "$", Some(c)) = (name, name.chars().next()) {
         return Ok(Part::Token(Token::Char(c)));
@@ -185,8 +184,7 @@ fn read_variable(name: &str) -> Result<Part, String> {
     })
 }
 
-/// Returns what is compared of a character if the case does not matter: its small letter, and one and the same for the
-/// two of Σ.
+/// Returns a character folded for case-insensitive comparison: in lower case, with both lower-case forms of Σ the same.
 fn fold(c: char) -> impl Iterator<Item = char> {
     let c = if c == 'ς' { 'σ' } else { c };
     c.to_lowercase()
@@ -199,10 +197,10 @@ fn lower_case(token: Token) -> Vec<Token> {
     }
 }
 
-/// Compares tokens with a text. `crosses` says whether the wildcard at a place matches a colon.
+/// Compares tokens with a text. `crosses` says whether the wildcard at a position matches a colon.
 ///
-/// It keeps the set of places in the pattern that the text so far may have led to, so that the time is limited by
-/// the product of the lengths, whatever the wildcards.
+/// Tracks the set of pattern positions that the text so far can lead to, so that the time is bounded by the product of
+/// the lengths, whatever the wildcards.
 fn matches(tokens: &[Token], text: &str, crosses: impl Fn(usize) -> bool) -> bool {
     if !tokens.contains(&Token::Many) {
         let mut text = text.chars();
@@ -236,7 +234,7 @@ fn is_wild(token: Token, c: char, crosses: impl FnOnce() -> bool) -> bool {
     matches!(token, Token::One | Token::Many) && (c != ':' || crosses())
 }
 
-/// Adds the places that are reached without a further character.
+/// Adds the positions that are reachable without another character.
 fn skip_stars(tokens: &[Token], reached: &mut [bool]) {
     for (i, token) in tokens.iter().enumerate() {
         if reached[i] && *token == Token::Many {

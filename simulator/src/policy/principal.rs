@@ -7,27 +7,27 @@ use super::explanation::PolicyKind as Kind;
 use super::json::{reject_unknown, strings};
 use crate::arn;
 
-/// A principal as a policy names it.
+/// A principal in a policy.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Principal {
     /// `*`.
     Any,
-    /// An account, whose own policies decide.
+    /// An account, whose own policies then decide.
     Account(String),
-    /// A user or role, by the unique ID that it had when the policy was saved.
+    /// A user or role, by its unique ID when the policy was saved.
     Id(String),
-    /// One session of a role, or a federated user, by its ARN.
+    /// A role session or a federated user, by ARN.
     Session(String),
     /// An identity provider.
     Federated(String),
-    /// A service of AWS, or anything else that is no caller here.
+    /// An AWS service, or anything else that cannot be a caller here.
     Other,
 }
 
-/// Turns the ARN of a user or role into its unique ID; `None` if it does not exist.
+/// Returns the unique ID of the user or role with an ARN; `None` if it does not exist.
 pub(crate) type Resolve<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Who makes a request.
+/// The caller of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Requester {
     /// A user, with long-term keys or a session.
@@ -39,34 +39,34 @@ pub(crate) enum Requester {
         role_id: String,
         account: String,
     },
-    /// A federated user: the session that GetFederationToken issued, to a user or the root user.
+    /// A federated user: a session from GetFederationToken, issued to a user or the root user.
     FederatedUser {
         arn: String,
-        /// The unique ID of the user who federated.
+        /// The unique ID of the user who called GetFederationToken.
         user_id: String,
         account: String,
         is_of_root: bool,
     },
-    /// Somebody whom an identity provider vouches for: unknown to any account.
+    /// A user of an identity provider, who belongs to no account.
     Federated { provider: String },
 }
 
-/// What a policy of a resource that names the caller stands for, within the caller's account. A later one counts
-/// for more.
+/// How a resource policy names the caller, which matters within the caller's account. A later variant takes precedence
+/// over an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Grant {
-    /// The account is named: its own policies decide.
+    /// Names the account, whose own policies then decide.
     Account,
-    /// Whoever has the session is named, a role or the user who federated: boundary and session policies still limit
-    /// it.
+    /// Names the principal that the session was issued to (a role, or the user who called GetFederationToken). Boundary
+    /// and session policies still limit the session.
     SessionIssuer,
-    /// The user, the session or everybody is named: that is enough.
+    /// Names the user, the session or everybody, which is sufficient.
     Direct,
 }
 
 impl Requester {
-    /// Whether it is the root user of an account, or a federated user of theirs: nothing but policies that deny or
-    /// limit counts.
+    /// Whether the caller is the root user of an account or a federated user of the root user, who needs no policy that
+    /// allows.
     pub(super) fn is_root(&self) -> bool {
         matches!(
             self,
@@ -78,7 +78,7 @@ impl Requester {
         )
     }
 
-    /// Returns what it stands for that a policy names a principal; `None` if that is not the requester.
+    /// Returns how a principal in a policy names the requester; `None` if it does not.
     pub(super) fn grant(&self, principal: &Principal) -> Option<Grant> {
         use Principal::*;
         match (self, principal) {
@@ -109,9 +109,9 @@ impl Requester {
         }
     }
 
-    /// Whether `NotPrincipal` with these names excepts the requester. AWS may look for the account first, then for
-    /// the role or the user who federated, then for the session, and a policy must not depend on whether it does: each
-    /// of them must be named.
+    /// Whether `NotPrincipal` with these names excepts the requester. AWS may check the account first, then the role or
+    /// the user who called GetFederationToken, then the session. A policy must not depend on that, so all of them must
+    /// be named.
     pub(super) fn is_excepted(&self, named: &[Principal]) -> bool {
         use Principal::*;
         let all = match self {
@@ -212,7 +212,7 @@ fn read_aws(name: &str, resolve: Resolve<'_>) -> Result<Principal, String> {
     }
     let invalid = || invalid("AWS", name);
     let Some(["arn", _, service, "", account, resource]) = arn::split(name) else {
-        // IAM shows a user or role that was deleted by its unique ID.
+        // IAM replaces a deleted user or role by its unique ID.
         return resolve(name).map(Principal::Id).ok_or_else(invalid);
     };
     if !arn::is_account_id(account) || name.contains(['*', '?']) {
@@ -230,8 +230,8 @@ fn read_aws(name: &str, resolve: Resolve<'_>) -> Result<Principal, String> {
     }
 }
 
-/// Whether `domain` is that of a provider that every account knows, and `arn` is the provider that stands for it here,
-/// because somebody must say what its tokens are signed with.
+/// Whether `domain` is that of a provider that AWS knows in every account, and `arn` is the provider with which the
+/// test supplies the keys for it.
 fn is_provider_of_aws(arn: &str, domain: &str) -> bool {
     const DOMAINS: [&str; 4] = [
         "accounts.google.com",
@@ -243,7 +243,7 @@ fn is_provider_of_aws(arn: &str, domain: &str) -> bool {
     DOMAINS.contains(&domain) && host == Some(domain)
 }
 
-/// Whether a name is the ARN of an identity provider, or the domain of one that every account knows, such as
+/// Whether a name is the ARN of an identity provider, or the domain of one that AWS knows in every account, such as
 /// `accounts.google.com`.
 fn is_provider(name: &str) -> bool {
     match arn::split(name) {

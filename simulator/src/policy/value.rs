@@ -1,11 +1,11 @@
-//! The values that conditions compare: numbers, dates, bytes.
+//! The values that conditions compare: numbers, dates and bytes.
 
 use std::cmp::Ordering;
 
 use aws_smithy_types::base64;
 use time::{Date, Month, PrimitiveDateTime, Time, UtcOffset};
 
-/// A decimal number of any length, compared exactly.
+/// A decimal number of arbitrary length, compared exactly.
 #[derive(Clone, Debug)]
 pub(super) struct Decimal {
     is_negative: bool,
@@ -16,7 +16,7 @@ pub(super) struct Decimal {
 }
 
 impl Decimal {
-    /// Reads digits, with a sign and a fraction or without.
+    /// Reads digits with an optional sign and fraction.
     pub(super) fn read(text: &str) -> Option<Self> {
         let (is_negative, digits) = match text.as_bytes().first()? {
             b'-' => (true, &text[1..]),
@@ -37,7 +37,7 @@ impl Decimal {
             fraction.trim_end_matches('0'),
         );
         Some(Self {
-            // There is one zero.
+            // Zero has no sign.
             is_negative: is_negative && !(integer.is_empty() && fraction.is_empty()),
             integer: integer.to_owned(),
             fraction: fraction.to_owned(),
@@ -82,9 +82,8 @@ pub(super) fn bytes(text: &str) -> Option<Vec<u8>> {
     base64::decode(text).ok()
 }
 
-/// Reads a date as nanoseconds since 1970: seconds since 1970, or W3C's profile of ISO 8601 (`2026-01`,
-/// `2026-01-31`, `2026-01-31T12:00Z`, `2026-01-31T12:00:00.5+01:00`). A year alone is not read, because it may be
-/// either.
+/// Reads a date as nanoseconds since 1970: seconds since 1970, or the W3C profile of ISO 8601 (`2026-01`, `2026-01-31`,
+/// `2026-01-31T12:00Z`, `2026-01-31T12:00:00.5+01:00`). A year alone is rejected, because it is ambiguous.
 pub(super) fn epoch_nanos(text: &str) -> Option<i128> {
     const NANOS: i128 = 1_000_000_000;
     let is_seconds = text
@@ -109,7 +108,7 @@ pub(super) fn epoch_nanos(text: &str) -> Option<i128> {
     let day = match (fields.next(), time) {
         (Some(day), _) => number(day, 2)?,
         (None, None) => 1,
-        // A time needs a day.
+        // A time requires a day.
         (None, Some(_)) => return None,
     };
     if fields.next().is_some() {
@@ -166,7 +165,7 @@ fn time_and_offset(text: &str) -> Option<(Time, UtcOffset)> {
     Some((time, offset))
 }
 
-/// Reads a number of so many digits.
+/// Reads a number with exactly this many digits.
 fn number(text: &str, digits: usize) -> Option<i32> {
     let is_number = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().ok())?

@@ -1,4 +1,4 @@
-//! The admin endpoint: what a test in another language does to the simulator, on paths that no AWS client uses.
+//! The admin endpoint, with which tests in other languages control the simulator, on paths that no AWS client uses.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ pub(super) fn is_path(path: &str) -> bool {
     path.starts_with(PREFIX) || path == PREFIX.trim_end_matches('/')
 }
 
-/// A request that is refused, with the reason.
+/// A rejected request, with the reason.
 struct Refused(StatusCode, String);
 
 impl Refused {
@@ -41,14 +41,14 @@ pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Respo
 }
 
 async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, Refused> {
-    // A web page that somebody looks at on this machine must not reach it.
+    // Rejects web pages that a browser on this machine shows.
     if request.headers().contains_key(header::ORIGIN) {
         let reason = "web pages may not use the admin endpoint: leave the header Origin out";
         return Err(Refused(StatusCode::FORBIDDEN, reason.to_owned()));
     }
-    // Nor one whose own name leads to this machine: to a browser, that is no other site.
+    // Rejects DNS rebinding: a browser treats a page whose own host name resolves to this machine as same-origin.
     let host = request.headers().get(header::HOST);
-    if !shared.is_admin_asked_for && !host.is_none_or(|host| is_of_this_machine(host.as_bytes())) {
+    if !shared.is_admin_explicit && !host.is_none_or(|host| is_of_this_machine(host.as_bytes())) {
         let reason = "the admin endpoint must be called by the address, or as localhost; --admin, or Server::admin, \
                       lets others";
         return Err(Refused(StatusCode::FORBIDDEN, reason.to_owned()));
@@ -112,7 +112,7 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
             let [previous, code] = simulator.mfa_codes(&serial).ok_or_else(|| {
                 not_found(format!("no MFA device has the serial number {serial:?}"))
             })?;
-            // EnableMFADevice needs two codes in a row.
+            // EnableMFADevice needs two consecutive codes.
             Ok(json!({"code": code, "previous": previous}))
         }
         (&Method::GET, "web-identity-token-keys") => {
@@ -179,7 +179,7 @@ fn firehose(shared: &Shared) -> Result<&crate::Firehose, Refused> {
     firehose.ok_or_else(|| not_found("this simulator has no Firehose".to_owned()))
 }
 
-/// Reads a JSON object that has only these members.
+/// Reads a JSON object that has no members other than these.
 fn object(text: &str, names: &[&str]) -> Result<Map<String, Value>, Refused> {
     let members: Map<String, Value> =
         serde_json::from_str(text).map_err(|error| Refused::bad_request(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! Bodies: those of requests are read whole, up to a limit of bytes and of time; those of answers may break off.
+//! Bodies: reads request bodies up to a size and a time limit; sends response bodies, which a fault may cut off.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,12 +14,12 @@ use hyper::{Response, StatusCode, header};
 
 /// STS's own limit.
 const MAX_BODY: usize = 10_000_000;
-/// S3 takes objects of up to 5 GB in one request; those of tests are smaller.
+/// S3 accepts objects of up to 5 GB in one request; tests use smaller ones.
 const MAX_S3_BODY: usize = 128 * 1024 * 1024;
-/// How long a body may take.
+/// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A request that is refused before the simulator gets it: only a status, as of AWS's own front end.
+/// A request that is rejected before the simulator gets it, with only a status, like AWS's front end does.
 #[derive(Debug)]
 pub(super) struct Refused(pub(super) StatusCode);
 
@@ -27,7 +27,7 @@ impl Refused {
     pub(super) fn into_response(self) -> Response<AnswerBody> {
         let mut response = Response::new(SdkBody::empty().into());
         *response.status_mut() = self.0;
-        // What the client still sends is not read.
+        // The rest of the request is not read.
         let close = header::HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
         response
@@ -43,7 +43,7 @@ pub(super) async fn read(parts: &Parts, body: Incoming) -> Result<Bytes, Refused
     let too_large = || Refused(StatusCode::PAYLOAD_TOO_LARGE);
     let announced = parts.headers.get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    // So that a client which waits for "100 Continue" is refused before it sends.
+    // Lets a client that waits for "100 Continue" fail before it sends the body.
     if announced.is_some_and(|length| length > max as u64) {
         return Err(too_large());
     }
@@ -57,7 +57,7 @@ pub(super) async fn read(parts: &Parts, body: Incoming) -> Result<Bytes, Refused
 
 type BodyError = <SdkBody as Body>::Error;
 
-/// The body of an answer. If it breaks off, because a fault says so, what was before that is sent.
+/// The body of a response. If it fails, because a fault says so, everything before the failure is sent.
 pub(super) struct AnswerBody {
     body: SdkBody,
     broken: Option<BodyError>,
@@ -82,7 +82,8 @@ impl Body for AnswerBody {
         }
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(Some(Err(error))) => {
-                // hyper drops what it has not sent yet when a body fails, and sends it while a body waits.
+                // hyper discards unsent data when a body fails, but sends it while a body is pending. So fail one poll
+                // later.
                 self.broken = Some(error);
                 context.waker().wake_by_ref();
                 Poll::Pending

@@ -1,4 +1,4 @@
-//! [`Server`]: a simulator over HTTP, for boto3, the AWS CLI and every SDK.
+//! [`Server`]: serves a simulator over HTTP, for boto3, the AWS CLI and every SDK.
 
 mod admin;
 mod body;
@@ -32,20 +32,20 @@ use body::{AnswerBody, Refused};
 pub use request_log::RequestLog;
 use socket::{ResetSwitch, Socket};
 
-/// How long a client may take for the head of a request, and how long a connection may be idle.
+/// How long a client may take to send the head of a request, and how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// How many calls of STS a simulator keeps that is served.
+/// How many calls of STS a served simulator keeps.
 const CALL_LIMIT: usize = 10_000;
-/// How long requests in flight may take when the server stops.
+/// How long requests in flight may take after the server is stopped.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long to wait before the next connection is accepted where the process is out of file descriptors.
+/// The wait before the next `accept` after one has failed, as when the process is out of file descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(20);
 
-/// Serves a simulator over HTTP on an address of this machine.
+/// Serves a simulator over HTTP on a local address.
 ///
-/// Point clients to it by their endpoint setting: `AWS_ENDPOINT_URL` for the AWS CLI and most SDKs,
-/// `endpoint_url` in boto3. One endpoint answers for STS, for IAM and for the services that are plugged in:
-/// which one a request is for is in its signature or, without one, in what it looks like.
+/// Configure clients with their endpoint setting: `AWS_ENDPOINT_URL` for the AWS CLI and most SDKs, `endpoint_url` in
+/// boto3. One endpoint serves STS, IAM and the services that were added. The signature of a request names the service;
+/// an unsigned request is routed by its operation, version or path.
 ///
 /// # Examples
 ///
@@ -72,57 +72,57 @@ pub struct Server {
 
 type LogRequest = Arc<dyn Fn(&RequestLog) + Send + Sync>;
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Clone)]
 struct Shared {
     simulator: Simulator,
     admin: Option<bool>,
-    /// Whether the program says that the admin endpoint answers, and not only the address.
-    is_admin_asked_for: bool,
+    /// Whether [`Server::admin`] enabled the admin endpoint, rather than the loopback address by default.
+    is_admin_explicit: bool,
     on_request: Option<LogRequest>,
     firehose: Option<crate::Firehose>,
 }
 
 impl Server {
-    /// Creates a server of this simulator, which starts with [`listen`](Self::listen).
+    /// Creates a server for this simulator; [`listen`](Self::listen) starts it.
     pub fn new(simulator: &Simulator) -> Self {
         Self {
             shared: Shared {
                 simulator: simulator.clone(),
                 admin: None,
-                is_admin_asked_for: false,
+                is_admin_explicit: false,
                 on_request: None,
                 firehose: None,
             },
         }
     }
 
-    /// Sets whether the admin endpoint, `/_simulator/`, answers, by which a program makes the simulator fail, recover
-    /// and show its calls; the README describes it. Default: only if the address is a loopback address.
+    /// Sets whether to serve the admin endpoint, `/_simulator/`, with which a program adds and ends faults and reads
+    /// calls; the README describes it. Default: only if the address is a loopback address.
     pub fn admin(mut self, is_on: bool) -> Self {
         self.shared.admin = Some(is_on);
-        self.shared.is_admin_asked_for = is_on;
+        self.shared.is_admin_explicit = is_on;
         self
     }
 
-    /// Lets the admin endpoint make records of this Firehose fail. Default: it cannot.
+    /// Lets the admin endpoint read the records of this Firehose and make records fail. Default: it has no Firehose.
     pub fn firehose(mut self, firehose: &crate::Firehose) -> Self {
         self.shared.firehose = Some(firehose.clone());
         self
     }
 
-    /// Calls `log` after each request. Default: nothing is logged.
+    /// Calls `log` after each request. Default: requests are not logged.
     pub fn on_request(mut self, log: impl Fn(&RequestLog) + Send + Sync + 'static) -> Self {
         self.shared.on_request = Some(Arc::new(log));
         self
     }
 
-    /// Starts the server in a task of its own; port 0 takes a free port. From then on,
-    /// [`Simulator::calls`] has the latest 10,000 calls only.
+    /// Starts the server in its own task; port 0 selects a free port. From then on, [`Simulator::calls`] returns only
+    /// the latest 10,000 calls.
     ///
     /// # Errors
     ///
-    /// Fails if the address is in use, or is not one of this machine's.
+    /// Fails if the address is in use, or is not an address of this machine.
     pub async fn listen(self, address: impl ToSocketAddrs) -> io::Result<RunningServer> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
@@ -145,7 +145,7 @@ impl fmt::Debug for Server {
     }
 }
 
-/// A server that answers. Dropped, it stops at once; see [`stop`](Self::stop).
+/// A running server. Dropping it stops it immediately; see [`stop`](Self::stop).
 #[derive(Debug)]
 pub struct RunningServer {
     address: SocketAddr,
@@ -159,22 +159,21 @@ impl RunningServer {
         self.address
     }
 
-    /// Returns the URL to set as clients' endpoint.
+    /// Returns the URL to configure as the endpoint of clients.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Accepts no more connections, and returns when the requests in flight are answered, after five seconds at
-    /// most.
+    /// Stops accepting connections, and returns when the requests in flight have been answered, or after five seconds.
     pub async fn stop(self) {
         let Self { stop, task, .. } = self;
-        // Either may be gone already, if the runtime is shutting down.
+        // Either fails if the runtime is shutting down.
         let _ = stop.send(());
         let _ = task.await;
     }
 }
 
-/// Accepts connections, each in a task of its own, until `stopped`.
+/// Accepts connections, each in its own task, until `stopped`.
 async fn serve(
     listener: TcpListener,
     address: SocketAddr,
@@ -189,7 +188,7 @@ async fn serve(
                 Ok((stream, peer)) => {
                     connections.spawn(connection(stream, peer, address, shared.clone(), graceful.watcher()));
                 }
-                // The client is gone already, or the process has too many open files.
+                // The client has disconnected already, or the process has too many open files.
                 Err(_) => tokio::time::sleep(ACCEPT_BACKOFF).await,
             },
             Some(_) = connections.join_next() => {}
@@ -198,7 +197,7 @@ async fn serve(
     };
     drop(listener);
     if is_graceful {
-        // What is still in flight after that is dropped with the set.
+        // Connections that are still open after this are dropped with the set.
         let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
     }
 }
@@ -210,7 +209,7 @@ async fn connection(
     shared: Shared,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
-    // Answers are small, and wait for nothing.
+    // Responses are small; they should not wait to be combined with later data.
     let _ = stream.set_nodelay(true);
     let reset = ResetSwitch::default();
     let socket = Socket::new(stream, reset.clone());
@@ -222,11 +221,11 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(socket), service);
-    // Fails if the client breaks off, or sends what is not HTTP: both are its own affair.
+    // Fails if the client disconnects or does not send HTTP. The server needs to do nothing about either.
     let _ = watcher.watch(connection).await;
 }
 
-/// The connection is closed without an answer, because a fault says so.
+/// The error that closes a connection without a response, as a fault demands.
 #[derive(Debug)]
 struct Closed;
 
@@ -254,7 +253,7 @@ impl Shared {
             Ok(request) => request,
             Err(refused) => return Ok(refused.into_response()),
         };
-        // Of a client with IPv4 on a socket of IPv6, the address that policies have.
+        // An IPv4 client on an IPv6 socket gets the IPv4 address that policies use.
         request.add_extension(ClientAddress(peer.ip().to_canonical()));
         let mut log = self
             .on_request
@@ -278,20 +277,20 @@ impl Shared {
     }
 }
 
-/// Whether a fault resets the connection, and does not only close it.
+/// Whether a fault resets the connection, rather than closing it.
 fn is_reset(error: &ConnectorError) -> bool {
     let source = error.source().and_then(|source| source.downcast_ref());
     source.is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset)
 }
 
-/// Reads a request whole, as the simulator takes it: with an absolute URL.
+/// Reads a whole request, and makes its URL absolute as the simulator expects.
 async fn read(request: Request<Incoming>, address: SocketAddr) -> Result<HttpRequest, Refused> {
     let (mut parts, incoming) = request.into_parts();
     let body = body::read(&parts, incoming).await?;
     let host = parts.headers.get(header::HOST);
     let host = match host.map(|host| host.to_str()) {
         Some(Ok(host)) if !host.is_empty() => host.to_owned(),
-        // Signatures cover the header, so that only unsigned requests get further without it.
+        // Signatures cover this header, so without it only unsigned requests are accepted later.
         _ => address.to_string(),
     };
     let target = parts
@@ -300,7 +299,7 @@ async fn read(request: Request<Incoming>, address: SocketAddr) -> Result<HttpReq
         .map_or("/", |target| target.as_str());
     let uri = format!("http://{host}{target}").parse();
     parts.uri = uri.map_err(|_| Refused(StatusCode::BAD_REQUEST))?;
-    // AWS's answers to what follows are not known; HTTP's own is clear.
+    // AWS's response to a request that is invalid from here on is not known; HTTP's status is.
     Request::from_parts(parts, SdkBody::from(body))
         .try_into()
         .map_err(|_| Refused(StatusCode::BAD_REQUEST))

@@ -1,4 +1,4 @@
-//! [`RequestLog`]: what is logged of a request, which is never a secret.
+//! [`RequestLog`]: the log entry of a request, which contains no secrets.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,12 +10,12 @@ use crate::protocol::Parameters;
 use crate::signature::Authorization;
 use crate::simulator::{RefusalCause, Simulator};
 
-/// The most characters of a field that a client chooses.
+/// The maximum length, in characters, of a field whose content the client chooses.
 const MAX_FIELD: usize = 200;
 
-/// A request that was answered, for a log: a line by its [`Display`](fmt::Display).
+/// A request that was answered, for a log; [`Display`](fmt::Display) writes one line.
 ///
-/// It has no external IDs, tokens, codes, keys, signatures or bodies.
+/// It contains no external IDs, tokens, codes, keys, signatures or bodies.
 ///
 /// ```text
 /// 127.0.0.1 sts AssumeRole arn:aws:iam::222222222222:role/Writer by AKIAIOSFODNN7EXAMPLE: 403 AccessDenied because
@@ -26,21 +26,22 @@ const MAX_FIELD: usize = 200;
 pub struct RequestLog {
     /// The address of the client.
     pub peer: SocketAddr,
-    /// The service that the request is for: by its host, its signature or its form.
+    /// The service that the request is for, by its host, its signature or its form.
     pub service: String,
-    /// The operation; for services without a name for it in the request, the HTTP method.
+    /// The operation; the HTTP method for services whose requests do not name it.
     pub operation: String,
-    /// The role, user, bucket or key that the request is about.
+    /// The role, user, group, policy, bucket or object that the request is about.
     pub resource: Option<String>,
     /// The access key ID; `None` if the request is not signed.
     pub access_key_id: Option<String>,
     /// The HTTP status; `None` if the connection was closed without an answer.
     pub status: Option<u16>,
-    /// The code of an error.
+    /// The code of the error, if the response is one.
     pub error_code: Option<String>,
-    /// Why policies refused it, which the answer may not say; see [`Simulator::refusals`](crate::Simulator::refusals).
+    /// Why policies denied the request, which the response may not say; see
+    /// [`Simulator::refusals`](crate::Simulator::refusals).
     pub refused_because: Option<String>,
-    /// How long the answer took.
+    /// How long the response took.
     pub duration: Duration,
 }
 
@@ -60,7 +61,7 @@ impl RequestLog {
         } else if let Some(target) = target {
             (target.to_owned(), None)
         } else {
-            // Without the query, which may be that of a presigned URL.
+            // Without the query, because a presigned URL has its signature there.
             let uri = request.uri();
             let path = uri.split_once("://").map_or(uri, |(_, rest)| rest);
             let path = path.find('/').map_or("/", |at| &path[at..]);
@@ -91,7 +92,7 @@ impl RequestLog {
     }
 }
 
-/// Returns the code in an error, in XML or JSON.
+/// Returns the code in an error response, in XML or JSON.
 fn error_code(body: &str) -> Option<String> {
     if let Some((_, rest)) = body.split_once("<Code>") {
         return Some(printable(rest.split('<').next()?));
@@ -100,7 +101,7 @@ fn error_code(body: &str) -> Option<String> {
     Some(printable(json.get("__type")?.as_str()?))
 }
 
-/// Returns a text that cannot forge lines or move a terminal's cursor, nor fill a disk.
+/// Escapes and shortens a text so that it cannot forge lines, move a terminal's cursor, or fill the disk.
 fn printable(text: &str) -> String {
     let short: String = text.chars().take(MAX_FIELD).collect();
     short.escape_debug().to_string()

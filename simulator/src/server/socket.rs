@@ -1,4 +1,4 @@
-//! [`Socket`]: a connection that can be reset.
+//! [`Socket`]: a TCP connection that can be reset.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A connection that ends with a reset, where [`ResetSwitch`] says so.
+/// A connection that is closed with a reset if its [`ResetSwitch`] is set.
 pub(super) struct Socket {
     stream: TcpStream,
     reset: ResetSwitch,
@@ -38,7 +38,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.reset.is_set() {
-            // Fails if the client is gone, who then needs no reset.
+            // Fails if the client has disconnected already, so that no reset is needed.
             let _ = self.stream.set_zero_linger();
         }
     }
@@ -80,7 +80,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // An orderly end before the reset would be all that the client sees.
+        // An orderly shutdown would hide the reset from the client.
         if self.reset.is_set() {
             return Poll::Ready(Ok(()));
         }

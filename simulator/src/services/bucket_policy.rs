@@ -1,4 +1,4 @@
-//! What S3 demands of the policy of a bucket.
+//! S3's rules for bucket policies.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::iam::{Accounts, IamError};
 use crate::policy::{Policy, PolicyKind};
 
-/// The most bytes of a policy.
+/// The maximum size of a policy in bytes.
 const MAX_LENGTH: usize = 20 * 1024;
 
-/// Reads the policy of a bucket, and refuses what S3 does.
+/// Reads a bucket policy, and rejects what S3 rejects.
 pub(super) fn read(accounts: &Accounts, bucket: &str, json: &str) -> Result<Arc<Policy>, IamError> {
     let malformed = |message: &str| IamError::malformed_policy(bucket, message.to_owned());
     if !json.trim_start().starts_with('{') {
@@ -24,7 +24,7 @@ pub(super) fn read(accounts: &Accounts, bucket: &str, json: &str) -> Result<Arc<
         ));
     }
     let policy = accounts.read_policy(PolicyKind::Resource, format!("of bucket {bucket}"), json)?;
-    // It was read, so it is right in form.
+    // The policy has been parsed, so its form is valid.
     let document: Value = serde_json::from_str(json).unwrap_or_default();
     let statements = match &document["Statement"] {
         Value::Array(statements) => statements.iter().collect(),
@@ -50,7 +50,7 @@ pub(super) fn read(accounts: &Accounts, bucket: &str, json: &str) -> Result<Arc<
     Ok(policy)
 }
 
-/// Returns the texts of an element, which is a text or a list.
+/// Returns the strings of an element, which is a string or a list.
 fn texts<'a>(object: &'a Value, names: &[&str]) -> impl Iterator<Item = &'a str> {
     let element = names.iter().find_map(|name| object.get(*name));
     let list = match element {
@@ -66,7 +66,7 @@ fn is_of_s3(action: &str) -> bool {
     action == "*" || service.is_some_and(|service| service.eq_ignore_ascii_case("s3"))
 }
 
-/// Whether an ARN may be that of the bucket, or of what is in it.
+/// Whether an ARN pattern can match the bucket or objects in it.
 fn is_in_bucket(arn: &str, bucket: &str) -> bool {
     let mut parts = arn.splitn(6, ':');
     let resource = parts.nth(5).unwrap_or_default();

@@ -1,12 +1,12 @@
-//! The content encoding `aws-chunked`: bodies in chunks, with signatures and checksums among them.
+//! The content encoding `aws-chunked`: a body in chunks, interleaved with signatures and checksums.
 
-/// Returns the content of a body in chunks; `None` if it is malformed or cut short. The signatures of chunks and
-/// the checksums after them are not checked.
+/// Decodes a chunked body; `None` if it is malformed or truncated. Chunk signatures and trailing checksums are not
+/// checked.
 pub(super) fn decode(mut body: &[u8]) -> Option<Vec<u8>> {
     let mut content = Vec::new();
     loop {
         let line = take_line(&mut body)?;
-        // After the size: `;chunk-signature=…`.
+        // The size may be followed by `;chunk-signature=…`.
         let size = std::str::from_utf8(line).ok()?.split(';').next()?;
         let size = usize::from_str_radix(size.trim(), 16).ok()?;
         if size == 0 {
@@ -18,7 +18,7 @@ pub(super) fn decode(mut body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Takes a line from the beginning of `text`, without its end.
+/// Removes the first line from `text` and returns it without its line break.
 fn take_line<'a>(text: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = text.windows(2).position(|end| end == b"\r\n")?;
     let (line, rest) = text.split_at(end);

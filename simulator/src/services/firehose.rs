@@ -13,18 +13,18 @@ use crate::protocol::{ErrorResponse, response};
 use crate::signature::Authorization;
 use crate::simulator::Simulator;
 
-/// The prefix of the operations' names in `x-amz-target`.
+/// The prefix of operation names in `x-amz-target`.
 const TARGET: &str = "Firehose_20150804.";
-/// The most bytes of a record, before base64.
+/// The maximum size of a record in bytes, before base64.
 const MAX_RECORD: usize = 1000 * 1024;
-/// The most bytes of the records of a call.
+/// The maximum total size of a call's records in bytes.
 const MAX_BATCH: usize = 4 * 1024 * 1024;
 
-/// Amazon Data Firehose, in memory: PutRecord, PutRecordBatch with its partial failures,
-/// CreateDeliveryStream, DescribeDeliveryStream, ListDeliveryStreams and DeleteDeliveryStream.
+/// An in-memory Amazon Data Firehose: PutRecord, PutRecordBatch with partial failures, CreateDeliveryStream,
+/// DescribeDeliveryStream, ListDeliveryStreams and DeleteDeliveryStream.
 ///
-/// Callers need the permission for the operation, in the account of the stream. Records are kept, and delivered
-/// nowhere.
+/// Callers need the permission for the operation, and can use only streams in their own account. Records are kept, but
+/// not delivered.
 ///
 /// # Examples
 ///
@@ -37,7 +37,7 @@ const MAX_BATCH: usize = 4 * 1024 * 1024;
 /// let stream = "arn:aws:firehose:eu-west-1:222222222222:deliverystream/events";
 /// firehose.create_stream(stream);
 ///
-/// firehose.fail_records(2); // of the next batch, or batches
+/// firehose.fail_records(2); // of the next batch or batches
 /// // … the code under test puts its records, and must send two of them again …
 /// assert_eq!(firehose.records(stream), Vec::<Vec<u8>>::new());
 /// # Ok(())
@@ -48,14 +48,14 @@ pub struct Firehose(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// The records, by the ARN of the stream.
+    /// The records of each stream, by the stream's ARN.
     streams: BTreeMap<String, Vec<Vec<u8>>>,
-    /// How many of the records of the next batches fail.
+    /// How many records of the next batches fail.
     failures: usize,
 }
 
 impl Firehose {
-    /// Creates a Firehose without streams, for the requests to `simulator` that are signed for `firehose`.
+    /// Creates a Firehose without streams and adds it to `simulator` as the service `firehose`.
     pub fn plug_into(simulator: &Simulator) -> Self {
         let firehose = Self::default();
         let service = firehose.clone();
@@ -73,18 +73,18 @@ impl Firehose {
         firehose
     }
 
-    /// Creates a stream, unless it exists: `arn:aws:firehose:<region>:<account>:deliverystream/<name>`.
+    /// Creates a stream unless it exists. `arn` is `arn:aws:firehose:<region>:<account>:deliverystream/<name>`.
     pub fn create_stream(&self, arn: impl Into<String>) {
         self.state().streams.entry(arn.into()).or_default();
     }
 
-    /// Returns the records of a stream, in the order of their arrival.
+    /// Returns the records of a stream in order of arrival.
     pub fn records(&self, arn: &str) -> Vec<Vec<u8>> {
         self.state().streams.get(arn).cloned().unwrap_or_default()
     }
 
-    /// Makes the next `count` records of PutRecordBatch fail with `ServiceUnavailableException`, while the
-    /// call succeeds: AWS does so for streams above their quota.
+    /// Makes the next `count` records of PutRecordBatch fail with `ServiceUnavailableException` while the call
+    /// succeeds, as AWS does for streams above their quota.
     pub fn fail_records(&self, count: usize) {
         self.state().failures = count;
     }
@@ -252,7 +252,7 @@ impl Call<'_> {
         Ok(json!({"DeliveryStreamNames": listed, "HasMoreDeliveryStreams": more}))
     }
 
-    /// Changes the records of a stream; the second argument is how many records are to fail.
+    /// Calls `change` with the records of a stream and the number of records that are to fail.
     fn with_stream<T>(
         &self,
         arn: &str,
@@ -273,7 +273,7 @@ impl Call<'_> {
         }
     }
 
-    /// Returns the ARN of the stream that the call names, if the caller may call the operation on it.
+    /// Returns the ARN of the stream that the call names, if the caller may perform the operation on it.
     fn authorize_stream(&self) -> Result<String, ErrorResponse> {
         let arn = self.arn(self.name()?);
         self.authorize(&arn)?;
@@ -319,7 +319,7 @@ impl Call<'_> {
     }
 }
 
-/// Reads the data of a record.
+/// Reads the data of a record. `name` is the record's name in error messages.
 fn data(record: &Value, name: &str) -> Result<Vec<u8>, ErrorResponse> {
     let text = record.get("Data").and_then(Value::as_str).ok_or_else(|| {
         ErrorResponse::new(
@@ -355,7 +355,7 @@ fn invalid(message: &str) -> ErrorResponse {
     ErrorResponse::new(400, "InvalidArgumentException", message)
 }
 
-/// Returns a random ID of a record, of the length that AWS's have.
+/// Returns a random record ID, with the length of AWS's IDs.
 fn record_id() -> String {
     (0..152).map(|_| fastrand::alphanumeric()).collect()
 }

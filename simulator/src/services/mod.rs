@@ -1,4 +1,4 @@
-//! Two services that most tests of a chain of roles end in, in memory: [`Firehose`] and [`S3`].
+//! In-memory implementations of the two services that most tests of a role chain end with: [`Firehose`] and [`S3`].
 
 mod bucket_policy;
 mod chunked;

@@ -1,4 +1,4 @@
-//! Conditional requests of S3: `If-Match` and the like.
+//! Conditional requests of S3 (`If-Match` and similar headers).
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html>
 
@@ -8,17 +8,18 @@ use aws_smithy_runtime_api::http::Headers;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
-/// Why a request must not be performed.
+/// Why a conditional request is not performed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Unmet {
-    /// There is no object that the condition could be about.
+    /// The object that the condition requires does not exist.
     NoObject,
     Failed,
-    /// The client, who wants to read the object, has it.
+    /// The client has the current version of the object already.
     NotModified,
 }
 
-/// Compares the headers of a request with the object: its ETag, and when it was written; `None` if there is none.
+/// Checks the headers of a request against the object's ETag and modification time; `object` is `None` if there is
+/// none.
 pub(super) fn check(
     headers: &Headers,
     object: Option<(&str, SystemTime)>,
@@ -29,11 +30,11 @@ pub(super) fn check(
         let mut named = header.split(',').map(bare);
         named.any(|named| named == "*" || named == bare(etag))
     };
-    // A date that cannot be read is passed over, as HTTP demands.
+    // HTTP requires that invalid dates be ignored.
     let since = |name: &str| {
         let date = DateTime::from_str(headers.get(name)?, Format::HttpDate).ok()?;
         let (_, modified) = object?;
-        // HTTP's dates are in seconds.
+        // HTTP dates have a resolution of seconds.
         Some(DateTime::from(modified).secs() > date.secs())
     };
     match (headers.get("if-match"), object) {

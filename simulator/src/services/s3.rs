@@ -24,14 +24,14 @@ use crate::simulator::Simulator;
 
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
-/// Amazon S3, in memory: buckets (create, head, list, delete, location, policy) and objects (put, get, head, delete,
-/// list), by paths and by virtual hosts.
+/// An in-memory Amazon S3: buckets (create, head, list, delete, location, policy) and objects (put, get, head, delete,
+/// list), with path-style and virtual-hosted-style requests.
 ///
-/// Callers need the permission for the operation; those of another account need that of the bucket's policy, too. As
+/// Callers need the permission for the operation; callers from another account also need it from the bucket policy. As
 /// in every new bucket, public access is blocked: a policy that allows everybody something without a `Condition` is
-/// refused, and so is every request without a signature. Objects are the bucket owner's: ACLs that say anything else are
-/// refused. Conditional requests (`If-Match` and the like) do what they say; tags of objects need their permission, and
-/// are not kept. Multipart uploads, copies and versions are refused by name.
+/// rejected, as is every unsigned request. The bucket owner owns all objects, and ACLs that say otherwise are rejected.
+/// Conditional requests (`If-Match` and similar headers) are supported. Object tags require their permission, but are
+/// not stored. Multipart uploads, copies and versions are rejected by name.
 ///
 /// # Examples
 ///
@@ -57,7 +57,7 @@ struct Bucket {
     account: String,
     region: String,
     created: SystemTime,
-    /// As it was put, and as it was read.
+    /// The policy's text and its parsed form.
     policy: Option<(String, Arc<Policy>)>,
     objects: BTreeMap<String, Object>,
 }
@@ -73,7 +73,7 @@ struct Object {
 }
 
 impl S3 {
-    /// Creates an S3 without buckets, for the requests to `simulator` that are signed for `s3`.
+    /// Creates an S3 without buckets and adds it to `simulator` as the service `s3`.
     pub fn plug_into(simulator: &Simulator) -> Self {
         let s3 = Self {
             clock: simulator.clock(),
@@ -89,7 +89,7 @@ impl S3 {
         s3
     }
 
-    /// Creates a bucket of an account, in the region `eu-west-1`, unless it exists.
+    /// Creates a bucket in an account, in the region `eu-west-1`, unless the bucket exists.
     pub fn create_bucket(&self, account: impl Into<String>, name: impl Into<String>) {
         let bucket = Bucket {
             account: account.into(),
@@ -101,12 +101,12 @@ impl S3 {
         self.lock().entry(name.into()).or_insert(bucket);
     }
 
-    /// Puts the policy of a bucket, as JSON: who of other accounts may use it.
+    /// Sets the policy of a bucket, as JSON, for example to give other accounts access.
     ///
     /// # Errors
     ///
-    /// Fails if there is no such bucket, or S3 refuses the policy: it is malformed, names principals that do not exist
-    /// or other resources than the bucket, or is public.
+    /// Fails if the bucket does not exist, or if S3 rejects the policy: it is malformed, names principals that do not
+    /// exist or resources other than the bucket's, or is public.
     ///
     /// # Examples
     ///
@@ -137,7 +137,7 @@ impl S3 {
         Ok(())
     }
 
-    /// Puts an object. Does nothing if there is no such bucket.
+    /// Puts an object. Does nothing if the bucket does not exist.
     pub fn put(&self, bucket: &str, key: impl Into<String>, data: impl Into<Vec<u8>>) {
         let object = Object::new(data.into(), self.clock.now());
         if let Some(bucket) = self.lock().get_mut(bucket) {
@@ -145,7 +145,7 @@ impl S3 {
         }
     }
 
-    /// Returns the content of an object; `None` if there is none.
+    /// Returns the content of an object; `None` if it does not exist.
     pub fn object(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         let buckets = self.lock();
         let object = buckets.get(bucket)?.objects.get(key)?;
@@ -171,7 +171,7 @@ impl Object {
     }
 }
 
-/// One request, with the bucket and key that it is about.
+/// One request, with the bucket and key that it names.
 struct Call<'a> {
     s3: &'a S3,
     caller: &'a Caller,
@@ -220,7 +220,7 @@ impl<'a> Call<'a> {
     }
 
     fn perform(&self) -> Result<HttpResponse, ErrorResponse> {
-        // Operations that are chosen by a parameter of the query.
+        // Query parameters that select an operation that is not simulated.
         const SUBRESOURCES: [&str; 25] = [
             "accelerate",
             "acl",
@@ -374,7 +374,7 @@ impl<'a> Call<'a> {
     fn location(&self) -> Result<HttpResponse, ErrorResponse> {
         self.authorize("s3:GetBucketLocation", &self.bucket_arn())?;
         let region = self.with_bucket(|bucket| bucket.region.clone())?;
-        // The oldest region has no name here.
+        // `LocationConstraint` is empty for us-east-1.
         let region = if region == "us-east-1" {
             String::new()
         } else {
@@ -517,7 +517,7 @@ impl<'a> Call<'a> {
         let headers = self.request.headers();
         if let Some(acl) = headers.get("x-amz-acl") {
             self.authorize("s3:PutObjectAcl", &self.object_arn())?;
-            // Those that say what is so anyway, because the objects are the bucket owner's.
+            // These have no effect, because the bucket owner owns all objects anyway.
             if !["private", "bucket-owner-full-control"].contains(&acl) {
                 let message = "The bucket does not allow ACLs";
                 return Err(ErrorResponse::new(
@@ -570,7 +570,7 @@ impl<'a> Call<'a> {
         self.authorize("s3:GetObject", &self.object_arn())?;
         let object = self.with_bucket(|bucket| bucket.objects.get(&self.key).cloned())?;
         let Some(object) = object else {
-            // Who may not list the bucket does not learn what is in it.
+            // Callers who may not list the bucket do not learn whether the object exists.
             self.authorize("s3:ListBucket", &self.bucket_arn())?;
             return Err(no_such_key());
         };
@@ -627,7 +627,7 @@ impl<'a> Call<'a> {
         })?
     }
 
-    /// Checks what a request to write asks of the object that is there.
+    /// Checks the preconditions of a write against the existing object.
     fn check_preconditions(&self, object: Option<&Object>) -> Result<(), ErrorResponse> {
         let at = object.map(|object| (&*object.etag, object.modified));
         preconditions::check(self.request.headers(), at, false).map_err(|unmet| match unmet {
@@ -636,7 +636,7 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// Checks that the bucket, if there is one, is of the account that the request expects.
+    /// Checks that the bucket, if it exists, belongs to the account that the request expects.
     fn check_owner(&self) -> Result<(), ErrorResponse> {
         let expected = self.request.headers().get("x-amz-expected-bucket-owner");
         let buckets = self.s3.lock();
@@ -687,7 +687,8 @@ impl<'a> Call<'a> {
         Ok(empty(204))
     }
 
-    /// Only the bucket's own account manages its policy; its root user does whatever the policy says.
+    /// Authorizes an operation on the bucket's policy. Only the bucket's account may perform it, and that account's
+    /// root user always may.
     fn authorize_policy(&self, action: &str) -> Result<(), ErrorResponse> {
         let owner = self.with_bucket(|bucket| bucket.account.clone())?;
         let is_owner = owner == self.caller.account();
@@ -702,7 +703,7 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    /// Reads or changes the bucket.
+    /// Calls `f` with the bucket.
     fn with_bucket<T>(&self, f: impl FnOnce(&mut Bucket) -> T) -> Result<T, ErrorResponse> {
         let mut buckets = self.s3.lock();
         let bucket = buckets.get_mut(&self.bucket).ok_or_else(|| {
@@ -712,7 +713,7 @@ impl<'a> Call<'a> {
         Ok(f(bucket))
     }
 
-    /// Returns a request on the bucket, or on what is in it.
+    /// Returns a request of the caller on the bucket or an object in it.
     fn request(&self, action: &str, resource: &str) -> Result<AccessRequest, ErrorResponse> {
         let (account, policy) = self.with_bucket(|bucket| {
             let policy = bucket.policy.as_ref();
@@ -725,7 +726,7 @@ impl<'a> Call<'a> {
         Ok(self.with_keys(request))
     }
 
-    /// Sets the condition keys that are in the headers of all requests.
+    /// Sets the condition keys that all requests have in their headers.
     fn with_keys(&self, mut request: AccessRequest) -> AccessRequest {
         const HEADERS: [&str; 6] = [
             "x-amz-acl",
@@ -765,7 +766,7 @@ impl<'a> Call<'a> {
         Err(self.denied(request, Some(&owner)))
     }
 
-    /// Who is in another account than the bucket does not learn the reason.
+    /// Returns the error for a denied request. Callers from another account than the bucket's do not learn the reason.
     fn denied(&self, request: &AccessRequest, owner: Option<&str>) -> ErrorResponse {
         if owner.is_some_and(|owner| owner != self.caller.account()) {
             ErrorResponse::access_denied("Access Denied")
@@ -788,18 +789,18 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Where a list of objects begins.
+/// Where a listing of objects starts.
 enum After<'a> {
-    /// After what was listed before: a key, or the keys with a common prefix.
+    /// After the last entry of the previous page: a key, or the keys with a common prefix.
     Listed(String),
-    /// After a key, or after those with this common prefix.
+    /// After a key, or after the keys with this common prefix.
     Marker(&'a str),
     /// After a key.
     Key(&'a str),
 }
 
 impl After<'_> {
-    /// Whether a key comes after the beginning; `name` is the key, or the common prefix that stands for it.
+    /// Whether a key comes after the start; `name` is the key, or the common prefix that represents it.
     fn is_before(&self, key: &str, name: &str) -> bool {
         match self {
             Self::Listed(listed) => name > listed.as_str(),
@@ -818,7 +819,7 @@ fn read_token(token: &str) -> Result<String, ErrorResponse> {
         })
 }
 
-/// Reads `bytes=<first>-<last>`; an empty range if it is not satisfiable, `None` if it is to be ignored.
+/// Reads `bytes=<first>-<last>`. Returns an empty range if it is not satisfiable, and `None` if it must be ignored.
 fn read_range(range: &str, length: usize) -> Option<std::ops::Range<usize>> {
     let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
     let (start, end) = match (first, last) {

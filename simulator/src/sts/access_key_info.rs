@@ -21,7 +21,7 @@ pub(super) fn answer(
         let message = format!("User: {user} is not authorized to perform: {ACTION} {reason}");
         ErrorResponse::access_denied(message)
     })?;
-    // AWS reads the account from the ID of any key, deleted or not. The simulator's IDs do not have it.
+    // AWS decodes the account from the ID of any key, even a deleted one. The simulator's IDs do not contain it.
     let key = accounts.key(id).ok_or_else(|| {
         let message = format!("{id} is not an access key ID that this simulator issued");
         ErrorResponse::validation(message)

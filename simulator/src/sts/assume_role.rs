@@ -1,14 +1,14 @@
-//! AssumeRole: the trust policy and the caller's own policies, within an account and across; what a session
-//! inherits from the session that assumed the role.
+//! AssumeRole: decisions by the trust policy and the caller's own policies, within and across accounts, and what a
+//! session inherits from the caller's session.
 
 use super::constraints::{
     ARN, EXTERNAL_ID, POLICY, Reader, SESSION_NAME, SOURCE_IDENTITY, is_role_arn,
 };
+use super::environment::Environment;
 use super::mfa::{self, Mfa};
 use super::role_session::{
     SessionPolicies, check_duration, expiry, respond, session_tags, set_tag_keys,
 };
-use super::scene::Scene;
 use crate::arn;
 use crate::iam::{Accounts, Caller, Session, SessionPrincipal, SessionTag, new_session_token};
 use crate::policy::Context;
@@ -18,7 +18,7 @@ pub(super) fn assume_role(
     accounts: &mut Accounts,
     caller: &Caller,
     parameters: &Parameters,
-    scene: &Scene,
+    environment: &Environment,
 ) -> Result<Vec<Element>, ErrorResponse> {
     let inherited = Inherited::from(caller);
     let request = AssumeRoleRequest::read(parameters, &inherited)?;
@@ -27,8 +27,8 @@ pub(super) fn assume_role(
         let message = "Roles may not be assumed by root accounts.";
         return Err(ErrorResponse::access_denied(message));
     }
-    scene.check_region(accounts, role_account, Some(caller.account()))?;
-    let has_mfa = request.mfa.check(accounts, caller, scene.now)?;
+    environment.check_region(accounts, role_account, Some(caller.account()))?;
+    let has_mfa = request.mfa.check(accounts, caller, environment.now)?;
     let source_identity = match (&request.source_identity, &inherited.source_identity) {
         (Some(requested), Some(inherited)) if requested != inherited => {
             return Err(ErrorResponse::validation(
@@ -42,7 +42,7 @@ pub(super) fn assume_role(
         .iter()
         .find(|context| !accounts.has_context_assertion(context))
     {
-        // No answer of AWS to this is recorded.
+        // No response of AWS in this case is recorded.
         return Err(ErrorResponse::validation(format!(
             "The context assertion of {provider} is not one that Simulator::context_assertion added"
         )));
@@ -73,7 +73,7 @@ pub(super) fn assume_role(
             context.set("aws:MultiFactorAuthAge", "0");
         }
         accounts.set_role_keys(&mut context, &request.role_arn, inherited_tags());
-        // The error for a role that does not exist is that of one that does not trust the caller.
+        // A role that does not exist causes the same error as one that does not trust the caller.
         if !accounts.may_on_role(caller, action, &request.role_arn, &context) {
             return Err(denied(caller, action, &request.role_arn));
         }
@@ -94,13 +94,13 @@ pub(super) fn assume_role(
             session_name: request.session_name,
         },
         token: new_session_token(),
-        issued: scene.now,
-        expiry: expiry(scene, request.duration),
-        is_from_global_endpoint: scene.is_global_endpoint(),
+        issued: environment.now,
+        expiry: expiry(environment, request.duration),
+        is_from_global_endpoint: environment.is_global_endpoint(),
         policies: policies.documents,
         tags,
         source_identity,
-        // Only the session that the identity provider vouched for has it.
+        // Only the session from the identity provider itself has these keys.
         federation: Context::default(),
         mfa: caller
             .session()
@@ -110,7 +110,7 @@ pub(super) fn assume_role(
     Ok(respond(accounts, session, packed_size, Vec::new()))
 }
 
-/// The parameters of AssumeRole, within the constraints of the API model.
+/// The parameters of AssumeRole, validated against the API model.
 struct AssumeRoleRequest<'a> {
     role_arn: String,
     session_name: String,
@@ -121,7 +121,7 @@ struct AssumeRoleRequest<'a> {
     policy_arns: Vec<String>,
     tags: Vec<SessionTag>,
     source_identity: Option<String>,
-    /// `ProvidedContexts`: the ARNs of providers, and assertions.
+    /// `ProvidedContexts`: provider ARNs and assertions.
     contexts: Vec<(String, String)>,
     mfa: Mfa<'a>,
 }
@@ -163,7 +163,7 @@ impl<'a> AssumeRoleRequest<'a> {
 /// What the new session inherits from the session of the caller.
 #[derive(Default)]
 struct Inherited {
-    /// The transitive tags.
+    /// The transitive session tags.
     tags: Vec<SessionTag>,
     source_identity: Option<String>,
 }
@@ -181,8 +181,8 @@ impl Inherited {
     }
 }
 
-/// Returns the condition keys of a request for one of its actions. Each action has keys of its own: a
-/// condition on a key that the action does not have is not met.
+/// Returns the condition keys for one of the actions that a request needs. Each action has its own keys: a condition on
+/// a key that the action does not have is not met.
 fn context(
     caller: &Caller,
     request: &AssumeRoleRequest<'_>,

@@ -1,20 +1,20 @@
-//! The constraints of STS's API model on parameters: lengths, characters, ranges.
+//! The constraints of STS's API model on parameters: lengths, characters and ranges.
 
 use std::ops::RangeInclusive;
 
 use crate::arn;
 use crate::protocol::{ErrorResponse, Parameters};
 
-/// What the API model says of a text.
+/// The constraints on a string parameter.
 pub(super) struct Rule {
     /// In characters.
     length: RangeInclusive<usize>,
     charset: Option<&'static Charset>,
-    /// Whether errors leave out the value.
+    /// Whether errors omit the value.
     is_sensitive: bool,
 }
 
-/// A set of characters, with the regular expression by which the API model names it.
+/// A set of characters, with its regular expression in the API model.
 pub(super) struct Charset {
     regex: &'static str,
     contains: fn(char) -> bool,
@@ -34,7 +34,7 @@ pub(super) const EXTERNAL_ID: Rule = rule(2..=1224, &EXTERNAL_ID_CHARACTERS);
 pub(super) const FEDERATED_USER_NAME: Rule = rule(2..=32, &NAME);
 pub(super) const MFA_CODE: Rule = rule(6..=6, &DIGITS);
 pub(super) const MFA_SERIAL: Rule = rule(9..=256, &MFA_SERIAL_CHARACTERS);
-/// The API model has no maximum for AssumeRole, but STS has the same for all operations.
+/// The API model has no maximum for AssumeRole, but STS applies the same one to all operations.
 pub(super) const POLICY: Rule = rule(1..=2048, &POLICY_CHARACTERS);
 pub(super) const SESSION_NAME: Rule = rule(2..=64, &NAME);
 /// The API model says 64, but STS accepts 256.
@@ -69,7 +69,7 @@ pub(super) const WEB_IDENTITY_TOKEN: Rule = Rule {
     is_sensitive: true,
 };
 
-/// Of session names and source identities.
+/// For session names and source identities.
 pub(super) const NAME: Charset = Charset {
     regex: r"[\w+=,.@-]*",
     contains: |c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c),
@@ -97,11 +97,11 @@ const WORD: Charset = Charset {
 
 const ARN_CHARACTERS: Charset = Charset {
     regex: r"[\u0009\u000A\u000D\u0020-\u007E\u0085\u00A0-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]+",
-    // STS refuses what is beyond U+FFFF, whatever the expression says.
+    // STS rejects characters beyond U+FFFF, although the expression allows them.
     contains: |c| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}'),
 };
 
-/// Of the keys and values of session tags.
+/// For the keys and values of session tags.
 const TAG_CHARACTERS: Charset = Charset {
     regex: r"[\p{L}\p{Z}\p{N}_.:/=+\-@]+",
     contains: |c| {
@@ -121,8 +121,7 @@ impl Charset {
     }
 }
 
-/// Reads the parameters of a request, and collects the constraints that they violate; STS reports them all at
-/// once.
+/// Reads the parameters of a request, and collects violations of constraints, which STS reports all at once.
 pub(super) struct Reader<'a> {
     parameters: &'a Parameters,
     violations: Vec<String>,
@@ -136,7 +135,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Returns a parameter; an empty text, and a violation, if it is missing.
+    /// Returns a parameter. If it is missing, returns an empty string and records a violation.
     pub(super) fn required(&mut self, name: &str, rule: &Rule) -> &'a str {
         let value = self.optional(name, rule);
         if value.is_none() {
@@ -145,7 +144,7 @@ impl<'a> Reader<'a> {
         value.unwrap_or_default()
     }
 
-    /// Returns a parameter, if it was sent. An empty one was.
+    /// Returns a parameter if it was sent, even if it is empty.
     pub(super) fn optional(&mut self, name: &str, rule: &Rule) -> Option<&'a str> {
         let value = self.parameters.first(name)?;
         self.check(name, value, rule);
@@ -156,12 +155,12 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     ///
-    /// Fails at once if it is not a number.
+    /// Fails immediately if it is not a number.
     pub(super) fn duration(&mut self, default: i64, max: i64) -> Result<i64, ErrorResponse> {
         self.duration_within(default, 900..=max)
     }
 
-    /// Returns `DurationSeconds`, as [`duration`](Self::duration) does, with another minimum than sessions have.
+    /// Returns `DurationSeconds` like [`duration`](Self::duration), but with a range other than that of sessions.
     pub(super) fn duration_within(
         &mut self,
         default: i64,
@@ -193,7 +192,7 @@ impl<'a> Reader<'a> {
         Ok(duration)
     }
 
-    /// Returns a list of texts; a violation if it has none, or more than `max`.
+    /// Returns a list of strings. An empty list or more than `max` items are a violation.
     pub(super) fn required_list(&mut self, name: &str, max: usize, rule: &Rule) -> Vec<String> {
         let texts = self.parameters.list(&format!("{name}.member"));
         if texts.is_empty() {
@@ -217,7 +216,7 @@ impl<'a> Reader<'a> {
         arns
     }
 
-    /// Returns `Tags`: keys and values.
+    /// Returns `Tags`, as keys and values.
     pub(super) fn tags(&mut self) -> Vec<(String, String)> {
         let tags = self.parameters.pairs("Tags.member", "Key", "Value");
         self.check_tags(&tags);
@@ -244,7 +243,7 @@ impl<'a> Reader<'a> {
         keys
     }
 
-    /// Returns `ProvidedContexts`: the ARNs of providers, and assertions.
+    /// Returns `ProvidedContexts`, as provider ARNs and assertions.
     pub(super) fn provided_contexts(&mut self) -> Vec<(String, String)> {
         let contexts =
             self.parameters
@@ -259,7 +258,7 @@ impl<'a> Reader<'a> {
         contexts
     }
 
-    /// Checks the length of a text, in characters, and its characters.
+    /// Checks the length of a string, in characters, and its characters.
     pub(super) fn check(&mut self, name: &str, value: &str, rule: &Rule) {
         let quoted = if rule.is_sensitive {
             "Value".to_owned()
@@ -287,8 +286,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Checks the length of a list. Returns whether to check its members, too: of a list that is too long, the
-    /// answer would be very long.
+    /// Checks the length of a list. Returns whether to check its items, too: the response for a list that is too long
+    /// would become very long.
     fn check_count(&mut self, name: &str, count: usize, max: usize) -> bool {
         if count > max {
             let rule = format!("Member must have length less than or equal to {max}");
@@ -306,7 +305,7 @@ impl<'a> Reader<'a> {
         ));
     }
 
-    /// Fails with all violations, if there are any.
+    /// Fails with all recorded violations, if there are any.
     pub(super) fn finish(self) -> Result<(), ErrorResponse> {
         let all = self.violations;
         match all.len() {
@@ -323,7 +322,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether a text has the form of a role's ARN.
+/// Whether a string has the form of a role ARN.
 pub(super) fn is_role_arn(text: &str) -> bool {
     matches!(
         arn::split(text),

@@ -1,12 +1,12 @@
-//! GetFederationToken: a session of a federated user, with what both the caller's policies and the session
+//! GetFederationToken: a session of a federated user, limited to what both the caller's policies and the session
 //! policies allow.
 
 use super::constraints::{FEDERATED_USER_NAME, POLICY, Reader};
+use super::environment::Environment;
 use super::get_session_token::ROOT_LIMIT;
 use super::role_session::{
     SessionPolicies, credentials_element, expiry, session_tags, set_tag_keys,
 };
-use super::scene::Scene;
 use crate::arn;
 use crate::iam::{Accounts, Caller, Session, SessionPrincipal, new_session_token};
 use crate::protocol::{Element, ErrorResponse, Parameters};
@@ -15,7 +15,7 @@ pub(super) fn answer(
     accounts: &mut Accounts,
     caller: &Caller,
     parameters: &Parameters,
-    scene: &Scene,
+    environment: &Environment,
 ) -> Result<Vec<Element>, ErrorResponse> {
     if caller.session().is_some() {
         let message = "Cannot call GetFederationToken with session credentials";
@@ -28,11 +28,11 @@ pub(super) fn answer(
     let policy_arns = reader.policy_arns();
     let tags = reader.tags();
     reader.finish()?;
-    scene.check_region(accounts, caller.account(), None)?;
+    environment.check_region(accounts, caller.account(), None)?;
     if caller.is_root() {
         duration = duration.min(ROOT_LIMIT);
     }
-    // They cannot be transitive: a federated user assumes no roles.
+    // Tags cannot be transitive, because a federated user cannot assume roles.
     let tags = session_tags(tags, &[], &[])?;
     let account = arn::account_of(caller.arn());
     let policies = SessionPolicies::read(accounts, policy, policy_arns, account)?;
@@ -45,9 +45,9 @@ pub(super) fn answer(
     let session = Session {
         principal,
         token: new_session_token(),
-        issued: scene.now,
-        expiry: expiry(scene, duration),
-        is_from_global_endpoint: scene.is_global_endpoint(),
+        issued: environment.now,
+        expiry: expiry(environment, duration),
+        is_from_global_endpoint: environment.is_global_endpoint(),
         policies: Vec::new(),
         tags,
         source_identity: None,
@@ -84,7 +84,7 @@ pub(super) fn answer(
                 Element::text("Arn", federated_arn),
             ],
         ),
-        // Unlike the operations that assume a role, this one also says that nothing was packed.
+        // Unlike the operations that assume a role, this one returns a packed size even if nothing was packed.
         Element::number("PackedPolicySize", packed_size.unwrap_or_default()),
     ])
 }

@@ -1,20 +1,20 @@
-//! GetSessionToken: a user's session, with or without MFA.
+//! GetSessionToken: a session of a user, with or without MFA.
 
 use super::constraints::Reader;
+use super::environment::Environment;
 use super::mfa;
 use super::role_session::{credentials_element, expiry};
-use super::scene::Scene;
 use crate::iam::{Accounts, Caller, Session, SessionPrincipal, new_session_token};
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
-/// The limit of sessions of a root user in seconds. A longer duration is not an error.
+/// The limit for a root user's sessions, in seconds. A longer duration is shortened and not an error.
 pub(super) const ROOT_LIMIT: i64 = 3600;
 
 pub(super) fn answer(
     accounts: &mut Accounts,
     caller: &Caller,
     parameters: &Parameters,
-    scene: &Scene,
+    environment: &Environment,
 ) -> Result<Vec<Element>, ErrorResponse> {
     if caller.session().is_some() {
         let message = "Cannot call GetSessionToken with session credentials";
@@ -24,25 +24,25 @@ pub(super) fn answer(
     let mut duration = reader.duration(43_200, 129_600)?;
     let mfa = mfa::read(&mut reader);
     reader.finish()?;
-    scene.check_region(accounts, caller.account(), None)?;
+    environment.check_region(accounts, caller.account(), None)?;
     if caller.is_root() {
         duration = duration.min(ROOT_LIMIT);
     }
-    let has_mfa = mfa.check(accounts, caller, scene.now)?;
+    let has_mfa = mfa.check(accounts, caller, environment.now)?;
     let session = Session {
         principal: SessionPrincipal::User {
             arn: caller.arn().to_owned(),
             id: caller.principal_id().to_owned(),
         },
         token: new_session_token(),
-        issued: scene.now,
-        expiry: expiry(scene, duration),
-        is_from_global_endpoint: scene.is_global_endpoint(),
+        issued: environment.now,
+        expiry: expiry(environment, duration),
+        is_from_global_endpoint: environment.is_global_endpoint(),
         policies: Vec::new(),
         tags: Vec::new(),
         source_identity: None,
         federation: Default::default(),
-        mfa: has_mfa.then_some(scene.now),
+        mfa: has_mfa.then_some(environment.now),
     };
     Ok(vec![credentials_element(&accounts.issue(session))])
 }

@@ -1,4 +1,4 @@
-//! GetWebIdentityToken: a token by which the caller proves to others than AWS who it is.
+//! GetWebIdentityToken: a token with which the caller proves its identity to services outside AWS.
 
 use std::time::UNIX_EPOCH;
 
@@ -7,20 +7,20 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::constraints::{AUDIENCE, Reader, SIGNING_ALGORITHM};
+use super::environment::Environment;
 use super::role_session::{expiry, session_tags, set_tag_keys};
-use super::scene::Scene;
 use crate::clock::timestamp;
 use crate::iam::{Accounts, Caller};
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
-/// The claim that has those of AWS's own.
+/// The claim that contains AWS's own claims.
 const AWS_CLAIMS: &str = "https://sts.amazonaws.com/";
 
 pub(super) fn answer(
     accounts: &mut Accounts,
     caller: &Caller,
     parameters: &Parameters,
-    scene: &Scene,
+    environment: &Environment,
 ) -> Result<Vec<Element>, ErrorResponse> {
     let mut reader = Reader::new(parameters);
     let audiences = reader.required_list("Audience", 10, &AUDIENCE);
@@ -31,7 +31,7 @@ pub(super) fn answer(
     let signs_with = match algorithm {
         "RS256" => Algorithm::RS256,
         "ES384" => Algorithm::ES384,
-        // No answer of AWS to this is recorded.
+        // No response of AWS in this case is recorded.
         other => {
             return Err(ErrorResponse::validation(format!(
                 "1 validation error detected: Value '{other}' at 'signingAlgorithm' failed to satisfy \
@@ -40,7 +40,7 @@ pub(super) fn answer(
         }
     };
     let tags = session_tags(tags, &[], &[])?;
-    scene.check_region(accounts, caller.account(), None)?;
+    environment.check_region(accounts, caller.account(), None)?;
 
     let resource = format!("arn:{}:sts::{}:self", caller.partition(), caller.account());
     let mut actions = vec!["sts:GetWebIdentityToken"];
@@ -62,7 +62,7 @@ pub(super) fn answer(
         }
     }
 
-    let end = expiry(scene, duration);
+    let end = expiry(environment, duration);
     if caller.session().is_some_and(|session| end > session.expiry) {
         let message = "The requested token duration would extend the session beyond its original expiration \
                        time.";
@@ -94,10 +94,10 @@ pub(super) fn answer(
         "iss": issuer.url,
         "sub": caller.principal_arn(),
         "aud": audience,
-        "iat": seconds(scene.now),
+        "iat": seconds(environment.now),
         "exp": seconds(end),
         "jti": Uuid::new_v4().to_string(),
-        AWS_CLAIMS: aws_claims(accounts, caller, scene, request_tags),
+        AWS_CLAIMS: aws_claims(accounts, caller, environment, request_tags),
     });
     let token = issuer
         .sign(signs_with, &claims)
@@ -108,17 +108,17 @@ pub(super) fn answer(
     ])
 }
 
-/// Returns the claims that only AWS's tokens have; what the caller has not is left out.
+/// Returns AWS's own claims. Those that do not apply to the caller are omitted.
 fn aws_claims(
     accounts: &Accounts,
     caller: &Caller,
-    scene: &Scene,
+    environment: &Environment,
     request_tags: Map<String, Value>,
 ) -> Value {
     let mut claims = Map::new();
     let mut set = |name: &str, value: Value| claims.insert(name.to_owned(), value);
     set("aws_account", caller.account().into());
-    set("source_region", scene.region().into());
+    set("source_region", environment.region().into());
     set("principal_id", caller.principal_arn().into());
     if let Some((organization, paths)) = accounts.organization_of(caller.account()) {
         set("org_id", organization.into());

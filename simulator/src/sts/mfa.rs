@@ -21,7 +21,7 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Mfa<'a> {
 }
 
 impl Mfa<'_> {
-    /// Checks the code, which must come from a device of the caller. Returns whether the request has one.
+    /// Checks the code, which must come from one of the caller's devices. Returns whether the request has a code.
     pub(super) fn check(
         &self,
         accounts: &mut Accounts,

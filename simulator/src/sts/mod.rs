@@ -1,10 +1,11 @@
-//! The operations of STS: their limits, who may call them, and what they answer.
+//! The operations of STS: their limits, who may call them, and their responses.
 //!
-//! Codes and messages are those of AWS, recorded from real answers where there were any.
+//! Codes and messages are AWS's, taken from recorded responses where there are any.
 
 mod access_key_info;
 mod assume_role;
 mod constraints;
+mod environment;
 mod get_federation_token;
 mod get_session_token;
 mod get_web_identity_token;
@@ -15,8 +16,7 @@ mod role_session;
 mod saml;
 #[cfg(feature = "saml-signatures")]
 mod saml_signature;
-mod scene;
 mod web_identity;
 
+pub(crate) use environment::Environment;
 pub(crate) use operation::answer;
-pub(crate) use scene::Scene;

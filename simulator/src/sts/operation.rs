@@ -1,8 +1,8 @@
-//! Finds the operation of a request, authenticates the caller, and answers.
+//! Finds the operation of a request, authenticates the caller, and returns the response.
 
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 
-use super::scene::Scene;
+use super::environment::Environment;
 use super::{
     access_key_info, assume_role, get_federation_token, get_session_token, get_web_identity_token,
     saml, web_identity,
@@ -13,7 +13,7 @@ use crate::signature::authenticate;
 
 const VERSION: &str = "2011-06-15";
 
-/// The operations that STS has and the simulator has not.
+/// The operations that STS has and the simulator does not.
 const NOT_SIMULATED: [&str; 3] = [
     "AssumeRoot",
     "DecodeAuthorizationMessage",
@@ -25,14 +25,14 @@ pub(crate) fn answer(
     accounts: &mut Accounts,
     request: &HttpRequest,
     parameters: &Parameters,
-    scene: &Scene,
+    environment: &Environment,
 ) -> HttpResponse {
     if let Some(response) = refuse_before_routing(request, parameters) {
         return response;
     }
     let action = parameters.first("Action").unwrap_or_default();
     let format = Format::accepted_by(request);
-    match result(accounts, request, action, parameters, scene) {
+    match result(accounts, request, action, parameters, environment) {
         Ok(result) => success(action, result, format),
         Err(error) => error.into_response(format),
     }
@@ -43,19 +43,19 @@ fn result(
     request: &HttpRequest,
     action: &str,
     parameters: &Parameters,
-    scene: &Scene,
+    environment: &Environment,
 ) -> Result<Vec<Element>, ErrorResponse> {
     let version = parameters.first("Version");
-    let caller = |accounts: &Accounts| authenticate(accounts, request, scene.now);
+    let caller = |accounts: &Accounts| authenticate(accounts, request, environment.now);
     match action {
         _ if version != Some(VERSION) => Err(unknown(action, version)),
         "AssumeRole" => {
             let caller = caller(accounts)?;
-            assume_role::assume_role(accounts, &caller, parameters, scene)
+            assume_role::assume_role(accounts, &caller, parameters, environment)
         }
-        // Unsigned: the token or the assertion authenticates the caller.
-        "AssumeRoleWithWebIdentity" => web_identity::assume_role(accounts, parameters, scene),
-        "AssumeRoleWithSAML" => saml::assume_role(accounts, parameters, scene),
+        // These requests are unsigned: the token or the assertion authenticates the caller.
+        "AssumeRoleWithWebIdentity" => web_identity::assume_role(accounts, parameters, environment),
+        "AssumeRoleWithSAML" => saml::assume_role(accounts, parameters, environment),
         "GetAccessKeyInfo" => {
             let caller = caller(accounts)?;
             access_key_info::answer(accounts, &caller, parameters)
@@ -63,16 +63,16 @@ fn result(
         "GetCallerIdentity" => Ok(get_caller_identity(&caller(accounts)?)),
         "GetFederationToken" => {
             let caller = caller(accounts)?;
-            get_federation_token::answer(accounts, &caller, parameters, scene)
+            get_federation_token::answer(accounts, &caller, parameters, environment)
         }
         "GetSessionToken" => {
             let caller = caller(accounts)?;
-            get_session_token::answer(accounts, &caller, parameters, scene)
+            get_session_token::answer(accounts, &caller, parameters, environment)
         }
-        // The global endpoint does not have it.
-        "GetWebIdentityToken" if !scene.is_global_endpoint() => {
+        // The global endpoint does not support it.
+        "GetWebIdentityToken" if !environment.is_global_endpoint() => {
             let caller = caller(accounts)?;
-            get_web_identity_token::answer(accounts, &caller, parameters, scene)
+            get_web_identity_token::answer(accounts, &caller, parameters, environment)
         }
         action if NOT_SIMULATED.contains(&action) => {
             let message = format!("STS has the operation {action}, but this simulator does not");

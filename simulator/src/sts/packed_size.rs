@@ -1,11 +1,11 @@
 //! An estimate of the packed size of a session's policies and tags.
 //!
-//! AWS does not publish the format. What is known are percentages in its answers and in events of CloudTrail, and this
-//! is fitted to those that came with the tags or the policy, which `published` in the tests lists. Tags are not
-//! compressed: two, three and six short ones and nine with values of 250 letters agree on three bytes for each in
-//! addition to its text, and on 460 bytes for all. Policies are compressed, with a dictionary: without one, deflate
-//! alone needs more for the smallest. For policies, a quarter more or less than AWS's figure is what to expect; for
-//! tags less, but tags from identity providers take up to a sixth more at AWS than here.
+//! AWS does not publish the format. What is known are percentages in AWS's responses and in CloudTrail events. The
+//! estimate is fitted to those for which the tags or the policy are known, too; `published` in the tests lists them.
+//! Tags are not compressed: two, three and six short tags, and nine with values of 250 letters, all agree with three
+//! bytes per tag in addition to its text, and 460 bytes in total. Policies are compressed with a dictionary: without
+//! one, deflate needs more bytes for the smallest policies. Expect the estimate to be off by up to a quarter for
+//! policies, and less for tags; tags from identity providers take up to a sixth more at AWS.
 
 use miniz_oxide::deflate::compress_to_vec;
 use serde_json::Value;
@@ -13,24 +13,24 @@ use serde_json::Value;
 use crate::iam::SessionTag;
 use crate::protocol::ErrorResponse;
 
-/// The bytes that AWS allots, by the estimate.
+/// The total size that AWS allows, in bytes, by the estimate.
 pub(crate) const ALLOTTED: usize = 460;
 
-/// The bytes of a tag in addition to its key and value.
+/// The overhead of a tag in bytes, in addition to its key and value.
 const TAG: usize = 3;
 
-/// The bytes of a managed policy in addition to its path and name.
+/// The size of a managed policy in bytes, in addition to its path and name.
 const POLICY_ARN: usize = 8;
 
-/// What nearly every policy consists of; it costs nearly nothing.
+/// Text that nearly every policy consists of, so that it adds hardly anything to the packed size.
 const DICTIONARY: &str = r#"{"Statement":[{"Action":["s3:GetObject","s3:PutObject","s3:ListBucket","s3:*"],"Condition":{"StringEquals":{"aws:ResourceTag/":"","aws:RequestTag/":""}},"Effect":"Deny","Resource":"arn:aws:s3:::","Sid":""},{"Action":"*","Effect":"Allow","Resource":["*"]}],"Version":"2012-10-17"}"#;
 
-/// Returns how many percent of the allotted space the policies and tags of a session take; `None` if there are
-/// none.
+/// Returns the packed size of a session's policies and tags, as a percentage of `allotted`; `None` if there are
+/// neither.
 ///
 /// # Errors
 ///
-/// Fails if they take more than all.
+/// Fails if it exceeds 100 %.
 pub(super) fn packed_size(
     allotted: usize,
     policy: Option<&str>,
@@ -66,16 +66,16 @@ pub(super) fn packed_size(
     Err(ErrorResponse::new(400, "PackedPolicyTooLarge", message))
 }
 
-/// Returns the bytes that a policy adds to the dictionary when both are compressed.
+/// Returns the size of a policy when it is compressed with the dictionary.
 fn compressed(policy: &str) -> usize {
     const LEVEL: u8 = 9;
 
-    // Without the spaces, and with the elements in the dictionary's order.
+    // Without white space, and with elements in the dictionary's order.
     let compact =
         serde_json::from_str::<Value>(policy).map_or(policy.to_owned(), |json| json.to_string());
     let with_policy = compress_to_vec(format!("{DICTIONARY}{compact}").as_bytes(), LEVEL);
     let without = compress_to_vec(DICTIONARY.as_bytes(), LEVEL);
-    // AWS's compression is not as good, by the policy with 18 actions.
+    // AWS's compression is worse, judging by the policy with 18 actions.
     with_policy.len().saturating_sub(without.len()) * 3 / 2
 }
 
@@ -102,7 +102,7 @@ mod tests {
         }
     }
 
-    /// Policies, tags and the percentage that AWS answered to them.
+    /// A description, policies, tags, and the percentage that AWS returned for them.
     type Published<'a> = (&'a str, Option<&'a str>, Vec<SessionTag>, u64);
 
     fn published() -> [Published<'static>; 9] {
@@ -138,7 +138,7 @@ mod tests {
                 (1..=9).map(|n| tag(&format!("T{n}"), &letters)).collect(),
                 498,
             ),
-            // By AssumeRoleWithWebIdentity, with the claims of GitHub Actions by way of Cognito.
+            // From AssumeRoleWithWebIdentity, with the claims of GitHub Actions via Cognito.
             (
                 "the tags of a GitHub Actions token",
                 None,
@@ -196,7 +196,7 @@ mod tests {
         for (name, policy, tags, answered) in published() {
             let estimate = percent(policy, &tags);
             let off = estimate.abs_diff(answered);
-            // A percent is the least that an answer can say.
+            // Responses have a resolution of one percent.
             assert!(
                 off <= (answered / 4).max(1),
                 "{name}: {estimate} % is not near {answered} %"
@@ -204,7 +204,7 @@ mod tests {
         }
     }
 
-    /// Of the policies, only what they are about and their lengths are on record.
+    /// For these policies, only their subject and length are recorded.
     #[test]
     fn what_aws_accepted_is_accepted_and_what_it_refused_as_far_too_large_is_refused() {
         let tags = [

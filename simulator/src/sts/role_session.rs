@@ -1,22 +1,22 @@
-//! What AssumeRole, AssumeRoleWithWebIdentity and AssumeRoleWithSAML have in common: the limits on a session,
-//! its policies, the condition keys of session tags, and the response.
+//! What AssumeRole, AssumeRoleWithWebIdentity and AssumeRoleWithSAML have in common: the limits on a session, its
+//! policies, the condition keys of session tags, and the response.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 
+use super::environment::Environment;
 use super::packed_size::{ALLOTTED, packed_size};
-use super::scene::Scene;
 use crate::arn;
 use crate::iam::{Accounts, Role, Session, SessionTag};
 use crate::policy::{Context, Policy, PolicyKind};
 use crate::protocol::{Element, ErrorResponse};
 
-/// The limit of a session in seconds if the caller signs with temporary credentials ("role chaining").
+/// The limit for a session in seconds if the caller uses temporary credentials ("role chaining").
 const CHAINED_LIMIT: i64 = 3600;
 
-/// Checks a duration in seconds against the role's own limit and, after it, that of role chaining.
+/// Checks a duration in seconds against the role's own limit, then against that of role chaining.
 pub(super) fn check_duration(
     duration: i64,
     role: &Role,
@@ -36,10 +36,13 @@ pub(super) fn check_duration(
     Ok(())
 }
 
-/// Returns the end of a session. STS gives whole seconds.
-pub(super) fn expiry(scene: &Scene, duration: i64) -> SystemTime {
-    let since = scene.now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = if scene.issues_expired {
+/// Returns the expiry of a session, in whole seconds like STS's.
+pub(super) fn expiry(environment: &Environment, duration: i64) -> SystemTime {
+    let since = environment
+        .now
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let seconds = if environment.issues_expired {
         since.as_secs().saturating_sub(1)
     } else {
         since.as_secs() + duration.unsigned_abs()
@@ -55,7 +58,7 @@ pub(super) struct SessionPolicies {
 }
 
 impl SessionPolicies {
-    /// Reads the parameter `Policy`, and the managed policies of `PolicyArns`, which must be AWS's own or in
+    /// Reads the parameter `Policy` and the managed policies in `PolicyArns`, which must be AWS managed policies or in
     /// the account of the session.
     pub(super) fn read(
         accounts: &mut Accounts,
@@ -83,7 +86,7 @@ impl SessionPolicies {
             accounts.add_aws_policy(arn);
             let policy = accounts.managed_policy(arn).filter(|_| is_usable);
             documents.push(policy.ok_or_else(|| {
-                // No answer of AWS to this is recorded.
+                // No response of AWS in this case is recorded.
                 ErrorResponse::validation(format!(
                     "Policy ARN {arn} is not that of a managed policy in account {account}, or of \
                      one of AWS's that the simulator knows or RoleBuilder::managed_policy added"
@@ -97,11 +100,11 @@ impl SessionPolicies {
         })
     }
 
-    /// Returns the packed size of the policies and of the session's tags in percent; `None` if there are none.
+    /// Returns the packed size of the policies and the session's tags in percent; `None` if there are neither.
     ///
     /// # Errors
     ///
-    /// Fails if it is above 100.
+    /// Fails if it exceeds 100 %.
     pub(super) fn packed_size(
         &self,
         accounts: &Accounts,
@@ -112,8 +115,7 @@ impl SessionPolicies {
     }
 }
 
-/// Checks session tags, whose keys must differ from each other and from the transitive tags that the session
-/// inherits.
+/// Checks session tags. Their keys must differ from each other and from the transitive tags that the session inherits.
 pub(super) fn session_tags(
     tags: Vec<(String, String)>,
     transitive_keys: &[String],
@@ -127,7 +129,7 @@ pub(super) fn session_tags(
     for (i, (key, _)) in tags.iter().enumerate() {
         let prefix = key.get(..4);
         if prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:")) {
-            // No answer of AWS to this is recorded; the message is IAM's for tags of users and roles.
+            // No response of AWS in this case is recorded. The message is IAM's for tags of users and roles.
             return invalid("aws: prefixed tag key names are not allowed for external use.");
         }
         if tags[..i]
@@ -159,18 +161,18 @@ fn is_same_key(a: &str, b: &str) -> bool {
     a.to_lowercase() == b.to_lowercase()
 }
 
-/// Returns the role if its trust policy allows a federated caller all of the actions, the first of which is
-/// the operation. The error is the same for a role that does not exist, and names no caller.
+/// Returns the role if its trust policy allows a federated caller all of the actions; the first one is the operation.
+/// The error is the same for a role that does not exist, and does not name the caller.
 pub(super) fn federated_role(
     accounts: &mut Accounts,
     role_arn: &str,
     provider_arn: &str,
     actions: &[&str],
-    scene: &Scene,
+    environment: &Environment,
     context: &dyn Fn(&str) -> Context,
 ) -> Result<Role, ErrorResponse> {
     let is_allowed = actions.iter().all(|action| {
-        let mut keys = accounts.unsigned_context(&scene.arrival);
+        let mut keys = accounts.unsigned_context(&environment.arrival);
         accounts.set_role_keys(&mut keys, role_arn, std::iter::empty());
         keys.extend(&context(action));
         accounts.may_federated(provider_arn, action, role_arn, &keys)
@@ -181,7 +183,7 @@ pub(super) fn federated_role(
     })
 }
 
-/// Sets the condition keys that the request of a federated caller has for an action.
+/// Sets the condition keys of a federated caller's request for an action.
 pub(super) fn set_federated_keys(
     context: &mut Context,
     action: &str,
@@ -217,7 +219,7 @@ pub(super) fn set_tag_keys(context: &mut Context, tags: &[SessionTag]) {
     }
 }
 
-/// Issues the session and returns the response: what all three operations answer, and `additional` elements.
+/// Issues the session and returns the response: the elements that all three operations return, and `additional` ones.
 pub(super) fn respond(
     accounts: &mut Accounts,
     session: Session,

@@ -1,4 +1,4 @@
-//! AssumeRoleWithSAML: the structure, signature, audience, times and attributes of an assertion.
+//! AssumeRoleWithSAML: structure, signature, audience, times and attributes of an assertion.
 
 use std::time::SystemTime;
 
@@ -7,13 +7,13 @@ use aws_smithy_types::date_time::Format;
 use roxmltree::{Document, Node};
 
 use super::constraints::{ARN, NAME, POLICY, Reader, SAML_ASSERTION, is_role_arn};
+use super::environment::Environment;
 use super::role_session::{
     SessionPolicies, check_duration, expiry, federated_role, respond, session_tags,
     set_federated_keys,
 };
 #[cfg(feature = "saml-signatures")]
 use super::saml_signature;
-use super::scene::Scene;
 use crate::arn;
 use crate::iam::{
     Accounts, SamlProvider, Session, SessionPrincipal, SessionTag, new_session_token,
@@ -21,13 +21,13 @@ use crate::iam::{
 use crate::policy::Context;
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
-/// How the names of the attributes begin that AWS reads.
+/// The prefix of the attributes that AWS reads.
 const ATTRIBUTES: &str = "https://aws.amazon.com/SAML/Attributes/";
 
 pub(super) fn assume_role(
     accounts: &mut Accounts,
     parameters: &Parameters,
-    scene: &Scene,
+    environment: &Environment,
 ) -> Result<Vec<Element>, ErrorResponse> {
     let mut reader = Reader::new(parameters);
     let role_arn = reader.required("RoleArn", &ARN);
@@ -41,12 +41,12 @@ pub(super) fn assume_role(
         return Err(ErrorResponse::validation("Request ARN is invalid"));
     }
     let account = arn::account_of(role_arn);
-    scene.check_region(accounts, account, None)?;
+    environment.check_region(accounts, account, None)?;
     let provider = accounts.saml_provider(provider_arn).ok_or_else(|| {
         ErrorResponse::invalid_identity_token("Specified provider doesn't exist.")
     })?;
     let audiences = audiences(arn::partition_of(role_arn));
-    let assertion = Assertion::read(assertion, provider, audiences, scene.now)?;
+    let assertion = Assertion::read(assertion, provider, audiences, environment.now)?;
     let policies = SessionPolicies::read(accounts, policy, policy_arns, account)?;
 
     let mut actions = vec!["sts:AssumeRoleWithSAML"];
@@ -57,7 +57,14 @@ pub(super) fn assume_role(
         actions.push("sts:SetSourceIdentity");
     }
     let context = |action: &str| assertion.context(provider_arn, action);
-    let role = federated_role(accounts, role_arn, provider_arn, &actions, scene, &context)?;
+    let role = federated_role(
+        accounts,
+        role_arn,
+        provider_arn,
+        &actions,
+        environment,
+        &context,
+    )?;
     if !assertion.offers(role_arn, provider_arn) {
         let message = "Not authorized to perform sts:AssumeRoleWithSAML";
         return Err(ErrorResponse::access_denied(message));
@@ -65,7 +72,7 @@ pub(super) fn assume_role(
     check_duration(duration, &role, false)?;
 
     let packed_size = policies.packed_size(accounts, &assertion.tags)?;
-    let mut until = expiry(scene, duration);
+    let mut until = expiry(environment, duration);
     if let Some(end) = assertion.session_end {
         until = until.min(end);
     }
@@ -77,9 +84,9 @@ pub(super) fn assume_role(
             session_name: assertion.session_name,
         },
         token: new_session_token(),
-        issued: scene.now,
+        issued: environment.now,
         expiry: until,
-        is_from_global_endpoint: scene.is_global_endpoint(),
+        is_from_global_endpoint: environment.is_global_endpoint(),
         policies: policies.documents,
         tags: assertion.tags,
         source_identity: assertion.source_identity,
@@ -98,11 +105,11 @@ pub(super) fn assume_role(
 struct Assertion {
     issuer: String,
     subject: String,
-    /// The format of the subject, which is a URN.
+    /// The format of the subject, a URN.
     subject_format: Option<String>,
-    /// The URL that the identity provider posts it to: `SAML:aud`.
+    /// The URL that the identity provider posts the assertion to: the condition key `SAML:aud`.
     recipient: String,
-    /// The roles that the user may assume: the ARNs of role and provider, in either order.
+    /// The roles that the user may assume, as pairs of role and provider ARN in either order.
     roles: Vec<String>,
     session_name: String,
     session_end: Option<SystemTime>,
@@ -151,7 +158,7 @@ impl Assertion {
                 "Response does not contain the required audience.",
             ));
         }
-        // The messages for these two cases are not recorded from AWS.
+        // AWS's messages for these two cases are not recorded.
         let end = time("Conditions", "NotOnOrAfter")
             .ok_or_else(|| invalid("Response does not contain a valid NotOnOrAfter condition."))?;
         if end <= now {
@@ -209,7 +216,7 @@ impl Assertion {
         })
     }
 
-    /// Whether the identity provider lets the user assume a role.
+    /// Whether the identity provider allows the user to assume a role.
     fn offers(&self, role: &str, provider: &str) -> bool {
         self.roles.iter().any(|pair| {
             let parts: Vec<&str> = pair.split(',').map(str::trim).collect();
@@ -222,7 +229,7 @@ impl Assertion {
         let mut context = Context::default();
         context.set("saml:sub", &*self.subject);
         if let Some(format) = &self.subject_format {
-            // Of these two, AWS shows the last part only.
+            // AWS shows only the last part of these two formats.
             let short = format.strip_prefix("urn:oasis:names:tc:SAML:2.0:nameid-format:");
             let short = short.filter(|name| matches!(*name, "persistent" | "transient"));
             context.set("saml:sub_type", short.unwrap_or(format));
@@ -248,7 +255,7 @@ impl Assertion {
     }
 }
 
-/// Returns the audiences that stand for AWS in a partition.
+/// Returns the audiences that identify AWS in a partition.
 fn audiences(partition: &str) -> [&'static str; 2] {
     match partition {
         "aws-cn" => [
@@ -271,22 +278,22 @@ fn descendant<'a>(node: Node<'a, 'a>, name: &'a str) -> Option<Node<'a, 'a>> {
     elements(node, name).next()
 }
 
-/// Returns the elements with this local name, at any depth, but for those in a signature: it does not cover itself, so
-/// that anybody can add to it.
+/// Returns the elements with this local name, at any depth, except those inside a signature: a signature does not cover
+/// itself, so anybody can add elements to it.
 fn elements<'a>(node: Node<'a, 'a>, name: &'a str) -> impl Iterator<Item = Node<'a, 'a>> {
     let is_in_signature = |node: &Node<'a, 'a>| node.ancestors().any(|n| is_named(&n, "Signature"));
     node.descendants()
         .filter(move |node| is_named(node, name) && !is_in_signature(node))
 }
 
-/// Returns the text in a node: all of it, also around comments, which signatures leave out.
+/// Returns the text in a node, joined across comments, which signatures ignore.
 fn text_of(node: Node<'_, '_>) -> String {
     let texts = node.descendants().filter(Node::is_text);
     let text: String = texts.filter_map(|text| text.text()).collect();
     text.trim().to_owned()
 }
 
-/// Whether a node is an element with this name, in whatever namespace.
+/// Whether a node is an element with this local name, in any namespace.
 fn is_named(node: &Node<'_, '_>, name: &str) -> bool {
     node.is_element() && node.tag_name().name() == name
 }
@@ -310,7 +317,7 @@ fn values(assertion: Node<'_, '_>, name: &str) -> Vec<String> {
     found.next().map(|(_, values)| values).unwrap_or_default()
 }
 
-/// Returns the key and the value of an attribute that is a session tag.
+/// Returns the key and value of an attribute if it is a session tag.
 fn tag((name, values): (&str, Vec<String>)) -> Option<(String, String)> {
     let key = name.strip_prefix("PrincipalTag:")?.to_owned();
     Some((key, values.into_iter().next().unwrap_or_default()))

@@ -6,9 +6,9 @@ use bergshamra_keys::KeysManager;
 use bergshamra_keys::loader::load_x509_cert_der;
 use roxmltree::Node;
 
-/// Whether a signature by one of the certificates, which are in DER, covers the assertion: by itself, with the
-/// response around it, or with the whole document. Signatures of anything else, which may be in the document, do
-/// not count. IDs are unique, or no signature is valid.
+/// Whether a signature by one of the certificates (in DER) covers the assertion: the assertion itself, the response
+/// around it, or the whole document. Signatures of other elements do not count. If IDs are not unique, no signature is
+/// valid.
 pub(super) fn is_valid(xml: &str, assertion: Node<'_, '_>, certificates: &[Vec<u8>]) -> bool {
     let covering: Vec<String> = [assertion, assertion.document().root_element()]
         .iter()
@@ -22,7 +22,7 @@ pub(super) fn is_valid(xml: &str, assertion: Node<'_, '_>, certificates: &[Vec<u
             .iter()
             .filter_map(|der| load_x509_cert_der(der).ok()),
     );
-    // With the keys of the provider only, not those that the signature brings along.
+    // Use only the provider's keys, not those that the signature contains.
     let context = DsigContext::new(keys);
     let results = verify_all(&context, xml).unwrap_or_default();
     results.iter().any(|result| {

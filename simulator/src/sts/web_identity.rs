@@ -1,4 +1,4 @@
-//! AssumeRoleWithWebIdentity: tokens of OpenID Connect providers, whose private keys the test has.
+//! AssumeRoleWithWebIdentity: tokens from OpenID Connect providers, which the test signs.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,11 +9,11 @@ use super::constraints::{
     ARN, POLICY, PROVIDER_ID, Reader, SESSION_NAME, SOURCE_IDENTITY, WEB_IDENTITY_TOKEN,
     is_role_arn,
 };
+use super::environment::Environment;
 use super::role_session::{
     SessionPolicies, check_duration, expiry, federated_role, respond, session_tags,
     set_federated_keys,
 };
-use super::scene::Scene;
 use crate::arn;
 use crate::iam::{Accounts, Session, SessionPrincipal, SessionTag, new_session_token};
 use crate::policy::{Context, keys};
@@ -22,7 +22,7 @@ use crate::protocol::{Element, ErrorResponse, Parameters};
 pub(super) fn assume_role(
     accounts: &mut Accounts,
     parameters: &Parameters,
-    scene: &Scene,
+    environment: &Environment,
 ) -> Result<Vec<Element>, ErrorResponse> {
     let mut reader = Reader::new(parameters);
     let role_arn = reader.required("RoleArn", &ARN);
@@ -37,9 +37,9 @@ pub(super) fn assume_role(
         return Err(ErrorResponse::validation("Request ARN is invalid"));
     }
     let account = arn::account_of(role_arn);
-    scene.check_region(accounts, account, None)?;
+    environment.check_region(accounts, account, None)?;
 
-    let claims = Claims::read(accounts, token, role_arn, scene.now)?;
+    let claims = Claims::read(accounts, token, role_arn, environment.now)?;
     let policies = SessionPolicies::read(accounts, policy, policy_arns, account)?;
     let mut actions = vec!["sts:AssumeRoleWithWebIdentity"];
     if !claims.tags.is_empty() {
@@ -54,7 +54,7 @@ pub(super) fn assume_role(
         role_arn,
         &claims.provider,
         &actions,
-        scene,
+        environment,
         &context,
     )?;
     check_duration(duration, &role, false)?;
@@ -68,9 +68,9 @@ pub(super) fn assume_role(
             session_name: name.to_owned(),
         },
         token: new_session_token(),
-        issued: scene.now,
-        expiry: expiry(scene, duration),
-        is_from_global_endpoint: scene.is_global_endpoint(),
+        issued: environment.now,
+        expiry: expiry(environment, duration),
+        is_from_global_endpoint: environment.is_global_endpoint(),
         policies: policies.documents,
         tags: claims.tags,
         source_identity: claims.source_identity,
@@ -89,11 +89,11 @@ pub(super) fn assume_role(
 struct Claims {
     /// The ARN of the identity provider.
     provider: String,
-    /// The issuer without its scheme, which the names of the condition keys begin with.
+    /// The issuer without its scheme: the prefix of the condition keys.
     issuer: String,
     subject: String,
     audience: String,
-    /// Further claims that are condition keys, with their values.
+    /// Other claims that are condition keys, with their values.
     others: Vec<(&'static str, Vec<String>)>,
     tags: Vec<SessionTag>,
     source_identity: Option<String>,
@@ -108,7 +108,7 @@ impl Claims {
     ) -> Result<Self, ErrorResponse> {
         let invalid = |message: &str| ErrorResponse::invalid_identity_token(message);
         let malformed = || invalid("The ID Token provided is not a valid JWT.");
-        // The claims are read before the signature is checked: the issuer among them says whose key it is.
+        // The claims are read before the signature is verified, because the issuer determines the key.
         let header = decode_header(token).map_err(|_| malformed())?;
         let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(token)
             .map_err(|_| malformed())?
@@ -122,8 +122,8 @@ impl Claims {
                 "No OpenIDConnect provider found in your account for {issuer}"
             ))
         })?;
-        // The authorized party, if the token names one, takes the place of the audience: Microsoft's tokens of version 2
-        // are refused for it, and IAM's documentation of `accounts.google.com:aud` says so.
+        // If the token has an authorized party (`azp`), it is compared instead of the audience: AWS rejects Microsoft's
+        // version 2 tokens for that reason, and IAM's documentation of `accounts.google.com:aud` says so.
         let audiences: Vec<&str> = match (&claims["azp"], &claims["aud"]) {
             (Value::String(party), _) => vec![party],
             (_, Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
@@ -158,7 +158,7 @@ impl Claims {
                  AssumeRoleWithWebIdentity documentation for requirements",
             )
         })?;
-        // Audience and times are checked above, the latter by the simulator's clock.
+        // Audience and times are checked above, the times by the simulator's clock.
         let mut validation = Validation::new(header.alg);
         validation.validate_exp = false;
         validation.validate_aud = false;
@@ -168,7 +168,7 @@ impl Claims {
 
         let source_identity = claims["https://aws.amazon.com/source_identity"].as_str();
         let (tags, transitive_keys) = read_tags(&claims);
-        // No answer of AWS to claims that break these rules is recorded.
+        // No response of AWS for claims that violate these rules is recorded.
         let nothing = Parameters::default();
         let mut reader = Reader::new(&nothing);
         reader.check_tags(&tags);
@@ -187,8 +187,8 @@ impl Claims {
         })
     }
 
-    /// Returns the condition keys that the session keeps: those of a token only if the issuer is one that AWS knows.
-    /// The IAM guide has an ARN as the value of `aws:FederatedProvider`; AWS's answers show the issuer.
+    /// Returns the condition keys that the session keeps. Keys of the token are kept only if AWS knows the issuer. The
+    /// IAM guide gives an ARN as the value of `aws:FederatedProvider`; AWS's responses show the issuer.
     fn session_keys(&self) -> Context {
         let is_kept = matches!(
             self.issuer.as_str(),
@@ -243,7 +243,7 @@ fn other_claims(claims: &Value, issuer: &str) -> Vec<(&'static str, Vec<String>)
     let names = keys::CLAIMS.iter().chain(keys::claims_of(issuer));
     let names = names.filter(|name| !matches!(**name, "sub" | "aud"));
     names
-        // The audience that the token was asked for, whoever asked.
+        // `oaud` is the audience that the token was requested for.
         .map(
             |name| match &claims[if *name == "oaud" { "aud" } else { name }] {
                 Value::Array(all) => (*name, all.iter().filter_map(text).collect()),
@@ -253,9 +253,9 @@ fn other_claims(claims: &Value, issuer: &str) -> Vec<(&'static str, Vec<String>)
         .collect()
 }
 
-/// Reads the session tags, and those of their keys that are transitive. They are in one claim,
-/// `"https://aws.amazon.com/tags": {"principal_tags": {"team": ["payments"]}, "transitive_tag_keys": ["team"]}`, or in a
-/// claim for each: `"https://aws.amazon.com/tags/principal_tags/team": "payments"`.
+/// Reads the session tags and the keys of the transitive ones. They are in one claim, `"https://aws.amazon.com/tags":
+/// {"principal_tags": {"team": ["payments"]}, "transitive_tag_keys": ["team"]}`, or in one claim for each tag,
+/// `"https://aws.amazon.com/tags/principal_tags/team": "payments"`.
 fn read_tags(claims: &Value) -> (Vec<(String, String)>, Vec<String>) {
     const TAGS: &str = "https://aws.amazon.com/tags";
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

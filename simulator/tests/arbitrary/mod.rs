@@ -1,5 +1,5 @@
-//! What the tests of arbitrary requests and the fuzz targets share: accounts, requests and policies of any bytes, and
-//! what is demanded of every answer.
+//! Shared by the tests of arbitrary requests and the fuzz targets: accounts, requests and policies from arbitrary
+//! bytes, and the requirements on every response.
 
 #![allow(dead_code)] // Each uses its part.
 
@@ -17,7 +17,7 @@ pub const ROLE: &str = "arn:aws:iam::111111111111:role/Writer";
 pub const OIDC: &str = "arn:aws:iam::111111111111:oidc-provider/token.example.com";
 pub const SAML: &str = "arn:aws:iam::111111111111:saml-provider/Company";
 
-/// What no answer may take longer than, on a machine with a lot of other things to do.
+/// The maximum time for a response, on a machine that is busy with other work.
 const SLOW: Duration = Duration::from_secs(60);
 
 pub struct World {
@@ -63,8 +63,8 @@ impl World {
         }
     }
 
-    /// Reads a request: a byte that says how it is sent and signed, then the target, lines of headers, an empty line,
-    /// and the body. Returns the service it is signed for, too.
+    /// Reads a request: one byte that selects method, service, credentials and signature, then the target, header
+    /// lines, an empty line and the body. Also returns the service that the request is signed for.
     pub fn read_request(&self, bytes: &[u8]) -> Option<(&'static str, HttpRequest)> {
         let (how, rest) = bytes.split_first()?;
         let end = rest.windows(2).position(|end| end == b"\n\n");
@@ -86,7 +86,7 @@ impl World {
             .filter_map(|line| line.split_once(": "))
             .filter(|(name, value)| {
                 let is_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-                // What HTTP does not allow in a header cannot arrive.
+                // Remove headers that HTTP does not allow.
                 let is_value = |b: u8| (b' '..=b'~').contains(&b);
                 !name.is_empty() && name.bytes().all(is_name) && value.bytes().all(is_value)
             })
@@ -110,7 +110,7 @@ impl World {
         Some((service, request))
     }
 
-    /// Uses a text as a policy of every kind, and asks for decisions by those that are read.
+    /// Uses a text as a policy of every kind, and evaluates those that are accepted.
     pub async fn try_policy(&self, text: &str) {
         let role = "arn:aws:iam::111111111111:role/Fuzzed";
         let is_trust = self.aws.role(role).trust(text).create().is_ok();
@@ -161,13 +161,13 @@ impl World {
     }
 }
 
-/// Leaves only what a URL can have, and no more than the signer can encode.
+/// Removes characters that a URL cannot contain, and limits the length to what the signer can encode.
 pub fn uri_safe(text: &str) -> String {
     let allowed = |c: &char| c.is_ascii_alphanumeric() || "-._~%&=+;:@!$'()*,/?".contains(*c);
     text.chars().filter(allowed).take(20_000).collect()
 }
 
-/// Sends a request to STS; the answer must be right in form, and soon.
+/// Sends a request to STS, and checks that the response is well-formed and not slow.
 pub async fn check(world: &World, request: HttpRequest, seen: &mut BTreeMap<(u16, String), usize>) {
     let is_json = request.headers().get("accept") == Some("application/json");
     let started = Instant::now();
@@ -195,7 +195,7 @@ pub async fn check(world: &World, request: HttpRequest, seen: &mut BTreeMap<(u16
     *seen.entry((reply.status, code)).or_default() += 1;
 }
 
-/// Sends a request to any service, of which only an answer is demanded, soon.
+/// Sends a request to any service, and checks that a response arrives in time, without a server error.
 pub async fn check_of(service: &str, world: &World, request: HttpRequest) {
     if service == "sts" {
         return check(world, request, &mut BTreeMap::new()).await;

@@ -1,10 +1,10 @@
-"""Sends a table of requests to an endpoint, and says how many are answered as AWS answers them.
+"""Sends a table of requests to an endpoint, and counts the responses that are the same as AWS's.
 
     python cases.py http://127.0.0.1:4570 [--verbose] [--only TEXT]
 
-What AWS answers is from its documentation, its API model, and answers that others recorded; where only the code is
-known, only the code is compared. The accounts are set up with IAM's API, signed by the accounts' root users.
-The last line is `<as AWS> of <cases> as AWS`; the exit code is 0 if they are all.
+AWS's responses are taken from its documentation, its API model, and responses that others recorded. If only the code is
+known, only the code is compared. The accounts are set up with IAM's API by their root users.
+The last line of the output is `<as AWS> of <cases> as AWS`; the exit code is 0 if all responses are the same.
 """
 
 import argparse
@@ -21,7 +21,7 @@ CASES = []
 
 
 def case(name, call, status=200, code=None, message=None, check=None):
-    """Adds a case. `message` is a regular expression for the whole message; `check` gets the parsed answer."""
+    """Adds a case. `message` is a regular expression for the whole message; `check` gets the parsed response."""
     CASES.append((name, call, status, code, message, check))
 
 
@@ -196,7 +196,7 @@ denied("a trusted user who was created again", recreated_user)
 
 
 def after_role_change(change):
-    """What becomes of a role's session when the role changes."""
+    """What a role's session may do after the role has changed."""
     def call(w):
         role = w.role()
         keys = w.session(role)
@@ -968,7 +968,7 @@ def unsigned(service, operation, **arguments):
     return lambda w: w.answer(getattr(w.unsigned(service), operation), **arguments)
 
 
-# None of these is for STS, though nothing in a signature says so.
+# Without a signature that names the service, these must not be taken for requests to STS.
 case("an unsigned put of a record", unsigned("firehose", "put_record", DeliveryStreamName="s", Record={"Data": b"x"}), 400, "MissingAuthenticationTokenException", "Request is missing Authentication Token")
 case("an unsigned get of an object", unsigned("s3", "get_object", Bucket="bucket", Key="key"), 403, "AccessDenied", "Access Denied")
 case("an unsigned put of an object", unsigned("s3", "put_object", Bucket="bucket", Key="key", Body=b"x"), 403, "AccessDenied", "Access Denied")
@@ -994,7 +994,7 @@ def run(world, only, verbose):
         answer, problem = None, None
         try:
             answer = call(world)
-        except Exception as error:  # What a case sets up may be refused, too.
+        except Exception as error:  # The set-up of a case may fail, too.
             problem = f"{type(error).__name__}: {error}"
         if problem is None:
             if (answer.status, answer.code) != (status, error_code) and (error_code is not None or answer.status != status):

@@ -1,4 +1,4 @@
-"""Accounts behind an endpoint, set up with IAM's API, and what the cases do with them."""
+"""The accounts behind an endpoint, set up with IAM's API, and helpers for the cases."""
 
 import base64
 import datetime
@@ -36,7 +36,7 @@ class Keys:
 
 
 class Answer:
-    """What a request got: the parsed answer, or the error."""
+    """The result of a request: the parsed response or the error."""
 
     def __init__(self, status, code=None, message=None, value=None, keys=None):
         self.status, self.code, self.message, self.value = status, code, message, value
@@ -72,7 +72,7 @@ class World:
             account: Keys({"AccessKeyId": account, "SecretAccessKey": "test"})
             for account in (CALLER, TARGET, OTHER)
         }
-        # A user who may do everything, and one who may do nothing.
+        # A user who may do everything, and a user without permissions.
         self.admin = self.user(ALLOW_ALL)
         self.nobody = self.user()
 
@@ -91,7 +91,7 @@ class World:
         return self.clients[key]
 
     def unsigned(self, service):
-        """A client that signs nothing."""
+        """Returns a client that does not sign its requests."""
         config = CONFIG.merge(botocore.config.Config(signature_version=botocore.UNSIGNED))
         return boto3.client(service, endpoint_url=self.endpoint, region_name="eu-west-1", config=config)
 
@@ -157,7 +157,7 @@ class World:
         iam = self.iam()
         device = iam.create_virtual_mfa_device(VirtualMFADeviceName=self.name("mfa"))["VirtualMFADevice"]
         serial, seed = device["SerialNumber"], device["Base32StringSeed"].decode()
-        # The codes before the present one, which is then still unused.
+        # Uses earlier codes, so that the current code remains unused.
         codes = [code(seed, -2), code(seed, -1)]
         iam.enable_mfa_device(
             UserName=user.name, SerialNumber=serial, AuthenticationCode1=codes[0], AuthenticationCode2=codes[1]
@@ -210,7 +210,7 @@ def between(text, start, end):
 
 
 def code(seed, steps=0):
-    """The code that a device shows, some steps of 30 seconds from now."""
+    """Returns the code of a device at the current time plus a number of 30-second steps."""
     counter = int(datetime.datetime.now().timestamp()) // 30 + steps
     digest = hmac.new(base64.b32decode(seed), struct.pack(">Q", counter), hashlib.sha1).digest()
     offset = digest[-1] & 15

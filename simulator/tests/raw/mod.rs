@@ -1,4 +1,4 @@
-//! Requests as they are on the wire, signed by the SDK's signer; and answers.
+//! Raw requests, signed by the SDK's signer, and raw responses.
 
 #![allow(dead_code)] // Each test binary uses its part.
 
@@ -18,7 +18,7 @@ use sts_simulator::Simulator;
 
 pub const STS: &str = "https://sts.eu-west-1.amazonaws.com/";
 
-/// An answer: status, headers, and body.
+/// A response: status, headers and body.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
@@ -66,7 +66,7 @@ impl Reply {
     }
 }
 
-/// Encodes parameters, the version among them unless it is given.
+/// Encodes parameters. Adds the version unless it is given.
 pub fn form(parameters: &[(&str, &str)]) -> String {
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.extend_pairs(parameters);
@@ -103,7 +103,7 @@ pub fn post(url: &str, body: impl Into<SdkBody>) -> HttpRequest {
     request("POST", url, &[form], body)
 }
 
-/// Where, when and by whom a request is signed.
+/// Signs requests with these credentials, scope and time.
 #[derive(Clone)]
 pub struct Signer {
     pub keys: Credentials,
@@ -175,12 +175,12 @@ impl Signer {
     }
 }
 
-/// Sends a request as it is.
+/// Sends a request unchanged.
 pub async fn try_send(aws: &Simulator, request: HttpRequest) -> Result<Reply, ConnectorError> {
     let response = aws.call(request).await?;
     Ok(Reply {
         status: response.status().as_u16(),
-        // A body that breaks off has no bytes.
+        // A truncated body has no bytes.
         body: String::from_utf8_lossy(response.body().bytes().unwrap_or_default()).into_owned(),
         response,
     })
@@ -209,7 +209,7 @@ pub fn assert_refused(row: &str, reply: &Reply, status: u16, code: &str, message
         (status, code),
         "{row}: {found}"
     );
-    // An ellipsis stands for the part of a message that is not fixed.
+    // An ellipsis stands for a variable part of the message.
     match message.split_once('…') {
         None => assert_eq!(found, message, "{row}"),
         Some((start, end)) => assert!(

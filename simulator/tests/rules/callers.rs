@@ -1,4 +1,4 @@
-//! Who may call what.
+//! Which callers may call which operations.
 
 use super::*;
 
@@ -76,7 +76,7 @@ async fn trust() {
         );
         assert!(error.ends_with(&reason), "{row}: {error}");
     }
-    // The permissions of a live session are those of its role now.
+    // A live session has the current permissions of its role.
     aws.role(HUB).trust(trusts(USER)).create().unwrap();
     let reply = call(&aws, &hub, &assume(TENANT, &[])).await;
     assert_refused(
@@ -127,7 +127,7 @@ async fn each_action_of_a_request_has_condition_keys_of_its_own() {
     ];
     for (condition, actions) in rows {
         for action in all {
-            // The condition is on one action; the others have none.
+            // The condition applies to one action; the other actions have none.
             let statements: Vec<_> = all
                 .iter()
                 .map(|other| {

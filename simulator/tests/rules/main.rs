@@ -1,5 +1,5 @@
-//! The rules of STS, one by one, as AWS documents them and as its recorded answers show them. The requests are
-//! those on the wire; each row has the name of its rule.
+//! The rules of STS, as documented by AWS and shown by recorded responses. Requests are sent in their wire format; each
+//! row is named after its rule.
 
 mod callers;
 mod parameters;
@@ -55,7 +55,7 @@ fn accounts() -> (Simulator, Credentials) {
 /// Parameters of a request.
 type Pairs<'a> = Vec<(&'a str, &'a str)>;
 
-/// Returns the parameters of AssumeRole. A later parameter of the same name takes the place of an earlier one.
+/// Returns the parameters of AssumeRole. `more` replaces parameters of the same name.
 fn assume<'a>(role: &'a str, more: &[(&'a str, &'a str)]) -> Pairs<'a> {
     let mut parameters = vec![
         ("Action", "AssumeRole"),

@@ -1,4 +1,4 @@
-//! What the parameters may be.
+//! The constraints on parameters.
 
 use super::*;
 
@@ -15,7 +15,7 @@ async fn parameters_of_assume_role() {
     let policy_pattern = r"satisfy regular expression pattern: [\u0009\u000A\u000D\u0020-\u00FF]+";
     let quoted = |text: &str| format!("'{text}'");
 
-    // A parameter, its value, and the violation with the member's name and AWS's words.
+    // A parameter, an invalid value, and the violation: the member's name and AWS's message.
     let beyond_bmp = format!("{ROLE}\u{1F600}");
     let rows = [
         ("RoleArn", "short-arn".to_owned(), "roleArn", at_least(20)),
@@ -136,7 +136,7 @@ async fn parameters_of_assume_role() {
     ];
     for (parameter, value, member, rule) in &rows {
         let reply = call(&aws, &keys, &assume(ROLE, &[(parameter, value)])).await;
-        // The same parameters, with their length in characters and not in bytes.
+        // Lengths are counted in characters, not in bytes.
         let expected = violation(&quoted(value), member, rule);
         let name = format!("{parameter}={value:.20}");
         assert_refused(&name, &reply, 400, "ValidationError", &expected);
@@ -194,7 +194,7 @@ async fn parameters_of_assume_role() {
         assert!(message.contains(&rule), "{row}: {message}");
     }
 
-    // What is at the limit, or only looks wrong.
+    // Values that are at the limit, or only look invalid.
     let longest_id = long(1224);
     let longest_name = long(64);
     let longest_identity = long(256);
@@ -296,7 +296,7 @@ async fn requests_that_are_refused_before_the_trust_policy_is_looked_at() {
         assert_eq!(has_message, !message.is_empty(), "{row}: {}", reply.body);
     }
 
-    // The policy's length is an error even for a role that does not exist; the rest is said of an existing one.
+    // A policy that is too long is an error even for a role that does not exist; other errors require an existing role.
     let (long, missing) = ("x".repeat(2049), "arn:aws:iam::222222222222:role/Missing");
     let reply = call(&aws, &keys, &assume(missing, &[("Policy", &long)])).await;
     let expected = violation(

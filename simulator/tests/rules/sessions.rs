@@ -1,4 +1,4 @@
-//! What a session gets: duration, MFA, tags, source identity, policies.
+//! The properties of a session: duration, MFA, tags, source identity and policies.
 
 use super::*;
 
@@ -182,8 +182,8 @@ async fn mfa() {
         assert_refused(row, &reply, 403, "AccessDenied", both);
     }
 
-    // AssumeRole with a code proves MFA to that role only; GetSessionToken to all that are assumed with its
-    // session.
+    // MFA in AssumeRole counts only for that role; MFA in GetSessionToken counts for all roles that are assumed with
+    // its session.
     let session = with(MFA, &code).await.credentials();
     aws.role(TENANT)
         .trust(trusts("222222222222").replace(
@@ -379,7 +379,7 @@ async fn session_policies_belong_to_the_account_of_the_role_and_have_a_packed_si
             &format!("Policy ARN {arn} is not…"),
         );
     }
-    // 2,048 characters are for the inline policy and the ARNs together.
+    // The limit of 2,048 characters applies to the inline policy and the ARNs together.
     let almost = format!("{:2000}", policy);
     let reply = call(&aws, &keys, &assume(ROLE, &[("Policy", &almost)])).await;
     assert_eq!(reply.status, 200, "{}", reply.body);

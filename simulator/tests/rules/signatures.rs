@@ -1,4 +1,4 @@
-//! Who signed, where and when.
+//! Signatures: the signer, the scope and the time.
 
 use super::*;
 
@@ -338,7 +338,7 @@ async fn what_is_signed_must_be_what_was_sent() {
         let reply = send(&aws, request).await;
         assert_refused(row, &reply, status, code, message);
     }
-    // The example in the API reference signs the user agent, which the SDK's signer leaves out by itself.
+    // The example in the API reference signs the user agent, which the SDK's signer excludes by default.
     let mut settings = aws_sigv4::http_request::SigningSettings::default();
     settings.excluded_headers = None;
     let mut with_agent = post(STS, body.clone());
@@ -366,7 +366,7 @@ async fn get_and_presigned_requests() {
             assert_eq!(reply.status, 200, "{row}: {}", reply.body);
         }
     }
-    // As aws-iam-authenticator sends it: with a header that names the cluster, signed.
+    // The request of aws-iam-authenticator, with a signed header that names the cluster.
     let cluster = request("GET", &url, &[("x-k8s-aws-id", "production")], "");
     let presigned = Signer::new(&aws, &keys).presign(cluster);
     assert!(
@@ -431,7 +431,7 @@ async fn get_and_presigned_requests() {
         "Signature expired: … - 15 min.)",
     );
 
-    // A GET with an assertion of parameters in the query is AssumeRole like any other.
+    // A GET with the parameters in the query is equivalent to a POST.
     let url = format!(
         "{STS}?{}",
         form(&assume(ROLE, &[("ExternalId", "a+b=c@d:e/f")]))

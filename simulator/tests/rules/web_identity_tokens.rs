@@ -1,4 +1,4 @@
-//! GetWebIdentityToken: who gets a token, and what is in it.
+//! GetWebIdentityToken: who gets a token, and what it contains.
 
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -31,7 +31,7 @@ fn verified(token: &str, keys: &str) -> Value {
     let key = keys.find(header.kid.as_deref().unwrap()).unwrap();
     let mut validation = Validation::new(header.alg);
     validation.validate_aud = false;
-    // The simulator's clock stands still.
+    // The simulator's clock is paused.
     validation.validate_exp = false;
     let key = DecodingKey::from_jwk(key).unwrap();
     decode::<Value>(token, &key, &validation).unwrap().claims
@@ -105,7 +105,7 @@ async fn a_token_says_who_the_caller_is_and_its_signature_is_valid() {
             "ou_path": ["o-a1b2c3d4e5/r-ab12/ou-ab12-11111111/"],
             "original_session_exp": original_end,
             "source_identity": "ada",
-            // The session's tag takes the place of the role's, whatever the case.
+            // The session's tag replaces the role's, regardless of case.
             "principal_tags": {"Team": "blue", "stage": "test"},
         });
         if let Some(tags) = request_tags {
@@ -119,7 +119,7 @@ async fn a_token_says_who_the_caller_is_and_its_signature_is_valid() {
     }
     assert_ne!(ids[0], ids[1]);
 
-    // A user, without all that.
+    // A user has none of these claims.
     aws.enable_outbound_web_identity_federation("111111111111")
         .unwrap();
     let reply = call(&aws, &keys, &get_token(&[])).await;
@@ -225,14 +225,14 @@ async fn who_may_not_have_a_token_gets_none() {
         );
     }
 
-    // It may not outlive the session.
+    // The token must not outlive the session.
     let reply = call(&aws, &session, &get_token(&[("DurationSeconds", "900")])).await;
     assert_eq!(reply.status, 200);
     aws.clock().advance(MINUTE).await;
     let reply = call(&aws, &session, &get_token(&[("DurationSeconds", "900")])).await;
     assert_eq!(reply.error().1, "SessionDurationEscalationException");
 
-    // The global endpoint does not have it.
+    // The global endpoint does not support the operation.
     let signer = Signer {
         region: "us-east-1",
         ..Signer::new(&aws, &session)
@@ -318,7 +318,7 @@ async fn policies_limit_audience_duration_algorithm_and_tags_of_a_token() {
             }
         }
     }
-    // A service control policy, too.
+    // A service control policy can deny the operation, too.
     let (aws, keys) = accounts();
     aws.enable_outbound_web_identity_federation("111111111111")
         .unwrap();

@@ -1,4 +1,4 @@
-//! What requests and answers look like.
+//! The wire format of requests and responses.
 
 use super::*;
 
@@ -133,7 +133,7 @@ async fn answers_on_the_wire() {
         assert_eq!(reply.body.is_empty(), status == 413);
     }
 
-    // A control character in what is refused: the answer is still XML.
+    // A rejected value with a control character: the response is still valid XML.
     let reply = call(
         &aws,
         &keys,

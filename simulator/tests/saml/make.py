@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the signed SAML responses and the metadata beside this file, with another implementation of XML signatures.
+"""Creates the signed SAML responses and the metadata in this folder, with another implementation of XML signatures.
 
     pip install signxml==5.2.0 && python3 make.py
 """
@@ -89,7 +89,7 @@ def signed(part, key, certificate):
 
 
 def logout(key, certificate):
-    """Something else that the identity provider signed, with the same key."""
+    """Another document that the identity provider signed with the same key."""
     xml = (
         '<samlp:LogoutResponse xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" ID="_logout" Version="2.0">'
         f"{SIGNATURE}</samlp:LogoutResponse>"

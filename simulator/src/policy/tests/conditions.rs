@@ -1,9 +1,9 @@
-//! Every operator, in every form, with a key that is missing, empty, or has one or many values.
+//! Every operator, in every form, with a key that is absent, empty, or has one or several values.
 
 use super::super::{Outcome, Policies, Request, Requester, authorize};
 use super::*;
 
-/// How a policy with a condition decides.
+/// Returns the outcome of a policy with a condition.
 fn decide(effect: &str, version: &str, condition: &str, context: &Context) -> Outcome {
     let json = format!(
         r#"{{"Version": "{version}", "Statement": [
@@ -14,7 +14,7 @@ fn decide(effect: &str, version: &str, condition: &str, context: &Context) -> Ou
     let everything = r#"{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
     let everything = read(PolicyKind::Identity, everything).unwrap();
     let mut identity = vec![&policy];
-    // Beside a statement that denies, one that allows.
+    // A policy that only denies needs another one that allows.
     if effect == "Deny" {
         identity.push(&everything);
     }
@@ -35,7 +35,7 @@ fn decide(effect: &str, version: &str, condition: &str, context: &Context) -> Ou
     authorize(&policies, request, true, "ada").outcome()
 }
 
-/// Whether a condition is true; the forms with Allow and with Deny must agree.
+/// Whether a condition is met. The policies with Allow and with Deny must agree.
 fn is_true(condition: &str, context: &Context) -> bool {
     is_true_in("2012-10-17", condition, context)
 }
@@ -50,7 +50,7 @@ fn is_true_in(version: &str, condition: &str, context: &Context) -> bool {
     }
 }
 
-/// An operator, a value for policies, and values that match it and do not.
+/// An operator with a policy value, and request values that match it or do not.
 struct Case {
     operator: &'static str,
     policy: &'static str,
@@ -143,7 +143,7 @@ const POSITIVE: &[Case] = &[
     case("BinaryEquals", "AAE=", ["AAE=", "AAE="], ["AAI=", "!"]),
 ];
 
-/// As `POSITIVE`: what the operator without its negation matches.
+/// Like `POSITIVE`; `matching` are the values that the operator without its negation matches.
 const NEGATED: &[Case] = &[
     case("StringNotEquals", "red", ["red", "red"], ["Red", "re"]),
     case(
@@ -190,7 +190,7 @@ const FORMS: [(&str, &str); 6] = [
     ("ForAnyValue:", "IfExists"),
 ];
 
-/// What the key of the request is like.
+/// The values of the key in the request.
 #[derive(Clone, Copy, Debug)]
 enum Key {
     Missing,
@@ -206,7 +206,7 @@ enum Key {
 fn every_operator_in_every_form_with_no_one_and_many_values_for_allow_and_deny() {
     const T: bool = true;
     const F: bool = false;
-    // The columns are those of FORMS.
+    // The columns are in the order of FORMS.
     let positive = [
         (Key::Missing, [F, T, T, T, F, T]),
         (Key::Empty, [F, T, T, T, F, T]),
@@ -404,7 +404,7 @@ fn variables_have_the_values_of_the_request_and_no_wildcards() {
             r#"{"StringEquals": {"test:key": "${aws:username}"}}"#,
             false,
         ),
-        // A variable's value is compared without regard to case, too.
+        // The value of a variable is compared case-insensitively, too.
         (
             r#"{"StringEqualsIgnoreCase": {"test:key": "${aws:username}"}}"#,
             true,
@@ -413,7 +413,7 @@ fn variables_have_the_values_of_the_request_and_no_wildcards() {
             r#"{"StringNotEqualsIgnoreCase": {"test:key": "${aws:username}"}}"#,
             false,
         ),
-        // A `*` in a value is no wildcard.
+        // A `*` in the value of a variable is not a wildcard.
         (
             r#"{"StringLike": {"sts:RoleSessionName": "${aws:username}"}}"#,
             false,
@@ -428,7 +428,7 @@ fn variables_have_the_values_of_the_request_and_no_wildcards() {
             r#"{"StringEquals": {"aws:RequestTag/Dollar": "${$}{aws:username}"}}"#,
             true,
         ),
-        // An ARN with a variable, and one whose variable has a colon.
+        // A variable in an ARN, and a variable whose value contains a colon.
         (
             r#"{"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::${aws:PrincipalAccount}:user/caller"}}"#,
             true,
@@ -453,7 +453,7 @@ fn variables_have_the_values_of_the_request_and_no_wildcards() {
             r#"{"StringEquals": {"aws:RequestTag/Pair": "${aws:userid}/x"}}"#,
             true,
         ),
-        // Without a value: nothing matches; a negated operator is true.
+        // A variable without a value matches nothing, so a negated operator is true.
         (
             r#"{"StringEquals": {"aws:username": "${aws:SourceIdentity}"}}"#,
             false,
@@ -482,9 +482,9 @@ fn variables_have_the_values_of_the_request_and_no_wildcards() {
             r#"{"StringEquals": {"aws:username": "${aws:SourceIdentity, ''}Ada*"}}"#,
             true,
         ),
-        // A key with several values is no variable.
+        // A multivalued key cannot be used as a variable.
         (r#"{"StringEquals": {"test:key": "${aws:TagKeys}"}}"#, false),
-        // A dollar sign alone is text.
+        // A single dollar sign is literal text.
         (r#"{"StringLike": {"aws:RequestTag/Dollar": "$*{*"}}"#, true),
     ] {
         assert_eq!(is_true(condition, &context), expected, "{condition}");
@@ -539,14 +539,14 @@ fn a_condition_on_what_the_test_has_not_said_decides_nothing() {
             r#"{"StringEquals": {"aws:username": "${s3:prefix}"}}"#.to_owned(),
             Outcome::Undecided,
         ),
-        // Another condition is false, whatever the unknown one is.
+        // Another condition is false, whatever the value of the unknown key.
         (
             "and something false",
             "Allow",
             r#"{"StringEquals": {"s3:prefix": "home/", "aws:username": "bob"}}"#.to_owned(),
             Outcome::ImplicitDeny,
         ),
-        // Another value matches, whatever the variable is.
+        // Another value matches, whatever the value of the variable.
         (
             "or something true",
             "Allow",
@@ -575,7 +575,7 @@ fn a_condition_on_what_the_test_has_not_said_decides_nothing() {
         let outcome = decide(effect, "2012-10-17", &condition, &open);
         assert_eq!(outcome, expected, "{name}: {effect} {condition}");
     }
-    // Once it is said, it is known.
+    // A key that the test has declared is no longer unknown.
     open.set("s3:prefix", "home/");
     assert_eq!(
         decide("Allow", "2012-10-17", unknown, &open),
@@ -590,7 +590,7 @@ fn a_condition_on_what_the_test_has_not_said_decides_nothing() {
 
 #[test]
 fn a_text_is_itself_whatever_its_case_and_alphabet() {
-    // The small letter of Σ is another one at the end of a word, and that of İ is two.
+    // Σ has a second lower-case form at the end of a word, and the lower case of İ is two characters.
     for (in_policy, in_request) in [
         ("ΟΔΟΣ", "ΟΔΟΣ"),
         ("ΟΔΟΣ", "οδος"),

@@ -241,7 +241,7 @@ fn actions_and_resources_match_by_wildcard_whatever_the_case_of_an_action() {
             "arn:aws:iam::1:role/x",
             true,
         ),
-        // A `*` at the end of a part goes on beyond the colon, another one does not.
+        // A `*` at the end of a part also matches beyond the colon; other wildcards do not.
         (
             r#""Action": "*", "Resource": "arn:aws:*""#,
             "s3:x",
@@ -322,9 +322,9 @@ fn actions_and_resources_match_by_wildcard_whatever_the_case_of_an_action() {
 struct Row<'a> {
     by: &'a str,
     is_same_account: bool,
-    /// Whom the policy of the resource names.
+    /// The principal that the resource policy names.
     named: &'a str,
-    /// Whom the policy of the resource excepts from a deny; if anybody, it allows everybody.
+    /// The principals that a deny in the resource policy excepts. If there are any, the policy also allows everybody.
     excepted: Vec<&'a str>,
     /// Whether the resource is a role.
     is_role: bool,
@@ -473,7 +473,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What decided, as the table has it.
+/// The outcome in the notation of the table.
 fn outcome(explanation: &Explanation) -> String {
     let outcome = match explanation.outcome() {
         Outcome::Allowed => "allowed",

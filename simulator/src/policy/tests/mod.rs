@@ -1,4 +1,4 @@
-//! Tests of the evaluator: tables, and properties against a second evaluator.
+//! Tests of policy evaluation: tables, and properties that compare it with a second implementation.
 
 mod conditions;
 mod evaluation;
@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use super::{Context, Names, Policy, PolicyKind};
 
-/// Reads a policy; the users and roles of the account 111111111111 exist, and have their names as IDs.
+/// Reads a policy. The users and roles of the account 111111111111 exist; their IDs are their names.
 fn read(kind: PolicyKind, json: &str) -> Result<Policy, String> {
     let resolve = |arn: &str| {
         let name = arn.strip_prefix("arn:aws:iam::")?;

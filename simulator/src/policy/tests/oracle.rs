@@ -1,5 +1,6 @@
-//! A second evaluator, written from the IAM guide and not from the first: it reads the JSON of the policies anew at
-//! each question, knows nothing of unknown keys, and is as plain as the guide. The properties compare the two.
+//! A second implementation of policy evaluation, written from the IAM guide and independent of the first. It parses the
+//! policies' JSON again for each question, does not support unknown keys, and follows the guide as literally as
+//! possible. The properties compare both implementations.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +9,12 @@ use serde_json::Value;
 /// The request context, by keys in lower case.
 pub(super) type Keys = BTreeMap<String, Vec<String>>;
 
-/// A request, with all policies.
+/// A request, with all policies that apply.
 pub(super) struct Question<'a> {
     pub(super) action: &'a str,
     pub(super) resource: &'a str,
     pub(super) keys: &'a Keys,
-    /// How policies of resources name the caller: by account, by user or role, by session.
+    /// The caller as resource policies name it: by account, by user or role, and by session.
     pub(super) account: &'a str,
     pub(super) user: Option<&'a str>,
     pub(super) role: Option<&'a str>,
@@ -24,9 +25,9 @@ pub(super) struct Question<'a> {
     pub(super) sessions: &'a [Value],
     pub(super) service_control: &'a [Vec<Value>],
     pub(super) resource_control: &'a [Value],
-    /// The policy of the resource that is asked for.
+    /// The policy of the resource.
     pub(super) of_resource: &'a Value,
-    /// Whether that is the trust policy of a role, which everybody needs.
+    /// Whether `of_resource` is a role's trust policy, which every caller needs.
     pub(super) is_trust: bool,
 }
 
@@ -136,7 +137,7 @@ impl Question<'_> {
             .unwrap();
         let resource = listed("Resource", &is_resource)
             .or_else(|| Some(!listed("NotResource", &is_resource)?))
-            // A trust policy has none.
+            // Trust policies have no resource.
             .unwrap_or(true);
         let conditions = statement.get("Condition").and_then(Value::as_object);
         let conditions = conditions.into_iter().flatten().all(|(operator, block)| {
@@ -149,7 +150,7 @@ impl Question<'_> {
         action && resource && conditions
     }
 
-    /// The values of policy variables: only version 2012-10-17 has those.
+    /// The values of policy variables, which only version 2012-10-17 supports.
     fn keys_of(&self, policy: &Value) -> Option<&Keys> {
         (policy["Version"] == "2012-10-17").then_some(self.keys)
     }
@@ -172,7 +173,7 @@ fn texts(value: &Value) -> Vec<String> {
     }
 }
 
-/// Whether a statement's `Principal` has this name.
+/// Whether a statement's `Principal` contains this name.
 fn names(statement: &Value, name: &str) -> bool {
     let principal = &statement["Principal"];
     principal == name || texts(&principal["AWS"]).iter().any(|aws| aws == name)
@@ -214,7 +215,7 @@ fn compare(name: &str, found: &str, wanted: &str, keys: Option<&Keys>) -> bool {
     };
     let plain: String = pattern.iter().map(|(c, _)| *c).collect();
     match name {
-        // Wildcards are text to these two.
+        // These two operators treat wildcards as literal text.
         "StringEquals" => found == plain,
         "StringEqualsIgnoreCase" => found.to_lowercase() == plain.to_lowercase(),
         "StringLike" => like(&pattern, found),
@@ -265,14 +266,14 @@ fn compare(name: &str, found: &str, wanted: &str, keys: Option<&Keys>) -> bool {
     }
 }
 
-/// Seconds since 1970 of `2026-01-31`, `2026-01-31T12:00:00Z` or a number.
+/// Seconds since 1970, from `2026-01-31`, `2026-01-31T12:00:00Z` or a number.
 fn seconds(text: &str) -> Option<f64> {
     if let Ok(number) = text.parse() {
         return Some(number);
     }
     let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    // Days from civil, by Howard Hinnant.
+    // The algorithm "days from civil" by Howard Hinnant.
     let year = if month <= 2 { year - 1 } else { year };
     let (era, shifted) = (year.div_euclid(400), (month + 9) % 12);
     let of_era = year.rem_euclid(400);
@@ -288,7 +289,7 @@ fn seconds(text: &str) -> Option<f64> {
 /// A character, and whether it may be a wildcard.
 type Pattern = [(char, bool)];
 
-/// Replaces policy variables; `None` if one has no single value.
+/// Replaces policy variables; `None` if a variable does not have exactly one value.
 fn substitute(text: &str, keys: Option<&Keys>) -> Option<Vec<(char, bool)>> {
     let mut pattern = vec![];
     let mut rest = text;

@@ -1,5 +1,4 @@
-//! Policies and requests that nobody thought of: the evaluator agrees with the second one, and no text makes it panic
-//! or hang.
+//! Random policies and requests: both implementations of policy evaluation agree, and no text causes a panic or a hang.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +26,7 @@ const KINDS: [PolicyKind; 7] = [
     PolicyKind::Resource,
 ];
 
-/// A condition key, and values of its type: in policies, and in requests.
+/// The values of each type, used in policies and in requests.
 const TEXT_VALUES: [&str; 8] = [
     "ada",
     "Ada",
@@ -112,7 +111,7 @@ fn operator() -> impl Strategy<Value = (String, Vec<&'static str>)> {
     })
 }
 
-/// Keys that the conditions ask for; requests may have values of any type for each.
+/// The keys that conditions use. Requests may have values of any type for each.
 const KEYS: [&str; 4] = [
     "test:key",
     "aws:username",
@@ -256,7 +255,7 @@ fn resource_control() -> impl Strategy<Value = Value> {
     })
 }
 
-/// All policies of a request.
+/// All policies that apply to a request.
 #[derive(Clone, Debug)]
 struct Documents {
     identity: Vec<Value>,
@@ -300,7 +299,7 @@ fn documents() -> impl Strategy<Value = Documents> {
         )
 }
 
-/// Asks the evaluator.
+/// Evaluates the request with the simulator.
 fn decide(
     documents: &Documents,
     is_session: bool,
@@ -382,7 +381,7 @@ fn to_context(keys: &Keys) -> Context {
     context
 }
 
-/// Four hundred cases of each property, or as many as `PROPTEST_CASES` says.
+/// Runs 400 cases of each property, or as many as `PROPTEST_CASES` says.
 fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok();
     ProptestConfig {
@@ -486,7 +485,7 @@ proptest! {
     }
 }
 
-/// JSON of the words that policies have, in any order and depth.
+/// JSON made of words from policies, in any order and at any depth.
 fn json_like_a_policy() -> impl Strategy<Value = Value> {
     let word = select(vec![
         "Version",
@@ -545,7 +544,7 @@ fn json_like_a_policy() -> impl Strategy<Value = Value> {
                 .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     });
-    // Of a policy whose statement is right but for one element, more is read.
+    // A valid statement with one wrong element gets further through the parser.
     let broken =
         (statement(PolicyKind::Identity), any_json.clone()).prop_flat_map(|(statement, part)| {
             let names = vec![
@@ -565,7 +564,7 @@ fn json_like_a_policy() -> impl Strategy<Value = Value> {
     prop_oneof![any_json, broken]
 }
 
-/// Reads a text as every kind of policy. If it is one, compares it with a request, and tells why.
+/// Reads a text as a policy of every kind. If that succeeds, evaluates it for a request, and formats the explanation.
 fn try_everything(text: &str) {
     for kind in KINDS {
         let Ok(policy) = read(kind, text) else {

@@ -1,4 +1,4 @@
-//! What IAM refuses, with its reasons, and what the simulator does not know.
+//! Policies that are rejected, by IAM or because the simulator does not know something in them, and the reasons.
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn a_malformed_policy_is_refused_with_the_reason() {
             r#"{"Comment": "", "Statement": []}"#,
             r#"unknown element "Comment""#,
         ),
-        // serde_json would keep the second, and forget what the first one denies.
+        // serde_json would keep the second `Effect` and drop the first, which denies.
         (
             r#"{"Statement": {"Effect": "Deny", "Effect": "Allow", "Action": "*", "Resource": "*"}}"#,
             r#"element "Effect" is given twice"#,
@@ -331,7 +331,7 @@ fn a_condition_that_could_only_be_false_is_refused_by_name() {
         let error = refused(PolicyKind::Identity, &json);
         assert!(error.contains(reason), "{condition}: {error}");
     }
-    // An external ID is a secret.
+    // External IDs are secret.
     let json = r#"{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*",
         "Condition": {"NumericEquals": {"sts:ExternalId": "c0ffee"}}}}"#;
     let error = refused(PolicyKind::Identity, json);

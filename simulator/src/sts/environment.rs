@@ -1,4 +1,4 @@
-//! [`Scene`]: where and when a request is answered.
+//! [`Environment`]: the time, region and endpoint at which a request is answered.
 
 use std::time::SystemTime;
 
@@ -9,19 +9,19 @@ use crate::iam::{Accounts, Arrival};
 use crate::protocol::ErrorResponse;
 use crate::signature::Authorization;
 
-/// Where and when a request is answered.
-pub(crate) struct Scene {
+/// The time, region and endpoint at which a request is answered.
+pub(crate) struct Environment {
     /// The time by the clock of STS.
     pub(crate) now: SystemTime,
-    /// Whether new credentials expired before they were issued.
+    /// Whether to issue credentials that have expired already.
     pub(crate) issues_expired: bool,
-    /// What is known of the request, whoever makes it.
+    /// When and how the request arrived, whoever sent it.
     pub(super) arrival: Arrival,
     region: String,
     is_global_endpoint: bool,
 }
 
-impl Scene {
+impl Environment {
     pub(crate) fn new(request: &HttpRequest, now: SystemTime, issues_expired: bool) -> Self {
         let endpoint = StsEndpoint::at(host_of(request.uri()));
         let signed_region = || {
@@ -45,8 +45,8 @@ impl Scene {
         self.is_global_endpoint
     }
 
-    /// Checks that STS is active here in the account of the session; in a region that an account must opt in
-    /// to, also in that of the caller.
+    /// Checks that STS is active in this region for the account of the session; in an opt-in region, also for the
+    /// caller's account.
     pub(super) fn check_region(
         &self,
         accounts: &Accounts,
