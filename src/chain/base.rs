@@ -26,7 +26,7 @@ pub(crate) struct Base {
 }
 
 impl Base {
-    /// Takes what a chain that starts with the config's credentials needs.
+    /// Creates the base of a chain that starts with the config's credentials.
     pub(crate) fn with_source(config: &SdkConfig) -> Result<Self, Error> {
         if config.credentials_provider().is_none() {
             let rule = "must be set, as aws_config::load_defaults does: its credentials assume the \
@@ -37,7 +37,7 @@ impl Base {
         Self::without_source(config)
     }
 
-    /// Takes what a chain that starts with a token needs.
+    /// Creates the base of a chain that starts with a token.
     pub(crate) fn without_source(config: &SdkConfig) -> Result<Self, Error> {
         check_endpoint_url(config)
             .map_err(|violation| violation.into_error(Operation::CheckBase))?;

@@ -17,13 +17,13 @@ use crate::sts::{DenyingPolicy, caller_arn, denying_policy, is_federated_user};
 
 impl RoleChain {
     /// Tests the chain with real calls and reports the outcome of each: who owns the source credentials
-    /// (GetCallerIdentity, which needs no permission), then for each hop AssumeRole and GetCallerIdentity, up to the
-    /// first failure. If only GetCallerIdentity is denied, for example by the policy of a VPC endpoint, it continues.
-    /// Use it to find out why a chain fails, or whether it will work.
+    /// (GetCallerIdentity, which needs no permission), then for each hop whether it can be loaded and what its identity
+    /// is, up to the first failure. If only GetCallerIdentity is denied, for example by the policy of a VPC endpoint,
+    /// it continues. Use it to find out why a chain fails, or whether it will work.
     ///
-    /// Each hop is [refreshed](Self::refresh): a person is asked for MFA codes, the chain keeps the new sessions, and a
-    /// hop that is denied keeps its cached credentials. The provider of the source credentials, or of a web identity
-    /// token, is called twice.
+    /// Each hop is [refreshed](Self::refresh): it needs a new MFA code if it has a device, the chain keeps the new
+    /// session, and a hop that is denied keeps its cached credentials. The provider of the source credentials, or of a
+    /// web identity token, is called twice.
     ///
     /// # Examples
     ///

@@ -131,7 +131,7 @@ pub(super) fn check_role(
 }
 
 impl Target {
-    /// Returns the properties that are known without a call. A new target only has to define them here.
+    /// Returns the properties that are known without a call. No other code derives them from the target's variant.
     pub(super) fn properties(&self) -> Properties<'_> {
         match self {
             Self::Source => Properties {

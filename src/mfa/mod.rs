@@ -359,7 +359,7 @@ impl Device {
         devices.entry(serial.to_owned()).or_default().clone()
     }
 
-    /// Replaces this device by one whose lock is free, and which has the same sent codes.
+    /// Replaces this device with one that has the same sent codes and a free lock.
     fn replace(self: &Arc<Self>, serial: &str) {
         let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
         let current = devices.get(serial);

@@ -91,7 +91,7 @@ impl Reader {
         let thread_output = output.try_clone()?;
         let mut questions = self.questions();
         if !questions.is_reading {
-            // The runtime waits for its blocking threads, so a program could not end until somebody types.
+            // Not a blocking task: the runtime would wait for it, and so for input, before the program can end.
             std::thread::Builder::new()
                 .name("mfa-prompt".to_owned())
                 .spawn(move || self.read_lines(input, thread_output))?;

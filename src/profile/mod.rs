@@ -105,8 +105,9 @@ const DUAL_STACK: &[&str] = &["use_dualstack_endpoint"];
 /// As in the AWS CLI, a chain ends at a source profile with static keys, and a profile can be its own source only if it
 /// has static keys.
 ///
-/// If several hops name the same MFA device, the chain starts with a [session token](RoleChain::from_session_token), so
-/// that one code is enough. Sessions of its roles then last an hour at most.
+/// If a role other than the first has an `mfa_serial`, the chain starts with a [session
+/// token](RoleChain::from_session_token): one code then proves MFA to all roles, whose sessions last an hour at most.
+/// All roles must name the same device.
 #[must_use = "nothing is read before load()"]
 pub struct ProfileLoader {
     profile: String,

@@ -175,7 +175,7 @@ mod tests {
             &["arn:aws:iam::222222222222:role/R"],
         ];
         let mut names: Vec<_> = fields.iter().map(|fields| session_name(*fields)).collect();
-        // Fields that are the name of others.
+        // Fields that equal the names of other fields.
         let changed: Vec<_> = names.iter().filter(|name| name.contains('=')).collect();
         let copied: Vec<_> = changed
             .into_iter()
