@@ -1,4 +1,4 @@
-//! [`Base`]: what the base config gives to all hops and forks of a chain.
+//! [`Base`]: what all hops and forks of a chain share from the base config.
 
 use std::time::Duration;
 
@@ -12,14 +12,13 @@ use aws_types::SdkConfig;
 use crate::error::{BoxError, Error, ErrorKind, Operation, SourceFailure, Violation};
 use crate::sts::{Sts, check_endpoint_url};
 
-/// How long the base config's provider may take, or the provider of a token. The SDK's own cache gives a
-/// provider some twenty seconds; a sign-in in a browser takes longer, and a provider that hangs must not
-/// hang for ever.
+/// The timeout of the base config's provider, and of providers of tokens. The SDK's own cache gives a provider about 20
+/// s, but a sign-in in a browser takes longer.
 pub(super) const SOURCE_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Base {
     pub(crate) config: SdkConfig,
-    /// `None` only where a chain starts with a token.
+    /// `None` only if the chain starts with a token.
     source: Option<SharedCredentialsProvider>,
     pub(super) time: SharedTimeSource,
     pub(super) sleep: SharedAsyncSleep,
@@ -27,7 +26,7 @@ pub(crate) struct Base {
 }
 
 impl Base {
-    /// Takes what a chain needs that starts with the config's credentials.
+    /// Creates the base of a chain that starts with the config's credentials.
     pub(crate) fn with_source(config: &SdkConfig) -> Result<Self, Error> {
         if config.credentials_provider().is_none() {
             let rule = "must be set, as aws_config::load_defaults does: its credentials assume the \
@@ -38,7 +37,7 @@ impl Base {
         Self::without_source(config)
     }
 
-    /// Takes what a chain needs that starts with a token.
+    /// Creates the base of a chain that starts with a token.
     pub(crate) fn without_source(config: &SdkConfig) -> Result<Self, Error> {
         check_endpoint_url(config)
             .map_err(|violation| violation.into_error(Operation::CheckBase))?;
@@ -53,13 +52,12 @@ impl Base {
         })
     }
 
-    /// Asks the config's provider for its credentials. The failure says what kind it is, and may have a
-    /// source.
+    /// Loads credentials from the config's provider. The error consists of its kind and, if there is one, its source.
     pub(super) async fn source_credentials(
         &self,
     ) -> Result<Credentials, (ErrorKind, Option<BoxError>)> {
         let Some(source) = &self.source else {
-            // Only a chain that starts with a token has none, and asks for none.
+            // Only a chain that starts with a token has no source, and it never loads source credentials.
             return Err((ErrorKind::Source(SourceFailure::NotLoaded), None));
         };
         match self.with_source_timeout(source.provide_credentials()).await {
@@ -75,7 +73,7 @@ impl Base {
         }
     }
 
-    /// Waits for somebody else's provider; `None` where that takes too long.
+    /// Waits for a provider that is passed in; `None` if it times out.
     pub(super) async fn with_source_timeout<F: Future>(&self, provider: F) -> Option<F::Output> {
         let timeout = self.sleep.sleep(SOURCE_TIMEOUT);
         Timeout::new(provider, timeout).await.ok()

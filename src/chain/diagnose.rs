@@ -1,4 +1,4 @@
-//! [`RoleChain::diagnose`]: walks a chain with real calls, hop by hop (feature `policy`).
+//! [`RoleChain::diagnose`]: tests a chain with real calls, hop by hop (feature `policy`).
 #![cfg(feature = "policy")]
 
 use std::time::{Duration, SystemTime};
@@ -16,14 +16,14 @@ use crate::session::Session;
 use crate::sts::{DenyingPolicy, caller_arn, denying_policy, is_federated_user};
 
 impl RoleChain {
-    /// Walks the chain with real calls and reports what came of each: whose the source credentials are
-    /// (GetCallerIdentity, which needs no permission), then each hop assumed and asked the same, up to the
-    /// first failure. Where only GetCallerIdentity is denied, as a VPC endpoint's policy may, it goes on. For a
-    /// person who asks why it does not work, or whether it will.
+    /// Tests the chain with real calls and reports the outcome of each: who owns the source credentials
+    /// (GetCallerIdentity, which needs no permission), then for each hop whether it can be loaded and what its identity
+    /// is, up to the first failure. If only GetCallerIdentity is denied, for example by the policy of a VPC endpoint,
+    /// it continues. Use it to find out why a chain fails, or whether it will work.
     ///
-    /// Each hop is [refreshed](Self::refresh), so a code is asked for where one is needed, and the cached
-    /// credentials stay where a hop is refused. What comes back is this chain's from then on. The source's
-    /// provider, or that of a web identity's token, is asked twice.
+    /// Each hop is [refreshed](Self::refresh): it needs a new MFA code if it has a device, the chain keeps the new
+    /// session, and a hop that is denied keeps its cached credentials. The provider of the source credentials, or of a
+    /// web identity token, is called twice.
     ///
     /// # Examples
     ///
@@ -45,7 +45,7 @@ impl RoleChain {
             not_tried: Vec::new(),
             policies: None,
         };
-        // A cached source has no region of its own, so the first hop behind it asks whose it is.
+        // A cached source has no region of its own, so the first hop after it makes the call.
         let asking = hops.iter().find(|hop| hop.loader().number > 0);
         let asking = asking.unwrap_or(&hops[0]).loader();
         let mut caller = match source_step(hops[0], asking).await {
@@ -63,13 +63,14 @@ impl RoleChain {
         diagnosis
     }
 
-    /// The policies of the hop that was denied, if policies are what it lacks, or why there are none.
+    /// Returns the policies that the denied hop may lack, or why there are none to show; `None` if policies are not the
+    /// reason.
     fn suggest_policies(&self, steps: &[DiagnosisStep]) -> Option<Result<HopPolicies, String>> {
         let (last, before) = steps.split_last()?;
         let error = last.error.as_ref()?;
         let message = error.message().unwrap_or_default();
         let source = before.first().and_then(|step| step.arn.as_deref());
-        // A source may give other credentials than a moment ago.
+        // The source may have returned other credentials since then.
         let source = caller_arn(message).or(source);
         let is_about_policies = error.is_access_denied()
             && error.role_arn().is_some()
@@ -91,7 +92,7 @@ impl RoleChain {
         let requests = self.role_requests();
         let request = requests.iter().find(|request| request.hop == last.hop)?;
         let principal = match request.caller {
-            // Whoever starts the chain, here it is a role that is denied.
+            // The caller is a role of the chain, whatever the principal is.
             CallerKind::Role(_) => None,
             CallerKind::Base => Some(Principal::arn(source?)),
             CallerKind::Saml(_) => Some(Principal::saml()),
@@ -145,16 +146,16 @@ impl RoleChain {
     }
 }
 
-/// A step, and the credentials that came of it.
+/// A step and the credentials that it loaded.
 type StepOutcome = (DiagnosisStep, Option<Credentials>);
 
-/// `None` where the chain starts with a token.
+/// Tests the source credentials; `None` if the chain starts with a token.
 async fn source_step(first: &HopCache, asking: &Hop) -> Option<StepOutcome> {
     let hop = first.loader();
     let started = asking.now();
     let loaded = match hop.authentication() {
         Some(Authentication::WebIdentity(_) | Authentication::Saml { .. }) => return None,
-        // What it caches is what its roles are assumed with.
+        // The roles are assumed with the credentials that this hop caches.
         None if hop.number == 0 => match first.refresh().await {
             Ok(()) => Ok(first.snapshot().session?.credentials),
             Err(error) => Err(error),
@@ -177,7 +178,7 @@ async fn hop_step(cache: &HopCache, caller: Option<&Credentials>) -> StepOutcome
     let mut refreshed = cache.refresh().await;
     let is_stored = |session: &Session| session.from_store;
     if refreshed.is_ok() && cache.snapshot().session.as_ref().is_some_and(is_stored) {
-        // What STS says today may differ from what is in the store.
+        // A session from the store proves nothing about a call to STS. The second refresh makes one.
         refreshed = cache.refresh().await;
     }
     let summary = hop.summary();
@@ -215,15 +216,15 @@ fn title(summary: &RequestSummary<'_>) -> String {
     }
 }
 
-/// What is asked for, as a report shows it: name and value.
+/// Returns the parameters of the request for a report: names and values.
 fn asked(summary: &RequestSummary<'_>, parameters: Vec<Parameter>) -> Vec<(&'static str, String)> {
     let mut asked = vec![("region", summary.region.clone())];
     for parameter in parameters {
         let inherited = &summary.inherited;
         match parameter.field {
-            // An assertion has a name for the session itself.
+            // The assertion contains the session name.
             "session_name" if summary.operation == Operation::AssumeRoleWithSaml => continue,
-            // The report has a line of its own for what was asked and what came back.
+            // The report has a separate line for the requested and the actual duration.
             "duration" => continue,
             "external_id"
                 if parameter.shown.is_none() && summary.operation == Operation::AssumeRole =>
@@ -247,10 +248,9 @@ fn asked(summary: &RequestSummary<'_>, parameters: Vec<Parameter>) -> Vec<(&'sta
 
 /// The outcome of each hop of a chain; see [`RoleChain::diagnose`].
 ///
-/// `Display` is a report for a terminal: for each hop who asked, what for, and what came back; on a failure
-/// the error with its advice, and the two policies that would allow the call. Neither it nor `Debug`
-/// contains a secret key, a session token or an MFA code; the external ID is in the trust policy, and
-/// nowhere else.
+/// `Display` is a report for a terminal: for each hop the caller, the request and the result; after a failure the error
+/// with its advice, and the two policies that would allow the call. Neither `Display` nor `Debug` contains a secret
+/// key, a session token or an MFA code. The external ID appears in the trust policy, and nowhere else.
 ///
 /// # Examples
 ///
@@ -277,33 +277,33 @@ impl Diagnosis {
         self.error().is_none()
     }
 
-    /// Returns the failure that ended it, with advice; where none did, that of the last GetCallerIdentity that was
-    /// denied.
+    /// Returns the error of the last step that failed, with advice: the failure that ended the diagnosis or, if none
+    /// did, that of the last GetCallerIdentity that was denied.
     pub fn error(&self) -> Option<&Error> {
         self.steps.iter().rev().find_map(|step| step.error.as_ref())
     }
 
-    /// Returns what was tried, in order: the source credentials, unless the chain starts with a token, and
+    /// Returns the steps that were tried, in order: the source credentials, unless the chain starts with a token, and
     /// the hops.
     pub fn steps(&self) -> &[DiagnosisStep] {
         &self.steps
     }
 
-    /// Returns the two policies that allow the refused hop, where policies are what it may lack
-    /// (`AccessDenied`) and STS says who starts the chain. Of a source that is a role's session, the
-    /// role's path is not known: see [`Principal::arn`](crate::policy::Principal::arn).
+    /// Returns the two policies that allow the denied hop, if policies may be the reason (`AccessDenied`) and STS
+    /// reports who starts the chain. If the source is a role's session, the role's path is unknown: see
+    /// [`Principal::arn`](crate::policy::Principal::arn).
     ///
-    /// Those for a SAML assertion are for [`Principal::saml`](crate::policy::Principal::saml), and for one without
-    /// tags and source identity.
+    /// For a SAML assertion, they are those of [`Principal::saml`](crate::policy::Principal::saml), for an assertion
+    /// without tags and source identity.
     ///
-    /// They allow what this chain asked for, as far as a [session policy](crate::Role::policy) of the hop before
-    /// does. Where that was wrong, such as an external ID that is not the one that the role's owner gave out, change
-    /// the request, not the policy.
+    /// They allow what this chain requested, as far as a [session policy](crate::Role::policy) of the previous hop
+    /// allows it. If the request was wrong, for example because the external ID is not the one from the role's owner,
+    /// change the request, not the policy.
     pub fn policies(&self) -> Option<&HopPolicies> {
         self.policies.as_ref()?.as_ref().ok()
     }
 
-    /// Whether there are credentials for the next hop, though perhaps nobody may say whose.
+    /// Whether the next hop has credentials to call STS with, even if GetCallerIdentity was denied.
     fn can_go_on(&self) -> bool {
         self.steps.last().is_none_or(|step| match &step.error {
             Some(error) => step.access_key_id.is_some() && error.is_access_denied(),
@@ -335,32 +335,32 @@ impl Diagnosis {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DiagnosisStep {
-    /// The hop's place in the chain, from 1; 0 for the source credentials.
+    /// The hop's position in the chain, from 1; 0 for the source credentials.
     pub hop: usize,
-    /// The role's ARN; `None` where no role is assumed.
+    /// The role's ARN; `None` if no role is assumed.
     pub role_arn: Option<String>,
-    /// What was asked for, as the report shows it: name and value. No secret is among them.
+    /// The parameters of the request, as the report shows them: names and values. None is secret.
     pub asked: Vec<(&'static str, String)>,
-    /// How long a session was asked for; `None` for STS's default.
+    /// The requested duration of the session; `None` for STS's default.
     pub duration: Option<Duration>,
-    /// Whether it is role chaining, because temporary credentials signed: then a session lasts
-    /// [an hour at most](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-role-chaining).
+    /// Whether the call is role chaining, because temporary credentials signed it. A session then lasts [an hour at
+    /// most](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-role-chaining).
     pub is_chained: bool,
-    /// The access key ID that came back.
+    /// The access key ID of the loaded credentials.
     pub access_key_id: Option<String>,
-    /// When it expires; `None` also for long-term keys.
+    /// When the credentials expire; `None` also for long-term keys.
     pub expiry: Option<SystemTime>,
-    /// Whose it is, as GetCallerIdentity says: `arn:aws:sts::<account>:assumed-role/<role>/<session>`
-    /// or `arn:aws:iam::<account>:user/<user>`.
+    /// The identity that GetCallerIdentity returns: `arn:aws:sts::<account>:assumed-role/<role>/<session>` or
+    /// `arn:aws:iam::<account>:user/<user>`.
     pub arn: Option<String>,
-    /// The account of that.
+    /// The account of that identity.
     pub account: Option<String>,
-    /// How long the credentials took, by the base config's clock, with all that the call had to wait for,
-    /// such as a person's code and, at the first hop, the source.
+    /// How long it took to load the credentials, by the base config's clock, including waits, such as for a person's
+    /// code and, at the first hop, for the source.
     pub took: Duration,
     /// How long GetCallerIdentity took.
     pub identity_took: Option<Duration>,
-    /// Why there are no credentials, or why STS does not say whose they are.
+    /// Why there are no credentials, or why their identity is unknown.
     pub error: Option<Error>,
     pub(super) title: String,
     pub(super) ended: SystemTime,
@@ -394,7 +394,7 @@ impl DiagnosisStep {
         }
     }
 
-    /// Notes what came back, if anything did, and asks whose it is.
+    /// Stores the properties of the credentials, if there are any, and asks STS for their identity.
     async fn ask_identity(&mut self, asking: &Hop, credentials: Option<&Credentials>) {
         let Some(credentials) = credentials else {
             return;
@@ -422,7 +422,7 @@ impl Hop {
         self.base.time.now()
     }
 
-    /// What the token says of itself that the chain starts with.
+    /// Returns the claims of the token that the chain starts with.
     async fn claims(&self) -> Option<Claims> {
         let Authentication::WebIdentity(token) = self.authentication()? else {
             return None;
@@ -432,14 +432,14 @@ impl Hop {
     }
 }
 
-/// What a web identity token says of itself; nobody has verified it.
+/// The claims of a web identity token; not verified.
 #[derive(Clone, Debug)]
 struct Claims {
     issuer: String,
-    /// Those of `aud`, and the authorized party (`azp`), which IAM may take in their place; at least one.
+    /// The values of `aud`, and the authorized party (`azp`), which IAM may compare instead; at least one.
     audiences: Vec<String>,
     subject: String,
-    /// What else must be allowed, for the tags or the identity that it brings.
+    /// The actions that must also be allowed because of the token's tags or source identity.
     actions: Vec<&'static str>,
 }
 
@@ -481,7 +481,7 @@ impl Claims {
     }
 }
 
-/// The time between two moments; none where the clock was set back.
+/// Returns the time between two moments; zero if the clock was set back.
 pub(super) fn since(earlier: SystemTime, later: SystemTime) -> Duration {
     later.duration_since(earlier).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! [`Document`]: an IAM policy, its statements and its JSON (feature `policy`).
+//! [`Document`]: an IAM policy, with its statements and their JSON (feature `policy`).
 #![cfg(feature = "policy")]
 
 use std::fmt;
@@ -10,8 +10,8 @@ use crate::error::{Error, Operation, Violation};
 use crate::json::escape_non_ascii;
 use crate::request::limits::check_region;
 
-/// An IAM policy. `Display` is JSON for people, always the same for the same chain; `Debug` shows the size
-/// only, because a trust policy may contain an external ID.
+/// An IAM policy. `Display` is indented JSON, and deterministic: the same chain always gives the same text. `Debug`
+/// shows only the size, because a trust policy may contain an external ID.
 ///
 /// # Examples
 ///
@@ -27,7 +27,7 @@ use crate::request::limits::check_region;
 pub struct Document(Vec<Statement>);
 
 impl Document {
-    /// Creates the policy of a role that puts records on this Firehose stream,
+    /// Creates the permission policy of a role that puts records on this Firehose stream,
     /// `arn:<partition>:firehose:<region>:<account>:deliverystream/<name>`.
     ///
     /// # Errors
@@ -40,8 +40,8 @@ impl Document {
                 && check_region(parts.region).is_ok()
                 && is_account_id(parts.account)
                 && name.is_some_and(|name| {
-                    let signs = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-                    (1..=64).contains(&name.len()) && name.chars().all(signs)
+                    let is_accepted = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+                    (1..=64).contains(&name.len()) && name.chars().all(is_accepted)
                 })
         };
         if !Arn::parse(stream_arn).is_some_and(|parts| is_stream(&parts)) {
@@ -59,21 +59,21 @@ impl Document {
         ]))
     }
 
-    /// Creates the policy of a role that lists and reads what is in a bucket (`arn:<partition>:s3:::<bucket>`) under
-    /// `prefix`, such as `2026/`; an empty one is the whole bucket.
+    /// Creates the permission policy of a role that lists and reads the objects in a bucket
+    /// (`arn:<partition>:s3:::<bucket>`) under `prefix`, such as `2026/`. An empty prefix stands for the whole bucket.
     ///
     /// # Errors
     ///
     /// An ARN that is not a bucket's, or a prefix with `*`, `?` or `$`, is [invalid](Error::is_invalid).
     pub fn s3_read(bucket_arn: &str, prefix: &str) -> Result<Self, Error> {
         let is_bucket = |parts: &Arn<'_>| {
-            // Buckets from before March 2018 may have longer names, with capital letters and underscores.
-            let signs = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            // Buckets that were created before March 2018 may have longer names, with capital letters and underscores.
+            let is_accepted = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             parts.service == "s3"
                 && parts.region.is_empty()
                 && parts.account.is_empty()
                 && (3..=255).contains(&parts.resource.len())
-                && parts.resource.chars().all(signs)
+                && parts.resource.chars().all(is_accepted)
         };
         if !Arn::parse(bucket_arn).is_some_and(|parts| is_bucket(&parts)) {
             let rule = "must be arn:<partition>:s3:::<bucket>";
@@ -103,12 +103,12 @@ impl Document {
         Self(statements)
     }
 
-    /// Returns the JSON on one line, without white space between its parts.
+    /// Returns the JSON on one line, without white space between its tokens.
     pub fn compact(&self) -> String {
         escape_non_ascii(&serde_json::to_string(self).unwrap_or_default())
     }
 
-    /// Returns the number of characters, as IAM counts them: without white space between the parts.
+    /// Returns the number of characters, as IAM counts them: without white space between tokens.
     pub fn size(&self) -> usize {
         self.compact().chars().count()
     }
@@ -160,7 +160,7 @@ impl Statement {
 }
 
 impl Serialize for Statement {
-    /// In the order of AWS's own examples.
+    /// The fields are in the order of AWS's examples.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut statement = serializer.serialize_map(None)?;
         statement.serialize_entry("Sid", self.sid)?;
@@ -179,7 +179,7 @@ impl Serialize for Statement {
     }
 }
 
-/// Operator, key and values of each condition.
+/// The operator, key and values of each condition.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Conditions(Vec<(&'static str, String, Vec<String>)>);
 
@@ -198,7 +198,7 @@ impl Conditions {
 }
 
 impl Serialize for Conditions {
-    /// Each operator stands once, with all its keys.
+    /// Groups the conditions by operator, because each operator may appear only once.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut operators: Vec<(&str, Vec<(&str, OneOrMore<'_>)>)> = Vec::new();
         for (operator, key, values) in &self.0 {
@@ -215,7 +215,7 @@ impl Serialize for Conditions {
     }
 }
 
-/// A map whose entries stay in order.
+/// A map that preserves the order of its entries.
 struct Entries<'a, V>(&'a [(&'a str, V)]);
 
 impl<V: Serialize> Serialize for Entries<'_, V> {
@@ -224,7 +224,7 @@ impl<V: Serialize> Serialize for Entries<'_, V> {
     }
 }
 
-/// A single value stands by itself, as IAM writes it.
+/// One value or a list. A single value is not wrapped in a list, as IAM writes it.
 struct OneOrMore<'a>(&'a [String]);
 
 impl Serialize for OneOrMore<'_> {
@@ -236,7 +236,7 @@ impl Serialize for OneOrMore<'_> {
     }
 }
 
-/// Whether a policy would not take this literally: wildcards, and variables.
+/// Returns whether a policy would not treat the text literally: wildcards and variables.
 pub(super) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '$'])
 }

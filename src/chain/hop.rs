@@ -1,4 +1,4 @@
-//! [`Hop`]: one node of a chain. Where its credentials come from, and how they are loaded.
+//! [`Hop`]: one hop of a chain, where its credentials come from, and how they are loaded.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,53 +26,54 @@ use crate::request::{
 use crate::session::{Session, timestamp};
 use crate::sts::Attempt;
 
-/// How long source credentials without an expiry are cached before their source is asked again: as long as
-/// the SDK's own cache keeps such.
+/// How long source credentials without an expiry are cached before their provider is called again: the same as in the
+/// SDK's identity cache.
 const SOURCE_TTL: Duration = Duration::from_secs(15 * 60);
 
-/// Source credentials that have less left, or nothing, are cached for this long: some sources renew theirs
-/// only at expiry, and others give what they have while they cannot.
+/// The minimum time for which source credentials are cached, even if they expire sooner or have expired. Some sources
+/// renew credentials only at expiry; others return expired ones while they cannot renew them.
 const SOURCE_MIN_TTL: Duration = Duration::from_secs(10);
 
-/// How long STS is not asked again with a key that it has rejected as expired or unknown.
+/// How long STS is not called again with a key that it has rejected as expired or unknown.
 const REJECTED_KEY_TTL: Duration = Duration::from_secs(2 * 60);
 
-/// How often a token is tried whose issuer STS cannot ask for its keys, and the first wait between.
+/// The number of attempts with a token if STS cannot get its issuer's keys, and the wait before the second attempt.
 const TOKEN_ATTEMPTS: u32 = 3;
 const TOKEN_RETRY: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
-    /// The address of the hop that the current task loads.
+    /// The address of the hop that the current task is loading.
     static LOADING: usize;
 }
 
-/// A hop's cache, which is how other hops hold it.
+/// A hop in its cache. Other hops refer to it in this form.
 pub(crate) type HopCache = CredentialsCache<Hop>;
 
 pub(crate) struct Hop {
     pub(super) base: Arc<Base>,
     pub(super) target: Target,
-    /// Place in the chain, from 1; 0 for the source.
+    /// Position in the chain, from 1; 0 for the source.
     pub(super) number: usize,
     store: Option<Arc<dyn SessionStore>>,
-    /// STS has said that the source's credentials are those of a role, so that one hour is the most.
+    /// Set when STS has reported that the source credentials are those of a role, so that sessions last at most one
+    /// hour.
     is_limited_to_one_hour: AtomicBool,
     /// STS's last rejection of the parent's session.
     rejection: Mutex<Option<Rejection>>,
 }
 
-/// STS has rejected a key of the parent's as expired or unknown.
+/// A rejection of the parent's access key as expired or unknown.
 struct Rejection {
     access_key_id: Box<str>,
     at: Moment,
     error: Error,
-    /// Whether the session was new, and so is not at fault.
+    /// Whether the session was new, so that loading another one would not help.
     is_of_new_session: bool,
 }
 
 /// Where a hop's credentials come from.
 pub(crate) enum Target {
-    /// The base config's own credentials; STS is not asked.
+    /// The base config's own credentials, without a call to STS.
     Source,
     /// GetSessionToken, signed with the base config's credentials.
     SessionToken(GetSessionTokenRequest),
@@ -80,20 +81,20 @@ pub(crate) enum Target {
     Role(Arc<AssumeRoleRequest>, Authentication),
 }
 
-/// What authenticates the call that assumes a role.
+/// How the call that assumes a role is authenticated.
 pub(crate) enum Authentication {
-    /// AssumeRole: a signature with the caller's credentials.
+    /// AssumeRole, signed with the caller's credentials.
     Caller(Caller),
-    /// AssumeRoleWithWebIdentity: a token.
+    /// AssumeRoleWithWebIdentity, with a token.
     WebIdentity(WebIdentityToken),
-    /// AssumeRoleWithSAML: an assertion of this provider's.
+    /// AssumeRoleWithSAML, with an assertion of this provider.
     Saml {
         provider_arn: String,
         assertion: SamlAssertion,
     },
 }
 
-/// Whose credentials sign AssumeRole.
+/// The owner of the credentials that sign AssumeRole.
 #[derive(Clone)]
 pub(crate) enum Caller {
     /// The base config's provider.
@@ -102,7 +103,7 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
-    /// What a role that it assumes inherits.
+    /// Returns what a role that the caller assumes inherits.
     pub(crate) fn inherited(&self) -> Inherited<'_> {
         match self {
             Self::Base => Inherited::nothing(),
@@ -110,13 +111,13 @@ impl Caller {
         }
     }
 
-    /// Checks what the caller is to assume.
+    /// Checks a role that the caller assumes.
     pub(super) fn check(&self, role: Role) -> Result<Arc<AssumeRoleRequest>, Error> {
         check_role(role, &self.inherited(), Operation::AssumeRole)
     }
 }
 
-/// Checks a role for the operation that is to assume it.
+/// Checks a role for the operation that assumes it.
 pub(super) fn check_role(
     role: Role,
     inherited: &Inherited<'_>,
@@ -130,7 +131,7 @@ pub(super) fn check_role(
 }
 
 impl Target {
-    /// What is known without a call. A new target answers every question here.
+    /// Returns the properties that are known without a call. No other code derives them from the target's variant.
     pub(super) fn properties(&self) -> Properties<'_> {
         match self {
             Self::Source => Properties {
@@ -167,7 +168,7 @@ impl Target {
         }
     }
 
-    /// What it asks for, as a report shows it.
+    /// Returns the parameters of the request, for a report.
     pub(super) fn parameters(&self) -> Vec<Parameter> {
         match self {
             Self::Source => Vec::new(),
@@ -179,16 +180,16 @@ impl Target {
 
 pub(super) struct Properties<'a> {
     operation: Operation,
-    /// What it brings, for people.
+    /// The name of what is loaded, for people.
     pub(super) noun: &'static str,
     /// The role that is assumed, if one is.
     role: Option<&'a AssumeRoleRequest>,
-    /// The region whose STS is called, where the request sets one.
+    /// The region of the STS endpoint, if the request sets one.
     region: Option<&'a str>,
-    /// How long the session is asked to last, and how long one lasts that is not.
+    /// The requested duration of the session, and the duration if none is requested.
     duration: Option<Duration>,
     default_duration: Duration,
-    /// The device whose code is sent.
+    /// The MFA device whose code is sent.
     mfa: Option<&'a Mfa>,
 }
 
@@ -215,7 +216,7 @@ impl Load for Hop {
         let mfa = self.properties().mfa;
         mfa.is_some_and(|mfa| mfa.codes.is_interactive())
             || match self.authentication() {
-                // A parent with usable credentials needs to ask nobody.
+                // A parent with usable credentials does not load, and so asks no person.
                 Some(Authentication::Caller(Caller::Hop(parent))) => {
                     parent.loader().is_interactive() && !parent.is_usable()
                 }
@@ -256,7 +257,7 @@ impl Hop {
         }
     }
 
-    /// What tells this hop from others while it exists.
+    /// Returns a value that identifies this hop while it exists.
     fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
@@ -265,7 +266,7 @@ impl Hop {
         self.target.properties()
     }
 
-    /// The request of the role that the hop assumes, if it assumes one.
+    /// Returns the request of the role that the hop assumes, if it assumes one.
     pub(super) fn request(&self) -> Option<&AssumeRoleRequest> {
         self.properties().role
     }
@@ -274,7 +275,7 @@ impl Hop {
         self.request().map(|request| &request.role().arn)
     }
 
-    /// What authenticates the call that assumes the role, if one is assumed.
+    /// Returns how the call that assumes the role is authenticated, if a role is assumed.
     pub(super) fn authentication(&self) -> Option<&Authentication> {
         if let Target::Role(_, authentication) = &self.target {
             Some(authentication)
@@ -292,12 +293,12 @@ impl Hop {
         }
     }
 
-    /// This hop and those before it, the last one first.
+    /// Iterates over this hop and the previous ones, starting with this hop.
     fn ancestors(&self) -> impl Iterator<Item = &Hop> {
         std::iter::successors(Some(self), |hop| Some(hop.parent()?.loader()))
     }
 
-    /// What a role that is assumed with this hop's credentials inherits.
+    /// Returns what a role that is assumed with this hop's credentials inherits.
     fn inherited_by_next(&self) -> Inherited<'_> {
         let roles = || self.ancestors().filter_map(|hop| hop.request());
         let tags = roles().flat_map(|request| &request.role().tags);
@@ -313,7 +314,7 @@ impl Hop {
         }
     }
 
-    /// What this hop asks STS for.
+    /// Returns a summary of the request that this hop sends to STS.
     pub(super) fn summary(&self) -> RequestSummary<'_> {
         let parent = self.parent().map(|parent| parent.loader());
         let caller = match self.authentication() {
@@ -321,7 +322,7 @@ impl Hop {
             Some(Authentication::Saml { provider_arn, .. }) => CallerKind::Saml(provider_arn),
             Some(Authentication::Caller(_)) | None => match parent.and_then(Hop::role_arn) {
                 Some(role_arn) => CallerKind::Role(role_arn),
-                // Behind a session token, too: it is the user's own.
+                // Also after a session token, which belongs to the base config's user.
                 None => CallerKind::Base,
             },
         };
@@ -331,7 +332,7 @@ impl Hop {
             mfa,
             ..
         } = self.properties();
-        // A role's session does not inherit the proof; a session token is one.
+        // A role's session does not inherit the proof of MFA, but a session token contains it.
         let is_proof =
             |parent: &Hop| parent.request().is_none() && parent.properties().mfa.is_some();
         RequestSummary {
@@ -352,25 +353,25 @@ impl Hop {
         self.properties().operation
     }
 
-    /// The region whose STS is called: the request's own or the base config's.
+    /// Returns the region of the STS endpoint: the request's own, or else the base config's.
     pub(super) fn region(&self) -> Option<Region> {
         let own = self.properties().region;
         let own = own.map(|region| Region::new(region.to_owned()));
         own.or_else(|| self.base.config.region().cloned())
     }
 
-    /// How long the session is asked to last; `None` for STS's default.
+    /// Returns the requested duration of the session; `None` for STS's default.
     pub(super) fn duration(&self) -> Option<Duration> {
         self.properties().duration
     }
 
-    /// How long the session lasts at most.
+    /// Returns the maximum lifetime of the session.
     pub(super) fn max_lifetime(&self) -> Duration {
         let properties = self.properties();
         properties.duration.unwrap_or(properties.default_duration)
     }
 
-    /// Logs and counts a load; the cache logs a failure.
+    /// Records the metrics of a load, and logs a success; the cache logs failures.
     fn record_load(&self, loaded: &Result<Session, Error>, took: Duration, reason: LoadReason) {
         let now = self.base.time.now();
         let operation = self.operation();
@@ -378,7 +379,7 @@ impl Hop {
         let cached = reason.cached_until.map_or(Duration::ZERO, left);
         let (outcome, valid_for) = match loaded {
             Ok(session) if session.expiry > now => ("success", left(session.expiry)),
-            // The cache makes an error of it.
+            // The cache turns this into an error.
             Ok(_) => ("expired", cached),
             Err(error) => (error.outcome(), cached),
         };
@@ -405,7 +406,7 @@ impl Hop {
         );
     }
 
-    /// Takes a session from the store or, one process at a time, fetches it.
+    /// Takes a session from the store, or fetches one while no other process does.
     async fn load_via_store(
         &self,
         store: &dyn SessionStore,
@@ -413,7 +414,7 @@ impl Hop {
     ) -> Result<Session, Error> {
         let stored = || {
             let session = store.read(self.base.time.now(), self.max_lifetime())?;
-            // A forced renewal wants one of STS's, and the cached one needs no second look.
+            // A forced renewal needs a new session from STS, and the cached session is already known.
             let is_newer = reason
                 .cached_until
                 .is_none_or(|until| session.expiry > until);
@@ -423,13 +424,14 @@ impl Hop {
         if let Some(session) = stored() {
             return Ok(session);
         }
-        // No lock is held while another is waited for: two chains may meet in each other's entries.
+        // Load the parent first, so that no lock is held while waiting for another: two chains may share entries in
+        // opposite order.
         if let Some(parent) = self.parent()
             && parent.loader().ancestors().any(|hop| hop.store.is_some())
         {
             ask_parent(parent, reason).await?;
         }
-        // Another process may be about to store a session, or to ask the same person.
+        // Another process may be loading the session, or asking the same person.
         let _lock = store.lock(self.is_interactive(), &self.base.sleep).await;
         if let Some(session) = stored() {
             return Ok(session);
@@ -513,7 +515,7 @@ impl Hop {
         .await
     }
 
-    /// Assumes the role; where STS says that the parent's session is dead, once more with a new one.
+    /// Assumes the role; if STS rejects the parent's session as expired or unknown, tries once more with a new one.
     async fn assume_role(
         &self,
         caller: &Caller,
@@ -532,7 +534,7 @@ impl Hop {
             .rejection()
             .as_ref()
             .is_some_and(|last| last.is_of_new_session);
-        // STS is not asked again with a key that it has just rejected.
+        // STS is not called again with a key that it has just rejected.
         let error = match self.rejection_of(key) {
             Some(error) if !reason.force => error,
             _ => match self
@@ -552,7 +554,7 @@ impl Hop {
         if is_ruled_out {
             return Err(error);
         }
-        // The session may have died early: its role was deleted and created again, say.
+        // A session can become invalid before it expires, for example when its role was deleted and created again.
         let Some(renewed) = parent.replace(key, reason).await else {
             return Err(error);
         };
@@ -561,8 +563,8 @@ impl Hop {
             .call_assume_role(request, summary, &renewed, reason)
             .await;
         match &result {
-            // If a new session does no better, the session is not at fault: the parent's other children
-            // need it.
+            // If STS rejects a new session too, the session is not the cause, and must remain for the parent's other
+            // children.
             Err(error) if is_dead_caller(error) => {
                 self.reject(renewed.access_key_id(), error, true)
             }
@@ -571,7 +573,7 @@ impl Hop {
         result
     }
 
-    /// The error of STS's recent rejection of this key.
+    /// Returns the error of STS's recent rejection of this key, if there was one.
     fn rejection_of(&self, access_key_id: &str) -> Option<Error> {
         let now = Moment::now(self.base.time.now());
         let rejection = self.rejection();
@@ -596,8 +598,8 @@ impl Hop {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One AssumeRole with these credentials: with an MFA code where there is a device, and for an hour where STS
-    /// does not let this signer have more.
+    /// Calls AssumeRole with these credentials, and with an MFA code if a device is set. Requests one hour if STS does
+    /// not let this signer have more.
     async fn call_assume_role(
         &self,
         request: &AssumeRoleRequest,
@@ -608,7 +610,7 @@ impl Hop {
         let sts = &self.base.sts;
         let one_hour = i32::try_from(CHAINED_LIMIT.as_secs()).ok();
         let requested = request.duration_seconds();
-        // Long-term credentials are under no such limit; a source may change from one to the other.
+        // The limit does not apply to long-term credentials, and a source may change between the two.
         let may_exceed = signer.session_token().is_some() && requested > one_hour;
         self.with_code(reason, |attempt| async move {
             let attempt = &attempt;
@@ -631,7 +633,7 @@ impl Hop {
                  not as long as requested"
             );
             if attempt.mfa_code.is_some() {
-                // A code is good once: the next load asks for an hour.
+                // The code cannot be used again. The next load requests an hour.
                 return result;
             }
             sts.assume_role(request, summary, one_hour, attempt, signer)
@@ -640,7 +642,7 @@ impl Hop {
         .await
     }
 
-    /// Repeats a call that a token authenticates, where another attempt may help.
+    /// Repeats a call that a token authenticates, if another attempt may help.
     async fn with_token_retries<Fut>(&self, call: impl Fn() -> Fut) -> Result<Session, Error>
     where
         Fut: Future<Output = Result<Session, Error>>,
@@ -650,12 +652,12 @@ impl Hop {
         loop {
             let error = match call().await {
                 Ok(session) => return Ok(session),
-                // A person is not asked twice for one load.
+                // A person is asked only once per load.
                 Err(error) if self.is_interactive() => return Err(error),
                 Err(error) => error,
             };
             match error.meaning() {
-                // Whoever renews it may have done so in the meantime.
+                // The token may have been renewed in the meantime.
                 Some(Meaning::ExpiredToken) if !was_expired => was_expired = true,
                 Some(Meaning::IdentityProviderUnreachable) if attempt < TOKEN_ATTEMPTS => {
                     self.base.sleep.sleep(TOKEN_RETRY * attempt).await;
@@ -666,7 +668,7 @@ impl Hop {
         }
     }
 
-    /// Calls with an MFA code, if there is a device.
+    /// Makes a call with an MFA code, if a device is set.
     async fn with_code<Fut>(
         &self,
         reason: LoadReason,
@@ -691,7 +693,7 @@ impl Hop {
             .await
     }
 
-    /// The credentials that sign.
+    /// Returns the credentials that sign the call.
     async fn signer(&self, caller: &Caller, reason: LoadReason) -> Result<Credentials, Error> {
         match caller {
             Caller::Base => self.source_credentials().await,
@@ -710,8 +712,8 @@ impl Hop {
         token.map_err(|error| self.error_from(ErrorKind::NoToken, Some(error)))
     }
 
-    /// Limits a new session to what was asked for, by this machine's clock: where that is behind STS's, the
-    /// expiry that STS gives would come too late.
+    /// Limits the expiry of a new session to the requested duration from now, by this machine's clock: if that clock is
+    /// behind STS's, the expiry that STS returns would come too late.
     fn clamp_expiry(&self, mut session: Session) -> Session {
         let latest = self.base.time.now() + self.max_lifetime();
         if session.expiry > latest {
@@ -732,7 +734,7 @@ impl Hop {
     }
 }
 
-/// How the calls of a load are made.
+/// Returns how the calls of a load are made.
 fn attempt(reason: LoadReason, mfa_code: Option<String>) -> Attempt {
     Attempt {
         mfa_code,
@@ -741,7 +743,7 @@ fn attempt(reason: LoadReason, mfa_code: Option<String>) -> Attempt {
     }
 }
 
-/// Asks a parent for its credentials, as any caller does.
+/// Gets the credentials of a parent, as any caller does.
 async fn ask_parent(parent: &HopCache, reason: LoadReason) -> Result<Credentials, Error> {
     match parent.lookup(|session| session.credentials.clone()) {
         Lookup::Ready(Err(_)) if reason.force => parent.get_or_load(reason).await,

@@ -1,5 +1,4 @@
-//! [`ChainIdentityCache`]: what clients of [`sdk_config`](super::RoleChain::sdk_config) resolve their identity
-//! with.
+//! [`ChainIdentityCache`]: the identity cache of clients that use [`sdk_config`](super::RoleChain::sdk_config).
 
 use std::fmt;
 
@@ -20,13 +19,13 @@ use crate::cache::{LoadReason, Lookup};
 use crate::error::Error;
 use crate::session::Session;
 
-/// An identity cache that leaves the caching to the chain: the SDK's own holds 64 providers, and asks again
-/// only seconds before expiry.
+/// An identity cache that relies on the chain's cache, because the SDK's own holds 64 providers, and calls a provider
+/// again only seconds before expiry.
 pub(super) struct ChainIdentityCache {
     chain: HopCache,
-    /// That of the chain as a provider.
+    /// The partition of the chain as a provider.
     partition: IdentityCachePartition,
-    /// For other providers, which a client or an operation may set: a cache of the SDK's kind.
+    /// The cache for other providers, which a client or an operation may set: the configured one, or the SDK's default.
     others: SharedIdentityCache,
 }
 

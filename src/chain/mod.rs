@@ -1,4 +1,4 @@
-//! [`RoleChain`]: the provider. Each hop of a chain is a [`Hop`](hop::Hop) in a cache of its own.
+//! [`RoleChain`]: the credentials provider. Each hop of a chain is a [`Hop`](hop::Hop) with its own cache.
 
 mod base;
 pub(crate) mod diagnose;
@@ -357,7 +357,7 @@ impl RoleChain {
         let config = &self.hop().base.config;
         let provider = SharedCredentialsProvider::new(self.clone());
         let mut builder = config.to_builder();
-        // Every provider has a partition, by which the SDK tells providers apart.
+        // The SDK tells providers apart by their partition. Every provider has one.
         if let Some(partition) = provider.cache_partition() {
             let others = config.identity_cache();
             let cache = ChainIdentityCache::new(self.0.clone(), partition, others);
@@ -568,7 +568,7 @@ impl RoleChain {
         Caller::Hop(self.0)
     }
 
-    /// Whether anything but this handle refers to the chain: a clone, a client, a later hop, or a running load.
+    /// Returns whether anything else refers to the chain: a clone, a client, a later hop, or a running load.
     fn is_held(&self) -> bool {
         self.0.handles() > 1
     }
@@ -577,7 +577,7 @@ impl RoleChain {
         self.0.loader()
     }
 
-    /// The caches of all hops, starting with the first.
+    /// Returns the caches of all hops, starting with the first.
     fn hops(&self) -> Vec<&HopCache> {
         let ancestors = std::iter::successors(Some(&self.0), |cache| cache.loader().parent());
         let mut hops: Vec<_> = ancestors.collect();

@@ -11,15 +11,14 @@ use crate::error::{Error, Operation, Violation};
 use crate::request::limits::ARN_LENGTH;
 use crate::request::{CallerKind, RequestSummary, SessionAction};
 
-/// The most characters that a role's trust policy may have, unless AWS raised the
-/// [quota](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html); white space does
-/// not count.
+/// The maximum number of characters of a role's trust policy, not counting white space, unless AWS raised the
+/// [quota](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html).
 pub const TRUST_POLICY_LIMIT: usize = 2048;
 
 impl RoleChain {
-    /// Returns the documents for each role of the chain, the first one first, if `principal` starts it: the
-    /// ARN of a user or role, or another [`Principal`]. Makes no call. A trust policy that is near
-    /// [its limit](TRUST_POLICY_LIMIT) or over is logged as a warning.
+    /// Returns the policies for each role of the chain, starting with the first, if the chain is started by
+    /// `principal`: the ARN of a user or role, or another [`Principal`]. Makes no call. If a trust policy exceeds nine
+    /// tenths of [the limit](TRUST_POLICY_LIMIT), a warning is logged.
     ///
     /// # Examples
     ///
@@ -34,7 +33,7 @@ impl RoleChain {
     ///
     /// # Errors
     ///
-    /// An [invalid](Error::is_invalid) principal, or one from which this chain does not start.
+    /// An [invalid](Error::is_invalid) principal, or one that cannot start this chain.
     pub fn policies(&self, principal: impl Into<Principal>) -> Result<Vec<HopPolicies>, Error> {
         let principal = principal.into();
         let requests = self.role_requests();
@@ -50,7 +49,7 @@ impl RoleChain {
         Ok(hops)
     }
 
-    /// What is asked of STS for each role, the first one first, and by whom.
+    /// Returns a summary of the request for each role, starting with the first.
     pub(super) fn role_requests(&self) -> Vec<RequestSummary<'_>> {
         let hops = self.hops().into_iter().map(|hop| hop.loader().summary());
         hops.filter(|request| request.role.is_some()).collect()
@@ -75,26 +74,25 @@ impl RoleChain {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HopPolicies {
-    /// Place in the chain, from 1. A session token is a hop without policies: it needs none.
+    /// Position in the chain, from 1. A session token counts as a hop, but has no entry here, because it needs no
+    /// policies.
     pub hop: usize,
-    /// The role that is assumed.
+    /// The ARN of the role that is assumed.
     pub role_arn: String,
-    /// Its account, where the trust policy belongs.
+    /// The role's account, which the trust policy belongs to.
     pub account: String,
-    /// Who assumes it, where the permission policy belongs: the ARN of a user or role, or of the
-    /// identity provider.
+    /// The caller, which the permission policy belongs to: the ARN of a user or role, or of the identity provider.
     pub caller: String,
     /// The role's trust policy.
     pub trust_policy: Document,
-    /// The caller's permission policy; `None` where it needs no permission: a token or assertion is
-    /// enough, or the trust policy of a role in the caller's own account names it
-    /// [by itself](Principal::exact).
+    /// The caller's permission policy; `None` if the caller needs no permission, because it has a token or assertion,
+    /// or because the role is in the caller's account and its trust policy names the caller [as the
+    /// principal](Principal::exact).
     pub permission_policy: Option<Document>,
 }
 
 impl HopPolicies {
-    /// Returns a warning about the trust policy's size, if it has over nine tenths of
-    /// [the limit](TRUST_POLICY_LIMIT).
+    /// Returns a warning about the trust policy's size, if it exceeds nine tenths of [the limit](TRUST_POLICY_LIMIT).
     pub fn size_warning(&self) -> Option<String> {
         let size = self.trust_policy.size();
         let fits = match size {
@@ -142,7 +140,7 @@ enum PrincipalKind {
     },
 }
 
-/// Issuers that AWS knows itself, without a provider in IAM.
+/// Issuers that AWS supports without a provider in IAM.
 const BUILT_IN: [&str; 4] = [
     "accounts.google.com",
     "graph.facebook.com",
@@ -154,17 +152,17 @@ impl Principal {
     /// Creates the principal of the IAM user or role whose credentials the base config provides:
     /// `arn:<partition>:iam::<account>:user/<path><name>` or `…:role/<path><name>`.
     ///
-    /// The ARN that GetCallerIdentity tells of a role's session
-    /// (`arn:<partition>:sts::<account>:assumed-role/<name>/<session>`) stands for the role. It leaves
-    /// out the role's path: for a role that has one, give the role's own ARN. The roles of IAM Identity
-    /// Center (`AWSReservedSSO_…`) always have one, so their sessions are refused.
+    /// The ARN of a role's session, as GetCallerIdentity returns it
+    /// (`arn:<partition>:sts::<account>:assumed-role/<name>/<session>`), is accepted too, and stands for the role. It
+    /// does not contain the role's path: if the role has one, pass the role's own ARN. Sessions of IAM Identity
+    /// Center's roles (`AWSReservedSSO_…`) are rejected, because these roles always have a path.
     pub fn arn(arn: impl Into<String>) -> Self {
         Self::new(PrincipalKind::Arn(arn.into()))
     }
 
-    /// Creates the principal of a web identity: the token's issuer (`https://…`, or without that as the provider's ARN has it),
-    /// audience and subject, each as it stands in the token's claims `iss`, `aud` and `sub`. The
-    /// OpenID Connect provider is the issuer's in the role's own account.
+    /// Creates the principal of a web identity: issuer, audience and subject, exactly as in the token's claims `iss`,
+    /// `aud` and `sub`. The issuer's `https://` may be omitted, as in the ARN of an OpenID Connect provider. The
+    /// provider is that of the issuer in the role's own account.
     pub fn web_identity(
         issuer: impl Into<String>,
         audience: impl Into<String>,
@@ -178,18 +176,18 @@ impl Principal {
     }
 
     /// Creates the principal of a service account on EKS
-    /// ([IRSA](https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html)).
-    /// `issuer` is the cluster's, such as `https://oidc.eks.eu-west-1.amazonaws.com/id/ABCD`.
+    /// ([IRSA](https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html)). `issuer` is the
+    /// cluster's, such as `https://oidc.eks.eu-west-1.amazonaws.com/id/ABCD`.
     pub fn eks(issuer: impl Into<String>, namespace: &str, service_account: &str) -> Self {
         let subject = format!("system:serviceaccount:{namespace}:{service_account}");
         Self::web_identity(issuer, "sts.amazonaws.com", subject)
     }
 
-    /// Creates the principal of a [workflow on GitHub](https://docs.github.com/en/actions/concepts/security/openid-connect):
-    /// `repository` is `<owner>/<name>`, and `context` the rest of the token's subject, such as
-    /// `ref:refs/heads/main` or `environment:production`. Where a repository's tokens have another
-    /// subject (GitHub lets owners change it, and adds ids for newer ones), or the audience is another,
-    /// give both as they are with [`web_identity`](Self::web_identity).
+    /// Creates the principal of a [workflow on
+    /// GitHub](https://docs.github.com/en/actions/concepts/security/openid-connect): `repository` is `<owner>/<name>`,
+    /// and `context` is the rest of the token's subject, such as `ref:refs/heads/main` or `environment:production`. If
+    /// the audience differs, or a repository's tokens have another format of subject (GitHub lets owners change it, and
+    /// adds IDs for newer repositories), pass both as they are to [`web_identity`](Self::web_identity).
     pub fn github_actions(repository: &str, context: &str) -> Self {
         Self::web_identity(
             "https://token.actions.githubusercontent.com",
@@ -198,13 +196,14 @@ impl Principal {
         )
     }
 
-    /// Creates the principal of a SAML assertion by the provider that the chain names, posted to AWS's sign-in page of the
-    /// role's partition (`https://signin.aws.amazon.com/saml`).
+    /// Creates the principal of a SAML assertion from the provider that the chain names, posted to AWS's sign-in page
+    /// for the role's partition (`https://signin.aws.amazon.com/saml`).
     pub fn saml() -> Self {
         Self::new(PrincipalKind::Saml { audience: None })
     }
 
-    /// Creates a principal as [`saml`](Self::saml) does, for an assertion posted elsewhere: `audience` is the assertion's `Recipient`
+    /// Creates a principal as [`saml`](Self::saml) does, for an assertion that is posted to another page. `audience` is
+    /// the assertion's `Recipient`
     /// ([`SAML:aud`](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#ck_aud)),
     /// such as a region's `https://eu-west-1.signin.aws.amazon.com/saml`.
     pub fn saml_with_audience(audience: impl Into<String>) -> Self {
@@ -220,29 +219,28 @@ impl Principal {
         }
     }
 
-    /// Names callers as principals by their own ARNs, at every hop.
+    /// Names each caller by its own ARN as the principal, at every hop.
     ///
-    /// IAM then keeps the caller's unique id: the caller must be there before the trust policy, and one
-    /// deleted and made again is trusted no more. In the caller's own account the role then needs no
-    /// permission policy.
+    /// IAM then stores the caller's unique ID: the caller must exist before the trust policy, and is no longer trusted
+    /// if it is deleted and created again. In the caller's own account, the role needs no permission policy.
     ///
-    /// Default: the principal is the caller's account, and the condition `aws:PrincipalArn` narrows it to
-    /// the caller, which works whether the caller is made before, after or anew
+    /// Default: the principal is the caller's account, and the condition `aws:PrincipalArn` restricts it to the caller.
+    /// This works whether the caller is created before or after the policy, or created again
     /// ([principals](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html)).
     pub fn exact(mut self) -> Self {
         self.exact = true;
         self
     }
 
-    /// Limits how long ago MFA may have been proved, at the hop that the chain proves it to: at least a
-    /// second, counted in whole ones (`aws:MultiFactorAuthAge`). Of use behind a session token; a code
-    /// passed with AssumeRole itself is always new. Default: any time.
+    /// Limits the age of the MFA proof (`aws:MultiFactorAuthAge`) at the hop that requires MFA: at least one second,
+    /// rounded down to whole seconds. It is useful after a session token; a code that is passed to AssumeRole is always
+    /// new. Default: no limit.
     pub fn mfa_max_age(mut self, age: Duration) -> Self {
         self.mfa_max_age = Some(age);
         self
     }
 
-    /// Checks that it is well-formed, and starts this chain.
+    /// Checks that the principal is well-formed and can start this chain.
     pub(super) fn check(&self, requests: &[RequestSummary<'_>]) -> Result<(), Violation> {
         let violation = |rule, value| Err(Violation::new("principal", rule, value));
         let Some(first) = requests.first() else {
@@ -318,7 +316,7 @@ impl Principal {
         for context in contexts.into_iter().flatten() {
             check_no_pattern("provided_context", "its provider", &context.provider_arn)?;
         }
-        // Checked when the role was added.
+        // The ARN was checked when the role was added.
         let Arn {
             partition, account, ..
         } = Arn::parse(role_arn).unwrap_or(Arn::EMPTY);
@@ -352,7 +350,7 @@ impl Principal {
                 let trust = self.trust_policy(&caller, request);
                 (caller, trust)
             }
-            // Compared before.
+            // `check` has compared the two.
             _ => {
                 let rule = "must be what the chain starts from";
                 return Err(Violation::new("principal", rule, None));
@@ -426,7 +424,7 @@ impl Principal {
         {
             conditions.one("StringEquals", "sts:ExternalId", &id.0);
         }
-        // Here too: without tags in a request STS does not look at TagSession.
+        // Also here, because STS does not evaluate TagSession for a request without tags.
         conditions.extend(&tag_conditions(request));
         conditions.extend(&source_identity_conditions(request));
         if request.proves_mfa {
@@ -454,7 +452,7 @@ impl From<String> for Principal {
     }
 }
 
-/// Where an identity provider posts assertions, unless it is told another page.
+/// Returns the page that identity providers post assertions to by default.
 pub(super) fn sign_in_page(partition: &str) -> &'static str {
     match partition {
         "aws-cn" => "https://signin.amazonaws.cn/saml",
@@ -463,7 +461,7 @@ pub(super) fn sign_in_page(partition: &str) -> &'static str {
     }
 }
 
-/// Lists what STS authorizes beside `sts:AssumeRole`.
+/// Returns the actions that STS authorizes in addition to `sts:AssumeRole`.
 fn session_actions(request: &RequestSummary<'_>) -> Vec<SessionAction> {
     let parameters = request.role.map(|role| role.role().parameters());
     let parameters = parameters.into_iter().flatten();
@@ -488,8 +486,8 @@ fn tag_conditions(request: &RequestSummary<'_>) -> Conditions {
     conditions
 }
 
-/// Allows these tags and no others. Whether STS counts inherited tags among those of a request is not
-/// documented: they may be there.
+/// Allows these tags and no others, including inherited ones: it is not documented whether STS counts those as tags of
+/// the request.
 fn tag_session_conditions(request: &RequestSummary<'_>) -> Conditions {
     let mut conditions = tag_conditions(request);
     let inherited = || {
@@ -513,7 +511,7 @@ fn tag_session_conditions(request: &RequestSummary<'_>) -> Conditions {
     conditions
 }
 
-/// `sts:SourceIdentity` is what a request passes, `aws:SourceIdentity` what its caller has already.
+/// `sts:SourceIdentity` is the identity in the request, `aws:SourceIdentity` the one that the caller already has.
 fn source_identity_conditions(request: &RequestSummary<'_>) -> Conditions {
     let mut conditions = Conditions::default();
     let own = request

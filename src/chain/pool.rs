@@ -1,8 +1,8 @@
-//! [`ChainPool`]: one chain for each role that a program is asked for, as many as fit and as long as they are used
-//! (feature `pool`).
+//! [`ChainPool`]: a bounded pool of chains, one for each requested role (feature `pool`).
 //!
-//! On quick_cache, whose bound is exact, and which drops what it evicts in the call that takes its place. moka has idle
-//! times of its own, but evicts after the fact, and nothing while nobody uses the cache: secrets would stay.
+//! It uses quick_cache, which never exceeds its capacity, and drops an evicted chain within the call that inserts its
+//! successor. moka supports idle times, but evicts later, and only while the cache is used: secrets would remain in
+//! memory.
 #![cfg(feature = "pool")]
 
 use std::fmt;
@@ -25,29 +25,29 @@ use crate::request::{AssumeRoleRequest, Role};
 const DEFAULT_MAX_CHAINS: usize = 10_000;
 const DEFAULT_MAX_IDLE: Duration = Duration::from_secs(60 * 60);
 
-/// A bounded pool of chains that go on from one parent: [`get`](Self::get) returns the chain that stands for a
-/// role already, or makes one.
+/// A bounded pool of chains that all start from one parent. [`get`](Self::get) returns the existing chain for a role,
+/// or creates one.
 ///
-/// For services that learn at each request for which customer they work. Without a pool, a chain made for each
-/// request assumes the role for each request, and a map of chains grows for ever. Clones are cheap, and share
-/// everything.
+/// Use it in services that learn with each request which customer it is for. Without a pool, a chain that is created
+/// for each request calls AssumeRole for each request, and a map of chains grows without limit. Clones are cheap and
+/// share everything.
 ///
-/// Two requests share a chain, and so a session, only if they ask STS for the very same: all that is set on the
-/// [`Role`] counts, tags in their order, and MFA codes from the same provider (that of the same call of [`Role::mfa`]:
-/// clone the role). What [`Role::allowed_roles`] restricts is checked at each call.
+/// Two calls get the same chain, and so share a session, only if all parameters of the [`Role`] are equal, including
+/// the order of tags and the provider of MFA codes. The provider is the same only if it comes from the same call of
+/// [`Role::mfa`], as in clones of a role. [`Role::allowed_roles`] is checked at each call.
 ///
-/// # What is dropped
+/// # Eviction
 ///
-/// - A chain that was not asked for within the last hour ([`max_idle`](ChainPoolBuilder::max_idle)), unless
-///   somebody holds it or a client made from it.
-/// - Above 10,000 chains ([`max_chains`](ChainPoolBuilder::max_chains)), one that was asked for once only or longest
-///   ago, even if somebody holds it.
+/// - A chain is dropped if it was not requested within the last hour ([`max_idle`](ChainPoolBuilder::max_idle)), unless
+///   the program still holds it, or a client that was created from it.
+/// - Above 10,000 chains ([`max_chains`](ChainPoolBuilder::max_chains)), a chain is dropped that was requested only
+///   once, or longest ago, even if the program still holds it.
 ///
-/// Choose room for all that are active: a new chain takes the place of another before it has credentials, also while
-/// STS is unavailable and it gets none.
+/// Choose a capacity that is enough for all active chains: a new chain displaces another before it has credentials, and
+/// even if it never gets any because STS is unavailable.
 ///
-/// Whoever holds a chain that was dropped goes on with it; the next call of `get` makes another. With its last
-/// holder a chain's credentials are gone, and its refreshes end.
+/// A program that holds a dropped chain can continue to use it; the next call of `get` creates another. When the last
+/// handle of a chain is dropped, its credentials are dropped and its refreshes end.
 ///
 /// # Examples
 ///
@@ -72,12 +72,12 @@ struct Inner {
     parent: RoleChain,
     chains: Cache<Arc<AssumeRoleRequest>, Arc<Pooled>, UnitWeighter, DefaultHashBuilder, Evictions>,
     max_idle: Duration,
-    /// Idle time is counted from here on, by a clock that is never set.
+    /// The start of idle times, by a clock that is never set.
     created_at: Instant,
     sweeper: Mutex<Sweeper>,
 }
 
-/// The task that drops idle chains, while there are any.
+/// The task that drops idle chains. It runs while the pool is not empty.
 struct Sweeper {
     task: Option<AbortHandle>,
     swept_at: Instant,
@@ -85,17 +85,17 @@ struct Sweeper {
 
 struct Pooled {
     chain: RoleChain,
-    /// When it was last asked for, in milliseconds of the pool's life.
+    /// When the chain was last requested, in milliseconds since the pool was created.
     used_at: AtomicU64,
 }
 
 impl ChainPool {
-    /// Creates a pool of up to 10,000 chains that go on from `parent`, each dropped when it was idle for an hour.
+    /// Creates a pool of up to 10,000 chains that start from `parent`. Each is dropped after it was idle for an hour.
     pub fn new(parent: RoleChain) -> Self {
         Self::builder(parent).build()
     }
 
-    /// Returns a builder, for a pool of another size.
+    /// Returns a builder, for a pool with other limits.
     pub fn builder(parent: RoleChain) -> ChainPoolBuilder {
         ChainPoolBuilder {
             parent,
@@ -104,14 +104,14 @@ impl ChainPool {
         }
     }
 
-    /// Returns the chain that assumes `role` with the parent's credentials: the one in the pool that asks STS for the
-    /// very same, or a new one. No call is made yet, and nobody waits.
+    /// Returns the chain that assumes `role` with the parent's credentials: the one in the pool whose parameters are
+    /// all equal, or a new one. No call is made yet, and the method does not wait.
     ///
-    /// Ask anew for each request, and drop the chain after it: the pool knows by that which chains are in use.
+    /// Call it for each request, and drop the chain after the request: that tells the pool which chains are in use.
     ///
     /// # Errors
     ///
-    /// What [`RoleChain::assume`] rejects. A role that was rejected takes no place.
+    /// The errors of [`RoleChain::assume`]. A rejected role takes no space in the pool.
     pub fn get(&self, role: Role) -> Result<RoleChain, Error> {
         let Inner { parent, chains, .. } = &*self.0;
         let caller = parent.clone().into_caller();
@@ -140,13 +140,13 @@ impl ChainPool {
         self.0.chains.len()
     }
 
-    /// Returns whether there is no chain in the pool.
+    /// Returns whether the pool has no chains.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Returns the chains in the pool, in no order: for a page that shows their [health](RoleChain::health). They are
-    /// held for as long as they are kept.
+    /// Returns the chains in the pool, in arbitrary order, for a page that shows their [health](RoleChain::health). The
+    /// pool considers them in use until they are dropped.
     pub fn chains(&self) -> Vec<RoleChain> {
         let chains = self.0.chains.iter();
         chains.map(|(_, pooled)| pooled.chain.clone()).collect()
@@ -163,7 +163,7 @@ impl ChainPool {
     /// # }
     /// ```
     pub fn retain(&self, mut keep: impl FnMut(&RoleChain) -> bool) {
-        // Not under the pool's lock: `keep` may use the pool.
+        // Called without the pool's lock, because `keep` may use the pool.
         let all: Vec<_> = self.0.chains.iter().collect();
         for (request, pooled) in all {
             if !keep(&pooled.chain) {
@@ -172,16 +172,16 @@ impl ChainPool {
         }
     }
 
-    /// Starts the task that drops idle chains, unless it runs. Without a runtime, the next caller tries again.
+    /// Starts the task that drops idle chains, unless it runs. Without a runtime, the next call tries again.
     fn start_sweeper(&self, is_hit: bool) {
         let mut sweeper = match self.0.sweeper.try_lock() {
             Ok(sweeper) => sweeper,
-            // Whoever holds it sees to it.
+            // The holder of the lock starts the task if necessary.
             Err(_) if is_hit => return,
-            // The task may have found no chain just now, and end.
+            // The task may have just found the pool empty, and be about to end.
             Err(_) => self.0.sweeper(),
         };
-        // Its runtime may have been dropped, or be driven no more.
+        // The task's runtime may have been dropped, or may no longer be polled.
         let is_late = sweeper.swept_at.elapsed() > 2 * self.0.sweep_interval();
         let is_running = (sweeper.task.as_ref()).is_some_and(|task| !task.is_finished());
         if is_running && !is_late {
@@ -232,15 +232,15 @@ pub struct ChainPoolBuilder {
 }
 
 impl ChainPoolBuilder {
-    /// Sets the most chains that the pool holds, at least 2. Default: 10,000, which take some 30 MiB once all have
-    /// credentials.
+    /// Sets the maximum number of chains in the pool, at least 2. Default: 10,000, which need about 30 MiB once all
+    /// have credentials.
     pub fn max_chains(mut self, chains: usize) -> Self {
         self.max_chains = chains;
         self
     }
 
-    /// Sets for how long a chain stays in the pool that nobody asks for or holds, to a quarter of that. Default: an
-    /// hour.
+    /// Sets how long an unused chain stays in the pool, accurate to a quarter of that time. A chain is unused if it was
+    /// not requested and the program does not hold it. Default: one hour.
     pub fn max_idle(mut self, time: Duration) -> Self {
         self.max_idle = time;
         self
@@ -248,18 +248,18 @@ impl ChainPoolBuilder {
 
     /// Creates the pool. It is empty, and makes no call.
     pub fn build(self) -> ChainPool {
-        // A cache of one keeps the first.
+        // With a capacity of one, quick_cache would keep the first chain for ever.
         let max_chains = self.max_chains.max(2);
         let options = OptionsBuilder::new()
             .estimated_items_capacity(max_chains)
             .weight_capacity(max_chains as u64)
-            // Those who come now matter more than those who came often, long ago.
+            // Prefers recently used chains over chains that were used often but long ago.
             .hot_allocation(0.5)
             .ghost_allocation(1.0)
-            // More would each have a part of the capacity.
+            // With several shards, each would have only a part of the capacity.
             .shards(1)
             .build()
-            // Both capacities are set, which is all that is required.
+            // `build` requires only the two capacities, and both are set.
             .expect("complete options");
         let (weighter, hasher) = (UnitWeighter, DefaultHashBuilder::default());
         let chains = Cache::with_options(options, weighter, hasher, Evictions);
@@ -277,7 +277,7 @@ impl ChainPoolBuilder {
 }
 
 impl Inner {
-    /// In milliseconds.
+    /// Returns the time since the pool was created, in milliseconds.
     fn age(&self) -> u64 {
         millis(self.created_at.elapsed())
     }
@@ -286,7 +286,7 @@ impl Inner {
         (self.max_idle / 4).max(Duration::from_secs(1))
     }
 
-    /// Drops the chains that nobody has asked for or held for too long.
+    /// Drops the chains that were not requested for `max_idle` and are not held.
     fn sweep(&self) {
         let (now, max_idle) = (self.age(), millis(self.max_idle));
         let is_idle = |pooled: &Pooled| {
@@ -303,9 +303,9 @@ impl Inner {
         Metric::PoolEvicted { reason, chains }.record();
     }
 
-    /// Removes a chain, if it is still so that it should be; returns whether it was there.
+    /// Removes a chain if `should` still returns `true` for it; returns whether it was removed.
     fn remove(&self, request: &Arc<AssumeRoleRequest>, should: impl Fn(&Pooled) -> bool) -> bool {
-        // The chain is dropped here, not under the pool's lock.
+        // The chain is dropped here, after the pool's lock is released.
         let removed = self.chains.remove_if(request, |pooled| should(pooled));
         if removed.is_some() {
             Metric::PoolSizeChanged { by: -1.0 }.record();
@@ -328,13 +328,13 @@ impl Drop for Inner {
     }
 }
 
-/// Drops idle chains four times in their idle time. Ends with the pool, or when that is empty.
+/// Drops idle chains, four times per idle time. Ends when the pool is dropped or empty.
 async fn sweep_loop(pool: Weak<Inner>) {
     loop {
         let Some(inner) = pool.upgrade() else { return };
         inner.sweep();
         {
-            // Under the lock, so that whoever adds a chain now starts another task.
+            // Checked under the lock, so that a caller that adds a chain now starts another task.
             let mut sweeper = inner.sweeper();
             sweeper.swept_at = Instant::now();
             if inner.chains.is_empty() {
@@ -346,12 +346,12 @@ async fn sweep_loop(pool: Weak<Inner>) {
         let sleep = inner.parent.hop().base.sleep.clone();
         drop(inner);
         sleep.sleep(every).await;
-        // A sleep that returns at once must not keep the thread.
+        // A sleep implementation that returns at once must not block the thread.
         yield_now().await;
     }
 }
 
-/// Takes the chains for which there is no room.
+/// Collects the chains that are evicted because the pool is full.
 #[derive(Clone)]
 struct Evictions;
 
@@ -363,7 +363,7 @@ impl Lifecycle<Arc<AssumeRoleRequest>, Arc<Pooled>> for Evictions {
     }
 }
 
-/// Counted and dropped when the pool's lock is free: a recorder may use the pool.
+/// Counts and drops the evicted chains after the pool's lock is released, because a metrics recorder may use the pool.
 #[derive(Default)]
 struct Evicted(Vec<Arc<Pooled>>);
 
@@ -400,7 +400,7 @@ mod tests {
             .build();
         let pool = ChainPool::new(RoleChain::from_source(&base).unwrap());
         let runtime = Handle::current();
-        // The task has found no chain.
+        // The task has found the pool empty.
         let mut sweeper = pool.0.sweeper();
         std::thread::scope(|scope| {
             let adds = scope.spawn(|| {

@@ -1,5 +1,4 @@
-//! [`SessionRenewal`]: renews the chain when a service rejects its session, so that the client's own retry
-//! succeeds.
+//! [`SessionRenewal`]: renews the chain's session when a service rejects it, so that the client's own retry succeeds.
 
 use std::fmt;
 
@@ -16,7 +15,7 @@ use aws_smithy_types::retry::ErrorKind;
 
 use super::hop::HopCache;
 
-/// The codes by which services say that a session is expired, revoked or unknown.
+/// The error codes with which services reject a session that is expired, revoked or unknown.
 const REJECTED_SESSION: [&str; 5] = [
     "ExpiredToken",
     "ExpiredTokenException",
@@ -25,10 +24,10 @@ const REJECTED_SESSION: [&str; 5] = [
     "UnrecognizedClientException",
 ];
 
-/// By this header of the response the interceptor tells the classifier that there will be a new session.
+/// The interceptor adds this header to the response to tell the classifier that a new session will be loaded.
 const RENEWED: &str = "x-aws-role-chain-renewed";
 
-/// An interceptor and retry classifier that renews the chain when a service rejects its session; see
+/// An interceptor and retry classifier that renews the chain's session when a service rejects it; see
 /// [`RoleChain::session_renewal`](crate::RoleChain::session_renewal).
 ///
 /// # Examples
@@ -45,7 +44,7 @@ const RENEWED: &str = "x-aws-role-chain-renewed";
 #[derive(Clone)]
 pub struct SessionRenewal(pub(super) HopCache);
 
-/// The access key ID that signed an attempt, if it is the chain's.
+/// The access key ID that signed an attempt, if it belongs to the chain.
 #[derive(Debug)]
 struct SignedBy(String);
 
@@ -67,7 +66,7 @@ impl Intercept for SessionRenewal {
         let authorization = context.request().headers().get("authorization");
         let credential = authorization.and_then(|text| text.split_once("Credential="));
         let key = credential.and_then(|(_, credential)| credential.split('/').next());
-        // Another provider may be set on the operation: a new session of the chain's is no help then.
+        // The operation may have another provider. A new session of the chain would then not help.
         if let Some(key) = key
             && self.0.is_cached(key)
         {
@@ -84,7 +83,8 @@ impl Intercept for SessionRenewal {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // A service that rejects a new session, too, is believed.
+        // `invalidate` returns `false` for a session that STS has just issued: the service would reject another one
+        // too.
         if let Some(response) = context.response_mut()
             && is_session_rejected(response)
             && let Some(SignedBy(key)) = config.load::<SignedBy>()
@@ -116,8 +116,8 @@ impl fmt::Debug for SessionRenewal {
     }
 }
 
-/// Reads the error code of a response: from a header or `__type` with the JSON protocols and CBOR, from `<Code>`
-/// with XML.
+/// Returns whether a response rejects the session, by its error code: in a header or `__type` for the JSON protocols,
+/// in `__type` for CBOR, in `<Code>` for XML.
 fn is_session_rejected(response: &HttpResponse) -> bool {
     if response.status().is_success() {
         return false;
@@ -144,7 +144,7 @@ fn is_session_rejected(response: &HttpResponse) -> bool {
         .is_some_and(is_code)
 }
 
-/// The text after the key `__type`, where that is written as CBOR does: each text's length comes before it.
+/// Returns the text after the key `__type` in CBOR, which encodes each text's length before it.
 fn cbor_code(body: &[u8]) -> Option<&str> {
     let key = b"\x66__type";
     let at = body.windows(key.len()).position(|part| part == key)?;
@@ -212,7 +212,7 @@ mod tests {
         }
     }
 
-    /// As CloudWatch answers: a map of text.
+    /// CloudWatch's format: a map of texts.
     #[test]
     fn a_rejected_session_is_known_in_cbor_too() {
         let text = |text: &str| match text.len() {

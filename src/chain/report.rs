@@ -1,4 +1,4 @@
-//! The report of a [`Diagnosis`] for a terminal (feature `policy`).
+//! The report of a [`Diagnosis`], for a terminal (feature `policy`).
 #![cfg(feature = "policy")]
 
 use std::fmt;
@@ -10,10 +10,10 @@ use crate::arn::Arn;
 use crate::request::limits::CHAINED_LIMIT;
 use crate::session::timestamp;
 
-/// The width of a terminal. Only policies, which are to be copied, may be wider.
+/// The maximum width of lines. Only policies may be wider, because they are copied.
 const WIDTH: usize = 80;
 
-/// How far the lines after the first are indented where a word would be too long for their column.
+/// The indentation of further lines if a word would be too long for their column.
 const SMALL_INDENT: usize = 4;
 
 impl fmt::Display for Diagnosis {
@@ -153,7 +153,7 @@ impl DiagnosisStep {
         };
         if let Some(expiry) = self.expiry {
             let left = since(self.ended, expiry);
-            // An answer takes a moment to arrive.
+            // A small difference is the time that the response took.
             let is_near = |whole: &Duration| whole.abs_diff(left) < Duration::from_secs(60);
             let whole = [self.max_lifetime, CHAINED_LIMIT].into_iter().find(is_near);
             let got = whole.unwrap_or(left).as_secs();
@@ -163,8 +163,8 @@ impl DiagnosisStep {
     }
 }
 
-/// Writes a paragraph: `first`, then the text, whose further lines are indented to the end of `first`. Lines are
-/// broken between words. An ARN that is too long for that column gets a line of its own, whole if it fits.
+/// Writes a paragraph: `first`, then the text, whose further lines are indented to the end of `first`. Lines are broken
+/// between words. An ARN that is too long for that column gets a line of its own, unbroken if it fits.
 fn write_wrapped(f: &mut fmt::Formatter<'_>, first: &str, text: &str) -> fmt::Result {
     let column = first.chars().count();
     let longest = text.split_whitespace().map(|word| word.chars().count());
@@ -191,7 +191,7 @@ fn write_wrapped(f: &mut fmt::Formatter<'_>, first: &str, text: &str) -> fmt::Re
     writeln!(f, "{}", line.trim_end())
 }
 
-/// Breaks a word that is longer than a line, behind a separator of ARNs if there is one.
+/// Breaks a word that is longer than a line, after a separator of ARNs if it contains one.
 fn pieces(word: &str, width: usize) -> impl Iterator<Item = &str> {
     let mut rest = word;
     std::iter::from_fn(move || {

@@ -24,7 +24,7 @@ impl Serialize for Health {
     }
 }
 
-/// The fields by their names, with times as AWS writes them, `2026-11-26T08:00:00Z`.
+/// The fields by name, with times in AWS's format, `2026-11-26T08:00:00Z`.
 impl Serialize for HopStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = |time: Option<SystemTime>| time.map(timestamp);

@@ -1,4 +1,4 @@
-//! [`Health`] and [`HopStatus`]: what is known of a chain, and of one hop, for a health page.
+//! [`Health`] and [`HopStatus`]: the state of a chain and of its hops, for a health page.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -7,15 +7,15 @@ use super::hop::HopCache;
 use crate::error::Error;
 use crate::session::timestamp;
 
-/// Whether a chain can provide credentials; see [`RoleChain::health`](crate::RoleChain::health). `Display` is
-/// one line; with the feature `serde` it is serialized as `{"state": "failing", "error": {…}}`.
+/// Whether a chain can provide credentials; see [`RoleChain::health`](crate::RoleChain::health). `Display` is one line.
+/// With the feature `serde` it is serialized as `{"state": "failing", "error": {…}}`.
 ///
-/// | | |
+/// | state of a hop | health |
 /// |---|---|
-/// | before the first load; expired because nobody asked for it | that of the hop before; `Ready` if there is none: loaded when next asked for |
+/// | before the first load, or expired because no caller has asked since | that of the previous hop, or `Ready` if there is none; the next call loads credentials |
 /// | valid credentials | `Ready` |
-/// | valid credentials, and the last refresh failed, of this hop or of one before it | `Degraded` |
-/// | no credentials, or expired ones, and the last load failed | `Failing` |
+/// | valid credentials, and the last refresh of this or a previous hop failed | `Degraded` |
+/// | no valid credentials, and the last load failed | `Failing` |
 ///
 /// # Examples
 ///
@@ -34,17 +34,17 @@ use crate::session::timestamp;
 /// ```
 #[derive(Clone, Debug)]
 pub enum Health {
-    /// Nothing is known to be wrong.
+    /// No failure is known.
     Ready,
-    /// The cached credentials are valid, of this hop or of the one before that it is loaded with, and could not be
-    /// refreshed, for this reason.
+    /// The cached credentials are valid, but those of this hop or of a previous one could not be refreshed, for this
+    /// reason.
     Degraded(Error),
     /// There are no valid credentials, for this reason.
     Failing(Error),
 }
 
 impl Health {
-    /// Judges by the status of all hops, the first one first.
+    /// Derives the health from the status of all hops, starting with the first.
     pub(super) fn of(hops: &[HopStatus]) -> Self {
         let Some((hop, before)) = hops.split_last() else {
             return Self::Ready;
@@ -52,7 +52,7 @@ impl Health {
         match (&hop.last_error, hop.is_expired) {
             (Some(error), true) => Self::Failing(error.clone()),
             (Some(error), false) => Self::Degraded(error.clone()),
-            // It is loaded when next asked for, if the hop before can be.
+            // The next call loads this hop, if the previous hop can provide credentials.
             (None, true) => Self::of(before),
             (None, false) => match Self::of(before) {
                 Self::Failing(error) => Self::Degraded(error),
@@ -61,12 +61,12 @@ impl Health {
         }
     }
 
-    /// Returns whether calls can be expected to succeed: everything but [`Failing`](Self::Failing).
+    /// Returns whether calls are expected to succeed: `true` unless the chain is [`Failing`](Self::Failing).
     pub fn is_ready(&self) -> bool {
         !matches!(self, Self::Failing(_))
     }
 
-    /// Returns what is wrong, if anything is.
+    /// Returns the reason why the chain is degraded or failing.
     pub fn error(&self) -> Option<&Error> {
         match self {
             Self::Ready => None,
@@ -85,9 +85,9 @@ impl fmt::Display for Health {
     }
 }
 
-/// What is known of one hop of a chain, for a health page; see
-/// [`RoleChain::status`](crate::RoleChain::status). `Display` is one line; with the feature `serde` it is
-/// serialized by the names of its fields, with times such as `2026-11-26T08:00:00Z`.
+/// The state of one hop of a chain, for a health page; see [`RoleChain::status`](crate::RoleChain::status). `Display`
+/// is one line. With the feature `serde` it is serialized by the names of its fields, with times such as
+/// `2026-11-26T08:00:00Z`.
 ///
 /// # Examples
 ///
@@ -104,36 +104,34 @@ impl fmt::Display for Health {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HopStatus {
-    /// Place in the chain, from 1; 0 for source credentials, where the chain
-    /// [caches](crate::RoleChain::from_source) them.
+    /// Position in the chain, from 1; 0 for source credentials that the chain [caches](crate::RoleChain::from_source).
     pub hop: usize,
-    /// The role's ARN; `None` where no role is assumed.
+    /// The role's ARN; `None` if no role is assumed.
     pub role_arn: Option<String>,
-    /// The cached session, as CloudTrail and trust policies name it:
+    /// The ARN of the cached session, as CloudTrail and trust policies name it:
     /// `arn:aws:sts::<account>:assumed-role/<role>/<session name>`.
     pub session_arn: Option<String>,
-    /// The cached access key ID; not a secret.
+    /// The cached access key ID. It is not a secret.
     pub access_key_id: Option<String>,
-    /// When the cached credentials expire; `None` before the first load, and for source credentials
-    /// that do not.
+    /// When the cached credentials expire; `None` before the first load, and for source credentials without an expiry.
     pub expiry: Option<SystemTime>,
-    /// Whether no credentials are cached that are valid by the base config's clock.
+    /// Whether no valid credentials are cached, by the base config's clock.
     pub is_expired: bool,
-    /// When the next refresh is due, if the chain is still used then; `None` before the first load.
+    /// When the next refresh is due, if the chain is still in use then; `None` before the first load.
     pub next_refresh: Option<SystemTime>,
-    /// Why the last load failed; `None` after a success.
+    /// Why the last load failed; `None` if it succeeded.
     pub last_error: Option<Error>,
-    /// What it is the status of, where that is no role.
+    /// What the hop loads, if it assumes no role.
     what: &'static str,
 }
 
 impl HopStatus {
-    /// Reads a hop's cache, as a chain of `chain_len` hops reports it.
+    /// Reads the state of a hop's cache, for a chain of `chain_len` hops.
     pub(super) fn of(cache: &HopCache, chain_len: usize) -> Self {
         let hop = cache.loader();
         let known = cache.snapshot();
         let session = known.session.as_ref();
-        // The source's keys may be valid for ever, however long they are cached here.
+        // The source's keys may have no expiry; the session's is then only that of the cache.
         let has_expiry = session.is_none_or(|session| session.credentials.expiry().is_some());
         Self {
             hop: hop.number,
@@ -156,7 +154,7 @@ impl fmt::Display for HopStatus {
         f.write_str(self.role_arn.as_deref().unwrap_or(self.what))?;
         match self.expiry {
             Some(expiry) if self.is_expired && self.last_error.is_none() => {
-                // No caller has asked since.
+                // No caller has asked for credentials since.
                 let expiry = timestamp(expiry);
                 return write!(f, ": expired at {expiry}, loaded anew when next asked for");
             }

@@ -1,5 +1,4 @@
-//! [`SessionStore`]: a place outside the process where a hop's sessions are kept, such as the AWS CLI's
-//! cache.
+//! [`SessionStore`]: storage for a hop's sessions outside the process, such as the AWS CLI's cache.
 
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
@@ -8,16 +7,15 @@ use aws_smithy_async::rt::sleep::SharedAsyncSleep;
 
 use crate::session::Session;
 
-/// Keeps the sessions of one role for other processes. What cannot be read or written is passed over: the
-/// store logs it.
+/// Stores the sessions of one role for other processes. Sessions that cannot be read or written are skipped, and the
+/// store logs why.
 pub(crate) trait SessionStore: Send + Sync {
-    /// Returns the stored session, if it is the role's and good, and lasts no longer than the role's
-    /// sessions do.
+    /// Returns the stored session, if it belongs to the role, is valid, and lasts no longer than `max_lifetime`.
     fn read(&self, now: SystemTime, max_lifetime: Duration) -> Option<Session>;
 
     fn write(&self, session: &Session);
 
-    /// Waits until no other process loads this session; `None` where the store cannot be locked.
+    /// Waits until no other process loads this session; `None` if the store cannot be locked.
     fn lock<'a>(
         &'a self,
         is_interactive: bool,

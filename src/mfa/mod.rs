@@ -1,4 +1,4 @@
-//! MFA codes: [`ProvideMfaCode`] gives them, [`Mfa::with_code`] sees to it that none is sent twice.
+//! MFA codes: [`ProvideMfaCode`] provides them, and [`Mfa::with_code`] ensures that none is sent twice.
 
 pub(crate) mod terminal;
 pub(crate) mod totp;
@@ -18,24 +18,24 @@ use aws_smithy_async::time::SharedTimeSource;
 
 use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning, Operation};
 
-/// How often one load asks for a code before STS's rejection is the answer.
-const ATTEMPTS: usize = 3;
+/// The number of codes that a load asks for before it returns STS's rejection.
+const MAX_ATTEMPTS: usize = 3;
 
-/// How long a provider has that asks nobody. A person has all the time there is.
+/// The timeout of a provider that asks no person. A provider that asks a person has no time limit.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A provider of MFA codes, such as a person, a device or a program; see [`Role::mfa`](crate::Role::mfa).
+/// A provider of MFA codes: a person, a device or a program. See [`Role::mfa`](crate::Role::mfa).
 ///
-/// Any closure `Fn(MfaRequest)` that returns a future is one, and is taken to ask a person. For a person at
-/// a terminal there is [`TerminalPrompt`](crate::TerminalPrompt), for a secret on this machine `Totp`
-/// (feature `totp`).
+/// Any closure `Fn(MfaRequest)` that returns a future is a provider, and is assumed to ask a person. To ask a person at
+/// a terminal, use [`TerminalPrompt`](crate::TerminalPrompt). To compute codes from a secret on this machine, use
+/// `Totp` (feature `totp`).
 ///
-/// A provider that calls AWS itself needs other credentials than the chain's: those are waiting for the code, so that
-/// asking for them is an error.
+/// A provider that calls AWS itself must use other credentials than the chain's. The chain's credentials are waiting
+/// for the code, so asking for them is an error.
 ///
 /// # Examples
 ///
-/// A closure; what the future needs it takes along:
+/// A closure whose future owns what it needs:
 ///
 /// ```no_run
 /// # #[derive(Clone)]
@@ -56,18 +56,18 @@ const PROVIDER_TIMEOUT: Duration = Duration::from_secs(120);
 /// # }
 /// ```
 pub trait ProvideMfaCode: Send + Sync {
-    /// Returns the device's code of the moment: six digits. White space does not matter: apps show `123 456`.
+    /// Returns the device's current code: six digits. White space is ignored, because apps show `123 456`.
     ///
     /// # Errors
     ///
-    /// Any error; callers find it as the source of the chain's [`Error`](crate::Error).
+    /// Any error. It becomes the source of the chain's [`Error`](crate::Error).
     fn provide_mfa_code(
         &self,
         request: MfaRequest,
     ) -> Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send + '_>>;
 
-    /// Returns whether a person is asked. If so, a chain asks only while a caller waits for credentials,
-    /// and never refreshes them by itself; if not, the provider has two minutes. Default: `true`.
+    /// Returns whether the provider asks a person. If it does, a chain asks only while a caller waits for credentials,
+    /// and does not refresh on its own. If not, the provider times out after two minutes. Default: `true`.
     fn is_interactive(&self) -> bool {
         true
     }
@@ -88,11 +88,11 @@ where
     }
 }
 
-/// What a code is asked for. `Display` is a question for a person.
+/// A request for a code. Its `Display` is a question for a person.
 ///
 /// # Examples
 ///
-/// A provider's test creates its own:
+/// A test of a provider creates its own requests:
 ///
 /// ```
 /// use aws_role_chain::{MfaReason, MfaRequest};
@@ -105,22 +105,21 @@ where
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MfaRequest {
-    /// The device's serial number, or the ARN of a virtual one.
+    /// The serial number of the device, or the ARN of a virtual device.
     pub serial: String,
-    /// The role to be assumed; `None` for a session token.
+    /// The role to assume; `None` for a session token.
     pub role_arn: Option<String>,
-    /// The role's place in the chain, from 1.
+    /// The role's position in the chain, from 1.
     pub hop: usize,
-    /// Why a code is asked for.
+    /// The reason why a code is needed.
     pub reason: MfaReason,
-    // The base config's, for providers that wait for the next code.
+    // Those of the base config, for providers that wait for the next code.
     time: SharedTimeSource,
     sleep: SharedAsyncSleep,
 }
 
 impl MfaRequest {
-    /// Creates the first request for a device's code at hop 1, on the system's clock: for tests of
-    /// providers.
+    /// Creates a request for a device's first code at hop 1, with the system clock. For tests of providers.
     pub fn new(serial: impl Into<String>) -> Self {
         Self {
             serial: serial.into(),
@@ -151,7 +150,7 @@ impl fmt::Display for MfaRequest {
     }
 }
 
-/// Why a code is asked for; see [`MfaRequest::reason`].
+/// The reason why a code is needed; see [`MfaRequest::reason`].
 ///
 /// # Examples
 ///
@@ -166,17 +165,17 @@ impl fmt::Display for MfaRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MfaReason {
-    /// There are no credentials yet.
+    /// No credentials are cached yet.
     First,
-    /// The cached ones expire, or were asked to be renewed.
+    /// The cached credentials expire or have expired, or a caller asked for new ones.
     Renewal,
-    /// The last code was not accepted, with this message: STS's, or this crate's where it was no code.
+    /// The previous code was rejected with this message: STS's, or this crate's if the code was not six digits.
     Refused(String),
-    /// The last code has been sent before, by any chain of this program, and a code is good once.
+    /// The previous code was sent already, by any chain of this program. A code can be used only once.
     AlreadyUsed,
 }
 
-/// A device, and the provider of its codes.
+/// An MFA device and the provider of its codes.
 #[derive(Clone)]
 pub(crate) struct Mfa {
     pub(crate) serial: String,
@@ -184,7 +183,7 @@ pub(crate) struct Mfa {
 }
 
 impl Mfa {
-    /// The device, and the provider by its address: another may ask another person.
+    /// The device, and the address of the provider, because another provider may ask another person.
     fn key(&self) -> (&str, *const ()) {
         (&self.serial, Arc::as_ptr(&self.codes).cast())
     }
@@ -210,7 +209,7 @@ impl fmt::Debug for Mfa {
     }
 }
 
-/// What codes are asked for in one load.
+/// The load that codes are needed for.
 pub(crate) struct CodeContext<'a> {
     pub(crate) operation: Operation,
     pub(crate) role_arn: Option<&'a Arc<str>>,
@@ -228,8 +227,8 @@ impl Mfa {
         }
     }
 
-    /// Calls `send` with a code that was not sent before, and again with another when STS does not accept
-    /// it. Codes of one device are sent one at a time.
+    /// Calls `send` with a code that was not sent before, and again with another code if STS rejects it. Codes of one
+    /// device are sent one at a time.
     pub(crate) async fn with_code<T, Fut>(
         &self,
         context: CodeContext<'_>,
@@ -240,14 +239,15 @@ impl Mfa {
     {
         loop {
             let device = Device::of(&self.serial, context.time.now());
-            let before = device.acquisitions.load(Ordering::Relaxed);
+            let acquisitions = device.acquisitions.load(Ordering::Relaxed);
             let timeout = context.sleep.sleep(MAX_LOCK_HOLD);
             if let Ok(_lock) = Timeout::new(device.lock.lock(), timeout).await {
                 device.acquisitions.fetch_add(1, Ordering::Relaxed);
                 return self.send_codes(&device, context, send).await;
             }
-            // A long queue moves. Where it does not, the task that holds the lock is driven no more.
-            if device.acquisitions.load(Ordering::Relaxed) == before {
+            // In a long queue, others acquire the lock meanwhile. If none did, the task that holds it is no longer
+            // polled.
+            if device.acquisitions.load(Ordering::Relaxed) == acquisitions {
                 device.replace(&self.serial);
             }
         }
@@ -267,10 +267,10 @@ impl Mfa {
         } else {
             MfaReason::First
         };
-        // STS's rejection of an earlier code says more than that the same code came again.
+        // STS's rejection of an earlier code is more informative than an error about a repeated code.
         let mut refused = None;
         for attempt in 1.. {
-            let is_last = attempt == ATTEMPTS;
+            let is_last = attempt == MAX_ATTEMPTS;
             let code = self.ask(reason, &context).await;
             let code = code.map_err(|error| self.no_code(error, &context))?;
             let code: String = code.split_whitespace().collect();
@@ -332,21 +332,20 @@ impl Mfa {
     }
 }
 
-/// How long a task may hold a device's lock. After that it is taken for dead: its runtime may be driven no
-/// more.
+/// How long a task may hold a device's lock before it is considered abandoned: its runtime may have stopped polling it.
 const MAX_LOCK_HOLD: Duration = Duration::from_secs(10 * 60);
 
-/// How long a code is remembered: far longer than STS accepts it.
+/// How long a sent code is stored: far longer than STS accepts it.
 const USED_CODE_TTL: Duration = Duration::from_secs(10 * 60);
 
-/// The devices in use by this process.
+/// The devices that this process uses.
 static DEVICES: LazyLock<Mutex<HashMap<String, Arc<Device>>>> = LazyLock::new(Default::default);
 
 #[derive(Default)]
 struct Device {
-    /// Held from asking for a code to STS's answer.
+    /// Held from the request for a code until STS answers.
     lock: tokio::sync::Mutex<()>,
-    /// How often the lock was taken.
+    /// How many times the lock was acquired.
     acquisitions: AtomicU64,
     sent: Arc<Mutex<Vec<(String, SystemTime)>>>,
 }
@@ -360,7 +359,7 @@ impl Device {
         devices.entry(serial.to_owned()).or_default().clone()
     }
 
-    /// Puts another in the place of this one, with the codes that were sent.
+    /// Replaces this device with one that has the same sent codes and a free lock.
     fn replace(self: &Arc<Self>, serial: &str) {
         let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
         let current = devices.get(serial);
@@ -373,7 +372,7 @@ impl Device {
         }
     }
 
-    /// Notes that a code is sent; returns whether it is new.
+    /// Records that a code is sent; returns `false` if it was sent before.
     fn mark_sent(&self, code: &str, now: SystemTime) -> bool {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         sent.retain(|(_, at)| now < *at + USED_CODE_TTL);
@@ -396,14 +395,14 @@ mod tests {
 
     #[test]
     fn the_map_of_devices_does_not_grow_for_ever() {
-        // The other tests of this process have devices in it, too.
+        // The map is shared with the other tests of this process.
         let known = |serial: &str| DEVICES.lock().unwrap().contains_key(serial);
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let serial = |i: u64| format!("arn:aws:iam::111111111111:mfa/many-{i}");
         let in_use = Device::of("in use", at(0));
         for i in 0..1000 {
             let device = Device::of(&serial(i), at(i));
-            // Every tenth sends a code.
+            // Every tenth device sends a code.
             assert!(i % 10 != 0 || device.mark_sent("123456", at(i)));
         }
         let ttl = USED_CODE_TTL.as_secs();
@@ -416,7 +415,7 @@ mod tests {
         assert!((0..1000).all(|i| !known(&serial(i))));
         assert!(known("in use") && known("another"));
 
-        // What a device has sent is forgotten as it sends more.
+        // A device drops old codes when it sends a new one.
         for i in 0..1000 {
             in_use.mark_sent(&format!("{i:06}"), at(2000 + 30 * i));
         }

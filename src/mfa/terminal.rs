@@ -17,13 +17,13 @@ const TERMINAL: (&str, &str) = ("CONIN$", "CONOUT$");
 #[cfg(not(windows))]
 const TERMINAL: (&str, &str) = ("/dev/tty", "/dev/tty");
 
-/// A prompt on the controlling terminal, never on stdin or stdout, which belong to the program: a command
-/// whose output is piped can still ask. Where there is no terminal, it fails at once.
+/// A prompt on the controlling terminal, for a program that a person runs. It does not use stdin and stdout, so it also
+/// works in a program whose output is piped. If there is no terminal, it fails at once.
 ///
-/// A code that STS does not accept is asked for again, twice, with STS's message. The question stays when
-/// the caller that caused it gives up, as a client with the SDK's own identity cache does after some 20
-/// seconds: the next caller gets the answer. Call [`RoleChain::refresh`](crate::RoleChain::refresh) before
-/// the first call to choose when to ask.
+/// If STS rejects a code, the prompt shows STS's message and asks again, at most twice. The question remains when the
+/// caller that caused it gives up, as a client with the SDK's own identity cache does after about 20 seconds, and the
+/// next caller gets the answer. To choose when to ask, call [`RoleChain::refresh`](crate::RoleChain::refresh) before
+/// the first call.
 ///
 /// # Examples
 ///
@@ -51,7 +51,7 @@ impl ProvideMfaCode for TerminalPrompt {
     ) -> Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send + '_>> {
         Box::pin(async move {
             let (reads, writes) = TERMINAL;
-            // Both are opened before the question is asked: a question that nothing reads must not appear.
+            // Both are opened first, so that a question that nothing can answer is not shown.
             let input = open(reads, OpenOptions::new().read(true))?;
             let output = open(writes, OpenOptions::new().write(true))?;
             let answer = READER.ask(format!("{request}: "), input, output)?;
@@ -65,13 +65,13 @@ static READER: Reader = Reader(Mutex::new(Questions {
     open: VecDeque::new(),
 }));
 
-/// The one thread that reads the terminal. Reading cannot be interrupted: when the asking task is gone, the
-/// line answers the next question. A task that waits for its answer, and may be driven no more, holds up nobody.
+/// The thread that reads the terminal. A read cannot be interrupted: if the task that asked is gone, the line that is
+/// read answers the next question. A task that no longer polls for its answer does not block other questions.
 struct Reader(Mutex<Questions>);
 
 struct Questions {
     is_reading: bool,
-    /// One at a time, whatever the device: the first is on the terminal.
+    /// Shown one at a time, whatever the device. The first is on the terminal.
     open: VecDeque<Question>,
 }
 
@@ -88,13 +88,13 @@ impl Reader {
         mut output: File,
     ) -> io::Result<oneshot::Receiver<io::Result<String>>> {
         let (answer, receiver) = oneshot::channel();
-        let of_thread = output.try_clone()?;
+        let thread_output = output.try_clone()?;
         let mut questions = self.questions();
         if !questions.is_reading {
-            // Not one of the runtime's threads, which would keep the program from ending while nobody types.
+            // Not a blocking task: the runtime would wait for it, and so for input, before the program can end.
             std::thread::Builder::new()
                 .name("mfa-prompt".to_owned())
-                .spawn(move || self.read_lines(input, of_thread))?;
+                .spawn(move || self.read_lines(input, thread_output))?;
             questions.is_reading = true;
         }
         let is_first = questions.open.is_empty();
@@ -122,7 +122,7 @@ impl Reader {
             };
             let mut questions = self.questions();
             if let Some(question) = questions.open.pop_front() {
-                // The asking task may have gone just now.
+                // The task that asked may be gone since the check in `questions`.
                 let _ = question.answer.send(line);
             }
             let Some(next) = questions.open.front() else {
@@ -131,12 +131,12 @@ impl Reader {
             };
             let text = next.text.clone();
             drop(questions);
-            // From a terminal that cannot be written to, the next line cannot be read either, and that says why.
+            // If writing to the terminal fails, so does the next read, and that error is reported.
             let _ = show(&text, &mut output);
         }
     }
 
-    /// The questions, without those whose task is gone.
+    /// Locks the questions, after removing those whose task is gone.
     fn questions(&self) -> MutexGuard<'_, Questions> {
         let mut questions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let open = &mut questions.open;
@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// A terminal: what it shows, and where a person types.
+    /// A terminal, with a pipe for the input and one for the output.
     struct Terminal {
         reader: &'static Reader,
         typed: (PipeReader, PipeWriter),
@@ -195,7 +195,7 @@ mod tests {
             self.typed.1.write_all(line).unwrap();
         }
 
-        /// What it shows next.
+        /// Asserts what the terminal shows next.
         fn shows(&mut self, text: &str) {
             let mut shown = vec![0; text.len()];
             self.shown.0.read_exact(&mut shown).unwrap();
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn questions_are_asked_one_at_a_time_also_where_a_task_does_not_take_its_answer() {
         let mut terminal = Terminal::new();
-        // Its task is there, and is driven no more.
+        // The task exists, but is no longer polled.
         let _undriven = terminal.ask("first? ");
         let second = terminal.ask("second? ");
         let third = terminal.ask("third? ");

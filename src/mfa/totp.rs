@@ -1,4 +1,4 @@
-//! [`Totp`]: codes from the secret of a virtual device (feature `totp`).
+//! [`Totp`]: codes that are computed from the secret of a virtual MFA device (feature `totp`).
 #![cfg(feature = "totp")]
 
 use std::fmt;
@@ -12,15 +12,14 @@ use aws_smithy_async::rt::sleep::AsyncSleep;
 use super::{MfaReason, MfaRequest, ProvideMfaCode};
 use crate::error::BoxError;
 
-/// A provider that makes codes from the secret of a virtual MFA device, for programs that run
-/// unattended: RFC 6238 with SHA-1, six digits and 30 seconds, as AWS has it.
+/// A provider that computes codes from the secret of a virtual MFA device, for unattended programs: RFC 6238 with AWS's
+/// parameters, which are SHA-1, six digits and 30 seconds.
 ///
-/// A code is good once. If the code of the moment was sent already, by any chain of this program, or STS
-/// does not accept it, the provider waits for the next 30-second step, on the base config's clock. Roles
-/// that need a code each thus wait for one another;
-/// [a session token](crate::RoleChain::from_session_token) needs one code for all.
+/// A code can be used only once. If a chain of this program has already sent the current code, or STS rejects it, the
+/// provider waits for the next 30-second step, by the base config's clock. Roles that each need a code therefore wait
+/// for each other; [a session token](crate::RoleChain::from_session_token) needs one code for all.
 ///
-/// The secret is the second factor: it is wiped from memory when dropped, and never shown.
+/// The secret is the second factor. It is wiped from memory when dropped, and never shown.
 ///
 /// # Examples
 ///
@@ -37,7 +36,7 @@ use crate::error::BoxError;
 #[derive(Clone)]
 pub struct Totp(Arc<totp_rs::Totp>);
 
-/// The reason why a secret was not accepted. It contains nothing of the secret.
+/// The reason why a secret was rejected. It contains no part of the secret.
 ///
 /// # Examples
 ///
@@ -57,45 +56,45 @@ impl fmt::Display for TotpError {
 impl std::error::Error for TotpError {}
 
 impl Totp {
-    /// Creates a provider from the secret that AWS shows as base32 text when a virtual device is made.
-    /// Spaces, dashes and case do not matter.
+    /// Creates a provider from the base32 secret that AWS shows when a virtual device is created. Spaces, dashes and
+    /// case are ignored.
     ///
     /// # Errors
     ///
-    /// Text that is not base32, or has less than 10 bytes of it.
+    /// A text that is not base32, or that encodes less than 10 bytes.
     pub fn from_secret(base32: &str) -> Result<Self, TotpError> {
-        // Allocated once: growing would leave a copy of the secret behind.
-        let mut signs = zeroize::Zeroizing::new(String::with_capacity(base32.len()));
-        let kept = base32
+        // Allocated once, because growing would leave copies of the secret in memory.
+        let mut normalized = zeroize::Zeroizing::new(String::with_capacity(base32.len()));
+        let letters = base32
             .chars()
             .filter(|c| !c.is_whitespace() && !"-=".contains(*c));
-        signs.extend(kept.map(|c| c.to_ascii_uppercase()));
-        let secret = totp_rs::Secret::try_from_base32(&*signs)
+        normalized.extend(letters.map(|c| c.to_ascii_uppercase()));
+        let secret = totp_rs::Secret::try_from_base32(&*normalized)
             .map_err(|_| TotpError("it must be base32: letters and the digits 2 to 7".into()))?;
         if secret.as_bytes().len() < 10 {
             return Err(TotpError(
                 "it must have at least 16 base32 characters".into(),
             ));
         }
-        // Secrets shorter than RFC 6238 requires are accepted: some makers of devices use them.
+        // Secrets that are shorter than RFC 6238 requires are accepted, because some devices use them.
         let totp = totp_rs::Builder::new()
             .with_secret(secret)
             .build_noncompliant();
         Ok(Self(Arc::new(totp)))
     }
 
-    /// Creates a provider from an `otpauth://totp/…` URL, as QR codes have it.
+    /// Creates a provider from an `otpauth://totp/…` URL, the content of a QR code.
     ///
     /// # Errors
     ///
-    /// A URL of another kind, or one whose codes are not as AWS has them: SHA-1, six digits, 30 seconds.
+    /// A URL of another kind, or one with parameters other than AWS's: SHA-1, six digits, 30 seconds.
     pub fn from_url(url: &str) -> Result<Self, TotpError> {
         let totp = totp_rs::Totp::from_url_unchecked(url).map_err(|_| {
             TotpError("it must be an otpauth://totp/ URL with a base32 secret".into())
         })?;
-        let is_as_aws_has_it =
+        let is_supported =
             totp.digits() == 6 && totp.step() == 30 && totp.algorithm() == totp_rs::Algorithm::SHA1;
-        if !is_as_aws_has_it {
+        if !is_supported {
             return Err(TotpError(
                 "AWS's codes have six digits, 30 seconds and SHA-1".into(),
             ));
@@ -103,7 +102,7 @@ impl Totp {
         Ok(Self(Arc::new(totp)))
     }
 
-    /// The code at a moment.
+    /// Returns the code at this time.
     pub(crate) fn code_at(&self, time: SystemTime) -> String {
         self.0.generate(seconds(time)).to_string()
     }

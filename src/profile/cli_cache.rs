@@ -1,5 +1,5 @@
-//! [`Entry`]: a session store in the AWS CLI's own cache of assumed roles, `~/.aws/cli/cache` (feature
-//! `cli-cache`). A session that the CLI loaded serves the program, and the other way round.
+//! [`Entry`]: a session store in the AWS CLI's cache of assumed roles, `~/.aws/cli/cache` (feature `cli-cache`). The
+//! CLI and the program use each other's sessions.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -20,23 +20,23 @@ use crate::chain::{SessionStore, StoreLock};
 use crate::json::escape_non_ascii;
 use crate::session::{Session, timestamp};
 
-/// The CLI uses no entry that has less left.
-const MIN_TIME_LEFT: Duration = Duration::from_secs(15 * 60);
+/// The CLI does not use an entry with less remaining lifetime.
+const MIN_REMAINING_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// How much longer than asked for a session may seem to last: clocks differ.
-const SKEW: Duration = Duration::from_secs(5 * 60);
+/// How much longer than requested a stored session may appear to last, because clocks differ.
+const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// How often a lock is tried that another process holds, and for how long: it asks STS, or a person first.
+/// The interval and timeouts of attempts to lock an entry while another process calls STS or asks a person.
 const LOCK_RETRY: Duration = Duration::from_millis(100);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(20);
 const INTERACTIVE_LOCK_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// Returns the folder of the CLI's cache; `None` without a home.
+/// Returns the folder of the CLI's cache; `None` if the home directory is unknown.
 pub(super) fn default_folder() -> Option<PathBuf> {
     Some(std::env::home_dir()?.join(".aws").join("cli").join("cache"))
 }
 
-/// What a profile asks for, as the CLI has it in the names of its files.
+/// The parameters of a profile's request that determine the name of the CLI's file.
 pub(super) struct CacheKey<'a> {
     pub(super) role_arn: &'a str,
     pub(super) session_name: Option<&'a str>,
@@ -51,7 +51,7 @@ impl CacheKey<'_> {
         let text = |name: &str, value: Option<&str>| {
             value.map(|value| format!("{}: {}", python_string(name), python_string(value)))
         };
-        // In the order of their names.
+        // Sorted by name.
         let members = [
             self.duration_seconds
                 .map(|seconds| format!("\"DurationSeconds\": {seconds}")),
@@ -67,22 +67,22 @@ impl CacheKey<'_> {
     }
 }
 
-/// Python escapes all but printable ASCII.
+/// Formats a string as Python's `json.dumps` does, which escapes everything except printable ASCII.
 fn python_string(text: &str) -> String {
     escape_non_ascii(&Value::from(text).to_string())
 }
 
-/// One role's place in the cache.
+/// The cache entry of one role.
 pub(super) struct Entry {
     file: PathBuf,
-    /// `arn:<partition>:sts::<account>:assumed-role/<name>/`, and the session's name where one is asked for.
+    /// `arn:<partition>:sts::<account>:assumed-role/<name>/`, and the session name if the profile sets one.
     session_arn: (String, Option<String>),
-    /// One warning is enough.
+    /// A warning is logged only once.
     warned: AtomicBool,
 }
 
 impl Entry {
-    /// Returns `None` where the ARN is not a role's; the check of the role says so.
+    /// Returns `None` if the ARN is not a role's, which the check of the role reports.
     pub(super) fn new(folder: &Path, key: &CacheKey<'_>) -> Option<Self> {
         let arn = Arn::parse(key.role_arn)?;
         // A session's ARN leaves out the role's path.
@@ -98,7 +98,7 @@ impl Entry {
         })
     }
 
-    /// Says no more of what is in the file than whose session it is.
+    /// Parses the file. The error contains nothing from it except the ARN of the session and the names of fields.
     fn parse(&self, text: &str) -> Result<Session, String> {
         let entry: Value = serde_json::from_str(text).map_err(|error| {
             if error.is_eof() {
@@ -114,7 +114,7 @@ impl Entry {
             let value = entry.pointer(pointer).and_then(Value::as_str);
             let value = value.filter(|value| !value.is_empty());
             let value = value.ok_or_else(|| format!("there is no {}", &pointer[1..]))?;
-            // No header could carry it.
+            // Such a value cannot be sent in an HTTP header.
             if value.chars().any(char::is_control) {
                 return Err(format!("its {} has control characters", &pointer[1..]));
             }
@@ -127,7 +127,7 @@ impl Entry {
             return Err(format!("it is the session {arn}, not one of {role}…"));
         }
         let expiration = text("/Credentials/Expiration")?;
-        // Python writes its own name for UTC.
+        // The CLI writes Python's name of the time zone, `UTC`.
         let expiry = match expiration.strip_suffix("UTC") {
             Some(time) => DateTime::from_str(&format!("{time}Z"), Format::DateTime),
             None => DateTime::from_str(expiration, Format::DateTimeWithOffset),
@@ -159,7 +159,7 @@ impl Entry {
             },
             "AssumedRoleUser": {"Arn": session.arn.as_deref()},
         });
-        // 0600, and gone if it is not kept.
+        // Created with mode 0600, and deleted unless it is persisted.
         let mut file = NamedTempFile::new_in(self.folder()?)?;
         file.write_all(entry.to_string().as_bytes())?;
         file.as_file().sync_all()?;
@@ -212,11 +212,13 @@ impl SessionStore for Entry {
             }
         };
         match self.parse(&text) {
-            Ok(session) if session.expiry > now + max_lifetime + SKEW => {
+            Ok(session) if session.expiry > now + max_lifetime + CLOCK_SKEW => {
                 self.warn("cannot be used", "its Expiration is too far in the future");
                 None
             }
-            Ok(session) => Some(session).filter(|session| session.expiry > now + MIN_TIME_LEFT),
+            Ok(session) => {
+                Some(session).filter(|session| session.expiry > now + MIN_REMAINING_LIFETIME)
+            }
             Err(reason) => {
                 self.warn("cannot be used", &reason);
                 None
@@ -224,14 +226,14 @@ impl SessionStore for Entry {
         }
     }
 
-    /// A failure only logs a warning: the session is good.
+    /// A failure is only logged, because the session itself is valid.
     fn write(&self, session: &Session) {
         if let Err(error) = self.try_write(session) {
             self.warn("cannot be written", &error.to_string());
         }
     }
 
-    /// The lock is the operating system's: it goes with the process that holds it.
+    /// Uses a lock of the operating system, which is released when the process that holds it ends.
     fn lock<'a>(
         &'a self,
         is_interactive: bool,
@@ -268,7 +270,7 @@ impl SessionStore for Entry {
     }
 }
 
-/// Rejects what would block whoever opens it, such as a FIFO. A missing file is none of that.
+/// Rejects files that would block when they are opened, such as a FIFO. A missing file is accepted.
 fn check_regular(path: &Path) -> io::Result<()> {
     match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => {

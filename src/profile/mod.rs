@@ -1,5 +1,5 @@
-//! [`ProfileLoader`]: builds the chain that a profile of `~/.aws/config` describes (feature `profile`).
-//! [`resolve`] says what that is; aws-config reads the files, and loads every kind of base profile.
+//! [`ProfileLoader`]: builds the chain that a profile in `~/.aws/config` describes (feature `profile`). [`resolve`]
+//! decides what the profile describes; aws-config reads the files, and loads every kind of base profile.
 
 #[cfg(feature = "cli-cache")]
 mod cli_cache;
@@ -40,8 +40,7 @@ use crate::request::{Role, SessionTokenRequest, WebIdentityToken};
 
 use resolve::{BaseProvider, CredentialSource, Resolved, has_any, resolve, role, violation};
 
-/// The keys that say which STS to call. What a source profile leaves open is as in the profile that names
-/// it.
+/// The keys that determine the STS endpoint. A source profile without them inherits those of the profile that names it.
 const ENDPOINT: &[&str] = &[
     "endpoint_url",
     "services",
@@ -50,8 +49,8 @@ const ENDPOINT: &[&str] = &[
 const FIPS: &[&str] = &["use_fips_endpoint"];
 const DUAL_STACK: &[&str] = &["use_dualstack_endpoint"];
 
-/// Loads the chain that a profile of the AWS configuration files describes: its `role_arn`, assumed with what
-/// its `source_profile` or `credential_source` gives, to any depth.
+/// Loads the chain that a profile in the AWS configuration files describes: its `role_arn`, assumed with the
+/// credentials of its `source_profile` or `credential_source`, to any depth.
 ///
 /// # Examples
 ///
@@ -81,32 +80,34 @@ const DUAL_STACK: &[&str] = &["use_dualstack_endpoint"];
 /// sso_role_name = Developer
 /// ```
 ///
-/// # What is read
+/// # Supported keys
 ///
 /// | key | |
 /// |---|---|
 /// | `role_arn` | the role |
-/// | `source_profile`, `credential_source` | what assumes it: one of the two. `Environment`, `Ec2InstanceMetadata`, `EcsContainer` |
-/// | `external_id`, `role_session_name` | as [`Role::external_id`], [`Role::session_name`] |
-/// | `duration_seconds` | as [`Role::duration`] |
-/// | `mfa_serial` | the user's device, as [`Role::mfa`]; the codes come from [`mfa`](Self::mfa) |
-/// | `web_identity_token_file` | with `role_arn`, as [`RoleChain::from_web_identity`] |
-/// | `region` | of that profile's STS and, for the chain's own profile, of its [`sdk_config`](RoleChain::sdk_config) |
-/// | `endpoint_url`, `services`, `use_fips_endpoint`, `use_dualstack_endpoint` | of that profile's STS, and so on |
-/// | `session_tags` (`team=payments,cost=42`), `transitive_session_tags` (`team`), `source_identity` | as aws-vault has them; the AWS CLI ignores them |
+/// | `source_profile`, `credential_source` | what the role is assumed with: one of the two. `credential_source` is `Environment`, `Ec2InstanceMetadata` or `EcsContainer` |
+/// | `external_id`, `role_session_name` | see [`Role::external_id`], [`Role::session_name`] |
+/// | `duration_seconds` | see [`Role::duration`] |
+/// | `mfa_serial` | the user's device, see [`Role::mfa`]; the codes come from [`mfa`](Self::mfa) |
+/// | `web_identity_token_file` | with `role_arn`, see [`RoleChain::from_web_identity`] |
+/// | `region` | the region of STS for this profile's role and, in the chain's own profile, of its [`sdk_config`](RoleChain::sdk_config) |
+/// | `endpoint_url`, `services`, `use_fips_endpoint`, `use_dualstack_endpoint` | the endpoint, in the same way |
+/// | `session_tags` (`team=payments,cost=42`), `transitive_session_tags` (`team`), `source_identity` | as in aws-vault; the AWS CLI ignores them |
 ///
-/// What a source profile leaves open of region and endpoint is as in the profile that names it. A profile
-/// without a region has that of its sources, as aws-config does it. The files and the environment variables
-/// (`AWS_CONFIG_FILE`, `AWS_REGION`, …) are read as aws-config reads them, which takes no notice of
-/// `sts_regional_endpoints`: STS is always called in the region ([keys](https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html)).
+/// A source profile without a region or endpoint inherits that of the profile that names it. If the chain's own profile
+/// has no region, and no [`base`](Self::base) config is set, it uses that of its sources, as in aws-config. The files
+/// and the environment variables (`AWS_CONFIG_FILE`, `AWS_REGION`, …) are read by aws-config, which ignores
+/// `sts_regional_endpoints`: STS is always called in the region
+/// ([keys](https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html)).
 ///
-/// What a source profile without a `role_arn` is (keys, a process, IAM Identity Center, a console
-/// sign-in) is loaded by aws-config; some kinds need a feature of it (`sso`, `credentials-process`,
-/// `credentials-login`). As in the AWS CLI, static keys in a source profile end the chain, and a profile
-/// can be its own source only with static keys in it.
+/// aws-config loads the credentials of a source profile without a `role_arn` (keys, a process, IAM Identity Center, a
+/// console sign-in). Some kinds need one of aws-config's features (`sso`, `credentials-process`, `credentials-login`).
+/// As in the AWS CLI, a chain ends at a source profile with static keys, and a profile can be its own source only if it
+/// has static keys.
 ///
-/// The same device on several hops takes one code: the chain then starts with a
-/// [session token](RoleChain::from_session_token), whose roles last an hour at most.
+/// If a role other than the first has an `mfa_serial`, the chain starts with a [session
+/// token](RoleChain::from_session_token): one code then proves MFA to all roles, whose sessions last an hour at most.
+/// All roles must name the same device.
 #[must_use = "nothing is read before load()"]
 pub struct ProfileLoader {
     profile: String,
@@ -121,7 +122,7 @@ pub struct ProfileLoader {
 }
 
 impl ProfileLoader {
-    /// Creates a loader for the profile of this name.
+    /// Creates a loader for the profile with this name.
     pub fn new(profile: impl Into<String>) -> Self {
         Self {
             profile: profile.into(),
@@ -136,86 +137,84 @@ impl ProfileLoader {
         }
     }
 
-    /// Sets the config that HTTP client, retries, timeouts, clock and sleep come from, and the region and
-    /// endpoint that the profiles leave open. Its credentials are not used. Default: a config of the
-    /// profile's own.
+    /// Sets the config that provides the HTTP client, retries, timeouts, time source and sleep implementation, and the
+    /// region and endpoint if the profiles set none. Its credentials are not used. Default: a config that is loaded for
+    /// the profile.
     pub fn base(mut self, config: &SdkConfig) -> Self {
         self.base = Some(config.clone());
         self
     }
 
-    /// Sets the provider of codes for the device that a profile's `mfa_serial` names, as for [`Role::mfa`].
+    /// Sets the provider of codes for the device that a profile's `mfa_serial` names; see [`Role::mfa`].
     pub fn mfa(mut self, codes: impl ProvideMfaCode + 'static) -> Self {
         self.codes = Some(Arc::new(codes));
         self
     }
 
-    /// Sets the region of every hop and of the chain's [`sdk_config`](RoleChain::sdk_config), whatever the
-    /// profiles and the environment say.
+    /// Sets the region of every hop and of the chain's [`sdk_config`](RoleChain::sdk_config). Takes precedence over the
+    /// profiles and the environment.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(region.into());
         self
     }
 
-    /// Sets one endpoint for all services, such as a local server, whatever the profiles and the
-    /// environment say.
+    /// Sets one endpoint for all services, such as a local server. Takes precedence over the profiles and the
+    /// environment.
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.endpoint_url = Some(url.into());
         self
     }
 
-    /// Reads this file in place of `~/.aws/config` or `AWS_CONFIG_FILE`'s; it must be there.
+    /// Reads this file instead of `~/.aws/config` or the file in `AWS_CONFIG_FILE`. It must exist.
     pub fn config_file(mut self, path: impl AsRef<Path>) -> Self {
         self.config_file = Some(path.as_ref().to_owned());
         self
     }
 
-    /// Reads this file in place of `~/.aws/credentials` or `AWS_SHARED_CREDENTIALS_FILE`'s; it must be
-    /// there.
+    /// Reads this file instead of `~/.aws/credentials` or the file in `AWS_SHARED_CREDENTIALS_FILE`. It must exist.
     pub fn credentials_file(mut self, path: impl AsRef<Path>) -> Self {
         self.credentials_file = Some(path.as_ref().to_owned());
         self
     }
 
-    /// Shares the roles' sessions with the AWS CLI, in its own cache `~/.aws/cli/cache`: one MFA code serves
-    /// the CLI and the program. Without a home there is no cache.
+    /// Shares the roles' sessions with the AWS CLI, in the CLI's cache `~/.aws/cli/cache`, so that one MFA code serves
+    /// both the CLI and the program. If the home directory is unknown, no cache is used.
     ///
-    /// A stored session is used while it has more than 15 minutes left, as the CLI does it, and only if it
-    /// is the role's (and has its `role_session_name`); otherwise STS is asked and the file replaced,
-    /// readable by its owner alone. Processes lock an entry, so that a person is asked for one code: for up
-    /// to ten minutes where a code is needed, and else 20 s. What cannot be read or written is passed over,
-    /// with one warning.
+    /// As in the CLI, a stored session is used if it remains valid for more than 15 minutes, and only if it belongs to
+    /// the role (and has its `role_session_name`). Otherwise STS is called, and the file is replaced by one that only
+    /// its owner can read. Processes lock an entry while they load it, so that a person is asked for only one code. A
+    /// process waits for the lock for up to ten minutes if a person must be asked, and otherwise for 20 s. Entries that
+    /// cannot be read or written are skipped, with one warning for each entry.
     ///
-    /// **The CLI's key leaves out the caller**: two profiles that reach the same role from different
-    /// sources, with all other keys alike, share one entry. The session is the role's in either case, but
-    /// its caller may not be the one that CloudTrail names, and a caller who may no longer assume the role
-    /// goes on with the stored session until it ends. [`refresh`](RoleChain::refresh) on a chain that has
-    /// cached credentials asks STS, and replaces the entry. Roles with session tags or a source identity, or
-    /// behind one with these, are left out: the CLI's sessions lack them. So are session tokens and web
-    /// identities.
+    /// **The CLI's cache key does not contain the caller**: two profiles that assume the same role from different
+    /// sources, with all other keys equal, share one entry. The session is the role's in either case, but CloudTrail
+    /// may name another caller, and a caller that may no longer assume the role can use the stored session until it
+    /// expires. [`refresh`](RoleChain::refresh) on a chain that has cached credentials calls STS and replaces the
+    /// entry. Roles with session tags or a source identity, their own or inherited, do not use the cache, because the
+    /// CLI's sessions lack these. Nor do session tokens and web identities.
     #[cfg(feature = "cli-cache")]
     pub fn cli_cache(mut self) -> Self {
         self.cli_cache = cli_cache::default_folder();
         self
     }
 
-    /// Shares sessions as [`cli_cache`](Self::cli_cache) does, in another folder, such as that of botocore's `JSONFileCache`. A `~`
-    /// is not expanded.
+    /// Shares sessions as [`cli_cache`](Self::cli_cache) does, in another folder, such as that of botocore's
+    /// `JSONFileCache`. A `~` is not expanded.
     #[cfg(feature = "cli-cache")]
     pub fn cli_cache_in(mut self, folder: impl AsRef<Path>) -> Self {
         self.cli_cache = Some(folder.as_ref().to_owned());
         self
     }
 
-    /// Reads the files and builds the chain. No call to STS is made yet. Where nothing says the region, EC2's
-    /// instance metadata is asked, as by aws-config.
+    /// Reads the files and builds the chain. No call to STS is made yet. If the region is not configured anywhere,
+    /// aws-config asks EC2's instance metadata.
     ///
     /// # Errors
     ///
-    /// An [invalid](Error::is_invalid) profile: [`field`](Error::field) is the key at fault, and the message
-    /// names the profile and the file. Where an environment variable is at fault, `field` is that. Settings of
-    /// retries, FIPS and dual stack that aws-config panics over, or ignores, are errors too. If there is no such
-    /// profile, the message says which file cannot be read, or how the section must begin.
+    /// An [invalid](Error::is_invalid) profile. [`field`](Error::field) is the invalid key, and the message names the
+    /// profile and the file; for an invalid environment variable, `field` is the variable. Invalid settings for
+    /// retries, FIPS and dual stack, on which aws-config panics or which it ignores, are errors too. If the profile
+    /// does not exist, the message says which file cannot be read, or what the section's heading must be.
     pub async fn load(self) -> Result<RoleChain, Error> {
         let profiles = self.read(&[CONFIG, CREDENTIALS]).await?;
         match self.build(&profiles).await {
@@ -285,7 +284,7 @@ impl ProfileLoader {
             };
             chain = Some(added.map_err(|error| in_profile(profile.name(), &error))?);
         }
-        // `resolve` finds a role, or says what is wrong.
+        // `resolve` returns at least one role, or an error.
         chain.ok_or_else(|| violation(&self.profile, "role_arn", "is missing"))
     }
 
@@ -297,7 +296,7 @@ impl ProfileLoader {
         caller: &Caller,
     ) -> Option<Arc<dyn SessionStore>> {
         let inherited = caller.inherited();
-        // The CLI's sessions lack what the CLI does not know.
+        // Sessions that the CLI stored lack parameters that it does not know.
         let is_shareable = inherited.transitive_keys.is_empty()
             && inherited.source_identity.is_none()
             && role
@@ -316,14 +315,14 @@ impl ProfileLoader {
         None
     }
 
-    /// Reads the settings that each role is assumed with, and its region where that differs from theirs.
-    /// Profiles that do not say which STS they mean share one client.
+    /// Loads the settings that each role is assumed with, and its region if that differs from theirs. Profiles without
+    /// endpoint settings share one client.
     async fn settings_of_hops(
         &self,
         base: &BaseProvider<'_>,
         roles: &[&Profile],
     ) -> Result<Vec<(Arc<Base>, Option<Region>)>, Violation> {
-        // A base has read the environment already.
+        // The base config has already read the environment.
         let from_environment = match self.base {
             None => EnvironmentVariableRegionProvider::new().region().await,
             Some(_) => None,
@@ -336,7 +335,7 @@ impl ProfileLoader {
         let base_of = |profile: &Profile, mut config: SdkConfigBuilder| {
             if let Some(url) = &self.endpoint_url {
                 config.set_endpoint_url(Some(url.clone()));
-                // Comes before a service's own endpoint in the environment or a file.
+                // Takes precedence over a service-specific endpoint in the environment or a file.
                 config.insert_origin("endpoint_url", Origin::shared_config());
             }
             let config = config.build();
@@ -374,7 +373,8 @@ impl ProfileLoader {
         let mut base = base_of(own, config)?;
         let mut region = base.config.region().cloned();
         let mut hops = Vec::new();
-        // From the chain's own profile down to its source: one that says nothing takes what the one above has.
+        // From the chain's own profile to its source: a profile without a setting inherits it from the one that names
+        // it.
         for (i, profile) in roles.iter().rev().enumerate() {
             region = region_of(profile).or(region);
             if i > 0 && has_endpoint(profile) {
@@ -389,7 +389,7 @@ impl ProfileLoader {
         Ok(hops)
     }
 
-    /// What aws-config reads for a profile.
+    /// Returns a loader for aws-config's settings of a profile.
     fn settings(&self, profile: &Profile) -> Result<ConfigLoader, Violation> {
         check_settings(profile)?;
         Ok(aws_config::defaults(BehaviorVersion::latest())
@@ -398,7 +398,7 @@ impl ProfileLoader {
             .no_credentials())
     }
 
-    /// What a profile says of the endpoint, over all the settings of an outer config.
+    /// Returns the outer config with the endpoint settings of a profile.
     async fn endpoint(
         &self,
         profile: &Profile,
@@ -408,7 +408,7 @@ impl ProfileLoader {
         if !has_endpoint(profile) {
             return Ok(config);
         }
-        // With a region, so that nobody is asked for one.
+        // The region is set so that the instance metadata is not asked for one.
         let own = self.settings(profile)?.region(outer.region().cloned());
         let own = own.load().await;
         if has_any(profile, FIPS) {
@@ -421,14 +421,14 @@ impl ProfileLoader {
             config.set_endpoint_url(own.endpoint_url().map(str::to_owned));
         }
         if has_any(profile, ENDPOINT) {
-            // A service's own endpoint comes before one for all that a file gives.
+            // A service-specific endpoint takes precedence over a file's endpoint for all services.
             config.insert_origin("endpoint_url", Origin::shared_profile_file());
             config.set_service_config(Some(ServicesOf(own)));
         }
         Ok(config)
     }
 
-    /// The provider of the credentials that the first role is assumed with; none where a token takes their
+    /// Returns the provider of the credentials that the first role is assumed with; `None` if a token takes their
     /// place.
     fn source(
         &self,
@@ -507,7 +507,8 @@ impl ProfileLoader {
         files.build()
     }
 
-    /// Says why a profile may be missing: aws-config passes over what it cannot read or does not take.
+    /// Explains why a profile may be missing: aws-config skips files that it cannot read and sections that it does not
+    /// accept.
     async fn why_missing(&self, name: &str) -> String {
         let mut reasons = String::new();
         for (file, other_kind, should_be) in [
@@ -538,7 +539,8 @@ impl ProfileLoader {
         reasons
     }
 
-    /// Says where the value at fault is from: a setter, a variable, which come first, or a profile's file.
+    /// Adds the origin of the invalid value: a setter, an environment variable, or a profile's file, in order of
+    /// precedence.
     async fn with_origin(&self, violation: Violation) -> Violation {
         let (setter, variables) = match violation.field {
             field if field.starts_with("AWS_") => return violation.in_profile("environment"),
@@ -555,7 +557,7 @@ impl ProfileLoader {
         }
         let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| is_value(&value));
         match variables.into_iter().find(is_set) {
-            // A base has read the environment already.
+            // The base config has already read the environment.
             Some(field) if self.base.is_none() => {
                 Violation { field, ..violation }.in_profile("environment")
             }
@@ -563,12 +565,12 @@ impl ProfileLoader {
         }
     }
 
-    /// Adds the file to a violation in a profile: the parser has merged the two files.
+    /// Adds the file to a violation in a profile. aws-config has merged the two files, so each is read again by itself.
     async fn with_file(&self, violation: Violation) -> Violation {
         let name = violation.profile.clone().unwrap_or_default();
         let mut file = None;
         for which in [CREDENTIALS, CONFIG] {
-            // It was read a moment ago.
+            // Unlikely to fail: the file was just read.
             let Ok(profiles) = self.read(&[which]).await else {
                 continue;
             };
@@ -600,8 +602,8 @@ impl fmt::Debug for ProfileLoader {
     }
 }
 
-/// Creates the client of the instance's metadata, where the profile says it is. aws-config reads these keys of
-/// the profile in use, which may be another.
+/// Creates the client of the instance metadata, with the settings of this profile. aws-config would read them from the
+/// profile in use, which may be another one.
 fn imds(profile: &Profile, config: &ProviderConfig) -> Result<imds::Client, Violation> {
     const ENDPOINT: &str = "ec2_metadata_service_endpoint";
     const MODE: &str = "ec2_metadata_service_endpoint_mode";
@@ -621,7 +623,7 @@ fn imds(profile: &Profile, config: &ProviderConfig) -> Result<imds::Client, Viol
     Ok(client.build())
 }
 
-/// A config's endpoints by service.
+/// The service-specific endpoints of a config.
 #[derive(Debug)]
 struct ServicesOf(SdkConfig);
 
@@ -631,7 +633,7 @@ impl LoadServiceConfig for ServicesOf {
     }
 }
 
-/// One of the two files.
+/// One of the two configuration files.
 #[derive(Clone, Copy)]
 struct File {
     kind: EnvConfigFileKind,
@@ -651,7 +653,7 @@ const CREDENTIALS: File = File {
     default: "~/.aws/credentials",
 };
 
-/// The variable that `~` stands for.
+/// The environment variable that `~` expands to.
 const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
 
 impl File {
@@ -662,7 +664,7 @@ impl File {
         }
     }
 
-    /// As people know it.
+    /// The path for error messages.
     fn path(self, loader: &ProfileLoader) -> String {
         match self.own(loader) {
             Some(path) => path.display().to_string(),
@@ -670,7 +672,7 @@ impl File {
         }
     }
 
-    /// What is in it. Nobody needs to have a file in the default place.
+    /// Reads the file; `None` if it is missing at the default path, where it is optional.
     fn contents(self, loader: &ProfileLoader) -> io::Result<Option<String>> {
         let path = self.path(loader);
         let path = match path
@@ -678,7 +680,7 @@ impl File {
             .filter(|_| self.own(loader).is_none())
         {
             None => PathBuf::from(path),
-            // As aws-config finds it, which asks nothing but the environment.
+            // Like aws-config, which uses only the environment.
             Some(rest) => match std::env::var_os(HOME).filter(|home| !home.is_empty()) {
                 Some(home) => Path::new(&home).join(rest),
                 None => return Err(io::Error::other(format!("{HOME} is not set"))),
@@ -697,7 +699,7 @@ impl File {
     }
 }
 
-/// The profile that there is none of, if that is what is wrong.
+/// Returns the name of the profile that does not exist, if that is the violation.
 fn missing_profile<'a>(profiles: &'a ProfileSet, violation: &'a Violation) -> Option<&'a str> {
     let name = violation.profile.as_deref()?;
     let missing = match profiles.get_profile(name) {
@@ -708,7 +710,7 @@ fn missing_profile<'a>(profiles: &'a ProfileSet, violation: &'a Violation) -> Op
     Some(missing).filter(|name| profiles.get_profile(name).is_none())
 }
 
-/// Renames a role's setting to the profile's key.
+/// Converts an error about a role's setting to one about the profile's key.
 fn in_profile(profile: &str, error: &Error) -> Violation {
     let Some(role) = error.violation() else {
         return violation(profile, "profile", error.first_line().to_string());
@@ -728,10 +730,10 @@ fn in_profile(profile: &str, error: &Error) -> Violation {
     violation
 }
 
-/// A setting that aws-config panics over if it is wrong, or passes over with no more than a log: whoever asks
-/// for a FIPS endpoint must not get another.
+/// A setting whose invalid values cause a panic or only a log in aws-config. A program that asks for a FIPS endpoint
+/// must not get another one.
 struct Checked {
-    /// Comes before the key.
+    /// Takes precedence over the key.
     variable: &'static str,
     key: &'static str,
     rule: &'static str,
@@ -793,7 +795,7 @@ fn has_endpoint(profile: &Profile) -> bool {
         .any(|keys| has_any(profile, keys))
 }
 
-/// What the CLI would send, as its cache key has it: the device goes with each role that names it.
+/// The parameters of the CLI's cache key. The CLI sends the device with each role whose profile names it.
 #[cfg(feature = "cli-cache")]
 fn cache_key(profile: &Profile) -> cli_cache::CacheKey<'_> {
     let duration = profile.get("duration_seconds");

@@ -1,4 +1,4 @@
-//! Resolves a profile: profiles in; the base provider, the MFA device and the roles out. Pure.
+//! Resolves a profile: profiles in; base provider, MFA device and roles out. Pure.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::error::Violation;
 use crate::request::Role;
 use crate::request::limits::CHAINED_LIMIT;
 
-/// The keys that give a profile credentials of a kind that aws-config knows.
+/// The keys of the credentials that aws-config can load from a profile.
 const CREDENTIALS_OF_A_PROFILE: &[&str] = &[
     "credential_process",
     "login_session",
@@ -18,11 +18,11 @@ const CREDENTIALS_OF_A_PROFILE: &[&str] = &[
     "sso_account_id",
 ];
 
-/// What a profile describes.
+/// The chain that a profile describes.
 pub(super) struct Resolved<'a> {
     pub(super) base: BaseProvider<'a>,
     pub(super) device: Option<Device<'a>>,
-    /// The profiles of the roles that are assumed from there, in that order; at least one.
+    /// The profiles of the roles, in the order in which they are assumed; at least one.
     pub(super) roles: Vec<&'a Profile>,
 }
 
@@ -40,15 +40,16 @@ pub(super) enum CredentialSource {
     EcsContainer,
 }
 
-/// The one device of a chain.
+/// The MFA device of a chain; there is at most one.
 pub(super) struct Device<'a> {
     pub(super) profile: &'a str,
     pub(super) serial: &'a str,
-    /// Only the first role asks for a code. Otherwise a session token takes it for all.
+    /// Whether only the first role needs MFA. Otherwise the chain starts with a session token that proves it to all
+    /// roles.
     pub(super) first_role_only: bool,
 }
 
-/// Resolves a profile; `files` says where its name was looked for.
+/// Resolves a profile. `files` names the files for the error if the profile does not exist.
 pub(super) fn resolve<'a>(
     profiles: &'a ProfileSet,
     name: &'a str,
@@ -157,7 +158,7 @@ fn static_keys(profile: &Profile) -> Result<Option<Credentials>, Violation> {
         Err(violation(profile.name(), key, rule))
     };
     match (get(ID), get(SECRET), get(TOKEN)) {
-        // A token alone is nothing.
+        // A session token without keys is ignored.
         (None, None, _) => Ok(None),
         (None, Some(_), _) => missing(ID, SECRET),
         (Some(_), None, _) => missing(SECRET, ID),
@@ -190,15 +191,15 @@ fn credential_source(profile: &Profile, source: &str) -> Result<CredentialSource
     })
 }
 
-/// The device of the user whose keys start the chain, if a role asks for it. From the second role on, MFA
-/// can only be proved by a session token.
+/// Returns the device of the user whose keys start the chain, if a role needs one. From the second role on, only a
+/// session token can prove MFA.
 fn device<'a>(
     base: &BaseProvider<'_>,
     roles: &[&'a Profile],
 ) -> Result<Option<Device<'a>>, Violation> {
     let serial = |profile: &&'a Profile| Some((profile.name(), profile.get("mfa_serial")?));
     let roles = match base {
-        // The CLI, too, takes no notice of a device beside a token.
+        // Like the CLI, ignores the device of a role with a token.
         BaseProvider::WebIdentity { .. } => &roles[1..],
         _ => roles,
     };
@@ -251,7 +252,7 @@ fn device<'a>(
     }))
 }
 
-/// Reads all but the external ID, which the CLI, too, ignores beside a token.
+/// Reads all settings except the external ID, which the CLI too ignores for a role with a token.
 pub(super) fn role(profile: &Profile) -> Result<Role, Violation> {
     let mut role = Role::new(profile.get("role_arn").unwrap_or_default());
     if let Some(name) = profile.get("role_session_name") {
@@ -300,7 +301,7 @@ fn with_tags(mut role: Role, profile: &Profile) -> Result<Role, Violation> {
     }
 }
 
-/// Whether the profile has one of these keys.
+/// Returns whether the profile has one of these keys.
 pub(super) fn has_any(profile: &Profile, keys: &[&str]) -> bool {
     keys.iter().any(|key| profile.get(key).is_some())
 }

@@ -1,25 +1,24 @@
-//! [`AllowedRoles`]: which role ARNs from untrusted input a program accepts.
+//! [`AllowedRoles`]: an allow-list for role ARNs from untrusted input.
 
-use super::limits::{MOST_PATH_LENGTH, is_role_name};
+use super::limits::{MAX_PATH_LENGTH, is_role_name};
 use crate::arn::{Arn, is_account_id};
 use crate::error::Violation;
 
-/// An allow-list for role ARNs that somebody else entered, such as a vendor's customers; checked by
-/// [`Role::allowed_roles`](crate::Role::allowed_roles) before any call.
+/// An allow-list for role ARNs from untrusted input, such as those that a vendor's customers enter.
+/// [`Role::allowed_roles`](crate::Role::allowed_roles) checks it before any call.
 ///
-/// A program that assumes whatever role it is given can be made to act on another's behalf
-/// ([the confused deputy](https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html)):
+/// A program that assumes any role it is given can be made to act on behalf of someone else ([the confused
+/// deputy](https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html)):
 ///
-/// - The ARN may be another customer's. [`require_external_id`](Self::require_external_id), with an ID
-///   that the vendor made for each customer, lets that customer's trust policy deny the call; naming the
-///   one account that the customer signed up with ([`allow_accounts`](Self::allow_accounts)) avoids the
-///   call.
-/// - The ARN may be that of a role in the vendor's own account, which trusts the vendor's programs without
-///   an external ID: [`deny_accounts`](Self::deny_accounts).
+/// - The ARN may belong to another customer. [`require_external_id`](Self::require_external_id), with an ID that the
+///   vendor generates for each customer, lets that customer's trust policy deny the call. Allowing only the account
+///   that the customer signed up with ([`allow_accounts`](Self::allow_accounts)) avoids the call.
+/// - The ARN may name a role in the vendor's own account that trusts the vendor's programs without an external ID. Deny
+///   that account with [`deny_accounts`](Self::deny_accounts).
 ///
-/// Rules of different kinds must all hold; of several values of one kind, any one will do. All are compared
-/// literally: case counts, and nothing is a pattern. The setters only store; a malformed value, or a list
-/// that allows nothing or everything, is an error when the role is added to a chain.
+/// Rules of different kinds must all hold. Among several values of one kind, one match is enough. Values are compared
+/// literally and case-sensitively; there are no patterns. Setters only store their values: a malformed value, or a list
+/// that allows no role or every role, is an error when the role is added to a chain.
 ///
 /// # Examples
 ///
@@ -50,28 +49,28 @@ impl AllowedRoles {
         Self::default()
     }
 
-    /// Allows only roles of these accounts, each by its 12 digits.
+    /// Allows only roles in these accounts, each given by its 12 digits.
     pub fn allow_accounts(mut self, ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
         extend(&mut self.accounts, ids);
         self
     }
 
-    /// Denies all roles of these accounts, each by its 12 digits, such as your own.
+    /// Denies all roles in these accounts, such as your own, each given by its 12 digits.
     pub fn deny_accounts(mut self, ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
         extend(&mut self.denied_accounts, ids);
         self
     }
 
-    /// Allows only roles of these names, without the path: 1 to 64 ASCII letters, digits and
-    /// `_+=,.@-`.
+    /// Allows only roles with these names, without the path: 1 to 64 ASCII letters, digits and `_+=,.@-`.
     pub fn allow_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         extend(&mut self.names, names);
         self
     }
 
     /// Allows only roles with one of these
-    /// [paths](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-friendly-names),
-    /// each in full and with both its slashes, such as `/vendor/`; `/` is that of a role without one.
+    /// [paths](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-friendly-names).
+    /// Each is the full path with its leading and trailing slash, such as `/vendor/`. A role without a path has the
+    /// path `/`.
     pub fn allow_paths(mut self, paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
         extend(&mut self.paths, paths);
         self
@@ -83,7 +82,7 @@ impl AllowedRoles {
         self
     }
 
-    /// Checks that a well-formed role ARN is among those allowed.
+    /// Checks that the list allows a well-formed role ARN.
     pub(super) fn check(&self, text: &str, has_external_id: bool) -> Result<(), Violation> {
         self.check_rules()?;
         let denied = |rule| Err(Violation::new("arn", rule, Some(text)));
@@ -102,7 +101,7 @@ impl AllowedRoles {
             if !allowed.iter().any(|allowed| allowed == value) {
                 return denied(match &**allowed {
                     [only] => format!("must have the {part} {only}, the only one allowed"),
-                    // Customers read errors, and must not read of each other.
+                    // A customer may see this error, and must not learn the accounts of other customers.
                     many if part == "account" => {
                         format!("must be of one of the {} accounts allowed", many.len())
                     }
@@ -165,10 +164,10 @@ impl AllowedRoles {
 
 fn is_path(path: &str) -> bool {
     path == "/"
-        || (3..=MOST_PATH_LENGTH).contains(&path.len())
+        || (3..=MAX_PATH_LENGTH).contains(&path.len())
             && path.starts_with('/')
             && path.ends_with('/')
-            // A star is legal in an IAM path, but here it is meant as a pattern, which this is not.
+            // IAM allows `*` in a path, but here it is probably meant as a pattern, which is not supported.
             && path.chars().all(|c| c.is_ascii_graphic() && c != '*')
 }
 

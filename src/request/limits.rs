@@ -1,5 +1,5 @@
-//! STS's limits: every number and character set that a request is checked against, from AWS's
-//! [API reference](https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
+//! STS's limits: every number and character set that requests are checked against, from the [API
+//! reference](https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -15,7 +15,7 @@ pub(crate) const CHAINED_LIMIT: Duration = Duration::from_secs(3600);
 pub(super) const ROLE_DURATION: RangeInclusive<u64> = 900..=43_200;
 pub(super) const SESSION_TOKEN_DURATION: RangeInclusive<u64> = 900..=129_600;
 
-/// What STS gives where no duration is asked for.
+/// The duration that STS uses if the request sets none.
 pub(crate) const DEFAULT_ROLE_DURATION: Duration = Duration::from_secs(3600);
 pub(crate) const DEFAULT_SESSION_TOKEN_DURATION: Duration = Duration::from_secs(43_200);
 
@@ -32,19 +32,19 @@ pub(super) const SAML_ASSERTION_LENGTH: RangeInclusive<usize> = 4..=100_000;
 /// STS accepts up to 256; AWS documents 64 in places.
 pub(super) const SOURCE_IDENTITY_LENGTH: RangeInclusive<usize> = 2..=256;
 pub(super) const DOCUMENTED_SOURCE_IDENTITY_LENGTH: usize = 64;
-/// A session policy and the managed policies' ARNs together.
+/// The session policy and the ARNs of the managed policies together.
 pub(super) const POLICIES_LENGTH: usize = 2048;
-/// With both its slashes.
-pub(super) const MOST_PATH_LENGTH: usize = 512;
+/// Including the leading and the trailing slash.
+pub(super) const MAX_PATH_LENGTH: usize = 512;
 const ROLE_NAME_LENGTH: RangeInclusive<usize> = 1..=64;
 const REGION_LENGTH: RangeInclusive<usize> = 2..=63;
 
 /// Counts.
-pub(super) const MOST_TAGS: usize = 50;
-pub(super) const MOST_POLICY_ARNS: usize = 10;
-pub(super) const MOST_CONTEXTS: usize = 5;
+pub(super) const MAX_TAGS: usize = 50;
+pub(super) const MAX_POLICY_ARNS: usize = 10;
+pub(super) const MAX_CONTEXTS: usize = 5;
 
-/// A set of characters as STS's patterns have it, and as people read it.
+/// A character set from STS's patterns: a predicate, and the description for error messages.
 pub(super) type Chars = (fn(char) -> bool, &'static str);
 
 pub(crate) const NAME: Chars = (
@@ -60,8 +60,8 @@ pub(super) const SERIAL: Chars = (
     "ASCII letters, digits and _+=/:,.@-",
 );
 pub(super) const TAG: Chars = (
-    // \p{L}\p{Z}\p{N} and the signs. `char` has no class for exactly these; the few marks that pass here
-    // and not there are left to STS.
+    // STS accepts `\p{L}\p{Z}\p{N}_.:/=+\-@`. `char` has no exact equivalent: a few combining marks pass here, and STS
+    // rejects them.
     |c| c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c),
     "letters, digits, spaces and _.:/=+-@",
 );
@@ -77,12 +77,12 @@ pub(super) enum Redaction {
     HideValue,
 }
 
-/// Both ends of a range, for people.
+/// Formats a range for error messages.
 pub(super) fn span(range: &RangeInclusive<impl fmt::Display>) -> String {
     format!("{} to {}", range.start(), range.end())
 }
 
-/// Checks how many of something there are.
+/// Checks the number of items.
 pub(super) fn check_count<T>(
     field: &'static str,
     given: &[T],
@@ -100,7 +100,7 @@ pub(super) fn is_role_name(text: &str) -> bool {
     ROLE_NAME_LENGTH.contains(&text.len()) && text.chars().all(NAME.0)
 }
 
-/// Checks length and characters. Lengths count Unicode scalars, as STS does.
+/// Checks length and characters. Like STS, counts Unicode scalar values.
 pub(super) fn check_chars(
     field: &'static str,
     value: &str,
@@ -140,9 +140,9 @@ pub(super) fn check_duration(
     Err(Violation::new("duration", rule, Some(&value)))
 }
 
-/// Returns a checked duration as STS takes it.
+/// Converts a checked duration to the type of the SDK's parameters.
 pub(super) fn seconds(duration: Duration) -> i32 {
-    // No checked duration is near i32's limit.
+    // Checked durations are far below the limit of `i32`.
     i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
 }
 

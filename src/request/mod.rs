@@ -1,7 +1,7 @@
-//! What to ask STS for: the builders that users fill, and the checked requests that a chain holds.
+//! Requests to STS: the builders that users fill in, and the checked requests that a chain holds.
 //!
-//! [`Role`] and [`SessionTokenRequest`] are checked once, against [`limits`] and what the hops before pass
-//! on ([`Inherited`]). What comes out breaks no rule that can be known before the network.
+//! [`Role`] and [`SessionTokenRequest`] are checked once, against [`limits`] and what earlier hops pass on
+//! ([`Inherited`]). A checked request breaks no rule that can be checked without a call.
 
 mod allowlist;
 pub(crate) mod limits;

@@ -1,28 +1,29 @@
-//! Session names and tag values that STS accepts, from whatever text a program has.
+//! Session names and tag values that STS accepts, made from arbitrary text.
 
 use sha2::{Digest, Sha256};
 
 use super::limits::{NAME, SESSION_NAME_LENGTH, TAG_VALUE_LENGTH};
 
-/// Between the fields of a session name.
+/// Separates the fields of a session name.
 const SEPARATOR: char = ',';
-/// Before the digest of a text that was changed.
+/// Precedes the digest of text that was changed.
 const DIGEST_MARK: char = '=';
-/// In hexadecimal digits: 64 bits where there are 64 characters, and 128 where policies may compare the text.
+/// In hexadecimal digits: 64 bits, because a session name has at most 64 characters, and 128 for tag values, because
+/// policies may compare them.
 const SESSION_NAME_DIGEST: usize = 16;
 const TAG_VALUE_DIGEST: usize = 32;
 
-/// Creates a session name from fields such as a customer's ID and a user's: 2 to 64 characters that STS accepts.
-/// Also for [`Role::source_identity`](crate::Role::source_identity), which takes the same.
+/// Creates a session name from fields such as a customer's ID and a user's ID: 2 to 64 characters that STS accepts. The
+/// result is also valid for [`Role::source_identity`](crate::Role::source_identity).
 ///
-/// The session name is what CloudTrail shows of a session, and all that the data events of S3 show of its context.
-/// It is the fields themselves, with commas between them, where STS accepts them and they are short enough.
-/// Otherwise characters that it does not accept become `_`, the end is cut off, and `=` and 64 bits of the fields'
-/// SHA-256 are added, so that other fields get another name. The same fields give the same name in every process
-/// and version. It can be read by everybody who may read CloudTrail: put no secrets into it.
+/// CloudTrail shows the session name, and in the data events of S3 it is the only information about the session's
+/// context. If STS accepts the fields and they are short enough, the name consists of the fields, separated by commas.
+/// Otherwise, characters that STS does not accept are replaced by `_`, the end is cut off, and `=` and 64 bits of the
+/// fields' SHA-256 are appended, so that different fields get different names. The same fields give the same name in
+/// every process and version. Everyone who may read CloudTrail can read the name: put no secrets into it.
 ///
-/// In a `ChainPool` (feature `pool`) each name is a chain of its own, with an AssumeRole of its own: name the
-/// customer, not the request.
+/// In a `ChainPool` (feature `pool`), each name needs a chain of its own, with its own calls of AssumeRole: use the
+/// customer's name, not an ID of the request.
 ///
 /// # Examples
 ///
@@ -43,7 +44,7 @@ pub fn session_name<S: AsRef<str>>(fields: impl IntoIterator<Item = S>) -> Strin
     let mut is_changed = false;
     for (i, field) in fields.into_iter().enumerate() {
         let field = field.as_ref();
-        // With its length, so that fields that are split elsewhere differ.
+        // The length is hashed too, so that the same text split into other fields gives another digest.
         digest.update((field.len() as u64).to_be_bytes());
         digest.update(field);
         if i > 0 {
@@ -56,12 +57,12 @@ pub fn session_name<S: AsRef<str>>(fields: impl IntoIterator<Item = S>) -> Strin
     with_digest(name, is_changed, most, digest, SESSION_NAME_DIGEST)
 }
 
-/// Creates the value of a session tag from any text: at most 256 characters that STS accepts.
+/// Creates the value of a session tag from arbitrary text: at most 256 characters that STS accepts.
 ///
-/// It is the text itself where that has only ASCII letters, digits, spaces and `_.:/=+-@`, and is short enough.
-/// Otherwise other characters become `_`, the end is cut off, and `=` and 128 bits of the text's SHA-256 are added,
-/// so that nobody finds two texts with the same value: policies may compare it. The same text gives the same value in every
-/// process and version.
+/// If the text contains only ASCII letters, digits, spaces and `_.:/=+-@`, and is short enough, it is returned
+/// unchanged. Otherwise, other characters are replaced by `_`, the end is cut off, and `=` and 128 bits of the text's
+/// SHA-256 are appended. Policies may compare the value, so it must be infeasible to find two texts with the same one.
+/// The same text gives the same value in every process and version.
 ///
 /// # Examples
 ///
@@ -76,7 +77,7 @@ pub fn session_name<S: AsRef<str>>(fields: impl IntoIterator<Item = S>) -> Strin
 /// ```
 pub fn tag_value(text: &str) -> String {
     let mut value = String::new();
-    // STS accepts more letters, but not all that Unicode calls so.
+    // STS accepts other letters too, but not all that Unicode classifies as letters.
     let is_accepted = |c: char| c.is_ascii_alphanumeric() || " _.:/=+-@".contains(c);
     let is_changed = push_accepted(&mut value, text, is_accepted);
     let is_changed = is_changed || !TAG_VALUE_LENGTH.contains(&value.len());
@@ -85,7 +86,7 @@ pub fn tag_value(text: &str) -> String {
     with_digest(value, is_changed, most, digest, TAG_VALUE_DIGEST)
 }
 
-/// Appends a text with `_` for what is not accepted; returns whether there was any.
+/// Appends `text` with `_` in place of characters that are not accepted; returns whether it replaced any.
 fn push_accepted(to: &mut String, text: &str, is_accepted: impl Fn(char) -> bool) -> bool {
     let mut is_changed = false;
     to.extend(text.chars().map(|c| match is_accepted(c) {
@@ -98,7 +99,7 @@ fn push_accepted(to: &mut String, text: &str, is_accepted: impl Fn(char) -> bool
     is_changed
 }
 
-/// Ends a text with its digest if it was changed, or if somebody made it look as if it were.
+/// Appends the digest if the text was changed, or if it already looks as if it ended with one.
 fn with_digest(
     mut text: String,
     is_changed: bool,
@@ -109,7 +110,7 @@ fn with_digest(
     if !is_changed && !ends_with_digest(&text, digits) {
         return text;
     }
-    // All is ASCII by now.
+    // The text is all ASCII here.
     text.truncate(most - 1 - digits);
     text.push(DIGEST_MARK);
     for byte in &digest.finalize()[..digits / 2] {
@@ -174,7 +175,7 @@ mod tests {
             &["arn:aws:iam::222222222222:role/R"],
         ];
         let mut names: Vec<_> = fields.iter().map(|fields| session_name(*fields)).collect();
-        // Fields that are the name of others.
+        // Fields that equal the names of other fields.
         let changed: Vec<_> = names.iter().filter(|name| name.contains('=')).collect();
         let copied: Vec<_> = changed
             .into_iter()

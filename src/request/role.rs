@@ -1,7 +1,8 @@
-//! [`Role`]: what to ask AssumeRole for, and the one step that checks it against STS's rules.
+//! [`Role`]: the parameters of AssumeRole, and the one step that checks them against STS's rules.
 //!
-//! A new parameter is a field and a setter here, its limits, a check in [`Role::check`], an entry in
-//! [`Role::parameters`], an argument of the call in `sts`, and a row of `tests/common/parameters.rs`, which tests them.
+//! A new parameter needs a field and a setter here, its limits, a check in [`Role::check`], an entry in
+//! [`Role::parameters`], an argument of the call in `sts`, and a row in `tests/common/parameters.rs`, which tests them
+//! all.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -15,16 +16,17 @@ use crate::arn::{Arn, is_account_id};
 use crate::error::{Operation, Violation};
 use crate::mfa::{Mfa, ProvideMfaCode};
 
-/// A role to assume, and what to ask for when assuming it: the parameters of
+/// A role to assume, with the parameters of
 /// [AssumeRole](https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html).
 ///
-/// Setters only store. Everything is checked once, before any call, when the role is added to a
-/// chain by [`RoleChain::new`](crate::RoleChain::new) or [`assume`](crate::RoleChain::assume). A role that
-/// a web identity or a SAML assertion assumes takes fewer of the parameters; see
-/// [`RoleChain::from_web_identity`](crate::RoleChain::from_web_identity).
+/// Setters only store their values. All are checked once, before any call, when
+/// [`RoleChain::new`](crate::RoleChain::new) or [`assume`](crate::RoleChain::assume) adds the role to a chain. A role
+/// that is assumed with a web identity token or a SAML assertion accepts fewer parameters; see
+/// [`RoleChain::from_web_identity`](crate::RoleChain::from_web_identity) and
+/// [`RoleChain::from_saml`](crate::RoleChain::from_saml).
 ///
-/// Two roles are equal if the same was set for both, and the MFA codes are of the same provider (that of one call of
-/// [`mfa`](Self::mfa): clone the role).
+/// Two roles are equal if all parameters are equal and their MFA codes come from the same call of [`mfa`](Self::mfa),
+/// as in clones.
 ///
 /// # Examples
 ///
@@ -56,8 +58,8 @@ pub struct Role {
 }
 
 impl Role {
-    /// Creates a role from its ARN, `arn:<partition>:iam::<12-digit account>:role/<path><name>`, of 20 to
-    /// 2048 characters. IAM's role names and paths are case-sensitive.
+    /// Creates a role from its ARN, `arn:<partition>:iam::<12-digit account>:role/<path><name>`, of 20 to 2048
+    /// characters. Role names and paths are case-sensitive.
     pub fn new(arn: impl Into<String>) -> Self {
         Self {
             arn: arn.into().into(),
@@ -65,29 +67,28 @@ impl Role {
         }
     }
 
-    /// Sets the session's name: the last part of the session's ARN, and what CloudTrail shows. 2 to 64
-    /// ASCII letters, digits and `_+=,.@-`. A trust policy may require a certain one
-    /// (`sts:RoleSessionName`).
+    /// Sets the session name, which is the last part of the session's ARN and appears in CloudTrail: 2 to 64 ASCII
+    /// letters, digits and `_+=,.@-`. A trust policy may require a specific name (`sts:RoleSessionName`).
     ///
-    /// Default: the name of the hop before; on the first hop the program's name and process ID, such as
-    /// `put_records-4242`, which is the same at each refresh.
+    /// Default: the session name of the previous role. For the first role it is the program's name and process ID, such
+    /// as `put_records-4242`, which stays the same across refreshes.
     pub fn session_name(mut self, name: impl Into<String>) -> Self {
         self.session_name = Some(name.into());
         self
     }
 
-    /// Sets the external ID that the role's owner put in its trust policy
-    /// ([why](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_common-scenarios_third-party.html)).
-    /// 2 to 1224 ASCII letters, digits and `_+=,.@:/-`. This crate never logs or shows it.
+    /// Sets the external ID that the role's owner requires in its trust policy
+    /// ([why](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_common-scenarios_third-party.html)): 2 to 1224
+    /// ASCII letters, digits and `_+=,.@:/-`. This crate never logs or shows it.
     pub fn external_id(mut self, id: impl Into<String>) -> Self {
         self.external_id = Some(Secret(id.into()));
         self
     }
 
-    /// Sets how long each session lasts: 900 to 43,200 whole seconds, and no more than the role's
-    /// `MaxSessionDuration`. From the second hop on at most 3,600 s (role chaining). On the first hop the
-    /// same limit holds where the source credentials are those of a role; that shows only when STS says
-    /// so, and then one hour is asked for instead, with a warning.
+    /// Sets the duration of each session: 900 to 43,200 whole seconds, and at most the role's `MaxSessionDuration`.
+    /// From the second hop on, the limit is 3,600 s (role chaining). On the first hop that limit applies if the source
+    /// credentials are those of a role, which only STS can tell: when STS reports it, one hour is requested instead,
+    /// and a warning is logged.
     ///
     /// Default: STS's, one hour.
     pub fn duration(mut self, duration: Duration) -> Self {
@@ -95,26 +96,25 @@ impl Role {
         self
     }
 
-    /// Sets a session policy: the session may do what both it and the role's own policies allow. A JSON
-    /// object, at most 2,048 characters together with the [`policy_arn`](Self::policy_arn)s. STS also
-    /// packs policies and tags into a budget of their own, whose use only STS can tell
+    /// Sets a session policy: the session may do only what both this policy and the role's own policies allow. It must
+    /// be a JSON object of at most 2,048 characters, including the [`policy_arn`](Self::policy_arn)s. STS also packs
+    /// session policies and tags into a format with a size limit of its own, which only STS can check
     /// (`PackedPolicyTooLarge`).
     pub fn policy(mut self, json: impl Into<String>) -> Self {
         self.policy = Some(json.into());
         self
     }
 
-    /// Adds a managed policy as a session policy; at most 10. It belongs to the role's own account, or is
-    /// one of AWS's (`arn:aws:iam::aws:policy/…`).
+    /// Adds a managed policy as a session policy; at most 10. The policy must belong to the role's account or be one of
+    /// AWS's (`arn:aws:iam::aws:policy/…`).
     pub fn policy_arn(mut self, arn: impl Into<String>) -> Self {
         self.policy_arns.push(arn.into());
         self
     }
 
-    /// Adds a [session tag](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html). At
-    /// most 50; keys of 1 to 128 and values of 0 to 256 letters, digits, spaces and `_.:/=+-@`; no two
-    /// keys that differ only in case; no key that begins with `aws:`. The role's trust policy must allow
-    /// `sts:TagSession`.
+    /// Adds a [session tag](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html); at most 50. Keys
+    /// have 1 to 128 and values 0 to 256 letters, digits, spaces and `_.:/=+-@`. A key must not begin with `aws:`, and
+    /// two keys must not differ only in case. The role's trust policy must allow `sts:TagSession`.
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags.push(Tag {
             key: key.into(),
@@ -124,9 +124,9 @@ impl Role {
         self
     }
 
-    /// Adds a session tag that every later hop inherits and none can change
+    /// Adds a session tag that every later hop inherits and cannot change
     /// ([transitive](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html#id_session-tags_role-chaining)).
-    /// Each later role's trust policy must allow `sts:TagSession` too, even if it is passed no tag.
+    /// The trust policies of all later roles must allow `sts:TagSession` too, even if no tags are passed to them.
     pub fn transitive_tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags.push(Tag {
             key: key.into(),
@@ -136,19 +136,21 @@ impl Role {
         self
     }
 
-    /// Sets the [source identity](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html):
-    /// who is behind the session, in CloudTrail, for this hop and all later ones. 2 to 256 ASCII letters,
-    /// digits and `_+=,.@-` (AWS documents 64 in places; longer ones are logged as a warning). A later hop
-    /// may repeat it, not change it. Every trust policy from here on must allow `sts:SetSourceIdentity`.
+    /// Sets the [source
+    /// identity](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html),
+    /// which tells CloudTrail who is behind the sessions of this hop and all later ones: 2 to 256 ASCII letters, digits
+    /// and `_+=,.@-`. AWS documents 64 in places, so more than 64 characters cause a logged warning. A later hop may
+    /// repeat the value but not change it. The trust policies of this role and all later ones must allow
+    /// `sts:SetSourceIdentity`.
     pub fn source_identity(mut self, identity: impl Into<String>) -> Self {
         self.source_identity = Some(identity.into());
         self
     }
 
-    /// Adds a trusted context assertion, such as IAM Identity Center's
-    /// ([ProvidedContext](https://docs.aws.amazon.com/STS/latest/APIReference/API_ProvidedContext.html)):
-    /// the provider's ARN, and its signed assertion of 4 to 2,048 characters, which is a secret and never
-    /// shown. At most 5. The role's trust policy must allow `sts:SetContext`.
+    /// Adds a trusted context assertion
+    /// ([ProvidedContext](https://docs.aws.amazon.com/STS/latest/APIReference/API_ProvidedContext.html)), such as one
+    /// of IAM Identity Center; at most 5. It consists of the provider's ARN and a signed assertion of 4 to 2,048
+    /// characters, which is a secret and never shown. The role's trust policy must allow `sts:SetContext`.
     pub fn provided_context(
         mut self,
         provider_arn: impl Into<String>,
@@ -161,13 +163,13 @@ impl Role {
         self
     }
 
-    /// Sets the MFA device of the IAM user whose keys the chain starts from, and the provider of its
-    /// codes: for roles whose trust policy requires `aws:MultiFactorAuthPresent`.
+    /// Sets the MFA device of the IAM user whose keys the chain starts from, and the provider of its codes, for roles
+    /// whose trust policy requires `aws:MultiFactorAuthPresent`.
     ///
-    /// `serial` is the ARN of a virtual device (`arn:aws:iam::<account>:mfa/<name>`) or the serial number
-    /// of a hardware one, 9 to 256 characters; passkeys and security keys have no codes. It belongs on the
-    /// first hop only: roles have no devices. The code proves MFA to this role alone; for one code that
-    /// serves several, start with [a session token](crate::RoleChain::from_session_token).
+    /// `serial` is the ARN of a virtual device (`arn:aws:iam::<account>:mfa/<name>`) or the serial number of a hardware
+    /// device, 9 to 256 characters. Passkeys and security keys cannot be used, because they have no codes. Set it only
+    /// on the first hop, because roles have no MFA devices. The code proves MFA to this role only; for one code that
+    /// serves several roles, start with [a session token](crate::RoleChain::from_session_token).
     pub fn mfa(mut self, serial: impl Into<String>, codes: impl ProvideMfaCode + 'static) -> Self {
         self.mfa = Some(Mfa::new(serial.into(), codes));
         self
@@ -177,20 +179,20 @@ impl Role {
         self
     }
 
-    /// Sets the region of the STS endpoint for this hop. Default: the base config's.
+    /// Sets the region of the STS endpoint for this hop. Default: the base config's region.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(region.into());
         self
     }
 
-    /// Restricts the ARN to `roles`; use it for ARNs from untrusted input. Many roles can share one
+    /// Restricts the role's ARN to `roles`. Use it for ARNs from untrusted input. Many roles can share one
     /// `Arc<AllowedRoles>`.
     pub fn allowed_roles(mut self, roles: impl Into<Arc<AllowedRoles>>) -> Self {
         self.allowed_roles = Some(roles.into());
         self
     }
 
-    /// Lists every parameter once, as checks, reports, policies and the session store see it.
+    /// Describes every parameter, for checks, reports, policies and the session store.
     pub(crate) fn parameters(&self) -> [Parameter; 9] {
         let Self {
             arn: _,
@@ -203,7 +205,7 @@ impl Role {
             source_identity,
             provided_contexts,
             mfa,
-            // Say where to call and what to reject; neither is sent.
+            // Not sent: one selects the endpoint, the other rejects ARNs.
             region: _,
             allowed_roles: _,
         } = self;
@@ -256,7 +258,7 @@ impl Role {
         ]
     }
 
-    /// Checks every rule that can be known before the network.
+    /// Checks every rule that can be checked without a call.
     pub(crate) fn check(
         mut self,
         inherited: &Inherited<'_>,
@@ -310,7 +312,7 @@ impl Role {
             let name = inherited.session_name.unwrap_or(default_session_name());
             self.session_name = Some(name.to_owned());
         }
-        // It has done its work, and may be large.
+        // The allow-list has been checked, and may be large.
         self.allowed_roles = None;
         Ok(AssumeRoleRequest(self))
     }
@@ -321,8 +323,8 @@ const MFA_ON_LATER_HOP: &str = "is for the first hop only: a device belongs to a
      RoleChain::from_session_token, and give it to that: it proves MFA to every role behind it";
 
 impl Role {
-    /// The session policies, which are all that the operations with a token take beside name and duration. The
-    /// pattern names every parameter, so that a new one is thought of here, too.
+    /// Returns the session policies: apart from name and duration, the only parameters that the operations with a token
+    /// accept. The pattern names every parameter, so that adding one is a compile error here.
     pub(crate) fn session_policies(&self) -> (Option<&String>, &[String]) {
         let Self {
             policy,
@@ -342,8 +344,8 @@ impl Role {
     }
 }
 
-/// A [`Role`] that broke no rule, with its session's name filled in and without its allow-list: two are equal if STS is
-/// asked for the same by both, at the same place, with codes from the same provider.
+/// A checked [`Role`], with its session name filled in and without its allow-list. Two are equal if they send STS the
+/// same parameters in the same region, with codes from the same provider.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct AssumeRoleRequest(Role);
 
@@ -353,7 +355,7 @@ impl AssumeRoleRequest {
     }
 
     pub(crate) fn arn(&self) -> Arn<'_> {
-        // It was checked to be an ARN.
+        // `Role::check` has checked the ARN.
         Arn::parse(&self.0.arn).unwrap_or(Arn::EMPTY)
     }
 
@@ -370,24 +372,24 @@ impl AssumeRoleRequest {
     }
 }
 
-/// One parameter of a role, as everything but the call itself sees it.
+/// A parameter of a role, as all code except the call itself sees it.
 pub(crate) struct Parameter {
-    /// The setter's name, which errors give.
+    /// The name of the setter, for errors.
     pub(crate) field: &'static str,
-    /// What a report calls it.
+    /// The label in a report.
     pub(crate) label: &'static str,
-    /// What a report shows of it, and never a secret; `None` where it is not set.
+    /// The value in a report, never a secret; `None` if the parameter is not set.
     pub(crate) shown: Option<String>,
-    /// The operations that take it.
+    /// The operations that accept it.
     accepted_by: AcceptedBy,
-    /// The action that STS authorizes beside `sts:AssumeRole` where it is passed.
+    /// The action that STS authorizes in addition to `sts:AssumeRole` if the parameter is set.
     pub(crate) action: Option<SessionAction>,
-    /// Whether the AWS CLI sends it too, and has it in the key of its cache.
+    /// Whether the AWS CLI can send it too, so that it is part of the CLI's cache key.
     pub(crate) is_in_cli_cache_key: bool,
 }
 
 impl Parameter {
-    /// One that AssumeRole alone takes, that the CLI does not know, and that needs no action of its own.
+    /// A parameter that only AssumeRole accepts, that the CLI does not know, and that needs no action of its own.
     fn new(field: &'static str, label: &'static str, shown: Option<String>) -> Self {
         Self {
             field,
@@ -419,7 +421,7 @@ impl Parameter {
     }
 }
 
-/// What STS authorizes by itself, beside `sts:AssumeRole`.
+/// An action that STS authorizes separately from `sts:AssumeRole`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum SessionAction {
     TagSession,
@@ -447,19 +449,19 @@ enum AcceptedBy {
     All,
 }
 
-/// What a role inherits from the hops before it: the rules that only a chain can know.
+/// What a role inherits from earlier hops: the input of rules that only a chain can check.
 pub(crate) struct Inherited<'a> {
-    /// The new role's place in the chain, from 1.
+    /// The new role's position in the chain, from 1.
     pub(crate) hop: usize,
     pub(crate) session_name: Option<&'a str>,
-    /// That of the role before.
+    /// The partition of the previous role.
     pub(crate) partition: Option<&'a str>,
     pub(crate) source_identity: Option<&'a str>,
     pub(crate) transitive_keys: Vec<&'a str>,
 }
 
 impl Inherited<'_> {
-    /// What the first role inherits: nothing.
+    /// What the first role of a chain inherits.
     pub(crate) fn nothing() -> Self {
         Self {
             hop: 1,
@@ -492,7 +494,7 @@ pub(crate) struct ProvidedContext {
     pub(crate) assertion: Secret,
 }
 
-/// Text that is sent, and never shown.
+/// Text that is sent to STS but never shown.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Secret(pub(crate) String);
 
@@ -502,7 +504,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Rejects what the operation cannot be asked for.
+/// Rejects parameters that the operation does not accept.
 fn check_accepted(role: &Role, operation: Operation) -> Result<(), Violation> {
     let (rejected, rule): (&[AcceptedBy], _) = match operation {
         Operation::AssumeRoleWithWebIdentity => (
@@ -552,9 +554,9 @@ fn check_role_arn(text: &str) -> Result<Arn<'_>, Violation> {
             "must end in a role name of 1 to 64 ASCII letters, digits and _+=,.@-",
         ));
     }
-    if path.len() > MOST_PATH_LENGTH || !path.chars().all(|c| c.is_ascii_graphic()) {
+    if path.len() > MAX_PATH_LENGTH || !path.chars().all(|c| c.is_ascii_graphic()) {
         let rule = format!(
-            "must have a role path of printable ASCII characters, at most {MOST_PATH_LENGTH}"
+            "must have a role path of printable ASCII characters, at most {MAX_PATH_LENGTH}"
         );
         return Err(violation(&rule));
     }
@@ -599,7 +601,7 @@ fn check_policies(
     check_count(
         "policy_arn",
         policy_arns,
-        MOST_POLICY_ARNS,
+        MAX_POLICY_ARNS,
         "managed policies",
     )?;
     for arn in policy_arns {
@@ -648,7 +650,7 @@ fn check_json_object(json: &str) -> Result<(), String> {
             Token::StartObject { .. } | Token::StartArray { .. } => depth += 1,
             Token::EndObject { .. } | Token::EndArray { .. } => depth -= 1,
             _ if depth == 0 => return Err("it is a single value".to_owned()),
-            // The reader checks escapes only when the text is asked for.
+            // The tokenizer does not validate escapes; unescaping does.
             Token::ObjectKey { key: text, .. } | Token::ValueString { value: text, .. } => {
                 text.to_unescaped().map_err(|error| error.to_string())?;
             }
@@ -687,7 +689,7 @@ fn check_policy_arn(text: &str, account: &str) -> Result<(), Violation> {
 }
 
 fn check_tags(tags: &[Tag], inherited: &Inherited<'_>) -> Result<(), Violation> {
-    check_count("tag", tags, MOST_TAGS, "session tags")?;
+    check_count("tag", tags, MAX_TAGS, "session tags")?;
     let is_same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
     for (i, Tag { key, value, .. }) in tags.iter().enumerate() {
         let shown = Redaction::ShowValue;
@@ -752,7 +754,7 @@ fn check_source_identity(
 
 fn check_provided_contexts(contexts: &[ProvidedContext]) -> Result<(), Violation> {
     let field = "provided_context";
-    check_count(field, contexts, MOST_CONTEXTS, "context assertions")?;
+    check_count(field, contexts, MAX_CONTEXTS, "context assertions")?;
     for ProvidedContext {
         provider_arn,
         assertion,
@@ -811,7 +813,7 @@ fn default_session_name() -> &'static str {
     })
 }
 
-/// Makes a name that STS accepts, whatever the program is called.
+/// Makes a session name that STS accepts from any program name.
 fn session_name_for(program: &str, pid: u32) -> String {
     let pid = pid.to_string();
     let room = SESSION_NAME_LENGTH.end() - 1 - pid.len();

@@ -1,4 +1,4 @@
-//! [`SessionTokenRequest`]: what to ask GetSessionToken for, and its check.
+//! [`SessionTokenRequest`]: the parameters of GetSessionToken, and their check.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use super::role::{Parameter, check_mfa};
 use crate::error::Violation;
 use crate::mfa::{Mfa, ProvideMfaCode};
 
-/// A session token for the base config's user: the parameters of
+/// A request for a session token of the base config's IAM user: the parameters of
 /// [GetSessionToken](https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html).
 ///
-/// With [`mfa`](Self::mfa), one code proves MFA to every role behind the token, in place of a code for
-/// each. The price: the calls are then signed with temporary credentials, so sessions of the roles last
-/// an hour at most (role chaining).
+/// With [`mfa`](Self::mfa), one code proves MFA to every role that is assumed with the token; otherwise each role needs
+/// a code of its own. The drawback: roles are then assumed with temporary credentials, so their sessions last an hour
+/// at most (role chaining).
 ///
 /// # Examples
 ///
@@ -23,7 +23,7 @@ use crate::mfa::{Mfa, ProvideMfaCode};
 ///     .mfa("arn:aws:iam::111111111111:mfa/ada", TerminalPrompt::new());
 /// ```
 ///
-/// [`RoleChain::from_session_token`](crate::RoleChain::from_session_token) takes it.
+/// Pass it to [`RoleChain::from_session_token`](crate::RoleChain::from_session_token).
 #[derive(Clone, Debug, Default)]
 #[must_use = "a request does nothing until a chain starts with it"]
 pub struct SessionTokenRequest {
@@ -33,7 +33,7 @@ pub struct SessionTokenRequest {
 }
 
 impl SessionTokenRequest {
-    /// Creates a request without MFA, for STS's default of 12 hours.
+    /// Creates a request without MFA and with STS's default duration of 12 hours.
     pub fn new() -> Self {
         Self::default()
     }
@@ -48,13 +48,13 @@ impl SessionTokenRequest {
         self
     }
 
-    /// Sets how long the token lasts: 900 to 129,600 whole seconds (36 hours). Default: STS's, 12 hours.
+    /// Sets the token's duration: 900 to 129,600 whole seconds (36 hours). Default: STS's, 12 hours.
     pub fn duration(mut self, duration: Duration) -> Self {
         self.duration = Some(duration);
         self
     }
 
-    /// Sets the region of the STS endpoint. Default: the base config's.
+    /// Sets the region of the STS endpoint. Default: the base config's region.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(region.into());
         self
@@ -79,7 +79,7 @@ impl SessionTokenRequest {
     }
 }
 
-/// A [`SessionTokenRequest`] that broke no rule.
+/// A checked [`SessionTokenRequest`].
 pub(crate) struct GetSessionTokenRequest(SessionTokenRequest);
 
 impl GetSessionTokenRequest {
@@ -87,7 +87,7 @@ impl GetSessionTokenRequest {
         self.0.mfa.as_ref()
     }
 
-    /// Lists every parameter, as reports see it; they have a line of their own for the duration.
+    /// Describes every parameter, for reports, which show the duration separately.
     pub(crate) fn parameters(&self) -> [Parameter; 1] {
         let SessionTokenRequest {
             mfa,

@@ -1,30 +1,30 @@
-//! [`RequestSummary`]: the one view of what a hop asks STS for, by whom, and what it inherits; advice,
-//! policies and reports are made from it.
+//! [`RequestSummary`]: a hop's request, its caller, and what it inherits. Advice, policies and reports are derived from
+//! it.
 
 use super::role::{AssumeRoleRequest, Inherited, Tag};
 use crate::error::Operation;
 
-/// What one hop asks STS for.
+/// The request that a hop sends to STS.
 pub(crate) struct RequestSummary<'a> {
     pub(crate) operation: Operation,
-    /// Place in the chain, from 1; 0 for the source.
+    /// Position in the chain, from 1; 0 for the source.
     pub(crate) hop: usize,
-    /// `None` where no role is assumed.
+    /// `None` if no role is assumed.
     pub(crate) role: Option<&'a AssumeRoleRequest>,
     pub(crate) inherited: Inherited<'a>,
     pub(crate) caller: CallerKind<'a>,
-    /// The region that is called.
+    /// The region of the STS endpoint.
     pub(crate) region: String,
     /// The device whose code is sent with the call.
     pub(crate) mfa_serial: Option<&'a str>,
-    /// Whether the call proves MFA: with a code, or as a session that was given for one.
+    /// Whether the call proves MFA: with a code, or with a session token that was issued for one.
     pub(crate) proves_mfa: bool,
 }
 
 /// Who calls STS.
 #[derive(Clone, Copy)]
 pub(crate) enum CallerKind<'a> {
-    /// The base config's user or role, by itself or with a session token.
+    /// The base config's user or role, directly or with a session token.
     Base,
     /// A role of this chain, by its ARN.
     Role(&'a str),

@@ -1,4 +1,4 @@
-//! [`WebIdentityToken`] and [`SamlAssertion`]: where the tokens come from that take a signature's place.
+//! [`WebIdentityToken`] and [`SamlAssertion`]: sources of the tokens that authenticate a call in place of a signature.
 
 use std::fmt;
 use std::future::Future;
@@ -11,7 +11,7 @@ use super::limits::{ARN_LENGTH, SAML_ASSERTION_LENGTH, WEB_IDENTITY_TOKEN_LENGTH
 use crate::arn::{Arn, is_account_id};
 use crate::error::{BoxError, Violation};
 
-/// The source of a web identity's token, an OpenID Connect token: see
+/// The source of a web identity token (an OpenID Connect token); see
 /// [`RoleChain::from_web_identity`](crate::RoleChain::from_web_identity).
 ///
 /// # Examples
@@ -33,14 +33,14 @@ enum TokenSource {
 }
 
 impl WebIdentityToken {
-    /// Creates a source that reads the token from a file at each load: EKS and others replace the file
+    /// Creates a source that reads the token from a file at each load, because platforms such as EKS replace the file
     /// before the token expires.
     pub fn from_file(path: impl AsRef<Path>) -> Self {
         Self(TokenSource::File(path.as_ref().to_owned()))
     }
 
-    /// Creates a source that calls a function for a token at each load: GitHub Actions' tokens, for one,
-    /// last minutes. It has two minutes.
+    /// Creates a source that calls a function for a token at each load, for tokens that are valid for minutes only,
+    /// such as those of GitHub Actions. The call times out after two minutes.
     pub fn from_provider<F, Fut, E>(provider: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
@@ -50,7 +50,7 @@ impl WebIdentityToken {
         Self(TokenSource::Provider(Arc::new(provider)))
     }
 
-    /// The token of the moment.
+    /// Returns a current token.
     pub(crate) async fn get(&self) -> Result<String, BoxError> {
         let token = match &self.0 {
             TokenSource::File(path) => std::fs::read_to_string(path).map_err(|error| {
@@ -72,7 +72,7 @@ impl fmt::Debug for WebIdentityToken {
     }
 }
 
-/// The source of SAML assertions: see [`RoleChain::from_saml`](crate::RoleChain::from_saml).
+/// The source of SAML assertions; see [`RoleChain::from_saml`](crate::RoleChain::from_saml).
 ///
 /// # Examples
 ///
@@ -89,11 +89,11 @@ pub struct SamlAssertion {
 }
 
 impl SamlAssertion {
-    /// Creates a source that calls a function for an assertion, in base64 as identity providers post it,
-    /// at each load: STS accepts one only for minutes after it was issued.
+    /// Creates a source that calls a function for an assertion at each load, because STS accepts an assertion only for
+    /// minutes after it was issued. The assertion is in base64, as identity providers post it.
     ///
-    /// The function is taken to ask a person to sign in: the chain never refreshes by itself, and calls it
-    /// only while a caller waits for credentials. If it asks nobody, say so with
+    /// The function is assumed to ask a person to sign in: the chain does not refresh on its own, and calls the
+    /// function only while a caller waits for credentials. If the function asks no person, declare that with
     /// [`non_interactive`](Self::non_interactive).
     pub fn from_provider<F, Fut, E>(provider: F) -> Self
     where
@@ -107,8 +107,8 @@ impl SamlAssertion {
         }
     }
 
-    /// Declares that the function asks nobody, so that it may be called at any time. It then has two
-    /// minutes.
+    /// Declares that the function asks no person, so that the chain may call it at any time. The call then times out
+    /// after two minutes.
     #[must_use]
     pub fn non_interactive(mut self) -> Self {
         self.is_interactive = false;
@@ -119,7 +119,7 @@ impl SamlAssertion {
         self.is_interactive
     }
 
-    /// The assertion of the moment.
+    /// Returns a current assertion.
     pub(crate) async fn get(&self) -> Result<String, BoxError> {
         let assertion = self.provider.provide_token().await?;
         check_length(&assertion, "SAML assertion", SAML_ASSERTION_LENGTH)
@@ -163,7 +163,7 @@ fn check_length(
     Err(format!("a {what} has {length} characters, this one has {given}").into())
 }
 
-/// Checks the ARN of the SAML provider that an assertion comes from.
+/// Checks the ARN of the SAML provider that issues an assertion.
 pub(crate) fn check_saml_provider(text: &str) -> Result<(), Violation> {
     let is_provider = |arn: &Arn<'_>| {
         let name = arn.resource.strip_prefix("saml-provider/");

@@ -1,4 +1,4 @@
-//! The AWS CLI's cache: what is written to it, what is read from it, and what is not.
+//! The AWS CLI's cache: which sessions are written to it and read from it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -84,7 +84,7 @@ impl World {
             .cli_cache_in(&self.cache)
     }
 
-    /// Loads the chain anew, as another process would.
+    /// Builds a new chain, as another process would.
     async fn chain(&self, profile: &str) -> RoleChain {
         self.loader(profile).load().await.unwrap()
     }
@@ -94,7 +94,7 @@ impl World {
         chain.provide_credentials().await.unwrap()
     }
 
-    /// The files of the entries.
+    /// Returns the files of all entries.
     fn entries(&self) -> Vec<PathBuf> {
         let Ok(files) = fs::read_dir(&self.cache) else {
             return Vec::new();
@@ -111,7 +111,7 @@ impl World {
         entries.remove(0)
     }
 
-    /// Changes the only entry.
+    /// Edits the only entry.
     fn edit(&self, change: impl FnOnce(&mut Value)) {
         let entry = self.entry();
         let mut value = serde_json::from_slice(&fs::read(&entry).unwrap()).unwrap();
@@ -131,7 +131,7 @@ async fn the_session_of_one_process_serves_the_next() {
     assert_eq!(second.session_token(), first.session_token());
     assert_eq!(second.account_id(), first.account_id());
     assert_eq!(second.expiry(), first.expiry());
-    // The hub's session was cached, too.
+    // The hub's session was cached too.
     world.credentials("hub").await;
     assert_eq!(world.aws.requests(), 2);
 }
@@ -349,7 +349,7 @@ async fn the_first_refresh_reads_the_cache_and_later_ones_call_sts() {
     assert_eq!(next.access_key_id(), session().await.access_key_id());
     assert_eq!(world.aws.requests(), 2);
 
-    // A forced refresh does not use what another process loaded meanwhile.
+    // A forced refresh does not use a session that another process loaded meanwhile.
     let other = world.chain("hub").await;
     other.refresh().await.unwrap();
     world.aws.clock().advance(MINUTE).await;
@@ -461,7 +461,7 @@ async fn a_lock_is_awaited_for_20_seconds_and_longer_only_by_interactive_loads()
     world.credentials("hub").await;
     let lock = world.entry().with_extension("lock");
     fs::remove_file(world.entry()).unwrap();
-    // A lock file that a finished process has left behind is no obstacle.
+    // A lock file left by a finished process does not block.
     assert!(lock.exists());
     world.credentials("hub").await;
     fs::remove_file(world.entry()).unwrap();

@@ -15,7 +15,7 @@ use aws_types::SdkConfig;
 use serde_json::{Value, json};
 use sts_simulator::{Fault, Simulator};
 
-/// The hub with every setting that a hop can have, and the tenant behind it.
+/// The hub with every setting that a hop can have, and the tenant after it.
 fn chain_with_everything(base: &SdkConfig) -> RoleChain {
     let hub = Role::new(HUB)
         .session_name("orders")
@@ -206,13 +206,14 @@ async fn the_two_printed_policies_admit_the_refused_hop_and_one_alone_does_not()
 const TENANT_NOT_TRIED: &str =
     "hop 2 of 2: AssumeRole arn:aws:iam::333333333333:role/FirehoseWriter\n  not tried\n";
 
-/// A report whose lines are not broken.
+/// The report as one line.
 fn unwrapped(diagnosis: &Diagnosis) -> String {
     let text = diagnosis.to_string();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A report without its policies, which are to be copied. Every line fits a terminal.
+/// The report without its policies, which are not wrapped because they are copied. Asserts that every line fits a
+/// terminal.
 #[track_caller]
 fn report_of(diagnosis: &Diagnosis) -> String {
     let text = diagnosis.to_string();
@@ -231,7 +232,7 @@ async fn the_report_fits_a_terminal_however_long_the_arns_are_and_loses_nothing_
         "arn:aws:iam::222222222222:role/aws-reserved/sso.amazonaws.com/eu-central-1/{}",
         "AWSReservedSSO_AdministratorAccess_0123456789abcdef"
     );
-    // As long as IAM lets them be: a path of 512 characters, of which one part is longer than a line.
+    // The longest that IAM allows: a path of 512 characters, one part of which is longer than a line.
     let path = format!("{}/{}", "p/".repeat(200), "q".repeat(109));
     let tenant = format!("arn:aws:iam::333333333333:role/{path}/{}", "t".repeat(64));
     let session = "ada.lovelace-and-charles.babbage@analytical-engines.example.org";
@@ -250,7 +251,7 @@ async fn the_report_fits_a_terminal_however_long_the_arns_are_and_loses_nothing_
     let diagnosis = chain.diagnose().await;
     assert!(diagnosis.is_ok(), "{diagnosis}");
     let report = report_of(&diagnosis);
-    // One that fits a line is whole on it.
+    // An ARN that fits on a line is not broken.
     let whole = [
         format!("    {user}"),
         "  region           eu-west-1".to_owned(),
@@ -305,7 +306,7 @@ async fn a_refusal_that_no_policy_can_cure_prints_none() {
             .contains("  - ask for less than 43200 s")
     );
 
-    // A device of another user is an AccessDenied, too.
+    // The device of another user is an AccessDenied too.
     let device = &*new_device("of-another-user");
     let role = Role::new(HUB).mfa(device, totp());
     let mfa = RoleChain::new(&base, role).unwrap();
@@ -674,8 +675,8 @@ async fn the_report_says_that_a_trust_policy_is_over_its_limit() {
 
 const ISSUER: &str = "https://oidc.eks.eu-west-1.amazonaws.com/id/ABCD";
 
-/// The diagnosis of a token that its provider knows and the hub does not trust, and whether the hub can be assumed
-/// once the policy is stored, if there is one.
+/// Diagnoses a token that its provider accepts and the hub's trust policy does not. Returns the diagnosis and, if it
+/// suggests policies, whether the hub can be assumed once they are stored.
 async fn diagnosis_of_token(mut claims: Value) -> (Diagnosis, Option<bool>) {
     let (aws, base) = aws();
     let provider = ISSUER.replace("https://", "arn:aws:iam::222222222222:oidc-provider/");
@@ -902,7 +903,7 @@ async fn where_only_get_caller_identity_is_denied_the_hops_are_tried_all_the_sam
         "{diagnosis}"
     );
 
-    // A role that refuses is the failure to tell of, and for whom it refuses is in STS's message.
+    // A denied role is the failure to report; STS's message says which caller it denies.
     aws.role(HUB)
         .trust(trusts("999999999999"))
         .create()

@@ -1,7 +1,7 @@
-//! From a user's keys in account B to records in account A's bucket, on an emulator written by others.
+//! From a user's keys in account B to records in account A's bucket, on an independent emulator.
 //!
-//! Accounts as in the README: B (111111111111) calls, A (222222222222) streams, C (333333333333) is a
-//! third. The administrators' keys are for the set-up only.
+//! The accounts are those of the README: B (111111111111) calls, A (222222222222) has the stream, C (333333333333) is a
+//! third one. The administrators' keys are only for the setup.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -25,7 +25,7 @@ const WRITER: &str = "arn:aws:iam::222222222222:role/FirehoseWriter";
 const STREAM: &str = "events";
 const BUCKET: &str = "a-events";
 
-/// The server with B's user, A's stream into A's bucket, and A's role that B may assume.
+/// The server with B's user, A's stream that delivers to A's bucket, and A's role that B may assume.
 struct World {
     server: Ministack,
     /// The keys of the user in account B.
@@ -75,7 +75,7 @@ impl World {
     }
 }
 
-/// Puts records. The error is the code of the service.
+/// Puts records. The error is the service's error code.
 async fn put(config: &SdkConfig, records: &[&[u8]]) -> Result<(), String> {
     let records = records
         .iter()
@@ -152,7 +152,7 @@ async fn credentials_of_account_b_do_not_see_the_stream() {
         ["AccessDeniedException", "ResourceNotFoundException"].contains(&&*refused),
         "{refused}"
     );
-    // They do not see it with every permission in B, either.
+    // Not even every permission in B makes it visible.
     let all = world.server.make_user(B, "powerful", &allow("*")).await;
     let refused = put(&world.server.config(all).await, &[b"x"])
         .await

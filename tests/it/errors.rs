@@ -1,4 +1,4 @@
-//! What an error says, that it says it once, and that nothing secret is ever in it or in a log.
+//! The texts of errors: their content, without repetition, and without secrets, as in logs.
 
 use std::error::Error as StdError;
 
@@ -343,7 +343,7 @@ async fn an_external_id_that_looks_like_a_word_of_sts_changes_nothing_in_its_ans
         "amp",
         "invalid",
         "AccessDenied",
-        // That of the role, which the error shows anyway.
+        // The role's account, which the error shows anyway.
         "222222222222",
     ] {
         let (aws, base) = aws();
@@ -373,11 +373,11 @@ async fn an_answer_of_another_server_than_sts_is_reported_as_such() {
     ));
     let error = refusal(&chain).await;
     assert!(error.to_string().contains("does not speak STS"), "{error}");
-    // The SDK's own error may quote the request or the answer.
+    // The SDK's own error may quote the request or the response.
     assert!(error.is_transient() && error.source().is_none());
 }
 
-/// Knows no host.
+/// A resolver that resolves no host name.
 #[derive(Clone, Debug)]
 struct NoSuchHost;
 
@@ -433,7 +433,7 @@ async fn a_region_whose_sts_does_not_resolve_gets_advice_and_an_endpoint_of_ones
     );
     assert!(error.advice().is_empty(), "{error}");
 
-    // A connection that breaks says nothing of the region.
+    // A broken connection does not indicate a wrong region.
     aws.fail(Fault::connection_closed());
     let away = base.into_builder().http_client(aws).build();
     let error = refusal(&RoleChain::new(&away, role()).unwrap()).await;
@@ -520,7 +520,7 @@ async fn the_error_of_an_sdk_client_shows_everything_once() {
             "request id",
             "no external ID was sent",
         ] {
-            // The SDK prints the `Debug` of the error behind all the sources: the first line again.
+            // After all sources, the SDK prints the error's `Debug`, which repeats the first line.
             let times = if once == "no external ID was sent" {
                 1
             } else {
@@ -586,7 +586,7 @@ async fn no_secret_is_in_any_debug_display_or_trace_log_of_a_full_run() {
     };
     keep(&keys);
 
-    // The run has successes, a refusal, a failing source, an outage and a recovery.
+    // The run has successes, a denial, a failing source, an outage and a recovery.
     keep(&hub.provide_credentials().await.unwrap());
     keep(&tenant.provide_credentials().await.unwrap());
     for chain in [&wrong, &away] {

@@ -1,5 +1,5 @@
-//! What all examples have in common: a named profile is the one that is used, nothing panics for want of a
-//! reader, and Ctrl-C ends what waits.
+//! What all examples have in common: a named profile takes precedence, a closed output causes no panic, and Ctrl-C ends
+//! a program that waits.
 #![cfg(unix)]
 
 use std::fs::File;
@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex};
 use crate::common::example::example;
 use crate::common::{HUB, TENANT};
 
-/// An example, and what it needs to get to its first call, besides a region and an endpoint.
+/// An example, and what it needs to reach its first call, besides a region and an endpoint.
 struct Example {
     name: &'static str,
     arguments: &'static [&'static str],
-    /// The profile that it is started with; `None` where it starts with a token.
+    /// The profile that it is started with; `None` if it starts with a token.
     profile: Option<&'static str>,
     has_local: bool,
 }
@@ -81,10 +81,10 @@ const EXAMPLES: [Example; 7] = [
     },
 ];
 
-/// Where the service listens.
+/// Makes the service listen on any free port.
 const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
-/// The keys in the environment, which no named profile has.
+/// The access key in the environment, which no profile has.
 const ENVIRONMENT_KEY: &str = "AKIAENVIRONMENT00000";
 const PROFILE_KEY: &str = "AKIAPROFILE000000000";
 
@@ -97,7 +97,7 @@ fn every_example_is_tried_here() {
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     names.sort();
-    // It ends otherwise when it is interrupted; its tests are in `vendor_service.rs`.
+    // It behaves differently when interrupted; its tests are in `vendor_service.rs`.
     names.retain(|name| name != "vendor_service");
     assert_eq!(names, EXAMPLES.map(|example| example.name));
 }
@@ -134,7 +134,7 @@ fn a_profile_that_is_not_there_is_an_error_by_name_before_any_call() {
         let server = Server::start(|_| refusal());
         let mut program = place.program(&example, &["--profile", "not-there"], server.port);
         if example.name == "health" {
-            // One that took no notice of the profile would run for ever.
+            // If it ignored the profile, it would run for ever.
             program.args(["--listen", "nowhere"]);
         }
         let output = program.output().unwrap();
@@ -163,7 +163,7 @@ fn nothing_panics_where_nobody_reads_or_the_disk_is_full() {
                 place.program(&example, &["--profile", profile], server.port)
             }
         };
-        // What a service prints is not what it is for, and some of the customers of tenants are meant to fail.
+        // The output of a service is not essential, and some of the customers of `tenants` are meant to fail.
         let expected = match example.name {
             "health" => None,
             "tenants" => Some(1),
@@ -192,7 +192,7 @@ fn nothing_panics_where_nobody_reads_or_the_disk_is_full() {
 #[test]
 fn an_interrupt_ends_what_waits_with_130() {
     for example in EXAMPLES {
-        // It waits on a terminal, where the test of the prompt interrupts it.
+        // It waits for a terminal. The test of the prompt interrupts it there.
         if example.name == "mfa" {
             continue;
         }
@@ -240,7 +240,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A folder with profiles, and with the files that the examples read; it is removed at the end.
+/// A folder with profiles and the files that the examples read; removed when dropped.
 struct Place(PathBuf);
 
 impl Place {
@@ -288,7 +288,7 @@ impl Place {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).unwrap();
     }
 
-    /// An example here, whose services are at this port, with keys in the environment.
+    /// The command of an example in this folder, with its services at this port and keys in the environment.
     fn program(&self, of: &Example, arguments: &[&str], port: u16) -> Command {
         let mut program = example(of.name);
         program
@@ -312,7 +312,7 @@ impl Place {
         program
     }
 
-    /// Runs an example until it ends; the service, until it has loaded its credentials.
+    /// Runs an example until it ends, or the service until it has loaded its credentials.
     fn run_to_end(
         &self,
         of: &Example,
@@ -323,7 +323,7 @@ impl Place {
         program.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut program = match of.name {
             "health" => program.args(ANY_PORT).spawn().unwrap(),
-            // Without a terminal it asks nobody.
+            // Without a terminal it cannot prompt.
             "mfa" => without_terminal(&program).spawn().unwrap(),
             _ => program.spawn().unwrap(),
         };
@@ -349,12 +349,12 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // It is in a folder for what may be lost.
+        // A leftover does no harm in the folder for temporary files.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-/// The same command in a session of its own, which has no terminal.
+/// The same command in a session of its own, without a terminal.
 fn without_terminal(program: &Command) -> Command {
     let mut alone = Command::new("setsid");
     alone.arg("--wait").arg(program.get_program());
@@ -373,7 +373,7 @@ fn without_terminal(program: &Command) -> Command {
 
 type Answer = (u16, String);
 
-/// Answers every request alike, for as long as the process lives.
+/// A server that uses one function for all requests, until the process ends.
 struct Server {
     port: u16,
     requests: Arc<Mutex<Vec<String>>>,
@@ -438,7 +438,7 @@ fn refusal() -> Answer {
     (403, format!("<ErrorResponse>{error}</ErrorResponse>"))
 }
 
-/// Lets the role be assumed, and lists many objects.
+/// Answers AssumeRole with a session, and other requests with a list of many objects.
 fn serves_a_bucket(request: &str) -> Answer {
     if request.starts_with("POST ") {
         let answer = "<AssumeRoleResponse><AssumeRoleResult><Credentials>\

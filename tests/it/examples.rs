@@ -1,4 +1,4 @@
-//! The examples, run on the simulator as a person would run them.
+//! The examples, run with the simulator as a user would run them.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -183,7 +183,7 @@ fn a_record_that_the_disk_has_no_room_for_spoils_no_other() {
     std::fs::write(folder.join("input"), &input).unwrap();
     let kept = |limit: &str, before: &str| {
         std::fs::write(folder.join("kept"), before).unwrap();
-        // A file can have one block: a write beyond is cut there, and the next one fails.
+        // The limit is one block per file: a write across it is cut off, and the next one fails.
         let script = format!("trap '' XFSZ; {limit} exec \"$0\" \"$@\"");
         let said = Command::new("sh")
             .args(["-c", &script])
@@ -209,7 +209,7 @@ fn a_record_that_the_disk_has_no_room_for_spoils_no_other() {
     let not_kept = said.matches("was neither sent nor kept").count();
     assert_eq!(not_kept, 5 - lines, "{said}");
 
-    // What a run left that was killed while it wrote.
+    // The file of a run that was killed during a write.
     let (_, after_half) = kept("", "half");
     assert_eq!(after_half, format!("half\n{input}"));
     std::fs::remove_dir_all(folder).unwrap();
@@ -288,7 +288,7 @@ fn a_customer_that_fails_stops_no_other_and_no_external_id_is_shown() {
     assert_eq!(*unread, "  the sample records: 600, those of 3 customer(s)");
     assert_eq!(*meant, "birch, cedar, dune and fir are meant to fail");
     assert!(local.contains("asked for the hub 1 time(s)"), "{local}");
-    // Records that could not be put are in the file; where the role failed, none were read.
+    // Records that could not be put are in the file; if the role could not be assumed, none were read.
     let sample = include_str!("../../examples/put_records/records.ndjson");
     let kept = std::fs::read_to_string(folder.join("dune.dead-letter")).unwrap();
     assert_eq!(kept, sample);
@@ -503,7 +503,7 @@ fn the_stderr_of_a_sign_in_program_reaches_the_user() {
     std::fs::remove_file(program).unwrap();
 }
 
-/// `script` gives a program a terminal of its own, which it feeds from its stdin.
+/// `script` runs a program in a terminal of its own, and types what it reads from stdin.
 #[cfg(target_os = "linux")]
 mod terminal {
     use std::io::Read;
@@ -535,7 +535,7 @@ mod terminal {
             }
         }
 
-        /// Reads until this is shown, and gives what came before.
+        /// Reads until `text` is shown; returns what was shown before it.
         fn read_until(&mut self, text: &str) -> String {
             let mut byte = [0];
             loop {

@@ -1,4 +1,4 @@
-//! What a chain's health is before first use, when idle, and in outages.
+//! A chain's health before first use, when idle, and in outages.
 
 use std::time::SystemTime;
 

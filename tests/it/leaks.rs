@@ -1,4 +1,4 @@
-//! No secret is in an error, in what the SDK makes of it, in a diagnosis, or in the log.
+//! No secret is in an error, in the SDK's error around it, in a diagnosis, or in the log.
 
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -42,7 +42,7 @@ const SECRETS: [&str; 7] = [
     CONTEXT,
 ];
 
-/// How a call fails. The failure quotes the whole request wherever that is possible.
+/// How a call fails. The failure quotes the whole request if possible.
 #[derive(Clone, Copy, Debug)]
 enum Fails {
     Io,
@@ -76,7 +76,7 @@ impl HttpConnector for Quotes {
         }
         let body = request.body().bytes().unwrap_or_default();
         quoted += std::str::from_utf8(body).unwrap();
-        // The parameters are quoted once more, decoded.
+        // The decoded parameters are quoted too.
         quoted += &percent_decoded(&quoted);
         let text = move || quoted.clone().into();
         let answer = |status: u16, body: String| {
@@ -133,7 +133,7 @@ fn base(fails: Fails, is_temporary: bool) -> SdkConfig {
         .build()
 }
 
-/// A chain for each operation, whose last call is of that operation.
+/// Returns a chain for each operation, which is the chain's last call.
 fn chains(fails: Fails, device: &str) -> Vec<RoleChain> {
     let sent = Sent {
         role_arn: HUB,
@@ -230,7 +230,7 @@ async fn no_secret_is_in_an_error_whatever_fails_at_whatever_operation() {
         logged.contains("no credentials"),
         "this crate's events are in it"
     );
-    // The clients above log their own calls. None of these calls holds a secret of a chain.
+    // The clients above log their own calls, none of which contains a secret of a chain.
     assert_no_secret(&logged, "the log");
 }
 

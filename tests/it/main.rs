@@ -1,7 +1,7 @@
-//! The library's tests; each module is one behaviour.
+//! The library's tests; each module covers one behaviour.
 //!
-//! They share a process. No test may depend on what belongs to the process: environment variables, the
-//! current directory, a global tracing subscriber, the names of MFA devices.
+//! All tests share a process. A test must not depend on state of the process: environment variables, the current
+//! directory, a global tracing subscriber, the names of MFA devices.
 
 #[path = "../common/mod.rs"]
 mod common;

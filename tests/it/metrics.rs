@@ -1,4 +1,4 @@
-//! The figures of the feature `metrics`, and the events of `tracing`.
+//! The metrics of the feature `metrics`, and the events of `tracing`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -25,7 +25,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use crate::common::log::Log;
 use crate::common::*;
 
-/// Each figure with its labels, and its values.
+/// Each metric with its labels and values.
 fn figures(snapshotter: &Snapshotter) -> Vec<(MetricKind, String, Vec<f64>)> {
     let mut figures: Vec<_> = (snapshotter.snapshot().into_vec().into_iter())
         .map(|(key, _, _, value)| {
@@ -92,7 +92,7 @@ fn loads_waits_and_pools_are_counted_with_labels_of_few_values() {
         took.iter().all(|took| (0.02..0.05).contains(took)),
         "{took:?}"
     );
-    // Of the new credentials, and of those still cached.
+    // The lifetime of the new credentials and, after a failure, of the cached ones.
     let left = value(&format!("seconds_until_expiry {loads}=success"));
     assert!(
         left.iter().all(|left| (3599.0..=3600.0).contains(left)),
@@ -149,7 +149,7 @@ fn a_session_that_came_back_expired_is_no_success() {
     );
 }
 
-/// The worst waits: those of calls that never had their turn.
+/// The longest waits: calls that never passed the rate limit.
 #[test]
 fn waits_that_ended_without_a_turn_are_counted_too() {
     use metrics_util::debugging::DebuggingRecorder;
@@ -188,7 +188,7 @@ fn waits_that_ended_without_a_turn_are_counted_too() {
     assert_eq!(waits, 201, "{shown:#?}");
 }
 
-/// What a program's recorder does is not known: it may look at the pool.
+/// A program's recorder may run any code, such as calls to the pool.
 #[test]
 fn a_recorder_may_use_the_pool() {
     struct Looks(OnceLock<ChainPool>);
@@ -233,7 +233,7 @@ fn a_recorder_may_use_the_pool() {
     });
 }
 
-/// The rows of the front page's table under this heading, as cells.
+/// Returns the rows of the front page's table under this heading, split into cells.
 fn documented(heading: &str) -> Vec<Vec<&'static str>> {
     let docs = include_str!("../../src/lib.rs").lines();
     let section = docs.skip_while(|line| *line != format!("//! # {heading}"));
@@ -245,13 +245,13 @@ fn documented(heading: &str) -> Vec<Vec<&'static str>> {
         .collect()
 }
 
-/// The words in code.
+/// Returns the words between backticks.
 fn code<T: FromIterator<String>>(text: &str) -> T {
     let words = text.split('`').skip(1).step_by(2);
     words.map(str::to_owned).collect()
 }
 
-/// The words in code of the paragraph that lists labels' values.
+/// Returns the words between backticks in the paragraph that lists the values of labels.
 fn documented_values() -> BTreeSet<String> {
     let docs = include_str!("../../src/lib.rs");
     let from = docs.find("//! `operation` is").unwrap();
@@ -289,14 +289,14 @@ fn the_figures_are_those_of_the_documentation_with_those_labels_and_values() {
     let mut expected = documented_values();
     expected.remove("operation");
     expected.remove("outcome");
-    // Two loads must meet for it.
+    // Needs two concurrent loads.
     expected.remove("interaction_required");
-    // Of the pool's, which the table has.
+    // Values of the pool's labels, which are in the table.
     expected.extend(["hit", "miss", "size", "idle"].map(str::to_owned));
     assert_eq!(values, expected);
 }
 
-/// Loads that end in each way, and pools that do all that they do.
+/// Runs loads with every outcome, and every operation of pools.
 async fn every_outcome() {
     async fn load(fault: Option<Fault>) {
         let (aws, base) = aws();
@@ -381,7 +381,7 @@ impl ProvideCredentials for NoKeys {
     }
 }
 
-/// The level and fields of an event.
+/// The level and the fields of an event.
 type Shape = (String, BTreeSet<String>);
 
 /// The library's events, by name.
@@ -417,7 +417,7 @@ fn the_log_events_are_those_of_the_documentation_with_those_fields() {
             hub.refresh().await.unwrap_err();
             aws.recover();
             hub.refresh().await.unwrap();
-            // From here on the source is a role's session.
+            // The source of the next chain is a role's session.
             aws.role("arn:aws:iam::333333333333:role/Long")
                 .trust(trusts("222222222222"))
                 .max_session_duration(2 * HOUR)

@@ -1,4 +1,4 @@
-//! MFA: codes from a person and from a secret, refused codes, and that no code is sent twice.
+//! MFA: codes from a person and from a secret, rejected codes, and that no code is sent twice.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -123,7 +123,7 @@ fn codes_in_order(codes: &[&str]) -> (impl ProvideMfaCode + 'static, Arc<Mutex<V
     (provider, reasons)
 }
 
-/// A provider with a bug: at times it panics when it is asked whether it asks a person.
+/// A provider with a bug: `is_interactive` sometimes panics.
 struct Unsteady<P> {
     codes: P,
     panics: Arc<AtomicBool>,
@@ -463,7 +463,7 @@ async fn a_person_is_prompted_only_while_a_caller_waits_and_as_late_as_possible(
     }
     assert_eq!(person.reasons().len(), 1);
     assert_eq!(world.aws.assumed(TENANT), 2);
-    // An unused chain prompts nobody, either.
+    // An unused chain prompts nobody.
     world.aws.clock().advance(24 * HOUR).await;
     assert_eq!(person.reasons().len(), 1);
     assert_eq!(world.aws.assumed(HUB), 1);
@@ -504,7 +504,7 @@ async fn with_unexpired_credentials_nobody_waits_long_for_a_person() {
     );
 }
 
-/// Answers the first request, and no other.
+/// Answers only the first request.
 struct AnswersOnce<P> {
     first: P,
     prompts: Arc<AtomicUsize>,
@@ -523,7 +523,7 @@ impl<P: ProvideMfaCode> ProvideMfaCode for AnswersOnce<P> {
     }
 }
 
-/// The clock goes on while the machine is suspended, and nothing else does.
+/// While the machine is suspended, only the clock advances.
 #[tokio::test(start_paused = true)]
 async fn a_person_whose_machine_was_suspended_is_not_asked_twice() {
     #[derive(Clone, Debug)]
@@ -533,7 +533,7 @@ async fn a_person_whose_machine_was_suspended_is_not_asked_twice() {
             self.1.now() + MINUTE * self.0.load(Ordering::Relaxed) as u32
         }
     }
-    // After these seconds with the question on the screen.
+    // The machine is suspended this many seconds after the prompt appeared.
     for seconds in [10, 50, 59, 62, 66, 70] {
         let mut world = World::new(&format!("suspended-{seconds}"));
         let minutes = Arc::new(AtomicUsize::new(0));
@@ -556,7 +556,7 @@ async fn a_person_whose_machine_was_suspended_is_not_asked_twice() {
             world.aws.clock().advance(2 * MINUTE).await;
             answers.add_permits(100);
         };
-        // Another caller joins between two signs of life of the load.
+        // Another caller joins between two heartbeats of the load.
         let late = async {
             world.aws.clock().advance(7 * SECOND).await;
             hub.refresh().await
@@ -639,7 +639,7 @@ async fn one_code_of_a_session_token_serves_every_role_behind_it() {
     assert_eq!(me.role_arn(), None);
     let request = person.requests.lock().unwrap()[0].to_string();
     assert_eq!(request, format!("MFA code of {}", world.serial));
-    // One code lasts for eleven hours, in which the roles are renewed.
+    // One code is enough for eleven hours, during which the roles are renewed.
     for _ in 0..11 * 60 {
         roles[0].provide_credentials().await.unwrap();
         world.aws.clock().advance(MINUTE).await;

@@ -1,4 +1,4 @@
-//! Each parameter of a role is sent as it was set, by the operations that take it.
+//! Each parameter of a role is sent as it was set, by the operations that accept it.
 
 use aws_role_chain::{Error, Role, RoleChain, SamlAssertion, WebIdentityToken};
 use aws_types::SdkConfig;
@@ -25,7 +25,7 @@ fn with_saml(base: &SdkConfig, role: Role) -> Result<RoleChain, Error> {
     )
 }
 
-/// Makes a role's first call, whatever STS says to it.
+/// Returns the first call for a role, whether or not STS accepts it.
 async fn call(start: Start, role: Role) -> Result<Call, Error> {
     let (aws, base) = aws();
     let chain = start(&base, role)?;

@@ -1,5 +1,4 @@
-//! The IAM documents that a chain needs: loaded into the simulator, they let this chain through, and
-//! nothing else.
+//! The policies that a chain needs: in the simulator, they allow this chain and nothing else.
 
 use std::collections::HashSet;
 use std::process::Command;
@@ -23,11 +22,11 @@ use tracing_subscriber::filter::LevelFilter;
 
 const OTHER_USER: &str = "arn:aws:iam::111111111111:user/refunds";
 const STRANGER: &str = "arn:aws:iam::444444444444:user/orders";
-/// A role with a path to start from, like that of an instance.
+/// A role with a path, as the source of a chain, such as an instance's role.
 const SERVICE: &str = "arn:aws:iam::111111111111:role/services/eu/Orders";
 const OTHER_SERVICE: &str = "arn:aws:iam::111111111111:role/Refunds";
 const HOME_ROLE: &str = "arn:aws:iam::111111111111:role/teams/Writer";
-/// The role of the last hop, in another account than the role before.
+/// The role of the last hop, in another account than the previous role.
 const LAST: &str = TENANT;
 const ISSUER: &str = "https://oidc.eks.eu-west-1.amazonaws.com/id/ABCD";
 const OIDC_PROVIDER: &str =
@@ -61,7 +60,7 @@ enum Start {
 enum Mfa {
     None,
     Code,
-    /// A session token for which a code was sent, used so many minutes later.
+    /// A session token that was requested with a code, used this many minutes later.
     Session(u32),
     /// A session token without a code.
     Unproved,
@@ -109,7 +108,7 @@ impl RoleSpec {
     }
 }
 
-/// The accounts, with every caller. A caller may do anything, unless documents restrict it.
+/// The accounts with all callers. A caller has all permissions, unless documents restrict it.
 struct World {
     aws: Simulator,
     keys: Vec<(&'static str, Credentials)>,
@@ -117,8 +116,7 @@ struct World {
 }
 
 impl World {
-    /// Creates the roles of the documents, if there are any. The caller has the permissions of the documents
-    /// then, and no others.
+    /// Creates the roles of the documents, if there are any. The caller then has only the permissions in the documents.
     fn new(caller: Option<&str>, hops: &[HopPolicies]) -> Self {
         static DEVICES: AtomicUsize = AtomicUsize::new(0);
         let aws = Simulator::new();
@@ -165,7 +163,7 @@ impl World {
                 role = role.policy(document.to_string());
             }
             role.create().unwrap();
-            // Beside each role there is another that trusts the account. The chain may not assume it.
+            // For each role there is another one that trusts the account. The chain must not be allowed to assume it.
             let account = hop.caller.split(':').nth(4).unwrap();
             aws.role(format!("{}2", hop.role_arn))
                 .trust(trusts(account))
@@ -192,7 +190,7 @@ impl World {
         }
     }
 
-    /// Builds the chain. Also returns what must be loaded before it, and how many minutes before.
+    /// Builds the chain. Also returns a chain that must be loaded first, and how many minutes earlier.
     fn chain(&self, spec: &ChainSpec) -> Result<(RoleChain, Option<(RoleChain, u32)>), Error> {
         let (first, others) = spec.roles.split_first().unwrap();
         let mut early = None;
@@ -244,7 +242,7 @@ impl World {
         Ok((chain, early))
     }
 
-    /// Whether IAM admits the chain. A chain that this crate itself refuses does not count as admitted.
+    /// Returns whether IAM allows the chain. A chain that this crate itself rejects counts as not allowed.
     async fn admits(&self, spec: &ChainSpec) -> bool {
         // Moves the clock to the next code of the device.
         self.aws.clock().advance(MINUTE).await;
@@ -357,7 +355,8 @@ fn cases(exact: bool) -> Vec<Case> {
     cases
 }
 
-/// The first hop alone, and with a second one: in the same account or another, with no settings or with all.
+/// Returns cases with the first hop alone and with a second hop, in the same account or another, with no settings or
+/// all.
 fn with_second_hop(start: Start, first: RoleSpec, source: Principal, exact: bool) -> Vec<Case> {
     let source = if exact { source.exact() } else { source };
     let near = first.arn.replace("role/", "role/near/") + "Near";
@@ -383,7 +382,7 @@ fn with_second_hop(start: Start, first: RoleSpec, source: Principal, exact: bool
     roles.into_iter().map(case).collect()
 }
 
-/// The chains that differ from this one in a single thing.
+/// Returns the chains that differ from this one in a single setting.
 fn changed(spec: &ChainSpec) -> Vec<ChainSpec> {
     let mut all = Vec::new();
     let mut start = |start: Start| {
@@ -471,8 +470,8 @@ fn changed(spec: &ChainSpec) -> Vec<ChainSpec> {
     all
 }
 
-/// Tries all cases. The changes of a case are skipped if its documents were seen before: those of a second
-/// hop are the same behind most first hops.
+/// Tests all cases. The changes of a case are skipped if its documents were seen before: those of a second hop are the
+/// same after most first hops.
 async fn try_all(exact: bool) {
     let (mut tried, mut refused) = (0, 0);
     let mut seen = HashSet::new();
@@ -851,7 +850,7 @@ fn permission_documents_cover_one_stream_or_one_prefix() {
         "",
         "events",
         "arn:aws:firehose:eu-west-1:222222222222:deliverystream/*",
-        // A pattern in the region would be the streams of every region.
+        // A pattern in the region would match the streams of every region.
         "arn:aws:firehose:*:222222222222:deliverystream/events",
         "arn:aws:firehose:eu-west-?:222222222222:deliverystream/events",
         "arn:aws:firehose:eu west-1:222222222222:deliverystream/events",
@@ -860,7 +859,7 @@ fn permission_documents_cover_one_stream_or_one_prefix() {
         let error = Document::firehose_put(wrong).unwrap_err();
         assert_eq!(error.field(), Some("stream_arn"), "{wrong}");
     }
-    // Buckets in us-east-1 that are older than today's rule.
+    // Names of buckets in us-east-1 that are older than the current rules.
     for old in ["Quarterly_Reports", &"x".repeat(255)] {
         Document::s3_read(&format!("arn:aws:s3:::{old}"), "").unwrap();
     }
@@ -875,7 +874,7 @@ fn permission_documents_cover_one_stream_or_one_prefix() {
     }
 }
 
-/// The findings of `parliament` on these documents, which are given with their names.
+/// Returns the findings of `parliament` for these documents, given with their names.
 fn findings(documents: &[(String, Value)]) -> Option<Vec<Value>> {
     let program = pypi::program("parliament", "1.6.4")?;
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
@@ -909,9 +908,9 @@ fn parliament_has_no_findings_on_the_documents() {
         for hop in case.documents() {
             let mut trust: Value = read(&hop.trust_policy);
             for statement in trust["Statement"].as_array_mut().unwrap() {
-                // It accepts no policy without a resource. The resource of a trust policy is its role.
+                // parliament rejects policies without a resource. The resource of a trust policy is its role.
                 statement["Resource"] = hop.role_arn.clone().into();
-                // It crashes on this condition: it does not know the type of a key in its own list.
+                // parliament crashes on this condition, because its list of keys lacks the type of this one.
                 if statement["Sid"] == "SetContext" {
                     statement["Condition"]
                         .as_object_mut()
@@ -948,7 +947,7 @@ fn parliament_has_no_findings_on_the_documents() {
         path.is_some_and(|path| path.ends_with("wrong.json"))
     });
     assert!(!wrong.is_empty(), "it finds what is wrong");
-    // It knows only the four oldest OpenID Connect providers.
+    // parliament knows only the four oldest OpenID Connect providers.
     let unknown: Vec<_> = others
         .iter()
         .filter(|finding| {
@@ -1010,7 +1009,7 @@ impl Emulated {
                 }
                 None => {
                     let delete = iam.delete_user_policy().user_name(name).policy_name("p");
-                    // There may be none to delete.
+                    // There may be no policy to delete.
                     let _ = delete.send().await;
                 }
             }
@@ -1088,9 +1087,9 @@ fn all_transitive(spec: &ChainSpec) -> ChainSpec {
     spec
 }
 
-/// ministack does not know MFA, source identities, contexts and transitive tags. It requires a permission of
-/// the caller even where a trust policy in the caller's account names it, and compares `aws:PrincipalArn`
-/// with the ARN of the session.
+/// ministack does not support MFA, source identities, contexts and transitive tags. It requires a permission of the
+/// caller even if a trust policy in the caller's account names the caller, and compares `aws:PrincipalArn` with the ARN
+/// of the session.
 #[tokio::test]
 async fn ministack_accepts_the_documents_and_enforces_them() {
     let Some(aws) = Emulated::start().await else {
@@ -1179,14 +1178,14 @@ fn values_that_a_policy_would_read_as_a_pattern_or_another_provider_are_refused(
         ("https://accounts.google.com", "1234"),
         ("cognito-identity.amazonaws.com", "1234"),
         ("https://token.example.com", "${aws:username}"),
-        // IAM has no providers of these.
+        // IAM supports no providers with these issuers.
         ("https://", "1234"),
         ("http://token.example.com", "1234"),
         (
             "arn:aws:iam::222222222222:oidc-provider/token.example.com",
             "1234",
         ),
-        // StringEquals compares the asterisk itself, and so would never match.
+        // StringEquals treats the asterisk literally, so the condition would never match.
         ("https://token.example.com", "repo:octo-org/octo-repo:*"),
     ] {
         let source = Principal::web_identity(issuer, "sts.amazonaws.com", subject);

@@ -1,4 +1,4 @@
-//! A pool of chains: one for each request, bounded by number and by idle time.
+//! A pool of chains: one for each role and its parameters, limited in number and idle time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ fn tenant(i: usize) -> String {
     format!("arn:aws:iam::333333333333:role/Tenant{i}")
 }
 
-/// A hub, and so many roles that trust it.
+/// A hub, and this many roles that trust it.
 fn hub_of(tenants: usize) -> (Simulator, RoleChain) {
     let (aws, base) = aws();
     for i in 0..tenants {
@@ -67,7 +67,7 @@ fn a_thousand_threads_that_ask_at_once_get_one_chain() {
     assert_eq!(pool.len(), 1);
 }
 
-/// Gives no codes.
+/// A provider that always fails.
 struct NoCodes;
 
 impl ProvideMfaCode for NoCodes {
@@ -82,7 +82,7 @@ impl ProvideMfaCode for NoCodes {
 /// Sets one parameter of a role to one of two values, 0 or 1.
 type Set = fn(Role, usize) -> Role;
 
-/// A setter for each parameter that is sent, or that says where. The provider of codes has a test of its own.
+/// Returns a setter for each parameter that is sent, and for the region. The provider of codes has its own test.
 fn parameters() -> Vec<(&'static str, Set)> {
     let tags: [(&str, Set); 2] = [
         ("tag key", |role, i| role.tag(format!("key-{i}"), "value")),
@@ -185,7 +185,7 @@ async fn no_more_chains_are_kept_than_there_is_room_for_and_holders_of_others_go
         1,
         "the holder has its credentials still"
     );
-    // Whoever asks most often stays.
+    // The most frequently used chain stays.
     for i in 0..1000 {
         use_once(&pool, Role::new(tenant(1))).await;
         use_once(&pool, Role::new(tenant(i % 90 + 10))).await;
@@ -193,7 +193,7 @@ async fn no_more_chains_are_kept_than_there_is_room_for_and_holders_of_others_go
     assert!(aws.assumed(&tenant(1)) <= 3, "{}", aws.assumed(&tenant(1)));
 }
 
-/// Counts those that were dropped.
+/// Counts how often it is dropped.
 struct CountsDrops(Arc<AtomicUsize>);
 
 impl Drop for CountsDrops {
@@ -252,7 +252,7 @@ async fn a_chain_for_which_there_was_no_room_has_no_timer_left_and_one_that_is_h
         .map(|chain| chain.role_arn().unwrap().to_owned())
         .collect();
     assert!(in_pool.len() == 10 && !in_pool.contains(&tenant(50)));
-    // Those of the pool, the one that is held, the hub's, and the one that sweeps.
+    // The timers of the pool's chains, of the held chain and of the hub, and the sweeper.
     assert_eq!(tasks(), 13);
     aws.clock().advance(59 * MINUTE).await;
     settle().await;
@@ -271,7 +271,7 @@ async fn a_chain_for_which_there_was_no_room_has_no_timer_left_and_one_that_is_h
 async fn a_chain_in_use_stays_and_one_that_nobody_uses_is_refreshed_no_more() {
     let (aws, hub) = hub_of(3);
     let pool = ChainPool::builder(hub).max_idle(30 * MINUTE).build();
-    // Held, asked for now and then, and forgotten.
+    // Three chains: held, requested from time to time, and unused.
     let held = pool.get(Role::new(tenant(0))).unwrap().sdk_config();
     use_once(&pool, Role::new(tenant(1))).await;
     use_once(&pool, Role::new(tenant(2))).await;
@@ -316,7 +316,7 @@ async fn an_empty_pool_and_one_that_was_dropped_leave_no_task_behind() {
     settle().await;
     assert_eq!(tasks(), before, "the pool is empty");
 
-    // It begins again.
+    // The next chain starts the task again.
     pool.get(Role::new(tenant(1))).unwrap();
     assert_eq!(tasks(), before + 1);
     drop(pool);
@@ -328,7 +328,7 @@ async fn an_empty_pool_and_one_that_was_dropped_leave_no_task_behind() {
 fn a_pool_is_swept_by_the_next_runtime_when_one_was_dropped() {
     let (aws, hub) = hub_of(2);
     let pool = ChainPool::new(hub);
-    // Without a runtime, and on one that ends.
+    // Requested without a runtime, and on one that ends.
     pool.get(Role::new(tenant(0))).unwrap();
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -392,7 +392,7 @@ async fn a_chain_used_while_the_clock_was_ahead_is_dropped_like_any_other() {
     let base = base.into_builder().time_source(clock).build();
     let pool = ChainPool::new(RoleChain::from_source(&base).unwrap());
     pool.get(Role::new(HUB)).unwrap();
-    // NTP corrects it.
+    // NTP corrects the clock.
     ahead.store(0, Ordering::Relaxed);
     for _ in 0..48 {
         aws.clock().advance(HOUR).await;
@@ -411,7 +411,7 @@ fn a_runtime_that_is_driven_no_more_does_not_end_the_sweeping() {
     };
     let start_up = runtime();
     start_up.block_on(async { pool.get(Role::new(HUB)).unwrap() });
-    // Kept, and not driven: a program's first block_on.
+    // The runtime of a program's first `block_on` exists, but is no longer polled.
     runtime().block_on(async {
         pool.get(Role::new(HUB).session_name("other")).unwrap();
         // The next call after that starts another task.
@@ -457,7 +457,7 @@ fn pools_of_odd_sizes_hold_what_they_say() {
     assert!(!failed);
 }
 
-/// Customers who are used in turn, fewer than fit, come into the pool: those of yesterday give way.
+/// If all current customers fit, each of them gets one chain, and yesterday's chains are evicted.
 #[test]
 fn customers_that_fit_make_one_chain_each_whoever_was_there_before() {
     let (_aws, base) = aws();
@@ -511,7 +511,7 @@ fn a_pool_without_a_bound_can_be_built() {
     assert_eq!(pool.len(), 1);
 }
 
-/// A runtime that was dropped took the sweeper with it; customers who come again make no new chain.
+/// The sweeper is gone with its runtime, and the customers who return create no new chain.
 #[test]
 fn a_pool_is_swept_after_its_first_runtime_was_dropped_though_nobody_new_comes() {
     let (aws, base) = aws();

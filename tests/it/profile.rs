@@ -218,7 +218,7 @@ async fn the_instance_metadata_endpoint_comes_from_the_profile() {
         Some("ec2_metadata_service_endpoint_mode")
     );
     let chain = world.profile("app").load().await.unwrap();
-    // There is no instance here. The host that was called is what counts.
+    // No instance metadata is available here; only the host that was called matters.
     assert!(chain.refresh().await.unwrap_err().is_source_failure());
     assert_eq!(world.aws.calls()[0].host, "metadata.example");
 }
@@ -312,7 +312,7 @@ async fn roles_chain_on_from_a_profile() {
     let tenant = hub.assume(Role::new(TENANT)).unwrap();
     tenant.refresh().await.unwrap();
     assert_eq!(world.aws.requests(), 2);
-    // The base config's own credentials play no part.
+    // The base config's own credentials are not used: they are invalid.
     let other = RoleChain::from_session_token(&world.base, SessionTokenRequest::new()).unwrap();
     assert!(other.refresh().await.is_err());
 }

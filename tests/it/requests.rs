@@ -1,4 +1,4 @@
-//! The region and session name of a request, and what the credentials carry.
+//! The region and session name of a request, and the properties of the credentials.
 
 use aws_role_chain::{Role, RoleChain};
 use aws_types::SdkConfig;

@@ -44,7 +44,7 @@ impl World {
         RoleChain::from_saml(&self.base, Role::new(HUB), PROVIDER, assertion).unwrap()
     }
 
-    /// Assertions that are made at each call of their provider, and the number of these calls.
+    /// Returns assertions that are created at each call of their provider, and the number of these calls.
     fn assertions(&self, claims: Claims) -> (SamlAssertion, Arc<AtomicUsize>) {
         let (aws, calls) = (self.aws.clone(), Arc::new(AtomicUsize::new(0)));
         let counted = calls.clone();
@@ -268,7 +268,7 @@ async fn an_expired_assertion_is_requested_once_more_and_a_failed_sign_in_reache
         (2, 2)
     );
 
-    // A person is prompted once per load, and not for the next load either while the failure is cached.
+    // A person is prompted once per load, and not again while the failure is cached.
     let (assertion, calls) = world.assertions(old);
     let me = world.chain(assertion);
     me.provide_credentials().await.unwrap_err();

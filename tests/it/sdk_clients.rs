@@ -1,4 +1,4 @@
-//! SDK clients over a chain: their identity cache, and the renewal of sessions that a service rejects.
+//! SDK clients that use a chain: their identity cache, and the renewal of sessions that a service rejects.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ fn with_firehose(aws: &Simulator) {
     });
 }
 
-/// Returns the number of its calls.
+/// Adds a Firehose service that rejects every session, and returns the number of its calls.
 fn with_firehose_that_rejects_sessions(aws: &Simulator) -> Arc<AtomicUsize> {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = calls.clone();
@@ -121,7 +121,7 @@ async fn another_provider_of_a_client_or_an_operation_is_cached_as_the_sdk_does_
         let theirs = call.send().await.unwrap();
         assert_eq!(theirs.arn.unwrap(), "arn:aws:iam::111111111111:user/other");
     }
-    // The SDK gives each override with a provider a cache of its own.
+    // The SDK creates a cache for each override that has a provider.
     assert_eq!(calls.swap(0, Ordering::Relaxed), 3);
     let config = chain
         .sdk_config()

@@ -20,7 +20,7 @@ const LATENCY: Duration = Duration::from_millis(20);
 
 type Answer = Result<Credentials, CredentialsError>;
 
-/// A source that counts its calls and answers as the test tells it to.
+/// A source that counts its calls, and whose answers the test sets.
 #[derive(Clone)]
 struct Source {
     answers: Arc<Mutex<Box<dyn FnMut() -> Answer + Send>>>,
@@ -58,14 +58,14 @@ impl ProvideCredentials for Source {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let answer = (self.answers.lock().unwrap())();
         future::ProvideCredentials::new(async move {
-            // A real provider does not answer at once, either.
+            // Like a real provider, does not answer at once.
             tokio::task::yield_now().await;
             answer
         })
     }
 }
 
-/// A base config whose source gives the user's keys, without an expiry.
+/// A base config whose source returns the user's keys, without an expiry.
 fn aws_with_source() -> (Simulator, Source, SdkConfig) {
     let (aws, base) = aws();
     let keys = user(&aws);
@@ -74,7 +74,7 @@ fn aws_with_source() -> (Simulator, Source, SdkConfig) {
     (aws, source, base)
 }
 
-/// Creates roles of customers that trust the user.
+/// Creates customers' roles that trust the user.
 fn customers(aws: &Simulator, count: usize) -> Vec<Role> {
     let role = |i| {
         let arn = format!("arn:aws:iam::333333333333:role/Customer{i}");
@@ -140,7 +140,7 @@ async fn credentials_without_an_expiry_are_loaded_again_after_15_minutes() {
     us.assume(second).unwrap().refresh().await.unwrap();
 
     assert_eq!(us.provide_credentials().await.unwrap(), new);
-    // Once by the timer in the window before, and then for the role.
+    // Once by the timer in the earlier window, and then for the role.
     assert!((2..=3).contains(&source.calls()), "{}", source.calls());
 }
 

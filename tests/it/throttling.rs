@@ -1,4 +1,4 @@
-//! Calls that STS throttles, and calls that wait for their turn.
+//! Calls that STS throttles, and calls that wait for the rate limit.
 
 use crate::common::*;
 use aws_credential_types::provider::ProvideCredentials;
@@ -132,7 +132,7 @@ async fn a_throttled_call_is_not_stuck_because_sleeps_return_at_once() {
     assert!(hub.refresh().await.unwrap_err().is_throttled());
 }
 
-/// One caller whose runtime stands still, while it waits for its turn.
+/// A caller whose runtime is no longer polled while it waits for the rate limit.
 #[test]
 fn a_waiting_call_on_a_runtime_that_is_driven_no_more_fails_no_other_caller() {
     let (aws, base) = aws();
@@ -148,7 +148,7 @@ fn a_waiting_call_on_a_runtime_that_is_driven_no_more_fails_no_other_caller() {
     still.block_on(async {
         hub.limit_sts_calls(NonZeroU32::MIN);
         hub.refresh().await.unwrap();
-        // Waits for the next second, with the turn.
+        // Waits for the next second, as the first in the queue.
         tokio::spawn(async move { dead.refresh().await });
         settle().await;
     });
@@ -158,7 +158,7 @@ fn a_waiting_call_on_a_runtime_that_is_driven_no_more_fails_no_other_caller() {
     assert!(result.is_ok(), "{}", result.unwrap_err());
 }
 
-/// A code is asked for before the queue, and is old when the call has its turn.
+/// If the code were requested before the wait for the rate limit, it would be too old after it.
 #[tokio::test(start_paused = true)]
 async fn a_person_is_not_asked_for_a_code_that_is_stale_when_the_call_has_its_turn() {
     struct Person(Arc<std::sync::Mutex<Vec<String>>>, Simulator);
@@ -193,7 +193,7 @@ async fn a_person_is_not_asked_for_a_code_that_is_stale_when_the_call_has_its_tu
     assert_eq!(asked.len(), 1, "{asked:?}");
 }
 
-/// Those who wait for a refresh in the background are before a customer who waits for a first session.
+/// Two thousand background refreshes are queued before the first load of a new customer.
 #[tokio::test(start_paused = true)]
 async fn a_caller_who_waits_is_served_before_refreshes_that_nobody_waits_for() {
     let (aws, base) = aws();
@@ -206,7 +206,7 @@ async fn a_caller_who_waits_is_served_before_refreshes_that_nobody_waits_for() {
         chains.push(chain);
     }
     source.limit_sts_calls(NonZeroU32::MIN);
-    // All are due within seven minutes and a half, and have ten minutes to go: nobody waits.
+    // All are due within 7.5 minutes, and still valid for ten: no caller waits.
     aws.clock().advance(50 * MINUTE).await;
     for chain in &chains {
         chain.provide_credentials().await.unwrap();
@@ -239,7 +239,7 @@ async fn a_client_that_finds_no_session_waits_out_ten_seconds_of_throttling() {
     );
 }
 
-/// Those that nobody waits for stand behind a long queue of those that somebody waits for, which moves.
+/// Background refreshes are queued behind many calls with waiting callers. The queue is long, but moves.
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_moves_is_not_taken_for_stuck_by_refreshes_that_nobody_waits_for() {
     let (aws, base) = aws();
@@ -254,7 +254,7 @@ async fn a_queue_that_moves_is_not_taken_for_stuck_by_refreshes_that_nobody_wait
         chain.provide_credentials().await.unwrap();
         due.push(chain);
     }
-    // Their windows open in the course of seven minutes and a half.
+    // Their windows open within 7.5 minutes.
     aws.clock().advance(46 * MINUTE).await;
     source.limit_sts_calls(NonZeroU32::MIN);
     let mut calls = JoinSet::new();

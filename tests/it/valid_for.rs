@@ -1,4 +1,4 @@
-//! Credentials that stay valid for as long as a caller says.
+//! Credentials with a minimum remaining lifetime.
 
 use std::error::Error as _;
 use std::future::Future;
@@ -66,7 +66,7 @@ async fn a_thousand_callers_share_the_new_session() {
 async fn more_than_sts_gives_is_an_error_that_says_how_much_there_is_and_asks_sts_once() {
     let (aws, base) = aws();
     let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
-    // The expiry that STS gives has no fractions of a second.
+    // STS's expiry has no fractions of a second.
     for _ in 0..3 {
         let error = left(&aws, &hub, 2 * HOUR).await.unwrap_err();
         let text = error.to_string();
@@ -99,7 +99,7 @@ async fn during_an_outage_the_error_says_what_is_left_and_why_and_is_not_asked_f
         requests.push(aws.requests());
     }
     assert_eq!(requests[0], requests[2], "a failure is remembered");
-    // Those who need less are served.
+    // Callers that need less get credentials.
     left(&aws, &hub, MINUTE).await.unwrap();
     hub.provide_credentials().await.unwrap();
 
@@ -125,7 +125,7 @@ async fn source_credentials_without_an_expiry_are_valid_for_any_time() {
     assert_eq!(credentials.expiry(), None);
 }
 
-/// Gives what is left of one session, until there is another.
+/// Returns the same session until it is replaced.
 #[derive(Clone, Debug)]
 struct Renewed {
     until: Arc<Mutex<SystemTime>>,
@@ -144,7 +144,7 @@ impl ProvideCredentials for Renewed {
     }
 }
 
-/// As those of a container or an instance, which are renewed there, by nobody's asking.
+/// As the credentials of a container or an instance, which are renewed there and not on request.
 #[tokio::test(start_paused = true)]
 async fn a_source_is_asked_again_for_what_it_may_have_got_meanwhile_and_not_in_a_loop() {
     let (aws, base) = aws();
@@ -169,7 +169,7 @@ async fn a_source_is_asked_again_for_what_it_may_have_got_meanwhile_and_not_in_a
     assert_eq!(renewed.calls.load(Ordering::Relaxed), 2);
 }
 
-/// Gives a user's keys, which are rotated now and then.
+/// Returns a user's keys, which are rotated from time to time.
 #[derive(Clone, Debug, Default)]
 struct Rotated {
     keys: Arc<AtomicUsize>,
@@ -201,7 +201,7 @@ async fn keys_without_an_expiry_are_asked_for_again_as_by_other_calls() {
         credentials.access_key_id().to_owned()
     };
     assert_eq!(key().await, "AKIA0");
-    // Nobody uses them for an hour.
+    // The chain is unused for an hour.
     aws.clock().advance(HOUR).await;
     rotated.keys.store(1, Ordering::Relaxed);
     assert_eq!(key().await, "AKIA1");
@@ -233,7 +233,7 @@ async fn a_clock_that_was_set_back_makes_no_session_longer() {
     let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
     hub.credentials_valid_for(HALF).await.unwrap();
     behind.store(7200, Ordering::Relaxed);
-    // By that clock they have three hours left.
+    // By that clock, the credentials remain valid for three hours.
     let error = hub.credentials_valid_for(2 * HOUR).await.unwrap_err();
     let text = error.to_string();
     assert!(
@@ -271,7 +271,7 @@ async fn credentials_valid_for_no_time_are_not_expired_ones() {
     let (aws, base) = aws();
     let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
     hub.refresh().await.unwrap();
-    // Nobody uses it for two hours.
+    // The chain is unused for two hours.
     aws.fail(Fault::service_unavailable());
     aws.clock().advance(2 * HOUR).await;
     aws.recover();
@@ -313,7 +313,7 @@ async fn rejected_credentials_are_not_said_to_be_too_short() {
     let tenant = hub.assume(Role::new(TENANT)).unwrap();
     hub.refresh().await.unwrap();
     aws.clock().advance(5 * MINUTE).await;
-    // STS rejects the hub's session, and then has nothing else.
+    // STS rejects the hub's session and is then unavailable for a new one.
     aws.fail(Fault::error(403, "ExpiredToken", "revoked").role(TENANT));
     aws.fail(Fault::service_unavailable().role(HUB));
     println!("{}", tenant.refresh().await.unwrap_err());

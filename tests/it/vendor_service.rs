@@ -1,5 +1,5 @@
-//! The example `vendor_service` as a process: its table, its figures, and how it ends. What it answers is tested
-//! beside it, without sockets.
+//! The example `vendor_service` as a process: its table, its figures, and how it ends. Its responses are tested next to
+//! its code, without sockets.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -21,7 +21,7 @@ fn local(arguments: &[&str]) -> Said {
         .into()
 }
 
-/// The numbers of a line of the table, or of the lines below it.
+/// Returns the numbers in a line of the table or below it.
 fn numbers(said: &Said, line: &str) -> Vec<usize> {
     let found = said.out.lines().find_map(|it| it.strip_prefix(line));
     let rest = found.unwrap_or_else(|| panic!("{line:?}: {said:?}"));
@@ -40,7 +40,7 @@ fn the_load_prints_a_table_with_the_refusals_by_customer() {
     assert_eq!((requests, later, no_answer), (400, 0, 0), "{said:?}");
     assert_eq!(accepted + refused, 400);
     assert!(accepted > 300 && refused > 10, "{said:?}");
-    // The hub, the customers, and the one that is refused a few times more.
+    // One call for the hub and each customer, and a few more for the customer that STS denies.
     assert!((20..40).contains(&sts_calls), "{said:?}");
     assert_eq!(
         numbers(&said, "records accepted: "),
@@ -74,7 +74,7 @@ fn the_readmes_command_shows_that_customers_with_a_session_do_not_see_an_outage(
     };
     assert!(with_session > 20 && requests > 100, "{said:?}");
     assert_eq!(not_served, 0, "{said:?}");
-    // STS was away, indeed: other customers were told to come later.
+    // STS was in fact unavailable: other customers were told to come back later.
     assert!(numbers(&said, "STS away ")[3] > 0, "{said:?}");
     let [_, accepted, ..] = numbers(&said, "total")[..] else {
         panic!("{said:?}");
@@ -85,14 +85,14 @@ fn the_readmes_command_shows_that_customers_with_a_session_do_not_see_an_outage(
     );
 }
 
-/// A service on the simulator.
+/// A running service that uses the simulator.
 struct Running {
     program: Child,
     address: String,
 }
 
 impl Running {
-    /// Without a load.
+    /// Starts it without a load.
     fn start(arguments: &[&str]) -> Self {
         Self::local(&[&["--requests", "0"], arguments].concat())
     }
@@ -106,7 +106,7 @@ impl Running {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        // Byte by byte: what follows is read when the program has ended.
+        // Reads byte by byte, because the rest is read after the program has ended.
         let out = program.stdout.as_mut().unwrap();
         BufReader::with_capacity(1, out)
             .read_line(&mut line)
@@ -120,7 +120,7 @@ impl Running {
         ask(&self.address, method, path, body)
     }
 
-    /// Waits until this much waits to be put on streams.
+    /// Waits until this much is queued for the streams.
     fn queued(&self, kib: u64) {
         loop {
             let (_, health) = self.ask("GET", "/healthz", "");
@@ -283,7 +283,7 @@ fn a_load_that_is_interrupted_says_what_it_has_seen_and_its_end_is_no_outage() {
     loop {
         let (_, health) = service.ask("GET", "/healthz", "");
         let health: Value = serde_json::from_str(&health).unwrap();
-        // Before the outage: it has only just begun.
+        // The load has just begun, so the outage has not.
         if health["chains"].as_u64() > Some(20) {
             break;
         }

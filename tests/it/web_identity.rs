@@ -1,4 +1,4 @@
-//! Chains that start with a web identity: tokens from files and callbacks, renewed, refused, retried.
+//! Chains that start with a web identity: tokens from files and callbacks, renewed, rejected, retried.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl World {
         sign(&self.aws, changed)
     }
 
-    /// Tokens that are signed at each call of their provider, and the number of these calls.
+    /// Returns tokens that are signed at each call of their provider, and the number of these calls.
     fn tokens(&self) -> (WebIdentityToken, Arc<AtomicUsize>) {
         let (aws, calls) = (self.aws.clone(), Arc::new(AtomicUsize::new(0)));
         let counted = calls.clone();
@@ -89,7 +89,7 @@ fn trust(action: &str, subject: &str) -> String {
     )
 }
 
-/// A provider of this one token.
+/// A provider that always returns this token.
 fn fixed(token: String) -> WebIdentityToken {
     WebIdentityToken::from_provider(move || {
         let token = token.clone();

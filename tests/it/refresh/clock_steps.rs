@@ -1,4 +1,4 @@
-//! Clocks that are wrong, or are set back.
+//! Clocks that are wrong or are set back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn a_session_that_has_already_expired_is_a_failure() {
     let (aws, base) = aws();
-    // The machine's clock is two hours ahead. The SDK corrects its signatures for that, and nothing else.
+    // The machine's clock is two hours ahead. The SDK corrects only its signatures for that.
     #[derive(Debug)]
     struct Ahead(sts_simulator::Clock);
     impl TimeSource for Ahead {

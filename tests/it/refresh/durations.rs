@@ -1,4 +1,4 @@
-//! Sessions of more than an hour, from long-term keys and behind a role.
+//! Sessions of more than an hour, assumed with long-term keys and with a role's session.
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 use tracing_subscriber::filter::LevelFilter;

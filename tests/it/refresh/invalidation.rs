@@ -1,4 +1,4 @@
-//! Sessions that die before they expire.
+//! Sessions that become invalid before they expire.
 
 use super::*;
 

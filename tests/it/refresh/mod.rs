@@ -1,4 +1,4 @@
-//! When credentials are refreshed, and what callers get meanwhile; on a clock moved by hand.
+//! When credentials are refreshed and what callers get meanwhile, with a clock that tests control.
 
 mod clock_steps;
 mod durations;
@@ -19,7 +19,7 @@ use sts_simulator::{Fault, Simulator};
 use crate::common::*;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// How long STS takes to answer: a caller that waits can be told from one that does not.
+/// STS's latency, which distinguishes callers that wait from those that do not.
 const LATENCY: Duration = Duration::from_millis(50);
 
 /// Calls the chain, and fails if the caller had to wait.

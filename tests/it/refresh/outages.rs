@@ -1,4 +1,4 @@
-//! What callers get while STS is down or refuses their calls.
+//! What callers get while STS is unavailable or denies their calls.
 
 use tracing_subscriber::filter::LevelFilter;
 
@@ -7,8 +7,8 @@ use crate::common::log::Log;
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_from_the_window_to_a_second_before_expiry_goes_unnoticed() {
-    // Each retry waits a quarter of the time left: about thirty loads of three attempts, for two hops. A throttled
-    // load asks once or twice a second, for two minutes.
+    // Each retry waits for a quarter of the remaining time: about thirty loads of three attempts, for two hops. A
+    // throttled load calls once or twice a second, for two minutes.
     let faults = [
         (Fault::service_unavailable(), 200),
         (Fault::throttling(), 2 * 16 * 60),
@@ -24,7 +24,7 @@ async fn an_outage_from_the_window_to_a_second_before_expiry_goes_unnoticed() {
         aws.clock().advance(44 * MINUTE).await;
 
         aws.fail(fault.clone());
-        // Until one second before expiry; the expiry that STS gives has no fractions of a second.
+        // Until one second before expiry; STS's expiry has no fractions of a second.
         for _ in 0..16 * 60 - 2 {
             call_at_once(&aws, &tenant).await;
             aws.clock().advance(SECOND).await;

@@ -29,7 +29,7 @@ async fn fail_all(tenants: &[RoleChain]) {
     }
 }
 
-/// A hub whose session is dead, and whose role may not be assumed any more.
+/// A hub whose session is invalid and whose role can no longer be assumed.
 async fn dead_hub(aws: &Simulator, base: &SdkConfig) -> RoleChain {
     let hub = RoleChain::new(base, Role::new(HUB)).unwrap();
     hub.refresh().await.unwrap();
@@ -76,7 +76,7 @@ async fn tenants_called_every_second_do_not_call_sts_again_with_the_rejected_key
     assert!(of_hub <= 16, "{of_hub}");
     assert_eq!(aws.requests() - before.0 - of_hub, 200, "one each");
 
-    // Once the hub may be assumed again, so may the tenants.
+    // Once the hub can be assumed again, so can the tenants.
     aws.delete_role(HUB);
     aws.role(HUB)
         .trust(trusts(USER))

@@ -1,4 +1,4 @@
-//! When a chain refreshes itself, and when it stops.
+//! When a chain refreshes on its own, and when it stops.
 
 use super::*;
 
@@ -10,8 +10,8 @@ async fn an_unused_chain_stops_calling_sts() {
 
     aws.clock().advance(24 * HOUR).await;
 
-    // The tenant is refreshed once, in the window of the credentials that were served. The hub may have
-    // to be loaded once more for that.
+    // The tenant is refreshed once, in the window of the credentials that were served. That may require one more load
+    // of the hub.
     assert_eq!(aws.assumed(TENANT), 2);
     assert!(aws.assumed(HUB) <= 3, "{}", aws.assumed(HUB));
 }

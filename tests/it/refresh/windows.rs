@@ -1,4 +1,4 @@
-//! Refreshes happen in their window, and nobody waits for them.
+//! Refreshes happen in their window, and no caller waits for them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,8 +7,8 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 
 use super::*;
 
-/// How often a role with sessions of an hour is assumed in a day: each session is renewed 45 to 52.5
-/// minutes after the one before.
+/// How often a role with sessions of an hour is assumed in a day: 45 to 52.5 minutes after each session, the next one
+/// is loaded.
 const LOADS_PER_DAY: std::ops::RangeInclusive<usize> = 27..=32;
 
 #[tokio::test(start_paused = true)]
@@ -117,7 +117,7 @@ async fn the_refresh_window_depends_on_the_lifetime_and_its_start_is_spread() {
         let (first, last) = due
             .iter()
             .fold((f64::MAX, 0.0_f64), |(a, b), &t| (a.min(t), b.max(t)));
-        // The expiry that STS gives has no fractions of a second.
+        // STS's expiry has no fractions of a second.
         assert!(
             first > earliest - 0.02 && last <= latest,
             "{lifetime}: {first} to {last}"

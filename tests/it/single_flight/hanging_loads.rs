@@ -1,4 +1,4 @@
-//! Loads that hang: who waits for them, for how long, and what becomes of them.
+//! Loads that hang: which callers wait for them, for how long, and what happens to them.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A source that gives sessions of 20 s, or hangs.
+/// A source that returns sessions of 20 s, or hangs.
 #[derive(Debug, Clone)]
 struct ShortSessions {
     clock: Clock,
@@ -87,7 +87,7 @@ async fn while_the_session_is_valid_no_call_with_a_deadline_of_a_second_fails() 
         let failed = failed_calls(hang_after * SECOND).await;
         assert_eq!(failed, 0, "hangs after {hang_after} s");
     }
-    // In the last quarter of the session callers wait, and those of one second wait for that load.
+    // In the last quarter of the session callers wait, so the callers of one second wait for the load that hangs.
     for hang_after in [16, 18] {
         let failed = failed_calls(hang_after * SECOND).await;
         assert!(failed <= 100, "{failed} failed, hangs after {hang_after} s");
@@ -208,7 +208,7 @@ fn paused() -> Runtime {
     builder.enable_all().start_paused(true).build().unwrap()
 }
 
-/// The clock of the machine, set by hand: each runtime has a clock of its own that does not move it.
+/// The machine's clock, set by hand. The paused clock of each runtime is independent of it.
 #[derive(Debug, Clone, Default)]
 struct SetClock(Arc<Mutex<Duration>>);
 

@@ -1,4 +1,4 @@
-//! Many callers at once: with nothing cached, in the refresh window, and while STS refuses.
+//! Many concurrent callers: with nothing cached, in the refresh window, and while STS denies.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -156,8 +156,8 @@ async fn callers_in_a_loop_do_not_flood_sts_while_it_is_down() {
             chain.provide_credentials().await.unwrap_err();
             aws.clock().advance(Duration::from_millis(100)).await;
         }
-        // There is at most one load per second, with at most three attempts; one that is throttled waits for its
-        // turns, which come a second apart.
+        // There is at most one load per second, with at most three attempts. A throttled load waits for the rate limit,
+        // which allows one call per second.
         let seconds = aws.clock().elapsed().as_secs() as usize;
         assert!(
             aws.requests() <= 3 * seconds,
@@ -230,7 +230,7 @@ async fn a_failing_herd_makes_one_request_and_all_get_the_same_error() {
             round,
             "one request a remembered interval"
         );
-        // Within the interval the failure is cached.
+        // The failure is cached during this interval.
         tenant.provide_credentials().await.unwrap_err();
         assert_eq!(aws.assumed(TENANT), round);
         aws.clock().advance(Duration::from_secs(5)).await;

@@ -1,4 +1,4 @@
-//! How many calls to STS run at once, and begin in a second.
+//! How many calls to STS run at once and start within a second.
 
 use std::num::NonZeroU32;
 
@@ -47,7 +47,7 @@ async fn hundreds_of_calls_wait_for_a_permit_and_beyond_500_for_the_next_second(
     }
 
     assert_eq!(took[0], latency * 480 / 32);
-    // 20 more calls begin in that second, and 100 in the next.
+    // 20 more calls start in that second, and 100 in the next.
     let all = took[0] + took[1];
     let second = Duration::from_secs(1);
     assert!(all > second && all < second + latency * 10, "{all:?}");
@@ -86,7 +86,7 @@ async fn throttled_calls_wait_for_their_turn_again_and_nobody_fails() {
     let calls = tokio::spawn(herd(tenants));
     aws.clock().advance(30 * Duration::from_secs(1)).await;
     let during = aws.requests();
-    // 32 at once, as many again while the rate falls, and one or two a second from then on.
+    // 32 at once, as many again while the rate falls, and then one or two a second.
     assert!(during < 200, "{during} requests in 30 s of throttling");
     aws.recover();
     assert_eq!(calls.await.unwrap(), 100);

@@ -1,4 +1,4 @@
-//! One load at a time, shared by all who wait; a caller that gives up cancels nothing.
+//! One load at a time, shared by all waiting callers; a caller that gives up cancels nothing.
 
 mod cancellation;
 mod hanging_loads;
@@ -25,7 +25,7 @@ fn shared(chain: &RoleChain) -> SharedCredentialsProvider {
     SharedCredentialsProvider::new(chain.clone())
 }
 
-/// Calls all chains at once, each in a task of its own, and returns their number. All must be served.
+/// Calls all chains concurrently, each in its own task, and returns their number. All calls must succeed.
 async fn herd(chains: impl IntoIterator<Item = RoleChain>) -> usize {
     let mut callers = JoinSet::new();
     for chain in chains {

@@ -72,7 +72,7 @@ impl ProvideCredentials for PanicsAtOnce {
     }
 }
 
-/// Panics before there is a future.
+/// Panics before it returns a future.
 fn panics_at_once<T>(_: T) -> Ready<Result<String, String>> {
     panic!("the provider's own bug")
 }
@@ -119,12 +119,12 @@ async fn a_provider_that_panics_before_it_returns_a_future_is_an_error_too() {
     );
 }
 
-/// The chain that a provider asks, set once the chain is there.
+/// The chain that a provider calls, set once the chain exists.
 #[derive(Clone, Debug, Default)]
 struct OwnChain(Arc<OnceLock<RoleChain>>);
 
 impl OwnChain {
-    /// Asks in each of the ways there are; returns the error of the last.
+    /// Calls it in every possible way; returns the error of the last one.
     async fn ask(self) -> Result<String, CredentialsError> {
         let chain = self.0.get().unwrap();
         let firehose = aws_sdk_firehose::Client::new(&chain.sdk_config());
@@ -223,7 +223,7 @@ async fn a_source_is_called_once_per_load() {
     assert_eq!(calls.load(Ordering::Relaxed), 1);
 }
 
-/// Gives credentials, and panics when it is dropped after that.
+/// Returns credentials, and panics when it is dropped after that.
 struct PanicsWhenDropped;
 
 impl Drop for PanicsWhenDropped {

@@ -96,7 +96,7 @@ fn a_timer_dropped_with_its_runtime_is_started_again_on_the_next() {
         .unwrap();
     assert_eq!(aws.requests(), 1);
 
-    // Its time is paused, so that an hour passes at once.
+    // The time of this runtime is paused, so that an hour passes at once.
     let second = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)

@@ -1,4 +1,4 @@
-//! Which roles an allow-list permits, and which allow-lists are refused.
+//! Which roles an allow-list permits, and which allow-lists are rejected.
 
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ fn a_role_is_accepted_only_if_the_allow_list_permits_it() {
         !several.to_string().contains(b),
         "customers do not read of each other: {several}"
     );
-    // A path ends with a slash, so it is no prefix of another name.
+    // Paths end with a slash, so that one is not a prefix of another name.
     let beside = Role::new("arn:aws:iam::222222222222:role/vendor2/Writer");
     refused(beside.allowed_roles(of().allow_paths(["/vendor/"])));
 }

@@ -1,4 +1,4 @@
-//! What is refused before any call, and how the error says it: field, rule, value.
+//! What is rejected before any call, and how the error describes it: field, rule, value.
 
 mod allowed_roles;
 mod chains;
@@ -13,7 +13,7 @@ fn add(role: Role) -> Result<RoleChain, Error> {
     RoleChain::new(&base, role)
 }
 
-/// Builds a chain with a role that must be refused.
+/// Builds a chain with a role that must be rejected.
 #[track_caller]
 fn refused(role: Role) -> Error {
     let (aws, base) = aws();

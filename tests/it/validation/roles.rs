@@ -1,4 +1,4 @@
-//! Rules for one role by itself.
+//! Rules for a single role.
 
 use std::time::Duration;
 
