@@ -151,6 +151,7 @@ mod arn;
 mod cache;
 mod chain;
 mod error;
+mod file;
 mod json;
 mod metrics;
 mod mfa;

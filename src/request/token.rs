@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::limits::{ARN_LENGTH, SAML_ASSERTION_LENGTH, WEB_IDENTITY_TOKEN_LENGTH, span};
 use crate::arn::{Arn, is_account_id};
 use crate::error::{BoxError, Violation};
+use crate::file;
 
 /// The source of a web identity's token, an OpenID Connect token: see
 /// [`RoleChain::from_web_identity`](crate::RoleChain::from_web_identity).
@@ -34,7 +35,7 @@ enum TokenSource {
 
 impl WebIdentityToken {
     /// Creates a source that reads the token from a file at each load: EKS and others replace the file
-    /// before the token expires.
+    /// before the token expires. A pipe or a device in its place is an error of the load.
     pub fn from_file(path: impl AsRef<Path>) -> Self {
         Self(TokenSource::File(path.as_ref().to_owned()))
     }
@@ -53,7 +54,7 @@ impl WebIdentityToken {
     /// The token of the moment.
     pub(crate) async fn get(&self) -> Result<String, BoxError> {
         let token = match &self.0 {
-            TokenSource::File(path) => std::fs::read_to_string(path).map_err(|error| {
+            TokenSource::File(path) => file::read(path).map_err(|error| {
                 let with_path = format!("{}: {error}", path.display());
                 std::io::Error::new(error.kind(), with_path)
             })?,

@@ -183,6 +183,23 @@ async fn a_token_file_that_is_unreadable_or_empty_is_named() {
     let _ = std::fs::remove_file(path);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_fifo_or_an_endless_file_in_the_place_of_a_token_file_blocks_nobody() {
+    let world = World::new();
+    let fifo = file("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    for path in [fifo.as_path(), std::path::Path::new("/dev/zero")] {
+        let pod = world.chain(WebIdentityToken::from_file(path));
+        let error = pod.refresh().await.unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        let expected = format!("{}: it is not a regular file", path.display());
+        assert_eq!(cause, expected);
+    }
+    std::fs::remove_file(fifo).unwrap();
+}
+
 #[tokio::test]
 async fn an_expired_token_is_read_once_more() {
     let world = World::new();
