@@ -666,10 +666,8 @@ fn check_json_object(json: &str) -> Result<(), String> {
 fn check_policy_arn(text: &str, account: &str) -> Result<(), Violation> {
     let violation = |rule: &str| Err(Violation::new("policy_arn", rule, Some(text)));
     let is_policy = |arn: &Arn<'_>| {
-        let name = arn.resource.strip_prefix("policy/");
-        arn.service == "iam"
-            && name
-                .is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic()))
+        let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic());
+        arn.iam("policy/").is_some_and(is_name)
     };
     match Arn::parse(text).filter(is_policy) {
         Some(arn) if ARN_LENGTH.contains(&text.len()) => {

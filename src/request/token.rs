@@ -167,10 +167,8 @@ fn check_length(
 /// Checks the ARN of the SAML provider that an assertion comes from.
 pub(crate) fn check_saml_provider(text: &str) -> Result<(), Violation> {
     let is_provider = |arn: &Arn<'_>| {
-        let name = arn.resource.strip_prefix("saml-provider/");
-        arn.service == "iam"
-            && is_account_id(arn.account)
-            && name.is_some_and(|name| !name.is_empty())
+        let name = arn.iam("saml-provider/");
+        is_account_id(arn.account) && name.is_some_and(|name| !name.is_empty())
     };
     if Arn::parse(text).is_some_and(|arn| is_provider(&arn))
         && ARN_LENGTH.contains(&text.chars().count())
