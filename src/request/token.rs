@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::limits::{ARN_LENGTH, SAML_ASSERTION_LENGTH, WEB_IDENTITY_TOKEN_LENGTH, span};
+use super::limits::{ARN_LENGTH, NAME, SAML_ASSERTION_LENGTH, WEB_IDENTITY_TOKEN_LENGTH, span};
 use crate::arn::{Arn, is_account_id};
 use crate::error::{BoxError, Violation};
 use crate::file;
@@ -167,8 +167,9 @@ fn check_length(
 /// Checks the ARN of the SAML provider that an assertion comes from.
 pub(crate) fn check_saml_provider(text: &str) -> Result<(), Violation> {
     let is_provider = |arn: &Arn<'_>| {
-        let name = arn.iam("saml-provider/");
-        is_account_id(arn.account) && name.is_some_and(|name| !name.is_empty())
+        let (is_accepted, _) = NAME;
+        let is_name = |name: &str| !name.is_empty() && name.chars().all(is_accepted);
+        is_account_id(arn.account) && arn.iam("saml-provider/").is_some_and(is_name)
     };
     if Arn::parse(text).is_some_and(|arn| is_provider(&arn))
         && ARN_LENGTH.contains(&text.chars().count())
