@@ -119,7 +119,8 @@ pub struct HopStatus {
     pub expiry: Option<SystemTime>,
     /// Whether no credentials are cached that are valid by the base config's clock.
     pub is_expired: bool,
-    /// When the next refresh is due, if the chain is still used then; `None` before the first load.
+    /// When the next refresh is due, if the chain is still used then; `None` before the first load. A person is asked
+    /// later: when a caller waits for credentials in the last minute before expiry, or after it.
     pub next_refresh: Option<SystemTime>,
     /// Why the last load failed; `None` after a success.
     pub last_error: Option<Error>,
