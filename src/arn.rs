@@ -40,13 +40,16 @@ impl<'a> Arn<'a> {
         })
     }
 
+    /// The rest of the resource after `kind`, if this is the ARN of such an IAM resource; those have no region.
+    pub(crate) fn iam(&self, kind: &str) -> Option<&'a str> {
+        let rest = self.resource.strip_prefix(kind)?;
+        (self.service == "iam" && self.region.is_empty()).then_some(rest)
+    }
+
     /// The path, including its leading and trailing slash, and the name of an IAM role. A role without a path has the
     /// path `/`.
     pub(crate) fn role(&self) -> Option<(&'a str, &'a str)> {
-        let path_and_name = self.resource.strip_prefix("role")?;
-        if !path_and_name.starts_with('/') || self.service != "iam" || !self.region.is_empty() {
-            return None;
-        }
+        let path_and_name = self.iam("role").filter(|rest| rest.starts_with('/'))?;
         let name_at = path_and_name.rfind('/')? + 1;
         Some(path_and_name.split_at(name_at))
     }

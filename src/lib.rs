@@ -155,6 +155,7 @@ mod arn;
 mod cache;
 mod chain;
 mod error;
+mod file;
 mod json;
 mod metrics;
 mod mfa;

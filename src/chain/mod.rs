@@ -316,8 +316,9 @@ impl RoleChain {
         };
         let file = required("AWS_WEB_IDENTITY_TOKEN_FILE")?;
         let mut role = Role::new(required("AWS_ROLE_ARN")?);
-        if let Ok(name) = var("AWS_ROLE_SESSION_NAME") {
-            role = role.session_name(name);
+        const SESSION_NAME: &str = "AWS_ROLE_SESSION_NAME";
+        if var(SESSION_NAME) != Err(VarError::NotPresent) {
+            role = role.session_name(required(SESSION_NAME)?);
         }
         Self::from_web_identity(base, role, WebIdentityToken::from_file(file))
     }

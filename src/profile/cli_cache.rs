@@ -17,6 +17,7 @@ use tempfile::NamedTempFile;
 
 use crate::arn::Arn;
 use crate::chain::{SessionStore, StoreLock};
+use crate::file;
 use crate::json::escape_non_ascii;
 use crate::session::{Session, timestamp};
 
@@ -170,7 +171,7 @@ impl Entry {
     fn open_lock(&self) -> io::Result<File> {
         self.folder()?;
         let file = self.file.with_extension("lock");
-        check_regular(&file)?;
+        file::check_regular(&file)?;
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true);
         #[cfg(unix)]
@@ -202,8 +203,7 @@ impl Entry {
 
 impl SessionStore for Entry {
     fn read(&self, now: SystemTime, max_lifetime: Duration) -> Option<Session> {
-        let read = check_regular(&self.file).and_then(|()| std::fs::read_to_string(&self.file));
-        let text = match read {
+        let text = match file::read(&self.file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
@@ -267,17 +267,6 @@ impl SessionStore for Entry {
                 }
             }
         })
-    }
-}
-
-/// Rejects files that would block when they are opened, such as a FIFO. A missing file is accepted.
-fn check_regular(path: &Path) -> io::Result<()> {
-    match std::fs::metadata(path) {
-        Ok(found) if !found.is_file() => {
-            let text = "it is not a regular file";
-            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -35,6 +35,7 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::chain::{Base, Caller, RoleChain, SessionStore};
 use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Operation, Violation};
+use crate::file;
 use crate::mfa::{Mfa, ProvideMfaCode};
 use crate::request::{Role, SessionTokenRequest, WebIdentityToken};
 
@@ -690,11 +691,9 @@ impl File {
         if path.as_os_str().is_empty() {
             return Err(io::Error::other(format!("{} is empty", self.variable)));
         }
-        match std::fs::metadata(&path) {
+        match file::read(&path) {
             Err(error) if is_default && error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-            Ok(found) if !found.is_file() => Err(io::Error::other("it is not a regular file")),
-            Ok(_) => std::fs::read_to_string(path).map(Some),
+            read => read.map(Some),
         }
     }
 }

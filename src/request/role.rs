@@ -106,7 +106,7 @@ impl Role {
     }
 
     /// Adds a managed policy as a session policy; at most 10. The policy must belong to the role's account or be one of
-    /// AWS's (`arn:aws:iam::aws:policy/…`).
+    /// AWS's in the role's partition (`arn:aws:iam::aws:policy/…`).
     pub fn policy_arn(mut self, arn: impl Into<String>) -> Self {
         self.policy_arns.push(arn.into());
         self
@@ -295,7 +295,7 @@ impl Role {
         if let Some(duration) = duration {
             check_role_duration(*duration, inherited)?;
         }
-        check_policies(policy.as_deref(), policy_arns, arn.account)?;
+        check_policies(policy.as_deref(), policy_arns, arn)?;
         check_tags(tags, inherited)?;
         check_source_identity(source_identity.as_deref(), inherited)?;
         check_provided_contexts(provided_contexts)?;
@@ -596,7 +596,7 @@ fn check_role_duration(duration: Duration, inherited: &Inherited<'_>) -> Result<
 fn check_policies(
     policy: Option<&str>,
     policy_arns: &[String],
-    account: &str,
+    role: Arn<'_>,
 ) -> Result<(), Violation> {
     check_count(
         "policy_arn",
@@ -605,7 +605,7 @@ fn check_policies(
         "managed policies",
     )?;
     for arn in policy_arns {
-        check_policy_arn(arn, account)?;
+        check_policy_arn(arn, role)?;
     }
     if let Some(policy) = policy {
         check_policy(policy)?;
@@ -665,16 +665,22 @@ fn check_json_object(json: &str) -> Result<(), String> {
     }
 }
 
-fn check_policy_arn(text: &str, account: &str) -> Result<(), Violation> {
+fn check_policy_arn(text: &str, role: Arn<'_>) -> Result<(), Violation> {
     let violation = |rule: &str| Err(Violation::new("policy_arn", rule, Some(text)));
     let is_policy = |arn: &Arn<'_>| {
-        let name = arn.resource.strip_prefix("policy/");
-        arn.service == "iam"
-            && name
-                .is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic()))
+        let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic());
+        arn.iam("policy/").is_some_and(is_name)
     };
     match Arn::parse(text).filter(is_policy) {
         Some(arn) if ARN_LENGTH.contains(&text.len()) => {
+            let Arn {
+                partition, account, ..
+            } = role;
+            if arn.partition != partition {
+                return violation(&format!(
+                    "must be of the partition {partition}, as the role"
+                ));
+            }
             if arn.account == account || arn.account == "aws" {
                 return Ok(());
             }

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::limits::{ARN_LENGTH, SAML_ASSERTION_LENGTH, WEB_IDENTITY_TOKEN_LENGTH, span};
+use super::limits::{ARN_LENGTH, NAME, SAML_ASSERTION_LENGTH, WEB_IDENTITY_TOKEN_LENGTH, span};
 use crate::arn::{Arn, is_account_id};
 use crate::error::{BoxError, Violation};
+use crate::file;
 
 /// The source of a web identity token (an OpenID Connect token); see
 /// [`RoleChain::from_web_identity`](crate::RoleChain::from_web_identity).
@@ -34,7 +35,7 @@ enum TokenSource {
 
 impl WebIdentityToken {
     /// Creates a source that reads the token from a file at each load, because platforms such as EKS replace the file
-    /// before the token expires.
+    /// before the token expires. Loads fail if it is not a regular file but, for example, a pipe.
     pub fn from_file(path: impl AsRef<Path>) -> Self {
         Self(TokenSource::File(path.as_ref().to_owned()))
     }
@@ -53,7 +54,7 @@ impl WebIdentityToken {
     /// Returns a current token.
     pub(crate) async fn get(&self) -> Result<String, BoxError> {
         let token = match &self.0 {
-            TokenSource::File(path) => std::fs::read_to_string(path).map_err(|error| {
+            TokenSource::File(path) => file::read(path).map_err(|error| {
                 let with_path = format!("{}: {error}", path.display());
                 std::io::Error::new(error.kind(), with_path)
             })?,
@@ -166,10 +167,9 @@ fn check_length(
 /// Checks the ARN of the SAML provider that issues an assertion.
 pub(crate) fn check_saml_provider(text: &str) -> Result<(), Violation> {
     let is_provider = |arn: &Arn<'_>| {
-        let name = arn.resource.strip_prefix("saml-provider/");
-        arn.service == "iam"
-            && is_account_id(arn.account)
-            && name.is_some_and(|name| !name.is_empty())
+        let (is_accepted, _) = NAME;
+        let is_name = |name: &str| !name.is_empty() && name.chars().all(is_accepted);
+        is_account_id(arn.account) && arn.iam("saml-provider/").is_some_and(is_name)
     };
     if Arn::parse(text).is_some_and(|arn| is_provider(&arn))
         && ARN_LENGTH.contains(&text.chars().count())

@@ -142,6 +142,11 @@ async fn the_principal_must_be_a_saml_provider() {
         "Company",
         "arn:aws:iam::222222222222:oidc-provider/x",
         "arn:aws:iam::2:saml-provider/Company",
+        "arn:aws:iam:eu-west-1:222222222222:saml-provider/Company",
+        "arn:aws:iam::222222222222:saml-provider/",
+        "arn:aws:iam::222222222222:saml-provider/Company/Other",
+        "arn:aws:iam::222222222222:saml-provider/*",
+        "arn:aws:iam::222222222222:saml-provider/Company\n",
     ] {
         let (assertion, _) = world.assertions(GOOD);
         let error =

@@ -183,6 +183,47 @@ async fn a_token_file_that_is_unreadable_or_empty_is_named() {
     let _ = std::fs::remove_file(path);
 }
 
+/// Kubernetes puts each token into a new folder, and a link to that in the place of the one before.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_token_file_that_is_a_link_to_another_each_time_is_followed() {
+    use std::os::unix::fs::symlink;
+    let world = World::new();
+    let folder = file("links");
+    let rotate = |name: &str| {
+        std::fs::create_dir_all(folder.join(name)).unwrap();
+        std::fs::write(folder.join(name).join("token"), world.token(json!({}))).unwrap();
+        symlink(name, folder.join("..data_tmp")).unwrap();
+        std::fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+    };
+    rotate("first");
+    symlink("..data/token", folder.join("token")).unwrap();
+    let pod = world.chain(WebIdentityToken::from_file(folder.join("token")));
+    pod.refresh().await.unwrap();
+    rotate("second");
+    std::fs::remove_dir_all(folder.join("first")).unwrap();
+    pod.refresh().await.unwrap();
+    assert_eq!(world.aws.requests(), 2);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_fifo_or_an_endless_file_in_the_place_of_a_token_file_blocks_nobody() {
+    let world = World::new();
+    let fifo = file("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    for path in [fifo.as_path(), std::path::Path::new("/dev/zero")] {
+        let pod = world.chain(WebIdentityToken::from_file(path));
+        let error = pod.refresh().await.unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        let expected = format!("{}: it is not a regular file", path.display());
+        assert_eq!(cause, expected);
+    }
+    std::fs::remove_file(fifo).unwrap();
+}
+
 #[tokio::test]
 async fn an_expired_token_is_read_once_more() {
     let world = World::new();

@@ -94,3 +94,24 @@ fn the_role_of_a_web_identity_is_read_from_the_environment() {
         );
     }
 }
+
+#[test]
+fn a_variable_of_a_web_identity_that_is_not_unicode_is_named() {
+    let base = SdkConfig::builder()
+        .region(Region::new("eu-west-1"))
+        .build();
+    for wrong in [
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_ROLE_ARN",
+        "AWS_ROLE_SESSION_NAME",
+    ] {
+        let chain = RoleChain::from_web_identity_vars(&base, |name| {
+            if name == wrong {
+                return Err(VarError::NotUnicode("no text".into()));
+            }
+            Ok("arn:aws:iam::111111111111:role/Pod".to_owned())
+        });
+        let error = chain.unwrap_err();
+        assert_eq!(error.field(), Some(wrong), "{error}");
+    }
+}

@@ -175,9 +175,14 @@ fn at_most_10_managed_session_policies_of_the_role_account_or_of_aws_are_accepte
         ("ReadOnlyAccess", shape),
         ("arn:aws:iam::222222222222:role/NoPolicy", shape),
         ("arn:aws:iam::222222222222:policy/", shape),
+        ("arn:aws:iam:eu-west-1:222222222222:policy/P", shape),
         (
             "arn:aws:iam::333333333333:policy/Foreign",
             "role's own account (222222222222) or AWS's",
+        ),
+        (
+            "arn:aws-cn:iam::aws:policy/ReadOnlyAccess",
+            "of the partition aws, as the role",
         ),
     ] {
         assert_says(&refused(role().policy_arn(bad)), "policy_arn", &[rule, bad]);
