@@ -121,6 +121,18 @@ pub(super) fn advice(
     Vec::new()
 }
 
+/// What to check where the proxy that the environment names could not be used.
+pub(super) const PROXY: &str = "check the proxy, which HTTPS_PROXY or ALL_PROXY names: whether it is there, and lets this \
+                                call through; for hosts that NO_PROXY names, none is used";
+
+/// Returns what to check where an error answer is not of the kind that STS sends.
+pub(super) fn no_code(destination: &str) -> String {
+    format!(
+        "the answer has no error code of STS's: a proxy, a gateway or another server may have answered \
+         {destination}"
+    )
+}
+
 /// Returns what to check where the host that AWS's rules make of a region does not resolve. Which regions there
 /// are, only AWS knows.
 pub(super) fn unresolved(summary: &RequestSummary<'_>, config: &SdkConfig) -> Vec<String> {
