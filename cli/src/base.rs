@@ -50,6 +50,7 @@ impl Overrides {
 
     /// Loads the config of the SDK's default credential sources.
     pub async fn default_config(&self) -> Result<SdkConfig> {
+        check_keys()?;
         let (fs, env, files) = (Fs::default(), Env::default(), EnvConfigFiles::default());
         // What is wrong with the files, the credentials' own error says.
         let profiles = aws_config::profile::load(&fs, &env, &files, None).await;
@@ -60,6 +61,7 @@ impl Overrides {
     /// Loads the same config without any profile: the command that a profile's `credential_process` runs
     /// must not read that profile, which would run it again.
     pub async fn default_config_without_profiles(&self) -> Result<SdkConfig> {
+        check_keys()?;
         check_settings(None)?;
         let no_profiles = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, "");
         let loader = self.config_loader().profile_files(no_profiles.build());
@@ -211,6 +213,18 @@ impl ProfileOption<'_> {
         } else {
             ProfileKind::NoCredentials
         }
+    }
+}
+
+/// Checks that the environment has both keys or none: with one of them, aws-config goes on in silence to other
+/// credentials.
+fn check_keys() -> Result<()> {
+    let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    match names.map(is_set) {
+        [true, false] => bail!("{} is set, but {} is not", names[0], names[1]),
+        [false, true] => bail!("{} is set, but {} is not", names[1], names[0]),
+        _ => Ok(()),
     }
 }
 
