@@ -26,10 +26,6 @@ use clap::Args;
 
 use crate::values;
 
-/// The region of calls whose result does not depend on it: IAM has one endpoint for all regions, and STS is
-/// always active in this one.
-const FALLBACK_REGION: Region = Region::from_static("us-east-1");
-
 /// The options that win over the profiles and the environment.
 #[derive(Args)]
 pub struct Overrides {
@@ -96,7 +92,7 @@ pub fn offline_config() -> SdkConfig {
     let keys = Credentials::new("offline", "offline", None, None, "offline");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(FALLBACK_REGION)
+        .region(Region::from_static("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(keys))
         .build()
 }
@@ -110,15 +106,27 @@ pub enum Base {
 }
 
 impl Base {
-    /// Returns a config for calls with the profile's credentials.
-    pub fn sdk_config(&self) -> SdkConfig {
+    /// Returns a config for calls with the profile's credentials whose result does not depend on the region: IAM has
+    /// one endpoint for all regions of a partition, and STS is always active in the region that is chosen where
+    /// none is given.
+    pub fn sdk_config(&self, partition: &str) -> SdkConfig {
         let config = match self {
             Self::Config(config) => SdkConfig::clone(config),
             Self::Chain(chain) => chain.sdk_config(),
         };
+        let fallback = match partition {
+            "aws" => "us-east-1",
+            "aws-cn" => "cn-north-1",
+            "aws-us-gov" => "us-gov-west-1",
+            // It must be given: what is built on a config without one is an error that says so.
+            _ => return config,
+        };
         match config.region() {
             Some(_) => config,
-            None => config.into_builder().region(FALLBACK_REGION).build(),
+            None => {
+                let region = Region::from_static(fallback);
+                config.into_builder().region(region).build()
+            }
         }
     }
 }

@@ -298,6 +298,44 @@ fn an_answer_of_another_server_is_said_to_be_one() {
 }
 
 #[test]
+fn setup_iam_calls_the_partition_of_the_role_where_no_region_is_given() {
+    use std::io::{Read, Write};
+    let sts = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", sts.local_addr().unwrap());
+    let keys = "aws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = never-shown\n";
+    let home = Home::new(
+        "partition",
+        &format!("[profile b]\n{keys}endpoint_url = {endpoint}\n"),
+    );
+    let program = |partition: &str| {
+        let arns =
+            [HUB, common::USER].map(|arn| arn.replace("arn:aws:", &format!("arn:{partition}:")));
+        let setup = ["setup-iam", "--role-arn", &arns[0], "--caller", &arns[1]];
+        home.program(&[&setup[..], &["--role-profile", "b"]].concat())
+    };
+    for (partition, region) in [
+        ("aws", "us-east-1"),
+        ("aws-cn", "cn-north-1"),
+        ("aws-us-gov", "us-gov-west-1"),
+    ] {
+        let mut program = program(partition);
+        let mut program = program.stderr(Stdio::null()).spawn().unwrap();
+        let (mut asks, _) = sts.accept().unwrap();
+        let mut request = [0; 16 * 1024];
+        let read = asks.read(&mut request).unwrap();
+        let request = String::from_utf8_lossy(&request[..read]).into_owned();
+        let answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+        asks.write_all(answer).unwrap();
+        assert!(!program.wait().unwrap().success());
+        let scope = format!("/{region}/sts/aws4_request");
+        assert!(request.contains(&scope), "{partition}: {request}");
+    }
+    let said = Said::from(program("aws-iso").output().unwrap());
+    let why = "error: --role-profile b: invalid base config: region: ";
+    assert!(!said.ok && said.err.starts_with(why), "{said:?}");
+}
+
+#[test]
 fn a_proxy_that_cannot_be_used_is_what_to_check_and_not_the_region() {
     let keys = "aws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = never-shown\n";
     let home = Home::new("proxy", &format!("[profile b]\n{keys}region = eu-west-1\n"));

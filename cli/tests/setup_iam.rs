@@ -573,6 +573,10 @@ async fn what_cannot_be_is_said_before_anything_is_changed() {
             "--bucket or its --prefix: ",
         ),
         (
+            world.run(("a", "b"), &["--bucket", "arn:aws-cn:s3:::reports"]),
+            "--bucket arn:aws-cn:s3:::reports: must be of the role's partition",
+        ),
+        (
             world.run(
                 ("a", "b"),
                 &["--attach-policy-arn", "arn:aws:iam::111111111111:policy/X"],

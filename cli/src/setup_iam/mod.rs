@@ -232,7 +232,11 @@ impl Options {
                 format!("arn:{partition}:s3:::{bucket}")
             };
             let document = Document::s3_read(&arn, &self.prefix);
-            PolicyJson::from(&document.context("--bucket or its --prefix")?)
+            let document = document.context("--bucket or its --prefix")?;
+            if home(&arn).0 != partition {
+                bail!("--bucket {bucket}: must be of the role's partition");
+            }
+            PolicyJson::from(&document)
         } else if let Some(file) = &self.permissions_file {
             let name = || format!("--permissions-file {}", file.display());
             let text = std::fs::read_to_string(file).with_context(name)?;
@@ -250,7 +254,9 @@ impl<'a> Sides<'a> {
     async fn identify(options: &'a Options, hop: &HopPolicies) -> Result<Self> {
         let load = async |option, name: &'a str| -> Result<(ProfileOption<'a>, SdkConfig)> {
             let profile = ProfileOption { option, name };
-            let config = profile.load(&options.overrides, false).await?.sdk_config();
+            let (partition, _) = home(&hop.role_arn);
+            let base = profile.load(&options.overrides, false).await?;
+            let config = base.sdk_config(partition);
             // Checks the region and the endpoint: the SDK's own errors do not name them.
             RoleChain::new(&config, options.role()).with_context(|| profile.to_string())?;
             Ok((profile, config))
