@@ -570,6 +570,31 @@ fn help_fits_80_columns_and_has_the_exit_codes() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn bash_completes_the_options_and_values_of_each_command() {
+    let home = home("bash");
+    home.write("completions", &home.run(&["completions", "bash"]).out);
+    // As bash calls the function: with the program, the word to complete and the one before it.
+    let completes = r#"source completions
+        [[ $(complete -p role-chain) =~ -F\ ([^ ]+) ]]
+        COMP_WORDS=(role-chain "$@") COMP_CWORD=$#
+        "${BASH_REMATCH[1]}" role-chain "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}"
+        echo "${COMPREPLY[*]}""#;
+    for (words, completed) in [
+        (&["setup"][..], "setup-iam"),
+        (&["whoami", "--prof"], "--profile"),
+        (&["setup-iam", "--try"], "--try-profile"),
+        (&["credential-process", "--cli"], "--cli-cache"),
+        (&["export", "--shell", ""], "sh powershell"),
+    ] {
+        let mut bash = Command::new("bash");
+        bash.args(["--norc", "-c", completes, "bash"]).args(words);
+        let said = Said::from(bash.current_dir(home.path()).output().unwrap());
+        assert_eq!(said.out.trim(), completed, "{words:?} {said:?}");
+    }
+}
+
 #[test]
 fn completions_and_man_pages_come_from_the_same_definitions() {
     let home = home("generated");

@@ -746,7 +746,8 @@ async fn managed_policies_and_a_document_of_ones_own_are_set_up_and_undone() {
     let create = create.policy_document(allow("s3:*")).send().await.unwrap();
     let managed = create.policy.unwrap().arn.unwrap();
     let file = world.folder.join("permissions.json");
-    std::fs::write(&file, allow("firehose:*")).unwrap();
+    // As some editors of Windows save it.
+    std::fs::write(&file, format!("\u{feff}{}", allow("firehose:*"))).unwrap();
     let file = file.to_str().unwrap();
     let own = ["--permissions-file", file, "--attach-policy-arn", &managed];
 
