@@ -227,13 +227,15 @@ impl ProfileOption<'_> {
 /// Checks that the environment has both keys or none: with one of them, aws-config goes on in silence to other
 /// credentials.
 fn check_keys() -> Result<()> {
-    let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
-    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    match names.map(is_set) {
-        [true, false] => bail!("{} is set, but {} is not", names[0], names[1]),
-        [false, true] => bail!("{} is set, but {} is not", names[1], names[0]),
-        _ => Ok(()),
-    }
+    let is_set = |name| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
+    let (id, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+    let (set, other) = match [id, secret].map(is_set) {
+        // aws-config takes this one, too.
+        [true, false] if !is_set("SECRET_ACCESS_KEY") => (id, secret),
+        [false, true] => (secret, id),
+        _ => return Ok(()),
+    };
+    bail!("{set} is set, but {other} is not")
 }
 
 /// Checks the settings that aws-config panics over, or passes over in silence.

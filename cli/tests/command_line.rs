@@ -424,6 +424,12 @@ fn one_of_two_keys_in_the_environment_is_an_error_and_not_passed_over() {
         let (_, said) = code(named.env(set, "x"));
         assert!(said.err.contains("STS could not be called"), "{said:?}");
     }
+    // The SDK knows the secret key by another name, too.
+    let mut both = home.program(&["whoami", "--role-arn", HUB]);
+    both.env(id, "AKIAEXAMPLE")
+        .env("SECRET_ACCESS_KEY", "never-shown");
+    let (_, said) = code(&mut both);
+    assert!(said.err.contains("STS could not be called"), "{said:?}");
 }
 
 /// What every command says of an external ID while the endpoint has no scheme. The SDK's error repeats the
