@@ -26,10 +26,6 @@ use clap::Args;
 
 use crate::values;
 
-/// The region of calls whose result does not depend on it: IAM has one endpoint for all regions, and STS is
-/// always active in this one.
-const FALLBACK_REGION: Region = Region::from_static("us-east-1");
-
 /// The options that win over the profiles and the environment.
 #[derive(Args)]
 pub struct Overrides {
@@ -50,6 +46,7 @@ impl Overrides {
 
     /// Loads the config of the SDK's default credential sources.
     pub async fn default_config(&self) -> Result<SdkConfig> {
+        check_keys()?;
         let (fs, env, files) = (Fs::default(), Env::default(), EnvConfigFiles::default());
         // What is wrong with the files, the credentials' own error says.
         let profiles = aws_config::profile::load(&fs, &env, &files, None).await;
@@ -60,6 +57,7 @@ impl Overrides {
     /// Loads the same config without any profile: the command that a profile's `credential_process` runs
     /// must not read that profile, which would run it again.
     pub async fn default_config_without_profiles(&self) -> Result<SdkConfig> {
+        check_keys()?;
         check_settings(None)?;
         let no_profiles = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, "");
         let loader = self.config_loader().profile_files(no_profiles.build());
@@ -94,7 +92,7 @@ pub fn offline_config() -> SdkConfig {
     let keys = Credentials::new("offline", "offline", None, None, "offline");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(FALLBACK_REGION)
+        .region(Region::from_static("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(keys))
         .build()
 }
@@ -108,15 +106,27 @@ pub enum Base {
 }
 
 impl Base {
-    /// Returns a config for calls with the profile's credentials.
-    pub fn sdk_config(&self) -> SdkConfig {
+    /// Returns a config for calls with the profile's credentials whose result does not depend on the region: IAM has
+    /// one endpoint for all regions of a partition, and STS is always active in the region that is chosen where
+    /// none is given.
+    pub fn sdk_config(&self, partition: &str) -> SdkConfig {
         let config = match self {
             Self::Config(config) => SdkConfig::clone(config),
             Self::Chain(chain) => chain.sdk_config(),
         };
+        let fallback = match partition {
+            "aws" => "us-east-1",
+            "aws-cn" => "cn-north-1",
+            "aws-us-gov" => "us-gov-west-1",
+            // It must be given: what is built on a config without one is an error that says so.
+            _ => return config,
+        };
         match config.region() {
             Some(_) => config,
-            None => config.into_builder().region(FALLBACK_REGION).build(),
+            None => {
+                let region = Region::from_static(fallback);
+                config.into_builder().region(region).build()
+            }
         }
     }
 }
@@ -212,6 +222,20 @@ impl ProfileOption<'_> {
             ProfileKind::NoCredentials
         }
     }
+}
+
+/// Checks that the environment has both keys or none: with one of them, aws-config goes on in silence to other
+/// credentials.
+fn check_keys() -> Result<()> {
+    let is_set = |name| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
+    let (id, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+    let (set, other) = match [id, secret].map(is_set) {
+        // aws-config takes this one, too.
+        [true, false] if !is_set("SECRET_ACCESS_KEY") => (id, secret),
+        [false, true] => (secret, id),
+        _ => return Ok(()),
+    };
+    bail!("{set} is set, but {other} is not")
 }
 
 /// Checks the settings that aws-config panics over, or passes over in silence.

@@ -19,5 +19,8 @@ pub struct Options {
 pub fn run(options: &Options, mut command: Command) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut command, "role-chain", &mut script);
-    output::print(&String::from_utf8(script)?)
+    // clap_complete 4.6 writes the hyphen of the program's name in two ways in bash's script, which then completes
+    // nothing after a command (<https://github.com/clap-rs/clap/issues/6421>).
+    let script = String::from_utf8(script)?.replace("role__subcmd__chain", "role__chain");
+    output::print(&script)
 }

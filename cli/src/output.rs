@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use aws_sdk_sts::error::ProvideErrorMetadata;
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
@@ -76,12 +76,19 @@ pub fn describe(error: &(dyn Error + 'static)) -> String {
     parts.join(": ") + &advice.collect::<String>()
 }
 
-/// Returns why a call of an SDK client failed: the service's code and message, or the error with its
-/// causes.
-pub fn describe_call(error: &(impl ProvideErrorMetadata + Error + 'static)) -> String {
-    match error.code() {
-        Some(code) => format!("{code}: {}", error.message().unwrap_or_default()),
-        None => describe(error),
+/// Returns why a call of an SDK client failed: the service's code and message, or the status of another
+/// server's answer, or the error with its causes.
+pub fn describe_call<E>(error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match (error.code(), error) {
+        (Some(code), _) => format!("{code}: {}", error.message().unwrap_or_default()),
+        (None, SdkError::ServiceError(answer)) => format!(
+            "HTTP {}, and no answer of AWS's: a proxy, a gateway or another server may have answered",
+            answer.raw().status()
+        ),
+        (None, _) => describe(error),
     }
 }
 
@@ -97,9 +104,9 @@ fn headline(error: &(dyn Error + 'static)) -> String {
     {
         text.truncate(end);
     }
-    // Some providers' errors are lists.
-    let lines: Vec<_> = text.lines().map(str::trim).collect();
-    let line = lines.join(" ");
+    // Some providers' errors are lists. The library writes them on one line, too.
+    let words: Vec<_> = text.split_whitespace().collect();
+    let line = words.join(" ");
     // A credential process's stderr is in its error, however much it wrote.
     let line = match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -141,6 +148,7 @@ mod tests {
                 "service error: x is gone",
             ),
             (anyhow!("one\n  two\n").context("a:"), "a: one two"),
+            (anyhow!("b  c").context("a: b c"), "a: b c"),
         ] {
             assert_eq!(describe(error.as_ref()), expected);
         }

@@ -18,7 +18,8 @@ pub async fn run(options: &Options) -> Result<()> {
     let credentials = session::credentials(&chain).await?;
     let sts = aws_sdk_sts::Client::new(&chain.sdk_config());
     let identity = sts.get_caller_identity().send().await;
-    let identity = identity.map_err(|error| anyhow!(error).context("GetCallerIdentity"))?;
+    let identity = identity
+        .map_err(|error| anyhow!("GetCallerIdentity: {}", output::describe_call(&error)))?;
     let expiry = credentials.expiry().and_then(output::timestamp);
     output::print(&format!(
         "arn      {}\naccount  {}\nexpires  {}\n",

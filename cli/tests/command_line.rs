@@ -224,6 +224,14 @@ fn wrong_environment_variables_are_errors_that_name_them() {
         .into();
     assert!(said.err.ends_with("but it is \"x y\"\n"), "{said:?}");
     assert!(!said.err.contains("no AWS region is known"), "{said:?}");
+    let setup = ["setup-iam", "--role-arn", HUB, "--caller", common::USER];
+    let mut setup = home.program(&[&setup[..], &["--role-profile", "b"]].concat());
+    let said = Said::from(setup.env("AWS_REGION", "x y").output().unwrap());
+    let why = "error: --role-profile b: invalid base config: region: ";
+    assert!(
+        said.err.starts_with(why) && said.err.ends_with("but it is \"x y\"\n"),
+        "{said:?}"
+    );
     let (code, said) = code(home.program(profile).env_remove("HOME"));
     assert_eq!(code, Some(1), "{said:?}");
     if cfg!(unix) {
@@ -257,6 +265,171 @@ fn an_error_says_nothing_twice_and_no_secret() {
             assert!(!parts[i + 1..].contains(part), "{part:?} twice: {headline}");
         }
     }
+}
+
+#[test]
+fn an_answer_of_another_server_is_said_to_be_one() {
+    for status in ["200 OK", "302 Found", "403 Forbidden"] {
+        let endpoint = another_server(status);
+        let home = Home::new("other", &profiles(&endpoint));
+        let role = ["--profile", "b", "--role-arn", HUB];
+        let whose = match status {
+            "200 OK" => {
+                format!("what answered at {endpoint} (region eu-west-1) does not speak STS")
+            }
+            _ => format!("server may have answered at {endpoint} (region eu-west-1)"),
+        };
+        for command in ["whoami", "doctor"] {
+            let said = home.run(&[&[command][..], &role].concat());
+            // The report is wrapped.
+            let text = [said.out, said.err].concat();
+            let text: Vec<_> = text.split_whitespace().collect();
+            assert!(text.join(" ").contains(&whose), "{command}: {text:?}");
+        }
+        let setup = ["setup-iam", "--role-arn", HUB, "--caller", common::USER];
+        let said = home.run(&[&setup[..], &["--role-profile", "b"]].concat());
+        let expected = format!(
+            "error: --role-profile b: asking who it is (GetCallerIdentity): HTTP {}, and no answer of \
+             AWS's: a proxy, a gateway or another server may have answered\n",
+            &status[..3]
+        );
+        assert!(!said.ok && said.err == expected, "{said:?}");
+    }
+}
+
+#[test]
+fn setup_iam_calls_the_partition_of_the_role_where_no_region_is_given() {
+    use std::io::{Read, Write};
+    let sts = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", sts.local_addr().unwrap());
+    let keys = "aws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = never-shown\n";
+    let home = Home::new(
+        "partition",
+        &format!("[profile b]\n{keys}endpoint_url = {endpoint}\n"),
+    );
+    let program = |partition: &str| {
+        let arns =
+            [HUB, common::USER].map(|arn| arn.replace("arn:aws:", &format!("arn:{partition}:")));
+        let setup = ["setup-iam", "--role-arn", &arns[0], "--caller", &arns[1]];
+        home.program(&[&setup[..], &["--role-profile", "b"]].concat())
+    };
+    for (partition, region) in [
+        ("aws", "us-east-1"),
+        ("aws-cn", "cn-north-1"),
+        ("aws-us-gov", "us-gov-west-1"),
+    ] {
+        let mut program = program(partition);
+        let mut program = program.stderr(Stdio::null()).spawn().unwrap();
+        let (mut asks, _) = sts.accept().unwrap();
+        let mut request = [0; 16 * 1024];
+        let read = asks.read(&mut request).unwrap();
+        let request = String::from_utf8_lossy(&request[..read]).into_owned();
+        let answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+        asks.write_all(answer).unwrap();
+        assert!(!program.wait().unwrap().success());
+        let scope = format!("/{region}/sts/aws4_request");
+        assert!(request.contains(&scope), "{partition}: {request}");
+    }
+    let said = Said::from(program("aws-iso").output().unwrap());
+    let why = "error: --role-profile b: invalid base config: region: ";
+    assert!(!said.ok && said.err.starts_with(why), "{said:?}");
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_what_to_check_and_not_the_region() {
+    let keys = "aws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = never-shown\n";
+    let home = Home::new("proxy", &format!("[profile b]\n{keys}region = eu-west-1\n"));
+    let forbids = another_server("403 Forbidden");
+    for proxy in [&*forbids, "http://127.0.0.1:9", "http://proxy.invalid:3128"] {
+        let mut program = home.program(&["whoami", "--profile", "b", "--role-arn", HUB]);
+        for variable in ["https_proxy", "no_proxy", "NO_PROXY"] {
+            program.env_remove(variable);
+        }
+        let (code, said) = code(program.env("HTTPS_PROXY", proxy));
+        assert_eq!(code, Some(1), "{said:?}");
+        let advice: Vec<_> = said.err.lines().skip(1).collect();
+        assert!(
+            advice.len() == 1 && advice[0].contains("HTTPS_PROXY"),
+            "{proxy}: {said:?}"
+        );
+    }
+}
+
+/// Starts a server that answers every request with this status and a page for people.
+fn another_server(status: &'static str) -> String {
+    use std::io::{Read, Write};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let mut request = [0; 16 * 1024];
+            let _ = client.read(&mut request);
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: 20\r\n\
+                 Connection: close\r\n\r\n<html>Sign in</html>"
+            );
+            let _ = client.write_all(answer.as_bytes());
+        }
+    });
+    url
+}
+
+#[test]
+fn a_sign_in_that_has_ended_is_an_error_that_says_how_to_sign_in() {
+    let home = Home::new(
+        "sign-in",
+        "[profile sso]\nsso_session = s\nsso_account_id = 111111111111\nsso_role_name = r\n\
+         region = eu-west-1\n[sso-session s]\nsso_start_url = https://x.awsapps.com/start\n\
+         sso_region = eu-west-1\n\
+         [profile login]\nlogin_session = arn:aws:iam::111111111111:user/orders\nregion = eu-west-1\n",
+    );
+    // By the session's SHA-256. What is in it is not complete.
+    let cache = ".aws/login/cache";
+    std::fs::create_dir_all(home.path().join(cache)).unwrap();
+    let name = "d3d1052de393959d9aa083c51be24a6b8e145339df0fca0f426a964e4e43b120";
+    home.write(&format!("{cache}/{name}.json"), "{}");
+    for (profile, how) in [("sso", "aws sso login, with"), ("login", "aws login, with")] {
+        for command in ["whoami", "doctor"] {
+            let said = home.run(&[command, "--profile", profile, "--role-arn", HUB]);
+            let how = format!("\n  - sign in again: {how} the profile of the source credentials\n");
+            assert!(
+                !said.ok && [&*said.out, &*said.err].concat().contains(&how),
+                "{said:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn one_of_two_keys_in_the_environment_is_an_error_and_not_passed_over() {
+    let home = Home::new(
+        "half",
+        "[default]\naws_access_key_id = AKIAOTHER\naws_secret_access_key = never-shown\n\
+         region = eu-west-1\nendpoint_url = http://127.0.0.1:9\n",
+    );
+    let (id, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+    for (set, other) in [(id, secret), (secret, id)] {
+        for command in ["whoami", "credential-process"] {
+            let mut program = home.program(&[command, "--role-arn", HUB, "--region", "eu-west-1"]);
+            let (code, said) = code(program.env(set, "not-to-be-shown").env(other, ""));
+            assert_eq!(code, Some(1), "{said:?}");
+            assert_eq!(
+                said.err,
+                format!("error: {set} is set, but {other} is not\n")
+            );
+        }
+        // Those of a named profile are used whatever the environment has.
+        let mut named = home.program(&["whoami", "--profile", "default", "--role-arn", HUB]);
+        let (_, said) = code(named.env(set, "x"));
+        assert!(said.err.contains("STS could not be called"), "{said:?}");
+    }
+    // The SDK knows the secret key by another name, too.
+    let mut both = home.program(&["whoami", "--role-arn", HUB]);
+    both.env(id, "AKIAEXAMPLE")
+        .env("SECRET_ACCESS_KEY", "never-shown");
+    let (_, said) = code(&mut both);
+    assert!(said.err.contains("STS could not be called"), "{said:?}");
 }
 
 /// What every command says of an external ID while the endpoint has no scheme. The SDK's error repeats the
@@ -400,6 +573,31 @@ fn help_fits_80_columns_and_has_the_exit_codes() {
         for line in said.out.lines().filter(|line| !line.starts_with("Usage: ")) {
             assert!(line.chars().count() <= 80, "{command}: {line:?}");
         }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn bash_completes_the_options_and_values_of_each_command() {
+    let home = home("bash");
+    home.write("completions", &home.run(&["completions", "bash"]).out);
+    // As bash calls the function: with the program, the word to complete and the one before it.
+    let completes = r#"source completions
+        [[ $(complete -p role-chain) =~ -F\ ([^ ]+) ]]
+        COMP_WORDS=(role-chain "$@") COMP_CWORD=$#
+        "${BASH_REMATCH[1]}" role-chain "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}"
+        echo "${COMPREPLY[*]}""#;
+    for (words, completed) in [
+        (&["setup"][..], "setup-iam"),
+        (&["whoami", "--prof"], "--profile"),
+        (&["setup-iam", "--try"], "--try-profile"),
+        (&["credential-process", "--cli"], "--cli-cache"),
+        (&["export", "--shell", ""], "sh powershell"),
+    ] {
+        let mut bash = Command::new("bash");
+        bash.args(["--norc", "-c", completes, "bash"]).args(words);
+        let said = Said::from(bash.current_dir(home.path()).output().unwrap());
+        assert_eq!(said.out.trim(), completed, "{words:?} {said:?}");
     }
 }
 

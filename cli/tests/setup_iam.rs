@@ -3,8 +3,12 @@
 
 mod common;
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_credential_types::Credentials;
 use aws_sdk_iam::Client;
@@ -17,6 +21,8 @@ const STREAM: &str = "arn:aws:firehose:us-east-1:222222222222:deliverystream/eve
 
 struct World {
     server: Ministack,
+    /// Where the program finds it.
+    url: String,
     folder: PathBuf,
 }
 
@@ -28,7 +34,12 @@ impl World {
         let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("setup-iam-{test}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let world = Self { server, folder };
+        let url = server.url();
+        let world = Self {
+            server,
+            url,
+            folder,
+        };
         let mut profiles = String::new();
         let mut add = |name: &str, keys: &Credentials| {
             let (id, secret) = (keys.access_key_id(), keys.secret_access_key());
@@ -106,7 +117,7 @@ impl World {
             )
             .args(["--role-arn", role_arn, "--caller", caller])
             .args(["--role-profile", role_profile, "--external-id", EXTERNAL_ID])
-            .args(["--endpoint-url", &self.server.url()])
+            .args(["--endpoint-url", &self.url])
             .args(stream)
             .args(more);
         program
@@ -562,6 +573,24 @@ async fn what_cannot_be_is_said_before_anything_is_changed() {
             "--bucket or its --prefix: ",
         ),
         (
+            world.run(("a", "b"), &["--bucket", "arn:aws-cn:s3:::reports"]),
+            "--bucket arn:aws-cn:s3:::reports: must be of the role's partition",
+        ),
+        (
+            world.run(
+                ("a", "b"),
+                &["--attach-policy-arn", "arn:aws:iam::111111111111:policy/X"],
+            ),
+            "policy/X: must be AWS's own, or of the role's account",
+        ),
+        (
+            world.run(
+                ("a", "b"),
+                &["--attach-policy-arn", "arn:aws-cn:iam::aws:policy/X"],
+            ),
+            "policy/X: must be AWS's own, or of the role's account",
+        ),
+        (
             world.run(("a", "b"), &["--try-profile", "b-reads"]),
             "--try-profile b-reads is arn:aws:iam::111111111111:user/reader, not",
         ),
@@ -573,6 +602,93 @@ async fn what_cannot_be_is_said_before_anything_is_changed() {
         assert!(!said.ok && said.err.contains(reason), "{reason}: {said:?}");
     }
     assert_eq!(world.held().await, before);
+}
+
+#[tokio::test]
+async fn a_caller_at_another_path_is_not_there() {
+    let Some(world) = World::new("path").await else {
+        return;
+    };
+    let iam = world.iam("111111111111").await;
+    let create = iam.create_role().role_name("app").path("/team/");
+    let create = create.assume_role_policy_document(common::trusts("111111111111"));
+    create.send().await.unwrap();
+    let before = world.held().await;
+    for caller in [
+        "arn:aws:iam::111111111111:role/app",
+        "arn:aws:iam::111111111111:user/team/orders",
+    ] {
+        let refused = world.run_as(caller, ROLE, "a", &["--caller-profile", "b"]);
+        let why =
+            format!("error: --caller {caller}: there is no such user or role, with this path");
+        assert!(
+            !refused.ok && refused.err.contains(&why),
+            "{why}: {refused:?}"
+        );
+    }
+    assert_eq!(world.held().await, before);
+    let found = "arn:aws:iam::111111111111:role/team/app";
+    let dry = world.run_as(found, ROLE, "a", &["--caller-profile", "b", "--dry-run"]);
+    assert!(dry.ok, "{dry:?}");
+}
+
+#[tokio::test]
+async fn what_was_removed_by_a_call_whose_answer_was_lost_is_removed() {
+    let Some(mut world) = World::new("lost").await else {
+        return;
+    };
+    for action in ["DeleteUserPolicy", "DeleteRolePolicy", "DeleteRole"] {
+        assert!(world.run(("a", "b"), &[]).ok);
+        world.url = loses_an_answer(world.server.port(), action);
+        let undone = world.run(("a", "b"), &["--undo"]);
+        assert!(
+            undone.ok && undone.out.ends_with("changed: 3\n"),
+            "{action}: {undone:?}"
+        );
+    }
+}
+
+/// Starts a server in front of another, which loses the first answer to an action of IAM.
+fn loses_an_answer(port: u16, action: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (asked, is_lost) = (
+        format!("Action={action}&"),
+        Arc::new(AtomicBool::new(false)),
+    );
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, asked, is_lost) = (client.unwrap(), asked.clone(), is_lost.clone());
+            std::thread::spawn(move || {
+                let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+                let mut answers = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                let loses = Arc::new(AtomicBool::new(false));
+                let is_next_lost = loses.clone();
+                std::thread::spawn(move || {
+                    let mut buffer = [0; 16 * 1024];
+                    while let Ok(read @ 1..) = answers.0.read(&mut buffer) {
+                        let is_lost = is_next_lost.load(Ordering::SeqCst);
+                        if is_lost || answers.1.write_all(&buffer[..read]).is_err() {
+                            break;
+                        }
+                    }
+                    let _ = answers.1.shutdown(Shutdown::Both);
+                });
+                let mut buffer = [0; 16 * 1024];
+                while let Ok(read @ 1..) = client.read(&mut buffer) {
+                    let text = String::from_utf8_lossy(&buffer[..read]);
+                    if text.contains(&asked) && !is_lost.swap(true, Ordering::SeqCst) {
+                        loses.store(true, Ordering::SeqCst);
+                    }
+                    if server.write_all(&buffer[..read]).is_err() {
+                        break;
+                    }
+                }
+                let _ = server.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    url
 }
 
 #[tokio::test]
@@ -630,7 +746,8 @@ async fn managed_policies_and_a_document_of_ones_own_are_set_up_and_undone() {
     let create = create.policy_document(allow("s3:*")).send().await.unwrap();
     let managed = create.policy.unwrap().arn.unwrap();
     let file = world.folder.join("permissions.json");
-    std::fs::write(&file, allow("firehose:*")).unwrap();
+    // As some editors of Windows save it.
+    std::fs::write(&file, format!("\u{feff}{}", allow("firehose:*"))).unwrap();
     let file = file.to_str().unwrap();
     let own = ["--permissions-file", file, "--attach-policy-arn", &managed];
 

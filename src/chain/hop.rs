@@ -1,5 +1,6 @@
 //! [`Hop`]: one hop of a chain, where its credentials come from, and how they are loaded.
 
+use std::error::Error as StdError;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_smithy_async::rt::sleep::AsyncSleep;
+use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_types::region::Region;
 use tokio::time::Instant;
 
@@ -727,11 +729,23 @@ impl Hop {
         ErrorInner {
             role_arn: self.role_arn().cloned(),
             hop: self.number,
+            advice: source.as_deref().and_then(sign_in).into_iter().collect(),
             source,
             ..ErrorInner::new(self.operation(), kind)
         }
         .into()
     }
+}
+
+/// Returns what a person must do if a sign-in with the AWS CLI has expired. aws-config reports that in its text only.
+fn sign_in(source: &(dyn StdError + Send + Sync + 'static)) -> Option<String> {
+    let text = DisplayErrorContext(source).to_string();
+    let (_, command) = [("SSO token", "aws sso login"), ("Login token", "aws login")]
+        .into_iter()
+        .find(|(token, _)| text.contains(token))?;
+    Some(format!(
+        "sign in again: {command}, with the profile of the source credentials"
+    ))
 }
 
 /// Returns how the calls of a load are made.

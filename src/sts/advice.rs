@@ -121,6 +121,18 @@ pub(super) fn advice(
     Vec::new()
 }
 
+/// What to check if the proxy that the environment names cannot be used.
+pub(super) const PROXY: &str = "check the proxy that HTTPS_PROXY or ALL_PROXY names: it must be reachable and must allow \
+                                 this call; hosts in NO_PROXY are called without it";
+
+/// Returns what to check if an error response does not have the form of STS's.
+pub(super) fn no_code(destination: &str) -> String {
+    format!(
+        "the response has no STS error code: a proxy, a gateway or another server may have answered \
+         {destination}"
+    )
+}
+
 /// Returns what to check if the host that AWS's rules derive from the region does not resolve. Only AWS knows which
 /// regions exist.
 pub(super) fn unresolved(summary: &RequestSummary<'_>, config: &SdkConfig) -> Vec<String> {

@@ -194,11 +194,20 @@ impl FailedCall {
 
 /// Whether the host name did not resolve. HTTP clients report this only in the text of their errors.
 pub(super) fn is_unresolved<E>(error: &SdkError<E>) -> bool {
+    says(error, "dns error") || says(error, "failed to lookup address information")
+}
+
+/// Whether it is a proxy that could not be used. HTTP clients say so in their text alone.
+pub(super) fn is_of_proxy<E>(error: &SdkError<E>) -> bool {
+    says(error, "tunnel error")
+}
+
+/// Whether the cause of a failed connection has this in its text.
+fn says<E>(error: &SdkError<E>, text: &str) -> bool {
     let SdkError::DispatchFailure(failure) = error else {
         return false;
     };
-    let said = ["dns error", "failed to lookup address information"];
-    cause_of(failure).is_some_and(|cause| said.into_iter().any(|said| cause.contains(said)))
+    cause_of(failure).is_some_and(|cause| cause.contains(text))
 }
 
 /// The reason why no connection was made.

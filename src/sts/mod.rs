@@ -325,7 +325,11 @@ impl Sts {
         let kind = failed.classify(sdk_error);
         let has_own_endpoint = || endpoint_url(&self.config).is_some();
         let advice = match &kind {
+            ErrorKind::Refused(_) if sdk_error.code().is_none() => {
+                vec![advice::no_code(&failed.destination)]
+            }
             ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
+            _ if failure::is_of_proxy(sdk_error) => vec![advice::PROXY.to_owned()],
             _ if failure::is_unresolved(sdk_error) && !has_own_endpoint() => {
                 advice::unresolved(summary, &self.config)
             }

@@ -672,6 +672,20 @@ async fn every_error_of_the_sdk_has_a_kind_and_the_kind_decides_what_the_sdk_is_
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_error_answer_without_a_code_of_stss_gets_advice_that_says_where_it_came_from() {
+    for status in [302, 403, 503] {
+        let error = failure_of(Http::Answers(status, "<html>")).await;
+        let [advice] = error.advice() else {
+            panic!("{error}");
+        };
+        let whence = "another server may have answered in region eu-west-1";
+        assert!(advice.ends_with(whence), "{status}: {advice}");
+    }
+    let error = failure_of(Http::Answers(503, answer_of("ServiceUnavailable", "no"))).await;
+    assert!(error.advice().is_empty(), "{error}");
+}
+
 /// Returns the error of a chain whose calls to STS fail like this.
 async fn failure_of(http: Http) -> Error {
     let keys = Credentials::new("AKIAEXAMPLE", "secret", None, None, "test");

@@ -2,7 +2,6 @@
 //! commands.
 
 use std::error::Error;
-use std::fmt::Debug;
 
 use anyhow::{Result, anyhow, bail};
 use aws_sdk_iam::Client;
@@ -73,6 +72,8 @@ impl Iam {
         })
     }
 
+    /// Makes a change. What is to be removed, and is not there, was removed: by this call, perhaps, whose answer
+    /// was lost, so that the SDK made it again.
     pub async fn apply(&self, change: &Change) -> Result<()> {
         let entity = self.entity(change);
         let (iam, name, policy) = (&entity.client, entity.name.as_str(), &self.policy_name);
@@ -102,13 +103,13 @@ impl Iam {
             }
             Change::DeletePolicy(_) if entity.is_user => {
                 let delete = iam.delete_user_policy().user_name(name);
-                let made = delete.policy_name(policy).send().await;
-                entity.made(verb, made)?;
+                let deleted = delete.policy_name(policy).send().await;
+                entity.found(verb, deleted)?;
             }
             Change::DeletePolicy(_) => {
                 let delete = iam.delete_role_policy().role_name(name);
-                let made = delete.policy_name(policy).send().await;
-                entity.made(verb, made)?;
+                let deleted = delete.policy_name(policy).send().await;
+                entity.found(verb, deleted)?;
             }
             Change::AttachPolicy(arn) => {
                 let attach = iam.attach_role_policy().role_name(name);
@@ -117,12 +118,12 @@ impl Iam {
             }
             Change::DetachPolicy(arn) => {
                 let detach = iam.detach_role_policy().role_name(name);
-                let made = detach.policy_arn(arn).send().await;
-                entity.made(verb, made)?;
+                let detached = detach.policy_arn(arn).send().await;
+                entity.found(verb, detached)?;
             }
             Change::DeleteRole => {
-                let made = iam.delete_role().role_name(name).send().await;
-                entity.made(verb, made)?;
+                let deleted = iam.delete_role().role_name(name).send().await;
+                entity.found(verb, deleted)?;
             }
         }
         Ok(())
@@ -233,12 +234,17 @@ impl Entity {
     }
 
     async fn exists(&self) -> Result<bool> {
-        if !self.is_user {
-            return Ok(self.role().await?.is_some());
-        }
-        let answer = self.client.get_user().user_name(&self.name).send().await;
-        let user = self.found("GetUser", answer)?.and_then(|user| user.user);
-        Ok(user.is_some_and(|user| user.arn == self.arn))
+        let arn = if self.is_user {
+            let answer = self.client.get_user().user_name(&self.name).send().await;
+            let user = self.found("GetUser", answer)?.and_then(|found| found.user);
+            user.map(|user| user.arn)
+        } else {
+            let answer = self.client.get_role().role_name(&self.name).send().await;
+            let role = self.found("GetRole", answer)?.and_then(|found| found.role);
+            role.map(|role| role.arn)
+        };
+        // A name is unique in its account, whatever the path.
+        Ok(arn.as_ref() == Some(&self.arn))
     }
 
     /// Reads an inline policy; none if there is no such policy.
@@ -290,20 +296,18 @@ impl Entity {
     }
 
     /// Checks that a change was made.
-    fn made<T, E, R>(&self, action: &str, answer: Result<T, SdkError<E, R>>) -> Result<()>
+    fn made<T, E>(&self, action: &str, answer: Result<T, SdkError<E>>) -> Result<()>
     where
-        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-        R: Debug + Send + Sync + 'static,
+        E: ProvideErrorMetadata + Error + 'static,
     {
         answer.map_err(|error| self.failed(action, error))?;
         Ok(())
     }
 
     /// Returns what was read; none where IAM has no such entity.
-    fn found<T, E, R>(&self, action: &str, answer: Result<T, SdkError<E, R>>) -> Result<Option<T>>
+    fn found<T, E>(&self, action: &str, answer: Result<T, SdkError<E>>) -> Result<Option<T>>
     where
-        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-        R: Debug + Send + Sync + 'static,
+        E: ProvideErrorMetadata + Error + 'static,
     {
         match answer {
             Ok(answer) => Ok(Some(answer)),
@@ -312,7 +316,7 @@ impl Entity {
         }
     }
 
-    fn failed<E>(&self, action: &str, error: E) -> anyhow::Error
+    fn failed<E>(&self, action: &str, error: SdkError<E>) -> anyhow::Error
     where
         E: ProvideErrorMetadata + Error + 'static,
     {

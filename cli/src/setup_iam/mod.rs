@@ -27,7 +27,8 @@ use policy_json::PolicyJson;
 /// In the role's account it makes the role with its trust policy and, if asked to, what the role may do;
 /// in the caller's, an inline policy that lets the caller assume the role. It first asks who it is in
 /// both accounts, then reads, and changes only what differs: a second run changes nothing. A role that it
-/// did not make, or made for another caller, it neither changes (but with --take-over) nor deletes.
+/// did not make, or made for another caller, it neither changes (but with --take-over) nor deletes. For a
+/// caller that is a role of IAM Identity Center, which IAM lets nobody change, it prints that policy.
 ///
 /// The profiles are those of administrators: they need, in IAM, the actions that --dry-run prints (with
 /// iam:TagRole), and to read: GetRole, GetRolePolicy, GetUser, GetUserPolicy; with managed policies
@@ -197,6 +198,12 @@ impl Options {
 
     fn target(&self, hop: &HopPolicies) -> Result<Target> {
         let role_name = hop.role_arn.rsplit('/').next().unwrap_or_default();
+        let (partition, account) = home(&hop.role_arn);
+        for policy in &self.attach_policy_arn {
+            if ![(partition, account), (partition, "aws")].contains(&home(policy)) {
+                bail!("--attach-policy-arn {policy}: must be AWS's own, or of the role's account");
+            }
+        }
         Ok(Target {
             role_arn: hop.role_arn.clone(),
             caller: hop.caller.clone(),
@@ -211,11 +218,6 @@ impl Options {
 
     /// Returns the policy that says what the role may do, if the options ask for one.
     fn permissions(&self) -> Result<Option<PolicyJson>> {
-        // The partition and the account.
-        let home = |arn: &str| {
-            let mut parts = arn.split(':').skip(1).map(str::to_owned);
-            (parts.next(), parts.nth(2))
-        };
         let (partition, account) = home(&self.role_arn);
         let document = if let Some(stream) = &self.stream {
             let document = Document::firehose_put(stream).context("--stream")?;
@@ -227,10 +229,14 @@ impl Options {
             let arn = if bucket.starts_with("arn:") {
                 bucket.clone()
             } else {
-                format!("arn:{}:s3:::{bucket}", partition.unwrap_or_default())
+                format!("arn:{partition}:s3:::{bucket}")
             };
             let document = Document::s3_read(&arn, &self.prefix);
-            PolicyJson::from(&document.context("--bucket or its --prefix")?)
+            let document = document.context("--bucket or its --prefix")?;
+            if home(&arn).0 != partition {
+                bail!("--bucket {bucket}: must be of the role's partition");
+            }
+            PolicyJson::from(&document)
         } else if let Some(file) = &self.permissions_file {
             let name = || format!("--permissions-file {}", file.display());
             let text = std::fs::read_to_string(file).with_context(name)?;
@@ -248,8 +254,12 @@ impl<'a> Sides<'a> {
     async fn identify(options: &'a Options, hop: &HopPolicies) -> Result<Self> {
         let load = async |option, name: &'a str| -> Result<(ProfileOption<'a>, SdkConfig)> {
             let profile = ProfileOption { option, name };
+            let (partition, _) = home(&hop.role_arn);
             let base = profile.load(&options.overrides, false).await?;
-            Ok((profile, base.sdk_config()))
+            let config = base.sdk_config(partition);
+            // Checks the region and the endpoint: the SDK's own errors do not name them.
+            RoleChain::new(&config, options.role()).with_context(|| profile.to_string())?;
+            Ok((profile, config))
         };
         // All profiles must be there before the first call.
         let (role_profile, role) = load("--role-profile", &options.role_profile).await?;
@@ -316,6 +326,13 @@ fn print_plan(options: &Options, iam: &Iam, target: &Target, plan: &Plan) -> Res
         text += &format!("{}\n", iam.command(change));
     }
     output::print(&format!("{text}to be changed: {}\n", plan.changes.len()))
+}
+
+/// The partition and the account of an ARN.
+fn home(arn: &str) -> (&str, &str) {
+    let mut parts = arn.split(':').skip(1);
+    let partition = parts.next().unwrap_or_default();
+    (partition, parts.nth(2).unwrap_or_default())
 }
 
 fn managed_policy(value: &str) -> Result<String, String> {

@@ -78,10 +78,20 @@ impl Plan {
         let mut plan = Self::default();
         plan.set_up_role(state.role.as_ref(), target)?;
         if !state.caller_exists {
-            bail!("--caller {}: there is no such user or role", target.caller);
+            bail!(
+                "--caller {}: there is no such user or role, with this path",
+                target.caller
+            );
         }
         match (&target.caller_permission, &state.caller_policy) {
             (Some(wanted), Some(held)) if wanted.is_same_as(held) => {}
+            (Some(wanted), _) if target.caller.contains(":role/aws-reserved/") => {
+                plan.notes.push(format!(
+                    "{}: only IAM Identity Center can change this role. Its permission set must allow what \
+                     this policy does:\n{}",
+                    target.caller, wanted.pretty
+                ));
+            }
             (Some(wanted), _) => plan
                 .changes
                 .push(Change::PutPolicy(Side::Caller, wanted.clone())),
@@ -299,6 +309,28 @@ mod tests {
         let mut other_trust = target();
         other_trust.trust = policy(&trust_of("arn:aws:iam::111111111111:root"));
         assert_eq!(changes(&made(), &other_trust), ["trust"]);
+    }
+
+    #[test]
+    fn what_a_role_of_iam_identity_center_needs_is_told_and_not_tried() {
+        let mut target = target();
+        target.caller = format!(
+            "{}AWSReservedSSO_Dev_ab12",
+            "arn:aws:iam::111111111111:role/aws-reserved/sso.amazonaws.com/"
+        );
+        let nothing = State {
+            caller_exists: true,
+            ..State::default()
+        };
+        assert_eq!(changes(&nothing, &target), ["create", "attach"]);
+        let plan = Plan::set_up(&nothing, &target).unwrap();
+        let [note] = &plan.notes[..] else {
+            panic!("{:?}", plan.notes);
+        };
+        assert!(note.contains(&target.caller) && note.ends_with(r#"{"Statement": []}"#));
+
+        target.caller_permission = None;
+        assert!(Plan::set_up(&nothing, &target).unwrap().notes.is_empty());
     }
 
     #[test]

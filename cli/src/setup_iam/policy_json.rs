@@ -15,6 +15,8 @@ pub struct PolicyJson {
 impl PolicyJson {
     /// A document that somebody wrote. IAM judges what it says; here it must be a policy at all.
     pub fn parse(text: &str) -> Result<Self> {
+        // Some editors of Windows begin a file with it.
+        let text = text.trim_start_matches('\u{feff}');
         let value: Value = serde_json::from_str(text).context("must be JSON")?;
         if value.get("Statement").is_none() {
             bail!("must be a policy: a JSON object with a Statement");
