@@ -101,14 +101,14 @@ fn first_use<P: Provider>(make: impl AsyncFnOnce(&SdkConfig, usize) -> Vec<P>, t
         let grown = || std::array::from_fn(|n| memory()[n].saturating_sub(before[n]));
         let (build, tenants) = timed(make(&sts.config(), tenants)).await;
         let built: [usize; 2] = grown();
-        let at_once = Arc::new(Semaphore::new(64));
+        let concurrency = Arc::new(Semaphore::new(64));
         let tenants = into_shared(tenants);
         let (wall, ()) = timed(async {
             let mut calls = JoinSet::new();
             for tenant in &tenants {
-                let (tenant, at_once) = (tenant.clone(), at_once.clone());
+                let (tenant, concurrency) = (tenant.clone(), concurrency.clone());
                 calls.spawn(async move {
-                    let _permit = at_once.acquire().await;
+                    let _permit = concurrency.acquire().await;
                     tenant.retrieve().await
                 });
             }
@@ -393,7 +393,7 @@ fn recovery() -> Vec<[String; 6]> {
                 2_700,
                 3_540,
             ),
-            ("STS back", StsBehavior::Success, 3_541, 7_200),
+            ("STS available again", StsBehavior::Success, 3_541, 7_200),
         ] {
             sts.until(from).await;
             sts.set_behavior(behavior);
