@@ -1,19 +1,19 @@
-//! What the retrieval of cached credentials costs, in nanoseconds and allocations.
+//! Measures the time and the allocations of retrieving cached credentials.
 //!
 //! ```sh
 //! cargo bench --all-features --bench hot_path              # everything
-//! cargo bench --all-features --bench hot_path -- identity  # divan's part: only what has this name
+//! cargo bench --all-features --bench hot_path -- identity  # only divan's benches of this name
 //! ```
 //!
 //! - `one_thread`: one retrieval of credentials, through `dyn ProvideCredentials` and a future that is ready at
 //!   its first poll. Providers behind the SDK's identity cache are called as the SDK calls that cache, and
 //!   reqsign signs a request.
-//! - `identity`: what an SDK client pays for its identity in each request: `ResolveCachedIdentity` with the
-//!   runtime components of a real client, whose provider is a chain.
+//! - `identity`: how an SDK client gets its identity in each request: `ResolveCachedIdentity` with the runtime
+//!   components of a real client, whose provider is a chain.
 //! - `whole_call`: GetCallerIdentity with such a client, whose HTTP client responds at once, in the process.
 //!
-//! divan prints times and allocations. The tables at the end measure everything in turns, so that the ratios
-//! hold on a machine that is not idle.
+//! divan prints times and allocations. The tables at the end measure all providers in alternating rounds, so that the
+//! ratios are valid even on a machine that is not idle.
 
 mod common;
 
@@ -45,9 +45,9 @@ use tokio::runtime::Runtime;
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
-/// How many turns each provider takes.
-const TURNS: usize = 200;
-/// How many retrievals of credentials or identities are in a turn, and how many whole calls.
+/// The number of rounds in which each provider is measured.
+const ROUNDS: usize = 200;
+/// The number of retrievals of credentials or identities in a round, and of whole calls.
 const RETRIEVALS: u32 = 16_000;
 const WHOLE_CALLS: u32 = 320;
 const TASKS: u32 = 64;
@@ -55,12 +55,12 @@ const TASKS: u32 = 64;
 fn main() {
     let args = std::env::args().collect::<Vec<_>>();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        // benches/profile.sh runs these under callgrind.
+        // `benches/profile.sh` runs these under callgrind.
         [_, "profile", "floor"] => return profile::<Floor>(),
         [_, "profile", "chain"] => return profile::<Chain>(),
         _ => divan::main(),
     }
-    // `cargo test --benches` passes no `--bench`: it only checks that the providers work.
+    // `cargo test --benches` passes no `--bench`, and only checks that the providers work.
     if args.iter().any(|arg| arg == "--bench") {
         print_tables();
     }
@@ -72,7 +72,7 @@ fn profile<P: Provider>() {
     (0..100_000).for_each(|_| profiled(&*provider));
 }
 
-/// Callgrind counts the instructions in this function.
+/// The function whose instructions callgrind counts.
 #[inline(never)]
 fn profiled(provider: &impl Provider) {
     retrieve_ready(provider);
@@ -100,7 +100,7 @@ fn warmed_up<P: Provider>() -> Arc<P> {
     })
 }
 
-/// The least that a cache can do: an atomic load, a look at the clock, a clone.
+/// The least that a cache must do: an atomic load, a clock read and a clone.
 struct Floor(Arc<dyn ProvideCredentials>);
 
 #[derive(Debug)]
@@ -142,7 +142,7 @@ impl Provider for Floor {
 trait ClientIdentityCache: Send + Sync + 'static {
     const NAME: &'static str;
 
-    /// Returns the chain's config, with another identity cache where that is what is measured.
+    /// Returns the chain's config, with this identity cache.
     fn config(chain: &RoleChain) -> SdkConfig;
 }
 
@@ -170,8 +170,7 @@ impl ClientIdentityCache for LazyCache {
     }
 }
 
-/// The least that an identity cache can do: an atomic load of the converted identity, a look at the clock,
-/// a clone. It never loads again.
+/// The least that an identity cache must do: an atomic load of the converted identity, a clock read and a clone.
 #[derive(Debug, Default)]
 struct IdentityFloor(Arc<ArcSwap<Option<Identity>>>);
 
@@ -208,7 +207,7 @@ impl ResolveCachedIdentity for IdentityFloor {
     }
 }
 
-/// GetCallerIdentity, with a response that is made in the process at once.
+/// GetCallerIdentity, with an immediate response from within the process.
 struct WholeCall<C> {
     client: aws_sdk_sts::Client,
     captured: CaptureComponents,
@@ -283,7 +282,7 @@ impl<C: ClientIdentityCache> Provider for IdentityResolution<C> {
     }
 }
 
-/// Keeps the runtime components of the first call.
+/// Stores the runtime components of the first call.
 #[derive(Clone, Debug, Default)]
 struct CaptureComponents(Arc<Mutex<Option<RuntimeComponents>>>);
 
@@ -305,7 +304,7 @@ impl Intercept for CaptureComponents {
     }
 }
 
-/// Polls once.
+/// Retrieves credentials with one poll.
 fn retrieve_ready(provider: &impl Provider) {
     match pin!(provider.retrieve()).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result.expect("credentials"),
@@ -335,12 +334,12 @@ fn bench<P: Provider>(bencher: Bencher) {
     bencher.bench_local(|| retrieve_ready(&*provider));
 }
 
-/// Takes one turn of a provider, and returns the wall time per call: in one task, and in 64 on two threads.
-type Turn = Box<dyn FnMut() -> [Duration; 2]>;
+/// Runs one round of a provider, and returns the wall time per call: in one task, and in 64 tasks on two threads.
+type Round = Box<dyn FnMut() -> [Duration; 2]>;
 
-fn turn<P: Provider>(calls: u32) -> (&'static str, Turn) {
+fn round<P: Provider>(calls: u32) -> (&'static str, Round) {
     let provider = warmed_up::<P>();
-    let take_turn = move || {
+    let run = move || {
         let one_task = {
             let _runtime = RUNTIME.enter();
             let started = Instant::now();
@@ -363,53 +362,53 @@ fn turn<P: Provider>(calls: u32) -> (&'static str, Turn) {
         });
         [one_task, started.elapsed() / calls]
     };
-    (P::NAME, Box::new(take_turn))
+    (P::NAME, Box::new(run))
 }
 
 fn print_tables() {
     print_table(
         "one retrieval",
         [
-            turn::<Floor>(RETRIEVALS),
-            turn::<Chain>(RETRIEVALS),
-            turn::<CachedAssumeRole>(RETRIEVALS),
-            turn::<CachedProfile>(RETRIEVALS),
-            turn::<ReqsignSigner>(RETRIEVALS),
+            round::<Floor>(RETRIEVALS),
+            round::<Chain>(RETRIEVALS),
+            round::<CachedAssumeRole>(RETRIEVALS),
+            round::<CachedProfile>(RETRIEVALS),
+            round::<ReqsignSigner>(RETRIEVALS),
         ],
     );
     print_table(
         "identity of one request",
         [
-            turn::<IdentityResolution<IdentityFloor>>(RETRIEVALS),
-            turn::<IdentityResolution<ChainConfig>>(RETRIEVALS),
-            turn::<IdentityResolution<LazyCache>>(RETRIEVALS),
+            round::<IdentityResolution<IdentityFloor>>(RETRIEVALS),
+            round::<IdentityResolution<ChainConfig>>(RETRIEVALS),
+            round::<IdentityResolution<LazyCache>>(RETRIEVALS),
         ],
     );
     print_table(
         "whole call",
         [
-            turn::<WholeCall<IdentityFloor>>(WHOLE_CALLS),
-            turn::<WholeCall<ChainConfig>>(WHOLE_CALLS),
-            turn::<WholeCall<LazyCache>>(WHOLE_CALLS),
+            round::<WholeCall<IdentityFloor>>(WHOLE_CALLS),
+            round::<WholeCall<ChainConfig>>(WHOLE_CALLS),
+            round::<WholeCall<LazyCache>>(WHOLE_CALLS),
         ],
     );
 }
 
-/// Takes the turns of all providers, and compares them with the first.
-fn print_table<const N: usize>(what: &str, mut providers: [(&'static str, Turn); N]) {
+/// Runs the rounds of all providers in turn, and compares their times with the first provider's.
+fn print_table<const N: usize>(what: &str, mut providers: [(&'static str, Round); N]) {
     let mut times = providers.each_ref().map(|_| [Vec::new(), Vec::new()]);
-    for _ in 0..TURNS {
-        for ((_, take_turn), [one_task, two_threads]) in providers.iter_mut().zip(&mut times) {
-            let turn = take_turn();
-            one_task.push(turn[0]);
-            two_threads.push(turn[1]);
+    for _ in 0..ROUNDS {
+        for ((_, run), [one_task, two_threads]) in providers.iter_mut().zip(&mut times) {
+            let round = run();
+            one_task.push(round[0]);
+            two_threads.push(round[1]);
         }
     }
-    // The lower quartile: turns that other processes disturbed are above it.
+    // The lower quartile leaves out rounds that other processes disturbed.
     let quartiles = times.map(|times| {
         times.map(|mut times| {
             times.sort_unstable();
-            times[TURNS / 4]
+            times[ROUNDS / 4]
         })
     });
     let mut table = table([

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The instructions of one cached retrieval, the floor's and this crate's, by function. Unlike its time they
-# are the same on a busy machine. Needs valgrind and python3.
+# Counts the instructions of one cached retrieval, by function: the floor's and this crate's. Unlike the time,
+# they do not change on a busy machine. Needs valgrind and python3.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo bench --quiet --all-features --bench hot_path --no-run

@@ -1,12 +1,12 @@
-//! The first use of many tenants by processes that know nothing of each other, under one account's quota.
+//! Measures the first use of many tenants by processes that share one account's quota and know nothing of each other.
 //!
 //! ```sh
 //! cargo bench --all-features --bench quota
 //! ```
 //!
-//! STS is a token bucket in memory, under tokio's paused clock. A process is a base config of its own: processes
-//! share nothing but STS. All begin at the same moment, with 1,000 tenants each or with one; who gets an error asks
-//! again a second later.
+//! STS is a token bucket in memory, under tokio's paused clock. Each process is simulated by a base config of its own,
+//! so processes share nothing but STS. All start at the same moment, with 1,000 tenants each or with one. A caller that
+//! gets an error tries again a second later.
 
 mod common;
 
@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// How many processes there are, and how many tenants each has.
+/// The number of processes, and of the tenants of each.
 const CASES: [(usize, usize); 6] = [
     (1, 1_000),
     (2, 1_000),
@@ -31,7 +31,7 @@ const CASES: [(usize, usize); 6] = [
     (1_000, 1),
 ];
 
-/// A quota that allows less at once.
+/// STS's quota with a smaller burst.
 const SMALL_BURST: Quota = Quota {
     burst: 60.0,
     ..Quota::STS
@@ -40,17 +40,17 @@ const SMALL_BURST: Quota = Quota {
 fn main() {
     let mut table = table([
         "STS allows 600 calls a second",
-        "at once",
+        "burst",
         "processes × tenants",
-        "first calls not served",
-        "STS requests, of the least",
-        "all served after, of the least",
+        "failed first calls",
+        "STS requests, × minimum",
+        "all served after, × minimum",
     ]);
     for case in CASES {
         table.add_row(measure::<Chain>(case, Quota::STS));
         table.add_row(measure::<Chain>(case, SMALL_BURST));
         table.add_row(measure::<AdaptiveClient>(case, Quota::STS));
-        // Each provider retries by itself: more take hours of CPU time.
+        // Each provider retries on its own: more processes take hours of CPU time.
         let (processes, _) = case;
         if processes <= 5 {
             table.add_row(measure::<CachedAssumeRole>(case, Quota::STS));
@@ -83,7 +83,7 @@ fn measure<P: Tenants>((processes, tenants): (usize, usize), quota: Quota) -> [S
         let took = began.elapsed().as_secs_f64();
         let not_served = first.iter().filter(|is_served| !**is_served).count();
         let (requests, _) = sts.requests(0);
-        // A session for each tenant, and one for each process's hub.
+        // One session for each tenant, and one for the hub of each process.
         let least = processes * (tenants + 1);
         let least_seconds = least as f64 / quota.rate;
         [
@@ -97,14 +97,14 @@ fn measure<P: Tenants>((processes, tenants): (usize, usize), quota: Quota) -> [S
     })
 }
 
-/// The SDK's own client with its adaptive retry mode, as a limiter: one for the tenants of a process.
+/// The SDK's own client, with its adaptive retry mode as the limiter. The tenants of a process share one.
 struct AdaptiveClient {
     client: aws_sdk_sts::Client,
-    at_once: Arc<Semaphore>,
+    concurrency: Arc<Semaphore>,
 }
 
 impl Provider for AdaptiveClient {
-    const NAME: &'static str = "STS client, adaptive retries, 32 calls at once";
+    const NAME: &'static str = "STS client, adaptive retries, 32 concurrent calls";
 
     async fn new(config: &SdkConfig, _: usize) -> Self {
         let tenants = Self::tenants(config, 1).await;
@@ -112,7 +112,7 @@ impl Provider for AdaptiveClient {
     }
 
     async fn retrieve(&self) -> Result<(), BoxError> {
-        let _permit = self.at_once.acquire().await?;
+        let _permit = self.concurrency.acquire().await?;
         let role = self.client.assume_role().role_arn(common::HUB);
         Ok(role.role_session_name("bench").send().await.map(drop)?)
     }
@@ -120,7 +120,7 @@ impl Provider for AdaptiveClient {
 
 impl Tenants for AdaptiveClient {
     async fn tenants(config: &SdkConfig, count: usize) -> Vec<Self> {
-        // Clients of one partition share what they learn, and these are of different processes.
+        // Clients of one partition share the state of their limiter; those of different processes must not.
         static PARTITIONS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let number = PARTITIONS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let config = aws_sdk_sts::config::Builder::from(config)
@@ -136,10 +136,10 @@ impl Tenants for AdaptiveClient {
             .send()
             .await
             .ok();
-        let at_once = Arc::new(Semaphore::new(32));
+        let concurrency = Arc::new(Semaphore::new(32));
         let tenant = || Self {
             client: client.clone(),
-            at_once: at_once.clone(),
+            concurrency: concurrency.clone(),
         };
         std::iter::repeat_with(tenant).take(count).collect()
     }

@@ -1,13 +1,13 @@
-//! Memory, first use, CPU time and STS requests of 1 to 10,000 tenants, and the cold start of 1 to 4 hops.
+//! Measures memory, first use, CPU time and STS requests of 1 to 10,000 tenants, and the cold start of 1 to 4 hops.
 //!
 //! ```sh
 //! cargo bench --all-features --bench scale
-//! cargo bench --all-features --bench scale -- --plot benches/scale.svg  # also draws them
+//! cargo bench --all-features --bench scale -- --plot benches/scale.svg  # also draws the plot
 //! ```
 //!
 //! Memory and first use of each number of tenants are measured in a separate process, over loopback HTTP. Hours
-//! of refreshes are measured under tokio's paused clock with an STS in memory, so that their CPU time has no
-//! sockets in it.
+//! of refreshes are measured under tokio's paused clock with an STS in memory, so that their CPU time includes no
+//! sockets.
 
 mod common;
 mod plot;
@@ -40,13 +40,13 @@ static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 
-/// Latency of STS where first use is measured.
+/// The latency of STS when first use is measured.
 const LATENCY: Duration = Duration::from_millis(5);
 
 fn main() {
     let args = std::env::args().skip(1).collect::<Vec<_>>();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        // The separate processes run these.
+        // The arguments of the separate processes.
         ["chain", tenants] => first_use(Chain::tenants, tenants),
         ["sdk", tenants] => first_use(CachedAssumeRole::tenants, tenants),
         ["reqsign", tenants] => first_use(ReqsignSigner::tenants, tenants),
@@ -60,7 +60,7 @@ fn main() {
     }
 }
 
-/// Prints all tables; returns the plot.
+/// Prints all tables and returns the plot.
 fn measure() -> String {
     let [memory, first_use] = tenants();
     pool();
@@ -73,7 +73,7 @@ fn measure() -> String {
 /// What a separate process measured.
 struct FirstUse {
     build: Duration,
-    /// Bytes that the allocator has given out, and that are resident.
+    /// Bytes allocated, and bytes resident: after building the providers, and after first use.
     built: [usize; 2],
     used: [usize; 2],
     wall: Duration,
@@ -81,8 +81,8 @@ struct FirstUse {
     connections: usize,
 }
 
-/// Builds tenants of one hub, retrieves the credentials of each once, 64 at a time, and prints what that takes
-/// for the parent process.
+/// Builds tenants with `make`, retrieves the credentials of each once, 64 at a time, and prints the measurements for
+/// the parent process.
 fn first_use<P: Provider>(make: impl AsyncFnOnce(&SdkConfig, usize) -> Vec<P>, tenants: &str) {
     let tenants = tenants.parse().expect("a number");
     Runtime::new().expect("a runtime").block_on(async {
@@ -90,7 +90,7 @@ fn first_use<P: Provider>(make: impl AsyncFnOnce(&SdkConfig, usize) -> Vec<P>, t
             latency: LATENCY,
             ..StsSettings::default()
         });
-        // The first call of a process initializes what later ones share.
+        // The first call of a process also initializes state that later ones share.
         P::new(&sts.config(), 1)
             .await
             .retrieve()
@@ -101,14 +101,14 @@ fn first_use<P: Provider>(make: impl AsyncFnOnce(&SdkConfig, usize) -> Vec<P>, t
         let grown = || std::array::from_fn(|n| memory()[n].saturating_sub(before[n]));
         let (build, tenants) = timed(make(&sts.config(), tenants)).await;
         let built: [usize; 2] = grown();
-        let at_once = Arc::new(Semaphore::new(64));
+        let concurrency = Arc::new(Semaphore::new(64));
         let tenants = into_shared(tenants);
         let (wall, ()) = timed(async {
             let mut calls = JoinSet::new();
             for tenant in &tenants {
-                let (tenant, at_once) = (tenant.clone(), at_once.clone());
+                let (tenant, concurrency) = (tenant.clone(), concurrency.clone());
                 calls.spawn(async move {
-                    let _permit = at_once.acquire().await;
+                    let _permit = concurrency.acquire().await;
                     tenant.retrieve().await
                 });
             }
@@ -132,8 +132,8 @@ fn first_use<P: Provider>(make: impl AsyncFnOnce(&SdkConfig, usize) -> Vec<P>, t
     });
 }
 
-/// Returns the bytes of the whole process, with the fake STS: what the allocator has given out, and what is
-/// resident (0 without /proc).
+/// Returns the allocated and the resident bytes of the whole process, including the fake STS. The resident bytes are
+/// 0 without /proc.
 fn memory() -> [usize; 2] {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
@@ -177,8 +177,8 @@ fn tenants() -> [Panel; 2] {
     let mut table = table([
         "tenants",
         "provider",
-        "to build each",
-        "live KiB each before first use, after",
+        "build time of each",
+        "live KiB each before, after first use",
         "resident KiB each before, after",
         "first use of all",
         "requests",
@@ -197,8 +197,7 @@ fn tenants() -> [Panel; 2] {
         ("reqsign", ReqsignSigner::NAME, 10_000),
     ] {
         let (mut bytes, mut seconds) = (series(name), series(name));
-        // More of the SDK's providers, which have two HTTP clients each, need more sockets than a process may
-        // open.
+        // Each of the SDK's providers has two HTTP clients: 10,000 need more sockets than a process may open.
         for tenants in COUNTS.into_iter().filter(|tenants| *tenants <= most) {
             let found = measured(provider, name, tenants);
             let mebibytes = found.used[0] as f64 / 1_048_576.0;
@@ -249,11 +248,11 @@ fn series(name: &'static str) -> Series {
     }
 }
 
-/// What is asked of a pool: by so many customers, the first ones most often, as a Zipf distribution has it.
+/// The number of requests to a pool, and of the customers, whose frequencies are Zipf-distributed.
 const POOL_REQUESTS: usize = 100_000;
 const POOL_CUSTOMERS: usize = 20_000;
 
-/// Memory of 100,000 requests over 20,000 customers through a pool of 10,000, and through one with room for all.
+/// Memory and STS requests of pools of 1,000, 10,000 and 20,000 chains, after 100,000 requests for 20,000 customers.
 fn pool() {
     let mut table = table([
         "100,000 requests of 20,000 customers",
@@ -261,7 +260,7 @@ fn pool() {
         "AssumeRole calls",
         "live MiB",
         "resident MiB",
-        "live KiB a chain",
+        "live KiB per chain",
     ]);
     for max_chains in [1_000, 10_000, POOL_CUSTOMERS] {
         let this = std::env::current_exe().expect("a path");
@@ -285,7 +284,7 @@ fn used_through_a_pool(max_chains: &str) {
         let pool = ChainPool::builder(hub).max_chains(max_chains).build();
         let mut random = fastrand::Rng::with_seed(1);
         for _ in 0..POOL_REQUESTS {
-            // Of a Zipf distribution with exponent 1: the logarithm is even.
+            // A Zipf distribution with exponent 1: the logarithm is uniformly distributed.
             let customer = (POOL_CUSTOMERS as f64).powf(random.f64()) as usize;
             let arn = format!("arn:aws:iam::333333333333:role/Tenant{customer}");
             let role = Role::new(arn).external_id(format!("customer-{customer}"));
@@ -312,7 +311,7 @@ fn steady() -> Panel {
     let mut table = table([
         "tenants, retrieved once a minute for 3 h",
         "provider",
-        "CPU, of one core",
+        "CPU (of one core)",
         "STS requests",
         "in the busiest second",
     ]);
@@ -354,13 +353,13 @@ fn steady_of<P: Tenants>(most: usize, table: &mut Table) -> Series {
     line
 }
 
-/// 10,000 tenants of an account whose quota throttles.
+/// 10,000 tenants of an account with STS's quota, beyond which requests are throttled.
 fn under_quota() {
     let mut table = table([
         "10,000 tenants, STS allows 600 a second",
         "provider",
         "failed",
-        "for",
+        "duration",
         "STS requests",
         "in the busiest second",
     ]);
@@ -379,8 +378,8 @@ fn first_use_under_quota<P: Tenants>() -> [String; 6] {
     })
 }
 
-/// Retrieves once a minute during an outage of 14 minutes, from when the first refresh is due to a minute before
-/// the sessions of an hour expire, and then with STS back.
+/// Retrieves once a minute during an outage of 14 minutes, which begins when the first refreshes are due and ends a
+/// minute before the sessions expire, and then for an hour with STS available.
 fn recovery() -> Vec<[String; 6]> {
     paused().block_on(async {
         let sts = InMemorySts::new(Quota::STS);
@@ -394,7 +393,7 @@ fn recovery() -> Vec<[String; 6]> {
                 2_700,
                 3_540,
             ),
-            ("STS back", StsBehavior::Success, 3_541, 7_200),
+            ("STS available again", StsBehavior::Success, 3_541, 7_200),
         ] {
             sts.until(from).await;
             sts.set_behavior(behavior);
@@ -426,7 +425,7 @@ fn into_shared<P>(tenants: Vec<P>) -> Vec<Arc<P>> {
     tenants.into_iter().map(Arc::new).collect()
 }
 
-/// Retrieves the credentials of all tenants at once; returns how many succeeded.
+/// Retrieves the credentials of all tenants at once, and returns how many calls succeeded.
 async fn retrieve_all<P: Provider>(tenants: &[Arc<P>]) -> usize {
     let (mut succeeded, mut pending) = (0, JoinSet::new());
     for tenant in tenants {
@@ -441,7 +440,7 @@ async fn retrieve_all<P: Provider>(tenants: &[Arc<P>]) -> usize {
     succeeded + results.into_iter().filter(|is_success| *is_success).count()
 }
 
-/// The first credentials of chains of 1 to 4 hops, STS at 20 ms: the median of nine.
+/// Builds chains of 1 to 4 hops and retrieves their first credentials, with STS at 20 ms: the median of nine.
 fn cold() -> Panel {
     let mut panel = panel("cold start, STS at 20 ms", "hops", "ms");
     panel.is_linear = true;

@@ -1,16 +1,16 @@
-//! What callers wait for and what STS is asked in the situations that this crate is made for, beside other
-//! providers, in one run.
+//! Measures how long callers wait and how many requests STS receives, in the situations that this crate is made for,
+//! for this crate and other providers in one run.
 //!
 //! ```sh
 //! cargo bench --all-features --bench situations                  # everything, in about seven minutes
-//! cargo bench --all-features --bench situations -- cold refresh  # only these
+//! cargo bench --all-features --bench situations -- cold refresh  # only these two
 //! ```
 //!
-//! - `cold`: the first credentials of a process.
+//! - `cold`: building a provider and retrieving its first credentials.
 //! - `herd`: a thousand concurrent callers of a provider that has not cached anything yet.
 //! - `timeouts`: callers whose timeout is shorter than the load.
 //! - `refresh`: 200 calls a second while sessions are refreshed.
-//! - `outage`: STS fails before sessions expire, and after.
+//! - `outage`: STS fails before and after sessions expire.
 //! - `partitions`: more tenants than one of the SDK's identity caches holds.
 //!
 //! The fake STS is in the same process, on its own thread and a loopback port.
@@ -58,7 +58,7 @@ fn main() {
     }
     let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        // The first connection of a process initializes what the later ones share.
+        // The first connection of a process also initializes state that later ones share.
         let sts = FakeSts::start(StsSettings {
             tls: true,
             ..StsSettings::default()
@@ -86,13 +86,13 @@ fn main() {
 /// and called in a task, as in a server.
 async fn cold() {
     let mut table = table([
-        "cold start",
+        "hops",
         "provider",
-        "to build",
+        "build time",
         "HTTP",
-        "over n round trips",
+        "vs. round trips",
         "HTTPS",
-        "over n",
+        "vs. round trips",
         "requests",
         "connections",
     ]);
@@ -143,7 +143,7 @@ async fn cold_start<P: Provider>(hops: usize) -> [String; 9] {
     };
     let (requests, connections) = counts[0];
     [
-        format!("{hops} hops"),
+        hops.to_string(),
         P::NAME.to_owned(),
         format_duration(build.percentile(0.5)),
         format_duration(http),
@@ -200,7 +200,7 @@ async fn herd_of<P: Provider>(behavior: StsBehavior) -> [String; 8] {
     ]
 }
 
-/// Makes one call, which is dropped after `timeout`.
+/// Makes one call and drops it after `timeout`.
 async fn call<P: Provider>(provider: Arc<P>, timeout: Option<Duration>) -> (Duration, bool) {
     timed(async {
         match timeout {
@@ -222,7 +222,7 @@ async fn latencies(callers: JoinSet<(Duration, bool)>) -> Latencies {
     calls
 }
 
-/// Callers one after another, whose timeout is shorter than the load.
+/// Callers that come one after another, with a timeout shorter than the load.
 async fn timeouts() {
     let mut table = table([
         "50 callers, each with a timeout of 1½ round trips, 2 hops",
@@ -255,8 +255,8 @@ async fn timeouts_of<P: Provider>() -> [String; 4] {
     ]
 }
 
-/// 200 calls a second while sessions are refreshed, by each of 16 providers. Sessions last 12 s: the SDK's cache
-/// refreshes them 5 to 10 s before expiry, this crate 4½ to 9 s. (Those of reqsign last two minutes longer.)
+/// 200 calls a second to each of 16 instances while sessions are refreshed. Sessions last 12 s: the SDK's cache
+/// refreshes them 5 to 10 s before expiry, this crate 4½ to 9 s. (Those of reqsign last 125 s.)
 async fn refresh() {
     let mut table = table([
         "16 × 200 calls a second for 40 s, 2 hops",
@@ -333,8 +333,8 @@ async fn one_under_load<P: Provider>() -> (Latencies, Latencies, usize) {
     )
 }
 
-/// STS fails from the 590th second of sessions of 900 s, the shortest that STS gives, until a minute after they
-/// expire. The clock and the sleep run 20 times as fast.
+/// STS fails from the 590th second of sessions of 900 s, the shortest that STS allows, until a minute after they
+/// expire. The clock and the sleep run 20 times as fast as the machine's.
 async fn outage() {
     let mut table = table([
         "STS",
@@ -420,7 +420,7 @@ async fn outage_at<P: Provider>(behavior: StsBehavior, timeout: Option<Duration>
     sts.set_behavior(behavior);
     let before = sts.requests();
     let (mut valid, mut expired) = (JoinSet::new(), JoinSet::new());
-    // 10 calls a second, by that clock.
+    // 10 calls a second by the fast clock.
     let mut ticks = tokio::time::interval(Duration::from_millis(100) / SPEEDUP);
     loop {
         ticks.tick().await;
@@ -429,7 +429,7 @@ async fn outage_at<P: Provider>(behavior: StsBehavior, timeout: Option<Duration>
             break;
         }
         let callers = match passed.cmp(&lifetime) {
-            // STS gives expiries in whole seconds, so that calls within this second may be on either side.
+            // Expiries are in whole seconds, so calls within a second of expiry may be on either side.
             _ if passed.abs_diff(lifetime) < Duration::from_secs(1) => continue,
             std::cmp::Ordering::Less => &mut valid,
             _ => &mut expired,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What this crate adds to a program that has aws-config and aws-sdk-sts already: crates, time of a clean
-# release build, size. In a temporary folder; three builds without it and three with, in turn.
+# Measures what this crate adds to a program that has aws-config and aws-sdk-sts: crates, the time of a clean release
+# build, and the size of the binary. Builds three times without it and three times with it, in a temporary folder.
 set -euo pipefail
 crate=$(cd "$(dirname "$0")/.." && pwd)
 app=$(mktemp -d)
@@ -48,7 +48,7 @@ with() {
     let config = aws_role_chain::RoleChain::new(&base, role).expect("a role").sdk_config();'
 }
 
-# Seconds of a clean build, by the clock and of the CPUs.
+# Prints the seconds and the CPU seconds of a clean build.
 build() {
   cargo fetch --quiet
   rm -rf target
@@ -57,7 +57,7 @@ build() {
     awk '{print $1, $2 + $3}'
 }
 
-# Crates, bytes, bytes stripped.
+# Prints the number of crates and the size of the binary in bytes, as built and stripped.
 measure() {
   local crates
   crates=$(cargo tree --offline --edges normal --prefix none --no-dedupe | sort -u | wc -l)
@@ -74,16 +74,16 @@ for _ in 1 2 3; do
   done
 done
 
-middle() { cut -d' ' -f"$2" "$1.seconds" | sort -n | sed -n 2p; }
+median() { cut -d' ' -f"$2" "$1.seconds" | sort -n | sed -n 2p; }
 read -r crates bytes stripped <without.size
 read -r more_crates more_bytes more_stripped <with.size
 more() { awk -v some="$1" -v more="$2" 'BEGIN { printf "%s | %.4g | %.1f %%", some, more - some, 100 * (more / some - 1) }'; }
 echo "| | without | added | |"
 echo "|---|---|---|---|"
-echo "| crates, the program's own too | $crates | $((more_crates - crates)) | |"
-echo "| seconds of a clean release build | $(more "$(middle without 1)" "$(middle with 1)") |"
-echo "| CPU seconds of it | $(more "$(middle without 2)" "$(middle with 2)") |"
-echo "| KiB | $(more $((bytes / 1024)) $((more_bytes / 1024))) |"
-echo "| KiB, stripped | $(more $((stripped / 1024)) $((more_stripped / 1024))) |"
+echo "| crates, including the program | $crates | $((more_crates - crates)) | |"
+echo "| clean release build, seconds | $(more "$(median without 1)" "$(median with 1)") |"
+echo "| clean release build, CPU seconds | $(more "$(median without 2)" "$(median with 2)") |"
+echo "| binary, KiB | $(more $((bytes / 1024)) $((more_bytes / 1024))) |"
+echo "| stripped binary, KiB | $(more $((stripped / 1024)) $((more_stripped / 1024))) |"
 echo
-echo "Each build, by the clock and of the CPUs: without $(paste -sd, without.seconds); with $(paste -sd, with.seconds)"
+echo "Each build in seconds and CPU seconds: without $(paste -sd, without.seconds); with $(paste -sd, with.seconds)"

@@ -1,20 +1,20 @@
-//! A soak: hours of virtual time, many tenants behind two hubs, and whatever can go wrong at random moments: STS
-//! down, slow or silent, clocks set, roles deleted and created again, trust withdrawn, the process suspended,
-//! callers that give up, runtimes that are driven no more or dropped.
+//! The soak test: hours of virtual time, many tenants behind two hubs, and random faults at random moments: STS
+//! unavailable, slow or not responding, clocks that are set, roles that are deleted and created again, trust that is
+//! withdrawn, a suspended process, callers that give up, and runtimes that are stopped or dropped.
 //!
-//! Every call is judged by what STS would have said of the session that was cached when it began. Every request
-//! to STS must have a reason: a session that is due, or a retry that is allowed by now.
+//! Every call is checked against what STS would have said about the session that was cached when the call began. Every
+//! request to STS must have a reason, such as a session that is due for a refresh, or a retry whose wait is over.
 //!
 //! ```text
-//! cargo test --test soak                                                  # the short one
+//! cargo test --test soak                                                  # a short run
 //! SOAK_HOURS=24 SOAK_TENANTS=1000 SOAK_SEED=1 cargo test --release --test soak
-//! SOAK_SEED=17 cargo test --test soak                                     # a failure, again
+//! SOAK_SEED=17 cargo test --test soak                                     # repeats a failed run
 //! ```
 //!
-//! A seed decides on all but the order in which tokio wakes those who wait for one thing; with
-//! `RUSTFLAGS="--cfg tokio_unstable"` on that, too. `SOAK_TRACE=1` prints every event.
+//! A seed determines everything except the order in which tokio wakes tasks that wait for the same event; with
+//! `RUSTFLAGS="--cfg tokio_unstable"` it determines that, too. `SOAK_TRACE=1` prints every event.
 
-// Of `tokio_unstable`.
+// For `cfg(tokio_unstable)`.
 #![allow(unexpected_cfgs)]
 
 #[path = "common/documents.rs"]
@@ -67,41 +67,42 @@ const HUBS: [&str; 2] = [
     "arn:aws:iam::444444444444:role/Hub",
 ];
 
-/// What the crate's front page promises.
+/// The longest waits of callers with a cached session, as documented by the crate.
 const MAX_WAIT_WITH_VALID: Duration = SECOND;
 const MAX_WAIT_WITH_EXPIRED: Duration = Duration::from_secs(5);
-/// A timer of tokio's is late by up to a millisecond; a wait has a few.
-const TICKS: Duration = Duration::from_millis(5);
+/// The tolerance for timers: tokio's are late by up to a millisecond, and a wait consists of several.
+const TIMER_TOLERANCE: Duration = Duration::from_millis(5);
 
-/// Nobody waits longer: for two hops, twice (a new session for one that STS has rejected) the two minutes for a
-/// turn and the 20 s for a call.
+/// The longest wait of any caller: 2 minutes in the queue of the rate limiter and 20 s for a call, at each of two hops,
+/// and all of it twice if STS has rejected a session and a new one is needed.
 const LONGEST_CALL: Duration = Duration::from_secs(2 * 2 * 140);
 
-/// For how long a call that STS throttles waits for its turn again, and how many such calls of all roles there are in
-/// a minute: some 100 until the rate has fallen to one or two a second. Where answers take time it falls once for each
-/// round of 32 calls, which is some 550 calls.
+/// How long a call may be queued and retried while STS throttles it.
 const LONGEST_QUEUE: Duration = Duration::from_secs(2 * 60 + 3);
+/// The most retries of throttled calls of all roles in a minute: about 100 are sent until the rate has fallen to one or
+/// two a second. If the latency of STS is `NOTICEABLE_LATENCY` or more, the rate falls only once for each round of 32
+/// calls, so that about 550 are sent.
 const THROTTLED_IN_A_MINUTE: usize = 300;
-const THROTTLED_LATE_IN_A_MINUTE: usize = 800;
-const LATE: Duration = Duration::from_millis(100);
+const THROTTLED_WITH_LATENCY_IN_A_MINUTE: usize = 800;
+const NOTICEABLE_LATENCY: Duration = Duration::from_millis(100);
 
-/// How long the end of a trouble still explains what happens: a rejected key is left alone for two minutes, and
-/// after expiry tries are a minute apart.
+/// How long after its end a trouble still explains failures: STS is not called with a rejected access key for two
+/// minutes, and after expiry retries are a minute apart.
 const AFTERMATH: Duration = Duration::from_secs(3 * 60);
 
-/// Sessions last an hour and are refreshed in the last quarter of it, at the earliest.
+/// Sessions last an hour, and are refreshed in its last quarter at the earliest.
 const ADVISORY_WINDOW: Duration = Duration::from_secs(15 * 60);
 
-/// How often STS may be asked in vain for one valid session: retries after a quarter of what remains, shortened
-/// by a fifth at most, are 14 from a quarter of an hour to 40 s, and five of 8 s, and a last one.
+/// The most failed calls to replace one valid session. Retries wait for a quarter of the remaining lifetime, shortened
+/// by at most a fifth: 14 from a quarter of an hour down to 40 s, then five with waits of 8 s, and a last one.
 const RETRIES_IN_WINDOW: u64 = 20;
 const SHORTEST_RETRY: Duration = Duration::from_secs(8);
 
-/// What the SDK makes of one call at most.
+/// The most attempts that the SDK makes for one call.
 const ATTEMPTS: u32 = 3;
 
-/// What may be left when all is dropped: in thread locals and the SDK's own statics.
-const LEFT_BEHIND: usize = 128 * 1024;
+/// The bytes that may remain allocated when everything is dropped: thread locals and the SDK's statics.
+const MAX_LEFT_ALLOCATED: usize = 128 * 1024;
 
 fn main() {
     if std::env::var_os("SOAK_TRACE").is_some() {
@@ -114,7 +115,7 @@ fn main() {
             .with_ansi(false);
         events.finish().with(of_library).init();
     }
-    // There is one test here; another's name leaves it out.
+    // There is only this test; a filter that does not match its name skips it.
     let filters: Vec<_> = std::env::args()
         .skip(1)
         .filter(|arg| !arg.starts_with('-'))
@@ -133,14 +134,14 @@ fn main() {
         Some(seed) => vec![seed as u64],
         None => vec![1, 2, 3, 4],
     };
-    // What is allocated once for the process is there before the memory is measured.
+    // Allocates what is allocated once per process, before the memory is measured.
     soak(0, 0.5, 10);
     for seed in seeds {
         let before = ALLOCATOR.allocated();
         let begun = std::time::Instant::now();
         let run = catch_unwind(AssertUnwindSafe(|| soak(seed, hours, tenants)));
         let Ok(figures) = run else {
-            eprintln!("again: SOAK_SEED={seed} SOAK_HOURS={hours} SOAK_TENANTS={tenants}");
+            eprintln!("to repeat: SOAK_SEED={seed} SOAK_HOURS={hours} SOAK_TENANTS={tenants}");
             std::process::exit(101);
         };
         println!(
@@ -149,15 +150,15 @@ fn main() {
         );
         let left = ALLOCATOR.allocated().saturating_sub(before);
         assert!(
-            left <= LEFT_BEHIND,
-            "seed {seed}: {left} bytes are left behind"
+            left <= MAX_LEFT_ALLOCATED,
+            "seed {seed}: {left} bytes are still allocated"
         );
     }
 }
 
-/// Runs one soak; panics with the seed and the last events where a rule is broken.
+/// Runs one soak test. Panics with the seed and the last events if a rule is violated.
 fn soak(seed: u64, hours: f64, tenants: usize) -> Figures {
-    // The jitter of the library and of the SDK.
+    // Determines the jitter of the library and of the SDK.
     fastrand::seed(seed);
     let runtime = paused(seed);
     let end = HOUR.mul_f64(hours);
@@ -177,7 +178,7 @@ fn soak(seed: u64, hours: f64, tenants: usize) -> Figures {
     assert_eq!(
         Arc::strong_count(&world),
         1,
-        "seed {seed}: nobody has it any more"
+        "seed {seed}: something still refers to the world"
     );
     figures
 }
@@ -189,14 +190,14 @@ fn paused(_seed: u64) -> Runtime {
     builder.enable_all().start_paused(true).build().unwrap()
 }
 
-/// Why the main runtime stops for a while.
+/// Why the main runtime stops.
 enum Pause {
     End,
-    /// Another runtime is driven now.
+    /// To drive another runtime.
     Side,
 }
 
-/// What happens, and when: by milliseconds since the beginning, then in the order of insertion.
+/// The planned events, ordered by milliseconds since the beginning, then by insertion.
 #[derive(Default)]
 struct Agenda {
     events: BTreeMap<(u64, u64), Event>,
@@ -226,14 +227,14 @@ enum Event {
     Distrust,
     DistrustEnds(usize),
     Refresh,
-    /// In the last minute of a session that nobody has used, and that no timer refreshes.
+    /// A call in the last minute of a session that nobody has used, and that no timer refreshes.
     LateCall(usize),
     Freeze,
     SideRuntime,
 }
 
 impl Event {
-    /// The troubles, with the mean time in minutes between two.
+    /// The troubles, each with the mean time between two in minutes.
     const TROUBLES: [(Self, f64); 9] = [
         (Self::FaultOfAll, 100.0),
         (Self::FaultOfRole, 15.0),
@@ -247,11 +248,12 @@ impl Event {
     ];
 }
 
-/// The chains' clock: the simulator's, to the millisecond, unless it is set wrong. The simulator's own is right.
+/// The chains' clock: the simulator's clock in whole milliseconds, plus an offset while it is set wrong. The
+/// simulator's clock is always right.
 #[derive(Clone, Debug)]
 struct ChainClock {
     right: Clock,
-    /// A whole second of its.
+    /// A whole second of `right`, and its elapsed time then.
     start: SystemTime,
     started: Duration,
     /// In milliseconds.
@@ -268,7 +270,8 @@ impl TimeSource for ChainClock {
     }
 }
 
-/// Sleeps whole milliseconds, as tokio's timers do: jitter must not meet the odd clock of another runtime.
+/// Sleeps whole milliseconds, as tokio's timers do. Otherwise jitter would add fractions of a millisecond to those of a
+/// side runtime's clock, which the seed does not determine, and the sum is rounded.
 #[derive(Clone, Debug)]
 struct WholeMs;
 
@@ -279,7 +282,7 @@ impl AsyncSleep for WholeMs {
     }
 }
 
-/// Something that explains failures while it lasts, and for some time after.
+/// A condition that explains failures while it lasts, and for `AFTERMATH` after its end.
 #[derive(Default)]
 struct Trouble {
     active: u32,
@@ -303,43 +306,43 @@ impl Trouble {
 
 struct Target {
     arn: String,
-    /// The hub's number; `None` for a hub.
+    /// The index of its hub; `None` for a hub.
     hub: Option<usize>,
-    /// Changes when the role is deleted, which revokes its sessions.
+    /// Incremented when the role is deleted, which revokes its sessions.
     generation: u32,
     exists: bool,
     is_trusted: bool,
     fault: Option<Fault>,
     trouble: Trouble,
     was_used: bool,
-    /// When somebody asked for a new session, whatever is cached, and the freezes before.
+    /// When `refresh` was called last, and the total time of freezes before it.
     forced_at: Option<(Duration, Duration)>,
     last: Option<Operation>,
-    /// The key of the session that STS gave last.
+    /// The access key ID of its newest session.
     newest: Option<String>,
 }
 
-/// A call of STS, as the SDK makes it: with several attempts.
+/// A call of the SDK to STS, which may make several attempts.
 struct Operation {
     invocation_id: String,
     attempts: u32,
     begun: Duration,
-    /// When its first call began, if those before it were throttled.
+    /// When the first of the throttled calls that it repeats began; otherwise `begun`.
     queued: Duration,
-    /// When its last attempt was answered, or given up.
+    /// When its last attempt was answered or abandoned.
     ended: Option<Duration>,
-    /// Whether it repeats one that was signed by a wrong clock.
-    is_with_right_clock: bool,
-    /// On a runtime other than the main one, where it may stop at any time.
+    /// Whether it repeats a call whose signature had a wrong time.
+    is_skew_retry: bool,
+    /// Whether it runs on a side runtime, where it may stop at any time.
     is_on_side: bool,
-    /// The freezes before it.
+    /// The total time of freezes before it.
     frozen_before: Duration,
     outcome: Outcome,
 }
 
 enum Outcome {
     InFlight,
-    /// Not before `retry_at` is another allowed, unless the clock has been set.
+    /// No retry is allowed before `retry_at`, unless the clock was set again, so that `steps` has changed.
     Failed {
         retry_at: Duration,
         steps: u32,
@@ -348,27 +351,28 @@ enum Outcome {
     Session(String),
 }
 
-/// Why a call has failed.
+/// Why a call failed.
 #[derive(Clone, Copy, PartialEq)]
 enum Cause {
-    /// STS has rejected the session that signed.
+    /// STS rejected the session that signed the call.
     Caller,
     Throttled,
-    /// The signature was too early or too late.
+    /// STS rejected the time of the signature.
     Skew,
     Other,
 }
 
-/// A session that STS has given, by its key.
+/// A session that STS has issued.
 #[derive(Clone)]
 struct Session {
     target: usize,
     generation: u32,
-    /// By the right time.
+    /// By the right clock.
     expiry: SystemTime,
-    /// By the chains' clock.
+    /// By the chains' clock, like `chain_expiry`.
     loaded_at: SystemTime,
-    due_until: SystemTime,
+    /// The expiry that the chain uses.
+    chain_expiry: SystemTime,
 }
 
 #[derive(Default)]
@@ -376,17 +380,17 @@ struct Figures {
     calls: u64,
     served: u64,
     undisturbed: u64,
-    refused: u64,
+    failed_calls: u64,
     given_up: u64,
     lost: u64,
-    /// Calls that got a session which STS would not accept.
+    /// Calls that got a session which STS does not accept.
     served_dead: u64,
     by_client: u64,
     max_wait: Duration,
-    /// With a session that is valid, but expired by the chain's clock.
+    /// Waits and failures with a valid session that is expired by the chain's clock.
     max_wait_by_clock: Duration,
     failed_by_clock: u64,
-    /// With nothing to serve, because the signature was too early or too late.
+    /// Failures because STS rejected the time of the signature, with nothing cached to serve.
     failed_by_skew: u64,
     longest: Duration,
     requests: u64,
@@ -402,17 +406,17 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} calls ({} undisturbed, {} by clients), {} served ({} with a dead session), {} refused by \
-             right ({} for their signature's time), {} given up, {} lost with their runtime; waited at most \
-             {:?} with a valid session, {:?} (and {} failed) with one that the chain's clock took for expired, {:?} with none; {} STS \
-             requests in {} operations for {} sessions, bound {}, at most {} in flight; {} timers at the end; \
+            "{} calls ({} undisturbed, {} by clients), {} served ({} with a dead session), {} failed as \
+             expected ({} because of their signature's time), {} given up, {} lost with their runtime; longest wait \
+             {:?} with a valid session, {:?} (and {} failed) with one expired by the chain's clock, {:?} with none; \
+             {} STS requests in {} operations for {} sessions, bound {}, at most {} in flight; {} timers at the end; \
              digest {:016x}",
             self.calls,
             self.undisturbed,
             self.by_client,
             self.served,
             self.served_dead,
-            self.refused,
+            self.failed_calls,
             self.failed_by_skew,
             self.given_up,
             self.lost,
@@ -438,44 +442,45 @@ struct State {
     by_arn: HashMap<String, usize>,
     sessions: HashMap<String, Session>,
     fault_of_all: Option<Fault>,
-    /// Of STS as a whole, and of this process: the clock, freezes, runtimes.
+    /// The troubles of STS as a whole and of this process: the clock, freezes and side runtimes.
     trouble: Trouble,
-    /// Answers take a second or more.
+    /// The latency of STS is a second or more.
     slowness: Trouble,
     is_slow: bool,
-    /// Answers take a tenth of a second or more.
-    lateness: Trouble,
-    is_late: bool,
+    /// The latency of STS is `NOTICEABLE_LATENCY` or more.
+    latency_trouble: Trouble,
+    has_latency: bool,
     is_skewed: bool,
-    /// How often the clock was set.
+    /// How often the clock was set, and when it was set last.
     steps: u32,
     set_at: Option<Duration>,
+    /// The total time of freezes.
     frozen: Duration,
-    /// When the last freeze of a minute or more ended: loads begun before it count as abandoned.
+    /// When the last freeze of a minute or more ended: loads that began before it count as abandoned.
     resumed_at: Option<Duration>,
     is_on_side: bool,
-    /// Whether a runtime that stood still is driven again: its old loads go on.
+    /// Whether a stopped side runtime is driven again, so that its old loads continue.
     is_old_side: bool,
-    /// Where the clocks of all runtimes are.
+    /// The time of the runtime that was driven last. The others catch up with it.
     now: Option<Instant>,
-    /// When the fault of all, or a clock that STS does not accept, began.
+    /// When a fault of all roles (`fault`), or a clock that STS does not accept (`clock`), began.
     episode: HashMap<&'static str, Duration>,
     pending: usize,
     violation: Option<String>,
     events: VecDeque<String>,
-    /// The calls of the last minute that followed a throttled one.
+    /// The retries of throttled calls in the last minute.
     throttled: VecDeque<Duration>,
     figures: Figures,
 }
 
-/// The accounts, the chains and what is known of them.
+/// The simulated accounts, the chains, and what the test knows about them.
 struct World {
     seed: u64,
     aws: Simulator,
     clock: ChainClock,
-    /// Cleared before the end: they hold the HTTP client, and so the world.
+    /// Cleared at the end, because they own the HTTP client, which owns this world.
     chains: Mutex<Vec<RoleChain>>,
-    /// Of some of the tenants.
+    /// The clients of some tenants.
     clients: Mutex<HashMap<usize, aws_sdk_firehose::Client>>,
     state: Mutex<State>,
 }
@@ -483,7 +488,7 @@ struct World {
 impl World {
     async fn create(seed: u64, tenants: usize) -> (Arc<Self>, Agenda) {
         let aws = Simulator::new();
-        // To a whole second, so that a session's lifetime depends on the seed only.
+        // Advances to a whole second, so that the lifetimes of sessions depend only on the seed.
         let since = aws.clock().now().duration_since(SystemTime::UNIX_EPOCH);
         let ms = since.unwrap().subsec_millis();
         aws.clock()
@@ -538,8 +543,8 @@ impl World {
             trouble: Trouble::default(),
             slowness: Trouble::default(),
             is_slow: false,
-            lateness: Trouble::default(),
-            is_late: false,
+            latency_trouble: Trouble::default(),
+            has_latency: false,
             is_skewed: false,
             steps: 0,
             set_at: None,
@@ -593,7 +598,7 @@ impl World {
             agenda.add(at, Event::Call(i));
         }
         for (event, minutes) in Event::TROUBLES {
-            // A quarter of an hour to begin with; by then the virtual time is ahead of the machine's.
+            // Not in the first quarter of an hour; after it, the virtual time is ahead of the machine's.
             let at = now + 15 * MINUTE + state.rng_time(minutes * 60.0);
             agenda.add(at, event);
         }
@@ -601,7 +606,7 @@ impl World {
         (world, agenda)
     }
 
-    /// A client that renews the chain, on a machine whose clock is right.
+    /// Creates a client that renews the chain's sessions, and whose clock is right.
     fn client(&self, chain: &RoleChain) -> aws_sdk_firehose::Client {
         let config = chain.sdk_config().into_builder();
         let config = config.time_source(self.clock.right.clone()).build();
@@ -620,7 +625,7 @@ impl World {
         self.chains.lock().unwrap()[target].clone()
     }
 
-    /// The right time since the beginning, to the millisecond.
+    /// Returns the time since the beginning by the right clock, in whole milliseconds.
     fn elapsed(&self) -> Duration {
         let elapsed = self.clock.right.elapsed() - self.clock.started;
         Duration::from_millis(elapsed.as_millis() as u64)
@@ -655,7 +660,7 @@ impl World {
         }
     }
 
-    /// Lets things happen until `end`, or until another runtime's turn.
+    /// Applies the events until `end`, or until a side runtime is to be driven.
     async fn drive(self: &Arc<Self>, agenda: &mut Agenda, end: Duration) -> Pause {
         self.catch_up().await;
         let pause = loop {
@@ -680,22 +685,22 @@ impl World {
                 self.plan_next(agenda, &event);
                 self.freeze().await;
             } else {
-                self.happen(agenda, event);
+                self.apply(agenda, event);
             }
         };
         self.state().now = Some(Instant::now());
         pause
     }
 
-    /// Moves this runtime's clock to where the last one's was: it has stood still.
+    /// Advances the clock of this runtime, which was stopped, to that of the runtime driven last.
     async fn catch_up(&self) {
         let now = self.state().now;
         let behind = now.map(|now| now.saturating_duration_since(Instant::now()));
         if let Some(behind) = behind
             && !behind.is_zero()
         {
-            // The main runtime's clock stays at whole milliseconds, so that a seed gives one course of events.
-            // That of another one is at what the machine's was when it was made.
+            // The main runtime's clock stays at whole milliseconds, so that the seed determines the events. The clock
+            // of a side runtime starts at that of the machine, with fractions of a millisecond.
             let is_on_side = self.state().is_on_side;
             if !is_on_side {
                 let behind = Duration::from_millis(behind.as_millis() as u64);
@@ -721,7 +726,7 @@ impl World {
         }
     }
 
-    fn happen(self: &Arc<Self>, agenda: &mut Agenda, event: Event) {
+    fn apply(self: &Arc<Self>, agenda: &mut Agenda, event: Event) {
         self.plan_next(agenda, &event);
         if let Event::Call(target) | Event::LateCall(target) = event {
             return self.call(target);
@@ -798,8 +803,8 @@ impl World {
                 state.targets[target].generation += 1;
                 state.targets[target].exists = false;
                 state.targets[target].trouble.begin();
-                // A new session for the role and, with each that its tenants ask for with the old one, once
-                // more.
+                // One new session for the role. If it is a hub, each request of its tenants that is signed with the old
+                // session is rejected, and repeated once.
                 state.figures.bound += 2 + match state.targets[target].hub {
                     None => 2 * state.targets.len() as u64,
                     Some(_) => RETRIES_IN_WINDOW,
@@ -815,7 +820,7 @@ impl World {
             }
             Event::Distrust if state.targets[target].is_trusted && state.targets[target].exists => {
                 let lasts = state.log_uniform(60.0, 600.0);
-                state.log(now, format!("role {target}: trusts nobody for {lasts:?}"));
+                state.log(now, format!("role {target}: trust withdrawn for {lasts:?}"));
                 state.targets[target].is_trusted = false;
                 state.targets[target].trouble.begin();
                 state.figures.bound += RETRIES_IN_WINDOW;
@@ -824,7 +829,7 @@ impl World {
                 self.set_role(target);
             }
             Event::DistrustEnds(target) => {
-                state.log(now, format!("role {target}: trusts its hub again"));
+                state.log(now, format!("role {target}: trust restored"));
                 state.targets[target].is_trusted = true;
                 state.targets[target].trouble.end(now);
                 let exists = state.targets[target].exists;
@@ -854,12 +859,12 @@ impl World {
                     world.state().pending -= 1;
                 });
             }
-            // It is so already.
+            // The trouble exists already.
             _ => {}
         }
     }
 
-    /// Lets time pass at once, while nothing runs.
+    /// Advances the clocks while nothing runs, as when the process is suspended.
     async fn freeze(&self) {
         let lasts = {
             let mut state = self.state();
@@ -872,7 +877,7 @@ impl World {
             }
             lasts
         };
-        // Others run before this returns.
+        // Tasks run before this returns.
         tokio::time::advance(lasts).await;
         let now = self.elapsed();
         self.state().trouble.end(now);
@@ -883,7 +888,11 @@ impl World {
         let now = self.elapsed();
         for (trouble, was_on, is_on) in [
             (&mut state.slowness, &mut state.is_slow, latency >= SECOND),
-            (&mut state.lateness, &mut state.is_late, latency >= LATE),
+            (
+                &mut state.latency_trouble,
+                &mut state.has_latency,
+                latency >= NOTICEABLE_LATENCY,
+            ),
         ] {
             match (*was_on, is_on) {
                 (false, true) => trouble.begin(),
@@ -901,10 +910,12 @@ impl World {
         state.set_at = Some(now);
         state.trouble.begin();
         state.trouble.end(now);
-        // What was expired by it, or due, is loaded once; what was loaded meanwhile, once more.
+        // Sessions that are expired or due by the new clock are loaded once. Those that were loaded while the clock was
+        // wrong are loaded once more.
         let used = state.targets.iter().filter(|target| target.was_used);
         state.figures.bound += used.count() as u64;
-        // STS accepts signatures of a quarter of an hour; an hour ahead, what it gives is expired at once.
+        // STS accepts signatures that are up to a quarter of an hour wrong. By a clock an hour ahead, its sessions are
+        // expired at once.
         let is_skewed = offset.unsigned_abs() > 14 * 60_000;
         match (state.is_skewed, is_skewed) {
             (false, true) => {
@@ -920,7 +931,7 @@ impl World {
         state.is_skewed = is_skewed;
     }
 
-    /// Adds to the bound what a trouble of all allows: retries for the sessions whose window it met.
+    /// Adds the retries that a trouble of all roles allows to the bound: those of sessions in their refresh window.
     fn allow_retries(&self, state: &mut State, episode: &'static str) {
         let now = self.elapsed();
         let Some(begun) = state.episode.remove(episode) else {
@@ -932,7 +943,7 @@ impl World {
             let Some(newest) = state.newest_session(target) else {
                 continue;
             };
-            let left = newest.due_until.duration_since(now).ok();
+            let left = newest.chain_expiry.duration_since(now).ok();
             let in_window = ADVISORY_WINDOW.saturating_sub(left.unwrap_or_default());
             let failing = lasted.min(in_window).as_secs() / SHORTEST_RETRY.as_secs();
             if !in_window.is_zero() {
@@ -941,15 +952,15 @@ impl World {
         }
     }
 
-    /// Somebody asks a tenant's chain for credentials.
+    /// Requests credentials from a tenant's chain, or makes a call with its client.
     fn call(self: &Arc<Self>, target: usize) {
         let chain = self.chain(target);
         let mut state = self.state();
         let gives_up = state.rng.u8(..10) == 0;
-        let patience = Duration::from_millis(state.rng.u64(1..3000));
-        let wants_client = state.rng.u8(..5) == 0;
+        let timeout = Duration::from_millis(state.rng.u64(1..3000));
+        let is_by_client = state.rng.u8(..5) == 0;
         let client = self.clients.lock().unwrap().get(&target).cloned();
-        let client = client.filter(|_| wants_client);
+        let client = client.filter(|_| is_by_client);
         drop(state);
         let call = Call::begin(self.clone(), &chain, target);
         if let Some(client) = client {
@@ -957,7 +968,7 @@ impl World {
             return;
         }
         let mut credentials = Box::pin(async move { chain.provide_credentials().await });
-        // Nearly all are answered at once.
+        // Nearly all calls are answered at once.
         let ready = credentials
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()));
@@ -965,7 +976,7 @@ impl World {
             Poll::Ready(result) => call.end(result),
             Poll::Pending => drop(tokio::spawn(async move {
                 if gives_up {
-                    match tokio::time::timeout(patience, credentials).await {
+                    match tokio::time::timeout(timeout, credentials).await {
                         Ok(result) => call.end(result),
                         Err(_) => call.give_up(),
                     }
@@ -976,7 +987,7 @@ impl World {
         }
     }
 
-    /// Drives another runtime for a moment, with callers of its own; then it is driven no more, or dropped.
+    /// Drives a side runtime for a short time, with its own callers, and then stops or drops it.
     fn use_side_runtime(self: &Arc<Self>, sides: &mut Vec<Runtime>) {
         let (callers, drive_for, choice) = {
             let mut state = self.state();
@@ -990,7 +1001,7 @@ impl World {
             (callers, drive_for, state.rng.u8(..10))
         };
         let old = match choice {
-            // One that stood still goes on.
+            // Drives a stopped runtime again.
             0..3 => sides.pop(),
             3..5 => {
                 sides.pop();
@@ -1007,7 +1018,7 @@ impl World {
             for target in callers {
                 self.call(target);
             }
-            // Tasks begin, and no time passes.
+            // Lets tasks start, without time passing.
             for _ in 0..10 {
                 tokio::task::yield_now().await;
             }
@@ -1034,7 +1045,7 @@ impl World {
         let event = format!("another runtime, {callers} callers, for {drive_for:?}");
         state.log(now, event);
         state.trouble.begin();
-        // For what is lost, and asked for again.
+        // For lost loads that are repeated.
         state.figures.bound += u64::from(ATTEMPTS) * 2 * callers as u64;
     }
 
@@ -1068,13 +1079,13 @@ impl World {
         }
     }
 
-    /// Two minutes after the last trouble.
+    /// Checks the state two minutes after the last trouble: every role is served, and nothing is left over.
     async fn check_the_end(&self, hours: f64) {
         let count = self.state().targets.len();
         for target in HUBS.len()..count {
             let chain = self.chain(target);
             self.state().targets[target].was_used = true;
-            // A session that was revoked is found out by its use.
+            // A revoked session is detected only when it is used.
             if let Err(error) = put(&self.client(&chain)).await {
                 self.violate(format!("role {target} at the end: {error}"));
             }
@@ -1087,7 +1098,7 @@ impl World {
             }
             self.panic_on_violation();
         }
-        // What was given to callers before ends.
+        // Lets earlier calls end.
         tokio::time::sleep(MINUTE).await;
         self.panic_on_violation();
         let metrics = tokio::runtime::Handle::current().metrics();
@@ -1096,7 +1107,7 @@ impl World {
         assert_eq!(
             self.state().pending,
             0,
-            "seed {}: calls that never end",
+            "seed {}: calls have not ended",
             self.seed
         );
         self.clients.lock().unwrap().clear();
@@ -1122,7 +1133,7 @@ impl World {
         );
     }
 
-    /// Whether STS accepts a session now, and will for so long.
+    /// Whether STS accepts a session now and after `for_another`, if nothing changes.
     fn accepts(&self, access_key_id: &str, for_another: Duration) -> bool {
         let state = self.state();
         let session = state.sessions.get(access_key_id);
@@ -1148,7 +1159,7 @@ impl World {
         }
     }
 
-    /// An attempt of a call of STS has come.
+    /// Records an attempt of a call to STS, and checks that the call has a reason.
     fn begin_attempt(&self, target: usize, invocation_id: &str) {
         let now = self.elapsed();
         let chain_now = self.clock.now();
@@ -1172,13 +1183,13 @@ impl World {
             return;
         }
         let reason = state.reason_for(role, now, chain_now, right);
-        state.log(now, format!("role {target}: STS is asked, {reason:?}"));
+        state.log(now, format!("role {target}: STS is called: {reason:?}"));
         state.figures.operations += 1;
         let frozen_before = state.frozen;
         let is_on_side = state.is_on_side;
         let mut queued = now;
         let mut is_flood = false;
-        if reason == Ok(ITS_TURN_AGAIN) {
+        if reason == Ok(THROTTLED_RETRY) {
             queued = state.targets[target]
                 .last
                 .as_ref()
@@ -1186,8 +1197,8 @@ impl World {
             state.figures.bound += 1;
             state.throttled.retain(|at| *at + MINUTE > now);
             state.throttled.push_back(now);
-            let most = match state.lateness.is_on(now) {
-                true => THROTTLED_LATE_IN_A_MINUTE,
+            let most = match state.latency_trouble.is_on(now) {
+                true => THROTTLED_WITH_LATENCY_IN_A_MINUTE,
                 false => THROTTLED_IN_A_MINUTE,
             };
             is_flood = state.throttled.len() > most;
@@ -1198,14 +1209,16 @@ impl World {
             begun: now,
             queued,
             ended: None,
-            is_with_right_clock: reason == Ok(WITH_THE_RIGHT_CLOCK),
+            is_skew_retry: reason == Ok(SKEW_RETRY),
             is_on_side,
             frozen_before,
             outcome: Outcome::InFlight,
         });
         drop(guard);
         if let Err(why) = reason {
-            self.violate(format!("role {target}: STS is asked for no reason: {why}"));
+            self.violate(format!(
+                "role {target}: STS is called without a reason: {why}"
+            ));
         }
         if is_flood {
             self.violate("STS is flooded while it throttles".to_owned());
@@ -1233,16 +1246,16 @@ impl World {
                     generation: state.targets[target].generation,
                     expiry,
                     loaded_at: chain_now,
-                    // By the chain's clock it lasts no longer than asked for.
-                    due_until: expiry.min(chain_now + HOUR),
+                    // The chain takes the requested duration as the longest lifetime by its clock.
+                    chain_expiry: expiry.min(chain_now + HOUR),
                 };
-                let is_expired = session.due_until <= chain_now;
+                let is_expired = session.chain_expiry <= chain_now;
                 state.sessions.insert(key.clone(), session);
                 if is_expired {
-                    // That is a failure.
+                    // The chain takes this for a failure.
                     failed(SECOND * 4 / 5, Cause::Other)
                 } else {
-                    // What a load of an old runtime gives may come too late to be taken.
+                    // The result of a load on an old runtime may come too late to be cached.
                     if !state.is_old_side {
                         state.targets[target].newest = Some(key.clone());
                     }
@@ -1253,12 +1266,12 @@ impl World {
                 let session = state.newest_session(&state.targets[target]);
                 let after = match session {
                     None => SECOND * 4 / 5,
-                    Some(session) => match session.due_until.duration_since(chain_now) {
+                    Some(session) => match session.chain_expiry.duration_since(chain_now) {
                         Ok(left) if left > 11 * SECOND && state.is_alive(session, right) => {
                             (left / 4).clamp(10 * SECOND, 5 * MINUTE) * 4 / 5
                         }
-                        // A last one, a second before expiry; after it, and where STS has rejected the
-                        // session, five seconds for a refusal.
+                        // The last retry is a second before expiry. After it, and if STS has rejected the session,
+                        // the shortest wait is that after a denial: five seconds, less a fifth for jitter.
                         Ok(left) if left <= 11 * SECOND => {
                             left.min(4 * SECOND).saturating_sub(SECOND)
                         }
@@ -1279,11 +1292,11 @@ impl World {
     }
 }
 
-const ITS_TURN_AGAIN: &str = "its turn has come again";
-const WITH_THE_RIGHT_CLOCK: &str = "with the clock that STS has told";
+const THROTTLED_RETRY: &str = "a retry of a throttled call";
+const SKEW_RETRY: &str = "a retry with the time that STS reported";
 
 impl State {
-    /// A time with this mean in seconds, as between independent events.
+    /// Returns a random time between independent events (exponentially distributed), with this mean in seconds.
     fn rng_time(&mut self, mean: f64) -> Duration {
         let seconds = -(1.0 - self.rng.f64()).ln() * mean;
         Duration::from_millis((seconds * 1000.0) as u64 + 1)
@@ -1294,7 +1307,7 @@ impl State {
         Duration::from_millis((seconds * 1000.0) as u64)
     }
 
-    /// A hub now and then.
+    /// Returns a random role: in one of eight cases a hub, otherwise a tenant.
     fn any_target(&mut self) -> usize {
         if self.rng.u8(..8) == 0 {
             return self.rng.usize(..HUBS.len());
@@ -1331,12 +1344,12 @@ impl State {
         session.generation == role.generation && role.exists && at < session.expiry
     }
 
-    /// The session that STS gave last for a role.
+    /// Returns the session that STS issued last for a role.
     fn newest_session(&self, role: &Target) -> Option<&Session> {
         self.sessions.get(role.newest.as_ref()?)
     }
 
-    /// Whether a failure of this role's is explained.
+    /// Whether a trouble explains failures of this role.
     fn is_disturbed(&self, target: usize, now: Duration) -> bool {
         let role = &self.targets[target];
         self.trouble.is_on(now)
@@ -1347,7 +1360,7 @@ impl State {
                 .is_some_and(|hub| self.targets[hub].trouble.is_on(now))
     }
 
-    /// Why STS may be asked for this role; the error says why not.
+    /// Returns why STS may be called for this role, or as an error why not.
     fn reason_for(
         &self,
         role: &Target,
@@ -1358,15 +1371,15 @@ impl State {
         let Some(last) = &role.last else {
             return Ok("for the first time");
         };
-        // A refresh that was asked for before a freeze goes on after it.
+        // A refresh that was requested before a freeze continues after it.
         let is_recent = |(at, frozen_before): (Duration, Duration)| {
             now - at < LONGEST_CALL + (self.frozen - frozen_before)
         };
         if role.forced_at.is_some_and(is_recent) {
             return Ok("refresh()");
         }
-        // What ran when the process was suspended may be lost, or go on beside the load that replaces it, once its
-        // turn comes: the calls before it may be held by a runtime that is driven no more.
+        // A load that ran when the process was suspended may be lost, or continue beside the load that replaces it once
+        // the rate limiter admits it: earlier calls in the queue may belong to a runtime that is not driven any more.
         let is_unfinished = !matches!(last.outcome, Outcome::Session(_));
         let froze = self.frozen - last.frozen_before >= MINUTE;
         let just_after = |at: Duration| {
@@ -1379,8 +1392,8 @@ impl State {
         {
             return Ok("the last load may be lost");
         }
-        // A load may have begun before; and one in flight seems to have stood still where the clock leaps, so that
-        // its failure is nobody's answer and another begins at once. In a fault a load takes as long as its queue.
+        // The load may have begun before the clock was set. A load in flight when the clock leaps seems abandoned:
+        // callers ignore its failure, and another begins at once. During a fault a load may be queued for long.
         let hub = role.hub.map(|hub| &self.targets[hub]);
         let is_faulty = self.fault_of_all.is_some()
             || role.fault.is_some()
@@ -1394,25 +1407,25 @@ impl State {
             Outcome::Failed {
                 cause: Cause::Caller,
                 ..
-            } => Ok("with a new session of the hub's"),
-            // Once: what was told may be out of date by now, or the first to be told.
+            } => Ok("with a new session of the hub"),
+            // Once: the skew that the SDK used may have been unknown or out of date.
             Outcome::Failed {
                 cause: Cause::Skew, ..
-            } if !last.is_with_right_clock => Ok(WITH_THE_RIGHT_CLOCK),
+            } if !last.is_skew_retry => Ok(SKEW_RETRY),
             Outcome::Failed { steps, .. } if *steps != self.steps => Ok("the clock was set"),
-            // Of a new load, which has all the time of the queue, whatever its first call had waited for.
-            Outcome::Failed { retry_at, .. } if now + TICKS >= *retry_at => Ok("a retry"),
+            // A retry is a new load with its full time in the queue, however long the call before it was queued.
+            Outcome::Failed { retry_at, .. } if now + TIMER_TOLERANCE >= *retry_at => Ok("a retry"),
             Outcome::Failed {
                 cause: Cause::Throttled,
                 ..
-            } if now < last.queued + LONGEST_QUEUE + TICKS => Ok(ITS_TURN_AGAIN),
+            } if now < last.queued + LONGEST_QUEUE + TIMER_TOLERANCE => Ok(THROTTLED_RETRY),
             Outcome::Failed { retry_at, .. } => match self.newest_session(role) {
                 Some(session) if !self.is_alive(session, right) => Ok("the session is dead"),
                 _ => Err(format!("a retry before {retry_at:?}")),
             },
             Outcome::Session(key) => {
                 let session = &self.sessions[key];
-                if chain_now + ADVISORY_WINDOW >= session.due_until {
+                if chain_now + ADVISORY_WINDOW >= session.chain_expiry {
                     Ok("the session is due")
                 } else if chain_now + MINUTE < session.loaded_at {
                     Ok("the session is from the future")
@@ -1426,7 +1439,7 @@ impl State {
     }
 }
 
-/// A tenth of the tenants are hot, three tenths cold.
+/// Returns the mean time between calls of a role in seconds: a tenth of the tenants are hot, three tenths cold.
 fn mean_between_calls(target: usize) -> f64 {
     match target % 10 {
         0 => 8.0,
@@ -1442,14 +1455,14 @@ async fn put(client: &aws_sdk_firehose::Client) -> Result<(), String> {
     result.map(drop).map_err(|error| format!("{error:?}"))
 }
 
-/// A caller's call, and what was true when it began.
+/// A call, and the state when it began.
 struct Call {
     world: Arc<World>,
     target: usize,
     begun: Duration,
     frozen: Duration,
     steps: u32,
-    /// The cached session's key, if STS would accept it for another second.
+    /// The access key ID of the cached session, if STS accepts it for another second.
     valid: Option<String>,
     /// Whether it was expired by the chain's clock.
     is_expired: bool,
@@ -1472,8 +1485,7 @@ impl Call {
         state.pending += 1;
         state.figures.calls += 1;
         if valid.is_none() || is_expired {
-            // Whoever finds no session to serve may start a load: with the hub's, and once more with a new
-            // one of it.
+            // A call without a session to serve may start a load, and repeat it with a new session of the hub.
             state.figures.bound += u64::from(ATTEMPTS);
         }
         let hub = state.targets[target].hub;
@@ -1495,7 +1507,7 @@ impl Call {
         }
     }
 
-    /// How long it has waited, leaving out the time in which nothing ran.
+    /// Returns how long the call has waited, without freezes.
     fn waited(&self) -> Duration {
         let frozen = self.world.state().frozen - self.frozen;
         (self.world.elapsed() - self.begun).saturating_sub(frozen)
@@ -1517,7 +1529,7 @@ impl Call {
         let mut state = self.world.state();
         let figures = &mut state.figures;
         let (limit, longest) = match (is_valid, self.is_expired) {
-            // A runtime that stands still at any time.
+            // A side runtime may stop at any time.
             _ if self.is_on_side => return,
             (true, false) => (MAX_WAIT_WITH_VALID, &mut figures.max_wait),
             (true, true) => (MAX_WAIT_WITH_EXPIRED, &mut figures.max_wait_by_clock),
@@ -1525,7 +1537,7 @@ impl Call {
         };
         *longest = waited.max(*longest);
         drop(state);
-        if waited > limit + TICKS {
+        if waited > limit + TIMER_TOLERANCE {
             let (target, valid) = (self.target, &self.valid);
             let what = format!("a call of role {target} waited {waited:?}, cached {valid:?}");
             self.world.violate(what);
@@ -1556,15 +1568,15 @@ impl Call {
                     Some(session) => {
                         let is_alive = state.is_alive(&session, right);
                         state.figures.served_dead += u64::from(!is_alive);
-                        // The chain knows that it is expired.
-                        let is_known = chain_now >= session.due_until;
+                        // Whether the session is expired by the chain's clock.
+                        let is_known = chain_now >= session.chain_expiry;
                         (!is_alive && is_known && !is_disturbed)
                             .then(|| format!("role {target} got an expired session, undisturbed"))
                     }
                 }
             }
             Err(error) => {
-                state.figures.refused += 1;
+                state.figures.failed_calls += 1;
                 let error =
                     aws_smithy_types::error::display::DisplayErrorContext(error).to_string();
                 let line = error.lines().next().unwrap_or_default();
@@ -1576,7 +1588,7 @@ impl Call {
                     let key = self.valid.as_deref();
                     Some(format!("role {target} failed, {key:?} is valid: {error}"))
                 } else if error.contains("SignatureDoesNotMatch") {
-                    // The SDK signs by the skew that it has learnt last, until an answer tells it another.
+                    // The SDK signs with the last clock skew that it learned, until a response corrects it.
                     state.figures.failed_by_skew += 1;
                     None
                 } else {
@@ -1603,8 +1615,8 @@ impl Call {
             state.figures.served += 1;
             return;
         };
-        state.figures.refused += 1;
-        // With a session that was valid all along, nothing is wrong with the service.
+        state.figures.failed_calls += 1;
+        // A session that was valid throughout the call leaves no excuse, because the service has no faults.
         let is_judged = steps == state.steps && !self.is_on_side && self.frozen == state.frozen;
         let is_excused = is_disturbed && !(could_be_served && is_judged);
         drop(state);
@@ -1629,7 +1641,7 @@ impl Drop for Call {
     }
 }
 
-/// Passes requests to the simulator, and takes note of those that assume a role.
+/// Passes requests to the simulator, and records those that assume a role.
 #[derive(Clone)]
 struct Witness(Arc<World>);
 
@@ -1658,7 +1670,7 @@ impl Answer {
     }
 }
 
-/// An attempt under way; one that is dropped has failed.
+/// An attempt in flight. If it is dropped, it has failed.
 struct Attempt {
     world: Arc<World>,
     target: usize,
@@ -1668,7 +1680,7 @@ struct Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        // Dropped with its runtime there is no clock, and nothing to note: what runs there may be lost.
+        // Dropped together with its runtime, it has no clock, and nothing to record: loads there may be lost.
         if tokio::runtime::Handle::try_current().is_ok() {
             let answer = self.answer.take();
             let answer = answer.unwrap_or(Answer::Failure(Cause::Other));

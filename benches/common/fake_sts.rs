@@ -1,4 +1,4 @@
-//! A fake STS over loopback HTTP or HTTPS, and an HTTP client whose responses are made in the process.
+//! A fake STS over loopback HTTP or HTTPS, and an HTTP client with responses from within the process.
 
 use std::fmt;
 use std::future::Future;
@@ -36,16 +36,16 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 pub const REGION: &str = "eu-west-1";
 
-/// Keys of an IAM user.
+/// The access key of an IAM user.
 pub const ACCESS_KEY_ID: &str = "AKIABENCHBENCHBENCH1";
 pub const SECRET_ACCESS_KEY: &str = "secret";
 
-/// The fake's certificate for 127.0.0.1, signed by itself. The SDK's HTTP client trusts it where the
-/// environment's `SSL_CERT_FILE` names it.
+/// The fake's self-signed certificate for 127.0.0.1. The SDK's HTTP client trusts it if the environment variable
+/// `SSL_CERT_FILE` names it.
 pub const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/keys/loopback.pem");
 const PRIVATE_KEY: &[u8] = include_bytes!("../keys/loopback-private.pem");
 
-/// An STS on a loopback port, served by its own thread. It counts requests and connections.
+/// A fake STS on a loopback port, served by its own thread. It counts requests and connections.
 #[derive(Clone)]
 pub struct FakeSts(Arc<Shared>);
 
@@ -60,7 +60,7 @@ struct Shared {
 
 #[derive(Clone)]
 pub struct StsSettings {
-    /// How long a timer delays each response: a round trip takes a little longer.
+    /// The delay of each response by a timer. A round trip takes a little longer.
     pub latency: Duration,
     pub lifetime: Duration,
     pub clock: SharedTimeSource,
@@ -78,7 +78,7 @@ impl Default for StsSettings {
     }
 }
 
-/// How the fake STS responds.
+/// The response of the fake STS.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum StsBehavior {
     Success,
@@ -118,7 +118,7 @@ impl FakeSts {
         let tls = self.0.settings.tls.then(server_tls);
         while let Ok((stream, _)) = listener.accept().await {
             self.0.connections.fetch_add(1, Ordering::Relaxed);
-            // Without this, small writes wait for acknowledgements.
+            // Without it, small writes wait for acknowledgements (Nagle's algorithm).
             let _ = stream.set_nodelay(true);
             let (this, tls) = (self.clone(), tls.clone());
             tokio::spawn(async move {
@@ -137,7 +137,7 @@ impl FakeSts {
     async fn serve_connection(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let responses = service_fn(|request| self.respond(request));
         let connection = hyper::server::conn::http1::Builder::new();
-        // Clients may disconnect, and a closed connection is one of the behaviors.
+        // Errors are expected: clients disconnect, and a closed connection is one of the behaviors.
         let _ = connection
             .serve_connection(TokioIo::new(stream), responses)
             .await;
@@ -179,7 +179,7 @@ impl FakeSts {
         self.0.in_flight.load(Ordering::Relaxed) > 0
     }
 
-    /// Returns what `count` bare requests take, one after another on one open connection.
+    /// Returns the duration of `count` bare requests, one after another on one open connection.
     pub async fn round_trips(&self, count: usize) -> Duration {
         let stream = TcpStream::connect(self.0.address).await;
         let stream = stream.expect("the fake STS listens");
@@ -203,7 +203,7 @@ impl FakeSts {
             stream.write_all(request).await.expect("the fake STS reads");
             stream.flush().await.expect("the fake STS reads");
             let mut response = Vec::new();
-            // The response ends with the document.
+            // The document is the end of the response.
             while !response.ends_with(b"</AssumeRoleResponse>") {
                 stream
                     .read_buf(&mut response)
@@ -224,7 +224,7 @@ impl FakeSts {
     }
 }
 
-/// Returns a config with an IAM user's keys, without endpoint.
+/// Returns a config with an IAM user's access key, and without an endpoint.
 pub fn config(settings: &StsSettings) -> SdkConfig {
     let keys = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "bench");
     SdkConfig::builder()
@@ -251,7 +251,7 @@ impl Drop for CountInFlight<'_> {
     }
 }
 
-/// Trusts the fake STS's certificate alone.
+/// Returns a TLS config that trusts only the fake STS's certificate.
 pub fn client_tls() -> ClientConfig {
     static CONFIG: LazyLock<ClientConfig> = LazyLock::new(|| {
         let certificate = CertificateDer::from_pem_file(CERTIFICATE).expect("a certificate");
@@ -280,7 +280,7 @@ pub fn error_document(code: &str) -> String {
     )
 }
 
-/// Returns an AssumeRole response, as long as those of AWS.
+/// Returns an AssumeRole response that is as long as AWS's.
 pub fn session_document(number: usize, settings: &StsSettings) -> String {
     let until = DateTime::from(settings.clock.now() + settings.lifetime);
     let until = DateTime::from_secs(until.secs())
@@ -292,7 +292,7 @@ pub fn session_document(number: usize, settings: &StsSettings) -> String {
     )
 }
 
-/// An SDK HTTP client whose responses are made in the process, without a socket.
+/// An SDK HTTP client with responses from within the process, without a socket.
 pub struct InProcessHttp<F>(Arc<F>);
 
 impl<F> InProcessHttp<F> {

@@ -1,4 +1,4 @@
-//! An STS in memory, under tokio's paused clock: hours of refreshes without sockets in their CPU time.
+//! An STS in memory, under tokio's paused clock, so that the CPU time of hours of refreshes includes no sockets.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use super::fake_sts::{
     InProcessHttp, StsBehavior, StsSettings, config, error_document, session_document,
 };
 
-/// Creates a runtime whose clock stands still until all its tasks wait.
+/// Creates a runtime whose clock advances only when all tasks wait.
 pub fn paused() -> Runtime {
     let mut runtime = runtime::Builder::new_current_thread();
     runtime
@@ -41,12 +41,12 @@ impl TimeSource for PausedClock {
 pub struct Quota {
     /// Requests a second.
     pub rate: f64,
-    /// Requests at once, after a second or more without any.
+    /// The capacity of the bucket: the requests served at once when it is full.
     pub burst: f64,
 }
 
 impl Quota {
-    /// What STS allows an account in a region, with a second's worth at once.
+    /// The quota of an account in a region, with a burst of one second's requests.
     pub const STS: Self = Self {
         rate: 600.0,
         burst: 600.0,
@@ -57,7 +57,7 @@ impl Quota {
     };
 }
 
-/// An STS in memory, under the paused clock.
+/// A fake STS in memory, under the paused clock.
 #[derive(Clone)]
 pub struct InMemorySts(Arc<Shared>);
 
@@ -66,7 +66,7 @@ struct Shared {
     clock: PausedClock,
     behavior: Mutex<StsBehavior>,
     quota: Quota,
-    /// How many requests it would serve now, and when that was right; it throttles others.
+    /// The tokens in the bucket, and when they were counted. Requests without a token are throttled.
     tokens: Mutex<(f64, Instant)>,
     /// The number of requests in each second.
     log: Mutex<HashMap<u64, u32>>,
@@ -140,7 +140,7 @@ impl InMemorySts {
         is_served
     }
 
-    /// Returns the number of requests since the second `from`, and of those in the busiest second.
+    /// Returns the number of requests since the second `from`, and the number in the busiest second.
     pub fn requests(&self, from: u64) -> (u32, u32) {
         let log = self.0.log.lock().expect("no panics");
         let counts = || {

@@ -1,4 +1,4 @@
-//! How the durations of calls are summed up and formatted.
+//! Percentiles of the durations of calls, and their format.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ impl Latencies {
         self.failed += usize::from(!is_success);
     }
 
-    /// Converts to the time of a clock that ran `speedup` times as fast.
+    /// Converts the durations to those of a clock that ran `speedup` times as fast.
     pub fn scaled(mut self, speedup: u32) -> Self {
         self.durations
             .iter_mut()
@@ -33,12 +33,12 @@ impl Latencies {
         self.durations.len()
     }
 
-    /// Returns the median, the 99th percentile and the longest as cells of a table.
+    /// Returns the median, the 99th percentile and the maximum as cells of a table.
     pub fn percentile_cells(&mut self) -> [String; 3] {
         [0.5, 0.99, 1.0].map(|share| format_duration(self.percentile(share)))
     }
 
-    /// Returns the duration below which a share of the calls is: 0.5 for the median, 1.0 for the longest.
+    /// Returns the percentile of a share: 0.5 for the median, 1.0 for the maximum.
     pub fn percentile(&mut self, share: f64) -> Duration {
         self.durations.sort_unstable();
         let last = self.durations.len().saturating_sub(1);
@@ -47,7 +47,7 @@ impl Latencies {
     }
 }
 
-/// Formats a duration with three digits.
+/// Formats a duration with three significant digits.
 pub fn format_duration(duration: Duration) -> String {
     let nanoseconds = duration.as_nanos() as f64;
     let (value, unit) = match nanoseconds {
@@ -64,7 +64,7 @@ pub fn format_duration(duration: Duration) -> String {
     format!("{value:.decimals$} {unit}")
 }
 
-/// Returns how long `work` takes, and its result.
+/// Returns the duration of `work` and its result.
 pub async fn timed<T>(work: impl Future<Output = T>) -> (Duration, T) {
     let started = Instant::now();
     let result = work.await;

@@ -1,6 +1,6 @@
-//! What the benches share.
+//! Code that the benches share.
 
-// Each bench uses its own part.
+// Each bench uses a part of it.
 #![allow(dead_code, unused_imports)]
 
 mod fake_sts;
@@ -22,7 +22,7 @@ pub use providers::{
     SdkIdentityCache, Tenants, nested_tenant, tenants_with_separate_chains, tenants_without_hub,
 };
 
-/// Creates a table that prints as Markdown.
+/// Creates a table that is printed as Markdown.
 pub fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN).set_header(header);

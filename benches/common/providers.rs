@@ -1,4 +1,4 @@
-//! The measured providers, behind one trait.
+//! The providers that are measured, behind one trait.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -42,11 +42,11 @@ fn role(n: usize) -> String {
     format!("arn:aws:iam::333333333333:role/Tenant{n}")
 }
 
-/// A way to retrieve credentials that is measured.
+/// A provider that is measured.
 pub trait Provider: Send + Sync + Sized + 'static {
     const NAME: &'static str;
 
-    /// How much longer sessions must last for this provider to refresh about as often as the others.
+    /// The additional lifetime that sessions need for this provider to refresh about as often as the others.
     const EXTRA_LIFETIME: Duration = Duration::ZERO;
 
     /// Creates a provider for a chain of `hops` roles.
@@ -61,7 +61,7 @@ pub trait Tenants: Provider {
     fn tenants(config: &SdkConfig, count: usize) -> impl Future<Output = Vec<Self>> + Send;
 }
 
-/// A chain of this crate.
+/// A chain of this crate, without another cache.
 pub struct Chain(pub Arc<dyn ProvideCredentials>);
 
 impl Chain {
@@ -96,8 +96,7 @@ impl Tenants for Chain {
     }
 }
 
-/// Creates chains for `count` roles that trust the source credentials themselves, from one
-/// `RoleChain::from_source`.
+/// Creates chains for `count` roles that are assumed with the source credentials, from one `RoleChain::from_source`.
 pub async fn tenants_without_hub(config: &SdkConfig, count: usize) -> Vec<Chain> {
     let source = RoleChain::from_source(config).expect("a source");
     let tenant = |n| source.assume(Role::new(role(n)).external_id("c0ffee"));
@@ -105,14 +104,14 @@ pub async fn tenants_without_hub(config: &SdkConfig, count: usize) -> Vec<Chain>
     (1..=count).map(tenant).collect()
 }
 
-/// Creates the same chains, each by its own `RoleChain::new`, and so with its own STS client.
+/// Creates the same chains, each with its own `RoleChain::new` and therefore its own STS client.
 pub async fn tenants_with_separate_chains(config: &SdkConfig, count: usize) -> Vec<Chain> {
     let tenant = |n| RoleChain::new(config, Role::new(role(n)).external_id("c0ffee"));
     let tenant = |n| Chain(Arc::new(tenant(n).expect("a role")));
     (1..=count).map(tenant).collect()
 }
 
-/// aws-config's `AssumeRoleProvider`, with one as the source of the next. It does not cache.
+/// Nested `AssumeRoleProvider`s of aws-config: each is the source of the next. They do not cache.
 pub struct NestedAssumeRole(AssumeRoleProvider);
 
 impl Provider for NestedAssumeRole {
@@ -137,7 +136,7 @@ async fn nest(config: &SdkConfig, hops: usize) -> AssumeRoleProvider {
     provider
 }
 
-/// Creates a provider for one role behind a hub, which is a provider of its own.
+/// Creates a provider for one role, with its own provider for the hub.
 pub async fn nested_tenant(config: &SdkConfig, n: usize) -> AssumeRoleProvider {
     let hub = assume_role(config, HUB).build().await;
     let tenant = assume_role(config, &role(n)).external_id("c0ffee");
@@ -150,7 +149,7 @@ fn assume_role(config: &SdkConfig, arn: &str) -> AssumeRoleProviderBuilder {
         .configure(config)
 }
 
-/// The same provider behind the SDK's identity cache, as a client has it.
+/// The same providers behind the SDK's identity cache, as in a client.
 pub struct CachedAssumeRole(pub SdkIdentityCache);
 
 impl Provider for CachedAssumeRole {
@@ -166,7 +165,7 @@ impl Provider for CachedAssumeRole {
 }
 
 impl Tenants for CachedAssumeRole {
-    /// Each has its own identity cache: one that they share holds 64 identities.
+    /// Each provider has its own identity cache, because a shared one would hold only 64 identities.
     async fn tenants(config: &SdkConfig, count: usize) -> Vec<Self> {
         let mut all = Vec::with_capacity(count);
         for n in 1..=count {
@@ -220,15 +219,15 @@ impl Provider for CachedProfile {
     }
 }
 
-/// reqsign's `Signer`. It does not hand out credentials, so it signs a request with a request signer that does
+/// reqsign's `Signer`. It does not return credentials, so it signs a request with a request signer that does
 /// nothing. Tenants share the hub's signer and the HTTP client.
 pub struct ReqsignSigner(Signer<Credential>);
 
 impl Provider for ReqsignSigner {
     const NAME: &'static str = "reqsign, Signer";
 
-    /// It refreshes two minutes before expiry: sessions of 125 s after 5 s, where the others refresh those of
-    /// 12 s after 2 to 7½ s.
+    /// reqsign refreshes two minutes before expiry: sessions of 125 s after 5 s. The others refresh sessions of 12 s
+    /// after 2 to 7½ s.
     const EXTRA_LIFETIME: Duration = Duration::from_secs(113);
 
     async fn new(config: &SdkConfig, hops: usize) -> Self {
@@ -294,7 +293,7 @@ impl SignRequest for NoOpSigner {
     }
 }
 
-/// Sends requests to the fake STS: reqsign has no setting for the endpoint.
+/// Sends requests to the fake STS, because reqsign has no setting for the endpoint.
 #[derive(Debug)]
 struct ToFakeSts {
     client: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -307,7 +306,7 @@ impl ToFakeSts {
         let endpoint = config.endpoint_url().expect("the fake's");
         let parts = endpoint.parse::<Uri>().expect("a URL").into_parts();
         let mut http = HttpConnector::new();
-        // As the SDK's HTTP client does.
+        // Same as the SDK's HTTP client.
         http.set_nodelay(true);
         http.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
@@ -340,7 +339,7 @@ impl HttpSend for ToFakeSts {
     }
 }
 
-/// A provider behind the SDK's identity cache, which is called as the SDK's orchestrator calls it.
+/// A provider behind the SDK's identity cache. The cache is called in the same way as by the SDK's orchestrator.
 pub struct SdkIdentityCache {
     cache: SharedIdentityCache,
     resolver: SharedIdentityResolver,
@@ -349,12 +348,12 @@ pub struct SdkIdentityCache {
 }
 
 impl SdkIdentityCache {
-    /// Creates a provider for a chain of `hops` roles.
+    /// Puts a provider behind a cache of its own.
     fn new(config: &SdkConfig, provider: impl ProvideCredentials + 'static) -> Self {
         Self::sharing(IdentityCache::lazy().build(), config, provider)
     }
 
-    /// Uses a cache that other providers use, too, like the clients made from one `SdkConfig`.
+    /// Puts a provider behind a shared cache, like that of all clients made from one `SdkConfig`.
     pub fn sharing(
         cache: SharedIdentityCache,
         config: &SdkConfig,

@@ -1,4 +1,4 @@
-//! An SVG of panels side by side, drawn by plotters.
+//! Draws panels side by side as an SVG, with plotters.
 
 use std::error::Error;
 
@@ -6,7 +6,7 @@ use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
-/// Lines over one x axis. Both axes are logarithmic unless the panel is linear.
+/// A chart of lines over one x axis. Both axes are logarithmic unless `is_linear` is set.
 pub struct Panel {
     pub title: &'static str,
     pub x: &'static str,
@@ -27,7 +27,7 @@ const COLORS: [RGBColor; 3] = [
     RGBColor(61, 90, 200),
 ];
 
-/// Returns the panels as SVG.
+/// Draws the panels as an SVG.
 pub fn svg(panels: &[Panel]) -> Result<String, Box<dyn Error>> {
     let mut svg = String::new();
     let (width, height) = PANEL_SIZE;
@@ -99,7 +99,7 @@ fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
     })
 }
 
-/// The power of ten beside a value, which may be zero where too little was measured.
+/// The power of ten next to a value. A value may be zero if it was too small to be measured.
 fn power_of_ten(value: f64, round: fn(f64) -> f64) -> f64 {
     10_f64.powf(round(value.max(1e-5).log10()))
 }
