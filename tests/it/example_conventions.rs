@@ -102,6 +102,19 @@ fn every_example_is_tried_here() {
     assert_eq!(names, EXAMPLES.map(|example| example.name));
 }
 
+/// Cargo leaves a dependency without a version out of what it publishes, and the examples are published.
+#[test]
+fn what_the_published_examples_use_is_published_with_them() {
+    let manifest = include_str!("../../Cargo.toml");
+    let (_, dependencies) = manifest.split_once("\n[dependencies]\n").unwrap();
+    let (dependencies, _) = dependencies.split_once("\n[lints]\n").unwrap();
+    let by_path = dependencies.lines().filter(|line| line.contains("path = "));
+    let without_version: Vec<_> = by_path
+        .filter(|line| !line.contains("version = "))
+        .collect();
+    assert_eq!(without_version, [""; 0]);
+}
+
 #[test]
 fn a_named_profile_comes_before_the_keys_in_the_environment() {
     for example in EXAMPLES {
