@@ -117,9 +117,6 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     let end = send_all(&mut input, &mut sender, &progress, &mut interrupt).await;
     progress.finish_and_clear();
 
-    if let Some(Stop::Refused(error)) = &sender.stop {
-        note(format_args!("error: {}", explain(error)));
-    }
     let is_interrupted = matches!(sender.stop, Some(Stop::Interrupted));
     match &end {
         End::Complete if is_interrupted => note("interrupted"),
@@ -220,7 +217,7 @@ async fn send_all(
             line = input.next_line() => line,
             // The parts of a long line stay together in the dead-letter file.
             () = batch.is_due(), if !input.is_in_long_line() => {
-                sender.send(std::mem::take(&mut batch), interrupt).await;
+                send(sender, std::mem::take(&mut batch), progress, interrupt).await;
                 continue;
             }
             () = interrupt.wait() => break End::Interrupted { line: input.next_number() },
@@ -229,8 +226,7 @@ async fn send_all(
         match line {
             Ok(Some(Line::Record { number, data })) => {
                 if !batch.has_room_for(&data) {
-                    sender.send(std::mem::take(&mut batch), interrupt).await;
-                    progress.set_message(format!("{} sent", sender.sent));
+                    send(sender, std::mem::take(&mut batch), progress, interrupt).await;
                 }
                 batch.push(number, data);
             }
@@ -240,7 +236,7 @@ async fn send_all(
                 first,
             })) => {
                 if first {
-                    sender.send(std::mem::take(&mut batch), interrupt).await;
+                    send(sender, std::mem::take(&mut batch), progress, interrupt).await;
                     let why = "over 1,000 KiB with its line feed, the most that Firehose takes in a record";
                     progress.suspend(|| note(format_args!("line {number}: {why}")));
                 }
@@ -264,8 +260,23 @@ async fn send_all(
         // What was read before is still sent, unless Ctrl-C is pressed again.
         *interrupt = second;
     }
-    sender.send(batch, interrupt).await;
+    send(sender, batch, progress, interrupt).await;
     end
+}
+
+/// Sends a batch. If Firehose refuses it, that is said now: the input may go on for days.
+async fn send(
+    sender: &mut Sender,
+    batch: Batch,
+    progress: &ProgressBar,
+    interrupt: &mut Interrupt,
+) {
+    let was_stopped = sender.stop.is_some();
+    sender.send(batch, interrupt).await;
+    progress.set_message(format!("{} sent", sender.sent));
+    if let (false, Some(Stop::Refused(error))) = (was_stopped, &sender.stop) {
+        progress.suspend(|| note(format_args!("error: {}", explain(error))));
+    }
 }
 
 /// Whether what is read (stdin, if no file) is what is written to: it would never end.

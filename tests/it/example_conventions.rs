@@ -243,6 +243,57 @@ fn an_interrupt_ends_what_waits_with_130() {
     }
 }
 
+#[test]
+fn options_that_would_be_ignored_are_refused() {
+    let service = ["--hub-arn", HUB, "--customers", "customers.json"];
+    for (name, fitting, ignored) in [
+        (
+            "web_identity",
+            &["--local"][..],
+            &["--token-file", "token"][..],
+        ),
+        ("vendor_service", &service, &["--outage"]),
+        ("vendor_service", &service, &["--requests", "1"]),
+        ("vendor_service", &service, &["--clients", "1"]),
+        ("vendor_service", &service, &["--latency-ms", "1"]),
+        ("vendor_service", &service, &["--local-customers", "1"]),
+    ] {
+        let output = example(name).args(fitting).args(ignored).output().unwrap();
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{name} {ignored:?}: {said}");
+        assert!(said.contains(ignored[0]), "{name} {ignored:?}: {said}");
+    }
+}
+
+#[test]
+fn an_interrupt_of_what_is_tried_again_says_why_it_was_not_taken() {
+    let put_records = &EXAMPLES[3];
+    assert_eq!(put_records.name, "put_records");
+    let place = Place::new("put_records", "busy");
+    let server = Server::start(|request| match request.contains("PutRecordBatch") {
+        true => {
+            let error = r#"{"__type": "ServiceUnavailableException", "message": "Slow down."}"#;
+            (503, error.to_owned())
+        }
+        false => serves_a_bucket(request),
+    });
+    let mut program = place.program(put_records, &["records"], server.port);
+    program.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut program = program.spawn().unwrap();
+    // AssumeRole, the SDK's three tries, and one more: the example has got an answer and tries again.
+    while server.signers().len() < 5 && program.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    interrupt(&program);
+    let output = program.wait_with_output().unwrap();
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(
+        said.contains("lines 1 to 1: 1 not taken so far: ") && said.contains("Slow down."),
+        "{said}"
+    );
+}
+
 fn interrupt(program: &Child) {
     let pid = program.id().to_string();
     let sent = Command::new("kill").args(["-INT", &pid]).status();
