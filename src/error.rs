@@ -56,6 +56,10 @@ pub struct Error {
 impl Error {
     /// Finds this crate's error among an error and its sources, such as those of a failed call of an
     /// SDK client.
+    ///
+    /// `None` also where a service rejected what the chain served: while STS is unavailable, that may be expired
+    /// credentials, and the service's `ExpiredToken` says nothing of it. [`RoleChain::health`](crate::RoleChain::health)
+    /// does.
     pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
         match error.downcast_ref() {
             Some(found) => Some(found),

@@ -479,6 +479,9 @@ impl RoleChain {
     /// would load them. Not for a liveness probe: a restart cures nothing, and loses the cached credentials. To
     /// know before the first call, [`refresh`](Self::refresh) once at start-up.
     ///
+    /// To be told before calls fail, alert on [degraded](Health::Degraded). A chain is that from the first refresh that
+    /// fails, and not from the beginning of an outage: until then nobody asks STS.
+    ///
     /// # Examples
     ///
     /// ```no_run
