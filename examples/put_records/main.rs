@@ -7,7 +7,9 @@
 //!
 //! Reads newline-delimited records from a file or stdin. Each line is one record and keeps its line
 //! feed, so that the objects that Firehose writes are newline-delimited too; empty lines are left
-//! out. Records that cannot be sent go to the dead-letter file, and the exit code is 1.
+//! out. Records that cannot be sent go to the dead-letter file, and the exit code is 1. After Ctrl-C or SIGTERM
+//! (exit code 130) so do those of the batch in flight, which may be on the stream as well: sent again, a record may
+//! arrive twice, as anywhere with Firehose.
 //!
 //! `--local` runs on the simulator `sts-simulator`: without a file on sample records, with the roles that are
 //! named and the external ID `c0ffee`.
@@ -132,7 +134,9 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     }
     if sender.kept > 0 {
         let (kept, file) = (sender.kept, options.dead_letter.display());
-        note(format_args!("records not sent, and kept in {file}: {kept}"));
+        note(format_args!(
+            "records not known to be on the stream, and kept in {file}: {kept}"
+        ));
     }
     let failures = sender.kept + sender.lost;
     let mut summary = match local_stream {

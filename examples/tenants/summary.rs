@@ -160,7 +160,7 @@ pub fn summary(outcomes: &[Outcome], input: &str) -> String {
     }
 
     if failed > 0 {
-        text += "\nrecords not put are in\n";
+        text += "\nrecords not known to be put are in\n";
     }
     for it in outcomes.iter().filter(|it| it.kept > 0) {
         let path = it.dead_letters.display();

@@ -292,6 +292,9 @@ fn an_interrupt_of_what_is_tried_again_says_why_it_was_not_taken() {
         said.contains("lines 1 to 1: 1 not taken so far: ") && said.contains("Slow down."),
         "{said}"
     );
+    // The answer to the last try is not known.
+    let kept = "records not known to be on the stream, and kept in put_records.dead-letter: 1";
+    assert!(said.contains(kept), "{said}");
 }
 
 fn interrupt(program: &Child) {
