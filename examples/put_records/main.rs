@@ -268,7 +268,7 @@ async fn send_all(
     end
 }
 
-/// Sends a batch. If Firehose refuses it, that is said now: the input may go on for days.
+/// Sends a batch. If Firehose does not take it, that is said now: the input may go on for days.
 async fn send(
     sender: &mut Sender,
     batch: Batch,
@@ -278,6 +278,9 @@ async fn send(
     let was_stopped = sender.stop.is_some();
     sender.send(batch, interrupt).await;
     progress.set_message(format!("{} sent", sender.sent));
+    if let Some(lines) = sender.not_taken.take() {
+        progress.suspend(|| note(lines));
+    }
     if let (false, Some(Stop::Refused(error))) = (was_stopped, &sender.stop) {
         progress.suspend(|| note(format_args!("error: {}", explain(error))));
     }

@@ -59,6 +59,8 @@ pub struct Sender {
     pub stop: Option<Stop>,
     /// Why the batch in hand was not taken as a whole, so far.
     failure: Option<String>,
+    /// Which lines were not taken for now, and why: for the caller to say.
+    pub not_taken: Option<String>,
     pub sent: u64,
     pub batches: u64,
     pub retries: u64,
@@ -75,6 +77,7 @@ impl Sender {
             dead_letters,
             stop: None,
             failure: None,
+            not_taken: None,
             sent: 0,
             batches: 0,
             retries: 0,
@@ -152,7 +155,7 @@ impl Sender {
             (why, records.first(), records.last())
         {
             let count = records.len();
-            note(format_args!("lines {first} to {last}: {count} {why}"));
+            self.not_taken = Some(format!("lines {first} to {last}: {count} {why}"));
         }
         for (line, data) in records {
             self.give_up_part(line, &data, true);
