@@ -34,7 +34,7 @@ struct Options {
     role_arn: Option<String>,
 
     /// File with the token, instead of AWS_WEB_IDENTITY_TOKEN_FILE
-    #[arg(long, requires = "role_arn")]
+    #[arg(long, requires = "role_arn", conflicts_with = "local")]
     token_file: Option<PathBuf>,
 
     /// Role to assume from there; repeatable, in order

@@ -55,6 +55,10 @@ pub struct Error {
 
 impl Error {
     /// Returns this crate's error among an error and its sources, for example the error of an SDK client's call.
+    ///
+    /// Also returns `None` if the service rejected the credentials that the chain returned. While STS is unavailable,
+    /// these may have expired: the service's error is then `ExpiredToken`, and
+    /// [`RoleChain::health`](crate::RoleChain::health) has the reason.
     pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
         match error.downcast_ref() {
             Some(found) => Some(found),

@@ -7,7 +7,9 @@
 //!
 //! Reads newline-delimited records from a file or stdin. Each line is one record and keeps its line
 //! feed, so that the objects that Firehose writes are newline-delimited too; empty lines are left
-//! out. Records that cannot be sent go to the dead-letter file, and the exit code is 1.
+//! out. Records that cannot be sent go to the dead-letter file, and the exit code is 1. After Ctrl-C or SIGTERM
+//! (exit code 130) so do those of the batch in flight, which may be on the stream as well: sent again, a record may
+//! arrive twice, as anywhere with Firehose.
 //!
 //! `--local` runs on the simulator `sts-simulator`: without a file on sample records, with the roles that are
 //! named and the external ID `c0ffee`.
@@ -117,9 +119,6 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     let end = send_all(&mut input, &mut sender, &progress, &mut interrupt).await;
     progress.finish_and_clear();
 
-    if let Some(Stop::Refused(error)) = &sender.stop {
-        note(format_args!("error: {}", explain(error)));
-    }
     let is_interrupted = matches!(sender.stop, Some(Stop::Interrupted));
     match &end {
         End::Complete if is_interrupted => note("interrupted"),
@@ -135,7 +134,9 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     }
     if sender.kept > 0 {
         let (kept, file) = (sender.kept, options.dead_letter.display());
-        note(format_args!("records not sent, and kept in {file}: {kept}"));
+        note(format_args!(
+            "records not known to be on the stream, and kept in {file}: {kept}"
+        ));
     }
     let failures = sender.kept + sender.lost;
     let mut summary = match local_stream {
@@ -220,7 +221,7 @@ async fn send_all(
             line = input.next_line() => line,
             // The parts of a long line stay together in the dead-letter file.
             () = batch.is_due(), if !input.is_in_long_line() => {
-                sender.send(std::mem::take(&mut batch), interrupt).await;
+                send(sender, std::mem::take(&mut batch), progress, interrupt).await;
                 continue;
             }
             () = interrupt.wait() => break End::Interrupted { line: input.next_number() },
@@ -229,8 +230,7 @@ async fn send_all(
         match line {
             Ok(Some(Line::Record { number, data })) => {
                 if !batch.has_room_for(&data) {
-                    sender.send(std::mem::take(&mut batch), interrupt).await;
-                    progress.set_message(format!("{} sent", sender.sent));
+                    send(sender, std::mem::take(&mut batch), progress, interrupt).await;
                 }
                 batch.push(number, data);
             }
@@ -240,7 +240,7 @@ async fn send_all(
                 first,
             })) => {
                 if first {
-                    sender.send(std::mem::take(&mut batch), interrupt).await;
+                    send(sender, std::mem::take(&mut batch), progress, interrupt).await;
                     let why = "over 1,000 KiB with its line feed, the most that Firehose takes in a record";
                     progress.suspend(|| note(format_args!("line {number}: {why}")));
                 }
@@ -264,8 +264,26 @@ async fn send_all(
         // What was read before is still sent, unless Ctrl-C is pressed again.
         *interrupt = second;
     }
-    sender.send(batch, interrupt).await;
+    send(sender, batch, progress, interrupt).await;
     end
+}
+
+/// Sends a batch. If Firehose does not take it, that is said now: the input may go on for days.
+async fn send(
+    sender: &mut Sender,
+    batch: Batch,
+    progress: &ProgressBar,
+    interrupt: &mut Interrupt,
+) {
+    let was_stopped = sender.stop.is_some();
+    sender.send(batch, interrupt).await;
+    progress.set_message(format!("{} sent", sender.sent));
+    if let Some(lines) = sender.not_taken.take() {
+        progress.suspend(|| note(lines));
+    }
+    if let (false, Some(Stop::Refused(error))) = (was_stopped, &sender.stop) {
+        progress.suspend(|| note(format_args!("error: {}", explain(error))));
+    }
 }
 
 /// Whether what is read (stdin, if no file) is what is written to: it would never end.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::firehose::{
     self, ATTEMPTS, MAX_BYTES, MAX_RECORDS, PutError, is_transient, wait_before,
 };
-use crate::program::{Interrupt, note};
+use crate::program::{Interrupt, explain, note};
 
 /// How long a record waits for others to fill its batch.
 const MAX_LINGER: Duration = Duration::from_secs(1);
@@ -57,6 +57,10 @@ pub struct Sender {
     stream: String,
     dead_letters: DeadLetters,
     pub stop: Option<Stop>,
+    /// Why the batch in hand was not taken as a whole, so far.
+    failure: Option<String>,
+    /// Which lines were not taken for now, and why: for the caller to say.
+    pub not_taken: Option<String>,
     pub sent: u64,
     pub batches: u64,
     pub retries: u64,
@@ -72,6 +76,8 @@ impl Sender {
             stream,
             dead_letters,
             stop: None,
+            failure: None,
+            not_taken: None,
             sent: 0,
             batches: 0,
             retries: 0,
@@ -102,6 +108,7 @@ impl Sender {
             self.retries += u64::from(attempt > 0);
             match answer {
                 Ok(failed) => {
+                    self.failure = None;
                     self.sent += (left.len() - failed.len()) as u64;
                     // Entries are answered in order: keep those that failed.
                     let mut failed = failed.into_iter().peekable();
@@ -111,7 +118,7 @@ impl Sender {
                         failed.next_if(|failed| *failed == at - 1).is_some()
                     });
                 }
-                Err(error) if is_transient(&error) => {}
+                Err(error) if is_transient(&error) => self.failure = Some(explain(&error)),
                 Err(error) => {
                     self.stop = Some(Stop::Refused(Box::new(error)));
                     break;
@@ -138,13 +145,17 @@ impl Sender {
     }
 
     fn give_up(&mut self, records: Vec<(u64, Vec<u8>)>) {
-        if let (None, Some((first, _)), Some((last, _))) =
-            (&self.stop, records.first(), records.last())
+        let why = match (&self.stop, self.failure.take()) {
+            (None, Some(why)) => Some(format!("not taken in {ATTEMPTS} attempts: {why}")),
+            (None, None) => Some(format!("not taken in {ATTEMPTS} attempts")),
+            (Some(Stop::Interrupted), Some(why)) => Some(format!("not taken so far: {why}")),
+            (Some(_), _) => None,
+        };
+        if let (Some(why), Some((first, _)), Some((last, _))) =
+            (why, records.first(), records.last())
         {
-            note(format_args!(
-                "lines {first} to {last}: {} not taken in {ATTEMPTS} attempts",
-                records.len()
-            ));
+            let count = records.len();
+            self.not_taken = Some(format!("lines {first} to {last}: {count} {why}"));
         }
         for (line, data) in records {
             self.give_up_part(line, &data, true);

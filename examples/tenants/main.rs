@@ -10,8 +10,8 @@
 //! The customers are a JSON array of objects with `name`, `role_arn`, `external_id` (which the vendor makes),
 //! `stream` and `region`, all strings; no two have the same name. A role in the vendor's own account, or
 //! without the path that customers are told to use, is rejected before any call. A customer whose role or
-//! stream fails stops no other: the summary says why, and the exit code is 1. Records that Firehose did not
-//! take are added to `<name>.dead-letter`.
+//! stream fails stops no other: the summary says why, and the exit code is 1. Records that Firehose is
+//! not known to have are added to `<name>.dead-letter`; sent again, one may arrive twice, after Ctrl-C or SIGTERM say.
 //!
 //! `--local` runs on the simulator `sts-simulator`, with customers some of whom fail.
 

@@ -24,8 +24,12 @@ pub struct Outcome {
 
 impl Outcome {
     pub fn of(name: &str, records: usize, sender: &Sender, dead_letters: PathBuf) -> Self {
+        let not_taken = sender.not_taken.clone();
         let reason = match &sender.stop {
-            Some(Stop::Interrupted) => Some(Reason::interrupted()),
+            Some(Stop::Interrupted) => Some(Reason {
+                text: not_taken.unwrap_or_default(),
+                ..Reason::interrupted()
+            }),
             Some(Stop::Refused(error)) => Some(match (error.code(), error.message()) {
                 (Some(code), message) => Reason {
                     result: code.to_owned(),
@@ -35,7 +39,7 @@ impl Outcome {
             }),
             None if sender.kept + sender.lost > 0 => Some(Reason {
                 result: "not taken".to_owned(),
-                text: "Firehose refused some records at every attempt".to_owned(),
+                text: not_taken.unwrap_or_default(),
             }),
             None => None,
         };
@@ -160,7 +164,7 @@ pub fn summary(outcomes: &[Outcome], input: &str) -> String {
     }
 
     if failed > 0 {
-        text += "\nrecords not put are in\n";
+        text += "\nrecords not known to be put are in\n";
     }
     for it in outcomes.iter().filter(|it| it.kept > 0) {
         let path = it.dead_letters.display();

@@ -71,22 +71,32 @@ pub struct Options {
 #[derive(Args)]
 pub struct LoadOptions {
     /// With --local: number of customers; of four or more, the last three are meant to fail
-    #[arg(long, value_name = "N", default_value = "100", requires = "local", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value = "100", conflicts_with = "customers", value_parser = clap::value_parser!(u32).range(1..))]
     pub local_customers: u32,
 
     /// With --local: number of requests that are sent; 0 to serve until Ctrl-C instead
-    #[arg(long, value_name = "N", default_value = "1500", requires = "local")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "1500",
+        conflicts_with = "customers"
+    )]
     pub requests: u64,
 
     /// With --local: clients that send requests at the same time
-    #[arg(long, value_name = "N", default_value = "32", requires = "local", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value = "32", conflicts_with = "customers", value_parser = clap::value_parser!(u16).range(1..))]
     pub clients: u16,
 
     /// With --local: how long STS and Firehose take to answer
-    #[arg(long, value_name = "MS", default_value = "20", requires = "local")]
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value = "20",
+        conflicts_with = "customers"
+    )]
     pub latency_ms: u32,
 
     /// With --local: STS is unavailable during the second third of the requests
-    #[arg(long, requires = "local")]
+    #[arg(long, conflicts_with = "customers")]
     pub outage: bool,
 }

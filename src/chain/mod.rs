@@ -480,6 +480,9 @@ impl RoleChain {
     /// and loses the cached credentials. To find out before the first request, call [`refresh`](Self::refresh) at
     /// start-up.
     ///
+    /// To be alerted before calls fail, alert on [degraded](Health::Degraded). A chain is degraded as soon as a refresh
+    /// fails, which is later than the start of an outage, because nothing calls STS before the refresh is due.
+    ///
     /// # Examples
     ///
     /// ```no_run

@@ -102,6 +102,19 @@ fn every_example_is_tried_here() {
     assert_eq!(names, EXAMPLES.map(|example| example.name));
 }
 
+/// Cargo leaves a dependency without a version out of what it publishes, and the examples are published.
+#[test]
+fn what_the_published_examples_use_is_published_with_them() {
+    let manifest = include_str!("../../Cargo.toml");
+    let (_, dependencies) = manifest.split_once("\n[dependencies]\n").unwrap();
+    let (dependencies, _) = dependencies.split_once("\n[lints]\n").unwrap();
+    let by_path = dependencies.lines().filter(|line| line.contains("path = "));
+    let without_version: Vec<_> = by_path
+        .filter(|line| !line.contains("version = "))
+        .collect();
+    assert_eq!(without_version, [""; 0]);
+}
+
 #[test]
 fn a_named_profile_comes_before_the_keys_in_the_environment() {
     for example in EXAMPLES {
@@ -227,6 +240,65 @@ fn an_interrupt_ends_what_waits_with_130() {
         let said = said(&output);
         assert_eq!(output.status.code(), Some(130), "{}: {said}", example.name);
         assert!(!said.contains("panicked"), "{}: {said}", example.name);
+    }
+}
+
+#[test]
+fn options_that_would_be_ignored_are_refused() {
+    let service = ["--hub-arn", HUB, "--customers", "customers.json"];
+    for (name, fitting, ignored) in [
+        (
+            "web_identity",
+            &["--local"][..],
+            &["--token-file", "token"][..],
+        ),
+        ("vendor_service", &service, &["--outage"]),
+        ("vendor_service", &service, &["--requests", "1"]),
+        ("vendor_service", &service, &["--clients", "1"]),
+        ("vendor_service", &service, &["--latency-ms", "1"]),
+        ("vendor_service", &service, &["--local-customers", "1"]),
+    ] {
+        let output = example(name).args(fitting).args(ignored).output().unwrap();
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{name} {ignored:?}: {said}");
+        assert!(said.contains(ignored[0]), "{name} {ignored:?}: {said}");
+    }
+}
+
+#[test]
+fn an_interrupt_of_what_is_tried_again_says_why_it_was_not_taken() {
+    // Of more than three tries for each of the streams that is reached, one is the example's own: it has had an answer.
+    for (name, arguments, tries) in [("put_records", &["records"][..], 4), ("tenants", &[], 13)] {
+        let example = EXAMPLES.iter().find(|example| example.name == name);
+        let place = Place::new(name, "busy");
+        let server = Server::start(|request| match request.contains("PutRecordBatch") {
+            true => {
+                let error = r#"{"__type": "ServiceUnavailableException", "message": "Slow down."}"#;
+                (503, error.to_owned())
+            }
+            false => serves_a_bucket(request),
+        });
+        let mut program = place.program(example.unwrap(), arguments, server.port);
+        program.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut program = program.spawn().unwrap();
+        while server.count("PutRecordBatch") < tries && program.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        interrupt(&program);
+        let output = program.wait_with_output().unwrap();
+        let (said, printed) = (said(&output), String::from_utf8(output.stdout).unwrap());
+        assert_eq!(output.status.code(), Some(130), "{name}: {said}");
+        let why = "lines 1 to 1: 1 not taken so far: ServiceUnavailableException: Slow down.\n";
+        if name == "tenants" {
+            // In the summary, where it is known whose lines they are.
+            assert!(printed.contains(&format!(": {why}")), "{printed}");
+            assert_eq!(said, "");
+            continue;
+        }
+        assert!(said.contains(why), "{said}");
+        // The answer to the last try is not known.
+        let kept = "records not known to be on the stream, and kept in put_records.dead-letter: 1";
+        assert!(said.contains(kept), "{said}");
     }
 }
 
@@ -392,6 +464,15 @@ impl Server {
             }
         });
         Self { port, requests }
+    }
+
+    /// How many requests contain this.
+    fn count(&self, text: &str) -> usize {
+        let requests = self.requests.lock().unwrap();
+        requests
+            .iter()
+            .filter(|request| request.contains(text))
+            .count()
     }
 
     /// The access key IDs that signed requests.

@@ -136,6 +136,23 @@ fn records_read_before_one_that_cannot_be_kept_are_sent() {
 }
 
 #[test]
+fn a_stream_that_refuses_is_named_when_it_does_so_and_not_at_the_end_of_the_input() {
+    let records: String = (0..500).map(|i| format!("{i}\n")).collect();
+    let long = [vec![b'x'; 1000 * 1024], b"\n".to_vec()].concat();
+    let input = [records.as_bytes(), &long].concat();
+    let (said, _) = run("gone", &["--stream", "no-such-stream"], Some(&input));
+    assert!(!said.ok, "{said:?}");
+    let place = |text| said.err.find(text).unwrap_or_else(|| panic!("{said:?}"));
+    let (refused, later) = (
+        place("error: ResourceNotFoundException"),
+        place("line 501: over 1,000 KiB"),
+    );
+    assert!(refused < later, "{said:?}");
+    let times = said.err.matches("ResourceNotFoundException").count();
+    assert_eq!(times, 1, "{said:?}");
+}
+
+#[test]
 fn the_dead_letter_file_cannot_be_the_input_too() {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join(format!("put-records-same-{}", std::process::id()));

@@ -64,6 +64,26 @@ fn recreate_hub(aws: &Simulator) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_fails_for_an_outage_after_expiry_has_the_services_error_and_health_the_reason()
+{
+    let (aws, base) = aws();
+    with_firehose(&aws);
+    let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
+    let client = aws_sdk_firehose::Client::new(&chain.sdk_config());
+    put(&client).await.unwrap();
+
+    aws.fail(Fault::service_unavailable());
+    aws.clock().advance(2 * HOUR).await;
+    let record = Record::builder().data(Blob::new("record")).build().unwrap();
+    let call = client.put_record().delivery_stream_name("events");
+    let error = call.record(record).send().await.unwrap_err();
+    assert!(format!("{error:?}").contains("ExpiredToken"), "{error:?}");
+    assert!(Error::find(&error).is_none(), "{error:?}");
+    let health = chain.health();
+    assert!(health.error().unwrap().is_transient(), "{health}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_sees_a_refresh_with_its_next_call() {
     let (aws, base) = aws();
     let chain = RoleChain::new(&base, Role::new(HUB)).unwrap();
