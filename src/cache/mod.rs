@@ -319,9 +319,10 @@ impl<L: Load> CredentialsCache<L> {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let now = self.0.now();
         let state = self.0.read();
+        let is_interactive = self.0.loader.is_interactive();
         Snapshot {
             session: state.entry.as_ref().map(|entry| entry.session.clone()),
-            next_refresh: state.known(now).due(now.time),
+            next_refresh: state.known(now, is_interactive).due(now.time),
             is_expired: state
                 .entry
                 .as_ref()
@@ -486,7 +487,7 @@ impl<L: Load> Inner<L> {
     fn decide_slow(&self, state: &State, now: SystemTime) -> Decision {
         // `is_interactive` makes no difference if nothing is cached.
         let is_interactive = state.entry.is_some() && self.loader.is_interactive();
-        decide(state.known(Moment::now(now)), is_interactive, now)
+        decide(state.known(Moment::now(now), is_interactive), now)
     }
 
     fn now(&self) -> Moment {
@@ -512,7 +513,7 @@ impl<L: Load> Inner<L> {
             // A background refresh joins the load in flight however old that is: it has no caller to serve.
             Need::Credentials if !reason.has_waiter && in_flight.is_some() => None,
             Need::Credentials => match (
-                decide(state.known(now), is_interactive, now.time),
+                decide(state.known(now, is_interactive), now.time),
                 &state.entry,
                 &state.failure,
             ) {
@@ -743,14 +744,16 @@ impl<L: Load> Inner<L> {
         (cached.map(|cached| cached.window), wait)
     }
 
-    /// Time until the next refresh; `None` once expired, when callers trigger it.
+    /// Time until the timer's next refresh. `None` if only callers start it: once the credentials have expired, and if a
+    /// person would be asked.
     fn due_in(&self) -> Option<Duration> {
         let now = self.now();
         let state = self.read();
-        if now.time >= state.entry.as_ref()?.window.expiry {
+        if now.time >= state.entry.as_ref()?.window.expiry || self.loader.is_interactive() {
             return None;
         }
-        let due = state.known(now).due(now.time)?.duration_since(now.time);
+        let known = state.known(now, false);
+        let due = known.due(now.time)?.duration_since(now.time);
         Some(due.unwrap_or_default())
     }
 
@@ -823,12 +826,13 @@ struct State {
 }
 
 impl State {
-    fn known(&self, now: Moment) -> Known {
+    fn known(&self, now: Moment, is_interactive: bool) -> Known {
         let load = self.load_in_flight(now);
         Known {
             cached: self.entry.as_ref().map(Entry::cached),
             failure: self.failure.as_ref().map(|failure| failure.attempt(now)),
             load_age: load.map(|load| now.since(load.started_at)),
+            is_interactive,
         }
     }
 
@@ -955,7 +959,6 @@ async fn refresh_loop<L: Load>(cache: Weak<Inner<L>>, sleep: SharedAsyncSleep) {
         let Some(inner) = cache.upgrade() else { return };
         match inner.due_in() {
             None => return,
-            Some(_) if inner.loader.is_interactive() => return,
             Some(Duration::ZERO) => {
                 if CredentialsCache(inner).refresh_for_timer().await {
                     return;

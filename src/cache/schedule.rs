@@ -92,13 +92,25 @@ pub(super) struct Known {
     pub(super) failure: Option<FailedAttempt>,
     /// How long ago the load in flight started. Ignores an abandoned load.
     pub(super) load_age: Option<Duration>,
+    /// Whether a load would ask a person, which is done only while a caller waits.
+    pub(super) is_interactive: bool,
 }
 
 impl Known {
     /// When the cached credentials are due for a refresh. Before that, the timer starts no load, and a caller starts
     /// one only if it asks for new or longer-lasting credentials.
     pub(super) fn due(&self, now: SystemTime) -> Option<SystemTime> {
-        let due = self.cached?.due(now);
+        let cached = self.cached?;
+        let window = cached.window;
+        let due = if cached.is_invalidated {
+            now
+        } else if self.is_interactive {
+            window.mandatory
+        } else if cached.was_clock_set_back(now) {
+            now
+        } else {
+            window.advisory
+        };
         let backoff_left = self.failure.and_then(|failure| failure.backoff_left());
         Some(backoff_left.map_or(due, |left| due.max(now + left)))
     }
@@ -117,15 +129,6 @@ impl Cached {
     #[inline]
     pub(super) fn is_fresh(&self, now: SystemTime) -> bool {
         !self.is_invalidated && now < self.window.advisory && !self.was_clock_set_back(now)
-    }
-
-    /// When these credentials are due for a refresh, not counting the back-off after a failure.
-    pub(super) fn due(&self, now: SystemTime) -> SystemTime {
-        if self.is_fresh(now) {
-            self.window.advisory
-        } else {
-            self.window.advisory.min(now)
-        }
     }
 
     /// Whether the clock was set back after they were loaded, so that their expiry cannot be compared with it.
@@ -177,8 +180,8 @@ pub(super) enum Decision {
     Fail,
 }
 
-/// Decides what a caller gets; `is_interactive` if a load would ask a person.
-pub(super) fn decide(known: Known, is_interactive: bool, now: SystemTime) -> Decision {
+/// Decides what a caller gets.
+pub(super) fn decide(known: Known, now: SystemTime) -> Decision {
     let (Some(cached), Some(due)) = (known.cached, known.due(now)) else {
         let backoff_left = known.failure.and_then(|failure| failure.backoff_left());
         return match backoff_left {
@@ -198,27 +201,21 @@ pub(super) fn decide(known: Known, is_interactive: bool, now: SystemTime) -> Dec
             Decision::Serve
         };
     }
-    if cached.is_invalidated || is_expired || (is_interactive && now >= window.mandatory) {
-        return wait(known, is_interactive, is_expired);
-    }
-    // A background refresh must not ask a person.
-    if is_interactive {
-        return Decision::Serve;
-    }
+    let must_wait = cached.is_invalidated || is_expired || known.is_interactive;
     // After a failed refresh, the next one is likely to fail too: do not make callers wait for it.
-    if now < window.mandatory || known.failure.is_some() {
+    if !must_wait && (now < window.mandatory || known.failure.is_some()) {
         return match known.load_age {
             Some(_) => Decision::Serve,
             None => Decision::ServeAndRefresh,
         };
     }
-    wait(known, is_interactive, is_expired)
+    wait(known, is_expired)
 }
 
 /// Waits until the load has reached a certain age: while credentials are cached, callers do not wait for a slow load,
 /// no matter when they join it.
-fn wait(known: Known, is_interactive: bool, is_expired: bool) -> Decision {
-    if is_interactive && is_expired {
+fn wait(known: Known, is_expired: bool) -> Decision {
+    if known.is_interactive && is_expired {
         // A load that asks a person has no time limit.
         return Decision::Wait(None);
     }
@@ -375,7 +372,7 @@ mod tests {
             (None, failure(denied, 3590, 3605), 2800, WAIT_FOR_THE_RESULT),
         ];
         for (i, (window, failure, now, expected)) in cases.into_iter().enumerate() {
-            let decision = decide(known(window, failure, now), false, at(now));
+            let decision = decide(known(window, failure, now), at(now));
             assert_eq!(decision, expected, "case {i}, at {now}");
         }
     }
@@ -395,8 +392,11 @@ mod tests {
             (down, 3540, WAIT),
             (None, 3600, WAIT_FOR_THE_RESULT),
         ] {
-            let known = known(Some(window), failure, now);
-            assert_eq!(decide(known, true, at(now)), expected, "at {now}");
+            let known = Known {
+                is_interactive: true,
+                ..known(Some(window), failure, now)
+            };
+            assert_eq!(decide(known, at(now)), expected, "at {now}");
         }
     }
 
@@ -419,17 +419,13 @@ mod tests {
                 load_age: Some(Duration::from_millis(age)),
                 ..known(window, None, now)
             };
-            assert_eq!(
-                decide(known, false, at(now)),
-                expected,
-                "age {age} ms, at {now}"
-            );
+            assert_eq!(decide(known, at(now)), expected, "age {age} ms, at {now}");
         }
         let cold = Known {
             load_age: Some(3600 * SECOND),
             ..Known::default()
         };
-        assert_eq!(decide(cold, false, at(0)), WAIT_FOR_THE_RESULT);
+        assert_eq!(decide(cold, at(0)), WAIT_FOR_THE_RESULT);
     }
 
     #[test]
@@ -444,7 +440,7 @@ mod tests {
                 failure: failure.map(|failure| failure.seen_at(10)),
                 ..Known::default()
             };
-            decide(known, false, at(10))
+            decide(known, at(10))
         };
         assert_eq!(of(None), WAIT_LONGER);
         assert_eq!(of(failure(true, 5, 20)), Decision::Serve);
@@ -536,19 +532,26 @@ mod tests {
             failure(false, 3590, 3595),
             failure(true, 3700, 3760),
         ];
-        for (failure, is_invalidated) in failures
+        let flags = [(false, false), (false, true), (true, false), (true, true)];
+        for (failure, (is_invalidated, is_interactive)) in failures
             .into_iter()
-            .flat_map(|it| [(it, false), (it, true)])
+            .flat_map(|failure| flags.map(|flags| (failure, flags)))
         {
             for now in 0..4000 {
                 let mut known = known(Some(window), failure, now);
                 known.cached.as_mut().unwrap().is_invalidated = is_invalidated;
+                known.is_interactive = is_interactive;
                 let is_due = known.due(at(now)).unwrap() <= at(now);
-                let loads = match decide(known, false, at(now)) {
+                let loads = match decide(known, at(now)) {
                     Decision::Serve | Decision::Fail => false,
-                    Decision::ServeAndRefresh | Decision::Wait(_) => true,
+                    Decision::ServeAndRefresh => {
+                        assert!(!is_interactive, "at {now}");
+                        true
+                    }
+                    Decision::Wait(_) => true,
                 };
-                assert_eq!(loads, is_due, "at {now}, invalidated: {is_invalidated}");
+                let flags = format!("invalidated: {is_invalidated}, interactive: {is_interactive}");
+                assert_eq!(loads, is_due, "at {now}, {flags}");
             }
         }
     }
@@ -563,16 +566,13 @@ mod tests {
             }),
             ..Known::default()
         };
-        assert_eq!(decide(known, false, at(10_000)), Decision::Serve);
+        assert_eq!(decide(known, at(10_000)), Decision::Serve);
         assert_eq!(
-            decide(known, false, at(10_000 - 59)),
+            decide(known, at(10_000 - 59)),
             Decision::Serve,
             "clocks are adjusted"
         );
-        assert_eq!(
-            decide(known, false, at(10_000 - 61)),
-            Decision::ServeAndRefresh
-        );
+        assert_eq!(decide(known, at(10_000 - 61)), Decision::ServeAndRefresh);
     }
 
     #[test]

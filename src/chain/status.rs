@@ -117,8 +117,8 @@ pub struct HopStatus {
     pub expiry: Option<SystemTime>,
     /// Whether no valid credentials are cached, by the base config's clock.
     pub is_expired: bool,
-    /// When the next refresh is due, if the chain is still in use then; `None` before the first load. A person is asked
-    /// later: when a caller waits for credentials in the last minute before expiry, or after it.
+    /// When the next refresh is due, if the chain is still in use then; `None` before the first load. If a person has to
+    /// be asked, this is one minute before expiry, and the refresh starts when a caller asks for credentials.
     pub next_refresh: Option<SystemTime>,
     /// Why the last load failed; `None` if it succeeded.
     pub last_error: Option<Error>,
