@@ -441,7 +441,8 @@ async fn chains_with_other_starts_are_diagnosed_too() {
         &diagnosis,
         &["hop 1 of 1: AssumeRoleWithWebIdentity arn:aws:iam::222222222222:role/Hub"],
     );
-    assert!(unwrapped(&diagnosis).contains("/nonexistent/token: No such file"));
+    let missing = std::fs::read("/nonexistent/token").unwrap_err();
+    assert!(unwrapped(&diagnosis).contains(&format!("/nonexistent/token: {missing}")));
 
     let company = "arn:aws:iam::222222222222:saml-provider/Company";
     let assertion = SamlAssertion::from_provider(async || Err::<String, _>("signed out"));

@@ -331,11 +331,11 @@ async fn source_credentials_are_tried_whatever_their_expiry() {
     let (aws, source, base) = aws_with_source();
     let now = aws.clock().now();
     let until = [0, 1_000_000_000, i64::MAX as u64 / 2, i64::MAX as u64];
-    let until = until.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-    for (role, until) in customers(&aws, 5)
+    // Not every system has all of these times.
+    let until = until
         .into_iter()
-        .zip(until.into_iter().chain([now]))
-    {
+        .filter_map(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    for (role, until) in customers(&aws, 5).into_iter().zip(until.chain([now])) {
         let mut keys = user(&aws);
         *keys.expiry_mut() = Some(until);
         let given = keys.clone();
