@@ -115,7 +115,9 @@ pub(crate) use store::{SessionStore, StoreLock};
 ///   after the machine was suspended.
 ///
 /// Loads run on the caller's tokio runtime. Without a runtime, a load is an error that says so. If a runtime is dropped
-/// during a load, or does not run it for a minute, callers on other runtimes start another load.
+/// during a load, or does not run it for a minute, callers on other runtimes start another load. The SDK's HTTP client
+/// keeps a connection on the runtime that opened it: if that runtime exists but is not running, a call from another one
+/// may wait for the timeout of its first attempt (6 s) before it is retried on a new connection.
 ///
 /// # Errors
 ///

@@ -393,10 +393,31 @@ impl ProfileLoader {
     /// Returns a loader for aws-config's settings of a profile.
     fn settings(&self, profile: &Profile) -> Result<ConfigLoader, Violation> {
         check_settings(profile)?;
+        self.check_services(profile)?;
         Ok(aws_config::defaults(BehaviorVersion::latest())
             .profile_files(self.files(&[CONFIG, CREDENTIALS]))
             .profile_name(profile.name())
             .no_credentials())
+    }
+
+    /// Checks that the section with a profile's endpoints exists: without it, aws-config would silently use AWS's.
+    fn check_services(&self, profile: &Profile) -> Result<(), Violation> {
+        let Some(name) = profile.get("services") else {
+            return Ok(());
+        };
+        // `ProfileSet` does not tell whether it exists.
+        let is_heading = |line: &str| {
+            let heading = line.trim_start().strip_prefix('[');
+            let heading = heading.and_then(|rest| rest.split_once(']'));
+            heading.is_some_and(|(heading, _)| heading.split_whitespace().eq(["services", name]))
+        };
+        match CONFIG.contents(self) {
+            Ok(Some(text)) if text.lines().any(is_heading) => Ok(()),
+            _ => {
+                let rule = format!("the section [services {name}] does not exist");
+                Err(Violation::new("services", rule, None).in_profile(profile.name()))
+            }
+        }
     }
 
     /// Returns the outer config with the endpoint settings of a profile.

@@ -202,6 +202,30 @@ async fn settings_missing_from_a_profile_come_from_the_base_config() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_services_section_that_does_not_exist_is_an_error_and_not_a_call_to_aws() {
+    let world = World::new(
+        "services",
+        &format!(
+            "[profile app]\nrole_arn = {HUB}\nsource_profile = b\nservices = locl\n\
+             [services local]\nsts =\n  endpoint_url = http://localhost:4566\n\
+             [profile spaced]\nrole_arn = {HUB}\nsource_profile = b\nservices = spaced\n\
+             [ services\tspaced ] # a comment\nsts =\n  endpoint_url = https://own.example\n\
+             [profile tenant]\nrole_arn = {TENANT}\nsource_profile = app\n"
+        ),
+        "[b]\n{keys}",
+    );
+    for profile in ["app", "tenant"] {
+        let error = world.profile(profile).load().await.unwrap_err();
+        assert_eq!(error.field(), Some("services"), "{error}");
+        let expected = "the section [services locl] does not exist";
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(error.to_string().contains("config"), "{error}");
+    }
+    let calls = world.calls_of(world.profile("spaced")).await;
+    assert_eq!(calls[0].host, "own.example");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_instance_metadata_endpoint_comes_from_the_profile() {
     let world = World::new(
         "imds",
