@@ -584,7 +584,7 @@ mod terminal {
     #[test]
     fn the_terminal_prompt_repeats_until_the_code_is_right() {
         let mut terminal = Terminal::run("");
-        terminal.read_until("the simulated device shows ");
+        terminal.read_until("code of the simulated MFA device: ");
         let code = terminal.read_until("\r\n");
         let question = "MFA code of arn:aws:iam::111111111111:mfa/ada, to assume arn:aws:iam::222222222222:role/Reader: ";
         assert_eq!(terminal.read_until(question), "");
@@ -612,7 +612,7 @@ mod terminal {
     #[test]
     fn the_prompt_for_a_session_token_names_no_role() {
         let mut terminal = Terminal::run("--session-token");
-        terminal.read_until("the simulated device shows ");
+        terminal.read_until("code of the simulated MFA device: ");
         let code = terminal.read_until("\r\n");
         terminal.read_until("MFA code of arn:aws:iam::111111111111:mfa/ada: ");
         terminal.type_line(&code);
