@@ -53,7 +53,7 @@ impl BaseOptions {
         self.loader().no_credentials().load().await
     }
 
-    /// Returns whether the services are simulated or at an endpoint of the user's.
+    /// Returns whether calls go to the simulator or to a custom endpoint.
     pub fn is_local_server(&self) -> bool {
         self.local || self.endpoint_url.is_some()
     }

@@ -24,13 +24,13 @@ pub struct Outcome {
 
 impl Outcome {
     pub fn of(name: &str, records: usize, sender: &Sender, dead_letters: PathBuf) -> Self {
-        let not_taken = sender.not_taken.clone();
+        let not_accepted = sender.not_accepted.clone();
         let reason = match &sender.stop {
             Some(Stop::Interrupted) => Some(Reason {
-                text: not_taken.unwrap_or_default(),
+                text: not_accepted.unwrap_or_default(),
                 ..Reason::interrupted()
             }),
-            Some(Stop::Refused(error)) => Some(match (error.code(), error.message()) {
+            Some(Stop::Rejected(error)) => Some(match (error.code(), error.message()) {
                 (Some(code), message) => Reason {
                     result: code.to_owned(),
                     text: format!("{code}: {}", message.unwrap_or_default()),
@@ -38,8 +38,8 @@ impl Outcome {
                 _ => Reason::failed(error),
             }),
             None if sender.kept + sender.lost > 0 => Some(Reason {
-                result: "not taken".to_owned(),
-                text: not_taken.unwrap_or_default(),
+                result: "not accepted".to_owned(),
+                text: not_accepted.unwrap_or_default(),
             }),
             None => None,
         };

@@ -288,7 +288,7 @@ fn an_interrupt_of_what_is_tried_again_says_why_it_was_not_taken() {
         let output = program.wait_with_output().unwrap();
         let (said, printed) = (said(&output), String::from_utf8(output.stdout).unwrap());
         assert_eq!(output.status.code(), Some(130), "{name}: {said}");
-        let why = "lines 1 to 1: 1 not taken so far: ServiceUnavailableException: Slow down.\n";
+        let why = "lines 1 to 1: 1 record(s) not accepted so far: ServiceUnavailableException: Slow down.\n";
         if name == "tenants" {
             // In the summary, where it is known whose lines they are.
             assert!(printed.contains(&format!(": {why}")), "{printed}");
@@ -297,7 +297,7 @@ fn an_interrupt_of_what_is_tried_again_says_why_it_was_not_taken() {
         }
         assert!(said.contains(why), "{said}");
         // The answer to the last try is not known.
-        let kept = "records not known to be on the stream, and kept in put_records.dead-letter: 1";
+        let kept = "records not confirmed by Firehose, appended to put_records.dead-letter: 1";
         assert!(said.contains(kept), "{said}");
     }
 }

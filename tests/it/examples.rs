@@ -35,7 +35,7 @@ fn the_sample_goes_through_with_one_retry() {
     assert!(said.ok, "{said:?}");
     let sample = include_str!("../../examples/put_records/records.ndjson");
     let kept = format!(
-        "the local stream has 200 records, {} bytes (it refuses",
+        "the simulated stream has 200 records, {} bytes (it rejects",
         sample.len()
     );
     assert!(said.out.starts_with(&kept), "{said:?}");
@@ -130,9 +130,9 @@ fn records_read_before_one_that_cannot_be_kept_are_sent() {
     );
     assert!(
         said.err
-            .contains("line 4 was neither sent nor kept: dead-letter file no/such/folder")
+            .contains("line 4 was neither sent nor saved: dead-letter file no/such/folder")
     );
-    assert!(!said.err.contains("kept in"), "{said:?}");
+    assert!(!said.err.contains("appended to"), "{said:?}");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn the_dead_letter_file_cannot_be_the_input_too() {
         .unwrap();
     let said = Said::from(output);
     assert!(
-        !said.ok && said.err.contains("is the dead-letter file too"),
+        !said.ok && said.err.contains("is also the dead-letter file"),
         "{said:?}"
     );
     let piped = put_records()
@@ -176,7 +176,7 @@ fn the_dead_letter_file_cannot_be_the_input_too() {
         .unwrap();
     let said = Said::from(piped);
     assert!(
-        !said.ok && said.err.contains("is the dead-letter file too"),
+        !said.ok && said.err.contains("is also the dead-letter file"),
         "{said:?}"
     );
     std::fs::remove_dir_all(folder).unwrap();
@@ -223,7 +223,7 @@ fn a_record_that_the_disk_has_no_room_for_spoils_no_other() {
         (1..5).contains(&lines) && whole == input[..401 * lines],
         "{whole}"
     );
-    let not_kept = said.matches("was neither sent nor kept").count();
+    let not_kept = said.matches("was neither sent nor saved").count();
     assert_eq!(not_kept, 5 - lines, "{said}");
 
     // The file of a run that was killed during a write.
