@@ -9,7 +9,7 @@
 //! Firehose concatenates records in the objects that it writes. Empty lines are skipped.
 //!
 //! Records that could not be sent are appended to the dead-letter file, and the exit code is 1. After Ctrl-C or SIGTERM
-//! the exit code is 130, and the batch in flight is appended, too, although it may be on the stream: if its records are
+//! the exit code is 130, and the records in flight are appended, too, although they may be on the stream: if they are
 //! sent again, they may arrive twice. Firehose delivers every record at least once, so consumers must expect duplicates
 //! anyway.
 //!
@@ -165,9 +165,9 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     })
 }
 
-/// Builds the chain: the roles of `--via`, then the one that puts the records. Only the last one gets the external ID,
-/// which the trust policy of a role requires if its owner lets a third party use it: it prevents that the third party
-/// is tricked into using the role [for somebody else].
+/// Builds the chain: the roles of `--via`, then the one that puts the records. Only the last one gets the external ID.
+/// An account's owner requires one in the trust policy of a role that a third party uses. Without it, that party could
+/// be tricked into using the role [for somebody else].
 ///
 /// [for somebody else]: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
 fn chain(base: &SdkConfig, role_arn: &str, options: &Options) -> Result<RoleChain, Box<dyn Error>> {

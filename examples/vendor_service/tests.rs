@@ -413,9 +413,9 @@ fn a_file_of_customers_with_mistakes_is_refused_with_their_rows() {
     ));
     for mistake in [
         "row 2: name is missing",
-        "birch: role_arn is missing, or not a string",
+        "birch: role_arn is missing or not a string",
         "acme: another row has this name",
-        "cedar: region must be that of the stream",
+        "cedar: region must be the stream's region",
     ] {
         assert!(error.contains(mistake), "{error}");
     }

@@ -301,10 +301,13 @@ fn a_customer_that_fails_stops_no_other_and_no_external_id_is_shown() {
     let [.., kept, unread, "", local, meant] = &lines[..] else {
         panic!("{said:?}");
     };
-    assert_eq!(*kept, "  ./dune.dead-letter: 200");
-    assert_eq!(*unread, "  the sample records: 600, those of 3 customer(s)");
+    assert_eq!(*kept, "  in ./dune.dead-letter: 200");
+    assert_eq!(
+        *unread,
+        "  only in the sample records: 600, of 3 customer(s)"
+    );
     assert_eq!(*meant, "birch, cedar, dune and fir are meant to fail");
-    assert!(local.contains("asked for the hub 1 time(s)"), "{local}");
+    assert!(local.contains("requests for the hub: 1,"), "{local}");
     // Records that could not be put are in the file; if the role could not be assumed, none were read.
     let sample = include_str!("../../examples/put_records/records.ndjson");
     let kept = std::fs::read_to_string(folder.join("dune.dead-letter")).unwrap();
@@ -338,7 +341,10 @@ fn the_concurrency_is_limited_and_success_exits_with_zero() {
     std::fs::write(folder.join("customers.json"), customers).unwrap();
     std::fs::write(folder.join("records.ndjson"), "one\n\ntwo").unwrap();
     let arguments = ["--customers", "customers.json", "records.ndjson"];
-    for (at_once, seen) in [("1", "had 1 calls"), ("3", "had 3 calls")] {
+    for (at_once, seen) in [
+        ("1", "most concurrent requests: 1\n"),
+        ("3", "most concurrent requests: 3\n"),
+    ] {
         let said = tenants(
             &folder,
             &[&["--concurrency", at_once], &arguments[..]].concat(),
@@ -349,7 +355,7 @@ fn the_concurrency_is_limited_and_success_exits_with_zero() {
             let counts = format!("{:11}  {:8}  {:8}  ", names(i), 2, 0);
             assert!(line.starts_with(&counts), "{counts:?} {line:?}");
         }
-        assert!(said.out.contains("the hub 1 time(s)"), "{said:?}");
+        assert!(said.out.contains("requests for the hub: 1,"), "{said:?}");
         assert!(said.out.contains(seen), "{said:?}");
     }
     std::fs::remove_dir_all(folder).unwrap();
@@ -400,12 +406,12 @@ fn an_incomplete_customer_row_is_reported_as_a_failure() {
     let said = tenants(&folder, &["--customers", "customers.json"]);
     assert!(!said.ok, "{said:?}");
     for why in [
-        "role_arn is missing, or not a string",
+        "role_arn is missing or not a string",
         "row 2",
         "name is missing",
-        "name may have only",
+        "name may contain only",
         "\nrow 4 ",
-        "name is that of row 1 too",
+        "the name is the same as that of row 1",
     ] {
         assert!(said.out.contains(why), "{why:?} {said:?}");
     }
