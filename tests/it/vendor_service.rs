@@ -68,14 +68,14 @@ fn the_readmes_command_shows_that_customers_with_a_session_do_not_see_an_outage(
     let said = local(&command.split_whitespace().collect::<Vec<_>>());
     assert!(said.ok, "{said:?}");
     let [with_session, requests, not_served] =
-        numbers(&said, "STS away: customers with a session: ")[..]
+        numbers(&said, "outage: customers with a session: ")[..]
     else {
         panic!("{said:?}");
     };
     assert!(with_session > 20 && requests > 100, "{said:?}");
     assert_eq!(not_served, 0, "{said:?}");
     // STS was in fact unavailable: other customers were told to come back later.
-    assert!(numbers(&said, "STS away ")[3] > 0, "{said:?}");
+    assert!(numbers(&said, "outage ")[3] > 0, "{said:?}");
     let [_, accepted, ..] = numbers(&said, "total")[..] else {
         panic!("{said:?}");
     };
@@ -300,7 +300,7 @@ fn a_load_that_is_interrupted_says_what_it_has_seen_and_its_end_is_no_outage() {
         numbers(&said, "records accepted: "),
         [accepted, accepted, 0, 0]
     );
-    assert!(!said.out.contains("STS away"), "{said:?}");
+    assert!(!said.out.contains("outage"), "{said:?}");
 }
 
 #[test]
