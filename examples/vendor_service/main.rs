@@ -25,8 +25,8 @@
 //! | 500 | an internal error; the records may be on the stream |
 //!
 //! The service accepts records only after Firehose has confirmed them, so neither a shutdown nor a crash can lose an
-//! accepted record. Clients must keep their records until the response is 200. An error lists in `lines` the records
-//! that are not known to be on the stream. If they are sent again, some may arrive twice: Firehose delivers at least
+//! accepted record. Clients must keep their records until the response is 200. If an error has `lines`, only these
+//! records are not known to be on the stream. If they are sent again, some may arrive twice: Firehose delivers at least
 //! once.
 //!
 //! After Ctrl-C or SIGTERM the service accepts no more connections, answers the requests in flight, and ends with exit
@@ -41,8 +41,8 @@
 //! # Simulation
 //!
 //! `--local` uses the simulator `sts-simulator`: the program sends requests to itself, prints the results, and ends.
-//! With `--outage`, STS is unavailable during a third of the requests. The exit code is 1 if an accepted record is not
-//! on its customer's stream, or if the outage affected a customer that had a session.
+//! With `--outage`, STS is unavailable during a third of the requests. The exit code is 1 if a request got no response,
+//! if an accepted record is not on its customer's stream, or if the outage affected a customer that had a session.
 
 #[path = "../common/base.rs"]
 #[allow(dead_code)] // No example needs all of it.

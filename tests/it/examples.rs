@@ -435,7 +435,7 @@ fn an_interrupt_prints_the_summary_with_the_customers_not_served() {
     let folder = folder("tenants-interrupt");
     let sample = include_str!("../../examples/tenants/customers.json");
     std::fs::write(folder.join("customers.json"), sample).unwrap();
-    // These are several batches.
+    // Enough for several batches.
     std::fs::write(folder.join("records.ndjson"), "one\n".repeat(1200)).unwrap();
     let program = example("tenants")
         .env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
