@@ -1,15 +1,17 @@
-//! A web service with a readiness check that knows whether the service's credentials are valid.
+//! A web service whose readiness check reports whether the service has valid credentials.
 //!
 //! ```text
 //! cargo run --example health --features serde -- --role-arn arn:aws:iam::222222222222:role/FirehoseWriter
 //! curl --include http://127.0.0.1:8080/healthz
 //! ```
 //!
-//! `/healthz` answers 200 while the chain is ready or degraded, and 503 when it is failing, with JSON: the state and
-//! its reason, and for each hop until when its credentials are valid, and why the last load failed. For a
-//! readiness probe; a restart cures nothing, so not for a liveness probe. ARNs and access key IDs are in it, which
-//! are no secrets, but not for everybody to read. `--local` runs on the simulator
-//! `sts-simulator`; `--local --external-id wrong` shows a role that cannot be assumed.
+//! `/healthz` responds with 200 while the chain is ready or degraded, and with 503 when it is failing. The JSON
+//! contains the state with its reason and, for each hop, the expiry of the credentials and the last error. Use it for a
+//! readiness probe, not for a liveness probe: a restart does not help. ARNs and access key IDs are not secret, but do
+//! not publish them.
+//!
+//! `--local` runs with the simulator `sts-simulator`. `--local --external-id wrong` shows a role that cannot be
+//! assumed.
 
 #[path = "common/base.rs"]
 #[allow(dead_code)] // No example needs all of it.
@@ -34,10 +36,10 @@ use clap::Parser;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// Run a web service with a readiness check on its credentials.
+/// Run a web service with a readiness check for its credentials.
 #[derive(Parser)]
 struct Options {
-    /// Role that the service works as
+    /// Role that the service assumes
     #[arg(
         long,
         required_unless_present = "local",
@@ -53,7 +55,7 @@ struct Options {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: String,
 
-    /// Profile to start from, instead of the default credentials
+    /// Profile with the source credentials [default: the SDK's default credentials]
     #[arg(long, conflicts_with = "local")]
     profile: Option<String>,
 
@@ -66,7 +68,7 @@ fn main() -> ExitCode {
 }
 
 async fn serve(options: Options) -> Result<ExitCode, Box<dyn Error>> {
-    let role_arn = options.role_arn.unwrap_or_default(); // clap has made sure of it
+    let role_arn = options.role_arn.unwrap_or_default(); // clap requires it, or sets a default with --local
     let base = if options.base.local {
         local::start(&role_arn)?
     } else {
@@ -76,7 +78,7 @@ async fn serve(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     if let Some(id) = options.external_id {
         role = role.external_id(id);
     }
-    // One chain for the whole service. Its clients are made from chain.sdk_config().
+    // One chain for the whole service, so that all clients, created with chain.sdk_config(), share one session.
     let chain = RoleChain::new(&base, role)?;
 
     let listen = &options.listen;
@@ -92,9 +94,9 @@ async fn serve(options: Options) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 async fn healthz(State(chain): State<RoleChain>) -> (StatusCode, Json<Value>) {
-    // health() makes no call, and a service that is not ready gets no requests that would make one: so ask for
-    // credentials here, which costs nothing while they are cached. A load that takes longer goes on without
-    // the check.
+    // health() makes no call, and a service that is not ready receives no requests, which would load credentials. So
+    // request them here: while they are cached, this costs nothing. After a second the check stops waiting, but the
+    // load continues.
     let load = chain.provide_credentials();
     let _ = tokio::time::timeout(Duration::from_secs(1), load).await;
 

@@ -1,4 +1,4 @@
-//! Lists another account's bucket through a profile: a quick check that a set-up works.
+//! Lists a bucket in another account, with the role of a profile: a quick test of a set-up.
 //!
 //! ```text
 //! cargo run --example list_bucket --features profile -- --profile reports --bucket company-reports
@@ -12,7 +12,7 @@
 //! region = eu-west-1
 //! ```
 //!
-//! If the profile has an `mfa_serial`, the code is asked for on the terminal.
+//! If the profile has an `mfa_serial`, the program prompts for the code on the terminal.
 
 #[path = "common/program.rs"]
 #[allow(dead_code)] // No example needs all of it.
@@ -25,10 +25,10 @@ use std::process::ExitCode;
 use aws_role_chain::{ProfileLoader, TerminalPrompt};
 use clap::Parser;
 
-/// List another account's bucket through a profile.
+/// List a bucket in another account, with the role of a profile.
 #[derive(Parser)]
 struct Options {
-    /// Profile with a role_arn
+    /// Profile that has a role_arn
     #[arg(long)]
     profile: String,
 
@@ -36,15 +36,15 @@ struct Options {
     #[arg(long)]
     bucket: String,
 
-    /// List only keys that begin with this
+    /// List only keys that begin with this prefix
     #[arg(long)]
     prefix: Option<String>,
 
-    /// AWS region, instead of the environment's or the profile's
+    /// AWS region [default: from the environment or the profile]
     #[arg(long)]
     region: Option<String>,
 
-    /// One endpoint for all services, such as a local server
+    /// Endpoint of all services, for example a local server
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
 }
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 }
 
 async fn list(options: Options) -> Result<ExitCode, Box<dyn Error>> {
-    // Local servers have no subdomain for each bucket.
+    // Local servers usually have no subdomain per bucket, so the bucket goes into the path.
     let path_style = options.endpoint_url.is_some();
     let mut profile = ProfileLoader::new(options.profile).mfa(TerminalPrompt::new());
     if let Some(region) = options.region {
@@ -64,7 +64,8 @@ async fn list(options: Options) -> Result<ExitCode, Box<dyn Error>> {
         profile = profile.endpoint_url(url);
     }
     let chain = profile.load().await?;
-    // Asks for an MFA code now, for as long as it takes. A client's call would time out.
+    // Prompts for an MFA code, if one is required. Doing so before the first call keeps the prompt out of the call's
+    // timeouts, and returns the chain's own error, with its advice.
     chain.refresh().await?;
 
     let config = aws_sdk_s3::config::Builder::from(&chain.sdk_config());

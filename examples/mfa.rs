@@ -5,9 +5,11 @@
 //!     --serial arn:aws:iam::111111111111:mfa/ada --bucket reports
 //! ```
 //!
-//! The code is asked for on the terminal; stdin and stdout stay free for the program. With `--session-token`
-//! one code serves any number of roles. `--local` runs on the simulator `sts-simulator`, and prints the code
-//! that its MFA device shows.
+//! The prompt for the code uses the terminal itself, so stdin and stdout remain free for the program. A code is valid
+//! for one call only. With `--session-token` that call is GetSessionToken, and its session, which AWS treats as
+//! authenticated with MFA, can assume any number of roles.
+//!
+//! `--local` runs with the simulator `sts-simulator`, and prints the code of the simulated MFA device.
 
 #[path = "common/base.rs"]
 #[allow(dead_code)] // No example needs all of it.
@@ -37,7 +39,7 @@ struct Options {
     )]
     role_arn: Option<String>,
 
-    /// Your MFA device: its ARN, or a hardware device's serial number
+    /// Your MFA device: its ARN, or the serial number of a hardware device
     #[arg(
         long,
         required_unless_present = "local",
@@ -57,11 +59,11 @@ struct Options {
     #[arg(long)]
     external_id: Option<String>,
 
-    /// Start with a session token: one code for any number of roles
+    /// Start with GetSessionToken: one code is enough for any number of roles
     #[arg(long)]
     session_token: bool,
 
-    /// Profile of the user with the device, instead of the default credentials
+    /// Profile of the user who owns the device [default: the SDK's default credentials]
     #[arg(long, conflicts_with = "local")]
     profile: Option<String>,
 
@@ -74,7 +76,7 @@ fn main() -> ExitCode {
 }
 
 async fn list(options: Options) -> Result<ExitCode, Box<dyn Error>> {
-    // clap has made sure of all three.
+    // clap requires all three, or sets defaults with --local.
     let role_arn = options.role_arn.unwrap_or_default();
     let serial = options.serial.unwrap_or_default();
     let bucket = options.bucket.unwrap_or_default();
@@ -94,10 +96,11 @@ async fn list(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     } else {
         RoleChain::new(&base, role.mfa(serial, TerminalPrompt::new()))?
     };
-    // Asks for the code now, for as long as it takes. A client's call would time out.
+    // Prompts for the code. Doing so before the first call keeps the prompt out of the call's timeouts, and returns the
+    // chain's own error, with its advice.
     chain.refresh().await?;
 
-    // Local servers have no subdomain for each bucket.
+    // Local servers usually have no subdomain per bucket, so the bucket goes into the path.
     let path_style = options.base.is_local_server();
     let config = aws_sdk_s3::config::Builder::from(&chain.sdk_config());
     let s3 = aws_sdk_s3::Client::from_conf(config.force_path_style(path_style).build());

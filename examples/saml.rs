@@ -1,13 +1,14 @@
-//! Prints who a SAML assertion makes you to AWS.
+//! Assumes a role with a SAML assertion, and prints the session's ARN and expiry.
 //!
 //! ```text
 //! cargo run --example saml -- --role-arn arn:aws:iam::111111111111:role/Developer \
 //!     --principal-arn arn:aws:iam::111111111111:saml-provider/Company --sign-in ./company-login
 //! ```
 //!
-//! `--sign-in` is a program that signs in with the company's identity provider and prints the assertion in
-//! base64, as the provider posts it. It runs whenever a new assertion is needed. `--local` runs on the
-//! simulator `sts-simulator`.
+//! `--sign-in` is a program that signs in with the company's identity provider and prints the assertion in base64, as
+//! the provider posts it. It runs for each new session, because an assertion is valid for a few minutes only.
+//!
+//! `--local` runs with the simulator `sts-simulator`.
 
 #[path = "common/base.rs"]
 #[allow(dead_code)] // No example needs all of it.
@@ -28,14 +29,14 @@ use base::BaseOptions;
 use clap::Parser;
 use tokio::process::Command;
 
-/// Print who a SAML assertion makes you to AWS.
+/// Assume a role with a SAML assertion, and print the session's ARN and expiry.
 #[derive(Parser)]
 struct Options {
     /// Role that trusts the SAML provider
     #[arg(long, required_unless_present = "local", conflicts_with = "local")]
     role_arn: Option<String>,
 
-    /// The SAML provider in the role's account
+    /// ARN of the SAML provider, in the role's account
     #[arg(long, required_unless_present = "local", conflicts_with = "local")]
     principal_arn: Option<String>,
 
@@ -66,7 +67,7 @@ async fn who_am_i(options: Options) -> Result<ExitCode, Box<dyn Error>> {
         // clap requires all three, or --local.
         _ => local::start()?,
     };
-    // Fails with the chain's own error, which says what to check; a client would wrap it.
+    // Assumes the role now, to get the chain's own error with its advice. A client would wrap that error.
     chain.refresh().await?;
 
     let sts = aws_sdk_sts::Client::new(&chain.sdk_config());
@@ -79,7 +80,7 @@ async fn who_am_i(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the program. It may ask questions on stderr or the terminal; its stdout is the assertion.
+/// Runs the sign-in program and returns its stdout, which is the assertion. It may prompt on stderr or on the terminal.
 async fn sign_in(program: PathBuf) -> io::Result<String> {
     let failed = |why: String| io::Error::other(format!("{}: {why}", program.display()));
     let running = Command::new(&program).stdout(Stdio::piped()).spawn();
@@ -88,6 +89,5 @@ async fn sign_in(program: PathBuf) -> io::Result<String> {
     if !output.status.success() {
         return Err(failed(output.status.to_string()));
     }
-    String::from_utf8(output.stdout)
-        .map_err(|_| failed("printed something else than base64".into()))
+    String::from_utf8(output.stdout).map_err(|_| failed("its output is not base64".into()))
 }

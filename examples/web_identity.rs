@@ -1,12 +1,14 @@
-//! Prints who a web identity is to AWS: in a pod on EKS, in GitHub Actions, anywhere with an OpenID Connect
-//! token; with `--then`, after assuming further roles.
+//! Assumes a role with an OpenID Connect token, for example in a pod on EKS or in GitHub Actions, and prints the
+//! session's ARN and expiry. `--then` assumes further roles with that session.
 //!
 //! ```text
 //! cargo run --example web_identity -- --then arn:aws:iam::222222222222:role/FirehoseWriter
 //! ```
 //!
-//! Reads `AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN`, as EKS sets them, or `--token-file` and
-//! `--role-arn`. `--local` runs on the simulator `sts-simulator`.
+//! The token and the role come from `AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN`, which EKS sets, or from
+//! `--token-file` and `--role-arn`. The program needs no other credentials: the token authenticates the first call.
+//!
+//! `--local` runs with the simulator `sts-simulator`.
 
 #[path = "common/base.rs"]
 #[allow(dead_code)] // No example needs all of it.
@@ -26,18 +28,18 @@ use aws_role_chain::{Role, RoleChain, WebIdentityToken};
 use base::BaseOptions;
 use clap::Parser;
 
-/// Print who a web identity is to AWS.
+/// Assume a role with an OpenID Connect token, and print the session's ARN and expiry.
 #[derive(Parser)]
 struct Options {
-    /// Role that trusts the token's issuer, instead of AWS_ROLE_ARN
+    /// Role that trusts the token's issuer [default: AWS_ROLE_ARN]
     #[arg(long, requires = "token_file", conflicts_with = "local")]
     role_arn: Option<String>,
 
-    /// File with the token, instead of AWS_WEB_IDENTITY_TOKEN_FILE
+    /// File that contains the token [default: AWS_WEB_IDENTITY_TOKEN_FILE]
     #[arg(long, requires = "role_arn", conflicts_with = "local")]
     token_file: Option<PathBuf>,
 
-    /// Role to assume from there; repeatable, in order
+    /// Further role to assume; can be repeated, in order
     #[arg(long, value_name = "ROLE_ARN", conflicts_with = "local")]
     then: Vec<String>,
 
@@ -65,7 +67,7 @@ async fn who_am_i(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     for role_arn in options.then {
         chain = chain.assume(Role::new(role_arn))?;
     }
-    // Fails with the chain's own error, which says what to check; a client would wrap it.
+    // Assumes the roles now, to get the chain's own error with its advice. A client would wrap that error.
     chain.refresh().await?;
 
     let sts = aws_sdk_sts::Client::new(&chain.sdk_config());

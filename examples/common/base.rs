@@ -1,4 +1,4 @@
-//! The options that the examples have in common, and the SDK config that a chain starts from.
+//! The options that the examples share, and the SDK config from which they create their chains.
 
 use std::error::Error;
 
@@ -12,21 +12,21 @@ use clap::Args;
 
 #[derive(Args)]
 pub struct BaseOptions {
-    /// AWS region, instead of the environment's or the profile's
+    /// AWS region [default: from the environment or the profile]
     #[arg(long)]
     region: Option<String>,
 
-    /// One endpoint for all services, such as a local server
+    /// Endpoint of all services, for example a local server
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
 
-    /// Run on the simulator sts-simulator, without AWS
+    /// Use simulated accounts (sts-simulator) instead of AWS
     #[arg(long, conflicts_with_all = ["region", "endpoint_url"])]
     pub local: bool,
 }
 
 impl BaseOptions {
-    /// Loads the config with the credentials of `profile`, or else those of the SDK's default chain.
+    /// Loads the config with the credentials of `profile`, or without a profile with the SDK's default credentials.
     pub async fn load(&self, profile: Option<&str>) -> Result<SdkConfig, Box<dyn Error>> {
         let Some(profile) = profile else {
             return Ok(self.loader().load().await);
@@ -34,7 +34,7 @@ impl BaseOptions {
         check_profile(profile).await?;
         let loader = self.loader().profile_name(profile).no_credentials();
         let config = loader.load().await;
-        // profile_name alone would prefer the keys in the environment to the profile's.
+        // With profile_name alone, access keys in the environment would take precedence over the profile's credentials.
         let mut provider = ProviderConfig::without_region().with_region(config.region().cloned());
         if let Some(client) = config.http_client() {
             provider = provider.with_http_client(client);
@@ -48,12 +48,12 @@ impl BaseOptions {
         Ok(config.build())
     }
 
-    /// Loads the config without credentials: for chains that start with a token.
+    /// Loads the config without credentials, for chains that start with a token or an assertion.
     pub async fn load_without_credentials(&self) -> SdkConfig {
         self.loader().no_credentials().load().await
     }
 
-    /// Whether the services are on this machine, or on another that is not AWS's.
+    /// Returns whether calls go to the simulator or to a custom endpoint.
     pub fn is_local_server(&self) -> bool {
         self.local || self.endpoint_url.is_some()
     }
@@ -70,13 +70,13 @@ impl BaseOptions {
     }
 }
 
-/// aws-config takes no notice of a profile that does not exist.
+/// Returns an error if the profile does not exist, which aws-config does not report when it loads the config.
 async fn check_profile(name: &str) -> Result<(), Box<dyn Error>> {
-    // The files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name, or those in ~/.aws.
+    // Reads the files in AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE, or by default those in ~/.aws.
     let (fs, env, files) = Default::default();
     let profiles = aws_config::profile::load(&fs, &env, &files, None).await?;
     match profiles.get_profile(name) {
         Some(_) => Ok(()),
-        None => Err(format!("--profile {name}: there is no such profile").into()),
+        None => Err(format!("--profile {name}: the profile does not exist").into()),
     }
 }

@@ -1,4 +1,6 @@
-//! Firehose's limits, one attempt to put a batch, and what its failure means.
+//! Firehose's limits, one call of [PutRecordBatch], and which of its errors are worth a retry.
+//!
+//! [PutRecordBatch]: https://docs.aws.amazon.com/firehose/latest/APIReference/API_PutRecordBatch.html
 
 use std::time::Duration;
 
@@ -9,29 +11,32 @@ use aws_sdk_firehose::primitives::Blob;
 use aws_sdk_firehose::types::Record;
 use aws_sdk_firehose::{Client, Config};
 
-/// Firehose's limit on a record, before base64: 1,000 KiB.
+/// Firehose's limit for the data of a record, before base64: 1,000 KiB.
 pub const MAX_RECORD_BYTES: usize = 1000 * 1024;
 
-/// Firehose's limits on a batch.
+/// Firehose's limits for a batch, which cannot be raised: 500 records, and 4 MiB of data in total.
 pub const MAX_RECORDS: usize = 500;
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// How often a record is tried before it is given up.
+/// How often a record is sent before it counts as failed.
 pub const ATTEMPTS: u32 = 10;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// How long one attempt may take.
+/// Timeout of each attempt of a call. The SDK sets none by default.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub type PutError = SdkError<PutRecordBatchError>;
 
 pub fn record(data: &[u8]) -> Record {
     let record = Record::builder().data(Blob::new(data));
-    record.build().expect("data is all that a record needs")
+    record.build().expect("data is the only required field")
 }
 
-/// Puts a batch. Returns the places in it that failed.
+/// Puts a batch on the stream. Returns the positions of the records that Firehose did not accept.
+///
+/// A call can succeed although some of its records failed, for example because the stream's throughput limit was
+/// exceeded. Retry only those: the others are on the stream, and would be delivered twice.
 pub async fn put(
     firehose: &Client,
     stream: &str,
@@ -47,7 +52,7 @@ pub async fn put(
         .config_override(Config::builder().timeout_config(timeouts.build()))
         .send()
         .await?;
-    // Sent is what has a record id; an answer that says nothing of a record says no.
+    // Firehose confirms a record with a record ID. A record without an entry in the response counts as failed.
     let entries = answer.request_responses();
     let is_sent = |place: &usize| {
         let entry = entries.get(*place);
@@ -56,7 +61,10 @@ pub async fn put(
     Ok(places.filter(|place| !is_sent(place)).collect())
 }
 
-/// Whether the same batch may be taken later. The SDK has tried a few times itself.
+/// Returns whether the same batch may succeed later. The SDK has already retried the call a few times.
+///
+/// `ExpiredToken` is one of these errors: while STS is unavailable, the chain serves credentials beyond their expiry
+/// and keeps trying to renew them.
 pub fn is_transient(error: &PutError) -> bool {
     match error {
         SdkError::ServiceError(answer) => {
@@ -72,7 +80,7 @@ pub fn is_transient(error: &PutError) -> bool {
                 )
         }
         SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
-        // No connection; or no credentials, and then the chain knows.
+        // Either there was no connection, or no credentials, and then the chain's error tells whether to retry.
         SdkError::DispatchFailure(failure) => {
             failure.is_io()
                 || failure.is_timeout()
@@ -82,7 +90,8 @@ pub fn is_transient(error: &PutError) -> bool {
     }
 }
 
-/// Doubles, and is spread over its second half, so that many senders do not come back together.
+/// Returns the wait before a retry: exponential back-off, with jitter over its second half so that many senders do not
+/// retry at the same moment.
 pub fn wait_before(attempt: u32) -> Duration {
     let longest = FIRST_WAIT
         .saturating_mul(1 << attempt.min(16))

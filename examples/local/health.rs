@@ -1,4 +1,4 @@
-//! `health --local`: a user and a role in another account, on the simulator.
+//! `health --local`: a simulated user, and a role in another account.
 
 use std::error::Error;
 
@@ -7,7 +7,7 @@ use sts_simulator::Simulator;
 
 pub const ROLE_ARN: &str = "arn:aws:iam::222222222222:role/FirehoseWriter";
 
-/// The role asks for the external ID `c0ffee`.
+/// The role's trust policy requires the external ID `c0ffee`.
 pub fn start(role_arn: &str) -> Result<SdkConfig, Box<dyn Error>> {
     let aws = Simulator::new();
     let keys = aws

@@ -1,4 +1,4 @@
-//! `mfa --local`: a user with an MFA device, a role that requires MFA, and its bucket, on the simulator.
+//! `mfa --local`: a simulated user with an MFA device, a role whose trust policy requires MFA, and a bucket.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -39,7 +39,7 @@ pub fn start(role_arn: &str, serial: &str) -> Result<SdkConfig, Box<dyn Error>> 
         HttpResponse::new(status.try_into().expect("an HTTP status"), body.into())
     });
     if let Some(code) = aws.mfa_code(serial) {
-        writeln!(io::stdout(), "the simulated device shows {code}")?;
+        writeln!(io::stdout(), "code of the simulated MFA device: {code}")?;
     }
     Ok(aws.sdk_config(keys))
 }

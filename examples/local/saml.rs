@@ -1,4 +1,4 @@
-//! `saml --local`: a SAML provider and a role that trusts it, on the simulator.
+//! `saml --local`: a simulated SAML provider, and a role that trusts it.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};

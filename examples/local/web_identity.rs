@@ -1,4 +1,4 @@
-//! `web_identity --local`: an OpenID Connect provider and a role that trusts it, on the simulator.
+//! `web_identity --local`: a simulated OpenID Connect provider, and a role that trusts it.
 
 use std::error::Error;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -14,7 +14,7 @@ pub enum Line {
         number: u64,
         data: Vec<u8>,
     },
-    /// A part of a line that is longer than a record may be; all parts end in a line feed together.
+    /// A part of a line that is too long for a record. The last part ends with a line feed.
     TooLong {
         number: u64,
         data: Vec<u8>,
@@ -27,7 +27,7 @@ pub struct Input {
     size: Option<u64>,
     position: u64,
     lines: u64,
-    /// The part of a line that is read already.
+    /// The part of the current line that has been read.
     part: Vec<u8>,
     in_long_line: bool,
 }
@@ -37,7 +37,7 @@ impl Input {
         Self::new(BufReader::new(tokio::io::stdin()), None)
     }
 
-    /// The sample that comes with the example.
+    /// The sample records of this example.
     pub fn sample() -> Self {
         let records = include_bytes!("records.ndjson");
         Self::new(&records[..], Some(records.len() as u64))
@@ -74,18 +74,18 @@ impl Input {
         self.position
     }
 
-    /// The first line that was not given whole.
+    /// Returns the number of the first line that was not returned completely.
     pub fn next_number(&self) -> u64 {
         self.lines + u64::from(!self.in_long_line)
     }
 
-    /// Whether the rest of a line is still to come that was begun.
+    /// Returns whether only a part of a long line has been returned so far.
     pub fn is_in_long_line(&self) -> bool {
         self.in_long_line
     }
 
-    /// The next line that is not empty; every record ends in one line feed. May be dropped and
-    /// called again: nothing that was read is lost.
+    /// Returns the next line that is not empty. Every record ends with a line feed. The future is safe to cancel: the
+    /// next call continues with what was already read.
     pub async fn next_line(&mut self) -> io::Result<Option<Line>> {
         loop {
             let complete = self.read_part().await?;
@@ -113,8 +113,8 @@ impl Input {
         }
     }
 
-    /// Up to a line feed, the end, or one byte more than a record may have; whether the line is
-    /// complete.
+    /// Reads up to a line feed, the end of the input, or one byte more than the limit for a record. Returns whether the
+    /// line is complete.
     async fn read_part(&mut self) -> io::Result<bool> {
         loop {
             let buffer = self.reader.fill_buf().await?;

@@ -1,4 +1,4 @@
-//! `--local`: the accounts, the roles and the stream, on the simulator.
+//! `--local`: simulated accounts, with the roles and the stream.
 
 #[path = "stream.rs"]
 mod stream;
@@ -9,14 +9,14 @@ use aws_types::SdkConfig;
 use stream::Stream;
 use sts_simulator::Simulator;
 
-/// What the command line has by default under `--local`.
+/// The defaults of the command line with `--local`.
 pub const ROLE_ARN: &str = "arn:aws:iam::222222222222:role/FirehoseWriter";
 pub const EXTERNAL_ID: &str = "c0ffee";
 
 const USER_ARN: &str = "arn:aws:iam::111111111111:user/orders";
 
-/// A user in account 111111111111, the roles on the way, and the last one with a stream in its
-/// account: the set-up of the README.
+/// Creates a user in account 111111111111, the roles of `--via`, and the last role with a stream in its account, as in
+/// the README.
 pub fn start(role_arn: &str, via: &[String]) -> Result<(SdkConfig, Stream), Box<dyn Error>> {
     let aws = Simulator::new();
     let may_assume = r#"{"Version": "2012-10-17", "Statement": {

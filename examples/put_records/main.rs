@@ -5,14 +5,16 @@
 //!     --role-arn arn:aws:iam::222222222222:role/FirehoseWriter --external-id c0ffee orders.ndjson
 //! ```
 //!
-//! Reads newline-delimited records from a file or stdin. Each line is one record and keeps its line
-//! feed, so that the objects that Firehose writes are newline-delimited too; empty lines are left
-//! out. Records that cannot be sent go to the dead-letter file, and the exit code is 1. After Ctrl-C or SIGTERM
-//! (exit code 130) so do those of the batch in flight, which may be on the stream as well: sent again, a record may
-//! arrive twice, as anywhere with Firehose.
+//! Reads newline-delimited records from a file or stdin. Each line is one record. It keeps its line feed, because
+//! Firehose concatenates records in the objects that it writes. Empty lines are skipped.
 //!
-//! `--local` runs on the simulator `sts-simulator`: without a file on sample records, with the roles that are
-//! named and the external ID `c0ffee`.
+//! Records that could not be sent are appended to the dead-letter file, and the exit code is 1. After Ctrl-C or SIGTERM
+//! the exit code is 130, and the records in flight are appended, too, although they may be on the stream: if they are
+//! sent again, they may arrive twice. Firehose delivers every record at least once, so consumers must expect duplicates
+//! anyway.
+//!
+//! `--local` runs with the simulator `sts-simulator`, which has the roles of the command line. The external ID is
+//! `c0ffee`. Without a file, sample records are sent.
 
 #[path = "../common/base.rs"]
 #[allow(dead_code)] // No example needs all of it.
@@ -46,7 +48,7 @@ use sender::{Batch, DeadLetters, Sender, Stop};
 /// Put newline-delimited records on a Firehose stream in another account.
 #[derive(Parser)]
 struct Options {
-    /// Delivery stream, in the last role's account
+    /// Firehose stream, in the account of --role-arn
     #[arg(
         long,
         required_unless_present = "local",
@@ -54,7 +56,7 @@ struct Options {
     )]
     stream: Option<String>,
 
-    /// Role to put the records as
+    /// Role that may put records on the stream
     #[arg(
         long,
         required_unless_present = "local",
@@ -62,27 +64,27 @@ struct Options {
     )]
     role_arn: Option<String>,
 
-    /// External ID that the role's trust policy asks for
+    /// External ID that the role's trust policy requires
     #[arg(long, default_value_if("local", "true", local::EXTERNAL_ID))]
     external_id: Option<String>,
 
-    /// Name of the role session, as CloudTrail shows it
+    /// Session name, by which CloudTrail identifies the caller
     #[arg(long)]
     session_name: Option<String>,
 
-    /// Role to assume on the way to the last one; repeatable, in order
+    /// Role to assume before --role-arn; can be repeated, in order
     #[arg(long, value_name = "ROLE_ARN")]
     via: Vec<String>,
 
-    /// Profile to start from, instead of the default credentials
+    /// Profile with the source credentials [default: the SDK's default credentials]
     #[arg(long, conflicts_with = "local")]
     profile: Option<String>,
 
-    /// File that records that could not be sent are added to
+    /// File to which records that could not be sent are appended
     #[arg(long, value_name = "FILE", default_value = "put_records.dead-letter")]
     dead_letter: PathBuf,
 
-    /// Records, one a line, empty lines left out; - or none for stdin
+    /// File with one record per line, or - for stdin [default: stdin; with --local, sample records]
     file: Option<PathBuf>,
 
     #[command(flatten)]
@@ -96,7 +98,7 @@ fn main() -> ExitCode {
 async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     let started = Instant::now();
     let mut interrupt = Interrupt::new()?;
-    // clap has made sure of both.
+    // clap requires both, or sets defaults with --local.
     let role_arn = options.role_arn.as_deref().unwrap_or_default();
     let stream = options.stream.clone().unwrap_or_default();
     let (base, local_stream) = if options.base.local {
@@ -107,7 +109,7 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     };
     let chain = chain(&base, role_arn, &options)?;
     let mut input = open_input(&options).await?;
-    // Before anything is read: no record is taken that there is no way to send.
+    // Assumes the roles before reading any record, so that a role that cannot be assumed loses no input from a pipe.
     tokio::select! {
         refreshed = chain.refresh() => refreshed?,
         () = interrupt.wait() => return Ok(ExitCode::from(INTERRUPTED)),
@@ -129,13 +131,13 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
             ));
         }
         End::Interrupted { line } => note(format_args!(
-            "interrupted: line {line} and what follows was not read"
+            "interrupted: line {line} and all later lines were not read"
         )),
     }
     if sender.kept > 0 {
         let (kept, file) = (sender.kept, options.dead_letter.display());
         note(format_args!(
-            "records not known to be on the stream, and kept in {file}: {kept}"
+            "records not confirmed by Firehose, appended to {file}: {kept}"
         ));
     }
     let failures = sender.kept + sender.lost;
@@ -163,7 +165,11 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     })
 }
 
-/// Builds the chain: the roles on the way, then the one that puts the records.
+/// Builds the chain: the roles of `--via`, then the one that puts the records. Only the last one gets the external ID.
+/// An account's owner requires one in the trust policy of a role that a third party uses. Without it, that party could
+/// be tricked into using the role [for somebody else].
+///
+/// [for somebody else]: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
 fn chain(base: &SdkConfig, role_arn: &str, options: &Options) -> Result<RoleChain, Box<dyn Error>> {
     let named = |arn: &str| match &options.session_name {
         Some(name) => Role::new(arn).session_name(name),
@@ -192,7 +198,7 @@ async fn open_input(options: &Options) -> Result<Input, Box<dyn Error>> {
     if is_dead_letter_file(file, &options.dead_letter) {
         let path = options.dead_letter.display();
         let why =
-            format!("the input is the dead-letter file too: rename {path}, or set --dead-letter");
+            format!("the input is also the dead-letter file: rename {path}, or set --dead-letter");
         return Err(why.into());
     }
     Ok(match file {
@@ -201,14 +207,15 @@ async fn open_input(options: &Options) -> Result<Input, Box<dyn Error>> {
     })
 }
 
-/// Why nothing more is read.
+/// Why reading ended.
 enum End {
     Complete,
     Unreadable { line: u64, error: io::Error },
     Interrupted { line: u64 },
 }
 
-/// Sends until the input ends, or Ctrl-C is pressed. Whatever was read is sent, kept or named.
+/// Sends records until the input ends or a signal arrives. Every record that was read is sent, appended to the
+/// dead-letter file, or reported by its line number.
 async fn send_all(
     input: &mut Input,
     sender: &mut Sender,
@@ -219,7 +226,7 @@ async fn send_all(
     let end = loop {
         let line = tokio::select! {
             line = input.next_line() => line,
-            // The parts of a long line stay together in the dead-letter file.
+            // Not within a long line: its parts must be contiguous in the dead-letter file.
             () = batch.is_due(), if !input.is_in_long_line() => {
                 send(sender, std::mem::take(&mut batch), progress, interrupt).await;
                 continue;
@@ -241,7 +248,7 @@ async fn send_all(
             })) => {
                 if first {
                     send(sender, std::mem::take(&mut batch), progress, interrupt).await;
-                    let why = "over 1,000 KiB with its line feed, the most that Firehose takes in a record";
+                    let why = "over 1,000 KiB with its line feed, Firehose's limit for a record";
                     progress.suspend(|| note(format_args!("line {number}: {why}")));
                 }
                 sender.give_up_part(number, &data, first);
@@ -261,14 +268,14 @@ async fn send_all(
     if let End::Interrupted { .. } = end
         && let Ok(second) = Interrupt::new()
     {
-        // What was read before is still sent, unless Ctrl-C is pressed again.
+        // Sends the records that were already read, unless a second signal arrives.
         *interrupt = second;
     }
     send(sender, batch, progress, interrupt).await;
     end
 }
 
-/// Sends a batch. If Firehose does not take it, that is said now: the input may go on for days.
+/// Sends a batch, and reports a failure immediately instead of at the end of the input, which may be days away.
 async fn send(
     sender: &mut Sender,
     batch: Batch,
@@ -278,15 +285,15 @@ async fn send(
     let was_stopped = sender.stop.is_some();
     sender.send(batch, interrupt).await;
     progress.set_message(format!("{} sent", sender.sent));
-    if let Some(lines) = sender.not_taken.take() {
+    if let Some(lines) = sender.not_accepted.take() {
         progress.suspend(|| note(lines));
     }
-    if let (false, Some(Stop::Refused(error))) = (was_stopped, &sender.stop) {
+    if let (false, Some(Stop::Rejected(error))) = (was_stopped, &sender.stop) {
         progress.suspend(|| note(format_args!("error: {}", explain(error))));
     }
 }
 
-/// Whether what is read (stdin, if no file) is what is written to: it would never end.
+/// Returns whether the input (stdin, if there is no file) is the dead-letter file. Reading it would never end.
 fn is_dead_letter_file(input: Option<&Path>, dead_letters: &Path) -> bool {
     let input = match input {
         Some(path) => Handle::from_path(path),
@@ -294,12 +301,12 @@ fn is_dead_letter_file(input: Option<&Path>, dead_letters: &Path) -> bool {
     };
     match (input, Handle::from_path(dead_letters)) {
         (Ok(input), Ok(dead_letters)) => input == dead_letters,
-        // One of them is not there.
+        // One of them does not exist.
         _ => false,
     }
 }
 
-/// A bar on a terminal, nothing elsewhere.
+/// Creates a progress bar, which is shown only on a terminal.
 fn progress(size: Option<u64>) -> ProgressBar {
     let (bar, template) = match size {
         Some(size) => (

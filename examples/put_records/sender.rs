@@ -1,4 +1,4 @@
-//! Sends batches, sends again what failed of them, and keeps what cannot be sent.
+//! Sends batches, retries the records that failed, and saves those that cannot be sent to the dead-letter file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,7 +13,7 @@ use crate::firehose::{
 };
 use crate::program::{Interrupt, explain, note};
 
-/// How long a record waits for others to fill its batch.
+/// How long a record waits for more records before its batch is sent.
 const MAX_LINGER: Duration = Duration::from_secs(1);
 
 /// Records with their line numbers.
@@ -35,7 +35,7 @@ impl Batch {
         self.due.get_or_insert_with(|| Instant::now() + MAX_LINGER);
     }
 
-    /// When the first record has waited long enough; never for an empty batch.
+    /// Waits until the first record has waited for `MAX_LINGER`. Never returns for an empty batch.
     pub async fn is_due(&self) {
         match self.due {
             Some(due) => tokio::time::sleep_until(due).await,
@@ -44,11 +44,11 @@ impl Batch {
     }
 }
 
-/// Why nothing more is sent.
+/// Why sending ended.
 pub enum Stop {
-    /// Firehose, or the way to it, says no.
-    Refused(Box<PutError>),
-    /// Somebody wants the program to end.
+    /// An error that retries cannot fix, from Firehose or from the credentials.
+    Rejected(Box<PutError>),
+    /// Ctrl-C or SIGTERM.
     Interrupted,
 }
 
@@ -57,15 +57,16 @@ pub struct Sender {
     stream: String,
     dead_letters: DeadLetters,
     pub stop: Option<Stop>,
-    /// Why the batch in hand was not taken as a whole, so far.
+    /// Why the last call for the current batch failed, if it did.
     failure: Option<String>,
-    /// Which lines were not taken for now, and why: for the caller to say.
-    pub not_taken: Option<String>,
+    /// Which lines Firehose did not accept, and why, for the caller to print.
+    pub not_accepted: Option<String>,
     pub sent: u64,
     pub batches: u64,
     pub retries: u64,
-    /// Records not sent: those in the dead-letter file, and those that could not be written to it.
+    /// Records that are in the dead-letter file.
     pub kept: u64,
+    /// Records that could be neither sent nor written to that file.
     pub lost: u64,
 }
 
@@ -77,7 +78,7 @@ impl Sender {
             dead_letters,
             stop: None,
             failure: None,
-            not_taken: None,
+            not_accepted: None,
             sent: 0,
             batches: 0,
             retries: 0,
@@ -86,7 +87,7 @@ impl Sender {
         }
     }
 
-    /// Sends a batch. What cannot be sent is kept, or at least named.
+    /// Sends a batch. Records that cannot be sent are saved to the dead-letter file or, if that fails, reported.
     pub async fn send(&mut self, batch: Batch, interrupt: &mut Interrupt) {
         let mut left = batch.records;
         if left.is_empty() {
@@ -100,7 +101,8 @@ impl Sender {
             let answer = tokio::select! {
                 answer = self.attempt(attempt, &left) => answer,
                 () = interrupt.wait() => {
-                    // Some of it may have arrived: Firehose delivers at least once.
+                    // Without the response, it is unknown which records arrived. They are saved, although they may be
+                    // duplicates.
                     self.stop = Some(Stop::Interrupted);
                     break;
                 }
@@ -110,7 +112,7 @@ impl Sender {
                 Ok(failed) => {
                     self.failure = None;
                     self.sent += (left.len() - failed.len()) as u64;
-                    // Entries are answered in order: keep those that failed.
+                    // The positions are in ascending order. Only the failed records stay in the batch.
                     let mut failed = failed.into_iter().peekable();
                     let mut at = 0;
                     left.retain(|_| {
@@ -120,7 +122,7 @@ impl Sender {
                 }
                 Err(error) if is_transient(&error) => self.failure = Some(explain(&error)),
                 Err(error) => {
-                    self.stop = Some(Stop::Refused(Box::new(error)));
+                    self.stop = Some(Stop::Rejected(Box::new(error)));
                     break;
                 }
             }
@@ -131,14 +133,14 @@ impl Sender {
         self.give_up(left);
     }
 
-    /// A part of a line that is too long; the first one counts.
+    /// Saves a record, or a part of a line that is too long; only the first part counts as a record.
     pub fn give_up_part(&mut self, line: u64, data: &[u8], first: bool) {
         match self.dead_letters.write(data) {
             Ok(()) => self.kept += u64::from(first),
             Err(error) => {
                 self.lost += u64::from(first);
                 note(format_args!(
-                    "line {line} was neither sent nor kept: {error}"
+                    "line {line} was neither sent nor saved: {error}"
                 ));
             }
         }
@@ -146,16 +148,16 @@ impl Sender {
 
     fn give_up(&mut self, records: Vec<(u64, Vec<u8>)>) {
         let why = match (&self.stop, self.failure.take()) {
-            (None, Some(why)) => Some(format!("not taken in {ATTEMPTS} attempts: {why}")),
-            (None, None) => Some(format!("not taken in {ATTEMPTS} attempts")),
-            (Some(Stop::Interrupted), Some(why)) => Some(format!("not taken so far: {why}")),
+            (None, Some(why)) => Some(format!("not accepted in {ATTEMPTS} attempts: {why}")),
+            (None, None) => Some(format!("not accepted in {ATTEMPTS} attempts")),
+            (Some(Stop::Interrupted), Some(why)) => Some(format!("not accepted so far: {why}")),
             (Some(_), _) => None,
         };
         if let (Some(why), Some((first, _)), Some((last, _))) =
             (why, records.first(), records.last())
         {
             let count = records.len();
-            self.not_taken = Some(format!("lines {first} to {last}: {count} {why}"));
+            self.not_accepted = Some(format!("lines {first} to {last}: {count} record(s) {why}"));
         }
         for (line, data) in records {
             self.give_up_part(line, &data, true);
@@ -175,7 +177,7 @@ impl Sender {
     }
 }
 
-/// A file that is made when it is first needed; one that is there already is added to.
+/// A file that is created when the first record is written. An existing file is appended to.
 pub struct DeadLetters {
     path: PathBuf,
     file: Option<File>,
@@ -201,7 +203,8 @@ impl DeadLetters {
         let about = file.metadata().map_err(named)?;
         if let Err(error) = file.write_all(data) {
             if about.is_file() {
-                // Half a record must not become part of the next one. If this fails too, `open` sees to that.
+                // Removes a partly written record, so that the next one starts on a line of its own. If this fails,
+                // too, `open` adds a line feed.
                 let _ = file.set_len(about.len());
             }
             return Err(named(error));
@@ -210,7 +213,8 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Opens the file. What it has stays on lines of its own, whatever ended the run that wrote it.
+    /// Opens the file. Adds a line feed if its last record is incomplete, for example because an earlier run was
+    /// killed.
     fn open(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
         let mut file = options.create(true).append(true).open(&self.path)?;

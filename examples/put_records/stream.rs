@@ -1,4 +1,4 @@
-//! A Firehose stream, plugged into the simulator.
+//! A simulated Firehose stream, for the examples' `--local`.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -8,24 +8,24 @@ use aws_sdk_firehose::primitives::Blob;
 use serde_json::{Value, json};
 use sts_simulator::Caller;
 
-/// The stream that is not there.
+/// The name of a stream that does not exist.
 const MISSING: &str = "no-such-stream";
 
-/// Keeps what it is sent. Refuses every hundredth record it is offered, as a busy stream does some,
-/// so that sending again can be seen.
+/// Stores the records that it accepts. Rejects every hundredth record that it receives, as a busy stream rejects some,
+/// to show the retries.
 #[derive(Clone, Default)]
 pub struct Stream(Arc<Mutex<Taken>>);
 
 #[derive(Default)]
 struct Taken {
-    /// Each with the account that the stream is in.
+    /// The accepted records, each with the stream's account.
     records: Vec<(String, Blob)>,
     offered: usize,
 }
 
 impl Stream {
-    /// What was kept, each record with the account that its stream is in.
-    #[allow(dead_code)] // Only vendor_service looks at it.
+    /// Returns the accepted records, each with the stream's account.
+    #[allow(dead_code)] // Used by vendor_service only.
     pub fn records(&self) -> Vec<(String, Blob)> {
         let taken = self.0.lock().expect("nothing panics under it");
         taken.records.clone()
@@ -92,7 +92,7 @@ impl fmt::Display for Stream {
             .sum();
         write!(
             f,
-            "the local stream has {} records, {bytes} bytes (it refuses every hundredth)",
+            "the simulated stream has {} records, {bytes} bytes (it rejects every hundredth record that it receives)",
             taken.records.len()
         )
     }

@@ -1,4 +1,4 @@
-//! A customer, read from a row of the JSON file.
+//! A customer, parsed from a row of the JSON file.
 
 use serde_json::Value;
 
@@ -10,13 +10,13 @@ pub struct Customer {
     pub region: String,
 }
 
-/// Returns the customer's name. One that is invalid is not shown: it may be longer than a line.
+/// Returns the customer's name, or the row's number if the name is invalid: it could contain line feeds.
 pub fn name_or_row((i, row): (usize, &Value)) -> String {
     Customer::name(row).unwrap_or_else(|_| format!("row {}", i + 1))
 }
 
 impl Customer {
-    /// The error names no value: one of them is the external ID.
+    /// Parses a row. The error contains no values, because one of them is the external ID.
     pub fn read(row: &Value) -> Result<Self, String> {
         Ok(Self {
             name: Self::name(row)?,
@@ -29,28 +29,28 @@ impl Customer {
 
     fn region(row: &Value) -> Result<String, String> {
         let region = text(row, "region")?;
-        // It is a part of the host name that records are sent to.
+        // The region becomes a part of the host name that records are sent to. It must not name another host.
         let of_host = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if !region.is_empty() && region.chars().all(of_host) {
             Ok(region)
         } else {
-            Err("region must be that of the stream, such as eu-west-1".to_owned())
+            Err("region must be the stream's region, such as eu-west-1".to_owned())
         }
     }
 
     fn name(row: &Value) -> Result<String, String> {
         let name = text(row, "name")?;
-        // It names a file.
+        // The name becomes a part of a file name. It must not lead to another folder.
         let of_file = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
         if !name.is_empty() && name.chars().all(of_file) {
             Ok(name)
         } else {
-            Err("name may have only ASCII letters, digits, _ and -".to_owned())
+            Err("name may contain only ASCII letters, digits, _ and -".to_owned())
         }
     }
 }
 
 fn text(row: &Value, key: &str) -> Result<String, String> {
     let text = row[key].as_str().map(str::to_owned);
-    text.ok_or_else(|| format!("{key} is missing, or not a string"))
+    text.ok_or_else(|| format!("{key} is missing or not a string"))
 }

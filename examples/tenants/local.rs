@@ -1,4 +1,4 @@
-//! `--local`: the hub, the sample's customers and their streams, on the simulator.
+//! `--local`: simulated accounts, with the hub, the sample customers' roles and their streams.
 
 #[path = "../put_records/stream.rs"]
 mod stream;
@@ -11,14 +11,14 @@ use aws_types::SdkConfig;
 use stream::Stream;
 use sts_simulator::Simulator;
 
-/// What the command line has by default under `--local`.
+/// The default of the command line with `--local`.
 pub const HUB_ARN: &str = "arn:aws:iam::111111111111:role/Hub";
 
 const MAY_ASSUME: &str = r#"{"Version": "2012-10-17", "Statement": {
     "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}"#;
 
-/// The vendor's user and hub in account 111111111111, and in each customer's the role that trusts
-/// the hub, with the external ID that the customer wrote into it.
+/// Creates the vendor's user and hub in account 111111111111, and in each customer's account a role that trusts the hub
+/// and requires an external ID.
 pub fn start(hub_arn: &str) -> Result<(SdkConfig, Local), Box<dyn Error>> {
     let aws = Simulator::new();
     let user = "arn:aws:iam::111111111111:user/vendor";
@@ -36,7 +36,7 @@ pub fn start(hub_arn: &str) -> Result<(SdkConfig, Local), Box<dyn Error>> {
         aws.role(arn).trust(trust).policy(policy).create()
     };
     role(hub_arn, user, "", MAY_ASSUME)?;
-    // The role of the vendor's own that cedar names.
+    // The row of cedar names this role, which is the vendor's own.
     role(
         "arn:aws:iam::111111111111:role/vendor/Admin",
         hub_arn,
@@ -61,13 +61,13 @@ pub fn start(hub_arn: &str) -> Result<(SdkConfig, Local), Box<dyn Error>> {
     aws.service("firehose", move |caller, request| {
         stream.answer(caller, request)
     });
-    // Long enough for calls to overlap.
+    // Long enough for concurrent calls to overlap.
     aws.set_latency(Duration::from_millis(50));
     let hub_arn = hub_arn.to_owned();
     Ok((aws.sdk_config(keys), Local { aws, hub_arn }))
 }
 
-/// What the simulator has seen.
+/// The simulator, which reports the calls that it received.
 pub struct Local {
     aws: Simulator,
     hub_arn: String,
@@ -77,7 +77,7 @@ impl fmt::Display for Local {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the local STS was asked for the hub {} time(s), and had {} calls at once",
+            "simulated STS: requests for the hub: {}, most concurrent requests: {}",
             self.aws.assumed(&self.hub_arn),
             self.aws.most_in_flight()
         )

@@ -1,19 +1,24 @@
-//! Puts records on a Firehose stream of each customer's, as a role that the customer gave: one hub, and
-//! one hop from it to every customer. Without `--hub-arn` the customers' roles are assumed with the source
-//! credentials, such as those of an EC2 instance.
+//! Puts records on each customer's Firehose stream, as a role in the customer's account. The program assumes the
+//! vendor's hub role once and, with its session, every customer's role. Without `--hub-arn`, it assumes the customers'
+//! roles directly with the source credentials, for example those of an EC2 instance.
 //!
 //! ```text
 //! cargo run --example tenants -- --hub-arn arn:aws:iam::111111111111:role/Hub --role-path /vendor/ \
 //!     --customers customers.json records.ndjson
 //! ```
 //!
-//! The customers are a JSON array of objects with `name`, `role_arn`, `external_id` (which the vendor makes),
-//! `stream` and `region`, all strings; no two have the same name. A role in the vendor's own account, or
-//! without the path that customers are told to use, is rejected before any call. A customer whose role or
-//! stream fails stops no other: the summary says why, and the exit code is 1. Records that Firehose is
-//! not known to have are added to `<name>.dead-letter`; sent again, one may arrive twice, after Ctrl-C or SIGTERM say.
+//! The customers are a JSON array of objects with the strings `name` (unique), `role_arn`, `external_id`, `stream` and
+//! `region`. The vendor generates a different external ID for each customer, and the customer's trust policy requires
+//! it. Otherwise customers could enter the role of another customer, which trusts the same hub (the [confused deputy]).
+//! A role in the vendor's own account, or without the path of `--role-path`, is rejected before any call.
 //!
-//! `--local` runs on the simulator `sts-simulator`, with customers some of whom fail.
+//! If a customer's role or stream fails, the others continue. The summary says why, and the exit code is 1. Records
+//! that Firehose did not confirm are appended to `<name>.dead-letter`. Some of them may be on the stream, for example
+//! after Ctrl-C or SIGTERM; if they are sent again, they arrive twice.
+//!
+//! `--local` runs with the simulator `sts-simulator`, with sample customers of which some fail.
+//!
+//! [confused deputy]: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
 
 #[path = "../common/base.rs"]
 #[allow(dead_code)] // No example needs all of it.
@@ -26,7 +31,7 @@ mod local;
 #[allow(dead_code)]
 mod program;
 #[path = "../put_records/sender.rs"]
-#[allow(dead_code)] // put_records reads as it sends; here all records are there.
+#[allow(dead_code)] // Only put_records sends while it reads.
 mod sender;
 mod summary;
 
@@ -52,14 +57,14 @@ use program::{INTERRUPTED, Interrupt, print};
 use sender::{Batch, DeadLetters, Sender};
 use summary::{Outcome, Reason, summary};
 
-/// Put records on a Firehose stream of each customer's.
+/// Put records on each customer's Firehose stream.
 #[derive(Parser)]
 struct Options {
-    /// The vendor's role that the customers' roles trust, if it is not the one this runs as
+    /// Vendor's role that the customers' roles trust; without it, they must trust the source credentials
     #[arg(long, default_value_if("local", "true", local::HUB_ARN))]
     hub_arn: Option<String>,
 
-    /// JSON file of customers
+    /// JSON file with the customers
     #[arg(long, value_name = "FILE", required_unless_present = "local")]
     customers: Option<PathBuf>,
 
@@ -71,7 +76,7 @@ struct Options {
     )]
     role_path: Option<String>,
 
-    /// Most customers served at the same time
+    /// Maximum number of customers served concurrently
     #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
 
@@ -79,11 +84,11 @@ struct Options {
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     dead_letters: PathBuf,
 
-    /// Profile to start from, instead of the default credentials
+    /// Profile with the source credentials [default: the SDK's default credentials]
     #[arg(long, conflicts_with = "local")]
     profile: Option<String>,
 
-    /// Records, one a line, empty lines left out; every customer gets them all
+    /// File with one record per line, all of which are sent to every customer
     #[arg(required_unless_present = "local")]
     records: Option<PathBuf>,
 
@@ -97,7 +102,7 @@ fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     let mut interrupt = Interrupt::new()?;
-    // First: a folder that is not there must not be noticed with records in hand.
+    // Checked first: once records have failed, it is too late to find out that the folder does not exist.
     check_writable(&options.dead_letters)?;
     let rows = match &options.customers {
         Some(path) => rows(&read(path)?).map_err(|error| format!("{}: {error}", path.display()))?,
@@ -111,7 +116,7 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
         }
     };
     let (base, local) = if options.base.local {
-        // clap has made sure of it.
+        // clap sets a default with --local.
         let hub_arn = options.hub_arn.as_deref().unwrap_or_default();
         let (base, local) = local::start(hub_arn)?;
         (base, Some(local))
@@ -129,8 +134,8 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
             () = interrupt.wait() => return Ok(ExitCode::from(INTERRUPTED)),
         },
     };
-    // A customer must not name a role of the vendor's. With an external ID for each, no customer can name
-    // another one's role either.
+    // Customers enter the role ARNs. They must not be able to use the vendor's own roles, which may trust the hub, nor,
+    // thanks to the external IDs, the roles of other customers.
     let mut allowed = AllowedRoles::new()
         .deny_accounts([own_account])
         .require_external_id();
@@ -176,8 +181,8 @@ struct Vendor {
     dead_letters: PathBuf,
 }
 
-/// Serves `at_once` customers at the same time until all are served, or Ctrl-C is pressed. The outcomes are
-/// in the customers' order.
+/// Serves up to `at_once` customers concurrently until all are served or a signal arrives. The outcomes are in the
+/// order of the customers.
 async fn serve_all(
     vendor: &Arc<Vendor>,
     rows: Vec<Value>,
@@ -187,7 +192,7 @@ async fn serve_all(
     let names: Vec<String> = rows.iter().enumerate().map(customer::name_or_row).collect();
     let mut first: HashMap<String, usize> = HashMap::new();
     for (i, name) in names.iter().enumerate() {
-        // On some file systems, Acme and acme are one file.
+        // Some file systems ignore case, so that Acme and acme would share a dead-letter file.
         first.entry(name.to_lowercase()).or_insert(i);
     }
     let mut outcomes: Vec<Option<Outcome>> = rows.iter().map(|_| None).collect();
@@ -200,21 +205,23 @@ async fn serve_all(
             let (vendor, name) = (vendor.clone(), names[i].clone());
             let first = first[&name.to_lowercase()];
             if first != i {
-                // Their dead letters would be one file.
-                let reason = Reason::invalid_row(format!("name is that of row {} too", first + 1));
+                let reason = Reason::invalid_row(format!(
+                    "the name is the same as that of row {}",
+                    first + 1
+                ));
                 outcomes[i] = Some(Outcome::unsent(&name, vendor.records.len(), reason));
                 continue;
             }
             serving.spawn(async move { (i, vendor.serve(&name, &row).await) });
         }
         tokio::select! {
-            // A customer that ends for the same signal must not make place for another.
+            // Polls the signal first: a customer that this signal ended must not be replaced by another.
             biased;
-            // Those being served end by themselves.
+            // Customers that are being served handle the signal themselves.
             () = interrupt.wait(), if waiting.len() > 0 => waiting = Vec::new().into_iter().enumerate(),
             served = serving.join_next() => match served {
                 Some(Ok((i, outcome))) => outcomes[i] = Some(outcome),
-                // It panicked: the others go on.
+                // The task panicked. The others continue.
                 Some(Err(_)) => {}
                 None => break,
             },
@@ -248,7 +255,7 @@ impl Vendor {
     }
 
     async fn put(&self, row: &Value) -> Result<Sender, Reason> {
-        // Before the first wait, so that no signal is missed.
+        // Listens before the first await, so that no signal is missed.
         let mut interrupt = Interrupt::new().map_err(|error| Reason::failed(&error))?;
         let customer = Customer::read(row).map_err(Reason::invalid_row)?;
         let role = Role::new(customer.role_arn)
@@ -281,7 +288,7 @@ impl Vendor {
     }
 }
 
-/// Makes and removes a file in the folder.
+/// Checks that files can be created in the folder.
 fn check_writable(folder: &Path) -> Result<(), String> {
     let probe = folder.join(format!(".tenants-{}", std::process::id()));
     File::create_new(&probe)
@@ -301,7 +308,7 @@ fn rows(json: &[u8]) -> Result<Vec<Value>, Box<dyn Error>> {
     }
 }
 
-/// Each keeps its line feed.
+/// Splits the text into records. Each keeps its line feed, because Firehose concatenates records.
 fn records(text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     let mut records = Vec::new();
     for (line, record) in (1..).zip(text.split(|byte| *byte == b'\n')) {
@@ -315,9 +322,10 @@ fn records(text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     Ok(records)
 }
 
+/// Returns the account of the source credentials.
 async fn account(us: &RoleChain) -> Result<String, Box<dyn Error>> {
     let sts = aws_sdk_sts::Client::new(&us.sdk_config());
     let caller = sts.get_caller_identity().send().await?;
     let account = caller.account;
-    Ok(account.ok_or("STS does not say whose the source credentials are")?)
+    Ok(account.ok_or("GetCallerIdentity returned no account")?)
 }

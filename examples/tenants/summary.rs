@@ -1,4 +1,4 @@
-//! What became of each customer's records, and the summary of all.
+//! The outcome for each customer, and the summary.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -9,28 +9,28 @@ use aws_sdk_firehose::error::ProvideErrorMetadata;
 use crate::program::explain;
 use crate::sender::{Sender, Stop};
 
-/// What became of a customer's records.
+/// How many of a customer's records were put, and why not all.
 pub struct Outcome {
     name: String,
     put: u64,
     failed: u64,
     pub took: Duration,
-    /// Why not all were put.
+    /// Set if any record failed.
     pub reason: Option<Reason>,
-    /// How many are in the dead-letter file.
+    /// The number of records in the dead-letter file.
     kept: u64,
     dead_letters: PathBuf,
 }
 
 impl Outcome {
     pub fn of(name: &str, records: usize, sender: &Sender, dead_letters: PathBuf) -> Self {
-        let not_taken = sender.not_taken.clone();
+        let not_accepted = sender.not_accepted.clone();
         let reason = match &sender.stop {
             Some(Stop::Interrupted) => Some(Reason {
-                text: not_taken.unwrap_or_default(),
+                text: not_accepted.unwrap_or_default(),
                 ..Reason::interrupted()
             }),
-            Some(Stop::Refused(error)) => Some(match (error.code(), error.message()) {
+            Some(Stop::Rejected(error)) => Some(match (error.code(), error.message()) {
                 (Some(code), message) => Reason {
                     result: code.to_owned(),
                     text: format!("{code}: {}", message.unwrap_or_default()),
@@ -38,8 +38,8 @@ impl Outcome {
                 _ => Reason::failed(error),
             }),
             None if sender.kept + sender.lost > 0 => Some(Reason {
-                result: "not taken".to_owned(),
-                text: not_taken.unwrap_or_default(),
+                result: "not accepted".to_owned(),
+                text: not_accepted.unwrap_or_default(),
             }),
             None => None,
         };
@@ -69,7 +69,7 @@ impl Outcome {
 
 /// Why a customer's records were not put.
 pub struct Reason {
-    /// For the table: STS's or Firehose's code, or a few words.
+    /// For the table: the error code of STS or Firehose, or a few words.
     result: String,
     /// One line.
     text: String,
@@ -94,7 +94,7 @@ impl Reason {
             Some((None, Some(field))) => format!("invalid {field}"),
             _ => "failed".to_owned(),
         };
-        // The lines below the first say what to check, as `role-chain doctor` does in more detail.
+        // Omits the advice on the other lines, to keep the summary short. `role-chain doctor` prints it in more detail.
         let text = explain(error).lines().next().unwrap_or_default().to_owned();
         Self { result, text }
     }
@@ -104,12 +104,12 @@ impl Reason {
     }
 }
 
-/// The most characters of the table's first and last column: with the numbers between them it fits a terminal
-/// of 80 columns. Names are ASCII.
+/// Widths of the table's first and last column, in characters. With the numbers between them, the table fits a terminal
+/// of 80 columns.
 const NAME_WIDTH: usize = 24;
 const RESULT_WIDTH: usize = 25;
 
-/// A row of the table. What is too long for its column goes on below.
+/// Formats a row of the table. Text that is too long for its column continues on the next line.
 fn row(width: usize, name: &str, [put, failed, seconds]: [&str; 3], result: &str) -> String {
     let pieces = |text: &str, width: usize| -> Vec<String> {
         let chars: Vec<char> = text.chars().collect();
@@ -129,7 +129,7 @@ fn row(width: usize, name: &str, [put, failed, seconds]: [&str; 3], result: &str
     text
 }
 
-/// A table with totals, then why customers failed, then where their records are.
+/// Returns a table with totals, then why customers failed, then where the records are that were not confirmed.
 pub fn summary(outcomes: &[Outcome], input: &str) -> String {
     let width = outcomes.iter().map(|outcome| outcome.name.chars().count());
     let width = width.chain([8]).max().unwrap_or_default().min(NAME_WIDTH);
@@ -164,17 +164,17 @@ pub fn summary(outcomes: &[Outcome], input: &str) -> String {
     }
 
     if failed > 0 {
-        text += "\nrecords not known to be put are in\n";
+        text += "\nrecords not confirmed by Firehose:\n";
     }
     for it in outcomes.iter().filter(|it| it.kept > 0) {
         let path = it.dead_letters.display();
-        text += &format!("  {path}: {}\n", it.kept);
+        text += &format!("  in {path}: {}\n", it.kept);
     }
     let unread = outcomes.iter().map(|it| it.failed - it.kept);
     let customers = unread.clone().filter(|unread| *unread > 0).count();
     if customers > 0 {
         let unread: u64 = unread.sum();
-        text += &format!("  {input}: {unread}, those of {customers} customer(s)\n");
+        text += &format!("  only in {input}: {unread}, of {customers} customer(s)\n");
     }
     text
 }

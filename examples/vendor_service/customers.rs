@@ -1,4 +1,4 @@
-//! The customers, read when the service starts.
+//! The customers, which are read once at start-up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -8,10 +8,10 @@ use aws_role_chain::{AllowedRoles, Role};
 use aws_types::region::Region;
 use serde_json::Value;
 
-use crate::queue::{Lane, Queue};
+use crate::queue::{CustomerQueue, Queue};
 use crate::row::{self, name_or_row};
 
-/// The most rows that an error names.
+/// The maximum number of rows that an error lists.
 const SHOWN: usize = 10;
 
 pub struct Customer {
@@ -19,15 +19,16 @@ pub struct Customer {
     pub role: Role,
     pub stream: String,
     pub region: Region,
-    pub lane: Lane,
-    /// The code by which the role or stream refuses, if it does.
-    pub trouble: Mutex<Option<String>>,
+    pub queue: CustomerQueue,
+    /// The error code while the role or stream rejects records.
+    pub rejected_with: Mutex<Option<String>>,
 }
 
 pub type Customers = HashMap<String, Arc<Customer>>;
 
-/// Reads all rows. A file with mistakes is refused as a whole, so that a new version of it that is wrong never
-/// replaces a process that works. A role that the rules do not allow is no such mistake: customers enter those.
+/// Parses all rows. Any mistake rejects the whole file, so that a deployment with a wrong file fails at start-up. A
+/// role that the rules forbid is not such a mistake, because customers enter the roles: only that customer's requests
+/// fail.
 pub fn read(
     json: &[u8],
     allowed: &Arc<AllowedRoles>,
@@ -40,8 +41,8 @@ pub fn read(
     let mut mistakes = Vec::new();
     for (i, row) in rows.iter().enumerate() {
         let customer = row::Customer::read(row).and_then(|row| match customers.get(&row.name) {
-            Some(_) => Err("another row has this name".to_owned()),
-            None => Ok(Customer::new(row, allowed, queue.lane())),
+            Some(_) => Err("another row has the same name".to_owned()),
+            None => Ok(Customer::new(row, allowed, queue.for_customer())),
         });
         match customer {
             Ok(customer) => drop(customers.insert(customer.id.clone(), Arc::new(customer))),
@@ -60,8 +61,8 @@ pub fn read(
 }
 
 impl Customer {
-    fn new(row: row::Customer, allowed: &Arc<AllowedRoles>, lane: Lane) -> Self {
-        // What the customer sees of us in CloudTrail.
+    fn new(row: row::Customer, allowed: &Arc<AllowedRoles>, queue: CustomerQueue) -> Self {
+        // The customer sees the session name in CloudTrail.
         let session_name = session_name(["vendor_service", &row.name]);
         Self {
             role: Role::new(row.role_arn)
@@ -71,8 +72,8 @@ impl Customer {
             id: row.name,
             stream: row.stream,
             region: Region::new(row.region),
-            lane,
-            trouble: Mutex::default(),
+            queue,
+            rejected_with: Mutex::default(),
         }
     }
 }

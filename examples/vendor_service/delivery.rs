@@ -1,4 +1,4 @@
-//! Puts what waits for a customer on the customer's stream.
+//! Puts a customer's queued records on the customer's stream.
 
 use std::sync::{Arc, PoisonError};
 
@@ -13,27 +13,28 @@ use crate::firehose::{self, ATTEMPTS, PutError, is_transient, wait_before};
 use crate::program::{explain, note};
 use crate::queue::Waiting;
 
-/// Why records are not on the stream.
+/// Why records were not put on the stream.
 #[derive(Clone, Debug)]
 pub struct NotPut {
-    /// Whether the customer's role or stream says no: sending the records again is no use until that is changed.
+    /// Whether the customer's role or stream rejects the records. Retries are useless until the customer fixes the
+    /// cause.
     pub is_refusal: bool,
-    /// STS's code or Firehose's, or a few words.
+    /// The error code of STS or Firehose, or a few words.
     pub code: String,
     /// One line, without secrets.
     pub reason: String,
-    /// The lines of the request that are not on the stream.
+    /// The lines of the request that are not known to be on the stream.
     pub lines: Vec<usize>,
 }
 
-/// Puts the requests that wait for a customer on the stream, as one batch, and answers them.
+/// Puts a customer's queued requests on the stream as one batch, and answers them.
 ///
-/// To be called once for each request. While a batch is on its way the requests that arrive wait; together they
-/// are the next batch, and the calls that then find nothing are done. So a customer with many requests costs few
-/// calls of Firehose's, and a request that comes alone does not wait for others.
+/// Call this once per request. The requests that arrive while a batch is in flight become the next batch, and calls
+/// that find the queue empty return. So a busy customer needs few calls to Firehose, and a single request does not wait
+/// for more.
 pub async fn deliver(pool: ChainPool, customer: Arc<Customer>) {
-    let _turn = customer.lane.turn().await;
-    let mut batch = customer.lane.take_batch();
+    let _lock = customer.queue.lock_delivery().await;
+    let mut batch = customer.queue.take_batch();
     if batch.is_empty() {
         return;
     }
@@ -41,7 +42,7 @@ pub async fn deliver(pool: ChainPool, customer: Arc<Customer>) {
     match &result {
         Ok(()) => note_change(&customer, None),
         Err(why) if why.is_refusal => note_change(&customer, Some(why)),
-        // It passes, and is the same for many customers: /healthz and the metrics say so once.
+        // Transient, and often the same for many customers: /healthz and the metrics report it.
         Err(_) => {}
     }
     if let Err(why) = result {
@@ -49,7 +50,7 @@ pub async fn deliver(pool: ChainPool, customer: Arc<Customer>) {
         for request in batch {
             count(result, request.records.len());
             let lines = request.records.iter().map(|(line, _)| *line).collect();
-            // Whoever has gone meanwhile was told nothing.
+            // An error means that the client has disconnected. It was not told that its records were accepted.
             let _ = request.answer.send(Err(NotPut {
                 lines,
                 ..why.clone()
@@ -58,19 +59,23 @@ pub async fn deliver(pool: ChainPool, customer: Arc<Customer>) {
     }
 }
 
-/// Answers the requests whose records are all on the stream; those that are left in the batch are not.
+/// Puts a batch on the stream, with retries. Answers each request when all of its records are on the stream, and
+/// removes it from the batch. After an error, the batch contains the remaining requests.
 async fn put(
     pool: &ChainPool,
     customer: &Customer,
     batch: &mut Vec<Waiting>,
 ) -> Result<(), NotPut> {
     let firehose = client(pool, customer).map_err(|error| NotPut::for_role(&error))?;
-    let mut why = NotPut::later("ServiceUnavailableException", "Firehose did not take it");
+    let mut why = NotPut::later(
+        "ServiceUnavailableException",
+        "Firehose did not accept the records",
+    );
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
             counter!("vendor_service_retries_total").increment(1);
             tokio::time::sleep(wait_before(attempt)).await;
-            // Clients that gave up will send the records again.
+            // Drops requests whose clients have disconnected: those will send the records again.
             batch.retain(Waiting::is_awaited);
             if batch.is_empty() {
                 break;
@@ -82,7 +87,7 @@ async fn put(
             Ok(failed) => answer_put(batch, &failed),
             Err(error) => {
                 why = NotPut::by_firehose(&error);
-                // The chain has tried several times before it says that it has no credentials.
+                // The chain has already retried before it returns an error.
                 if Error::find(&error).is_some() || why.is_refusal {
                     break;
                 }
@@ -95,8 +100,9 @@ async fn put(
     Err(why)
 }
 
-/// A client that works as the customer's role, made anew for each batch: the pool has the session, and all clients
-/// share the connections.
+/// Creates a client with the customer's role. One per batch is cheap, because the pool caches the session and all
+/// clients share the connections. With `session_renewal`, the client repeats a call with a new session if Firehose
+/// rejects the old one, for example because the customer revoked it.
 fn client(pool: &ChainPool, customer: &Customer) -> Result<Client, Error> {
     let chain = pool.get(customer.role.clone())?;
     let renewal = chain.session_renewal();
@@ -107,7 +113,8 @@ fn client(pool: &ChainPool, customer: &Customer) -> Result<Client, Error> {
     Ok(Client::from_conf(config.build()))
 }
 
-/// Leaves the records at these places, which are in order.
+/// Removes all records from the batch except those at the `failed` positions, which are in ascending order. Answers the
+/// requests that have no records left.
 fn answer_put(batch: &mut Vec<Waiting>, failed: &[usize]) {
     let mut failed = failed.iter().peekable();
     let mut places = 0..;
@@ -128,18 +135,18 @@ fn count(result: &'static str, records: usize) {
     counter!("vendor_service_records_total", "result" => result).increment(records as u64);
 }
 
-/// Says on stderr that a customer's role or stream refuses, and when it does no more: once, not for each request. A
-/// metric with a label for each customer would be ten thousand series.
+/// Reports on stderr when a customer's role or stream begins to reject records, for which reason, and when delivery
+/// resumes, but not for each request. A metric with a label for each customer would be ten thousand series.
 fn note_change(customer: &Customer, why: Option<&NotPut>) {
     let code = why.map(|why| why.code.clone());
-    let mut trouble = customer
-        .trouble
+    let mut rejected_with = customer
+        .rejected_with
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    if *trouble == code {
+    if *rejected_with == code {
         return;
     }
-    *trouble = code;
+    *rejected_with = code;
     match why {
         Some(why) if why.reason.contains(&why.code) => {
             note(format_args!("customer {}: {}", customer.id, why.reason));
@@ -149,7 +156,7 @@ fn note_change(customer: &Customer, why: Option<&NotPut>) {
             customer.id, why.code, why.reason
         )),
         None => note(format_args!(
-            "customer {}: records are put again",
+            "customer {}: delivery has resumed",
             customer.id
         )),
     }
@@ -166,13 +173,10 @@ impl NotPut {
     }
 
     fn for_role(error: &Error) -> Self {
-        // The hub's failure is no customer's business.
+        // A failure of the source credentials or of the hub is the vendor's. Customers must not see its details.
         let is_ours = error.is_source_failure() || error.hop() < Some(error.chain_len());
         if is_ours && !error.is_invalid() {
-            return Self::later(
-                "NoCredentials",
-                "the service has no credentials at the moment",
-            );
+            return Self::later("NoCredentials", "the service currently has no credentials");
         }
         let code = match (error.code(), error.field()) {
             (Some(code), _) => code.to_owned(),
@@ -202,7 +206,7 @@ impl NotPut {
     }
 }
 
-/// What to check is for the operator, who has `role-chain doctor`.
+/// Returns the error without its advice, which is for the operator, who can run `role-chain doctor`.
 fn first_line(error: &(dyn std::error::Error + 'static)) -> String {
     explain(error).lines().next().unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! `--local`: clients that send requests to the service, over HTTP.
+//! The load of `--local`: clients that send requests to the service over HTTP.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use crate::local::Local;
 use crate::options::LoadOptions;
 use crate::service::Service;
 
-/// The part of the load during which STS is away.
-pub const AWAY: &str = "STS away";
+/// The phase of the load during which STS is unavailable.
+pub const OUTAGE: &str = "outage";
 
 pub struct Load {
     pub url: String,
@@ -31,10 +31,10 @@ pub struct Load {
     pub outage: bool,
 }
 
-/// What the clients have seen.
+/// The results of the load.
 pub struct Report {
     pub phases: Vec<Phase>,
-    /// The customers with a valid session when STS went away, by their place.
+    /// The indexes of the customers that had a valid session when the outage began.
     pub with_session: HashSet<usize>,
     pub took: Duration,
     /// Whether the service was stopped before all requests were sent.
@@ -49,11 +49,11 @@ pub struct Phase {
 
 pub struct Answer {
     pub request: u64,
-    /// The customer's place.
+    /// The customer's index.
     pub customer: usize,
     /// `None` if the connection failed.
     pub status: Option<u16>,
-    /// Of a request that was not accepted.
+    /// The error code of a request that was not accepted.
     pub error: String,
     pub took: Duration,
 }
@@ -75,7 +75,7 @@ impl Load {
         }
     }
 
-    /// Sends the requests. Each part of them has ended before the next begins, so that none is half in an outage.
+    /// Sends the requests. Each phase ends before the next one begins, so that no request is in two phases.
     pub async fn run(self) -> Report {
         let started = Instant::now();
         let load = Arc::new(self);
@@ -85,22 +85,22 @@ impl Load {
         let parts = match load.outage {
             true => vec![
                 ("before", 0..third),
-                (AWAY, third..2 * third),
+                (OUTAGE, third..2 * third),
                 ("after", 2 * third..all),
             ],
             false => vec![("all", 0..all)],
         };
         for (name, requests) in parts {
-            if name == AWAY {
+            if name == OUTAGE {
                 with_session = load.customers_with_session();
                 load.local.aws.fail(Fault::service_unavailable());
             }
             let phase = load.phase(name, requests).await;
             load.local.aws.recover();
-            let is_gone = phase.answers.iter().any(|answer| answer.status.is_none());
+            let is_stopped = phase.answers.iter().any(|answer| answer.status.is_none());
             phases.push(phase);
-            // The service was stopped. What it does not answer any more is no outage's doing.
-            if is_gone {
+            // The service was stopped. Requests that it did not answer say nothing about the outage.
+            if is_stopped {
                 break;
             }
         }
@@ -133,7 +133,7 @@ impl Load {
         }
     }
 
-    /// Sends one request after another, until there are no more or the service has gone.
+    /// Sends one request after another, until all are sent or the service has stopped.
     async fn client(
         self: Arc<Self>,
         http: Client<HttpConnector, Full<Bytes>>,
@@ -147,9 +147,9 @@ impl Load {
                 return answers;
             }
             let answer = self.send(&http, request).await;
-            let is_gone = answer.status.is_none();
+            let is_stopped = answer.status.is_none();
             answers.push(answer);
-            if is_gone {
+            if is_stopped {
                 return answers;
             }
         }

@@ -1,4 +1,4 @@
-//! `--local`: the hub, any number of customers and their streams, on the simulator.
+//! `--local`: simulated accounts, with the hub and any number of customers with their roles and streams.
 
 #[path = "../put_records/stream.rs"]
 mod stream;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use stream::Stream;
 use sts_simulator::Simulator;
 
-/// What the command line has by default under `--local`.
+/// The defaults of the command line with `--local`.
 pub const HUB_ARN: &str = "arn:aws:iam::111111111111:role/Hub";
 pub const ROLE_PATH: &str = "/vendor/";
 
@@ -38,18 +38,18 @@ pub struct LocalCustomer {
     mistake: Mistake,
 }
 
-/// What is wrong with a customer.
+/// What is wrong with a customer's set-up.
 #[derive(Clone, Copy)]
 enum Mistake {
     Nothing,
-    /// Another is in the role's trust policy.
+    /// The role's trust policy requires another external ID.
     OtherExternalId,
     NoStream,
     RoleOfVendor,
 }
 
 impl Mistake {
-    /// Of four customers or more, the last three fail.
+    /// If there are four or more customers, the last three fail.
     fn of(i: u32, customers: u32) -> Self {
         match customers - i {
             _ if customers < 4 => Self::Nothing,
@@ -61,12 +61,12 @@ impl Mistake {
     }
 }
 
-/// What is on the streams, compared with what the clients were told.
+/// The records on the streams, compared with the responses that the clients received.
 pub struct Delivered {
     pub records: usize,
-    /// Accepted, and not there.
+    /// Accepted requests whose record is on no stream.
     pub lost: usize,
-    /// On another customer's stream.
+    /// Records on another customer's stream.
     pub misplaced: usize,
 }
 
@@ -110,7 +110,7 @@ impl Local {
         })
     }
 
-    /// The file of customers.
+    /// Returns the customers in the format of the file.
     pub fn rows(&self) -> Vec<u8> {
         let rows = self.customers.iter().map(|customer| {
             json!({
@@ -122,7 +122,7 @@ impl Local {
         Value::from_iter(rows).to_string().into_bytes()
     }
 
-    /// Looks for the accepted requests, each a record of [`LocalCustomer::record`], on the streams.
+    /// Looks for the record of each accepted request, which is [`LocalCustomer::record`], on the streams.
     pub fn check(&self, accepted: impl IntoIterator<Item = u64>) -> Delivered {
         let records = self.stream.records();
         let mut found = HashSet::new();

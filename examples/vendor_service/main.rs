@@ -1,5 +1,5 @@
-//! A web service that takes records for its vendor's customers, and puts each on its customer's Firehose stream,
-//! as the role that the customer gave.
+//! A web service that accepts records for its vendor's customers, and puts them on each customer's Firehose stream, as
+//! a role in the customer's account.
 //!
 //! ```text
 //! cargo run --example vendor_service --features metrics,pool -- --customers customers.json \
@@ -7,38 +7,42 @@
 //! curl http://127.0.0.1:8080/customers/acme/records --data-binary @records.ndjson
 //! ```
 //!
-//! The file of customers is that of the example `tenants`. Who may send records for which customer is not checked
-//! here: put it behind something that does.
+//! The file of customers has the format of the example `tenants`. The service does not authenticate its clients: put it
+//! behind a proxy that checks who may send records for which customer.
 //!
-//! # What is answered
+//! # Responses
 //!
-//! A request's body is one to 500 records, up to 4 MiB: JSON values, one a line.
+//! A request's body is 1 to 500 records, up to 4 MiB: JSON values, one per line. A batch of Firehose has the same
+//! limits.
 //!
-//! | status | |
+//! | status | meaning |
 //! |---|---|
-//! | 200 | accepted: Firehose has all of the records |
-//! | 400, 413 | not JSON, no records; too many, too large |
-//! | 404, 405 | no such customer or path; another method |
-//! | 424 | the customer's role or stream refuses, and why; until that is changed, sending again is no use |
-//! | 429, 503 | send again later: the queue is full, for this customer or for all; Firehose is busy, or STS is away and the customer has no session |
+//! | 200 | accepted: all records are on the stream |
+//! | 400, 413 | the body is invalid: not JSON, or no records; too many or too large records |
+//! | 404, 405 | unknown customer or path; wrong method |
+//! | 424 | the customer's role or stream rejects the records; do not retry until the customer has fixed the cause, which the response contains |
+//! | 429, 503 | retry later: the queue is full, for this customer or for all; Firehose is busy; STS is unavailable and the customer has no session; the request timed out |
+//! | 500 | an internal error; the records may be on the stream |
 //!
-//! No record is accepted before Firehose has it, so none that was accepted can be lost: not by a shutdown, and not by
-//! a crash either. Until it has a 200 the client keeps the records. `lines` in an error are those that are not on
-//! the stream; sent again, a record may arrive twice, as anywhere with Firehose.
+//! The service accepts records only after Firehose has confirmed them, so neither a shutdown nor a crash can lose an
+//! accepted record. Clients must keep their records until the response is 200. If an error has `lines`, only these
+//! records are not known to be on the stream. If they are sent again, some may arrive twice: Firehose delivers at least
+//! once.
 //!
-//! After Ctrl-C or SIGTERM no connections are accepted, and the requests in flight are answered; the exit code is
-//! then 0. What takes more than `--shutdown-seconds` is cut off, and the exit code is 1.
+//! After Ctrl-C or SIGTERM the service accepts no more connections, answers the requests in flight, and ends with exit
+//! code 0. Requests that take longer than `--shutdown-seconds` are cut off, and the exit code is 1.
 //!
-//! While STS is unavailable, customers with a session go on. Choose `--max-chains` so that there is room for all that
-//! are active: with less, those who come without a session meanwhile push out others' that are still valid.
+//! While STS is unavailable, customers that have a session are still served. Set `--max-chains` to at least the number
+//! of active customers. Otherwise, requests for customers without a session evict valid sessions of others during an
+//! outage.
 //!
-//! `/healthz` is for a readiness probe, `/metrics` for Prometheus (`figures.rs` has the list).
+//! `/healthz` is for a readiness probe, `/metrics` for Prometheus (`figures.rs` lists the metrics).
 //!
-//! # On the simulator
+//! # Simulation
 //!
-//! `--local` runs on the simulator `sts-simulator`: it sends requests to itself, prints what became of them, and ends.
-//! With `--outage`, STS is unavailable for a third of them. The exit code is 1 if an accepted record is not on its
-//! customer's stream, or if a customer who had a session noticed the outage.
+//! `--local` uses the simulator `sts-simulator`: the program sends requests to itself, prints the results, and ends.
+//! With `--outage`, STS is unavailable during a third of the requests. The exit code is 1 if a request got no response,
+//! if an accepted record is not on its customer's stream, or if the outage affected a customer that had a session.
 
 #[path = "../common/base.rs"]
 #[allow(dead_code)] // No example needs all of it.
@@ -138,11 +142,11 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     };
 
     drop(stop);
-    let patience = Duration::from_secs(options.shutdown_seconds.into());
-    if !answers_all(&mut server, patience).await? && service.queue.used_kib() > 0 {
+    let time_limit = Duration::from_secs(options.shutdown_seconds.into());
+    if !answers_all(&mut server, time_limit).await? && service.queue.used_kib() > 0 {
         let kib = service.queue.used_kib();
         note(format_args!(
-            "cut off: requests with {kib} KiB of records, which were not accepted, and may be on the streams"
+            "cut off: requests with {kib} KiB of records, which were not confirmed but may be on the streams"
         ));
         return Ok(ExitCode::FAILURE);
     }
@@ -150,7 +154,7 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::SUCCESS);
     };
     if let (None, Some(load)) = (&report, load) {
-        // Its clients found nobody to connect to.
+        // The load ends, because its clients cannot connect any more.
         let report_so_far = load.await?;
         report = Some(Report {
             is_interrupted: true,
@@ -171,10 +175,10 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     })
 }
 
-/// Waits until the requests in flight are answered; not for ever, and not after a second Ctrl-C.
+/// Waits until the requests in flight are answered. Returns `false` after the time limit or a second signal.
 async fn answers_all(
     server: &mut JoinHandle<io::Result<()>>,
-    patience: Duration,
+    time_limit: Duration,
 ) -> Result<bool, Box<dyn Error>> {
     let mut interrupt = Interrupt::new()?;
     tokio::select! {
@@ -182,7 +186,7 @@ async fn answers_all(
             ended??;
             Ok(true)
         }
-        () = tokio::time::sleep(patience) => Ok(false),
+        () = tokio::time::sleep(time_limit) => Ok(false),
         () = interrupt.wait() => Ok(false),
     }
 }

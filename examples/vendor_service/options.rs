@@ -7,10 +7,10 @@ use clap::{Args, Parser};
 use crate::base::BaseOptions;
 use crate::local;
 
-/// Take records for customers, and put them on the customers' streams.
+/// Accept records over HTTP and put them on the customers' Firehose streams.
 #[derive(Parser)]
 pub struct Options {
-    /// The vendor's role that the customers' roles trust
+    /// Vendor's role that the customers' roles trust
     #[arg(
         long,
         required_unless_present = "local",
@@ -18,7 +18,7 @@ pub struct Options {
     )]
     pub hub_arn: Option<String>,
 
-    /// JSON file of customers
+    /// JSON file with the customers
     #[arg(
         long,
         value_name = "FILE",
@@ -44,19 +44,19 @@ pub struct Options {
     )]
     pub listen: String,
 
-    /// Most customers whose sessions are kept
+    /// Maximum number of customers whose sessions are cached
     #[arg(long, value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_chains: u32,
 
-    /// Most that waits to be put on streams; a customer may use an eighth of it, and at least one request
+    /// Size of the queue of records; each customer may use an eighth of it, but at least 4 MiB
     #[arg(long, value_name = "MIB", default_value = "64", value_parser = clap::value_parser!(u16).range(8..))]
     pub queue_mib: u16,
 
-    /// How long requests in flight may take after Ctrl-C or SIGTERM
+    /// Time limit for the requests in flight after Ctrl-C or SIGTERM
     #[arg(long, value_name = "SECONDS", default_value = "25", value_parser = clap::value_parser!(u16).range(1..))]
     pub shutdown_seconds: u16,
 
-    /// Profile to start from, instead of the default credentials
+    /// Profile with the source credentials [default: the SDK's default credentials]
     #[arg(long, conflicts_with = "local")]
     pub profile: Option<String>,
 
@@ -67,14 +67,14 @@ pub struct Options {
     pub load: LoadOptions,
 }
 
-/// What `--local` does.
+/// The options of the load with `--local`.
 #[derive(Args)]
 pub struct LoadOptions {
-    /// With --local: number of customers; of four or more, the last three are meant to fail
+    /// With --local: number of customers; if there are four or more, the last three are meant to fail
     #[arg(long, value_name = "N", default_value = "100", conflicts_with = "customers", value_parser = clap::value_parser!(u32).range(1..))]
     pub local_customers: u32,
 
-    /// With --local: number of requests that are sent; 0 to serve until Ctrl-C instead
+    /// With --local: number of requests to send, or 0 to serve until Ctrl-C
     #[arg(
         long,
         value_name = "N",
@@ -83,11 +83,11 @@ pub struct LoadOptions {
     )]
     pub requests: u64,
 
-    /// With --local: clients that send requests at the same time
+    /// With --local: number of concurrent clients
     #[arg(long, value_name = "N", default_value = "32", conflicts_with = "customers", value_parser = clap::value_parser!(u16).range(1..))]
     pub clients: u16,
 
-    /// With --local: how long STS and Firehose take to answer
+    /// With --local: response time of STS and Firehose
     #[arg(
         long,
         value_name = "MS",
@@ -96,7 +96,7 @@ pub struct LoadOptions {
     )]
     pub latency_ms: u32,
 
-    /// With --local: STS is unavailable during the second third of the requests
+    /// With --local: make STS unavailable during the second third of the requests
     #[arg(long, conflicts_with = "customers")]
     pub outage: bool,
 }

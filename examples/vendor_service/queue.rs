@@ -1,5 +1,5 @@
-//! What was taken from clients and is not on a stream yet. It is bounded: for the service, so that its memory is,
-//! and for each customer, so that one whose stream is slow leaves room for the others.
+//! The queue of records that are not on a stream yet. Its size is limited for the service, which bounds the memory, and
+//! for each customer, so that a slow stream leaves room for the other customers.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,17 +10,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, oneshot};
 use crate::delivery::NotPut;
 use crate::firehose::{MAX_BYTES, MAX_RECORDS};
 
-/// The part of the queue that one customer may use.
+/// One customer may use one eighth of the queue.
 const SHARE: u32 = 8;
 
-/// Counts in KiB, of which a request has at least one.
+/// The limit for the service. Counts in KiB; a request counts as at least 1 KiB.
 pub struct Queue {
     room: Arc<Semaphore>,
     kib: u32,
 }
 
-/// Room in the queue, until it is dropped.
-pub struct Place {
+/// Reserved room in the queue, which is released when this is dropped.
+pub struct Reservation {
     _of_service: OwnedSemaphorePermit,
     _of_customer: OwnedSemaphorePermit,
 }
@@ -38,22 +38,22 @@ impl Queue {
         Self { room, kib }
     }
 
-    /// A new customer's part.
-    pub fn lane(&self) -> Lane {
+    /// Creates the queue of a customer.
+    pub fn for_customer(&self) -> CustomerQueue {
         let room = (self.kib / SHARE).max(kib(MAX_BYTES));
-        Lane {
+        CustomerQueue {
             room: Arc::new(Semaphore::new(room as usize)),
             waiting: Mutex::default(),
-            turn: Semaphore::new(1),
+            delivery: Semaphore::new(1),
         }
     }
 
-    /// Makes room for a request, if there is any.
-    pub fn reserve(&self, lane: &Lane, bytes: usize) -> Result<Place, Full> {
-        let of_customer = lane.room.clone().try_acquire_many_owned(kib(bytes));
+    /// Reserves room for a request. The error says which limit has been reached.
+    pub fn reserve(&self, customer: &CustomerQueue, bytes: usize) -> Result<Reservation, Full> {
+        let of_customer = customer.room.clone().try_acquire_many_owned(kib(bytes));
         let of_customer = of_customer.map_err(|_| Full::Customer)?;
         let of_service = self.room.clone().try_acquire_many_owned(kib(bytes));
-        Ok(Place {
+        Ok(Reservation {
             _of_service: of_service.map_err(|_| Full::Service)?,
             _of_customer: of_customer,
         })
@@ -68,40 +68,40 @@ fn kib(bytes: usize) -> u32 {
     bytes as u32 / 1024 + 1
 }
 
-/// A request whose client waits for the answer.
+/// A queued request, whose client waits for the answer.
 pub struct Waiting {
-    /// Those not yet on the stream, with their line numbers.
+    /// The records that are not yet on the stream, with their line numbers.
     pub records: Vec<(usize, Bytes)>,
     pub answer: oneshot::Sender<Result<(), NotPut>>,
-    pub _place: Place,
+    pub _reservation: Reservation,
 }
 
 impl Waiting {
-    /// Whether the client is still there.
+    /// Returns whether the client is still connected.
     pub fn is_awaited(&self) -> bool {
         !self.answer.is_closed()
     }
 }
 
-/// The requests of one customer.
-pub struct Lane {
+/// The queued requests of one customer.
+pub struct CustomerQueue {
     room: Arc<Semaphore>,
     waiting: Mutex<VecDeque<Waiting>>,
-    turn: Semaphore,
+    delivery: Semaphore,
 }
 
-impl Lane {
+impl CustomerQueue {
     pub fn push(&self, request: Waiting) {
         self.waiting().push_back(request);
     }
 
     /// Waits until no other batch of this customer is being put.
-    pub async fn turn(&self) -> SemaphorePermit<'_> {
-        let turn = self.turn.acquire().await;
-        turn.expect("nobody closes it")
+    pub async fn lock_delivery(&self) -> SemaphorePermit<'_> {
+        let permit = self.delivery.acquire().await;
+        permit.expect("the semaphore is never closed")
     }
 
-    /// Takes as many of the waiting requests as fit into a batch. A request always does.
+    /// Takes as many requests as fit into a batch. One always fits, because requests have the limits of a batch.
     pub fn take_batch(&self) -> Vec<Waiting> {
         let mut waiting = self.waiting();
         waiting.retain(Waiting::is_awaited);

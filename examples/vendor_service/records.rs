@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::firehose::{MAX_BYTES, MAX_RECORD_BYTES, MAX_RECORDS};
 
-/// Returns the records with their line numbers. Each ends in a line feed, so that the objects that Firehose writes
-/// are newline-delimited too; empty lines are left out.
+/// Returns the records with their line numbers. Each ends with a line feed, because Firehose concatenates records in
+/// the objects that it writes. Empty lines are skipped.
 pub fn parse(body: &Bytes) -> Result<Vec<(usize, Bytes)>, (StatusCode, String)> {
     let mut records = Vec::new();
     let mut bytes = 0;
@@ -21,11 +21,11 @@ pub fn parse(body: &Bytes) -> Result<Vec<(usize, Bytes)>, (StatusCode, String)> 
         };
         if data.len() > MAX_RECORD_BYTES {
             return too_large(format!(
-                "line {number}: over 1,000 KiB with its line feed, the most that Firehose takes in a record"
+                "line {number}: over 1,000 KiB with its line feed, Firehose's limit for a record"
             ));
         }
         if let Err(error) = serde_json::from_slice::<Value>(line) {
-            // Its position is that in the line.
+            // The position in serde_json's error counts from the beginning of this line.
             let reason = format!("line {number}: must be a JSON value: {error}");
             return Err((StatusCode::BAD_REQUEST, reason));
         }
@@ -33,7 +33,7 @@ pub fn parse(body: &Bytes) -> Result<Vec<(usize, Bytes)>, (StatusCode, String)> 
         records.push((number, data));
     }
     if records.is_empty() {
-        let reason = "no records: the body must be JSON values, one a line".to_owned();
+        let reason = "no records: the body must contain JSON values, one per line".to_owned();
         return Err((StatusCode::BAD_REQUEST, reason));
     }
     if records.len() > MAX_RECORDS || bytes > MAX_BYTES {
@@ -45,8 +45,8 @@ pub fn parse(body: &Bytes) -> Result<Vec<(usize, Bytes)>, (StatusCode, String)> 
     Ok(records)
 }
 
-/// What a request may have.
-pub const TOO_MANY: &str = "500 records or 4 MiB, the most that Firehose takes in a batch";
+/// The limits of a request, for error texts.
+pub const TOO_MANY: &str = "500 records or 4 MiB, Firehose's limits for a batch";
 
 fn too_large<T>(reason: String) -> Result<T, (StatusCode, String)> {
     Err((StatusCode::PAYLOAD_TOO_LARGE, reason))

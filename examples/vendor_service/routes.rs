@@ -1,4 +1,4 @@
-//! The service's routes, and what they answer.
+//! The service's routes and responses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::queue::{Full, Waiting};
 use crate::records::{self, TOO_MANY};
 use crate::service::Service;
 
-/// How long a request may take, from its first byte on.
+/// Timeout of a request, including the time to receive its body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub fn router(service: Arc<Service>) -> Router {
@@ -30,11 +30,13 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/healthz", routing::get(healthz))
         .route("/metrics", routing::get(metrics))
         .fallback(async || {
-            let reason = "there is POST /customers/<id>/records, and GET /healthz and /metrics";
+            let reason =
+                "the paths are POST /customers/<id>/records, GET /healthz and GET /metrics";
             Problem::new(StatusCode::NOT_FOUND, "UnknownPath", reason)
         })
         .method_not_allowed_fallback(async || {
-            let reason = "this path takes another method, see the header Allow";
+            let reason =
+                "this path does not support the method; the header Allow lists those that it does";
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "UnknownMethod", reason)
         })
         .with_state(service)
@@ -46,14 +48,14 @@ async fn take_records(
     body: Body,
 ) -> Response {
     let started = Instant::now();
-    // What is not UTF-8 is no customer's name; nor is nothing.
+    // An ID that is empty or not UTF-8 belongs to no customer.
     let id = id.as_ref().map_or("", |Path(id)| id);
     let result = timeout(REQUEST_TIMEOUT, put_records(&service, id, body)).await;
     let response = match result {
         Ok(Ok(records)) => json_response(StatusCode::OK, &json!({"records": records})),
         Ok(Err(problem)) => problem.into_response(),
         Err(_) => {
-            let reason = "the records may be on the stream, or be put later";
+            let reason = "the request timed out; its records may be on the stream, or be put later";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "TimedOut", reason).into_response()
         }
     };
@@ -61,41 +63,42 @@ async fn take_records(
     response
 }
 
-/// Returns the number of records once all are on the stream.
+/// Puts the records on the stream, and returns their number when all have been confirmed.
 async fn put_records(service: &Service, id: &str, body: Body) -> Result<usize, Problem> {
     let Some(customer) = service.customers.get(id) else {
-        let reason = "there is no such customer";
+        let reason = "the customer does not exist";
         return Err(Problem::new(
             StatusCode::NOT_FOUND,
             "UnknownCustomer",
             reason,
         ));
     };
-    // Before the body is read, so that bodies are not held that there is no room for.
+    // Reserves room before reading the body, so that bodies cannot use more memory than the queue has.
     let bytes = body.size_hint().upper().unwrap_or(MAX_BYTES as u64);
     if bytes > MAX_BYTES as u64 {
         return Err(Problem::too_large());
     }
-    let place = service.queue.reserve(&customer.lane, bytes as usize)?;
+    let reservation = service.queue.reserve(&customer.queue, bytes as usize)?;
     let body = body::to_bytes(body, MAX_BYTES).await;
-    // Of a body without a length, or cut off.
+    // Either a body without a length is too large, or the connection was cut off.
     let body = body.map_err(|_| Problem::too_large())?;
     let records = records::parse(&body)
         .map_err(|(status, reason)| Problem::new(status, "InvalidRecords", reason))?;
     let count = records.len();
     let (answer, answered) = oneshot::channel();
-    customer.lane.push(Waiting {
+    customer.queue.push(Waiting {
         records,
         answer,
-        _place: place,
+        _reservation: reservation,
     });
-    // In a task of its own: a client that goes away takes no other's records along.
+    // Runs in its own task: the batch may contain records of other clients, so a client that disconnects must not
+    // cancel it.
     tokio::spawn(deliver(service.pool.clone(), customer.clone()));
     match answered.await {
         Ok(Ok(())) => Ok(count),
         Ok(Err(not_put)) => Err(not_put.into()),
         Err(_) => {
-            let reason = "the records may be on the stream";
+            let reason = "internal error; the records may be on the stream";
             Err(Problem::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "Failed",
@@ -106,7 +109,7 @@ async fn put_records(service: &Service, id: &str, body: Body) -> Result<usize, P
 }
 
 async fn healthz(State(service): State<Arc<Service>>) -> Response {
-    // As in the example `health`: a service that is not ready gets no requests that would load credentials.
+    // As in the example `health`: a service that is not ready receives no requests, which would load credentials.
     let load = service.hub.provide_credentials();
     let _ = timeout(Duration::from_secs(1), load).await;
 
@@ -136,7 +139,7 @@ async fn metrics(State(service): State<Arc<Service>>) -> Response {
     ([(header::CONTENT_TYPE, figures::CONTENT_TYPE)], text).into_response()
 }
 
-/// Why a request's records are not on the stream.
+/// An error response.
 struct Problem {
     status: StatusCode,
     code: String,
@@ -155,7 +158,7 @@ impl Problem {
     }
 
     fn too_large() -> Self {
-        let reason = format!("a body that was cut off, or is over {TOO_MANY}");
+        let reason = format!("the body was cut off, or is over {TOO_MANY}");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "InvalidRecords", reason)
     }
 }
@@ -164,11 +167,11 @@ impl From<Full> for Problem {
     fn from(full: Full) -> Self {
         match full {
             Full::Service => {
-                let reason = "too many records wait to be put on streams";
+                let reason = "the queue of the service is full";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "QueueFull", reason)
             }
             Full::Customer => {
-                let reason = "too many records of this customer wait to be put on the stream";
+                let reason = "the queue of this customer is full";
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRecords", reason)
             }
         }
@@ -177,7 +180,7 @@ impl From<Full> for Problem {
 
 impl From<NotPut> for Problem {
     fn from(not_put: NotPut) -> Self {
-        // Not 502: load balancers take a service that answers with it out of use, for one customer's mistake.
+        // Not 502: load balancers would take the whole service out of rotation for one customer's mistake.
         let status = match not_put.is_refusal {
             true => StatusCode::FAILED_DEPENDENCY,
             false => StatusCode::SERVICE_UNAVAILABLE,

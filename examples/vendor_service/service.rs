@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -20,18 +20,19 @@ pub struct Service {
 }
 
 impl Service {
-    /// Makes no call yet: with STS unavailable the service starts, and `/healthz` says that it is not ready.
+    /// Makes no call to AWS: if STS is unavailable, the service starts anyway, and `/healthz` reports that it is not
+    /// ready.
     pub fn new(
         options: &Options,
         base: &SdkConfig,
         customers: &[u8],
         figures: PrometheusHandle,
     ) -> Result<Self, Box<dyn Error>> {
-        // clap has made sure of it.
+        // clap requires it, or sets a default with --local.
         let hub_arn = options.hub_arn.as_deref().unwrap_or_default();
         let hub = RoleChain::new(base, Role::new(hub_arn))?;
-        // A customer must not name a role of the vendor's. With an external ID for each, no customer can name
-        // another one's role either.
+        // Customers enter the role ARNs. They must not be able to use the vendor's own roles, which may trust the hub,
+        // nor, thanks to the external IDs, the roles of other customers.
         let own_account = hub_arn.split(':').nth(4).unwrap_or_default();
         let mut allowed = AllowedRoles::new()
             .deny_accounts([own_account])
@@ -40,7 +41,7 @@ impl Service {
             allowed = allowed.allow_paths([path]);
         }
         let allowed = Arc::new(allowed);
-        // A rule that cannot be would look like a mistake of each customer's.
+        // Checks the rules themselves: an invalid rule would look like a mistake of every customer.
         let checked = hub.assume(Role::new(hub_arn).allowed_roles(allowed.clone()));
         if let Err(error) = checked
             && error.field() == Some("allowed_roles")

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::load::{AWAY, Answer, Phase, Report};
+use crate::load::{Answer, OUTAGE, Phase, Report};
 use crate::local::{Delivered, Local};
 
-/// The most customers whose refusals are listed.
+/// The maximum number of lines in the list of refused requests.
 const SHOWN: usize = 10;
 
-/// Returns the table, in 80 columns, and whether everything was as it should be.
+/// Returns the table, in 80 columns, and whether the service behaved as it should.
 pub fn table(report: &Report, local: &Local, chains: usize) -> (String, bool) {
     let all = || report.phases.iter().flat_map(|phase| &phase.answers);
     let accepted = all().filter(|answer| answer.status == Some(200));
@@ -18,7 +18,7 @@ pub fn table(report: &Report, local: &Local, chains: usize) -> (String, bool) {
 
     let mut text = format!(
         "{:8} {:>9} {:>9} {:>8} {:>8} {:>9} {:>10} {:>5} {:>5}\n",
-        "", "requests", "accepted", "refused", "later", "no answer", "AssumeRole", "p50", "p99"
+        "", "requests", "accepted", "refused", "retry", "no answer", "AssumeRole", "p50", "p99"
     );
     for phase in &report.phases {
         text += &line(
@@ -33,7 +33,7 @@ pub fn table(report: &Report, local: &Local, chains: usize) -> (String, bool) {
     }
     let _ = writeln!(
         text,
-        "p50 and p99: milliseconds of accepted requests; later: 429 and 503\n"
+        "retry: 429 and 5xx; p50 and p99: milliseconds of accepted requests\n"
     );
     let seconds = report.took.as_secs_f64();
     let _ = writeln!(
@@ -52,7 +52,7 @@ pub fn table(report: &Report, local: &Local, chains: usize) -> (String, bool) {
     let accepted = accepted.count();
     let _ = writeln!(
         text,
-        "records accepted: {accepted}, on the streams: {records}, lost: {lost}, on another's stream: {misplaced}"
+        "records accepted: {accepted}, on the streams: {records}, lost: {lost}, on a wrong stream: {misplaced}"
     );
     let (outage, not_served) = outage(report);
     text += &outage;
@@ -87,7 +87,7 @@ fn percentile(sorted: &[Duration], part: f64) -> String {
     }
 }
 
-/// What the customers saw of the outage that had a session; and how many of their requests were not served.
+/// Returns a line on the customers that had a session when the outage began, and how many of their requests failed.
 fn outage(report: &Report) -> (String, usize) {
     let [_, Phase { answers, .. }, _] = &report.phases[..] else {
         return Default::default();
@@ -95,13 +95,13 @@ fn outage(report: &Report) -> (String, usize) {
     let of_them = answers
         .iter()
         .filter(|it| report.with_session.contains(&it.customer));
-    // Those that Firehose refuses, as ever, were served.
+    // 424 counts as served: customers that are meant to fail do so with and without an outage.
     let not_served = of_them
         .clone()
         .filter(|it| !matches!(it.status, Some(200 | 424)))
         .count();
     let text = format!(
-        "{AWAY}: customers with a session: {}, their requests: {}, not served: {not_served}\n",
+        "{OUTAGE}: customers with a session: {}, their requests: {}, not served: {not_served}\n",
         report.with_session.len(),
         of_them.count(),
     );
@@ -117,7 +117,7 @@ fn refusals(report: &Report, local: &Local) -> String {
                 .or_default() += 1;
         }
     }
-    let mut text = "\nrefused, by customer\n".to_owned();
+    let mut text = "\nrefused requests by customer:\n".to_owned();
     for ((customer, status, error), requests) in refusals.iter().take(SHOWN) {
         let id = &local.customers[*customer].id;
         let _ = writeln!(text, "  {id}  {requests:>7}  {status} {error}");
@@ -128,7 +128,7 @@ fn refusals(report: &Report, local: &Local) -> String {
     text
 }
 
-/// In MiB, where the system tells.
+/// Returns the process's peak memory in MiB, if the system reports it.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

@@ -1,4 +1,4 @@
-//! The service without sockets, on the simulator's clock.
+//! Tests of the service without sockets, with the simulator's clock.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -33,7 +33,7 @@ struct Test {
     router: Router,
 }
 
-/// A service with five customers, of which the first two are in order.
+/// Creates a service with five customers, of which the last three are meant to fail.
 fn test(arguments: &[&str]) -> Test {
     let arguments = ["vendor_service", "--local"].iter().chain(arguments);
     let options = Options::parse_from(arguments);
@@ -50,7 +50,7 @@ fn test(arguments: &[&str]) -> Test {
 }
 
 impl Test {
-    /// Sends a request to the customer in this place, from 1.
+    /// Sends a request for a customer, who is numbered from 1.
     fn post(&self, customer: u32, body: impl Into<Body>) -> JoinHandle<Answer> {
         let path = format!("/customers/customer-{customer:05}/records");
         let request = Request::post(path).body(body.into()).unwrap();
@@ -66,7 +66,7 @@ impl Test {
         answer(self.router.clone(), request).await
     }
 
-    /// Waits until this much is in the queue.
+    /// Waits until the size of the queue is in this range.
     async fn queued(&self, kib: std::ops::Range<u32>) {
         while !kib.contains(&self.service.queue.used_kib()) {
             tokio::task::yield_now().await;
@@ -103,7 +103,7 @@ async fn answer(router: Router, request: Request<Body>) -> Answer {
     }
 }
 
-/// A body of about this size, with records of a MiB less a bit.
+/// Returns a body of about this size, with records of 900 KiB.
 fn big(bytes: usize) -> String {
     format!("\"{}\"\n", "x".repeat(900 * 1024)).repeat(bytes / 1024 / 900)
 }
@@ -186,7 +186,7 @@ async fn an_outage_of_sts_is_not_seen_by_a_customer_with_a_session() {
     assert!(cold.retry_after, "{cold:?}");
 
     test.local.aws.recover();
-    // As it was told.
+    // The time after which the response told the client to retry.
     let second = Duration::from_secs(1);
     test.local.aws.clock().advance(second).await;
     let recovered = test.put(2, "1").await;
@@ -218,7 +218,7 @@ async fn a_full_queue_refuses_requests_before_their_bodies_are_read() {
     assert_eq!(test.put(1, big(4 * MIB)).await.status, 200);
 }
 
-/// A body without a length that does not come.
+/// A body without a length that never arrives.
 struct Never;
 
 impl HttpBody for Never {
@@ -244,7 +244,7 @@ async fn a_body_that_does_not_come_gives_its_place_back() {
 #[tokio::test(start_paused = true)]
 async fn bodies_out_of_limits_are_refused_by_line() {
     let test = test(&[]);
-    // With its line feed and quotes, a record of as many bytes.
+    // A record of exactly this many bytes, including its quotes and line feed.
     let record = |bytes: usize| format!("\"{}\"\n", "x".repeat(bytes - 3));
     let most = record(MAX_RECORD_BYTES);
     let full = most.repeat(4) + &record(MAX_BYTES - 4 * MAX_RECORD_BYTES);
@@ -277,7 +277,7 @@ async fn bodies_out_of_limits_are_refused_by_line() {
             413,
             "line 2: over 1,000 KiB",
         ),
-        // The line feed that is added is one too many.
+        // The line feed that the service adds exceeds the limit.
         (
             most[..most.len() - 1].to_owned() + " ",
             413,
@@ -301,7 +301,7 @@ async fn bodies_out_of_limits_are_refused_by_line() {
 #[tokio::test(start_paused = true)]
 async fn what_firehose_does_not_take_is_sent_again_alone() {
     let test = test(&[]);
-    // The stream refuses every hundredth record.
+    // The stream rejects every hundredth record that it receives.
     let records: String = (0..450).map(|i| format!("{i}\n")).collect();
     let answer = test.put(1, records.clone()).await;
     assert_eq!(answer.body["records"], 450, "{answer:?}");
@@ -413,9 +413,9 @@ fn a_file_of_customers_with_mistakes_is_refused_with_their_rows() {
     ));
     for mistake in [
         "row 2: name is missing",
-        "birch: role_arn is missing, or not a string",
-        "acme: another row has this name",
-        "cedar: region must be that of the stream",
+        "birch: role_arn is missing or not a string",
+        "acme: another row has the same name",
+        "cedar: region must be the stream's region",
     ] {
         assert!(error.contains(mistake), "{error}");
     }

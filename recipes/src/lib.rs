@@ -1,4 +1,4 @@
-//! Recipes for `aws-role-chain`, to copy. `README.md` shows each with what to know about it.
+//! Recipes for `aws-role-chain`, to copy. `README.md` shows each recipe and explains its limits.
 
 pub mod object_store;
 pub mod opendal;

@@ -1,4 +1,4 @@
-//! object_store, and what is built on it (DataFusion, delta-rs, Lance), with the credentials of a chain.
+//! The credentials of a chain for object_store, and so for DataFusion, delta-rs and Lance, which use it.
 
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use aws_role_chain::{Error, RoleChain};
 use object_store::CredentialProvider;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 
-/// Provides the credentials of a chain. object_store asks before each request, and the chain answers from its cache.
+/// Provides the credentials of a chain. object_store calls it before each request, and the chain returns them from its
+/// cache.
 #[derive(Debug)]
 pub struct RoleChainCredentials(pub RoleChain);
 
@@ -20,7 +21,7 @@ impl CredentialProvider for RoleChainCredentials {
         let provided = self.0.provide_credentials().await;
         let credentials = provided.map_err(|error| object_store::Error::Generic {
             store: "S3",
-            // The chain's own error, so that the text says what to check.
+            // The chain's own error, whose text contains the advice.
             source: match Error::find(&error) {
                 Some(error) => error.clone().into(),
                 None => error.into(),
@@ -34,7 +35,7 @@ impl CredentialProvider for RoleChainCredentials {
     }
 }
 
-/// Creates the store. `s3` has its other settings, such as region and bucket.
+/// Creates the store. `s3` contains the other settings, such as region and bucket.
 pub fn store(chain: RoleChain, s3: AmazonS3Builder) -> object_store::Result<AmazonS3> {
     s3.with_credentials(Arc::new(RoleChainCredentials(chain)))
         .build()

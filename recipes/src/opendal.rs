@@ -1,4 +1,4 @@
-//! OpenDAL and reqsign with the credentials of a chain.
+//! The credentials of a chain for OpenDAL and reqsign.
 
 use std::time::UNIX_EPOCH;
 
@@ -22,7 +22,7 @@ impl ProvideCredential for RoleChainCredentials {
         let credentials = provided.map_err(|error| {
             reqsign_core::Error::credential_invalid("no credentials").with_source(error)
         })?;
-        // reqsign keeps them until two minutes before this, and without it for ever.
+        // reqsign caches the credentials until two minutes before this time, and for ever if it is `None`.
         let expires_in = match credentials.expiry() {
             Some(expiry) => {
                 let since_epoch = expiry.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -39,7 +39,7 @@ impl ProvideCredential for RoleChainCredentials {
     }
 }
 
-/// Creates the operator. `s3` has its other settings, such as region and bucket.
+/// Creates the operator. `s3` contains the other settings, such as region and bucket.
 pub fn operator(chain: RoleChain, s3: S3) -> opendal::Result<Operator> {
     let credentials = ProvideCredentialChain::new().push(RoleChainCredentials(chain));
     Operator::new(s3.credential_provider_chain(credentials))

@@ -1,4 +1,4 @@
-//! Presigned URLs that work for as long as they say.
+//! Presigned URLs that are valid for as long as they claim.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use aws_role_chain::RoleChain;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::presigning::PresigningConfig;
 
-/// Returns a URL from which anybody may read the object for this long. The client is one of `chain.sdk_config()`.
+/// Returns a URL with which anyone can read the object for this long. Create the client with `chain.sdk_config()`.
 pub async fn presigned_get(
     chain: &RoleChain,
     s3: &Client,
@@ -14,8 +14,8 @@ pub async fn presigned_get(
     key: &str,
     valid_for: Duration,
 ) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
-    // A URL is good for no longer than the session that signed it. If what is left of it is too short, this
-    // waits for a new one.
+    // A URL stops working when the session that signed it expires. If the cached session expires too soon, this waits
+    // for a new one.
     let credentials = chain.credentials_valid_for(valid_for).await?;
     let request = s3
         .get_object()

@@ -1,5 +1,5 @@
-//! A request of reqwest's, signed with the credentials of a chain: for services without a client in the SDK, such as
-//! OpenSearch and one's own API behind API Gateway.
+//! reqwest requests that are signed with the credentials of a chain, for services without a client in the SDK, such as
+//! OpenSearch or your own API behind API Gateway.
 
 use std::time::SystemTime;
 
@@ -12,8 +12,8 @@ use aws_sigv4::sign::v4;
 use reqwest::Request;
 use reqwest::header::{HeaderName, HeaderValue};
 
-/// Signs a request to a service: `execute-api` for API Gateway, `es` or `aoss` for OpenSearch. It must not be changed
-/// afterwards. Sign anew for each try: a signature is good for five minutes.
+/// Signs a request to a service: `execute-api` for API Gateway, `es` or `aoss` for OpenSearch. The request must not be
+/// changed afterwards. Sign again before each retry, because a signature is valid for five minutes only.
 pub async fn sign_request(
     request: &mut Request,
     chain: &RoleChain,
@@ -22,7 +22,7 @@ pub async fn sign_request(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let identity = chain.provide_credentials().await?.into();
     let mut settings = SigningSettings::default();
-    // The body's hash in a header of its own: OpenSearch Serverless requires it, the others accept it.
+    // Also sends the body's hash as a header, which OpenSearch Serverless requires and other services accept.
     settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
     let params = v4::SigningParams::builder()
         .identity(&identity)
@@ -36,7 +36,7 @@ pub async fn sign_request(
     let body = match request.body() {
         Some(body) => body
             .as_bytes()
-            .ok_or("the body is a stream: no hash can be made of it")?,
+            .ok_or("the body is a stream, which cannot be hashed")?,
         None => &[],
     };
     let mut headers = Vec::new();

@@ -1,5 +1,5 @@
-//! A program that has no tracing subscriber, and whose logger of the `log` crate takes every level. In a process of its
-//! own, because tracing's events go to that crate for as long as no subscriber was ever set.
+//! A program without a tracing subscriber, whose logger of the `log` crate records every level. This needs a process of
+//! its own, because tracing sends its events to that crate only if no subscriber was ever set.
 
 use std::fmt::Write as _;
 use std::sync::Mutex;
@@ -74,14 +74,14 @@ impl HttpConnector for Quotes {
     }
 }
 
-/// An answer whose body is not in memory, like one that comes over a network.
+/// Returns a response whose body is not in memory, as if it came from the network.
 fn answer(status: u16, body: String) -> Result<HttpResponse, ConnectorError> {
     let status = StatusCode::try_from(status).unwrap();
     let body = SdkBody::from_body_1_x(SdkBody::from(body));
     Ok(HttpResponse::new(status, body))
 }
 
-/// A chain for each operation, whose only call fails.
+/// Creates a chain for each operation, whose only call fails.
 fn chains(base: &SdkConfig, number: usize) -> Vec<RoleChain> {
     let sent = Sent {
         role_arn: WRITER,
@@ -118,7 +118,7 @@ async fn no_secret_is_in_the_log_crate_at_its_lowest_level() {
         .region(Region::from_static("eu-west-1"))
         .endpoint_url(server.url())
         .credentials_provider(SharedCredentialsProvider::new(keys.clone()))
-        // As long as it is on, it wraps requests, which hides what is in them.
+        // If enabled, it wraps requests, which hides their contents.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .load()
         .await;

@@ -435,8 +435,8 @@ async fn the_records_of_each_tenant_reach_its_stream_or_are_reported_as_failed()
         let [.., kept, unread] = said.out.lines().collect::<Vec<_>>()[..] else {
             panic!("{said:?}");
         };
-        assert_eq!(kept, "  ./streamless.dead-letter: 2");
-        assert_eq!(unread, "  records.ndjson: 4, those of 2 customer(s)");
+        assert_eq!(kept, "  in ./streamless.dead-letter: 2");
+        assert_eq!(unread, "  only in records.ndjson: 4, of 2 customer(s)");
     }
     let delivered = world.delivered().await;
     assert_eq!(

@@ -128,7 +128,7 @@ fn a_named_profile_comes_before_the_keys_in_the_environment() {
         assert_ne!(code, Some(0), "{name}: {said}");
         assert!(place.0.join("asked").exists(), "{name}: {said}");
         let signers = server.signers();
-        // This one asks for a code before it calls.
+        // `mfa` prompts for a code before its first call.
         assert_eq!(signers.is_empty(), name == "mfa", "{name}: {said}");
         assert!(
             signers.iter().all(|key| key == PROFILE_KEY),
@@ -267,7 +267,8 @@ fn options_that_would_be_ignored_are_refused() {
 
 #[test]
 fn an_interrupt_of_what_is_tried_again_says_why_it_was_not_taken() {
-    // Of more than three tries for each of the streams that is reached, one is the example's own: it has had an answer.
+    // The SDK sends each call up to three times. One request more shows that the example has received an error and
+    // retries the batch. `tenants` reaches four streams, so it needs 13 requests.
     for (name, arguments, tries) in [("put_records", &["records"][..], 4), ("tenants", &[], 13)] {
         let example = EXAMPLES.iter().find(|example| example.name == name);
         let place = Place::new(name, "busy");
@@ -288,16 +289,16 @@ fn an_interrupt_of_what_is_tried_again_says_why_it_was_not_taken() {
         let output = program.wait_with_output().unwrap();
         let (said, printed) = (said(&output), String::from_utf8(output.stdout).unwrap());
         assert_eq!(output.status.code(), Some(130), "{name}: {said}");
-        let why = "lines 1 to 1: 1 not taken so far: ServiceUnavailableException: Slow down.\n";
+        let why = "lines 1 to 1: 1 record(s) not accepted so far: ServiceUnavailableException: Slow down.\n";
         if name == "tenants" {
-            // In the summary, where it is known whose lines they are.
+            // In the summary, which names the customer.
             assert!(printed.contains(&format!(": {why}")), "{printed}");
             assert_eq!(said, "");
             continue;
         }
         assert!(said.contains(why), "{said}");
-        // The answer to the last try is not known.
-        let kept = "records not known to be on the stream, and kept in put_records.dead-letter: 1";
+        // The response to the last attempt is not known.
+        let kept = "records not confirmed by Firehose, appended to put_records.dead-letter: 1";
         assert!(said.contains(kept), "{said}");
     }
 }

@@ -35,7 +35,7 @@ fn the_sample_goes_through_with_one_retry() {
     assert!(said.ok, "{said:?}");
     let sample = include_str!("../../examples/put_records/records.ndjson");
     let kept = format!(
-        "the local stream has 200 records, {} bytes (it refuses",
+        "the simulated stream has 200 records, {} bytes (it rejects",
         sample.len()
     );
     assert!(said.out.starts_with(&kept), "{said:?}");
@@ -130,9 +130,9 @@ fn records_read_before_one_that_cannot_be_kept_are_sent() {
     );
     assert!(
         said.err
-            .contains("line 4 was neither sent nor kept: dead-letter file no/such/folder")
+            .contains("line 4 was neither sent nor saved: dead-letter file no/such/folder")
     );
-    assert!(!said.err.contains("kept in"), "{said:?}");
+    assert!(!said.err.contains("appended to"), "{said:?}");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn the_dead_letter_file_cannot_be_the_input_too() {
         .unwrap();
     let said = Said::from(output);
     assert!(
-        !said.ok && said.err.contains("is the dead-letter file too"),
+        !said.ok && said.err.contains("is also the dead-letter file"),
         "{said:?}"
     );
     let piped = put_records()
@@ -176,7 +176,7 @@ fn the_dead_letter_file_cannot_be_the_input_too() {
         .unwrap();
     let said = Said::from(piped);
     assert!(
-        !said.ok && said.err.contains("is the dead-letter file too"),
+        !said.ok && said.err.contains("is also the dead-letter file"),
         "{said:?}"
     );
     std::fs::remove_dir_all(folder).unwrap();
@@ -223,7 +223,7 @@ fn a_record_that_the_disk_has_no_room_for_spoils_no_other() {
         (1..5).contains(&lines) && whole == input[..401 * lines],
         "{whole}"
     );
-    let not_kept = said.matches("was neither sent nor kept").count();
+    let not_kept = said.matches("was neither sent nor saved").count();
     assert_eq!(not_kept, 5 - lines, "{said}");
 
     // The file of a run that was killed during a write.
@@ -301,10 +301,13 @@ fn a_customer_that_fails_stops_no_other_and_no_external_id_is_shown() {
     let [.., kept, unread, "", local, meant] = &lines[..] else {
         panic!("{said:?}");
     };
-    assert_eq!(*kept, "  ./dune.dead-letter: 200");
-    assert_eq!(*unread, "  the sample records: 600, those of 3 customer(s)");
+    assert_eq!(*kept, "  in ./dune.dead-letter: 200");
+    assert_eq!(
+        *unread,
+        "  only in the sample records: 600, of 3 customer(s)"
+    );
     assert_eq!(*meant, "birch, cedar, dune and fir are meant to fail");
-    assert!(local.contains("asked for the hub 1 time(s)"), "{local}");
+    assert!(local.contains("requests for the hub: 1,"), "{local}");
     // Records that could not be put are in the file; if the role could not be assumed, none were read.
     let sample = include_str!("../../examples/put_records/records.ndjson");
     let kept = std::fs::read_to_string(folder.join("dune.dead-letter")).unwrap();
@@ -338,7 +341,10 @@ fn the_concurrency_is_limited_and_success_exits_with_zero() {
     std::fs::write(folder.join("customers.json"), customers).unwrap();
     std::fs::write(folder.join("records.ndjson"), "one\n\ntwo").unwrap();
     let arguments = ["--customers", "customers.json", "records.ndjson"];
-    for (at_once, seen) in [("1", "had 1 calls"), ("3", "had 3 calls")] {
+    for (at_once, seen) in [
+        ("1", "most concurrent requests: 1\n"),
+        ("3", "most concurrent requests: 3\n"),
+    ] {
         let said = tenants(
             &folder,
             &[&["--concurrency", at_once], &arguments[..]].concat(),
@@ -349,7 +355,7 @@ fn the_concurrency_is_limited_and_success_exits_with_zero() {
             let counts = format!("{:11}  {:8}  {:8}  ", names(i), 2, 0);
             assert!(line.starts_with(&counts), "{counts:?} {line:?}");
         }
-        assert!(said.out.contains("the hub 1 time(s)"), "{said:?}");
+        assert!(said.out.contains("requests for the hub: 1,"), "{said:?}");
         assert!(said.out.contains(seen), "{said:?}");
     }
     std::fs::remove_dir_all(folder).unwrap();
@@ -400,12 +406,12 @@ fn an_incomplete_customer_row_is_reported_as_a_failure() {
     let said = tenants(&folder, &["--customers", "customers.json"]);
     assert!(!said.ok, "{said:?}");
     for why in [
-        "role_arn is missing, or not a string",
+        "role_arn is missing or not a string",
         "row 2",
         "name is missing",
-        "name may have only",
+        "name may contain only",
         "\nrow 4 ",
-        "name is that of row 1 too",
+        "the name is the same as that of row 1",
     ] {
         assert!(said.out.contains(why), "{why:?} {said:?}");
     }
@@ -429,7 +435,7 @@ fn an_interrupt_prints_the_summary_with_the_customers_not_served() {
     let folder = folder("tenants-interrupt");
     let sample = include_str!("../../examples/tenants/customers.json");
     std::fs::write(folder.join("customers.json"), sample).unwrap();
-    // These are several batches.
+    // Enough for several batches.
     std::fs::write(folder.join("records.ndjson"), "one\n".repeat(1200)).unwrap();
     let program = example("tenants")
         .env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
@@ -584,7 +590,7 @@ mod terminal {
     #[test]
     fn the_terminal_prompt_repeats_until_the_code_is_right() {
         let mut terminal = Terminal::run("");
-        terminal.read_until("the simulated device shows ");
+        terminal.read_until("code of the simulated MFA device: ");
         let code = terminal.read_until("\r\n");
         let question = "MFA code of arn:aws:iam::111111111111:mfa/ada, to assume arn:aws:iam::222222222222:role/Reader: ";
         assert_eq!(terminal.read_until(question), "");
@@ -612,7 +618,7 @@ mod terminal {
     #[test]
     fn the_prompt_for_a_session_token_names_no_role() {
         let mut terminal = Terminal::run("--session-token");
-        terminal.read_until("the simulated device shows ");
+        terminal.read_until("code of the simulated MFA device: ");
         let code = terminal.read_until("\r\n");
         terminal.read_until("MFA code of arn:aws:iam::111111111111:mfa/ada: ");
         terminal.type_line(&code);

@@ -1,4 +1,4 @@
-//! The example `vendor_service` as a process: its table, its figures, and how it ends. Its responses are tested next to
+//! The example `vendor_service` as a process: its table, its metrics, and how it ends. Its responses are tested next to
 //! its code, without sockets.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -68,14 +68,14 @@ fn the_readmes_command_shows_that_customers_with_a_session_do_not_see_an_outage(
     let said = local(&command.split_whitespace().collect::<Vec<_>>());
     assert!(said.ok, "{said:?}");
     let [with_session, requests, not_served] =
-        numbers(&said, "STS away: customers with a session: ")[..]
+        numbers(&said, "outage: customers with a session: ")[..]
     else {
         panic!("{said:?}");
     };
     assert!(with_session > 20 && requests > 100, "{said:?}");
     assert_eq!(not_served, 0, "{said:?}");
-    // STS was in fact unavailable: other customers were told to come back later.
-    assert!(numbers(&said, "STS away ")[3] > 0, "{said:?}");
+    // STS was in fact unavailable: other customers were told to retry later.
+    assert!(numbers(&said, "outage ")[3] > 0, "{said:?}");
     let [_, accepted, ..] = numbers(&said, "total")[..] else {
         panic!("{said:?}");
     };
@@ -120,7 +120,7 @@ impl Running {
         ask(&self.address, method, path, body)
     }
 
-    /// Waits until this much is queued for the streams.
+    /// Waits until the queue has this size.
     fn queued(&self, kib: u64) {
         loop {
             let (_, health) = self.ask("GET", "/healthz", "");
@@ -142,7 +142,7 @@ impl Running {
     }
 }
 
-/// Returns the status and body; 0 if the connection was closed without an answer.
+/// Returns the status and body. The status is 0 if the connection was closed without a response.
 fn ask(address: &str, method: &str, path: &str, body: &str) -> (u16, String) {
     let mut connection = TcpStream::connect(address).unwrap();
     let length = body.len();
@@ -300,7 +300,7 @@ fn a_load_that_is_interrupted_says_what_it_has_seen_and_its_end_is_no_outage() {
         numbers(&said, "records accepted: "),
         [accepted, accepted, 0, 0]
     );
-    assert!(!said.out.contains("STS away"), "{said:?}");
+    assert!(!said.out.contains("outage"), "{said:?}");
 }
 
 #[test]

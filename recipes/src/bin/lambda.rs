@@ -1,4 +1,4 @@
-//! A Lambda function that puts its events on a Firehose stream in another account.
+//! A Lambda function that puts the events that it receives on a Firehose stream in another account.
 
 use aws_config::BehaviorVersion;
 use aws_role_chain::{Role, RoleChain};
@@ -10,12 +10,12 @@ use serde_json::Value;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    // Once for each execution environment: what is made here lives through its freezes.
+    // Runs once per execution environment. The chain and the client survive while Lambda freezes it between events.
     let base = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let role =
         Role::new(std::env::var("WRITER_ROLE_ARN")?).external_id(std::env::var("EXTERNAL_ID")?);
     let writer = RoleChain::new(&base, role)?;
-    // The first event need not wait for it, and a role that cannot be assumed fails the initialization.
+    // Assumes the role now, so that the first event does not wait, and a role that is denied fails the initialization.
     writer.refresh().await?;
     let firehose = Client::new(&writer.sdk_config());
 

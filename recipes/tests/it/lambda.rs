@@ -1,5 +1,5 @@
-//! The function as Lambda runs it: a process that fetches its events from the Runtime API; and the chain of a process
-//! that is frozen.
+//! The function in a process that fetches its events from the Runtime API, as on Lambda; and a chain in a process that
+//! is frozen.
 
 use std::collections::VecDeque;
 use std::process::{Command, Output, Stdio};
@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use crate::documents::EXTERNAL_ID;
 use crate::world::{WRITER, serve, simulated, writer};
 
-/// Firehose, which keeps the records that sessions of the role put.
+/// Adds Firehose, and returns the list of the records that sessions of the role put.
 fn add_firehose(aws: &Simulator) -> Arc<Mutex<Vec<String>>> {
     let records = Arc::new(Mutex::new(Vec::new()));
     let kept = records.clone();
@@ -35,7 +35,7 @@ fn add_firehose(aws: &Simulator) -> Arc<Mutex<Vec<String>>> {
     records
 }
 
-/// Lambda's Runtime API: hands out the events, and then ends the process, by an answer that it cannot use.
+/// Serves Lambda's Runtime API: returns the events, and then an invalid response, at which the process ends.
 async fn runtime_api(events: usize) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -128,7 +128,7 @@ async fn a_role_that_cannot_be_assumed_fails_the_initialization() {
     assert!(results.lock().unwrap().is_empty());
 }
 
-/// A process that is frozen: no task runs, and all timers are late when it goes on.
+/// Simulates a frozen process: no task runs, and all timers are late when it continues.
 async fn freeze(duration: Duration) {
     tokio::time::advance(duration).await;
 }
@@ -153,7 +153,7 @@ async fn after_a_freeze_one_call_is_made_if_the_session_is_over_and_none_if_it_i
         assert_eq!(aws.assumed(WRITER), calls, "after {frozen:?}");
     }
 
-    // Frozen in the middle of a refresh that gets no answer any more.
+    // Frozen during a refresh, whose response never arrives.
     aws.fail(Fault::no_answer());
     freeze(120 * MINUTE).await;
     let given_up = tokio::time::timeout(Duration::from_secs(1), put());

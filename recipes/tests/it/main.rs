@@ -1,6 +1,6 @@
-//! The recipes, against ministack and the simulator.
+//! Tests of the recipes, with ministack and the simulator.
 
-// Of the modules that other packages share.
+// For the modules that are shared with other packages.
 #![allow(dead_code)]
 
 #[path = "../../../tests/common/documents.rs"]

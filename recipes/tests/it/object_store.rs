@@ -104,7 +104,7 @@ async fn requests_share_a_session_and_go_on_with_the_next_one() {
     }
     assert_eq!(aws.assumed(WRITER), 1);
 
-    // object_store signs with the machine's clock, and S3 accepts 15 minutes of difference.
+    // object_store signs with the machine's clock, from which the simulator's may differ by up to 15 minutes.
     tokio::time::pause();
     aws.clock().advance(Duration::from_secs(14 * 60 + 30)).await;
     tokio::time::resume();

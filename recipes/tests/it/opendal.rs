@@ -66,13 +66,13 @@ async fn opendal_loses_the_reason_of_a_refusal_and_the_chain_has_it() {
         panic!("{}", chain.health());
     };
     assert!(error.is_access_denied());
-    // A signer of reqsign's own keeps it.
+    // If reqsign calls the provider directly, its error keeps the reason.
     let (credentials, context) = (RoleChainCredentials(chain), Context::new());
     let error = credentials.provide_credential(&context).await.unwrap_err();
     assert!(found(&error).is_access_denied());
 }
 
-/// Credentials that are numbered, the first for 100 s, all others for an hour.
+/// Provides numbered credentials: the first are valid for 100 s, all others for an hour.
 #[derive(Debug, Default)]
 struct Numbered(AtomicUsize);
 

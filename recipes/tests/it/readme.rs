@@ -2,12 +2,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The page shows each recipe as it is compiled: below `<!-- <file> -->`, in a block of code.
+/// README.md contains the code of each recipe, in a code block after the comment `<!-- <file> -->`.
 #[test]
 fn the_page_shows_the_recipes_as_they_are() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page_path = package.join("README.md");
-    // Git may have made CRLF of it.
+    // On Windows, Git may have converted line feeds to CRLF.
     let read = |path: &Path| fs::read_to_string(path).unwrap().replace("\r\n", "\n");
     let page = read(&page_path);
     let mut files = Vec::new();
@@ -39,7 +39,7 @@ fn the_page_shows_the_recipes_as_they_are() {
     }
 }
 
-/// Whoever copies a recipe needs each crate that it names, in a version that it compiles with.
+/// A user who copies a recipe needs each crate that it uses, in a version with which it compiles.
 #[test]
 fn the_page_lists_the_dependencies_of_each_recipe_in_the_versions_tested() {
     let tested = dependencies(include_str!("../../Cargo.toml"));
@@ -92,7 +92,7 @@ fn the_page_lists_the_dependencies_of_each_recipe_in_the_versions_tested() {
     assert_eq!(recipes, 6);
 }
 
-/// The crates of a list of dependencies, with their versions.
+/// Returns the crates in a list of dependencies, with their versions.
 fn dependencies(toml: &str) -> BTreeMap<&str, &str> {
     let lines = toml.lines().filter_map(|line| line.split_once(" = "));
     let versions = lines.filter_map(|(name, value)| {

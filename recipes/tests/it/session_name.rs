@@ -17,7 +17,7 @@ fn customer() -> Customer {
 #[tokio::test]
 async fn the_customer_sees_who_did_it_whatever_the_name() {
     let (aws, base) = simulated();
-    // In a statement of its own: these two have no external ID.
+    // In a separate statement, because these two actions have no external ID.
     let trust = trusts_with_external_id(B).replace(
         r#""Statement": {"#,
         r#""Statement": [{"Effect": "Allow", "Action": ["sts:TagSession", "sts:SetSourceIdentity"],

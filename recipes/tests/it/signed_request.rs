@@ -8,7 +8,7 @@ use crate::world::{World, found, serve, simulated, writer};
 
 const REGION: &str = "eu-west-1";
 
-/// An API that answers with who called.
+/// Adds an API that returns the caller's ARN.
 fn add_api(aws: &Simulator) {
     aws.service("execute-api", |caller, _| {
         let arn = caller.arn().to_owned();
@@ -63,7 +63,7 @@ async fn what_is_changed_after_signing_is_refused_and_a_request_may_be_signed_ag
     let url = serve(&aws).await;
     let chain = RoleChain::new(&base, writer()).unwrap();
     let mut request = request(Method::POST, &format!("{url}/orders"), Some("1 piece"));
-    // STS, which takes what is not signed for its own, redirects what it does not know.
+    // The simulator passes unsigned requests to STS, which redirects requests that it does not know.
     let client = Client::builder().redirect(Policy::none()).build().unwrap();
     let sent = async |request: &Request| {
         let request = request.try_clone().unwrap();
@@ -79,7 +79,7 @@ async fn what_is_changed_after_signing_is_refused_and_a_request_may_be_signed_ag
 
     *request.body_mut() = Some(Body::from("9 pieces"));
     assert!(!sent(&request).await);
-    // With another session, too.
+    // A request can also be signed again with another session.
     chain.refresh().await.unwrap();
     sign(&mut request).await;
     assert!(sent(&request).await);

@@ -1,4 +1,4 @@
-//! Accounts as in the README of the workspace: B (111111111111) calls, A (222222222222) has the role and the bucket.
+//! The accounts of the workspace's README: B (111111111111) has the caller, A (222222222222) the role and the bucket.
 
 use std::error::Error as StdError;
 
@@ -29,7 +29,7 @@ pub struct World {
 }
 
 impl World {
-    /// `None` where there is no Python.
+    /// Returns `None` if Python is not installed.
     pub async fn new() -> Option<Self> {
         let server = Ministack::start()?;
         let keys = server.make_user(B, "orders", &allow("sts:*")).await;
@@ -45,7 +45,7 @@ impl World {
         self.chain(EXTERNAL_ID)
     }
 
-    /// The role's trust policy wants another external ID.
+    /// Returns a chain with a wrong external ID.
     pub fn refused(&self) -> RoleChain {
         self.chain("another")
     }
@@ -70,7 +70,7 @@ pub fn writer() -> Role {
     Role::new(WRITER).external_id(EXTERNAL_ID)
 }
 
-/// The simulator behind a socket, for clients that are not the SDK's. Returns its URL.
+/// Serves the simulator over HTTP, for clients other than the SDK's. Returns its URL.
 pub async fn serve(aws: &Simulator) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -89,7 +89,7 @@ async fn answer(aws: Simulator, origin: String, request: Request) -> Response {
     answer.map(|body| Body::from(body.bytes().unwrap().to_vec()))
 }
 
-/// The chain's error, which must be among the sources.
+/// Returns the chain's error, which must be among the sources.
 pub fn found<'a>(error: &'a (dyn StdError + 'static)) -> &'a Error {
     Error::find(error).unwrap_or_else(|| panic!("no error of a chain's: {error:?}"))
 }
