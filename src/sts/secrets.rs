@@ -162,10 +162,6 @@ impl Body for MaskedBody {
         Poll::Ready(None)
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.read.is_none()
-    }
-
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
