@@ -1,8 +1,8 @@
-//! Where a chain starts: the SDK config of a named profile, of the SDK's default credential sources, or of
-//! none.
+//! The start of a chain: a named profile, the SDK's default credential sources, or a config for chains that make no
+//! calls.
 //!
-//! A profile that is named is the one that is used. aws-config alone would prefer the credentials in the
-//! environment variables, and would not miss a profile that does not exist.
+//! A named profile is always used. aws-config alone would prefer credentials in environment variables, and would not
+//! report a profile that does not exist.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,15 +26,15 @@ use clap::Args;
 
 use crate::values;
 
-/// The options that win over the profiles and the environment.
+/// The options that override the profiles and the environment.
 #[derive(Args)]
 pub struct Overrides {
-    /// AWS region, before AWS_REGION and the profile's
+    /// AWS region; overrides AWS_REGION and the profile's region
     #[arg(long, value_name = "REGION", value_parser = values::region)]
     region: Option<String>,
 
-    /// Endpoint of STS and IAM, such as a local server's, before AWS_ENDPOINT_URL and the profile's. Not
-    /// for sign-ins of IAM Identity Center (SSO), which go to AWS
+    /// Endpoint of STS and IAM, for example of a local server; overrides AWS_ENDPOINT_URL and the
+    /// profile's endpoint. Sign-ins with IAM Identity Center (SSO) still go to AWS
     #[arg(long, value_name = "URL", value_parser = values::url)]
     endpoint_url: Option<String>,
 }
@@ -44,18 +44,18 @@ impl Overrides {
         self.region.clone().map(Region::new)
     }
 
-    /// Loads the config of the SDK's default credential sources.
+    /// Loads the config with the SDK's default credential sources.
     pub async fn default_config(&self) -> Result<SdkConfig> {
         check_keys()?;
         let (fs, env, files) = (Fs::default(), Env::default(), EnvConfigFiles::default());
-        // What is wrong with the files, the credentials' own error says.
+        // Invalid files are ignored here: loading the credentials returns an error that describes them.
         let profiles = aws_config::profile::load(&fs, &env, &files, None).await;
         check_settings(profiles.ok().as_ref())?;
         Ok(self.config_loader().load().await)
     }
 
-    /// Loads the same config without any profile: the command that a profile's `credential_process` runs
-    /// must not read that profile, which would run it again.
+    /// Loads the same config without reading any profile: a profile's `credential_process` may run this program, and
+    /// reading that profile would run it again.
     pub async fn default_config_without_profiles(&self) -> Result<SdkConfig> {
         check_keys()?;
         check_settings(None)?;
@@ -87,7 +87,7 @@ impl Overrides {
     }
 }
 
-/// Returns a config that chains can be built on where no call is made: no service accepts its credentials.
+/// Returns a config for chains that make no calls. No service accepts its credentials.
 pub fn offline_config() -> SdkConfig {
     let keys = Credentials::new("offline", "offline", None, None, "offline");
     SdkConfig::builder()
@@ -99,16 +99,16 @@ pub fn offline_config() -> SdkConfig {
 
 /// What a profile provides.
 pub enum Base {
-    /// Credentials of the profile itself: keys, a process, IAM Identity Center, a console sign-in.
+    /// Credentials of the profile itself: keys, a process, IAM Identity Center, or a console sign-in.
     Config(Box<SdkConfig>),
     /// The roles of a profile with a `role_arn`, with its MFA device and durations.
     Chain(RoleChain),
 }
 
 impl Base {
-    /// Returns a config for calls with the profile's credentials whose result does not depend on the region: IAM has
-    /// one endpoint for all regions of a partition, and STS is always active in the region that is chosen where
-    /// none is given.
+    /// Returns a config for calls with the profile's credentials whose result does not depend on the region. If the
+    /// profile has no region, one is chosen in which STS is always active; IAM has one endpoint for all regions of a
+    /// partition.
     pub fn sdk_config(&self, partition: &str) -> SdkConfig {
         let config = match self {
             Self::Config(config) => SdkConfig::clone(config),
@@ -118,7 +118,7 @@ impl Base {
             "aws" => "us-east-1",
             "aws-cn" => "cn-north-1",
             "aws-us-gov" => "us-gov-west-1",
-            // It must be given: what is built on a config without one is an error that says so.
+            // The region must be set: a chain that is built on a config without one is an error that says so.
             _ => return config,
         };
         match config.region() {
@@ -131,8 +131,7 @@ impl Base {
     }
 }
 
-/// A profile, and the option that names it. It is displayed as on the command line, which is how errors
-/// begin.
+/// A profile and the option that names it. Displayed as on the command line, at the start of errors.
 #[derive(Clone, Copy)]
 pub struct ProfileOption<'a> {
     pub option: &'static str,
@@ -146,8 +145,7 @@ impl fmt::Display for ProfileOption<'_> {
 }
 
 impl ProfileOption<'_> {
-    /// Loads what the profile provides. With `cli_cache` the sessions of its roles are shared with the AWS
-    /// CLI.
+    /// Loads what the profile provides. With `cli_cache`, the sessions of its roles are shared with the AWS CLI.
     pub async fn load(self, overrides: &Overrides, cli_cache: bool) -> Result<Base> {
         let profiles = self.read().await?;
         match self.kind(&profiles) {
@@ -169,7 +167,7 @@ impl ProfileOption<'_> {
         }
     }
 
-    /// Loads what the profile provides, with credentials that no call can be made with.
+    /// Loads what the profile provides, with the credentials of [`offline_config`].
     pub async fn load_offline(self, overrides: &Overrides) -> Result<Base> {
         let config = offline_config();
         if self.kind(&self.read().await?) != ProfileKind::Role {
@@ -200,7 +198,7 @@ impl ProfileOption<'_> {
         Base::Config(Box::new(config.build()))
     }
 
-    /// Reads the files.
+    /// Reads the profile files.
     async fn read(self) -> Result<ProfileSet> {
         let (fs, env, files) = (Fs::default(), Env::default(), EnvConfigFiles::default());
         let selected = Some(Cow::Owned(self.name.to_owned()));
@@ -208,7 +206,7 @@ impl ProfileOption<'_> {
         profiles.with_context(|| format!("{self}: reading the profiles"))
     }
 
-    /// A profile that is missing is [`ProfileKind::Role`]: to load its chain is an error that says why.
+    /// Returns [`ProfileKind::Role`] for a missing profile, because loading its chain returns an error that says so.
     fn kind(self, profiles: &ProfileSet) -> ProfileKind {
         let Some(profile) = profiles.get_profile(self.name) else {
             return ProfileKind::Role;
@@ -224,13 +222,12 @@ impl ProfileOption<'_> {
     }
 }
 
-/// Checks that the environment has both keys or none: with one of them, aws-config goes on in silence to other
-/// credentials.
+/// Checks that the environment has both keys or neither: with only one, aws-config silently uses other credentials.
 fn check_keys() -> Result<()> {
     let is_set = |name| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
     let (id, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
     let (set, other) = match [id, secret].map(is_set) {
-        // aws-config takes this one, too.
+        // aws-config also accepts this name.
         [true, false] if !is_set("SECRET_ACCESS_KEY") => (id, secret),
         [false, true] => (secret, id),
         _ => return Ok(()),
@@ -238,7 +235,7 @@ fn check_keys() -> Result<()> {
     bail!("{set} is set, but {other} is not")
 }
 
-/// Checks the settings that aws-config panics over, or passes over in silence.
+/// Checks the settings whose invalid values make aws-config panic, or are silently ignored by it.
 fn check_settings(profiles: Option<&ProfileSet>) -> Result<()> {
     let check = |variable, key, rule: &str, is_valid: fn(&str) -> bool| {
         let setting = EnvConfigValue::new().env(variable).profile(key);
@@ -278,7 +275,7 @@ enum ProfileKind {
     NoCredentials,
 }
 
-/// The keys that give a profile without a `role_arn` credentials.
+/// The keys by which a profile without a `role_arn` provides credentials.
 const CREDENTIAL_KEYS: [&str; 7] = [
     "aws_access_key_id",
     "aws_secret_access_key",

@@ -1,4 +1,4 @@
-//! The options that describe a chain of roles, the same for every command, and the chain they describe.
+//! The options that describe a chain of roles, shared by all commands, and the chain that is built from them.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use crate::values;
 #[command(group(ArgGroup::new("named_profile").args(["profile", "source_profile"])))]
 pub struct ChainOptions {
     /// Profile whose chain of roles to assume; with --role-arn, the profile whose credentials assume the
-    /// first of those roles. It comes before all credentials in the environment
+    /// first of those roles. Takes precedence over credentials in the environment
     #[arg(long, value_name = "NAME", value_parser = values::non_empty)]
     profile: Option<String>,
 
-    /// The same as --profile, where there is a --role-arn
+    /// Synonym of --profile, for use with --role-arn
     #[arg(long, value_name = "NAME", value_parser = values::non_empty)]
     #[arg(requires = "role_arn", conflicts_with = "profile")]
     source_profile: Option<String>,
@@ -29,8 +29,8 @@ pub struct ChainOptions {
     #[command(flatten)]
     roles: Roles,
 
-    /// MFA device, for the first --role-arn: its ARN, or a hardware device's serial number. The code is
-    /// asked for on the terminal
+    /// MFA device for the first --role-arn: its ARN, or the serial number of a hardware device. Prompts
+    /// for the code on the terminal
     #[arg(long, value_name = "SERIAL", requires = "role_arn", value_parser = values::non_empty)]
     mfa: Option<String>,
 
@@ -42,16 +42,16 @@ pub struct ChainOptions {
     overrides: Overrides,
 }
 
-/// Which of the SDK's default credential sources may assume the first role where no profile is named.
+/// Which of the SDK's default credential sources may assume the first role if no profile is given.
 #[derive(Clone, Copy)]
 pub enum DefaultSources {
     All,
-    /// The environment, the container and the instance.
+    /// The environment, the container and the instance, but no profile.
     WithoutProfiles,
 }
 
 impl ChainOptions {
-    /// Returns the chain that the options describe. Makes no call to STS yet.
+    /// Builds the chain that the options describe. Makes no call to STS yet.
     pub async fn load(&self, sources: DefaultSources) -> Result<RoleChain> {
         let overrides = &self.overrides;
         let base = match (self.named_profile(), sources) {
@@ -69,14 +69,14 @@ impl ChainOptions {
                 let cause = aws_role_chain::Error::find(error.as_ref());
                 match cause.and_then(|cause| cause.field()) {
                     Some("region") if !has_region => {
-                        error.context("no AWS region is known: give one with --region")
+                        error.context("no AWS region is configured: set one with --region")
                     }
                     _ => error,
                 }
             })
     }
 
-    /// Returns the same chain for what makes no call: no credentials are loaded.
+    /// Builds the same chain without loading credentials, for commands that make no calls.
     pub async fn load_offline(&self) -> Result<RoleChain> {
         let base = match self.named_profile() {
             Some(profile) => profile.load_offline(&self.overrides).await?,
@@ -85,8 +85,8 @@ impl ChainOptions {
         self.assume_from(base, TerminalPrompt::new())
     }
 
-    /// Returns the chain of the roles that the options name one by one, on another base: its credentials assume the
-    /// first role, and its HTTP client answers. `codes` answers for the MFA device.
+    /// Builds the chain of the roles given with `--role-arn` on `config`: its credentials assume the first role, and
+    /// its HTTP client sends the requests. `codes` provides the codes of the MFA device.
     pub fn load_on(
         &self,
         config: SdkConfig,
@@ -99,7 +99,7 @@ impl ChainOptions {
         self.assume_from(Base::Config(Box::new(config)), codes)
     }
 
-    /// The roles that the options name one by one.
+    /// Returns the roles given with `--role-arn`.
     pub fn roles(&self) -> &[Role] {
         &self.roles.0
     }
@@ -131,15 +131,15 @@ impl ChainOptions {
             (Base::Chain(chain), None) => chain,
             (Base::Chain(chain), Some(role)) => chain.assume(role)?,
             (Base::Config(_), Some(_)) if self.cli_cache => bail!(
-                "--cli-cache shares the sessions of a profile's own roles: name a --profile that has a \
-                 role_arn, or leave it out"
+                "--cli-cache shares the sessions of a profile's roles: use a --profile that has a role_arn, \
+                 or omit --cli-cache"
             ),
             (Base::Config(config), Some(role)) => RoleChain::new(&config, role)?,
             (Base::Config(_), None) => {
                 let name = self.profile.as_deref().unwrap_or_default();
                 bail!(
-                    "--profile {name}: there is no role to assume: the profile has no role_arn. Give a \
-                     --role-arn that it is to assume"
+                    "--profile {name}: there is no role to assume: the profile has no role_arn. Use \
+                     --role-arn to assume a role with the profile's credentials"
                 )
             }
         };
@@ -150,11 +150,11 @@ impl ChainOptions {
     }
 }
 
-/// The roles that the options name one by one, each with the options that follow it.
+/// The roles given with `--role-arn`, each with the options that follow it.
 #[derive(Clone)]
 struct Roles(Vec<Role>);
 
-/// What an option says of the role before it.
+/// The value of an option, to be set on the role that precedes it.
 #[derive(Clone)]
 enum Setting {
     ExternalId(String),
@@ -178,7 +178,7 @@ impl Setting {
     }
 }
 
-/// An option that may follow a role.
+/// An option that applies to the role that precedes it.
 struct RoleOption {
     name: &'static str,
     value_name: &'static str,
@@ -186,24 +186,24 @@ struct RoleOption {
     parse: fn(&str) -> Result<Setting, String>,
 }
 
-/// The options that may follow a role, in the order of the help.
+/// In the order of the help.
 const ROLE_OPTIONS: [RoleOption; 6] = [
     RoleOption {
         name: "external-id",
         value_name: "ID",
-        help: "External ID that the role's trust policy asks for",
+        help: "External ID that the role's trust policy requires",
         parse: |value| values::non_empty(value).map(Setting::ExternalId),
     },
     RoleOption {
         name: "session-name",
         value_name: "NAME",
-        help: "Name of the role session, as CloudTrail shows it",
+        help: "Name of the role session, as shown in CloudTrail",
         parse: |value| values::non_empty(value).map(Setting::SessionName),
     },
     RoleOption {
         name: "duration",
         value_name: "SECONDS",
-        help: "How long the session lasts, 900 to 43200; an hour at most from the second role on",
+        help: "Duration of the session, 900 to 43200; at most 3600 from the second role of the chain on",
         parse: |value| values::seconds(value).map(Setting::Duration),
     },
     RoleOption {
@@ -243,7 +243,8 @@ impl Args for Roles {
             .long("role-arn")
             .value_name("ARN")
             .help(format!(
-                "Role to assume; repeatable, in order. The next {} options follow the role they are for",
+                "Role to assume; repeatable, in order. The next {} options apply to the --role-arn that \
+                 precedes them",
                 ROLE_OPTIONS.len()
             ))
             .action(ArgAction::Append)
@@ -271,7 +272,7 @@ impl FromArgMatches for Roles {
             for (setting, index) in settings.zip(indices) {
                 let before = starts.partition_point(|start| *start < index);
                 let Some(role) = before.checked_sub(1).map(|last| &mut roles[last]) else {
-                    let text = format!("--{name} must follow the --role-arn that it is for");
+                    let text = format!("--{name} must follow the --role-arn that it applies to");
                     return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
                 };
                 *role = setting.clone().apply(role.clone());

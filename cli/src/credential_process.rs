@@ -1,4 +1,4 @@
-//! `credential-process`: credentials as JSON, in the format that the AWS CLI and every SDK read
+//! `credential-process`: prints credentials as JSON, in the format that the AWS CLI and every SDK read
 //! (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html>).
 
 use anyhow::{Result, bail};
@@ -13,9 +13,9 @@ use crate::{output, session};
 ///   [profile writer]
 ///   credential_process = role-chain credential-process --profile writer-chain
 ///
-/// Where no profile is named, the source credentials are those of the
-/// environment, the container or the instance. No other profile is read,
-/// because it may be the one that runs this program.
+/// Without --profile or --source-profile, the source credentials are those
+/// of the environment, the container or the instance. No profile is read
+/// then, because it may be the one that runs this program.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Options {
@@ -23,10 +23,11 @@ pub struct Options {
     chain: ChainOptions,
 }
 
-/// How many calls of this program deep a profile's credentials may be. The AWS CLI has such a limit too.
+/// How deep runs of this program, by the `credential_process` of a source profile, may be nested. The AWS CLI has such
+/// a limit, too.
 const MAX_DEPTH: u32 = 4;
 
-/// `<depth>:<process>`. The process tells a call by itself from one by the `credential_process` that it runs.
+/// `<depth>:<process ID>`. By the process ID, the program recognizes its own restart; a nested run has another one.
 const DEPTH: &str = "ROLE_CHAIN_CREDENTIAL_PROCESS_DEPTH";
 
 pub async fn run(options: &Options) -> Result<()> {
@@ -39,7 +40,7 @@ pub async fn run(options: &Options) -> Result<()> {
         let is_source_failure = cause.is_some_and(|cause| cause.is_source_failure());
         if is_source_failure && !options.chain.has_profile() {
             error.context(
-                "credential-process reads no profile that is not named; name one with --profile",
+                "credential-process does not read AWS_PROFILE or the default profile: name a profile with --profile",
             )
         } else {
             error
@@ -56,7 +57,7 @@ pub async fn run(options: &Options) -> Result<()> {
     output::print(&format!("{document}\n"))
 }
 
-/// Ends the endless calls of a profile whose `credential_process` runs this program for the same profile.
+/// Ends the infinite recursion of a profile whose `credential_process` runs this program for the same profile.
 fn limit_depth() -> Result<()> {
     let above = std::env::var(DEPTH).ok();
     let above = above.as_deref().and_then(|above| above.split_once(':'));
@@ -64,20 +65,20 @@ fn limit_depth() -> Result<()> {
     {
         Some((_, process)) if process == std::process::id().to_string() => return Ok(()),
         Some((depth, _)) if depth >= MAX_DEPTH => bail!(
-            "credential-process has called itself {MAX_DEPTH} times: a source profile's credential_process \
-             leads back to where it came from. Give the source profile credentials of its own"
+            "credential-process has called itself {MAX_DEPTH} times: the credential_process of a source profile \
+             leads back to that profile. Configure other credentials for the source profile"
         ),
         Some((depth, _)) => depth + 1,
         None => 0,
     };
-    start_again(depth);
+    restart(depth);
     Ok(())
 }
 
-/// Starts the program again in its own place, with the depth in the environment, which is what a process below
-/// inherits. If that fails, the program goes on without.
+/// Replaces the process with a new run of the program that has the depth in its environment, which nested runs inherit.
+/// If that fails, the program continues without a limit.
 #[cfg(unix)]
-fn start_again(depth: u32) {
+fn restart(depth: u32) {
     use std::os::unix::process::CommandExt;
 
     let mut arguments = std::env::args_os();
@@ -85,11 +86,11 @@ fn start_again(depth: u32) {
         let process = std::process::id();
         let mut again = std::process::Command::new(program);
         again.arg0(name).args(arguments);
-        // It returns only if it fails.
+        // `exec` returns only if it fails.
         let _ = again.env(DEPTH, format!("{depth}:{process}")).exec();
     }
 }
 
-/// There is no such start on other systems.
+/// Other systems cannot replace a process, so the depth is not limited there.
 #[cfg(not(unix))]
-fn start_again(_: u32) {}
+fn restart(_: u32) {}

@@ -1,5 +1,5 @@
-//! `doctor`: assumes the roles of a chain one by one, and says of each whether that works and why not; at AWS, or by
-//! the exports of accounts.
+//! `doctor`: assumes the roles of a chain one by one, and reports for each whether it can be assumed and why not. It
+//! calls AWS, or evaluates exports of the accounts.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,15 @@ use sts_simulator::{Call, Explanation, IamError, Import, Reason, Simulator};
 use crate::chain::{ChainOptions, DefaultSources};
 use crate::{output, values};
 
-/// Find out why a role cannot be assumed, or that it can.
+/// Diagnose why a chain of roles cannot be assumed.
 ///
-/// Assumes the roles one by one, with real calls, up to the first refusal, and says who asked for what
-/// and what came back. On a refusal it prints what to check and the two policies that would allow it,
-/// external ID and all. The exit code is 0 only if every role could be assumed.
+/// Assumes the roles one by one, with real calls, until one is denied. For each role, prints the caller,
+/// the request and the response of STS. For a denied role, also prints what to check and the two policies
+/// that would allow the request, including the external ID. The exit code is 0 only if every role can be
+/// assumed.
 ///
-/// With --accounts it makes no call, and says what STS does not: whose policy decided, which statement,
-/// and which condition failed with which value.
+/// With --accounts, makes no calls, and reports what STS does not: which policy and which statement
+/// decided, and which condition failed with which value.
 #[derive(Args)]
 #[command(
     override_usage = "role-chain doctor [OPTIONS] <--profile <NAME>|--role-arn <ARN>>\n       \
@@ -32,9 +33,9 @@ pub struct Options {
     #[command(flatten)]
     chain: ChainOptions,
 
-    /// Decide by exports of the accounts, and not by AWS: a folder with the output of
+    /// Evaluate exports of the accounts instead of calling AWS: a folder with the output of
     /// "aws iam get-account-authorization-details" for each account and, for the policies of AWS
-    /// Organizations, that of "aws organizations". The roles are given with --role-arn
+    /// Organizations, of "aws organizations" commands. Requires --role-arn
     #[arg(long, value_name = "DIR", requires = "caller")]
     #[arg(conflicts_with_all = ["profile", "source_profile", "endpoint_url"])]
     accounts: Option<PathBuf>,
@@ -58,7 +59,7 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
     })
 }
 
-/// Assumes the roles in a simulator of the exported accounts, and prints what it decided.
+/// Assumes the roles in a simulator of the exported accounts, and prints its decisions.
 async fn explain(chain: &ChainOptions, folder: &Path, caller: &str) -> Result<ExitCode> {
     let aws = Simulator::new();
     let import = aws.import(folder)?;
@@ -80,11 +81,11 @@ async fn explain(chain: &ChainOptions, folder: &Path, caller: &str) -> Result<Ex
         writeln!(text, "{decision}")?;
     }
     match (&result, decisions.last()) {
-        (Ok(()), _) => writeln!(text, "Every role can be assumed, by these exports.")?,
-        (Err(error), Some(refusal)) if !refusal.is_allowed() => {
-            write_refusal(&mut text, error, refusal, &import)?;
+        (Ok(()), _) => writeln!(text, "Every role can be assumed, according to the exports.")?,
+        (Err(error), Some(denial)) if !denial.is_allowed() => {
+            write_denial(&mut text, error, denial, &import)?;
         }
-        // Not the policies: a session that is too long, say.
+        // The cause is not a policy: for example, the session is too long.
         (Err(error), _) => writeln!(text, "{error}")?,
     }
     let hops = chain.status();
@@ -101,34 +102,37 @@ async fn explain(chain: &ChainOptions, folder: &Path, caller: &str) -> Result<Ex
     })
 }
 
-/// Says at which role the chain ends. STS's message and what to check are left out: the policies are known.
-fn write_refusal(
+/// Writes at which role the chain is denied. STS's message and the advice are left out, because the policies are known.
+fn write_denial(
     text: &mut String,
     error: &Error,
-    refusal: &Explanation,
+    denial: &Explanation,
     import: &Import,
 ) -> std::fmt::Result {
     let (hop, len) = (error.hop().unwrap_or_default(), error.chain_len());
-    writeln!(text, "Refused at hop {hop} of {len}, by these exports.")?;
-    if refusal.reason == Reason::NoSuchRole {
-        let account = refusal.resource.split(':').nth(4).unwrap_or_default();
+    writeln!(
+        text,
+        "Denied at hop {hop} of {len}, according to the exports."
+    )?;
+    if denial.reason == Reason::NoSuchRole {
+        let account = denial.resource.split(':').nth(4).unwrap_or_default();
         if import.accounts().any(|imported| imported == account) {
             writeln!(
                 text,
-                "The export of account {account} has no role with this path and name; their case counts."
+                "The export of account {account} has no role with this path and name (case-sensitive)."
             )?;
         } else {
             let accounts = accounts_of(import);
             writeln!(
                 text,
-                "There is no export of account {account}: they are of {accounts}."
+                "There is no export of account {account}; the exports are of {accounts}."
             )?;
         }
     }
     Ok(())
 }
 
-/// Returns credentials of a user or role of the exports.
+/// Returns credentials of a user or role in the exports.
 fn credentials_of(aws: &Simulator, import: &Import, caller: &str) -> Result<Credentials> {
     let parts: Vec<&str> = caller.splitn(6, ':').collect();
     let found = match parts[..] {
@@ -143,8 +147,8 @@ fn credentials_of(aws: &Simulator, import: &Import, caller: &str) -> Result<Cred
         {
             let role = resource.split('/').nth(1).unwrap_or_default();
             bail!(
-                "--caller {caller} is a session: give the role, arn:{partition}:iam::{account}:role/{role}, \
-                 with its path if it has one"
+                "--caller {caller} is a session: use the ARN of its role, \
+                 arn:{partition}:iam::{account}:role/{role}, including the path if it has one"
             )
         }
         _ => bail!(
@@ -153,7 +157,7 @@ fn credentials_of(aws: &Simulator, import: &Import, caller: &str) -> Result<Cred
     };
     found.or_else(|_| {
         let accounts = accounts_of(import);
-        bail!("--caller {caller}: the exports have no such user or role; they are of {accounts}")
+        bail!("--caller {caller}: the exports contain no such user or role; they are of {accounts}")
     })
 }
 
@@ -165,7 +169,7 @@ fn accounts_of(import: &Import) -> String {
     }
 }
 
-/// Returns the code of a device that the exports do not have: that the person has it is taken for granted.
+/// Returns a code of the MFA device. The exports need not contain the device: the caller is assumed to have it.
 fn mfa_code(aws: &Simulator, user_arn: &str, serial: &str) -> Result<String, IamError> {
     if aws.mfa_code(serial).is_none() {
         aws.mfa_device(user_arn, serial, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")?;
@@ -173,9 +177,9 @@ fn mfa_code(aws: &Simulator, user_arn: &str, serial: &str) -> Result<String, Iam
     Ok(aws.mfa_code(serial).unwrap_or_default())
 }
 
-/// Says what the exports do not have and the chain may depend on.
+/// Writes what the exports do not contain and the chain may depend on.
 fn write_left_out(text: &mut String, import: &Import, chain: &[&str]) -> std::fmt::Result {
-    // The credentials to start with are made here, and the roles need no others.
+    // Access keys are irrelevant: the caller's are created here, and roles have none.
     let left_out = import
         .left_out()
         .iter()
@@ -202,8 +206,8 @@ fn write_left_out(text: &mut String, import: &Import, chain: &[&str]) -> std::fm
     }
 }
 
-/// Whether what was left out may matter to a chain of these users and roles. Groups and managed policies may be those
-/// of any.
+/// Returns whether a missing part may affect a chain of these users and roles. Groups and managed policies may belong
+/// to any of them.
 fn concerns(subject: &str, chain: &[&str]) -> bool {
     let Some(at) = subject.find("arn:") else {
         return true;

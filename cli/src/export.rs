@@ -1,4 +1,4 @@
-//! `export`: credentials as lines that a shell evaluates.
+//! `export`: prints credentials as commands that a shell evaluates.
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -16,7 +16,7 @@ pub struct Options {
     #[command(flatten)]
     chain: ChainOptions,
 
-    /// Which shell
+    /// Shell that evaluates the output
     #[arg(long, default_value = "sh")]
     shell: Shell,
 }

@@ -1,4 +1,4 @@
-//! The library's log, on stderr. It has no secret key, session token or external ID in it.
+//! Prints the library's log events to stderr. They contain no secret key, session token or external ID.
 
 use std::io;
 
@@ -7,8 +7,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-/// Prints the library's events up to `level` from now on. Those of the SDK are left out: at TRACE they
-/// contain secrets.
+/// Prints the library's events up to `level` from now on. The SDK's events are left out, because those at TRACE contain
+/// secrets.
 pub fn start(level: LevelFilter) {
     let library = Targets::new().with_target("aws_role_chain", level);
     let lines = fmt::layer()
@@ -16,7 +16,7 @@ pub fn start(level: LevelFilter) {
         .with_writer(io::stderr)
         .with_target(false)
         .without_time()
-        // Otherwise a closed stderr would be a panic.
+        // Otherwise a closed stderr would cause a panic.
         .log_internal_errors(false)
         .with_filter(library);
     tracing_subscriber::registry().with(lines).init();

@@ -1,4 +1,4 @@
-//! The program `role-chain`: its commands, and what they share: the log, one runtime, Ctrl-C, exit codes.
+//! The program `role-chain`: parses the command line, runs the command, handles Ctrl-C and returns the exit code.
 
 mod base;
 mod chain;
@@ -23,17 +23,18 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 success; 1 failure, or doctor found one; 2 wrong usage; \
-130 interrupted by Ctrl-C. Errors go to stderr.";
+Exit codes: 0 success; 1 failure, or doctor found a role that cannot be \
+assumed; 2 invalid usage; 130 interrupted by Ctrl-C. Errors are printed to \
+stderr.";
 
 /// Use, diagnose and set up chains of AWS roles across accounts
 #[derive(Parser)]
 #[command(name = "role-chain", version, max_term_width = 80)]
 struct Cli {
-    /// Log to stderr what the library does, such as each role that it assumes, without secrets
+    /// Log the library's actions to stderr, such as each role that it assumes, without secrets
     ///
-    /// Without it, warnings are logged; by credential-process nothing, because SDKs show what it prints
-    /// to stderr.
+    /// Without this option, only warnings are logged, and credential-process logs nothing, because SDKs
+    /// and the AWS CLI show what it prints to stderr.
     #[arg(short, long, global = true, display_order = 100)]
     verbose: bool,
 
@@ -41,7 +42,7 @@ struct Cli {
     command: Command,
 }
 
-// The help of each command is with its options.
+// The help of each command is the doc comment of its `Options`.
 #[derive(Subcommand)]
 enum Command {
     CredentialProcess(credential_process::Options),
@@ -55,7 +56,7 @@ enum Command {
 }
 
 impl Cli {
-    /// SDKs and the AWS CLI show what a credential process prints to stderr: it is for errors.
+    /// SDKs and the AWS CLI show what a credential process prints to stderr, so it prints only errors there.
     fn log_level(&self) -> LevelFilter {
         if self.verbose {
             return LevelFilter::DEBUG;
@@ -99,18 +100,18 @@ fn main() -> ExitCode {
     };
     let code = runtime.block_on(async {
         tokio::select! {
-            // First: from the command's beginning on.
+            // Polled first, so that the handler is installed before the command starts.
             biased;
             Ok(()) = tokio::signal::ctrl_c() => output::interrupted(),
             result = cli.command.run() => result.unwrap_or_else(|error| output::failure(&error)),
         }
     });
-    // Does not wait for calls that are still running.
+    // Does not wait for calls in flight.
     runtime.shutdown_background();
     code
 }
 
-/// Returns the whole command line, as it is parsed, completed and described in man pages.
+/// Returns the definition of the command line, from which parsing, completions and man pages are made.
 fn command() -> clap::Command {
     Cli::command()
         .after_help(EXIT_CODES)

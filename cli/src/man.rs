@@ -1,4 +1,4 @@
-//! `man`: man pages, of the program and of each command.
+//! `man`: prints man pages of the program and of each command.
 
 use anyhow::{Context, Result};
 use clap::{Args, Command};
@@ -6,14 +6,14 @@ use clap_mangen::Man;
 
 use crate::output;
 
-/// Print a man page of the program, or of one of its commands
+/// Print a man page of the program or of one of its commands
 ///
 ///   role-chain man > role-chain.1
 ///   role-chain man doctor > role-chain-doctor.1
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Options {
-    /// Command that the page is of; without one, the program's page
+    /// Command to describe; if omitted, the program itself
     command: Option<String>,
 }
 
@@ -26,7 +26,7 @@ pub fn run(options: &Options, mut program: Command) -> Result<()> {
                 let names = program.get_subcommands().map(Command::get_name);
                 let names: Vec<_> = names.filter(|name| *name != "help").collect();
                 format!(
-                    "there is no command {name}: give one of {}",
+                    "there is no command {name}: use one of {}",
                     names.join(", ")
                 )
             })?;

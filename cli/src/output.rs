@@ -1,5 +1,4 @@
-//! Printing: results to stdout, errors with their causes to stderr. Nothing here panics on a closed pipe
-//! or a full disk.
+//! Prints results to stdout, and errors with their causes to stderr. Does not panic on a closed pipe or a full disk.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -16,7 +15,7 @@ pub fn print(text: &str) -> Result<()> {
     printed_to_stdout(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
-/// A closed pipe is no error: its reader has read enough.
+/// Ignores a closed pipe: its reader has read all that it needs.
 fn printed_to_stdout(printed: io::Result<()>) -> Result<()> {
     match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -26,20 +25,18 @@ fn printed_to_stdout(printed: io::Result<()>) -> Result<()> {
     }
 }
 
-/// Prints a line to stderr, where a person reads it. A failure is ignored: there is nowhere else to
-/// report it.
+/// Prints a line for the user to stderr. A failure is ignored, because there is nowhere else to report it.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Prints an error with its causes; returns exit code 1.
+/// Prints an error with its causes and returns exit code 1.
 pub fn failure(error: &anyhow::Error) -> ExitCode {
     note(&format!("error: {}", describe(error.as_ref())));
     ExitCode::FAILURE
 }
 
-/// Prints what clap answers: help to stdout, with exit code 0, or what is wrong with the usage to stderr,
-/// with 2.
+/// Prints clap's output: help to stdout with exit code 0, or a usage error to stderr with exit code 2.
 pub fn usage(answer: &clap::Error) -> ExitCode {
     let printed = answer.print().and_then(|()| io::stdout().flush());
     if answer.use_stderr() {
@@ -51,14 +48,14 @@ pub fn usage(answer: &clap::Error) -> ExitCode {
     }
 }
 
-/// Says that Ctrl-C ended the program; returns the exit code that shells use for it.
+/// Reports that Ctrl-C interrupted the program, and returns the exit code that shells use for it.
 pub fn interrupted() -> ExitCode {
     note("\ninterrupted");
     ExitCode::from(130)
 }
 
-/// Returns an error with its causes on one line, then its advice, each piece on a line of its own. A text
-/// that another one contains is left out: many errors repeat their source.
+/// Returns an error with its causes on one line, then each piece of its advice on a line. A text that another one
+/// contains is left out, because many errors repeat their source.
 pub fn describe(error: &(dyn Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut cause = Some(error);
@@ -76,8 +73,8 @@ pub fn describe(error: &(dyn Error + 'static)) -> String {
     parts.join(": ") + &advice.collect::<String>()
 }
 
-/// Returns why a call of an SDK client failed: the service's code and message, or the status of another
-/// server's answer, or the error with its causes.
+/// Returns why a call of an SDK client failed: the service's code and message, the HTTP status if another server
+/// responded, or else the error with its causes.
 pub fn describe_call<E>(error: &SdkError<E>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -85,17 +82,17 @@ where
     match (error.code(), error) {
         (Some(code), _) => format!("{code}: {}", error.message().unwrap_or_default()),
         (None, SdkError::ServiceError(answer)) => format!(
-            "HTTP {}, and no answer of AWS's: a proxy, a gateway or another server may have answered",
+            "HTTP {} without an AWS error code: a proxy, a gateway or another server may have answered",
             answer.raw().status()
         ),
         (None, _) => describe(error),
     }
 }
 
-/// How many characters of an error's text are shown.
-const LONGEST: usize = 2_000;
+/// The number of characters after which an error's text is cut.
+const MAX_CHARS: usize = 2_000;
 
-/// Returns an error's own text on one line, without the advice that a chain's error ends with.
+/// Returns an error's own text on one line, without the advice at the end of a chain's error.
 fn headline(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     if let Some(error) = error.downcast_ref::<aws_role_chain::Error>()
@@ -104,18 +101,18 @@ fn headline(error: &(dyn Error + 'static)) -> String {
     {
         text.truncate(end);
     }
-    // Some providers' errors are lists. The library writes them on one line, too.
+    // Some providers' errors have several lines. The library joins them, too.
     let words: Vec<_> = text.split_whitespace().collect();
     let line = words.join(" ");
-    // A credential process's stderr is in its error, however much it wrote.
-    let line = match line.char_indices().nth(LONGEST) {
+    // The error of a credential process contains all that it printed to stderr.
+    let line = match line.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     };
     line.trim_end_matches([':', '.']).to_owned()
 }
 
-/// Returns a time as AWS prints it, to the second.
+/// Returns a time in the format of AWS, in whole seconds.
 pub fn timestamp(time: std::time::SystemTime) -> Option<String> {
     let whole_seconds = DateTime::from_secs(DateTime::from(time).secs());
     whole_seconds.fmt(Format::DateTime).ok()
@@ -125,12 +122,12 @@ pub fn timestamp(time: std::time::SystemTime) -> Option<String> {
 mod tests {
     use anyhow::anyhow;
 
-    use super::{LONGEST, describe};
+    use super::{MAX_CHARS, describe};
 
     #[test]
     fn a_long_text_is_cut() {
-        let error = anyhow!("é".repeat(LONGEST + 1));
-        let expected = format!("{}…", "é".repeat(LONGEST));
+        let error = anyhow!("é".repeat(MAX_CHARS + 1));
+        let expected = format!("{}…", "é".repeat(MAX_CHARS));
         assert_eq!(describe(error.as_ref()), expected);
     }
 

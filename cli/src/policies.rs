@@ -1,4 +1,4 @@
-//! `policies`: the trust and permission policies that a chain needs, without a call.
+//! `policies`: prints the trust and permission policies that a chain needs, without a call.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::{output, values};
 
 /// Print the IAM policies that a chain needs, without calling AWS.
 ///
-/// For each role: the trust policy, for the role's account, and the permission policy of whoever assumes
-/// it. They allow what the options ask for (external IDs, tags, MFA, …) and nothing else.
+/// For each role, prints the trust policy, for the role's account, and the permission policy of its
+/// caller. They allow the requests that the options describe (external ID, tags, MFA, …) and nothing else.
 #[derive(Args)]
 #[command(group(ArgGroup::new("principal").required(true)
     .args(["caller", "eks", "github", "web_identity", "saml"])))]
@@ -26,17 +26,17 @@ pub struct Options {
     #[arg(long, value_name = "ARN", value_parser = values::non_empty)]
     caller: Option<String>,
 
-    /// Service account on EKS; the issuer is the cluster's OpenID Connect URL
+    /// Kubernetes service account on EKS; the issuer is the cluster's OpenID Connect URL
     #[arg(long, num_args = 3, value_names = ["ISSUER", "NAMESPACE", "SERVICE_ACCOUNT"])]
     #[arg(value_parser = values::non_empty)]
     eks: Option<Vec<String>>,
 
-    /// Workflow on GitHub; the context is such as ref:refs/heads/main
+    /// GitHub Actions workflow; the context is, for example, ref:refs/heads/main
     #[arg(long, num_args = 2, value_names = ["OWNER/REPOSITORY", "CONTEXT"])]
     #[arg(value_parser = values::non_empty)]
     github: Option<Vec<String>>,
 
-    /// Any other OpenID Connect token, by its claims iss, aud and sub
+    /// Any other OpenID Connect token, by its iss, aud and sub claims
     #[arg(long, num_args = 3, value_names = ["ISSUER", "AUDIENCE", "SUBJECT"])]
     #[arg(value_parser = values::non_empty)]
     web_identity: Option<Vec<String>>,
@@ -45,15 +45,15 @@ pub struct Options {
     #[arg(long, value_name = "PROVIDER_ARN", value_parser = values::non_empty)]
     saml: Option<String>,
 
-    /// Where assertions are posted, if not to AWS's sign-in page
+    /// URL that the assertion is posted to (SAML:aud), if it is not AWS's sign-in page
     #[arg(long, value_name = "URL", requires = "saml", value_parser = values::url)]
     saml_audience: Option<String>,
 
-    /// Name callers as principals by their own ARNs, not by account and condition
+    /// Use the ARN of each caller as the principal, instead of its account and a condition
     #[arg(long)]
     exact: bool,
 
-    /// How long ago MFA may have been proved
+    /// Maximum age of the MFA authentication
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     mfa_max_age: Option<Duration>,
 }
@@ -82,7 +82,7 @@ pub async fn run(options: &Options) -> Result<()> {
 
 impl Options {
     fn principal(&self) -> Principal {
-        // clap sees to it that there are as many values as `num_args` says.
+        // clap checks that there are as many values as `num_args` says.
         if let Some([issuer, namespace, account]) = self.eks.as_deref() {
             return Principal::eks(issuer, namespace, account);
         }
@@ -99,11 +99,11 @@ impl Options {
         }
     }
 
-    /// Builds the chain, whose start follows from its principal: credentials, a token or an assertion.
+    /// Builds the chain. The principal determines what it starts with: credentials, a token or an assertion.
     async fn chain(&self) -> Result<RoleChain> {
         let has_token = self.eks.is_some() || self.github.is_some() || self.web_identity.is_some();
         let (first, others) = match self.chain.roles().split_first() {
-            // How the chain of a profile starts is in the profile.
+            // A profile defines what its chain starts with.
             Some(first) if !self.chain.has_profile() => first,
             _ => return self.chain.load_offline().await,
         };
@@ -136,7 +136,9 @@ impl Options {
         start: impl FnOnce(Role) -> Result<RoleChain, aws_role_chain::Error>,
     ) -> Result<RoleChain> {
         if self.chain.has_mfa() {
-            bail!("--mfa is for a user's credentials: a token or an assertion has its own sign-in");
+            bail!(
+                "--mfa requires a user's credentials: it cannot be used with a token or an assertion"
+            );
         }
         Ok(start(role.clone())?)
     }

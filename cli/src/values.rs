@@ -24,7 +24,7 @@ pub fn key_value(value: &str) -> Result<(String, String), String> {
 pub fn region(value: &str) -> Result<String, String> {
     let is_sign = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if value.is_empty() || !value.chars().all(is_sign) {
-        return Err("must be the code of a region, such as eu-west-1".to_owned());
+        return Err("must be a region code, such as eu-west-1".to_owned());
     }
     Ok(value.to_owned())
 }
@@ -36,7 +36,7 @@ pub fn url(value: &str) -> Result<String, String> {
     let is_host = |rest: &str| !rest.is_empty() && !rest.starts_with(['/', ':', '?']);
     match rest {
         Some(rest) if is_host(rest) && !value.contains(char::is_whitespace) => Ok(value.to_owned()),
-        _ => Err("must be a URL with its scheme, such as http://localhost:4566".to_owned()),
+        _ => Err("must be a URL with a scheme, such as http://localhost:4566".to_owned()),
     }
 }
 

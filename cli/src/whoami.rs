@@ -1,4 +1,4 @@
-//! `whoami`: assumes a chain and prints the identity that it has then.
+//! `whoami`: assumes a chain and prints the identity of its session.
 
 use anyhow::{Result, anyhow};
 use clap::Args;
@@ -6,7 +6,7 @@ use clap::Args;
 use crate::chain::{ChainOptions, DefaultSources};
 use crate::{output, session};
 
-/// Assume the chain; print its ARN, its account and when it expires
+/// Assume the chain and print the session's ARN, account and expiry
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! The options of chains, the same for every command, and the commands that use them, against ministack.
+//! The options that describe chains, which all commands share, and the commands that use them, against ministack.
 
 mod common;
 
@@ -11,8 +11,8 @@ use common::{EXTERNAL_ID, HUB, Home, USER, WRITER, allow, trusts, trusts_with_ex
 
 const WRITER_SESSION: &str = "arn:aws:sts::222222222222:assumed-role/FirehoseWriter/me";
 
-/// B's user `orders` (profile `b`), who may assume C's hub, from which A's writer is assumed with an
-/// external ID; and the user `stranger`, who may assume nothing.
+/// Account B's user `orders` (profile `b`), who may assume C's role `Hub`, which may assume A's role `FirehoseWriter`
+/// with an external ID; and the user `stranger`, who may assume no role.
 struct World {
     server: Ministack,
     home: Home,
@@ -60,7 +60,7 @@ impl World {
         })
     }
 
-    /// With the stranger's keys in the environment, and a profile that does not exist.
+    /// Returns the command with the stranger's keys and the name of a missing profile in the environment.
     fn with_other_credentials(&self, arguments: &[&str]) -> Command {
         let mut program = self.home.program(arguments);
         program
@@ -122,7 +122,7 @@ async fn whoami_says_the_arn_the_account_and_the_expiry_of_any_chain() {
             WRITER_SESSION,
         ),
     ] {
-        // None of them is the environment's business.
+        // The environment's credentials affect none of them.
         let arguments = [&["whoami"], arguments].concat();
         for said in [
             world.home.run(&arguments),
@@ -395,7 +395,7 @@ fn doctor_walks_the_chain_of_a_profile_and_keeps_its_secrets() {
 
 #[test]
 fn policies_are_those_of_the_chain_and_its_principal_without_a_call() {
-    // Any call would be refused at once, and fail the command.
+    // Any call would fail at once, and with it the command.
     let home = Home::new(
         "policies",
         &format!(
@@ -497,7 +497,7 @@ fn policies_are_those_of_the_chain_and_its_principal_without_a_call() {
                 "me/app",
                 "x",
             ],
-            "--mfa is for a user's credentials",
+            "--mfa requires a user's credentials: it cannot be used with a token or an assertion",
         ),
     ] {
         let said = home.run(&[&["policies"], arguments].concat());

@@ -1,5 +1,5 @@
-//! The real AWS CLI and boto3 beside this crate, on a server that others wrote: one configuration, one
-//! cache, and credentials from one to the other.
+//! The real AWS CLI and boto3 beside this crate, against a third-party server: they share the configuration and the
+//! cache, and pass credentials to each other.
 
 mod common;
 
@@ -23,7 +23,7 @@ const BUCKET: &str = "a-reports";
 const STREAM: &str = "events";
 const SERIAL: &str = "arn:aws:iam::111111111111:mfa/ada";
 
-/// The CLI, and boto3 beside it, of one time.
+/// Versions of the AWS CLI and boto3 that were released together.
 const AWSCLI: [(&str, &str); 2] = [("awscli", "1.45.11"), ("boto3", "1.43.11")];
 
 fn cli() -> Option<PathBuf> {
@@ -33,8 +33,8 @@ fn cli() -> Option<PathBuf> {
         .clone()
 }
 
-/// A's bucket and stream, a role that may read and put there, B's user who may assume it; and a home with
-/// profiles.
+/// Account A's bucket and stream, its role that may read and put there, account B's user who may assume that role, and
+/// a home folder with profiles.
 struct World {
     server: Ministack,
     proxy: Proxy,
@@ -105,7 +105,7 @@ impl World {
         })
     }
 
-    /// Of somebody with this home, and nothing else of AWS in the environment.
+    /// Returns a command in this home, without AWS environment variables except the endpoint.
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = without_settings(program);
         command
@@ -132,7 +132,7 @@ impl World {
             .into()
     }
 
-    /// How often a role was assumed.
+    /// Returns how often a role was assumed.
     fn assumed(&self) -> usize {
         self.proxy.calls("AssumeRole")
     }
@@ -165,7 +165,7 @@ async fn what_the_cli_fetched_serves_the_program() {
     });
     let entry: Value = serde_json::from_slice(&entry.unwrap()).unwrap();
     assert_eq!(given["AccessKeyId"], entry["Credentials"]["AccessKeyId"]);
-    // Without --cli-cache the program asks for itself.
+    // Without --cli-cache, the program assumes the role itself.
     let own = json(&world.run(&["credential-process", "--profile", "reader"]));
     assert_ne!(own["AccessKeyId"], given["AccessKeyId"]);
     assert_eq!(world.assumed(), 2);
@@ -200,12 +200,12 @@ async fn one_code_serves_the_cli_and_the_program() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // The server takes any code; the CLI reads it here where there is no terminal.
+    // The server accepts any code; without a terminal, the CLI reads it from stdin.
     cli.stdin.take().unwrap().write_all(b"123456\n").unwrap();
     let said = Said::from(cli.wait_with_output().unwrap());
     assert!(said.ok && said.err.contains(SERIAL), "{said:?}");
     assert_eq!(world.assumed(), 1);
-    // Nobody could be asked here, and nobody is.
+    // Without a terminal, no code can be asked for, and none is needed.
     json(&world.run(&["credential-process", "--profile", "full", "--cli-cache"]));
     assert_eq!(world.assumed(), 1);
     let said = world.run(&["credential-process", "--profile", "full"]);
@@ -321,7 +321,7 @@ async fn chains_come_from_arguments_too() {
     assert_eq!(given["AccountId"], A);
     assert!(given["Expiration"].as_str().unwrap().ends_with('Z'));
 
-    // Who is run by a profile's credential_process does not look at that profile.
+    // A program that a profile's credential_process runs does not read that profile.
     let alone = [
         "credential-process",
         "--role-arn",
@@ -438,7 +438,7 @@ async fn a_profiles_source_may_be_anything_that_aws_config_knows() {
     );
 }
 
-/// Gives out credentials as a container's agent does; its URL.
+/// Starts a server that serves credentials as a container's agent does. Returns its URL.
 fn container(mut credentials: Value) -> String {
     credentials["Token"] = credentials["SessionToken"].take();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! What a person or a shell sees of the program: errors, exit codes, closed pipes, full disks, Ctrl-C.
+//! The program as users and shells see it: errors, exit codes, closed pipes, full disks, Ctrl-C.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use common::example::Said;
 use common::{HUB, Home, WRITER};
 
-/// An STS at this address is asked and never answers.
+/// Profiles whose calls to STS go to `endpoint`.
 fn profiles(endpoint: &str) -> String {
     format!(
         "[profile b]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = never-shown\n\
@@ -62,13 +62,9 @@ fn wrong_values_are_errors_that_say_what_to_change() {
         (
             with(&["--endpoint-url", "localhost:4566"]),
             2,
-            "must be a URL with its scheme",
+            "must be a URL with a scheme",
         ),
-        (
-            with(&["--region", "Ireland"]),
-            2,
-            "must be the code of a region",
-        ),
+        (with(&["--region", "Ireland"]), 2, "must be a region code"),
         (
             with(&["--external-id", ""]),
             2,
@@ -84,7 +80,7 @@ fn wrong_values_are_errors_that_say_what_to_change() {
         (
             with(&["--cli-cache"]),
             1,
-            "--cli-cache shares the sessions of a profile's own roles",
+            "--cli-cache shares the sessions of a profile's roles: use a --profile that has a role_arn",
         ),
         (
             [&role[..], &[""]].concat(),
@@ -105,7 +101,7 @@ fn wrong_values_are_errors_that_say_what_to_change() {
         (
             vec!["whoami", "--role-arn", HUB],
             1,
-            "give one with --region",
+            "no AWS region is configured: set one with --region",
         ),
         (
             vec!["whoami", "--profile", "region-only", "--role-arn", HUB],
@@ -117,17 +113,17 @@ fn wrong_values_are_errors_that_say_what_to_change() {
         (
             vec!["whoami", "--external-id", "x", "--role-arn", HUB],
             2,
-            "--external-id must follow the --role-arn",
+            "--external-id must follow the --role-arn that it applies to",
         ),
         (
             vec!["whoami", "--external-id", "x", "--profile", "hub"],
             2,
-            "--external-id must follow the --role-arn",
+            "--external-id must follow the --role-arn that it applies to",
         ),
         (
             vec!["man", "nothing"],
             1,
-            "there is no command nothing: give one of credential-process, ",
+            "there is no command nothing: use one of credential-process, ",
         ),
     ] {
         let (code, said) = code(&mut home.program(&arguments));
@@ -223,7 +219,10 @@ fn wrong_environment_variables_are_errors_that_name_them() {
         .unwrap()
         .into();
     assert!(said.err.ends_with("but it is \"x y\"\n"), "{said:?}");
-    assert!(!said.err.contains("no AWS region is known"), "{said:?}");
+    assert!(
+        !said.err.contains("no AWS region is configured"),
+        "{said:?}"
+    );
     let setup = ["setup-iam", "--role-arn", HUB, "--caller", common::USER];
     let mut setup = home.program(&[&setup[..], &["--role-profile", "b"]].concat());
     let said = Said::from(setup.env("AWS_REGION", "x y").output().unwrap());
@@ -281,7 +280,7 @@ fn an_answer_of_another_server_is_said_to_be_one() {
         };
         for command in ["whoami", "doctor"] {
             let said = home.run(&[&[command][..], &role].concat());
-            // The report is wrapped.
+            // Lines of the report are wrapped.
             let text = [said.out, said.err].concat();
             let text: Vec<_> = text.split_whitespace().collect();
             assert!(text.join(" ").contains(&whose), "{command}: {text:?}");
@@ -289,8 +288,8 @@ fn an_answer_of_another_server_is_said_to_be_one() {
         let setup = ["setup-iam", "--role-arn", HUB, "--caller", common::USER];
         let said = home.run(&[&setup[..], &["--role-profile", "b"]].concat());
         let expected = format!(
-            "error: --role-profile b: asking who it is (GetCallerIdentity): HTTP {}, and no answer of \
-             AWS's: a proxy, a gateway or another server may have answered\n",
+            "error: --role-profile b: looking up its identity (GetCallerIdentity): HTTP {} without an AWS \
+             error code: a proxy, a gateway or another server may have answered\n",
             &status[..3]
         );
         assert!(!said.ok && said.err == expected, "{said:?}");
@@ -355,7 +354,7 @@ fn a_proxy_that_cannot_be_used_is_what_to_check_and_not_the_region() {
     }
 }
 
-/// Starts a server that answers every request with this status and a page for people.
+/// Starts a server that answers every request with this status and an HTML page. Returns its URL.
 fn another_server(status: &'static str) -> String {
     use std::io::{Read, Write};
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -384,7 +383,7 @@ fn a_sign_in_that_has_ended_is_an_error_that_says_how_to_sign_in() {
          sso_region = eu-west-1\n\
          [profile login]\nlogin_session = arn:aws:iam::111111111111:user/orders\nregion = eu-west-1\n",
     );
-    // By the session's SHA-256. What is in it is not complete.
+    // The file's name is the SHA-256 of the session. Its contents are incomplete.
     let cache = ".aws/login/cache";
     std::fs::create_dir_all(home.path().join(cache)).unwrap();
     let name = "d3d1052de393959d9aa083c51be24a6b8e145339df0fca0f426a964e4e43b120";
@@ -419,12 +418,12 @@ fn one_of_two_keys_in_the_environment_is_an_error_and_not_passed_over() {
                 format!("error: {set} is set, but {other} is not\n")
             );
         }
-        // Those of a named profile are used whatever the environment has.
+        // The credentials of a named profile are used regardless of the environment.
         let mut named = home.program(&["whoami", "--profile", "default", "--role-arn", HUB]);
         let (_, said) = code(named.env(set, "x"));
         assert!(said.err.contains("STS could not be called"), "{said:?}");
     }
-    // The SDK knows the secret key by another name, too.
+    // The SDK also accepts another name of the secret key.
     let mut both = home.program(&["whoami", "--role-arn", HUB]);
     both.env(id, "AKIAEXAMPLE")
         .env("SECRET_ACCESS_KEY", "never-shown");
@@ -432,8 +431,8 @@ fn one_of_two_keys_in_the_environment_is_an_error_and_not_passed_over() {
     assert!(said.err.contains("STS could not be called"), "{said:?}");
 }
 
-/// What every command says of an external ID while the endpoint has no scheme. The SDK's error repeats the
-/// whole request.
+/// Asserts that no command prints the external ID if the endpoint has no scheme. The SDK's error quotes the whole
+/// request.
 fn assert_no_external_id(home: &Home, arguments: &[&str], variable: Option<&str>) {
     for command in ["doctor", "export", "whoami", "credential-process"] {
         for verbose in [&[][..], &["-v"]] {
@@ -520,7 +519,8 @@ fn credential_process_reads_no_profile_that_is_not_named_and_says_so() {
             .unwrap(),
     );
     assert!(!said.ok && said.out.is_empty(), "{said:?}");
-    assert!(said.err.contains("name one with --profile"), "{said:?}");
+    let why = "credential-process does not read AWS_PROFILE or the default profile: name a profile with --profile";
+    assert!(said.err.contains(why), "{said:?}");
 }
 
 #[cfg(unix)]
@@ -540,7 +540,7 @@ fn a_credential_process_that_leads_back_to_its_profile_ends() {
         let (code, said) = code(&mut home.program(&[command, "--profile", "loop"]));
         assert_eq!(code, Some(1), "{said:?}");
         assert!(said.out.is_empty() && said.err.contains(loops), "{said:?}");
-        // One process behind another is no loop.
+        // Nested processes that end are no loop.
         let said = home.run(&[command, "--profile", "third"]);
         assert!(!said.err.contains(loops), "{said:?}");
         let innermost = "external process exited with code exit status: 1. Stderr";
@@ -581,7 +581,7 @@ fn help_fits_80_columns_and_has_the_exit_codes() {
 fn bash_completes_the_options_and_values_of_each_command() {
     let home = home("bash");
     home.write("completions", &home.run(&["completions", "bash"]).out);
-    // As bash calls the function: with the program, the word to complete and the one before it.
+    // Bash calls the function with the program, the word to complete and the word before it.
     let completes = r#"source completions
         [[ $(complete -p role-chain) =~ -F\ ([^ ]+) ]]
         COMP_WORDS=(role-chain "$@") COMP_CWORD=$#
@@ -622,7 +622,7 @@ fn completions_and_man_pages_come_from_the_same_definitions() {
     assert!(said.out.contains(".TH role-chain-doctor 1"), "{said:?}");
 }
 
-/// Commands that print without a call.
+/// Commands that print something without a call.
 const PRINTS: [&[&str]; 4] = [
     &["--help"],
     &["completions", "bash"],
@@ -640,7 +640,7 @@ fn a_closed_pipe_ends_it_quietly() {
         assert_eq!(code, Some(0), "{arguments:?} {said:?}");
         assert!(said.err.is_empty(), "{arguments:?} {said:?}");
     }
-    // What doctor found is its exit code, read or not.
+    // The exit code of `doctor` is its result, whether or not the report is read.
     let (reads, writes) = std::io::pipe().unwrap();
     drop(reads);
     let mut doctor = home.program(&["doctor", "--profile", "hub"]);
@@ -661,7 +661,7 @@ fn a_full_disk_is_an_error() {
     }
 }
 
-/// `kill -INT`, as the terminal sends for Ctrl-C.
+/// Sends the signal that a terminal sends for Ctrl-C.
 #[cfg(unix)]
 #[test]
 fn an_interrupt_gives_exit_code_130() {
@@ -675,7 +675,7 @@ fn an_interrupt_gives_exit_code_130() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // It waits for an answer that does not come.
+        // The program now waits for a response that it does not get.
         let asks = sts.accept().unwrap();
         let pid = program.id().to_string();
         let sent = Command::new("kill").args(["-INT", &pid]).status();
@@ -691,7 +691,7 @@ fn an_interrupt_gives_exit_code_130() {
     }
 }
 
-/// `script` gives the program a terminal of its own, which it feeds from its stdin.
+/// `script` runs the program on a new terminal, and copies its own stdin to it.
 #[cfg(target_os = "linux")]
 #[test]
 fn ctrl_c_ends_it_while_it_asks_for_an_mfa_code() {

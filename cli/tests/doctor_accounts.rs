@@ -1,4 +1,4 @@
-//! `doctor --accounts`: who refused, by exports of the accounts, without a call.
+//! `doctor --accounts`: which policy denies a chain, according to exports of the accounts, without a call.
 
 mod common;
 
@@ -33,7 +33,7 @@ fn a_chain_that_works_is_told_with_the_statements_that_allow_it() {
         "allowed: sts:AssumeRole\n",
         r#"AssumeWriters"#,
         r#"statement 1 "Writers" (Allow)"#,
-        "Every role can be assumed, by these exports.",
+        "Every role can be assumed, according to the exports.",
         "Not known from the exports:",
     ] {
         assert!(said.out.contains(part), "{part} in {}", said.out);
@@ -71,7 +71,7 @@ fn a_refusal_names_the_policy_and_the_condition_or_what_is_missing() {
                 "allowed: sts:AssumeRole",
                 "refused: sts:AssumeRole",
                 "does not name the caller",
-                "Refused at hop 2 of 2, by these exports.",
+                "Denied at hop 2 of 2, according to the exports.",
             ],
         ),
         (
@@ -92,7 +92,7 @@ fn a_refusal_names_the_policy_and_the_condition_or_what_is_missing() {
             &["--role-arn", "arn:aws:iam::333333333333:role/Other"],
             &[
                 "because there is no such role.",
-                "There is no export of account 333333333333: they are of the accounts 111111111111, 222222222222.",
+                "There is no export of account 333333333333; the exports are of the accounts 111111111111, 222222222222.",
             ],
         ),
         (
@@ -117,7 +117,7 @@ fn a_refusal_names_the_policy_and_the_condition_or_what_is_missing() {
                 said.out
             );
         }
-        // What to check is for those who do not know.
+        // Advice is printed only if the cause is not known from the policies.
         let has_advice = said.out.contains("\n  - ");
         assert_eq!(
             has_advice,
@@ -192,7 +192,7 @@ fn what_is_wrong_with_the_options_is_said() {
     assert!(!said.ok);
     assert!(
         said.err.contains(
-            "--caller arn:aws:iam::111111111111:user/nobody: the exports have no such user"
+            "--caller arn:aws:iam::111111111111:user/nobody: the exports contain no such user"
         ),
         "{}",
         said.err
@@ -201,7 +201,7 @@ fn what_is_wrong_with_the_options_is_said() {
         ("orders", "must be the ARN of a user or role: arn:aws:iam::"),
         (
             "arn:aws:sts::111111111111:assumed-role/Hub/session",
-            "is a session: give the role, arn:aws:iam::111111111111:role/Hub, with its path",
+            "is a session: use the ARN of its role, arn:aws:iam::111111111111:role/Hub, including the path",
         ),
     ] {
         let said = doctor(&home, caller, &["--role-arn", WRITER]);
@@ -225,7 +225,7 @@ fn what_is_wrong_with_the_options_is_said() {
     );
     let said = home.run(&["doctor", "--accounts", ACCOUNTS, "--role-arn", WRITER]);
     assert!(said.err.contains("--caller <ARN>"), "{}", said.err);
-    // A profile cannot be used with it, so the usage does not offer one.
+    // The usage offers no profile, because --accounts cannot be used with one.
     let said = doctor(&home, ORDERS, &[]);
     let usage = "\n       role-chain doctor --accounts <DIR> --caller <ARN> --role-arn <ARN>\n";
     assert!(said.err.contains(usage), "{}", said.err);

@@ -1,5 +1,5 @@
-//! `role-chain setup-iam`, run as a person would against ministack: what it makes, works; what is made,
-//! stays as it is; and nothing is left of it.
+//! `role-chain setup-iam`, run as a user would, against ministack: the role works, a second run changes nothing, other
+//! roles are left alone, and `--undo` removes everything.
 
 mod common;
 
@@ -21,14 +21,14 @@ const STREAM: &str = "arn:aws:firehose:us-east-1:222222222222:deliverystream/eve
 
 struct World {
     server: Ministack,
-    /// Where the program finds it.
+    /// The endpoint that the program calls: the server, or a proxy in front of it.
     url: String,
     folder: PathBuf,
 }
 
 impl World {
-    /// Profiles `a` and `b` of the accounts' administrators, `a-reads` and `b-reads` of users that may read
-    /// IAM and no more, and `orders`, the caller's own.
+    /// Creates the profiles `a` and `b` of the accounts' administrators, `a-reads` and `b-reads` of users that may only
+    /// read IAM, and `orders` of the caller.
     async fn new(test: &str) -> Option<Self> {
         let server = Ministack::start()?;
         let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
@@ -76,7 +76,7 @@ impl World {
         Credentials::new(key.access_key_id, key.secret_access_key, None, None, "user")
     }
 
-    /// Runs it for `ROLE` and `USER`, with these administrators.
+    /// Runs the program for `ROLE` and `USER`, with these administrators' profiles.
     fn run(&self, (role, caller): (&str, &str), more: &[&str]) -> Said {
         self.run_for(ROLE, role, &[&["--caller-profile", caller], more].concat())
     }
@@ -91,7 +91,7 @@ impl World {
     }
 
     fn program(&self, caller: &str, role_arn: &str, role_profile: &str, more: &[&str]) -> Command {
-        // What is undone needs no stream.
+        // Add a stream unless an option excludes or replaces it.
         let account = role_arn.split(':').nth(4).unwrap_or("222222222222");
         let names = |option| more.contains(&option);
         let stream: &[_] = match [
@@ -123,7 +123,7 @@ impl World {
         program
     }
 
-    /// Everything of IAM's that the program might change, in words.
+    /// Lists everything in IAM that the program might change.
     async fn held(&self) -> Vec<String> {
         let mut held = Vec::new();
         for account in ["111111111111", "222222222222"] {
@@ -149,7 +149,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // It is in a folder for what may be lost.
+        // A failure is ignored: the folder is in Cargo's folder for temporary files.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
@@ -161,7 +161,7 @@ async fn it_sets_up_once_changes_nothing_twice_and_leaves_nothing() {
     };
     let before = world.held().await;
 
-    // Readers can't write, so that what they are told is done without a writing call.
+    // Readers cannot change IAM, so their dry run proves that it makes no such call.
     let dry = world.run(("a-reads", "b-reads"), &["--dry-run"]);
     assert!(dry.ok, "{dry:?}");
     for part in [
@@ -201,7 +201,7 @@ async fn it_sets_up_once_changes_nothing_twice_and_leaves_nothing() {
         "{again:?}"
     );
 
-    // Only what differs is changed.
+    // Only the differences are changed.
     let other = world.run(("a", "b"), &["--tag", "team=payments"]);
     assert!(other.ok && other.out.contains("changed: 2\n"), "{other:?}");
     let back = world.run(("a", "b"), &[]);
@@ -222,7 +222,7 @@ async fn it_sets_up_once_changes_nothing_twice_and_leaves_nothing() {
     );
 }
 
-/// The example `put_records`, as the caller.
+/// Runs the example `put_records` as the caller.
 async fn put_what_it_made_to_use(world: &World) {
     let administrator = world.server.administrator("222222222222").await;
     let s3 = aws_sdk_s3::config::Builder::from(&administrator).force_path_style(true);
@@ -300,26 +300,31 @@ async fn a_role_that_it_did_not_make_is_left_alone() {
     for more in [&[][..], &["--dry-run"]] {
         let refused = world.run(("a", "b"), more);
         assert!(
-            !refused.ok && refused.err.contains("this program did not make it"),
+            !refused.ok && refused.err.contains("this program did not create it"),
             "{refused:?}"
         );
         assert_eq!(world.held().await, before);
     }
     let taken = world.run(("a", "b"), &["--take-over", "--try-profile", "orders"]);
     assert!(taken.ok && taken.out.contains("changed: 3\n"), "{taken:?}");
-    let replaced = format!("that is replaced:\n{}\n", common::trusts("222222222222"));
+    let replaced = format!(
+        "the trust policy of {ROLE} is replaced. It was:\n{}\n",
+        common::trusts("222222222222")
+    );
     assert!(taken.err.contains(&replaced), "{taken:?}");
     let again = world.run(("a-reads", "b-reads"), &[]);
     assert!(again.ok && again.out.contains("\nno change\n"), "{again:?}");
-    // Its policies go, the role does not, and who is let in is for its owner to say.
+    // Its inline policies are deleted, but not the role, and the owner must replace the trust policy.
     let undone = world.run(("a", "b"), &["--undo"]);
     assert!(
         !undone.ok && undone.out.ends_with("changed: 2\n"),
         "{undone:?}"
     );
     assert!(
-        undone.err.contains("stays")
-            && undone.err.contains(&format!("that lets {USER} in remains")),
+        undone.err.contains(&format!("{ROLE} is not deleted: "))
+            && undone
+                .err
+                .contains(&format!("still lets {USER} assume the role")),
         "{undone:?}"
     );
     let update = iam.update_assume_role_policy().role_name("FirehoseWriter");
@@ -345,18 +350,15 @@ async fn a_role_made_for_one_caller_is_not_taken_by_another() {
         let more = [&["--caller-profile", "b"], more].concat();
         world.run_as(SECOND, ROLE, "a", &more)
     };
-    // Named by its account and a condition, or by itself.
+    // The principal is the account with a condition, or the caller.
     for how in [&[][..], &["--exact"]] {
         let made = world.run(("a", "b"), how);
         assert!(made.ok && made.err.is_empty(), "{made:?}");
         let held = world.held().await;
         for (more, why) in [
-            (how, "to change it nevertheless, give --take-over"),
-            (
-                &["--dry-run"],
-                "to change it nevertheless, give --take-over",
-            ),
-            (&["--undo"], "give the --caller that it is for"),
+            (how, "to change it anyway, use --take-over"),
+            (&["--dry-run"], "to change it anyway, use --take-over"),
+            (&["--undo"], "use the --caller that it is for"),
         ] {
             let refused = second(more);
             assert!(!refused.ok && refused.err.contains(why), "{refused:?}");
@@ -370,7 +372,7 @@ async fn a_role_made_for_one_caller_is_not_taken_by_another() {
     assert!(world.run(("a", "b"), &[]).ok);
     let taken = second(&["--take-over"]);
     assert!(taken.ok && taken.out.contains("changed: 2\n"), "{taken:?}");
-    let (_, replaced) = taken.err.split_once("that is replaced:\n").unwrap();
+    let (_, replaced) = taken.err.split_once(" is replaced. It was:\n").unwrap();
     assert!(
         replaced.contains(USER) && !replaced.contains(SECOND),
         "{taken:?}"
@@ -420,7 +422,7 @@ async fn namesakes_of_the_caller_are_not_the_caller() {
     let Some(world) = World::new("namesake").await else {
         return;
     };
-    // The same name, but of the role's account; a role's session, of a name like the user's.
+    // A user of the same name in the role's account, and a session of a role of the same name.
     let keys = world.user("222222222222", "orders", None).await;
     let iam = world.iam("111111111111").await;
     let create = iam.create_role().role_name("orders");
@@ -468,7 +470,7 @@ async fn namesakes_of_the_caller_are_not_the_caller() {
         );
     }
     assert_eq!(world.held().await, before);
-    // The role itself is its session.
+    // For the role as the caller, its session is the caller.
     let role = "arn:aws:iam::111111111111:role/orders";
     let more = ["--caller-profile", "b", "--try-profile", "session"];
     let dry = world.run_as(role, ROLE, "a", &[&more[..], &["--dry-run"]].concat());
@@ -490,7 +492,7 @@ async fn a_role_with_more_policies_than_it_made_is_not_deleted() {
     let before = world.held().await;
     let refused = world.run(("a", "b"), &["--undo"]);
     assert!(
-        !refused.ok && refused.err.contains("did not make: theirs"),
+        !refused.ok && refused.err.contains("did not create: theirs"),
         "{refused:?}"
     );
     assert_eq!(world.held().await, before);
@@ -505,7 +507,7 @@ async fn a_switch_of_roles_within_an_account_is_set_up_too() {
     let made = world.run_for(role, "b", &["--try-profile", "orders"]);
     assert!(made.ok && made.out.contains("changed: 3\n"), "{made:?}");
     assert!(made.out.contains("works"), "{made:?}");
-    // Named by itself in its own account, the caller needs no permission: the one there goes.
+    // A caller that is the principal in its own account needs no permission policy: the existing one is deleted.
     let exact = world.run_for(role, "b", &["--exact", "--dry-run"]);
     assert!(
         exact.ok
@@ -529,13 +531,13 @@ async fn what_cannot_be_is_said_before_anything_is_changed() {
     for (said, reason) in [
         (
             world.run(("b", "a"), &[]),
-            "--role-profile b is arn:aws:iam::111111111111:root, of account 111111111111, but \
-             arn:aws:iam::222222222222:role/streams/FirehoseWriter is of account 222222222222",
+            "--role-profile b is arn:aws:iam::111111111111:root, in account 111111111111, but \
+             arn:aws:iam::222222222222:role/streams/FirehoseWriter is in account 222222222222",
         ),
         (
             world.run(("a", "a"), &[]),
-            "--caller-profile a is arn:aws:iam::222222222222:root, of account 222222222222, but \
-             arn:aws:iam::111111111111:user/orders is of account 111111111111",
+            "--caller-profile a is arn:aws:iam::222222222222:root, in account 222222222222, but \
+             arn:aws:iam::111111111111:user/orders is in account 111111111111",
         ),
         (
             world.run(("a", "nobody"), &[]),
@@ -548,7 +550,7 @@ async fn what_cannot_be_is_said_before_anything_is_changed() {
         (world.run(("a", "b"), &["--tag", "aws:team=x"]), "aws:"),
         (
             world.run_for(ROLE, "a", &[]),
-            "of the caller's account with --caller-profile",
+            "use --caller-profile for an administrator of the caller's account",
         ),
         (
             world.run_as(ROLE, ROLE, "a", &[]),
@@ -559,36 +561,36 @@ async fn what_cannot_be_is_said_before_anything_is_changed() {
                 ("a", "b"),
                 &["--stream", &STREAM.replace("222222222222", "111111111111")],
             ),
-            "deliverystream/events: must be of the role's account",
+            "deliverystream/events: must be in the role's account",
         ),
         (
             world.run(
                 ("a", "b"),
                 &["--stream", &STREAM.replace("arn:aws:", "arn:aws-cn:")],
             ),
-            "deliverystream/events: must be of the role's account",
+            "deliverystream/events: must be in the role's account",
         ),
         (
             world.run(("a", "b"), &["--bucket", "re ports"]),
-            "--bucket or its --prefix: ",
+            "--bucket or --prefix: ",
         ),
         (
             world.run(("a", "b"), &["--bucket", "arn:aws-cn:s3:::reports"]),
-            "--bucket arn:aws-cn:s3:::reports: must be of the role's partition",
+            "--bucket arn:aws-cn:s3:::reports: must be in the role's partition",
         ),
         (
             world.run(
                 ("a", "b"),
                 &["--attach-policy-arn", "arn:aws:iam::111111111111:policy/X"],
             ),
-            "policy/X: must be AWS's own, or of the role's account",
+            "policy/X: must be an AWS managed policy, or one of the role's account",
         ),
         (
             world.run(
                 ("a", "b"),
                 &["--attach-policy-arn", "arn:aws-cn:iam::aws:policy/X"],
             ),
-            "policy/X: must be AWS's own, or of the role's account",
+            "policy/X: must be an AWS managed policy, or one of the role's account",
         ),
         (
             world.run(("a", "b"), &["--try-profile", "b-reads"]),
@@ -620,7 +622,7 @@ async fn a_caller_at_another_path_is_not_there() {
     ] {
         let refused = world.run_as(caller, ROLE, "a", &["--caller-profile", "b"]);
         let why =
-            format!("error: --caller {caller}: there is no such user or role, with this path");
+            format!("error: --caller {caller}: there is no user or role with this path and name");
         assert!(
             !refused.ok && refused.err.contains(&why),
             "{why}: {refused:?}"
@@ -648,7 +650,7 @@ async fn what_was_removed_by_a_call_whose_answer_was_lost_is_removed() {
     }
 }
 
-/// Starts a server in front of another, which loses the first answer to an action of IAM.
+/// Starts a proxy in front of a server that loses the first response to an action of IAM. Returns its URL.
 fn loses_an_answer(port: u16, action: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -710,8 +712,8 @@ async fn it_says_who_it_is_on_both_sides_and_environment_variables_do_not_change
         .output();
     let said = Said::from(output.unwrap());
     assert!(said.ok, "{said:?}");
-    let both = "role's account: arn:aws:iam::222222222222:user/reader\n\
-                caller's account: arn:aws:iam::111111111111:user/reader\n";
+    let both = "identity for the role's account: arn:aws:iam::222222222222:user/reader\n\
+                identity for the caller's account: arn:aws:iam::111111111111:user/reader\n";
     assert!(said.out.starts_with(both), "{said:?}");
 }
 
@@ -726,7 +728,7 @@ async fn trust_may_be_set_up_alone() {
         made.ok && made.out.contains("changed: 2\n") && made.out.contains("works"),
         "{made:?}"
     );
-    // What the role may do is left as it is.
+    // --trust-only did not set up the role's permissions.
     assert!(world.run(("a", "b"), &[]).out.contains("changed: 1\n"));
     let again = world.run(("a-reads", "b-reads"), &["--trust-only"]);
     assert!(again.ok && again.out.contains("\nno change\n"), "{again:?}");
@@ -746,7 +748,7 @@ async fn managed_policies_and_a_document_of_ones_own_are_set_up_and_undone() {
     let create = create.policy_document(allow("s3:*")).send().await.unwrap();
     let managed = create.policy.unwrap().arn.unwrap();
     let file = world.folder.join("permissions.json");
-    // As some editors of Windows save it.
+    // With a byte order mark, as some editors on Windows save it.
     std::fs::write(&file, format!("\u{feff}{}", allow("firehose:*"))).unwrap();
     let file = file.to_str().unwrap();
     let own = ["--permissions-file", file, "--attach-policy-arn", &managed];
@@ -772,7 +774,10 @@ async fn managed_policies_and_a_document_of_ones_own_are_set_up_and_undone() {
     let held = world.held().await;
     let refused = world.run(("a", "b"), &["--undo"]);
     assert!(
-        !refused.ok && refused.err.contains(&format!("to be detached: {managed}")),
+        !refused.ok
+            && refused
+                .err
+                .contains(&format!("that is to be detached: {managed}")),
         "{refused:?}"
     );
     assert_eq!(world.held().await, held);

@@ -1,5 +1,4 @@
-//! Users and roles in IAM: reads what they hold, makes the plan's changes, and gives them as the AWS CLI's
-//! commands.
+//! Users and roles in IAM: reads their state, makes the plan's changes, and formats these as AWS CLI commands.
 
 use std::error::Error;
 
@@ -13,14 +12,14 @@ use super::identity::Identity;
 use super::plan::{Change, RoleState, Side, State};
 use crate::output;
 
-/// The tag of roles that this program made.
+/// The tag of roles that this program created.
 const MARK: (&str, &str) = ("made-by", "role-chain setup-iam");
 
 /// The role and its caller, in their accounts.
 pub struct Iam {
     pub role: Entity,
     pub caller: Entity,
-    /// The name of the inline policies on both sides.
+    /// The name of the inline policies of role and caller.
     pub policy_name: String,
 }
 
@@ -36,8 +35,8 @@ pub struct Entity {
 }
 
 impl Iam {
-    /// Reads what `setup-iam` may change. Managed policies are read only if some are to be attached, because
-    /// listing them needs a permission.
+    /// Reads what `setup-iam` may change. Managed policies are read only if some are to be attached, because listing
+    /// them requires a permission.
     pub async fn read_to_set_up(&self, with_attached: bool) -> Result<State> {
         let mut role = self.role.role().await?;
         if let Some(role) = &mut role {
@@ -66,14 +65,14 @@ impl Iam {
         }
         Ok(State {
             role,
-            // An undo does not need it.
+            // An undo does not use it.
             caller_exists: true,
             caller_policy: self.caller.policy(&self.policy_name).await?,
         })
     }
 
-    /// Makes a change. What is to be removed, and is not there, was removed: by this call, perhaps, whose answer
-    /// was lost, so that the SDK made it again.
+    /// Makes a change. Removing what does not exist is a success: an earlier attempt of the same call may have removed
+    /// it, if its response was lost and the SDK retried.
     pub async fn apply(&self, change: &Change) -> Result<()> {
         let entity = self.entity(change);
         let (iam, name, policy) = (&entity.client, entity.name.as_str(), &self.policy_name);
@@ -129,7 +128,7 @@ impl Iam {
         Ok(())
     }
 
-    /// Describes a change that was made in a line.
+    /// Describes a completed change in one line.
     pub fn done(&self, change: &Change) -> String {
         let (verb, arn) = (self.verb(change), &self.entity(change).arn);
         match change {
@@ -140,7 +139,7 @@ impl Iam {
         }
     }
 
-    /// Returns the AWS CLI's command for a change, for a POSIX shell.
+    /// Returns the AWS CLI command for a change, quoted for a POSIX shell.
     pub fn command(&self, change: &Change) -> String {
         let entity = self.entity(change);
         let kind = if entity.is_user { "user" } else { "role" };
@@ -179,7 +178,7 @@ impl Iam {
         }
     }
 
-    /// Returns the name of a change in the AWS CLI.
+    /// Returns the AWS CLI's name of a change.
     fn verb(&self, change: &Change) -> &'static str {
         match (change, self.entity(change).is_user) {
             (Change::CreateRole { .. }, _) => "create-role",
@@ -214,7 +213,7 @@ impl Entity {
         }
     }
 
-    /// Reads the role without its policies; none if IAM has no such role.
+    /// Reads the role without its permission policies. Returns `None` if it does not exist.
     async fn role(&self) -> Result<Option<RoleState>> {
         let answer = self.client.get_role().role_name(&self.name).send().await;
         let answer = self.found("GetRole", answer)?;
@@ -222,8 +221,8 @@ impl Entity {
             return Ok(None);
         };
         if role.arn != self.arn {
-            // A name is unique in its account, whatever the path.
-            bail!("{} is there already, at {}", self.name, role.arn);
+            // Names are unique in an account, regardless of the path.
+            bail!("a role named {} already exists: {}", self.name, role.arn);
         }
         let is_mark = |tag: &Tag| (tag.key.as_str(), tag.value.as_str()) == MARK;
         Ok(Some(RoleState {
@@ -243,11 +242,11 @@ impl Entity {
             let role = self.found("GetRole", answer)?.and_then(|found| found.role);
             role.map(|role| role.arn)
         };
-        // A name is unique in its account, whatever the path.
+        // Names are unique in an account, regardless of the path.
         Ok(arn.as_ref() == Some(&self.arn))
     }
 
-    /// Reads an inline policy; none if there is no such policy.
+    /// Reads an inline policy. Returns `None` if it does not exist.
     async fn policy(&self, policy: &str) -> Result<Option<String>> {
         let name = self.name.as_str();
         let document = if self.is_user {
@@ -264,14 +263,14 @@ impl Entity {
         Ok(document.map(|document| decoded(&document)))
     }
 
-    /// The names of a role's inline policies.
+    /// Returns the names of the role's inline policies.
     async fn inline(&self) -> Result<Vec<String>> {
         let list = self.client.list_role_policies().role_name(&self.name);
         let listed = list.into_paginator().items().send().try_collect().await;
         listed.map_err(|error| self.failed("ListRolePolicies", error))
     }
 
-    /// The ARNs of a role's managed policies.
+    /// Returns the ARNs of the role's managed policies.
     async fn attached(&self) -> Result<Vec<String>> {
         let list = self.client.list_attached_role_policies();
         let list = list.role_name(&self.name).into_paginator().items().send();
@@ -282,7 +281,7 @@ impl Entity {
         Ok(arns.collect())
     }
 
-    /// The names of the instance profiles that a role is in.
+    /// Returns the names of the instance profiles that contain the role.
     async fn instance_profiles(&self) -> Result<Vec<String>> {
         let list = self.client.list_instance_profiles_for_role();
         let list = list.role_name(&self.name).into_paginator().items().send();
@@ -304,7 +303,7 @@ impl Entity {
         Ok(())
     }
 
-    /// Returns what was read; none where IAM has no such entity.
+    /// Returns the response, or `None` if IAM has no such entity.
     fn found<T, E>(&self, action: &str, answer: Result<T, SdkError<E>>) -> Result<Option<T>>
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -325,7 +324,7 @@ impl Entity {
     }
 }
 
-/// IAM gives documents back percent-encoded.
+/// Decodes a policy document: IAM returns documents percent-encoded.
 fn decoded(document: &str) -> String {
     percent_decode_str(document)
         .decode_utf8_lossy()

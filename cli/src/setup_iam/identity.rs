@@ -1,4 +1,4 @@
-//! The identity of a profile, as GetCallerIdentity says it.
+//! The identity of a profile, as returned by GetCallerIdentity.
 
 use anyhow::{Result, anyhow, bail};
 use aws_types::SdkConfig;
@@ -13,13 +13,13 @@ pub struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    /// Asks for the identity of a profile, whose config this is.
-    pub async fn ask(profile: ProfileOption<'a>, config: SdkConfig) -> Result<Self> {
+    /// Looks up the identity of a profile by a call with its config.
+    pub async fn look_up(profile: ProfileOption<'a>, config: SdkConfig) -> Result<Self> {
         let sts = aws_sdk_sts::Client::new(&config);
         let identity = sts.get_caller_identity().send().await;
         let identity = identity.map_err(|error| {
             let why = output::describe_call(&error);
-            anyhow!("{profile}: asking who it is (GetCallerIdentity): {why}")
+            anyhow!("{profile}: looking up its identity (GetCallerIdentity): {why}")
         })?;
         Ok(Self {
             profile,
@@ -28,7 +28,7 @@ impl<'a> Identity<'a> {
         })
     }
 
-    /// Returns an error unless the identity is of the same account as `arn`.
+    /// Returns an error unless the identity is in the same account as `arn`.
     pub fn check_account(&self, arn: &str) -> Result<()> {
         let (has, needs) = (account(&self.arn), account(arn));
         if has != needs {
@@ -36,13 +36,13 @@ impl<'a> Identity<'a> {
                 profile, arn: is, ..
             } = self;
             bail!(
-                "{profile} is {is}, of account {has}, but {arn} is of account {needs}: nothing was changed"
+                "{profile} is {is}, in account {has}, but {arn} is in account {needs}: nothing was changed"
             );
         }
         Ok(())
     }
 
-    /// Whether the identity is this user, or a session of this role.
+    /// Returns whether the identity is this user, or a session of this role.
     pub fn is_session_of(&self, arn: &str) -> bool {
         let assumed = self.arn.split_once(":assumed-role/");
         let of_role = |((account, assumed), (role_account, role)): ((&str, &str), (&str, &str))| {

@@ -1,5 +1,5 @@
-//! `setup-iam`: makes a role, and lets a caller assume it. It asks for the identities of its profiles, reads
-//! what IAM has, plans, makes the changes, and tries the role.
+//! `setup-iam`: creates a role, and lets a caller assume it. It looks up the identities of its profiles, reads the
+//! current state from IAM, plans and makes the changes, and tests the role.
 
 mod iam;
 mod identity;
@@ -22,42 +22,44 @@ use identity::Identity;
 use plan::{Plan, Target};
 use policy_json::PolicyJson;
 
-/// Set up IAM for a role and for whoever assumes it, from another account or the same one.
+/// Set up IAM for a role and its caller, in the same account or in two accounts.
 ///
-/// In the role's account it makes the role with its trust policy and, if asked to, what the role may do;
-/// in the caller's, an inline policy that lets the caller assume the role. It first asks who it is in
-/// both accounts, then reads, and changes only what differs: a second run changes nothing. A role that it
-/// did not make, or made for another caller, it neither changes (but with --take-over) nor deletes. For a
-/// caller that is a role of IAM Identity Center, which IAM lets nobody change, it prints that policy.
+/// In the role's account, creates the role with its trust policy and, if requested, its permissions; in
+/// the caller's account, an inline policy that lets the caller assume the role. Checks that the profiles
+/// belong to these accounts, reads the current state, and changes only what differs, so a second run
+/// changes nothing. A role that this program did not create, or created for another caller, is changed
+/// only with --take-over, and never deleted. If the caller is a role of IAM Identity Center, which cannot
+/// be changed in IAM, prints the policy that it needs.
 ///
-/// The profiles are those of administrators: they need, in IAM, the actions that --dry-run prints (with
-/// iam:TagRole), and to read: GetRole, GetRolePolicy, GetUser, GetUserPolicy; with managed policies
-/// ListAttachedRolePolicies; to undo also that, ListRolePolicies and ListInstanceProfilesForRole.
+/// The profiles must belong to administrators. They need the IAM actions that --dry-run prints, and
+/// TagRole. To read the current state, they need GetRole, GetRolePolicy, GetUser and GetUserPolicy; for
+/// managed policies, ListAttachedRolePolicies; for --undo, ListAttachedRolePolicies, ListRolePolicies and
+/// ListInstanceProfilesForRole.
 #[derive(Args)]
 #[command(group(ArgGroup::new("permissions").args(["trust_only", "stream", "bucket", "permissions_file"])))]
 pub struct Options {
-    /// Role to make, with its path if it is to have one
+    /// Role to create, including its path if it has one
     #[arg(long, value_name = "ARN", value_parser = values::non_empty)]
     role_arn: String,
 
-    /// User or role that is to assume it
+    /// User or role that assumes it
     #[arg(long, value_name = "ARN", value_parser = values::non_empty)]
     caller: String,
 
-    /// Set up who may assume the role, and leave what it may do as it is: the same as none of the next
-    /// five options
+    /// Set up who may assume the role, and leave its permissions unchanged; the same as using none of the
+    /// next five options
     #[arg(long, conflicts_with = "attach_policy_arn")]
     trust_only: bool,
 
-    /// Firehose stream of the role's account that the role may put records on
+    /// Firehose stream in the role's account that the role may put records on
     #[arg(long, value_name = "ARN", value_parser = values::non_empty)]
     stream: Option<String>,
 
-    /// Bucket that the role may read, by its name or ARN
+    /// Name or ARN of the bucket that the role may read
     #[arg(long, value_name = "BUCKET", value_parser = values::non_empty)]
     bucket: Option<String>,
 
-    /// What in the bucket: keys that begin so
+    /// Prefix of the keys in the bucket that the role may read
     #[arg(
         long,
         default_value = "",
@@ -66,11 +68,11 @@ pub struct Options {
     )]
     prefix: String,
 
-    /// Policy document (JSON) that says what the role may do
+    /// Policy document (JSON) with the role's permissions
     #[arg(long, value_name = "FILE")]
     permissions_file: Option<PathBuf>,
 
-    /// Managed policy to attach to the role; repeatable. With --undo, to detach from it
+    /// Managed policy to attach to the role or, with --undo, to detach from it; repeatable
     #[arg(long, value_name = "ARN", value_parser = managed_policy)]
     attach_policy_arn: Vec<String>,
 
@@ -82,7 +84,7 @@ pub struct Options {
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = values::key_value)]
     tags: Vec<(String, String)>,
 
-    /// Name the caller as the principal itself, not by its account and a condition
+    /// Use the caller's ARN as the principal, instead of its account and a condition
     #[arg(long)]
     exact: bool,
 
@@ -90,24 +92,24 @@ pub struct Options {
     #[arg(long, value_name = "NAME", value_parser = values::non_empty)]
     role_profile: String,
 
-    /// Profile of an administrator of the caller's account, if that is another one
+    /// Profile of an administrator of the caller's account, if that is another account
     #[arg(long, value_name = "NAME", value_parser = values::non_empty)]
     caller_profile: Option<String>,
 
-    /// Profile of the caller itself, to try the role with; needless where the caller administers
+    /// Profile of the caller, to test the role with; not needed if the caller is the administrator
     #[arg(long, value_name = "NAME", value_parser = values::non_empty)]
     try_profile: Option<String>,
 
-    /// Print the documents and the AWS CLI's commands for what is to be done, and do nothing
+    /// Print the policies and the AWS CLI commands for the changes, and change nothing
     #[arg(long)]
     dry_run: bool,
 
-    /// Remove what an earlier run made, with the same profiles, role, caller and managed policies
+    /// Remove what an earlier run created; use the same profiles, role, caller and managed policies
     #[arg(long, conflicts_with = "take_over")]
     undo: bool,
 
-    /// Change the role even if something else made it, or this program for another caller; prints the
-    /// trust policy that is replaced
+    /// Change the role even if this program did not create it, or created it for another caller; prints
+    /// the trust policy that is replaced
     #[arg(long)]
     take_over: bool,
 
@@ -115,10 +117,10 @@ pub struct Options {
     overrides: Overrides,
 }
 
-/// The administrators of both sides, and the caller's config if the role can be tried.
+/// The administrators of both accounts, and the caller's config if the role can be tested.
 struct Sides<'a> {
     role: Identity<'a>,
-    /// None where the role's administrator is also the caller's.
+    /// None if the role's administrator is also the caller's.
     caller: Option<Identity<'a>>,
     trying: Option<SdkConfig>,
 }
@@ -163,15 +165,15 @@ pub async fn run(options: &Options) -> Result<()> {
     match sides.trying {
         Some(config) => try_role(&config, options.role()).await?,
         None => output::print(
-            "not tried: give the caller's own profile with --try-profile; changes in IAM\n\
-             may take seconds to be seen\n",
+            "not tested: to test the role, use --try-profile with the caller's profile;\n\
+             changes in IAM may take seconds to take effect\n",
         )?,
     }
     output::print(&format!("role: {}\ncaller: {}\n", hop.role_arn, hop.caller))
 }
 
 impl Options {
-    /// Returns what IAM must allow for the caller to assume the role as the options say.
+    /// Returns the policies that let the caller assume the role as the options describe.
     fn policies(&self) -> Result<HopPolicies> {
         let chain = RoleChain::new(&offline_config(), self.role())?;
         let mut source = Principal::arn(&self.caller);
@@ -198,10 +200,13 @@ impl Options {
 
     fn target(&self, hop: &HopPolicies) -> Result<Target> {
         let role_name = hop.role_arn.rsplit('/').next().unwrap_or_default();
-        let (partition, account) = home(&hop.role_arn);
+        let (partition, account) = partition_and_account(&hop.role_arn);
         for policy in &self.attach_policy_arn {
-            if ![(partition, account), (partition, "aws")].contains(&home(policy)) {
-                bail!("--attach-policy-arn {policy}: must be AWS's own, or of the role's account");
+            if ![(partition, account), (partition, "aws")].contains(&partition_and_account(policy))
+            {
+                bail!(
+                    "--attach-policy-arn {policy}: must be an AWS managed policy, or one of the role's account"
+                );
             }
         }
         Ok(Target {
@@ -216,13 +221,13 @@ impl Options {
         })
     }
 
-    /// Returns the policy that says what the role may do, if the options ask for one.
+    /// Returns the policy with the role's permissions, if the options ask for one.
     fn permissions(&self) -> Result<Option<PolicyJson>> {
-        let (partition, account) = home(&self.role_arn);
+        let (partition, account) = partition_and_account(&self.role_arn);
         let document = if let Some(stream) = &self.stream {
             let document = Document::firehose_put(stream).context("--stream")?;
-            if home(stream) != (partition, account) {
-                bail!("--stream {stream}: must be of the role's account");
+            if partition_and_account(stream) != (partition, account) {
+                bail!("--stream {stream}: must be in the role's account");
             }
             PolicyJson::from(&document)
         } else if let Some(bucket) = &self.bucket {
@@ -232,9 +237,9 @@ impl Options {
                 format!("arn:{partition}:s3:::{bucket}")
             };
             let document = Document::s3_read(&arn, &self.prefix);
-            let document = document.context("--bucket or its --prefix")?;
-            if home(&arn).0 != partition {
-                bail!("--bucket {bucket}: must be of the role's partition");
+            let document = document.context("--bucket or --prefix")?;
+            if partition_and_account(&arn).0 != partition {
+                bail!("--bucket {bucket}: must be in the role's partition");
             }
             PolicyJson::from(&document)
         } else if let Some(file) = &self.permissions_file {
@@ -249,19 +254,19 @@ impl Options {
 }
 
 impl<'a> Sides<'a> {
-    /// Asks for the identities of both administrators, and of the caller if it has a profile; an error where
-    /// one is of another account than it should be.
+    /// Looks up the identities of both administrators, and of the caller if it has a profile. Returns an error if one
+    /// is not what it should be.
     async fn identify(options: &'a Options, hop: &HopPolicies) -> Result<Self> {
         let load = async |option, name: &'a str| -> Result<(ProfileOption<'a>, SdkConfig)> {
             let profile = ProfileOption { option, name };
-            let (partition, _) = home(&hop.role_arn);
+            let (partition, _) = partition_and_account(&hop.role_arn);
             let base = profile.load(&options.overrides, false).await?;
             let config = base.sdk_config(partition);
-            // Checks the region and the endpoint: the SDK's own errors do not name them.
+            // Checks the region and the endpoint, because the SDK's errors do not name them.
             RoleChain::new(&config, options.role()).with_context(|| profile.to_string())?;
             Ok((profile, config))
         };
-        // All profiles must be there before the first call.
+        // All profiles are loaded before the first call, so that the error about a missing one comes first.
         let (role_profile, role) = load("--role-profile", &options.role_profile).await?;
         let caller = match &options.caller_profile {
             Some(name) => Some(load("--caller-profile", name).await?),
@@ -272,33 +277,33 @@ impl<'a> Sides<'a> {
             _ => None,
         };
 
-        let role = Identity::ask(role_profile, role).await?;
+        let role = Identity::look_up(role_profile, role).await?;
         let caller = match caller {
-            Some((profile, config)) => Some(Identity::ask(profile, config).await?),
+            Some((profile, config)) => Some(Identity::look_up(profile, config).await?),
             None => None,
         };
         let caller_side = caller.as_ref().unwrap_or(&role);
         output::print(&format!(
-            "role's account: {}\ncaller's account: {}\n",
+            "identity for the role's account: {}\nidentity for the caller's account: {}\n",
             role.arn, caller_side.arn
         ))?;
         role.check_account(&hop.role_arn)?;
         let is_callers = caller_side.check_account(&hop.caller);
         if caller.is_none() {
             is_callers
-                .context("give an administrator of the caller's account with --caller-profile")?;
+                .context("use --caller-profile for an administrator of the caller's account")?;
         } else {
             is_callers?;
         }
         let trying = match trying {
             Some((profile, config)) => {
-                let identity = Identity::ask(profile, config).await?;
+                let identity = Identity::look_up(profile, config).await?;
                 if !identity.is_session_of(&hop.caller) {
                     bail!("{profile} is {}, not {}", identity.arn, hop.caller);
                 }
                 Some(identity.config)
             }
-            // The administrator may be who is to assume the role.
+            // The administrator may be the caller.
             None if caller_side.is_session_of(&hop.caller) => Some(caller_side.config.clone()),
             None => None,
         };
@@ -328,8 +333,8 @@ fn print_plan(options: &Options, iam: &Iam, target: &Target, plan: &Plan) -> Res
     output::print(&format!("{text}to be changed: {}\n", plan.changes.len()))
 }
 
-/// The partition and the account of an ARN.
-fn home(arn: &str) -> (&str, &str) {
+/// Returns the partition and the account of an ARN.
+fn partition_and_account(arn: &str) -> (&str, &str) {
     let mut parts = arn.split(':').skip(1);
     let partition = parts.next().unwrap_or_default();
     (partition, parts.nth(2).unwrap_or_default())
@@ -345,23 +350,26 @@ fn managed_policy(value: &str) -> Result<String, String> {
     }
 }
 
-/// Assumes the role until that works several times in a row: IAM's changes spread in seconds, and unevenly,
-/// so that a refusal may follow a success.
+/// Assumes the role until that succeeds several times in a row: changes in IAM take seconds to propagate, and not at
+/// the same time everywhere, so a denial may follow a success.
 async fn try_role(config: &SdkConfig, role: Role) -> Result<()> {
     const IN_A_ROW: u32 = 3;
     const MAX_WAIT: Duration = Duration::from_secs(90);
     let chain = RoleChain::new(config, role)?;
     let started = Instant::now();
     let mut successes = 0;
-    let mut is_told = false;
+    let mut is_reported = false;
     while successes < IN_A_ROW {
         match chain.refresh().await {
             Ok(()) => successes += 1,
             Err(error) if error.is_access_denied() && started.elapsed() < MAX_WAIT => {
-                if !is_told {
-                    output::note(&format!("waiting for IAM, up to {} s", MAX_WAIT.as_secs()));
+                if !is_reported {
+                    output::note(&format!(
+                        "waiting up to {} s for the changes in IAM to take effect",
+                        MAX_WAIT.as_secs()
+                    ));
                 }
-                (successes, is_told) = (0, true);
+                (successes, is_reported) = (0, true);
             }
             Err(error) => return Err(error.into()),
         }

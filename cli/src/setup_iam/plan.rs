@@ -1,25 +1,25 @@
-//! The plan: which changes turn what IAM has into what it should have. It makes no calls.
+//! The plan: the changes that turn the current state of IAM into the desired one. Makes no calls.
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::policy_json::PolicyJson;
 
-/// What IAM has.
+/// The current state of IAM.
 #[derive(Default)]
 pub struct State {
     pub role: Option<RoleState>,
     pub caller_exists: bool,
-    /// The caller's inline policy that this program made.
+    /// The caller's inline policy that this program created.
     pub caller_policy: Option<String>,
 }
 
 #[derive(Default)]
 pub struct RoleState {
     pub trust: String,
-    /// Whether it has the tag of roles that this program made.
+    /// Whether it has the tag of roles that this program created.
     pub is_ours: bool,
-    /// The role's inline policy that this program made.
+    /// The role's inline policy that this program created.
     pub policy: Option<String>,
     /// The names of all its inline policies; read only to undo.
     pub inline: Vec<String>,
@@ -29,16 +29,16 @@ pub struct RoleState {
     pub instance_profiles: Vec<String>,
 }
 
-/// What IAM should have.
+/// The desired state of IAM.
 pub struct Target {
     pub role_arn: String,
     pub caller: String,
-    /// The name of the inline policies on both sides, by which a later run finds them.
+    /// The name of the inline policies of role and caller, by which a later run finds them.
     pub policy_name: String,
     pub trust: PolicyJson,
-    /// What the role may do. None leaves it as it is.
+    /// The role's permissions. None leaves them unchanged.
     pub permissions: Option<PolicyJson>,
-    /// What the caller must be allowed, unless the trust policy suffices.
+    /// The permission that the caller needs, unless the trust policy suffices.
     pub caller_permission: Option<PolicyJson>,
     /// The ARNs of the managed policies to attach, or to detach when undoing.
     pub attach: Vec<String>,
@@ -66,20 +66,20 @@ pub enum Side {
 pub struct Plan {
     /// In the order in which they must be made.
     pub changes: Vec<Change>,
-    /// What a person should know about the changes.
+    /// What the user should know about the changes.
     pub notes: Vec<String>,
-    /// What an undo leaves for a person to decide.
+    /// What an undo leaves for the user to decide.
     pub remains: Option<String>,
 }
 
 impl Plan {
-    /// Returns the changes that set up what the target says.
+    /// Returns the changes that create the target.
     pub fn set_up(state: &State, target: &Target) -> Result<Self> {
         let mut plan = Self::default();
         plan.set_up_role(state.role.as_ref(), target)?;
         if !state.caller_exists {
             bail!(
-                "--caller {}: there is no such user or role, with this path",
+                "--caller {}: there is no user or role with this path and name",
                 target.caller
             );
         }
@@ -88,14 +88,14 @@ impl Plan {
             (Some(wanted), _) if target.caller.contains(":role/aws-reserved/") => {
                 plan.notes.push(format!(
                     "{}: only IAM Identity Center can change this role. Its permission set must allow what \
-                     this policy does:\n{}",
+                     this policy allows:\n{}",
                     target.caller, wanted.pretty
                 ));
             }
             (Some(wanted), _) => plan
                 .changes
                 .push(Change::PutPolicy(Side::Caller, wanted.clone())),
-            // An earlier run made it, with options that needed one.
+            // An earlier run created it, with options that required one.
             (None, Some(_)) => plan.changes.push(Change::DeletePolicy(Side::Caller)),
             (None, None) => {}
         }
@@ -108,13 +108,16 @@ impl Plan {
             None => self.changes.push(Change::CreateRole { trust }),
             Some(role) if !trust.is_same_as(&role.trust) => {
                 if target.take_over {
-                    let note = format!("trust policy of {arn} that is replaced:\n{}", role.trust);
+                    let note = format!(
+                        "the trust policy of {arn} is replaced. It was:\n{}",
+                        role.trust
+                    );
                     self.notes.push(note);
                 } else if role.is_ours && !is_for(&role.trust, &target.caller) {
                     bail!(
-                        "{arn} is there already, for another caller than {}, who would lose it: to \
-                         change it nevertheless, give --take-over; what would be done --dry-run \
-                         --take-over shows",
+                        "{arn} already exists for a caller other than {}, which would lose access: to \
+                         change it anyway, use --take-over; to see the changes first, use --dry-run \
+                         --take-over",
                         target.caller
                     );
                 }
@@ -136,14 +139,14 @@ impl Plan {
         let is_foreign = role.is_some_and(|role| !role.is_ours);
         if is_foreign && !self.changes.is_empty() && !target.take_over {
             bail!(
-                "{arn} is there already, and this program did not make it: to change it nevertheless, \
-                 give --take-over; what would be done --dry-run --take-over shows"
+                "{arn} already exists, and this program did not create it: to change it anyway, use \
+                 --take-over; to see the changes first, use --dry-run --take-over"
             );
         }
         Ok(())
     }
 
-    /// Returns the changes that remove what this program made.
+    /// Returns the changes that remove what this program created.
     pub fn undo(state: &State, target: &Target) -> Result<Self> {
         let mut plan = Self::default();
         let (arn, caller) = (&target.role_arn, &target.caller);
@@ -162,20 +165,21 @@ impl Plan {
 
         let is_for_caller = is_for(&role.trust, caller);
         if !role.is_ours {
-            plan.notes
-                .push(format!("{arn} stays: this program did not make it"));
+            plan.notes.push(format!(
+                "{arn} is not deleted: this program did not create it"
+            ));
             plan.remains = is_for_caller.then(|| {
                 format!(
-                    "the trust policy of {arn} that lets {caller} in remains: give the role, by hand, \
-                     the one that it is to have"
+                    "the trust policy of {arn} still lets {caller} assume the role: replace the policy \
+                     by hand"
                 )
             });
             return Ok(plan);
         }
         if !is_for_caller {
             bail!(
-                "the trust policy of {arn} is not for {caller} alone: give the --caller that it is for, \
-                 or, if none is to keep it, delete the role by hand"
+                "the trust policy of {arn} is not for {caller} alone: use the --caller that it is for or, \
+                 if no caller needs the role any more, delete it by hand"
             );
         }
         let inline = role
@@ -185,7 +189,7 @@ impl Plan {
         let inline: Vec<_> = inline.cloned().collect();
         if !inline.is_empty() {
             bail!(
-                "{arn} has policies that this program did not make: {}",
+                "{arn} has policies that this program did not create: {}",
                 inline.join(", ")
             );
         }
@@ -193,22 +197,21 @@ impl Plan {
         let attached: Vec<_> = attached.cloned().collect();
         if !attached.is_empty() {
             bail!(
-                "{arn} has managed policies: give an --attach-policy-arn for each that is to be \
-                 detached: {}",
+                "{arn} has managed policies: use --attach-policy-arn for each that is to be detached: {}",
                 attached.join(", ")
             );
         }
         if !role.instance_profiles.is_empty() {
             let names = role.instance_profiles.join(", ");
-            bail!("{arn} is in instance profiles: {names}");
+            bail!("{arn} cannot be deleted while it is in instance profiles: {names}");
         }
         plan.changes.push(Change::DeleteRole);
         Ok(plan)
     }
 }
 
-/// Whether a trust policy is for this user or role and nobody else, in the form that this program writes: its
-/// principal is the caller, or the caller's account with a condition.
+/// Returns whether a trust policy is for this user or role only, in the form that this program writes: its principal is
+/// the caller, or the caller's account with a condition.
 fn is_for(trust: &str, caller: &str) -> bool {
     let account = caller.splitn(6, ':').take(5).collect::<Vec<_>>().join(":");
     let [itself, account] = [caller, &format!("{account}:root")].map(|arn| json!({"AWS": arn}));
@@ -253,7 +256,7 @@ mod tests {
         }
     }
 
-    /// As the target has it.
+    /// The state after the target was set up.
     fn made() -> State {
         State {
             role: Some(RoleState {
@@ -344,7 +347,7 @@ mod tests {
     fn what_others_rely_on_is_refused() {
         let mut foreign = made();
         foreign.role.as_mut().unwrap().is_ours = false;
-        // Nothing is to be changed on it.
+        // The role needs no change.
         assert!(changes(&foreign, &target()).is_empty());
         foreign.role.as_mut().unwrap().attached.clear();
         assert!(Plan::set_up(&foreign, &target()).is_err());

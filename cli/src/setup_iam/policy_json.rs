@@ -1,4 +1,4 @@
-//! A policy document as it is sent to IAM and compared with what IAM holds.
+//! A policy document that is sent to IAM, and compared with the one that IAM has.
 
 use anyhow::{Context, Result, bail};
 use aws_role_chain::policy::Document;
@@ -6,16 +6,16 @@ use serde_json::Value;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyJson {
-    /// On several lines, for people.
+    /// On several lines, for readers.
     pub pretty: String,
     /// On one line.
     pub compact: String,
 }
 
 impl PolicyJson {
-    /// A document that somebody wrote. IAM judges what it says; here it must be a policy at all.
+    /// Parses a document that the user wrote. It must look like a policy; its contents are checked by IAM.
     pub fn parse(text: &str) -> Result<Self> {
-        // Some editors of Windows begin a file with it.
+        // Some editors on Windows write a byte order mark at the start of a file.
         let text = text.trim_start_matches('\u{feff}');
         let value: Value = serde_json::from_str(text).context("must be JSON")?;
         if value.get("Statement").is_none() {
@@ -27,7 +27,7 @@ impl PolicyJson {
         })
     }
 
-    /// Whether both say the same, however they are written.
+    /// Returns whether both are the same JSON, regardless of formatting.
     pub fn is_same_as(&self, held: &str) -> bool {
         let read = |json: &str| serde_json::from_str::<Value>(json).ok();
         read(held).is_some_and(|held| Some(held) == read(&self.compact))

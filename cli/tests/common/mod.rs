@@ -1,7 +1,6 @@
-//! What the tests of the program share: modules of the library's tests, and a program with profiles of
-//! its own.
+//! Shared by the program's tests: modules of the library's tests, and a home folder with profiles.
 
-// Each test binary uses its own part.
+// Each test binary uses only some of it.
 #![allow(dead_code, unused_imports)]
 
 #[path = "../../../tests/common/documents.rs"]
@@ -28,7 +27,7 @@ pub const USER: &str = "arn:aws:iam::111111111111:user/orders";
 pub const HUB: &str = "arn:aws:iam::333333333333:role/Hub";
 pub const WRITER: &str = "arn:aws:iam::222222222222:role/FirehoseWriter";
 
-/// Somebody's home with `~/.aws/config`; it is removed at the end.
+/// A home folder with `~/.aws/config`. It is removed when dropped.
 pub struct Home(PathBuf);
 
 impl Home {
@@ -48,7 +47,7 @@ impl Home {
         std::fs::write(self.0.join(file), text).unwrap();
     }
 
-    /// The program in this home, with nothing else of AWS in the environment.
+    /// Returns the command for the program in this home, without AWS environment variables.
     pub fn program(&self, arguments: &[&str]) -> Command {
         let mut program = without_settings(PROGRAM);
         program
@@ -66,7 +65,7 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        // It is in a folder for what may be lost.
+        // A failure is ignored: the folder is in Cargo's folder for temporary files.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
