@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use aws_role_chain::RoleChain;
+use aws_sdk_firehose::config::Builder;
 use aws_sdk_firehose::config::timeout::TimeoutConfig;
 use aws_sdk_firehose::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_firehose::operation::put_record_batch::PutRecordBatchError;
@@ -27,6 +29,15 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub type PutError = SdkError<PutRecordBatchError>;
+
+/// Creates the config of a client that uses the chain's credentials. With `session_renewal`, the client repeats a call
+/// with a new session if Firehose rejects the old one, for example because it was revoked.
+pub fn config(chain: &RoleChain) -> Builder {
+    let renewal = chain.session_renewal();
+    Builder::from(&chain.sdk_config())
+        .interceptor(renewal.clone())
+        .retry_classifier(renewal)
+}
 
 pub fn record(data: &[u8]) -> Record {
     let record = Record::builder().data(Blob::new(data));

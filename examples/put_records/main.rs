@@ -35,6 +35,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use aws_role_chain::{Role, RoleChain};
+use aws_sdk_firehose::Client;
 use aws_types::SdkConfig;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -115,7 +116,7 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
         () = interrupt.wait() => return Ok(ExitCode::from(INTERRUPTED)),
     }
 
-    let firehose = aws_sdk_firehose::Client::new(&chain.sdk_config());
+    let firehose = Client::from_conf(firehose::config(&chain).build());
     let progress = progress(input.size());
     let mut sender = Sender::new(firehose, stream, DeadLetters::new(&options.dead_letter));
     let end = send_all(&mut input, &mut sender, &progress, &mut interrupt).await;

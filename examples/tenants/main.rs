@@ -45,6 +45,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use aws_role_chain::{AllowedRoles, Role, RoleChain};
+use aws_sdk_firehose::Client;
 use aws_types::region::Region;
 use clap::Parser;
 use serde_json::Value;
@@ -269,9 +270,8 @@ impl Vendor {
             assumed = tenant.refresh() => assumed.map_err(|error| Reason::failed(&error))?,
             () = interrupt.wait() => return Err(Reason::interrupted()),
         }
-        let config = tenant.sdk_config().into_builder();
-        let config = config.region(Region::new(customer.region)).build();
-        let firehose = aws_sdk_firehose::Client::new(&config);
+        let config = firehose::config(&tenant).region(Region::new(customer.region));
+        let firehose = Client::from_conf(config.build());
         let dead_letters = DeadLetters::new(&self.dead_letters_of(&customer.name));
         let mut sender = Sender::new(firehose, customer.stream, dead_letters);
         let mut batch = Batch::default();

@@ -4,7 +4,6 @@ use std::sync::{Arc, PoisonError};
 
 use aws_role_chain::{ChainPool, Error};
 use aws_sdk_firehose::Client;
-use aws_sdk_firehose::config::Builder;
 use aws_sdk_firehose::error::ProvideErrorMetadata;
 use metrics::counter;
 
@@ -101,15 +100,10 @@ async fn put(
 }
 
 /// Creates a client with the customer's role. One per batch is cheap, because the pool caches the session and all
-/// clients share the connections. With `session_renewal`, the client repeats a call with a new session if Firehose
-/// rejects the old one, for example because the customer revoked it.
+/// clients share the connections.
 fn client(pool: &ChainPool, customer: &Customer) -> Result<Client, Error> {
     let chain = pool.get(customer.role.clone())?;
-    let renewal = chain.session_renewal();
-    let config = Builder::from(&chain.sdk_config())
-        .region(customer.region.clone())
-        .interceptor(renewal.clone())
-        .retry_classifier(renewal);
+    let config = firehose::config(&chain).region(customer.region.clone());
     Ok(Client::from_conf(config.build()))
 }
 

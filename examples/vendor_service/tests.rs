@@ -122,6 +122,35 @@ async fn a_thousand_requests_for_a_customer_at_once_make_one_assume_role() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_customer_whose_role_was_deleted_and_created_again_gets_a_new_session() {
+    let test = test(&[]);
+    let role_arn = &test.local.customers[0].role_arn;
+    assert_eq!(test.put(1, "1").await.status, 200);
+    test.local
+        .aws
+        .clock()
+        .advance(Duration::from_secs(600))
+        .await;
+
+    // The sessions of a role end when it is deleted, even if it is created again.
+    test.local.aws.delete_role(role_arn);
+    let trust = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole",
+        "Principal": {"AWS": "arn:aws:iam::111111111111:root"}}}"#;
+    let may_put = r#"{"Version": "2012-10-17", "Statement": {
+        "Effect": "Allow", "Action": "firehose:PutRecordBatch", "Resource": "*"}}"#;
+    test.local
+        .aws
+        .role(role_arn)
+        .trust(trust)
+        .policy(may_put)
+        .create()
+        .unwrap();
+    assert_eq!(test.put(1, "2").await.status, 200);
+    assert_eq!(test.local.aws.assumed(role_arn), 2);
+    assert_eq!(test.local.check([]).records, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_customer_that_fails_is_told_why_and_disturbs_no_other() {
     let test = test(&[]);
     let posts: Vec<_> = (0..10)
