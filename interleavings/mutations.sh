@@ -26,7 +26,7 @@ replacement invalidated   | mod | s/entry\.session\.access_key_id\(\) == access_
 invalidation outlives load| mod | s/(loaded_at: now,\s*is_invalidated:) false/$1 state.entry.as_ref().is_some_and(|entry| entry.is_invalidated)/
 abandoned load kept       | mod | s/silent_for >= ABANDONED_LOAD_TIMEOUT/let _ = silent_for; false/
 abandoned load joined     | mod | s/ && !load\.is_abandoned\(now\)/ \&\& { let _ = now; true }/
-polled load abandoned     | mod | s/std::mem::replace\(&mut \*alive_at, now\)/*alive_at/; s/let mut alive_at = alive_at\.lock/let alive_at = alive_at.lock/
+polled load abandoned     | mod | s/std::mem::replace\(&mut \*alive_at, now\)/*alive_at/; s/let mut alive_at = lock/let alive_at = lock/
 dropped load kept         | mod | s/load\.result\.has_changed\(\)\.is_ok\(\) && //
 runtime's end unseen      | mod | s/if load\.result\.has_changed\(\)\.is_err\(\) && /if false \&\& /
 end taken for runtime's   | mod | s/if load\.result\.has_changed\(\)\.is_err\(\) && load\.result\.borrow\(\)\.is_none\(\)/if load.result.has_changed().is_err()/

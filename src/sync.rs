@@ -2,9 +2,16 @@
 //! cache with a scheduler's primitives in their place, and searches the orders in which its tasks may run.
 
 pub(crate) use std::sync::Mutex;
+use std::sync::{MutexGuard, PoisonError};
 
 pub(crate) use arc_swap::{ArcSwap, Guard};
 pub(crate) use tokio::runtime::Handle;
 pub(crate) use tokio::sync::watch;
 pub(crate) use tokio::task::{AbortHandle, yield_now};
 pub(crate) use tokio::time::Instant;
+
+/// Locks a mutex, even if a thread has panicked while it held the lock: nothing in this crate leaves the data invalid in
+/// between.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -15,6 +15,10 @@ use shuttle::sync::atomic::{AtomicBool, Ordering};
 pub(crate) use shuttle::future::yield_now;
 pub(crate) use shuttle::sync::Mutex;
 
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> shuttle::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A mutex for data of the model, which is never locked across a scheduling point.
 pub(crate) type Plain<T> = std::sync::Mutex<T>;
 
@@ -49,13 +53,11 @@ impl<T> ArcSwap<T> {
     }
 
     pub(crate) fn load_full(&self) -> Arc<T> {
-        let value = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        value.clone()
+        lock(&self.0).clone()
     }
 
     pub(crate) fn swap(&self, new: Arc<T>) -> Arc<T> {
-        let mut value = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut value, new)
+        std::mem::replace(&mut lock(&self.0), new)
     }
 }
 

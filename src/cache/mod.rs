@@ -10,7 +10,7 @@ mod schedule;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +21,7 @@ use aws_smithy_async::time::SharedTimeSource;
 
 use crate::error::{Error, ErrorKind};
 use crate::session::{Session, timestamp};
-use crate::sync::{AbortHandle, ArcSwap, Guard, Handle, Mutex, watch, yield_now};
+use crate::sync::{AbortHandle, ArcSwap, Guard, Handle, Mutex, lock, watch, yield_now};
 
 use schedule::{
     ABANDONED_LOAD_TIMEOUT, COLD_RETRY, Cached, Decision, FailedAttempt, HEARTBEAT, Known,
@@ -647,7 +647,7 @@ impl<L: Load> Inner<L> {
         alive_at: &Mutex<Moment>,
     ) -> Option<Result<Session, Error>> {
         // Being suspended before this first poll has done no harm to this load, but another load may have replaced it.
-        *alive_at.lock().unwrap_or_else(PoisonError::into_inner) = self.now();
+        *lock(alive_at) = self.now();
         if (self.read().in_flight.as_ref()).is_none_or(|load| load.id != id) {
             return None;
         }
@@ -657,7 +657,7 @@ impl<L: Load> Inner<L> {
             let loaded = Timeout::new(load.as_mut(), self.sleep.sleep(HEARTBEAT)).await;
             let now = self.now();
             let last = {
-                let mut alive_at = alive_at.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut alive_at = lock(alive_at);
                 std::mem::replace(&mut *alive_at, now)
             };
             was_frozen |= now.since(last) >= ABANDONED_LOAD_TIMEOUT;
@@ -768,12 +768,8 @@ impl<L: Load> Inner<L> {
 
     /// Changes a copy of the state under the write lock, and replaces the current state with it.
     fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        // No user code runs under the lock, and a panic in `change` leaves the current state as it was, so a poisoned
-        // lock still guards a valid state.
-        let lock = self
-            .write_lock
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        // No user code runs under the lock, and a panic in `change` leaves the current state as it was.
+        let lock = lock(&self.write_lock);
         let mut state = State::clone(&self.state.load());
         let result = change(&mut state);
         let replaced = self.state.swap(Arc::new(state));
@@ -940,7 +936,7 @@ struct InFlight {
 
 impl InFlight {
     fn is_abandoned(&self, now: Moment) -> bool {
-        let alive_at = *self.alive_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let alive_at = *lock(&self.alive_at);
         // Suspending the machine breaks the connections of a load, but not a prompt that waits for a person.
         let silent_for = if self.is_interactive {
             now.run_since(alive_at)

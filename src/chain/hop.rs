@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -27,6 +27,7 @@ use crate::request::{
 };
 use crate::session::{Session, timestamp};
 use crate::sts::Attempt;
+use crate::sync::lock;
 
 /// How long source credentials without an expiry are cached before their provider is called again: the same as in the
 /// SDK's identity cache.
@@ -595,9 +596,7 @@ impl Hop {
     }
 
     fn rejection(&self) -> MutexGuard<'_, Option<Rejection>> {
-        self.rejection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.rejection)
     }
 
     /// Calls AssumeRole with these credentials, and with an MFA code if a device is set. Requests one hour if STS does

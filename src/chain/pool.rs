@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use aws_smithy_async::rt::sleep::AsyncSleep;
@@ -21,6 +21,7 @@ use super::RoleChain;
 use crate::error::Error;
 use crate::metrics::Metric;
 use crate::request::{AssumeRoleRequest, Role};
+use crate::sync::lock;
 
 const DEFAULT_MAX_CHAINS: usize = 10_000;
 const DEFAULT_MAX_IDLE: Duration = Duration::from_secs(60 * 60);
@@ -314,7 +315,7 @@ impl Inner {
     }
 
     fn sweeper(&self) -> MutexGuard<'_, Sweeper> {
-        self.sweeper.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.sweeper)
     }
 }
 

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::hash::{Hash, Hasher};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, SystemTime};
 
 use aws_smithy_async::future::timeout::Timeout;
@@ -17,6 +17,7 @@ use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::SharedTimeSource;
 
 use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning, Operation};
+use crate::sync::lock;
 
 /// The number of codes that a load asks for before it returns STS's rejection.
 const MAX_ATTEMPTS: usize = 3;
@@ -352,7 +353,7 @@ struct Device {
 
 impl Device {
     fn of(serial: &str, now: SystemTime) -> Arc<Self> {
-        let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut devices = lock(&DEVICES);
         if !devices.contains_key(serial) {
             devices.retain(|_, device| Arc::strong_count(device) > 1 || device.has_sent(now));
         }
@@ -361,7 +362,7 @@ impl Device {
 
     /// Replaces this device with one that has the same sent codes and a free lock.
     fn replace(self: &Arc<Self>, serial: &str) {
-        let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut devices = lock(&DEVICES);
         let current = devices.get(serial);
         if current.is_some_and(|current| Arc::ptr_eq(current, self)) {
             let next = Self {
@@ -374,7 +375,7 @@ impl Device {
 
     /// Records that a code is sent; returns `false` if it was sent before.
     fn mark_sent(&self, code: &str, now: SystemTime) -> bool {
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sent = lock(&self.sent);
         sent.retain(|(_, at)| now < *at + USED_CODE_TTL);
         let is_new = sent.iter().all(|(earlier, _)| earlier != code);
         if is_new {
@@ -384,7 +385,7 @@ impl Device {
     }
 
     fn has_sent(&self, now: SystemTime) -> bool {
-        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = lock(&self.sent);
         sent.iter().any(|(_, at)| now < *at + USED_CODE_TTL)
     }
 }

@@ -5,12 +5,13 @@ use std::fs::{File, OpenOptions};
 use std::future::Future;
 use std::io::{self, BufRead, BufReader, Write};
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 
 use super::{MfaRequest, ProvideMfaCode};
 use crate::error::BoxError;
+use crate::sync::lock;
 
 #[cfg(windows)]
 const TERMINAL: (&str, &str) = ("CONIN$", "CONOUT$");
@@ -138,7 +139,7 @@ impl Reader {
 
     /// Locks the questions, after removing those whose task is gone.
     fn questions(&self) -> MutexGuard<'_, Questions> {
-        let mut questions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut questions = lock(&self.0);
         let open = &mut questions.open;
         open.retain(|question| !question.answer.is_closed());
         questions

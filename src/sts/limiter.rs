@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use aws_smithy_async::future::timeout::Timeout;
@@ -12,6 +12,8 @@ use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::yield_now;
 use tokio::time::Instant;
+
+use crate::sync::lock;
 
 /// The maximum number of concurrent calls to one region: a thousand tenants used at once need a thousand calls, but not
 /// a thousand sockets.
@@ -172,7 +174,7 @@ impl RegionLimiter {
     }
 
     fn pace(&self) -> MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.pace)
     }
 }
 

@@ -12,7 +12,7 @@ use std::error::Error as StdError;
 use std::marker::PhantomData;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -38,6 +38,7 @@ use crate::request::{
     AssumeRoleRequest, GetSessionTokenRequest, ProvidedContext, RequestSummary, Role, Secret, Tag,
 };
 use crate::session::Session;
+use crate::sync::lock;
 
 pub(crate) use advice::{DenyingPolicy, caller_arn, denying_policy, is_federated_user};
 use failure::{FailedCall, ThrottlingIsNotRetried};
@@ -353,7 +354,7 @@ impl Sts {
     }
 
     fn limiter(&self, region: &str) -> Arc<RegionLimiter> {
-        let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut limiters = lock(&self.limiters);
         if !limiters.contains_key(region) {
             let ceiling = self.calls_per_second.load(Ordering::Relaxed) as usize;
             limiters
@@ -364,7 +365,7 @@ impl Sts {
 
     /// Replaces a stuck limiter, whose permits will never be returned, unless another call has already done so.
     fn replace_limiter(&self, region: &str, stuck: &Arc<RegionLimiter>) {
-        let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut limiters = lock(&self.limiters);
         let current = limiters.get_mut(region);
         if let Some(current) = current.filter(|current| Arc::ptr_eq(current, stuck)) {
             *current = Arc::new(stuck.replacement());
