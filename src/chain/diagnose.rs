@@ -185,7 +185,7 @@ async fn hop_step(cache: &HopCache, caller: Option<&Credentials>) -> StepOutcome
     let mut step = DiagnosisStep::new(title(&summary), hop.number, started, hop.now());
     step.role_arn = hop.role_arn().map(|arn| arn.to_string());
     step.asked = asked(&summary, hop.target.parameters());
-    let role = summary.role.map(|role| role.role());
+    let role = summary.role;
     step.sends_external_id = role.is_some_and(|role| role.external_id.is_some());
     step.has_session_policy =
         role.is_some_and(|role| role.policy.is_some() || !role.policy_arns.is_empty());

@@ -19,11 +19,11 @@ use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning, Operation};
 use crate::metrics::Metric;
 use crate::mfa::{CodeContext, Mfa};
 use crate::request::limits::{
-    CHAINED_LIMIT, DEFAULT_ROLE_DURATION, DEFAULT_SESSION_TOKEN_DURATION,
+    CHAINED_LIMIT, DEFAULT_ROLE_DURATION, DEFAULT_SESSION_TOKEN_DURATION, seconds,
 };
 use crate::request::{
-    AssumeRoleRequest, CallerKind, GetSessionTokenRequest, Inherited, Parameter, RequestSummary,
-    Role, SamlAssertion, WebIdentityToken,
+    CallerKind, Checked, Inherited, Parameter, RequestSummary, Role, SamlAssertion,
+    SessionTokenRequest, WebIdentityToken,
 };
 use crate::session::{Session, timestamp};
 use crate::sts::Attempt;
@@ -79,9 +79,9 @@ pub(crate) enum Target {
     /// The base config's own credentials, without a call to STS.
     Source,
     /// GetSessionToken, signed with the base config's credentials.
-    SessionToken(GetSessionTokenRequest),
+    SessionToken(Checked<SessionTokenRequest>),
     /// A role.
-    Role(Arc<AssumeRoleRequest>, Authentication),
+    Role(Arc<Checked<Role>>, Authentication),
 }
 
 /// How the call that assumes a role is authenticated.
@@ -115,7 +115,7 @@ impl Caller {
     }
 
     /// Checks a role that the caller assumes.
-    pub(super) fn check(&self, role: Role) -> Result<Arc<AssumeRoleRequest>, Error> {
+    pub(super) fn check(&self, role: Role) -> Result<Arc<Checked<Role>>, Error> {
         check_role(role, &self.inherited(), Operation::AssumeRole)
     }
 }
@@ -125,7 +125,7 @@ pub(super) fn check_role(
     role: Role,
     inherited: &Inherited<'_>,
     operation: Operation,
-) -> Result<Arc<AssumeRoleRequest>, Error> {
+) -> Result<Arc<Checked<Role>>, Error> {
     let arn = role.arn.clone();
     let checked = role.check(inherited, operation);
     checked
@@ -150,10 +150,10 @@ impl Target {
                 operation: Operation::GetSessionToken,
                 noun: "session token",
                 role: None,
-                region: request.region(),
-                duration: request.duration(),
+                region: request.region.as_deref(),
+                duration: request.duration,
                 default_duration: DEFAULT_SESSION_TOKEN_DURATION,
-                mfa: request.mfa(),
+                mfa: request.mfa.as_ref(),
             },
             Self::Role(request, authentication) => Properties {
                 operation: match authentication {
@@ -163,10 +163,10 @@ impl Target {
                 },
                 noun: "role",
                 role: Some(request),
-                region: request.region(),
-                duration: request.role().duration,
+                region: request.region.as_deref(),
+                duration: request.duration,
                 default_duration: DEFAULT_ROLE_DURATION,
-                mfa: request.role().mfa.as_ref(),
+                mfa: request.mfa.as_ref(),
             },
         }
     }
@@ -176,7 +176,7 @@ impl Target {
         match self {
             Self::Source => Vec::new(),
             Self::SessionToken(request) => request.parameters().into(),
-            Self::Role(request, _) => request.role().parameters().into(),
+            Self::Role(request, _) => request.parameters().into(),
         }
     }
 }
@@ -186,7 +186,7 @@ pub(super) struct Properties<'a> {
     /// The name of what is loaded, for people.
     pub(super) noun: &'static str,
     /// The role that is assumed, if one is.
-    role: Option<&'a AssumeRoleRequest>,
+    role: Option<&'a Checked<Role>>,
     /// The region of the STS endpoint, if the request sets one.
     region: Option<&'a str>,
     /// The requested duration of the session, and the duration if none is requested.
@@ -270,12 +270,12 @@ impl Hop {
     }
 
     /// Returns the request of the role that the hop assumes, if it assumes one.
-    pub(super) fn request(&self) -> Option<&AssumeRoleRequest> {
+    pub(super) fn request(&self) -> Option<&Checked<Role>> {
         self.properties().role
     }
 
     pub(super) fn role_arn(&self) -> Option<&Arc<str>> {
-        self.request().map(|request| &request.role().arn)
+        self.request().map(|request| &request.arn)
     }
 
     /// Returns how the call that assumes the role is authenticated, if a role is assumed.
@@ -304,12 +304,12 @@ impl Hop {
     /// Returns what a role that is assumed with this hop's credentials inherits.
     fn inherited_by_next(&self) -> Inherited<'_> {
         let roles = || self.ancestors().filter_map(|hop| hop.request());
-        let tags = roles().flat_map(|request| &request.role().tags);
+        let tags = roles().flat_map(|request| &request.tags);
         Inherited {
             hop: self.number + 1,
-            session_name: self.request().map(|request| request.session_name()),
-            partition: roles().map(|request| request.arn().partition).next(),
-            source_identity: roles().find_map(|request| request.role().source_identity.as_deref()),
+            session_name: self.request().map(|request| request.checked_session_name()),
+            partition: roles().map(|request| request.parsed_arn().partition).next(),
+            source_identity: roles().find_map(|request| request.source_identity.as_deref()),
             transitive_keys: tags
                 .filter(|tag| tag.transitive)
                 .map(|tag| &*tag.key)
@@ -501,7 +501,7 @@ impl Hop {
 
     async fn get_session_token(
         &self,
-        request: &GetSessionTokenRequest,
+        request: &Checked<SessionTokenRequest>,
         summary: &RequestSummary<'_>,
         reason: LoadReason,
     ) -> Result<Session, Error> {
@@ -522,7 +522,7 @@ impl Hop {
     async fn assume_role(
         &self,
         caller: &Caller,
-        request: &AssumeRoleRequest,
+        request: &Checked<Role>,
         summary: &RequestSummary<'_>,
         reason: LoadReason,
     ) -> Result<Session, Error> {
@@ -603,14 +603,14 @@ impl Hop {
     /// not let this signer have more.
     async fn call_assume_role(
         &self,
-        request: &AssumeRoleRequest,
+        request: &Checked<Role>,
         summary: &RequestSummary<'_>,
         signer: &Credentials,
         reason: LoadReason,
     ) -> Result<Session, Error> {
         let sts = &self.base.sts;
         let one_hour = i32::try_from(CHAINED_LIMIT.as_secs()).ok();
-        let requested = request.duration_seconds();
+        let requested = request.duration.map(seconds);
         // The limit does not apply to long-term credentials, and a source may change between the two.
         let may_exceed = signer.session_token().is_some() && requested > one_hour;
         self.with_code(reason, |attempt| async move {
@@ -628,7 +628,7 @@ impl Hop {
             tracing::warn!(
                 name: "session_shortened",
                 target: "aws_role_chain",
-                role = %request.role().arn,
+                role = %request.arn,
                 requested_seconds = requested,
                 "the source credentials are those of a role, so sessions last one hour (role chaining), \
                  not as long as requested"

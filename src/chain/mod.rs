@@ -28,7 +28,7 @@ use crate::cache::{CredentialsCache, LoadReason, Lookup};
 use crate::error::{Error, Operation, Violation};
 use crate::request::limits::check_region;
 use crate::request::{
-    AssumeRoleRequest, Inherited, Role, SamlAssertion, SessionTokenRequest, WebIdentityToken,
+    Checked, Inherited, Role, SamlAssertion, SessionTokenRequest, WebIdentityToken,
     check_saml_provider,
 };
 
@@ -514,7 +514,7 @@ impl RoleChain {
     fn assume_checked(
         base: Arc<Base>,
         caller: Caller,
-        request: Arc<AssumeRoleRequest>,
+        request: Arc<Checked<Role>>,
         store: Option<Arc<dyn SessionStore>>,
     ) -> Result<Self, Error> {
         let number = caller.inherited().hop;

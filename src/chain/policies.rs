@@ -310,7 +310,7 @@ impl Principal {
         if let CallerKind::Role(caller) = request.caller {
             check_no_pattern("arn", "the path of the role before", caller)?;
         }
-        let contexts = request.role.map(|role| &role.role().provided_contexts);
+        let contexts = request.role.map(|role| &role.provided_contexts);
         for context in contexts.into_iter().flatten() {
             check_no_pattern("provided_context", "its provider", &context.provider_arn)?;
         }
@@ -416,10 +416,7 @@ impl Principal {
 
     fn assume_role_conditions(&self, request: &RequestSummary<'_>) -> Conditions {
         let mut conditions = Conditions::default();
-        if let Some(id) = request
-            .role
-            .and_then(|role| role.role().external_id.as_ref())
-        {
+        if let Some(id) = request.role.and_then(|role| role.external_id.as_ref()) {
             conditions.one("StringEquals", "sts:ExternalId", &id.0);
         }
         // Also here, because STS does not evaluate TagSession for a request without tags.
@@ -461,7 +458,7 @@ pub(super) fn sign_in_page(partition: &str) -> &'static str {
 
 /// Returns the actions that STS authorizes in addition to `sts:AssumeRole`.
 fn session_actions(request: &RequestSummary<'_>) -> Vec<SessionAction> {
-    let parameters = request.role.map(|role| role.role().parameters());
+    let parameters = request.role.map(|role| role.parameters());
     let parameters = parameters.into_iter().flatten();
     let needed = parameters.filter_map(|parameter| {
         let action = parameter.action?;
@@ -514,7 +511,7 @@ fn source_identity_conditions(request: &RequestSummary<'_>) -> Conditions {
     let mut conditions = Conditions::default();
     let own = request
         .role
-        .and_then(|role| role.role().source_identity.as_deref());
+        .and_then(|role| role.source_identity.as_deref());
     match (own, request.inherited.source_identity) {
         (Some(identity), _) => conditions.one("StringEquals", "sts:SourceIdentity", identity),
         (None, Some(identity)) => {
@@ -526,7 +523,7 @@ fn source_identity_conditions(request: &RequestSummary<'_>) -> Conditions {
 }
 
 fn set_context_conditions(request: &RequestSummary<'_>) -> Conditions {
-    let contexts = request.role.map(|role| &role.role().provided_contexts);
+    let contexts = request.role.map(|role| &role.provided_contexts);
     let contexts = contexts.into_iter().flatten();
     let providers = contexts.map(|context| context.provider_arn.clone());
     let mut conditions = Conditions::default();

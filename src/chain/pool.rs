@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::RoleChain;
 use crate::error::Error;
 use crate::metrics::Metric;
-use crate::request::{AssumeRoleRequest, Role};
+use crate::request::{Checked, Role};
 use crate::sync::lock;
 
 const DEFAULT_MAX_CHAINS: usize = 10_000;
@@ -71,7 +71,7 @@ pub struct ChainPool(Arc<Inner>);
 
 struct Inner {
     parent: RoleChain,
-    chains: Cache<Arc<AssumeRoleRequest>, Arc<Pooled>, UnitWeighter, DefaultHashBuilder, Evictions>,
+    chains: Cache<Arc<Checked<Role>>, Arc<Pooled>, UnitWeighter, DefaultHashBuilder, Evictions>,
     max_idle: Duration,
     /// The start of idle times, by a clock that is never set.
     created_at: Instant,
@@ -305,7 +305,7 @@ impl Inner {
     }
 
     /// Removes a chain if `should` still returns `true` for it; returns whether it was removed.
-    fn remove(&self, request: &Arc<AssumeRoleRequest>, should: impl Fn(&Pooled) -> bool) -> bool {
+    fn remove(&self, request: &Arc<Checked<Role>>, should: impl Fn(&Pooled) -> bool) -> bool {
         // The chain is dropped here, after the pool's lock is released.
         let removed = self.chains.remove_if(request, |pooled| should(pooled));
         if removed.is_some() {
@@ -356,10 +356,10 @@ async fn sweep_loop(pool: Weak<Inner>) {
 #[derive(Clone)]
 struct Evictions;
 
-impl Lifecycle<Arc<AssumeRoleRequest>, Arc<Pooled>> for Evictions {
+impl Lifecycle<Arc<Checked<Role>>, Arc<Pooled>> for Evictions {
     type RequestState = Evicted;
 
-    fn on_evict(&self, evicted: &mut Evicted, _: Arc<AssumeRoleRequest>, pooled: Arc<Pooled>) {
+    fn on_evict(&self, evicted: &mut Evicted, _: Arc<Checked<Role>>, pooled: Arc<Pooled>) {
         evicted.0.push(pooled);
     }
 }

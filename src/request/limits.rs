@@ -141,7 +141,7 @@ pub(super) fn check_duration(
 }
 
 /// Converts a checked duration to the type of the SDK's parameters.
-pub(super) fn seconds(duration: Duration) -> i32 {
+pub(crate) fn seconds(duration: Duration) -> i32 {
     // Checked durations are far below the limit of `i32`.
     i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
 }

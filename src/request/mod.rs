@@ -4,6 +4,7 @@
 //! ([`Inherited`]). A checked request breaks no rule that can be checked without a call.
 
 mod allowlist;
+mod checked;
 pub(crate) mod limits;
 pub(crate) mod names;
 mod role;
@@ -16,9 +17,7 @@ pub use role::Role;
 pub use session_token::SessionTokenRequest;
 pub use token::{SamlAssertion, WebIdentityToken};
 
-pub(crate) use role::{
-    AssumeRoleRequest, Inherited, Parameter, ProvidedContext, Secret, SessionAction, Tag,
-};
-pub(crate) use session_token::GetSessionTokenRequest;
+pub(crate) use checked::Checked;
+pub(crate) use role::{Inherited, Parameter, ProvidedContext, Secret, SessionAction, Tag};
 pub(crate) use summary::{CallerKind, RequestSummary};
 pub(crate) use token::check_saml_provider;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use aws_smithy_json::deserialize::{Token, json_token_iter};
 
 use super::allowlist::AllowedRoles;
+use super::checked::Checked;
 use super::limits::*;
 use crate::arn::{Arn, is_account_id};
 use crate::error::{Operation, Violation};
@@ -263,7 +264,7 @@ impl Role {
         mut self,
         inherited: &Inherited<'_>,
         operation: Operation,
-    ) -> Result<AssumeRoleRequest, Violation> {
+    ) -> Result<Checked<Self>, Violation> {
         check_accepted(&self, operation)?;
         let Self {
             arn,
@@ -314,7 +315,7 @@ impl Role {
         }
         // The allow-list has been checked, and may be large.
         self.allowed_roles = None;
-        Ok(AssumeRoleRequest(self))
+        Ok(Checked(self))
     }
 }
 
@@ -322,53 +323,16 @@ const MFA_ON_LATER_HOP: &str = "is for the first hop only: a device belongs to a
      role is assumed by a session. Give it to the first role, or start the chain with \
      RoleChain::from_session_token, and give it to that: it proves MFA to every role behind it";
 
-impl Role {
-    /// Returns the session policies: apart from name and duration, the only parameters that the operations with a token
-    /// accept. The pattern names every parameter, so that adding one is a compile error here.
-    pub(crate) fn session_policies(&self) -> (Option<&String>, &[String]) {
-        let Self {
-            policy,
-            policy_arns,
-            arn: _,
-            session_name: _,
-            external_id: _,
-            duration: _,
-            tags: _,
-            source_identity: _,
-            provided_contexts: _,
-            mfa: _,
-            region: _,
-            allowed_roles: _,
-        } = self;
-        (policy.as_ref(), policy_arns)
-    }
-}
-
-/// A checked [`Role`], with its session name filled in and without its allow-list. Two are equal if they send STS the
-/// same parameters in the same region, with codes from the same provider.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) struct AssumeRoleRequest(Role);
-
-impl AssumeRoleRequest {
-    pub(crate) fn role(&self) -> &Role {
-        &self.0
-    }
-
-    pub(crate) fn arn(&self) -> Arn<'_> {
+/// Has a session name, and no allow-list. Two are equal if they send STS the same parameters in the same region, with codes
+/// from the same provider.
+impl Checked<Role> {
+    pub(crate) fn parsed_arn(&self) -> Arn<'_> {
         // `Role::check` has checked the ARN.
-        Arn::parse(&self.0.arn).unwrap_or(Arn::EMPTY)
+        Arn::parse(&self.arn).unwrap_or(Arn::EMPTY)
     }
 
-    pub(crate) fn session_name(&self) -> &str {
-        self.0.session_name.as_deref().unwrap_or_default()
-    }
-
-    pub(crate) fn duration_seconds(&self) -> Option<i32> {
-        self.0.duration.map(seconds)
-    }
-
-    pub(crate) fn region(&self) -> Option<&str> {
-        self.0.region.as_deref()
+    pub(crate) fn checked_session_name(&self) -> &str {
+        self.session_name.as_deref().unwrap_or_default()
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::limits::{SESSION_TOKEN_DURATION, check_duration, check_region, seconds};
+use super::checked::Checked;
+use super::limits::{SESSION_TOKEN_DURATION, check_duration, check_region};
 use super::role::{Parameter, check_mfa};
 use crate::error::Violation;
 use crate::mfa::{Mfa, ProvideMfaCode};
@@ -27,9 +28,9 @@ use crate::mfa::{Mfa, ProvideMfaCode};
 #[derive(Clone, Debug, Default)]
 #[must_use = "a request does nothing until a chain starts with it"]
 pub struct SessionTokenRequest {
-    mfa: Option<Mfa>,
-    duration: Option<Duration>,
-    region: Option<String>,
+    pub(crate) mfa: Option<Mfa>,
+    pub(crate) duration: Option<Duration>,
+    pub(crate) region: Option<String>,
 }
 
 impl SessionTokenRequest {
@@ -60,7 +61,7 @@ impl SessionTokenRequest {
         self
     }
 
-    pub(crate) fn check(self) -> Result<GetSessionTokenRequest, Violation> {
+    pub(crate) fn check(self) -> Result<Checked<Self>, Violation> {
         let Self {
             mfa,
             duration,
@@ -75,37 +76,18 @@ impl SessionTokenRequest {
         if let Some(region) = region {
             check_region(region)?;
         }
-        Ok(GetSessionTokenRequest(self))
+        Ok(Checked(self))
     }
 }
 
-/// A checked [`SessionTokenRequest`].
-pub(crate) struct GetSessionTokenRequest(SessionTokenRequest);
-
-impl GetSessionTokenRequest {
-    pub(crate) fn mfa(&self) -> Option<&Mfa> {
-        self.0.mfa.as_ref()
-    }
-
-    /// Describes every parameter, for reports, which show the duration separately.
+impl SessionTokenRequest {
+    /// Lists every parameter, for reports, which show the duration separately.
     pub(crate) fn parameters(&self) -> [Parameter; 1] {
-        let SessionTokenRequest {
+        let Self {
             mfa,
             duration: _,
             region: _,
-        } = &self.0;
+        } = self;
         [Parameter::of_mfa(mfa.as_ref())]
-    }
-
-    pub(crate) fn duration(&self) -> Option<Duration> {
-        self.0.duration
-    }
-
-    pub(crate) fn duration_seconds(&self) -> Option<i32> {
-        self.0.duration.map(seconds)
-    }
-
-    pub(crate) fn region(&self) -> Option<&str> {
-        self.0.region.as_deref()
     }
 }

@@ -1,7 +1,8 @@
 //! [`RequestSummary`]: a hop's request, its caller, and what it inherits. Advice, policies and reports are derived from
 //! it.
 
-use super::role::{AssumeRoleRequest, Inherited, Tag};
+use super::checked::Checked;
+use super::role::{Inherited, Role, Tag};
 use crate::error::Operation;
 
 /// The request that a hop sends to STS.
@@ -10,7 +11,7 @@ pub(crate) struct RequestSummary<'a> {
     /// Position in the chain, from 1; 0 for the source.
     pub(crate) hop: usize,
     /// `None` if no role is assumed.
-    pub(crate) role: Option<&'a AssumeRoleRequest>,
+    pub(crate) role: Option<&'a Checked<Role>>,
     pub(crate) inherited: Inherited<'a>,
     pub(crate) caller: CallerKind<'a>,
     /// The region of the STS endpoint.
@@ -35,20 +36,19 @@ pub(crate) enum CallerKind<'a> {
 
 impl RequestSummary<'_> {
     pub(crate) fn role_arn(&self) -> &str {
-        self.role.map_or("", |role| &role.role().arn)
+        self.role.map_or("", |role| &role.arn)
     }
 
     pub(crate) fn account(&self) -> &str {
-        self.role.map_or("", |role| role.arn().account)
+        self.role.map_or("", |role| role.parsed_arn().account)
     }
 
     pub(crate) fn sends_external_id(&self) -> bool {
-        self.role
-            .is_some_and(|role| role.role().external_id.is_some())
+        self.role.is_some_and(|role| role.external_id.is_some())
     }
 
     pub(crate) fn tags(&self) -> &[Tag] {
-        self.role.map_or(&[], |role| &role.role().tags)
+        self.role.map_or(&[], |role| &role.tags)
     }
 
     pub(crate) fn sends_tags(&self) -> bool {
@@ -56,8 +56,7 @@ impl RequestSummary<'_> {
     }
 
     pub(crate) fn sets_source_identity(&self) -> bool {
-        self.role
-            .is_some_and(|role| role.role().source_identity.is_some())
+        self.role.is_some_and(|role| role.source_identity.is_some())
     }
 
     pub(crate) fn has_tags(&self) -> bool {

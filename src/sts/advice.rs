@@ -7,6 +7,7 @@ use aws_types::SdkConfig;
 
 use crate::arn::Arn;
 use crate::error::{Operation, Refusal};
+use crate::request::limits::seconds;
 use crate::request::{RequestSummary, SessionAction};
 
 /// A call that STS rejected.
@@ -41,7 +42,9 @@ impl<'a> Refused<'a> {
     }
 
     fn session_name(self) -> &'a str {
-        self.summary.role.map_or("", |role| role.session_name())
+        self.summary
+            .role
+            .map_or("", |role| role.checked_session_name())
     }
 
     /// Replaces the placeholders of a rule with the call's values.
@@ -168,7 +171,7 @@ fn too_long(call: Refused<'_>) -> Vec<String> {
     let requested = call
         .summary
         .role
-        .and_then(|role| role.duration_seconds())
+        .and_then(|role| role.duration.map(seconds))
         .unwrap_or(3600);
     if call.is_chained() && requested > 3600 {
         return vec![
@@ -447,11 +450,11 @@ mod tests {
 
     use super::*;
     use crate::error::Meaning;
-    use crate::request::{AssumeRoleRequest, CallerKind, Inherited, Role};
+    use crate::request::{CallerKind, Checked, Inherited, Role};
     use crate::sts::secrets::Secrets;
 
     /// A request with an external ID; with `all`, also a duration, a tag and a source identity.
-    fn request(account: &str, all: bool) -> AssumeRoleRequest {
+    fn request(account: &str, all: bool) -> Checked<Role> {
         let mut role = Role::new(format!("arn:aws:iam::{account}:role/R"))
             .session_name("orders")
             .external_id("c0ffee");
@@ -465,7 +468,7 @@ mod tests {
             .unwrap_or_else(|violation| panic!("{violation:?}"))
     }
 
-    fn summary(request: &AssumeRoleRequest) -> RequestSummary<'_> {
+    fn summary(request: &Checked<Role>) -> RequestSummary<'_> {
         RequestSummary {
             operation: Operation::AssumeRole,
             hop: 1,

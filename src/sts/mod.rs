@@ -34,8 +34,9 @@ use tracing::subscriber::NoSubscriber;
 
 use crate::error::{Error, ErrorInner, ErrorKind, Meaning, Violation};
 use crate::metrics::Metric;
+use crate::request::limits::seconds;
 use crate::request::{
-    AssumeRoleRequest, GetSessionTokenRequest, ProvidedContext, RequestSummary, Role, Secret, Tag,
+    Checked, ProvidedContext, RequestSummary, Role, Secret, SessionTokenRequest, Tag,
 };
 use crate::session::Session;
 use crate::sync::lock;
@@ -112,7 +113,7 @@ impl Sts {
     /// Assumes a role, with `duration_seconds` instead of the request's duration.
     pub(crate) async fn assume_role(
         &self,
-        request: &AssumeRoleRequest,
+        request: &Checked<Role>,
         summary: &RequestSummary<'_>,
         duration_seconds: Option<i32>,
         attempt: &Attempt,
@@ -132,14 +133,14 @@ impl Sts {
             mfa: _,
             region: _,
             allowed_roles: _,
-        } = request.role();
+        } = &**request;
         let external_id = external_id.as_ref().map(|Secret(id)| id);
         let transitive = tags.iter().filter(|tag| tag.transitive);
         let call = self
             .client()
             .assume_role()
             .role_arn(&**arn)
-            .role_session_name(request.session_name())
+            .role_session_name(request.checked_session_name())
             .set_external_id(external_id.cloned())
             .set_duration_seconds(duration_seconds)
             .set_policy(policy.clone())
@@ -166,7 +167,7 @@ impl Sts {
     /// Gets a session token for the IAM user whose keys sign the call.
     pub(crate) async fn get_session_token(
         &self,
-        request: &GetSessionTokenRequest,
+        request: &Checked<SessionTokenRequest>,
         summary: &RequestSummary<'_>,
         attempt: &Attempt,
         signer: &Credentials,
@@ -174,7 +175,7 @@ impl Sts {
         let call = self
             .client()
             .get_session_token()
-            .set_duration_seconds(request.duration_seconds())
+            .set_duration_seconds(request.duration.map(seconds))
             .set_serial_number(attempt.mfa_serial(summary))
             .set_token_code(attempt.mfa_code.clone());
         let call = |config| call.clone().customize().config_override(config).send();
@@ -189,21 +190,20 @@ impl Sts {
     /// Assumes a role with a web identity token, which authenticates the call: it is not signed.
     pub(crate) async fn assume_role_with_web_identity(
         &self,
-        request: &AssumeRoleRequest,
+        request: &Checked<Role>,
         summary: &RequestSummary<'_>,
         attempt: &Attempt,
         token: &str,
     ) -> Result<Session, Error> {
-        let (policy, policy_arns) = request.role().session_policies();
         let call = self
             .client()
             .assume_role_with_web_identity()
-            .role_arn(&*request.role().arn)
-            .role_session_name(request.session_name())
+            .role_arn(&*request.arn)
+            .role_session_name(request.checked_session_name())
             .web_identity_token(token)
-            .set_duration_seconds(request.duration_seconds())
-            .set_policy(policy.cloned())
-            .set_policy_arns(non_empty(policy_arns.iter().map(policy_arn)));
+            .set_duration_seconds(request.duration.map(seconds))
+            .set_policy(request.policy.clone())
+            .set_policy_arns(non_empty(request.policy_arns.iter().map(policy_arn)));
         let call = |config| call.clone().customize().config_override(config).send();
         let answer = self.send(summary, None, [token], attempt, call).await?;
         role_session(summary, answer.credentials, answer.assumed_role_user)
@@ -212,22 +212,21 @@ impl Sts {
     /// Assumes a role with a SAML assertion, which authenticates the call: it is not signed.
     pub(crate) async fn assume_role_with_saml(
         &self,
-        request: &AssumeRoleRequest,
+        request: &Checked<Role>,
         summary: &RequestSummary<'_>,
         attempt: &Attempt,
         provider_arn: &str,
         assertion: &str,
     ) -> Result<Session, Error> {
-        let (policy, policy_arns) = request.role().session_policies();
         let call = self
             .client()
             .assume_role_with_saml()
-            .role_arn(&*request.role().arn)
+            .role_arn(&*request.arn)
             .principal_arn(provider_arn)
             .saml_assertion(assertion)
-            .set_duration_seconds(request.duration_seconds())
-            .set_policy(policy.cloned())
-            .set_policy_arns(non_empty(policy_arns.iter().map(policy_arn)));
+            .set_duration_seconds(request.duration.map(seconds))
+            .set_policy(request.policy.clone())
+            .set_policy_arns(non_empty(request.policy_arns.iter().map(policy_arn)));
         let call = |config| call.clone().customize().config_override(config).send();
         let answer = self.send(summary, None, [assertion], attempt, call).await?;
         role_session(summary, answer.credentials, answer.assumed_role_user)
@@ -582,7 +581,7 @@ fn unusable(summary: &RequestSummary<'_>, what: &str) -> Error {
 /// Creates the error of a call.
 fn error(summary: &RequestSummary<'_>, kind: ErrorKind, advice: Vec<String>) -> Error {
     ErrorInner {
-        role_arn: summary.role.map(|role| role.role().arn.clone()),
+        role_arn: summary.role.map(|role| role.arn.clone()),
         hop: summary.hop,
         advice,
         ..ErrorInner::new(summary.operation, kind)

@@ -83,7 +83,7 @@ fn the_role_of_a_web_identity_is_read_from_the_environment() {
     let chain = with(&[FILE, "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME"]).unwrap();
     assert_eq!(chain.role_arn(), Some(arn));
     let request = chain.hop().request().unwrap();
-    assert_eq!(request.session_name(), "token-or-name");
+    assert_eq!(request.checked_session_name(), "token-or-name");
     with(&[FILE, "AWS_ROLE_ARN"]).unwrap();
     for (given, missing) in [(&[FILE][..], "AWS_ROLE_ARN"), (&["AWS_ROLE_ARN"][..], FILE)] {
         let error = with(given).unwrap_err();
