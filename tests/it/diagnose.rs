@@ -303,7 +303,7 @@ async fn a_refusal_that_no_policy_can_cure_prints_none() {
     assert!(
         diagnosis
             .to_string()
-            .contains("  - ask for less than 43200 s")
+            .contains("  - request less than 43200 s")
     );
 
     // The device of another user is an AccessDenied too.
@@ -349,7 +349,7 @@ async fn bad_source_credentials_are_reported_with_advice_before_any_role_is_trie
         (
             bad_secret,
             "SignatureDoesNotMatch",
-            [keys.access_key_id(), "check the secret access key"],
+            [keys.access_key_id(), "check that the secret access key"],
         ),
     ] {
         let diagnosis = two_hops(&with_source(&base, source)).diagnose().await;
@@ -801,7 +801,7 @@ async fn a_federated_user_is_told_that_it_assumes_no_roles() {
     assert_eq!(
         error.advice(),
         [
-            "arn:aws:sts::111111111111:federated-user/ada is a federated user, and the credentials of \
+            "arn:aws:sts::111111111111:federated-user/ada is a federated user, and credentials from \
              GetFederationToken cannot assume roles: use those of an IAM user or a role"
         ]
     );

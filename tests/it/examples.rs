@@ -73,7 +73,7 @@ fn a_refused_role_says_what_to_check_and_reads_nothing() {
         "{said:?}"
     );
     assert!(
-        said.err.contains("the external ID must be, to the letter"),
+        said.err.contains("the external ID must exactly match"),
         "{said:?}"
     );
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);

@@ -222,7 +222,10 @@ async fn a_wrong_code_is_requested_again_with_the_message_of_sts_three_times_in_
     );
     assert_eq!(world.codes(), ["000000", "000001", "000002"]);
     assert_eq!(error.message(), Some(message));
-    assert!(error.to_string().contains("a code is good once"), "{error}");
+    assert!(
+        error.to_string().contains("a code is valid once"),
+        "{error}"
+    );
     for code in world.codes() {
         assert!(!format!("{error} {error:?}").contains(&code));
     }

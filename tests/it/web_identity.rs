@@ -267,7 +267,7 @@ async fn an_issuer_that_sts_cannot_reach_is_tried_three_times() {
     assert_eq!(world.aws.requests(), 3);
     assert_eq!(world.aws.clock().elapsed(), Duration::from_secs(3));
     assert!(error.to_string().contains("jwks_uri"), "{error}");
-    assert!(error.is_transient(), "it often passes");
+    assert!(error.is_transient(), "this is often temporary");
 
     // The SDK itself retries this code.
     let world = World::new();
@@ -399,7 +399,7 @@ async fn tags_of_a_token_are_inherited_and_need_permission_at_the_next_hop() {
         .await
         .unwrap_err();
     assert_eq!(error.code(), Some("InvalidParameterValue"));
-    assert!(error.to_string().contains("leave that key out"), "{error}");
+    assert!(error.to_string().contains("omit that key"), "{error}");
 
     let no_tags = trusts("222222222222").replace(r#", "sts:TagSession""#, "");
     world.aws.role(TENANT).trust(no_tags).create().unwrap();
@@ -412,7 +412,7 @@ async fn tags_of_a_token_are_inherited_and_need_permission_at_the_next_hop() {
     assert!(
         error
             .to_string()
-            .contains("passes no tags itself: they are inherited"),
+            .contains("passes no tags itself, but inherits transitive ones"),
         "{error}"
     );
 }
