@@ -269,7 +269,7 @@ async fn doctor_succeeds_only_if_every_role_can_be_assumed() {
         &[&["doctor", "--profile", "b"], &HUB_THEN_WRITER[..]].concat(),
     ] {
         let well = world.home.run(arguments);
-        assert!(well.ok && well.out.contains("\nall is well: "), "{well:?}");
+        assert!(well.ok && well.out.contains("\nsuccess: "), "{well:?}");
         assert!(
             well.out.ends_with(&format!("{WRITER_SESSION}\n")),
             "{well:?}"
@@ -281,7 +281,7 @@ async fn doctor_succeeds_only_if_every_role_can_be_assumed() {
     assert!(!refused.ok && refused.err.is_empty(), "{refused:?}");
     for part in [
         "hop 2 of 2: AssumeRole arn:aws:iam::222222222222:role/FirehoseWriter",
-        "  asked by         arn:aws:sts::333333333333:assumed-role/Hub/me",
+        "  caller           arn:aws:sts::333333333333:assumed-role/Hub/me",
         "  - no external ID was sent",
         "\nTrust policy of arn:aws:iam::222222222222:role/FirehoseWriter:\n{\n",
         "\nPermission policy of arn:aws:iam::333333333333:role/Hub:\n{\n",
@@ -318,7 +318,7 @@ async fn the_policies_that_doctor_prints_cure_what_it_found() {
     assert!(
         refused
             .out
-            .contains(&format!("  is               {USER}\n")),
+            .contains(&format!("  identity         {USER}\n")),
         "{refused:?}"
     );
 
@@ -330,7 +330,7 @@ async fn the_policies_that_doctor_prints_cure_what_it_found() {
     let update = update.role_name("Reader").policy_document(trust);
     update.send().await.unwrap();
     let well = world.home.run(&doctor);
-    assert!(well.ok && well.out.contains("\nall is well: "), "{well:?}");
+    assert!(well.ok && well.out.contains("\nsuccess: "), "{well:?}");
 }
 
 #[tokio::test]
@@ -362,7 +362,7 @@ async fn an_option_belongs_to_the_role_before_it() {
     for part in [
         "b, team (transitive)",
         "source identity  ada\n",
-        "asked 900 s",
+        "requested 900 s",
     ] {
         assert!(hub.contains(part), "{part:?} {hub}");
     }

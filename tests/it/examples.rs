@@ -461,7 +461,7 @@ fn the_web_identity_and_saml_examples_print_their_caller() {
     ] {
         let said = Said::from(Command::new(built(name)).arg("--local").output().unwrap());
         assert!(said.ok && said.out.contains(session), "{said:?}");
-        assert!(said.out.contains(": until 20"), "{said:?}");
+        assert!(said.out.contains(": valid until 20"), "{said:?}");
     }
 }
 

@@ -429,8 +429,8 @@ async fn a_diagnosis_reads_the_token_and_prints_the_policy_that_admits_it() {
     let text = diagnosis.to_string();
     for line in [
         "  token's issuer   https://token.example.com/pool\n",
-        "  its audience     sts.amazonaws.com\n",
-        "  its subject      system:serviceaccount:a:b\n",
+        "  token's audience sts.amazonaws.com\n",
+        "  token's subject  system:serviceaccount:a:b\n",
     ] {
         assert!(text.contains(line), "{line:?} {text}");
     }
