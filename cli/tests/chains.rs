@@ -207,7 +207,7 @@ async fn a_profile_that_does_not_exist_is_an_error_by_name_in_every_command() {
             let said = run(&mut world.with_other_credentials(&arguments));
             let start = format!("error: {option} nobody: invalid profile nobody: ");
             assert!(said.err.starts_with(&start), "{arguments:?} {said:?}");
-            let why = "there is no such profile, neither in ";
+            let why = "the profile does not exist in ";
             assert!(said.err.contains(why), "{arguments:?} {said:?}");
             assert!(!said.ok && said.out.is_empty(), "{arguments:?} {said:?}");
         }
@@ -387,7 +387,7 @@ fn doctor_walks_the_chain_of_a_profile_and_keeps_its_secrets() {
         "  access key       AKIAEXAMPLE\n",
         &format!("hop 1 of 2: AssumeRole {HUB}\n  not tried\n"),
         &format!("hop 2 of 2: AssumeRole {WRITER}\n  not tried\n"),
-        "asking whose the source credentials are: STS could not be called ",
+        "calling GetCallerIdentity with the source credentials: STS could not be called\nat ",
     ] {
         assert!(said.out.contains(part), "{part:?} {}", said.out);
     }

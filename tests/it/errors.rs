@@ -376,7 +376,7 @@ async fn an_answer_of_another_server_than_sts_is_reported_as_such() {
         "please log in to this network",
     ));
     let error = refusal(&chain).await;
-    assert!(error.to_string().contains("does not speak STS"), "{error}");
+    assert!(error.to_string().contains("is not STS"), "{error}");
     // The SDK's own error may quote the request or the response.
     assert!(error.is_transient() && error.source().is_none());
 }

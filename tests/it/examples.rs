@@ -569,14 +569,14 @@ mod terminal {
         let mut terminal = Terminal::run("");
         terminal.read_until("the simulated device shows ");
         let code = terminal.read_until("\r\n");
-        let question = "MFA code of arn:aws:iam::111111111111:mfa/ada, to assume arn:aws:iam::222222222222:role/Reader: ";
+        let question = "MFA code for arn:aws:iam::111111111111:mfa/ada, to assume arn:aws:iam::222222222222:role/Reader: ";
         assert_eq!(terminal.read_until(question), "");
         terminal.type_line("12345");
-        terminal.read_until("A code has six digits. MFA code of");
+        terminal.read_until("A code has six digits. MFA code for");
         terminal.read_until(": ");
         terminal.type_line(if code == "000000" { "000001" } else { "000000" });
         let refused =
-            "MultiFactorAuthentication failed with invalid MFA one time pass code. MFA code of";
+            "MultiFactorAuthentication failed with invalid MFA one time pass code. MFA code for";
         terminal.read_until(refused);
         terminal.read_until(": ");
         terminal.type_line(&code);
@@ -597,7 +597,7 @@ mod terminal {
         let mut terminal = Terminal::run("--session-token");
         terminal.read_until("the simulated device shows ");
         let code = terminal.read_until("\r\n");
-        terminal.read_until("MFA code of arn:aws:iam::111111111111:mfa/ada: ");
+        terminal.read_until("MFA code for arn:aws:iam::111111111111:mfa/ada: ");
         terminal.type_line(&code);
         terminal.read_until("2026/11/refunds.ndjson");
         assert!(terminal.finish());
@@ -629,7 +629,7 @@ mod terminal {
         for _ in 0..3 {
             terminal.type_line("x");
         }
-        terminal.read_until("no MFA code of");
+        terminal.read_until("no MFA code for");
         terminal.finish();
     }
 
@@ -645,7 +645,7 @@ mod terminal {
             !said.ok
                 && said
                     .err
-                    .contains("there is no terminal to ask for the MFA code on"),
+                    .contains("no terminal is available to ask for the MFA code"),
             "{said:?}"
         );
     }

@@ -160,7 +160,7 @@ async fn a_token_file_that_is_unreadable_or_empty_is_named() {
     let path = file("empty");
     for (written, why) in [
         (None, "No such file"),
-        (Some(""), "4 to 20000 characters, this one has 0"),
+        (Some(""), "4 to 20000 characters, but has 0"),
     ] {
         match written {
             Some(text) => std::fs::write(&path, text).unwrap(),
