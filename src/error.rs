@@ -108,7 +108,7 @@ impl Error {
             ErrorKind::NoToken
             | ErrorKind::InteractionRequired
             | ErrorKind::NoAnswer { .. }
-            | ErrorKind::QueueTimedOut
+            | ErrorKind::QueueTimedOut { .. }
             | ErrorKind::Unusable { .. }
             | ErrorKind::Panicked => true,
         }
@@ -205,7 +205,7 @@ impl Error {
             ErrorKind::NoToken => "no_token",
             ErrorKind::InteractionRequired => "interaction_required",
             ErrorKind::NoAnswer { .. } => "no_answer",
-            ErrorKind::QueueTimedOut => "queue_timed_out",
+            ErrorKind::QueueTimedOut { .. } => "queue_timed_out",
             ErrorKind::Refused(refusal) => match refusal.meaning {
                 Meaning::Throttled => "throttled",
                 Meaning::Transient | Meaning::ClockSkew | Meaning::IdentityProviderUnreachable => {
@@ -262,12 +262,12 @@ impl Error {
             }) => {
                 write!(f, ": {field}: {rule}")?;
                 match value {
-                    Some(value) => write!(f, ", but it is {value:?}"),
+                    Some(value) => write!(f, ", but the value is {value:?}"),
                     None => Ok(()),
                 }
             }
             ErrorKind::Source(SourceFailure::TimedOut(after)) if self.inner.source.is_none() => {
-                write!(f, " took longer than {} s", after.as_secs())
+                write!(f, " timed out after {} s", after.as_secs())
             }
             ErrorKind::Source(_) => {
                 f.write_str(" failed")?;
@@ -285,11 +285,11 @@ impl Error {
             }
             ErrorKind::TemporarySource { access_key_id } => write!(
                 f,
-                ": needs an IAM user's long-term keys, and the source gave temporary credentials \
-                 ({access_key_id})"
+                ": requires an IAM user's long-term keys, but the source returned temporary \
+                 credentials ({access_key_id})"
             ),
             ErrorKind::NoMfaCode { serial } => {
-                write!(f, ": no MFA code of {serial}")?;
+                write!(f, ": no MFA code for {serial}")?;
                 self.write_causes(f)
             }
             ErrorKind::NoToken => {
@@ -300,32 +300,35 @@ impl Error {
                 self.write_causes(f)
             }
             ErrorKind::InteractionRequired => {
-                f.write_str(": a person would have to be asked, and no caller waits for the answer")
+                f.write_str(": needs input from a person, but no caller is waiting")
             }
             ErrorKind::NoAnswer { what } => write!(f, ": {what}"),
-            ErrorKind::QueueTimedOut => f.write_str(": too many calls to STS were waiting"),
+            ErrorKind::QueueTimedOut { after } => {
+                let after = after.as_secs();
+                write!(f, ": timed out after {after} s in the queue of calls to STS")
+            }
             ErrorKind::TooShort { left, required, .. } => {
                 let (left, required) = (left.as_secs(), required.as_secs_f64());
                 write!(
                     f,
-                    ": the credentials stay valid for {left} s, and {required} s are needed"
+                    ": the credentials stay valid for {left} s, but {required} s are required"
                 )?;
                 self.write_causes(f)
             }
             ErrorKind::NotSent { destination } => {
-                write!(f, ": the SDK could not make the call to STS {destination}")
+                write!(f, ": the SDK could not build the request to STS {destination}")
             }
             ErrorKind::Unusable { what } => write!(f, ": {what}"),
             ErrorKind::Panicked => f.write_str(
                 ": a provider of credentials, codes or tokens, or the HTTP client, panicked while loading",
             ),
             ErrorKind::ReentrantLoad => f.write_str(
-                ": a provider of credentials, codes or tokens asks for credentials that are waiting for it: \
-                 give it others",
+                ": a provider of credentials, codes or tokens requests credentials from a chain \
+                 that is waiting for it: use other credentials there",
             ),
             ErrorKind::NoRuntime => f.write_str(
-                ": credentials are loaded in a task, and there is no running tokio runtime to spawn \
-                 it on: call from within one",
+                ": credentials are loaded in a tokio task, but no runtime is running: call from \
+                 within a tokio runtime",
             ),
         }
     }
@@ -368,7 +371,7 @@ impl Error {
         if let (Operation::GetCallerIdentity, 1..) = (operation, *hop) {
             return write!(
                 f,
-                "asking whose the credentials of hop {hop} of {chain_len} are"
+                "calling GetCallerIdentity with the credentials of hop {hop} of {chain_len}"
             );
         }
         let [_, gerund, subject] = operation.words();
@@ -452,7 +455,7 @@ impl From<Error> for CredentialsError {
             | ErrorKind::InteractionRequired
             | ErrorKind::Refused(_)
             | ErrorKind::TooShort { .. }
-            | ErrorKind::QueueTimedOut
+            | ErrorKind::QueueTimedOut { .. }
             | ErrorKind::NoAnswer { .. } => Self::provider_error,
         };
         convert(ProviderError(error))
@@ -521,7 +524,8 @@ impl Operation {
             Self::AssumeRoleWithWebIdentity => ["AssumeRoleWithWebIdentity", "assuming", "role"],
             Self::AssumeRoleWithSaml => ["AssumeRoleWithSAML", "assuming", "role"],
             Self::GetSessionToken => ["GetSessionToken", "getting a session token", "session token request"],
-            Self::GetCallerIdentity => ["GetCallerIdentity", "asking whose the source credentials are", "base config"],
+            Self::GetCallerIdentity =>
+                ["GetCallerIdentity", "calling GetCallerIdentity with the source credentials", "base config"],
         }
     }
 }
@@ -579,7 +583,7 @@ pub(crate) enum ErrorKind {
     /// The SDK could not build the request.
     NotSent { destination: String },
     /// The call was still in the queue, behind too many others, when its timeout was reached.
-    QueueTimedOut,
+    QueueTimedOut { after: Duration },
     /// STS answered with something that cannot be used.
     Unusable { what: String },
     /// User code that runs inside a load panicked.
@@ -594,7 +598,7 @@ impl ErrorKind {
     pub(crate) fn already_expired(expiry: SystemTime, now: SystemTime) -> Self {
         Self::Unusable {
             what: format!(
-                "the credentials that came back expired at {}, and it is {} by this machine's clock",
+                "the returned credentials expired at {}; this machine's clock shows {}",
                 timestamp(expiry),
                 timestamp(now)
             ),

@@ -240,14 +240,14 @@ fn check_settings(profiles: Option<&ProfileSet>) -> Result<()> {
     let check = |variable, key, rule: &str, is_valid: fn(&str) -> bool| {
         let setting = EnvConfigValue::new().env(variable).profile(key);
         setting.validate(&Env::default(), profiles, |value| {
-            let text = || format!("{key} {rule}, but it is {value:?}");
+            let text = || format!("{key} {rule}, but the value is {value:?}");
             is_valid(value)
                 .then_some(())
                 .ok_or_else(|| io::Error::other(text()))
         })
     };
     let (attempts, mode, flag) = (
-        "must be a whole number from 1 on",
+        "must be a whole number of at least 1",
         "must be standard or adaptive",
         "must be true or false",
     );

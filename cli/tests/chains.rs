@@ -207,7 +207,7 @@ async fn a_profile_that_does_not_exist_is_an_error_by_name_in_every_command() {
             let said = run(&mut world.with_other_credentials(&arguments));
             let start = format!("error: {option} nobody: invalid profile nobody: ");
             assert!(said.err.starts_with(&start), "{arguments:?} {said:?}");
-            let why = "there is no such profile, neither in ";
+            let why = "the profile does not exist in ";
             assert!(said.err.contains(why), "{arguments:?} {said:?}");
             assert!(!said.ok && said.out.is_empty(), "{arguments:?} {said:?}");
         }
@@ -269,7 +269,7 @@ async fn doctor_succeeds_only_if_every_role_can_be_assumed() {
         &[&["doctor", "--profile", "b"], &HUB_THEN_WRITER[..]].concat(),
     ] {
         let well = world.home.run(arguments);
-        assert!(well.ok && well.out.contains("\nall is well: "), "{well:?}");
+        assert!(well.ok && well.out.contains("\nsuccess: "), "{well:?}");
         assert!(
             well.out.ends_with(&format!("{WRITER_SESSION}\n")),
             "{well:?}"
@@ -281,7 +281,7 @@ async fn doctor_succeeds_only_if_every_role_can_be_assumed() {
     assert!(!refused.ok && refused.err.is_empty(), "{refused:?}");
     for part in [
         "hop 2 of 2: AssumeRole arn:aws:iam::222222222222:role/FirehoseWriter",
-        "  asked by         arn:aws:sts::333333333333:assumed-role/Hub/me",
+        "  caller           arn:aws:sts::333333333333:assumed-role/Hub/me",
         "  - no external ID was sent",
         "\nTrust policy of arn:aws:iam::222222222222:role/FirehoseWriter:\n{\n",
         "\nPermission policy of arn:aws:iam::333333333333:role/Hub:\n{\n",
@@ -318,7 +318,7 @@ async fn the_policies_that_doctor_prints_cure_what_it_found() {
     assert!(
         refused
             .out
-            .contains(&format!("  is               {USER}\n")),
+            .contains(&format!("  identity         {USER}\n")),
         "{refused:?}"
     );
 
@@ -330,7 +330,7 @@ async fn the_policies_that_doctor_prints_cure_what_it_found() {
     let update = update.role_name("Reader").policy_document(trust);
     update.send().await.unwrap();
     let well = world.home.run(&doctor);
-    assert!(well.ok && well.out.contains("\nall is well: "), "{well:?}");
+    assert!(well.ok && well.out.contains("\nsuccess: "), "{well:?}");
 }
 
 #[tokio::test]
@@ -362,7 +362,7 @@ async fn an_option_belongs_to_the_role_before_it() {
     for part in [
         "b, team (transitive)",
         "source identity  ada\n",
-        "asked 900 s",
+        "requested 900 s",
     ] {
         assert!(hub.contains(part), "{part:?} {hub}");
     }
@@ -387,7 +387,7 @@ fn doctor_walks_the_chain_of_a_profile_and_keeps_its_secrets() {
         "  access key       AKIAEXAMPLE\n",
         &format!("hop 1 of 2: AssumeRole {HUB}\n  not tried\n"),
         &format!("hop 2 of 2: AssumeRole {WRITER}\n  not tried\n"),
-        "asking whose the source credentials are: STS could not be called ",
+        "calling GetCallerIdentity with the source credentials: STS could not be called\nat ",
     ] {
         assert!(said.out.contains(part), "{part:?} {}", said.out);
     }

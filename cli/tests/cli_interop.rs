@@ -373,7 +373,7 @@ async fn an_error_goes_to_stderr_with_an_exit_code_and_no_output() {
     };
     for (profile, says) in [
         ("wrong", "AccessDenied"),
-        ("nobody", "there is no such profile"),
+        ("nobody", "the profile does not exist"),
         ("b", "there is no role to assume"),
     ] {
         let said = world.run(&["credential-process", "--profile", profile, "--cli-cache"]);

@@ -155,19 +155,19 @@ fn wrong_environment_variables_are_errors_that_name_them() {
             "AWS_MAX_ATTEMPTS",
             "0",
             &everywhere[..],
-            "must be a whole number from 1 on, but it is \"0\"",
+            "must be a whole number of at least 1, but the value is \"0\"",
         ),
         (
             "AWS_RETRY_MODE",
             "legacy",
             &everywhere[..],
-            "must be standard or adaptive, but it is \"legacy\"",
+            "must be standard or adaptive, but the value is \"legacy\"",
         ),
         (
             "AWS_USE_FIPS_ENDPOINT",
             "yes",
             &everywhere[..],
-            "must be true or false, but it is \"yes\"",
+            "must be true or false, but the value is \"yes\"",
         ),
         (
             "AWS_REGION",
@@ -179,7 +179,7 @@ fn wrong_environment_variables_are_errors_that_name_them() {
             "AWS_DEFAULT_REGION",
             "x y",
             &everywhere[..1],
-            "invalid environment: AWS_DEFAULT_REGION: may have only lower-case letters",
+            "invalid environment: AWS_DEFAULT_REGION: must contain only lower-case letters",
         ),
         (
             "AWS_ENDPOINT_URL_STS",
@@ -218,7 +218,13 @@ fn wrong_environment_variables_are_errors_that_name_them() {
         .output()
         .unwrap()
         .into();
-    assert!(said.err.ends_with("but it is \"x y\"\n"), "{said:?}");
+    assert!(
+        said.err.ends_with(
+            "but the value is \"x y\"
+"
+        ),
+        "{said:?}"
+    );
     assert!(
         !said.err.contains("no AWS region is configured"),
         "{said:?}"
@@ -228,7 +234,7 @@ fn wrong_environment_variables_are_errors_that_name_them() {
     let said = Said::from(setup.env("AWS_REGION", "x y").output().unwrap());
     let why = "error: --role-profile b: invalid base config: region: ";
     assert!(
-        said.err.starts_with(why) && said.err.ends_with("but it is \"x y\"\n"),
+        said.err.starts_with(why) && said.err.ends_with("but the value is \"x y\"\n"),
         "{said:?}"
     );
     let (code, said) = code(home.program(profile).env_remove("HOME"));
@@ -274,7 +280,7 @@ fn an_answer_of_another_server_is_said_to_be_one() {
         let role = ["--profile", "b", "--role-arn", HUB];
         let whose = match status {
             "200 OK" => {
-                format!("what answered at {endpoint} (region eu-west-1) does not speak STS")
+                format!("the server that answered at {endpoint} (region eu-west-1) is not STS")
             }
             _ => format!("server may have answered at {endpoint} (region eu-west-1)"),
         };
@@ -477,7 +483,7 @@ fn warnings_of_the_library_go_to_stderr() {
     assert!(said.ok, "{said:?}");
     assert!(
         said.err
-            .contains("WARN a source identity over 64 characters"),
+            .contains("WARN the source identity is longer than 64 characters"),
         "{said:?}"
     );
     assert!(!said.out.contains("WARN"), "{said:?}");
@@ -495,7 +501,8 @@ fn credential_process_logs_nothing_unless_it_is_verbose() {
     for verbose in ["-v", "--verbose"] {
         let said = home.run(&[&process[..], &[verbose]].concat());
         assert!(
-            said.err.contains("WARN a source identity over 64"),
+            said.err
+                .contains("WARN the source identity is longer than 64"),
             "{said:?}"
         );
         assert!(said.err.contains("DEBUG"), "{said:?}");
@@ -711,7 +718,7 @@ fn ctrl_c_ends_it_while_it_asks_for_an_mfa_code() {
     let mut shows = terminal.stdout.take().unwrap();
     let mut shown = String::new();
     let mut byte = [0];
-    while !shown.contains("MFA code of GAHT12345678") || !shown.ends_with(": ") {
+    while !shown.contains("MFA code for GAHT12345678") || !shown.ends_with(": ") {
         assert_eq!(shows.read(&mut byte).unwrap(), 1, "{shown}");
         shown.push(char::from(byte[0]));
     }

@@ -541,7 +541,7 @@ async fn what_cannot_be_is_said_before_anything_is_changed() {
         ),
         (
             world.run(("a", "nobody"), &[]),
-            "--caller-profile nobody: invalid profile nobody: profile: there is no such profile",
+            "--caller-profile nobody: invalid profile nobody: profile: the profile does not exist",
         ),
         (
             world.run(("a", "b"), &["--tag", "team"]),

@@ -29,8 +29,8 @@ impl Base {
     /// Creates the base of a chain that starts with the config's credentials.
     pub(crate) fn with_source(config: &SdkConfig) -> Result<Self, Error> {
         if config.credentials_provider().is_none() {
-            let rule = "must be set, as aws_config::load_defaults does: its credentials assume the \
-                        first role";
+            let rule = "must be set, for example by aws_config::load_defaults: its credentials \
+                        assume the first role";
             let violation = Violation::new("credentials_provider", rule, None);
             return Err(violation.into_error(Operation::CheckBase));
         }

@@ -81,12 +81,12 @@ impl RoleChain {
             return None;
         }
         if message.contains("explicit deny") {
-            let reason = "a policy denies it, and no other policy can allow what one denies";
+            let reason = "a policy explicitly denies it, which no other policy can override";
             return Some(Err(reason.to_owned()));
         }
         if let Some(DenyingPolicy::Other(policy)) = denying_policy(message) {
             return Some(Err(format!(
-                "the {policy} must allow it, and neither of the two policies is that"
+                "the {policy} must allow it; trust and permission policies cannot replace that"
             )));
         }
         let requests = self.role_requests();
@@ -100,15 +100,15 @@ impl RoleChain {
                 let claims = last.claims.as_ref()?;
                 if !claims.actions.is_empty() {
                     return Some(Err(format!(
-                        "the token has claims that need {}, too, and their values are not known to \
-                         RoleChain::policies: allow that beside sts:AssumeRoleWithWebIdentity",
+                        "the token's claims also require {}, but RoleChain::policies does not know \
+                         their values: allow it in addition to sts:AssumeRoleWithWebIdentity",
                         claims.actions.join(" and ")
                     )));
                 }
                 let [audience] = &claims.audiences[..] else {
                     return Some(Err(format!(
-                        "the token has several audiences ({}), and IAM compares the one that the identity \
-                         provider has as a client ID: RoleChain::policies writes the policy for it",
+                        "the token has several audiences ({}), and IAM compares the one that is a \
+                         client ID of the identity provider: use RoleChain::policies with that one",
                         claims.audiences.join(", ")
                     )));
                 };
@@ -137,8 +137,8 @@ impl RoleChain {
         let action = action.and_then(|rest| rest.split_whitespace().next());
         Some(match action {
             Some(action) if !policies.trust_policy.compact().contains(action) => Err(format!(
-                "{action} is for tags or an identity that the source's session brings along, which this \
-                 chain does not know: allow it to {} on both sides",
+                "{action} is for tags or a source identity that the source's session already has, \
+                 which this chain does not know: allow it to {} in the trust policy and in its own",
                 policies.caller
             )),
             _ => Ok(policies),
@@ -193,8 +193,8 @@ async fn hop_step(cache: &HopCache, caller: Option<&Credentials>) -> StepOutcome
     if let Some(claims) = &step.claims {
         step.asked.extend([
             ("token's issuer", claims.issuer.clone()),
-            ("its audience", claims.audiences.join(", ")),
-            ("its subject", claims.subject.clone()),
+            ("token's audience", claims.audiences.join(", ")),
+            ("token's subject", claims.subject.clone()),
         ]);
     }
     let is_temporary = caller.is_some_and(|caller| caller.session_token().is_some());

@@ -81,7 +81,7 @@ impl Document {
                 .into_error(Operation::WriteDocument));
         }
         if is_pattern(prefix) {
-            let rule = "must have no *, ? or $: a policy would take it for a pattern";
+            let rule = "must not contain *, ? or $: policies treat them as patterns";
             return Err(
                 Violation::new("prefix", rule, Some(prefix)).into_error(Operation::WriteDocument)
             );

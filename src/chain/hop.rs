@@ -630,8 +630,8 @@ impl Hop {
                 target: "aws_role_chain",
                 role = %request.arn,
                 requested_seconds = requested,
-                "the source credentials are those of a role, so sessions last one hour (role chaining), \
-                 not as long as requested"
+                "the source credentials belong to a role, so sessions last one hour (role chaining) \
+                 instead of the requested duration"
             );
             if attempt.mfa_code.is_some() {
                 // The code cannot be used again. The next load requests an hour.
@@ -708,7 +708,8 @@ impl Hop {
     }
 
     fn token_or_timeout(&self, token: Option<Result<String, BoxError>>) -> Result<String, Error> {
-        let late = || Err(format!("none came in {} s", SOURCE_TIMEOUT.as_secs()).into());
+        let seconds = SOURCE_TIMEOUT.as_secs();
+        let late = || Err(format!("the provider timed out after {seconds} s").into());
         let token = token.unwrap_or_else(late);
         token.map_err(|error| self.error_from(ErrorKind::NoToken, Some(error)))
     }

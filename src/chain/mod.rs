@@ -312,7 +312,7 @@ impl RoleChain {
     ) -> Result<Self, Error> {
         let required = |name: &'static str| {
             var(name).map_err(|error| {
-                let rule = format!("{error}: it says which role a web identity assumes");
+                let rule = format!("{error}: it configures the web identity");
                 Violation::new(name, rule, None).into_error(Operation::CheckBase)
             })
         };
@@ -554,8 +554,8 @@ impl RoleChain {
         let violation = match hop.region() {
             Some(region) => check_region(region.as_ref()).err(),
             None => {
-                let rule = "must be set, on the base config (AWS_REGION, say) or on the role: it says \
-                            which STS to call";
+                let rule = "must be set on the base config (for example by AWS_REGION) or on the \
+                            role: it selects the STS endpoint";
                 Some(Violation::new("region", rule, None))
             }
         };

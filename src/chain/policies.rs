@@ -97,11 +97,11 @@ impl HopPolicies {
         let size = self.trust_policy.size();
         let fits = match size {
             0..=TRUST_POLICY_LIMIT => "near the limit",
-            _ => "over the limit: IAM refuses it, unless AWS raised the quota",
+            _ => "over the limit: IAM rejects it unless AWS raised the quota",
         };
         (size * 10 > TRUST_POLICY_LIMIT * 9).then(|| {
             format!(
-                "the trust policy of {} has {size} characters of {TRUST_POLICY_LIMIT}, {fits}",
+                "the trust policy of {} has {size} of {TRUST_POLICY_LIMIT} characters, {fits}",
                 self.role_arn
             )
         })
@@ -244,10 +244,7 @@ impl Principal {
     pub(super) fn check(&self, requests: &[RequestSummary<'_>]) -> Result<(), Violation> {
         let violation = |rule, value| Err(Violation::new("principal", rule, value));
         let Some(first) = requests.first() else {
-            return violation(
-                "is of no use: a chain that assumes no role needs no policy",
-                None,
-            );
+            return violation("is not needed: the chain assumes no role", None);
         };
         match (&self.kind, first.caller) {
             (PrincipalKind::Arn(arn), CallerKind::Base) => {
@@ -256,8 +253,8 @@ impl Principal {
                 let of_role = partition(first.role_arn());
                 if partition(arn) != of_role {
                     let rule = format!(
-                        "must be of the partition {of_role}, as the role: no credentials go from one \
-                         partition to another"
+                        "must be in partition {of_role}, like the role: credentials are not valid \
+                         in other partitions"
                     );
                     return violation(&rule, Some(arn));
                 }
@@ -273,7 +270,7 @@ impl Principal {
             (PrincipalKind::Saml { audience }, CallerKind::Saml(_)) => {
                 let is_wrong = |text: &String| text.is_empty() || is_pattern(text);
                 if audience.as_ref().is_some_and(is_wrong) {
-                    return violation("must have an audience without *, ? and $", None);
+                    return violation("must have a non-empty audience without *, ? or $", None);
                 }
             }
             (_, CallerKind::WebIdentity) => {
@@ -294,10 +291,10 @@ impl Principal {
         if let Some(age) = self.mfa_max_age {
             let violation = |rule| Err(Violation::new("mfa_max_age", rule, None));
             if age.as_secs() == 0 {
-                return violation("must be at least a second");
+                return violation("must be at least one second");
             }
             if !requests.iter().any(|request| request.proves_mfa) {
-                return violation("is of no use: the chain proves no MFA");
+                return violation("has no effect: the chain proves no MFA");
             }
         }
         Ok(())
@@ -308,7 +305,7 @@ impl Principal {
         let role_arn = request.role_arn();
         check_no_pattern("arn", "its path", role_arn)?;
         if let CallerKind::Role(caller) = request.caller {
-            check_no_pattern("arn", "the path of the role before", caller)?;
+            check_no_pattern("arn", "the path of the previous role", caller)?;
         }
         let contexts = request.role.map(|role| &role.provided_contexts);
         for context in contexts.into_iter().flatten() {
@@ -350,7 +347,7 @@ impl Principal {
             }
             // `check` has compared the two.
             _ => {
-                let rule = "must be what the chain starts from";
+                let rule = "must match the start of the chain";
                 return Err(Violation::new("principal", rule, None));
             }
         };
@@ -538,18 +535,18 @@ fn check_web_identity(issuer: &str, audience: &str, subject: &str) -> Result<(),
     let is_wrong =
         |claim: &str| claim.is_empty() || is_pattern(claim) || !claim.chars().all(is_printable);
     if [issuer, audience, subject].into_iter().any(is_wrong) {
-        let rule = "must have one issuer, audience and subject, each in full: printable ASCII \
+        let rule = "must have a complete issuer, audience and subject, of printable ASCII \
                     characters other than *, ? and $";
         return Err(Violation::new("principal", rule, None));
     }
     let host = issuer.strip_prefix("https://").unwrap_or(issuer);
     if host.is_empty() || host.contains("://") || host.starts_with("arn:") {
-        let rule = "must have the issuer's URL, https://<host><path>, as in the token's claim iss";
+        let rule = "must have the issuer's URL, https://<host><path>, as in the token's iss claim";
         return Err(Violation::new("principal", rule, Some(issuer)));
     }
     if BUILT_IN.contains(&host) {
-        let rule = "must be an issuer with a provider of its own in IAM: AWS knows this one itself, and \
-                    trust policies name it otherwise \
+        let rule = "must be an issuer with its own provider in IAM: this one is built into AWS, and \
+                    trust policies name it differently \
                     (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc.html)";
         return Err(Violation::new("principal", rule, Some(issuer)));
     }
@@ -566,11 +563,11 @@ fn caller_arn(text: &str) -> Result<String, Violation> {
         _ => return violation(SHAPE),
     };
     if !text.chars().all(|c| c.is_ascii_graphic()) || is_pattern(text) {
-        return violation("must have printable ASCII characters other than *, ? and $");
+        return violation("must contain only printable ASCII characters other than *, ? and $");
     }
     if !ARN_LENGTH.contains(&text.len()) {
         let most = ARN_LENGTH.end();
-        return violation(&format!("must have {most} characters or fewer"));
+        return violation(&format!("must have at most {most} characters"));
     }
     let names: Vec<&str> = arn.resource.split('/').collect();
     if names.iter().any(|name| name.is_empty()) {
@@ -579,8 +576,8 @@ fn caller_arn(text: &str) -> Result<String, Violation> {
     match (arn.service, &names[..]) {
         ("iam", ["user" | "role", _, ..]) => Ok(text.to_owned()),
         ("sts", ["assumed-role", role, _]) if role.starts_with("AWSReservedSSO_") => violation(
-            "must be the role's own ARN, with its path (role/aws-reserved/sso.amazonaws.com/…): a \
-             session's leaves it out",
+            "must be the role's ARN, including its path (role/aws-reserved/sso.amazonaws.com/…): a \
+             session's ARN omits the path",
         ),
         ("sts", ["assumed-role", role, _]) => {
             let Arn {
@@ -588,9 +585,7 @@ fn caller_arn(text: &str) -> Result<String, Violation> {
             } = arn;
             Ok(format!("arn:{partition}:iam::{account}:role/{role}"))
         }
-        ("iam", ["root"]) => {
-            violation("must be a user or role: an account's root assumes no roles")
-        }
+        ("iam", ["root"]) => violation("must be a user or role: root users cannot assume roles"),
         _ => violation(SHAPE),
     }
 }
@@ -599,7 +594,7 @@ fn check_no_pattern(field: &'static str, part: &str, text: &str) -> Result<(), V
     if !is_pattern(text) {
         return Ok(());
     }
-    let rule = format!("must have no *, ? or $ in {part}: a policy would take it for a pattern");
+    let rule = format!("must not contain *, ? or $ in {part}: policies treat them as patterns");
     Err(Violation::new(field, rule, Some(text)))
 }
 

@@ -36,7 +36,8 @@ impl fmt::Display for Diagnosis {
         }
         let Some(error) = self.error() else {
             let identity = caller.unwrap_or_default();
-            return write_wrapped(f, "all is well: ", &format!("this chain is {identity}"));
+            let text = format!("this chain's identity is {identity}");
+            return write_wrapped(f, "success: ", &text);
         };
         write_wrapped(f, "", &error.first_line().to_string())?;
         for line in error.advice() {
@@ -60,27 +61,27 @@ impl Diagnosis {
     fn write_policies(&self, f: &mut fmt::Formatter<'_>, policies: &HopPolicies) -> fmt::Result {
         let sent_external_id = (self.steps.last()).is_some_and(|step| step.sends_external_id);
         let caution = if sent_external_id {
-            ", the external ID above all"
+            ", especially the external ID,"
         } else {
             ""
         };
         let text = format!(
-            "If what was asked is right{caution}, these policies allow it, beside what is there. If not, \
-             change the request, not the policy."
+            "If the request{caution} is correct, add these policies to the existing ones to allow it. \
+             If not, change the request, not the policy."
         );
         write_wrapped(f, "", &text)?;
         let caller_account = Arn::parse(&policies.caller).map(|arn| arn.account);
         if !sent_external_id && caller_account != Some(&policies.account) {
-            let text = "No external ID was sent. If the role's owner gave you one, pass it, and do not add \
-                        this trust policy: it would ask for none.";
+            let text = "No external ID was sent. If the role's owner gave you one, pass it, and do \
+                        not add this trust policy: it would not require one.";
             write_wrapped(f, "", text)?;
         }
         let caller = Arn::parse(&policies.caller);
         if let Some(provider) = caller.filter(|arn| arn.resource.starts_with("saml-provider/")) {
             let page = sign_in_page(provider.partition);
             let text = format!(
-                "This is for an assertion that was posted to AWS's sign-in page ({page}), and has no \
-                 PrincipalTag and no SourceIdentity attributes."
+                "This policy is for an assertion that was posted to AWS's sign-in page ({page}) and \
+                 has no PrincipalTag or SourceIdentity attributes."
             );
             write_wrapped(f, "", &text)?;
         }
@@ -100,7 +101,7 @@ impl Diagnosis {
         let source = self.steps.first().and_then(|step| step.arn.as_deref());
         let source = source.and_then(Arn::parse);
         if self.steps.len() == 2 && source.is_some_and(|arn| arn.assumed_role().is_some()) {
-            let text = "If the caller's role has a path, write it in: STS does not tell it.";
+            let text = "If the caller's role has a path, add it: STS does not return it.";
             write_wrapped(f, "", text)?;
         }
         if let Some(permission) = &policies.permission_policy {
@@ -116,14 +117,14 @@ impl DiagnosisStep {
     fn write(&self, f: &mut fmt::Formatter<'_>, caller: Option<&str>) -> fmt::Result {
         let mut row = |name: &str, value: &str| write_wrapped(f, &format!("  {name:<17}"), value);
         if let Some(caller) = caller {
-            row("asked by", caller)?;
+            row("caller", caller)?;
         }
         for (name, value) in &self.asked {
             row(name, value)?;
         }
         if self.role_arn.is_some() {
             let is_chained = if self.is_chained {
-                "yes: an hour at most"
+                "yes: at most one hour"
             } else {
                 "no"
             };
@@ -136,8 +137,8 @@ impl DiagnosisStep {
             row("access key", id)?;
         }
         if let (Some(arn), Some(account)) = (&self.arn, &self.account) {
-            row("is", arn)?;
-            row("of account", account)?;
+            row("identity", arn)?;
+            row("account", account)?;
         }
         let mut took = format!("{} ms", self.took.as_millis());
         if let Some(identity) = self.identity_took {
@@ -148,7 +149,7 @@ impl DiagnosisStep {
 
     fn duration_shown(&self) -> String {
         let mut shown = match self.duration {
-            Some(asked) => format!("asked {} s", asked.as_secs()),
+            Some(asked) => format!("requested {} s", asked.as_secs()),
             None => "STS's default".to_owned(),
         };
         if let Some(expiry) = self.expiry {

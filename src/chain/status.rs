@@ -157,12 +157,12 @@ impl fmt::Display for HopStatus {
             Some(expiry) if self.is_expired && self.last_error.is_none() => {
                 // No caller has asked for credentials since.
                 let expiry = timestamp(expiry);
-                return write!(f, ": expired at {expiry}, loaded anew when next asked for");
+                return write!(f, ": expired at {expiry}, the next call loads new ones");
             }
             Some(expiry) if self.is_expired => {
-                write!(f, ": expired at {}, and still served", timestamp(expiry))?;
+                write!(f, ": expired at {}, but still served", timestamp(expiry))?;
             }
-            Some(expiry) => write!(f, ": until {}", timestamp(expiry))?,
+            Some(expiry) => write!(f, ": valid until {}", timestamp(expiry))?,
             None if self.access_key_id.is_some() => f.write_str(": without an expiry")?,
             None => f.write_str(": no credentials yet")?,
         }

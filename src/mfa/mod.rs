@@ -99,9 +99,9 @@ where
 /// use aws_role_chain::{MfaReason, MfaRequest};
 ///
 /// let mut request = MfaRequest::new("arn:aws:iam::111111111111:mfa/ada");
-/// assert_eq!(request.to_string(), "MFA code of arn:aws:iam::111111111111:mfa/ada");
+/// assert_eq!(request.to_string(), "MFA code for arn:aws:iam::111111111111:mfa/ada");
 /// request.reason = MfaReason::AlreadyUsed;
-/// assert!(request.to_string().starts_with("That code was used already"));
+/// assert!(request.to_string().starts_with("That code was already used"));
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -137,13 +137,13 @@ impl fmt::Display for MfaRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.reason {
             MfaReason::First => {}
-            MfaReason::Renewal => f.write_str("The credentials expire. ")?,
+            MfaReason::Renewal => f.write_str("The credentials must be renewed. ")?,
             MfaReason::Refused(message) => write!(f, "{} ", message.trim())?,
             MfaReason::AlreadyUsed => {
-                f.write_str("That code was used already; wait for the next one. ")?;
+                f.write_str("That code was already used; wait for the next one. ")?;
             }
         }
-        write!(f, "MFA code of {}", self.serial)?;
+        write!(f, "MFA code for {}", self.serial)?;
         match &self.role_arn {
             Some(role) => write!(f, ", to assume {role}"),
             None => Ok(()),
@@ -277,7 +277,7 @@ impl Mfa {
             let code: String = code.split_whitespace().collect();
             if code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()) {
                 if is_last {
-                    let text = "what was given is not six digits";
+                    let text = "the code is not six digits";
                     return Err(refused.unwrap_or_else(|| self.no_code(text.into(), &context)));
                 }
                 reason = MfaReason::Refused("A code has six digits.".to_owned());
@@ -285,7 +285,7 @@ impl Mfa {
             }
             if !device.mark_sent(&code, context.time.now()) {
                 if is_last {
-                    let text = "the code given was used already";
+                    let text = "the code was already used";
                     return Err(refused.unwrap_or_else(|| self.no_code(text.into(), &context)));
                 }
                 reason = MfaReason::AlreadyUsed;
@@ -315,7 +315,8 @@ impl Mfa {
             return code.await;
         }
         let timeout = context.sleep.sleep(PROVIDER_TIMEOUT);
-        let late = |_| format!("no code came within {} s", PROVIDER_TIMEOUT.as_secs());
+        let seconds = PROVIDER_TIMEOUT.as_secs();
+        let late = |_| format!("the provider timed out after {seconds} s");
         Timeout::new(code, timeout).await.map_err(late)?
     }
 

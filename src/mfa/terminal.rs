@@ -116,7 +116,7 @@ impl Reader {
             let mut line = Vec::new();
             let line = match input.read_until(b'\n', &mut line) {
                 Ok(0) => {
-                    let text = "the terminal was closed before an MFA code was given";
+                    let text = "the terminal was closed before an MFA code was entered";
                     Err(io::Error::new(io::ErrorKind::UnexpectedEof, text))
                 }
                 read => read.map(|_| String::from_utf8_lossy(&line).into_owned()),
@@ -153,7 +153,7 @@ fn show(text: &str, output: &mut File) -> io::Result<()> {
 
 fn open(path: &str, options: &OpenOptions) -> io::Result<File> {
     options.open(path).map_err(|error| {
-        let text = format!("there is no terminal to ask for the MFA code on ({path}: {error})");
+        let text = format!("no terminal is available to ask for the MFA code ({path}: {error})");
         io::Error::new(error.kind(), text)
     })
 }

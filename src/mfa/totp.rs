@@ -96,7 +96,7 @@ impl Totp {
             totp.digits() == 6 && totp.step() == 30 && totp.algorithm() == totp_rs::Algorithm::SHA1;
         if !is_supported {
             return Err(TotpError(
-                "AWS's codes have six digits, 30 seconds and SHA-1".into(),
+                "it must specify six digits, 30 seconds and SHA-1, as AWS does".into(),
             ));
         }
         Ok(Self(Arc::new(totp)))

@@ -103,10 +103,10 @@ impl Entry {
     fn parse(&self, text: &str) -> Result<Session, String> {
         let entry: Value = serde_json::from_str(text).map_err(|error| {
             if error.is_eof() {
-                return "it is empty, or ends too early".to_owned();
+                return "it is empty or incomplete".to_owned();
             }
             format!(
-                "no JSON at line {}, column {}",
+                "invalid JSON at line {}, column {}",
                 error.line(),
                 error.column()
             )
@@ -114,10 +114,10 @@ impl Entry {
         let text = |pointer: &str| {
             let value = entry.pointer(pointer).and_then(Value::as_str);
             let value = value.filter(|value| !value.is_empty());
-            let value = value.ok_or_else(|| format!("there is no {}", &pointer[1..]))?;
+            let value = value.ok_or_else(|| format!("{} is missing", &pointer[1..]))?;
             // Such a value cannot be sent in an HTTP header.
             if value.chars().any(char::is_control) {
-                return Err(format!("its {} has control characters", &pointer[1..]));
+                return Err(format!("its {} contains control characters", &pointer[1..]));
             }
             Ok(value)
         };
@@ -125,7 +125,7 @@ impl Entry {
         let (role, session_name) = &self.session_arn;
         let found = arn.strip_prefix(role.as_str());
         if found.is_none_or(|found| session_name.as_ref().is_some_and(|name| name != found)) {
-            return Err(format!("it is the session {arn}, not one of {role}…"));
+            return Err(format!("it contains session {arn}, not one of {role}…"));
         }
         let expiration = text("/Credentials/Expiration")?;
         // The CLI writes Python's name of the time zone, `UTC`.
@@ -139,7 +139,7 @@ impl Entry {
             text("/Credentials/AccessKeyId")?,
             text("/Credentials/SecretAccessKey")?,
             text("/Credentials/SessionToken")?,
-            expiry.ok_or("its Expiration is no time")?,
+            expiry.ok_or("its Expiration is not a valid time")?,
             account,
             Some(arn.into()),
         );

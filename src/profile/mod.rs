@@ -231,7 +231,7 @@ impl ProfileLoader {
     }
 
     async fn build(&self, profiles: &ProfileSet) -> Result<RoleChain, Violation> {
-        let files = format!("{} nor in {}", CONFIG.path(self), CREDENTIALS.path(self));
+        let files = format!("{} or {}", CONFIG.path(self), CREDENTIALS.path(self));
         let Resolved {
             base,
             device,
@@ -244,7 +244,7 @@ impl ProfileLoader {
                 codes: codes.clone(),
             }),
             (Some(device), None) => {
-                let rule = "needs a provider of the device's codes, such as \
+                let rule = "requires an MFA code provider, such as \
                             ProfileLoader::new(..).mfa(TerminalPrompt::new())";
                 return Err(violation(device.profile, "mfa_serial", rule));
             }
@@ -556,7 +556,7 @@ impl ProfileLoader {
         }
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_-/.%@:+".contains(c);
         if !name.chars().all(is_allowed) {
-            reasons += "; only names of ASCII letters, digits and _-/.%@:+ are read";
+            reasons += "; profile names may contain only ASCII letters, digits and _-/.%@:+";
         }
         reasons
     }
@@ -629,7 +629,8 @@ impl fmt::Debug for ProfileLoader {
 fn imds(profile: &Profile, config: &ProviderConfig) -> Result<imds::Client, Violation> {
     const ENDPOINT: &str = "ec2_metadata_service_endpoint";
     const MODE: &str = "ec2_metadata_service_endpoint_mode";
-    let wrong = |key, error: BoxError| violation(profile.name(), key, format!("is wrong: {error}"));
+    let wrong =
+        |key, error: BoxError| violation(profile.name(), key, format!("is invalid: {error}"));
     let mut client = imds::Client::builder().configure(config);
     if let Some(url) = profile.get(ENDPOINT) {
         client = client
@@ -745,7 +746,7 @@ fn in_profile(profile: &str, error: &Error) -> Violation {
         field => field,
     };
     if violation.field == "region" && violation.value.is_none() {
-        violation.rule = "is missing, in its source profiles and in AWS_REGION too".to_owned();
+        violation.rule = "is not set in the profile, its source profiles or AWS_REGION".to_owned();
     }
     violation
 }
@@ -764,7 +765,7 @@ const CHECKED: [Checked; 4] = [
     Checked {
         variable: "AWS_MAX_ATTEMPTS",
         key: "max_attempts",
-        rule: "must be a whole number from 1 on",
+        rule: "must be a whole number of at least 1",
         is_valid: |value| value.parse::<NonZeroU32>().is_ok(),
     },
     Checked {

@@ -63,20 +63,19 @@ pub(super) fn resolve<'a>(
             .get_profile(next)
             .ok_or_else(|| match visited.last() {
                 None => {
-                    let rule = format!("there is no such profile, neither in {files}");
+                    let rule = format!("the profile does not exist in {files}");
                     violation(next, "profile", rule)
                 }
                 Some(from) => {
-                    let rule = format!(
-                        "names the profile `{next}`, and there is none, neither in {files}"
-                    );
+                    let rule =
+                        format!("names the profile `{next}`, which does not exist in {files}");
                     violation(from, "source_profile", rule)
                 }
             })?;
         if visited.contains(&next) {
             let from = visited.last().copied().unwrap_or(next);
             let round = [&visited[..], &[next]].concat().join(" → ");
-            let rule = format!("leads back to where it came from: {round}");
+            let rule = format!("is circular: {round}");
             return Err(violation(from, "source_profile", rule));
         }
         visited.push(next);
@@ -105,8 +104,9 @@ pub(super) fn resolve<'a>(
                     break BaseProvider::Profile(profile);
                 }
                 None => {
-                    let rule = "is missing, and so is all else that gives a source profile \
-                                    credentials: credential_process, sso_session, login_session, role_arn";
+                    let rule = "is missing, as is every other setting that gives a source profile \
+                                credentials: credential_process, sso_session, login_session, \
+                                role_arn";
                     return Err(violation(next, "aws_access_key_id", rule));
                 }
             },
@@ -119,20 +119,20 @@ pub(super) fn resolve<'a>(
         }
         match (profile.get("source_profile"), named_source) {
             (Some(_), Some(_)) => {
-                let rule = "can only be there without source_profile: one of them gives the credentials \
-                            that assume the role";
+                let rule = "cannot be combined with source_profile: only one of them can give the \
+                            credentials that assume the role";
                 return Err(violation(next, "credential_source", rule));
             }
             (None, None) => {
-                let rule = "is missing, and so is credential_source: one of them must give the \
+                let rule = "is missing, as is credential_source: one of them must give the \
                             credentials that assume the role";
                 return Err(violation(next, "source_profile", rule));
             }
             (None, Some(source)) => break BaseProvider::CredentialSource(source, profile),
             (Some(source), None) if source == next => {
                 break BaseProvider::Keys(static_keys(profile)?.ok_or_else(|| {
-                    let rule = "names its own profile, which works only with aws_access_key_id and \
-                                aws_secret_access_key in it";
+                    let rule = "names its own profile, which then must contain aws_access_key_id \
+                                and aws_secret_access_key";
                     violation(next, "source_profile", rule)
                 })?);
             }
@@ -154,7 +154,7 @@ fn static_keys(profile: &Profile) -> Result<Option<Credentials>, Violation> {
     const SECRET: &str = "aws_secret_access_key";
     const TOKEN: &str = "aws_session_token";
     let missing = |key, other: &str| {
-        let rule = format!("is missing, and there is an {other}");
+        let rule = format!("is missing, but {other} is set");
         Err(violation(profile.name(), key, rule))
     };
     match (get(ID), get(SECRET), get(TOKEN)) {
@@ -185,7 +185,7 @@ fn credential_source(profile: &Profile, source: &str) -> Result<CredentialSource
         .find(|(name, _)| name.eq_ignore_ascii_case(source));
     found.map(|(_, source)| *source).ok_or_else(|| {
         let rule = format!(
-            "must be Environment, Ec2InstanceMetadata or EcsContainer, but it is {source:?}"
+            "must be Environment, Ec2InstanceMetadata or EcsContainer, but the value is {source:?}"
         );
         violation(profile.name(), "credential_source", rule)
     })
@@ -209,8 +209,8 @@ fn device<'a>(
     };
     if let Some((other, _)) = named.find(|(_, serial)| *serial != device) {
         let rule = format!(
-            "is another than that of the profile `{profile}`: a chain has one user, whose device proves \
-             MFA for all its roles"
+            "differs from that of the profile `{profile}`: a chain has one user, whose device \
+             proves MFA for all its roles"
         );
         return Err(violation(other, "mfa_serial", rule));
     }
@@ -225,7 +225,7 @@ fn device<'a>(
         _ => None,
     };
     if let Some(whose) = whose {
-        let rule = format!("is an IAM user's device, and this chain starts with {whose}");
+        let rule = format!("is an IAM user's device, but this chain starts with {whose}");
         return Err(violation(profile, "mfa_serial", rule));
     }
     let first_role_only = roles[1..].iter().filter_map(serial).next().is_none();
@@ -239,8 +239,9 @@ fn device<'a>(
         };
         if let Some(long) = roles.iter().find(is_long) {
             let rule = format!(
-                "can be at most {longest} here: a later role asks for MFA too, which only a session token \
-                 proves to all of them, and sessions behind one last an hour at most"
+                "must be at most {longest}: a later role also has an mfa_serial, so the chain \
+                 starts with a session token, and the sessions of roles assumed with it last at \
+                 most one hour"
             );
             return Err(violation(long.name(), "duration_seconds", rule));
         }
@@ -260,7 +261,7 @@ pub(super) fn role(profile: &Profile) -> Result<Role, Violation> {
     }
     if let Some(seconds) = profile.get("duration_seconds") {
         let seconds = seconds.parse().map_err(|_| {
-            let rule = format!("must be 900 to 43200 whole seconds, but it is {seconds:?}");
+            let rule = format!("must be 900 to 43200 whole seconds, but the value is {seconds:?}");
             violation(profile.name(), "duration_seconds", rule)
         })?;
         role = role.duration(Duration::from_secs(seconds));
@@ -295,7 +296,7 @@ fn with_tags(mut role: Role, profile: &Profile) -> Result<Role, Violation> {
     match transitive.first() {
         None => Ok(role),
         Some(key) => {
-            let rule = format!("names {key:?}, which is not among the session_tags");
+            let rule = format!("names {key:?}, which is not one of the session_tags");
             Err(violation(profile.name(), "transitive_session_tags", rule))
         }
     }
@@ -336,11 +337,7 @@ mod tests {
             let config = text("config").unwrap();
             let profiles = profiles(config, text("credentials").unwrap_or_default()).await;
             let it = text("it").unwrap();
-            match resolve(
-                &profiles,
-                text("profile").unwrap_or("app"),
-                "file nor in file",
-            ) {
+            match resolve(&profiles, text("profile").unwrap_or("app"), "file or file") {
                 Ok(resolved) => {
                     assert_eq!(case.get("error"), None, "{it}");
                     let roles: Vec<_> = resolved.roles.iter().map(|role| role.name()).collect();

@@ -103,14 +103,14 @@ impl AllowedRoles {
                     [only] => format!("must have the {part} {only}, the only one allowed"),
                     // A customer may see this error, and must not learn the accounts of other customers.
                     many if part == "account" => {
-                        format!("must be of one of the {} accounts allowed", many.len())
+                        format!("must be in one of the {} allowed accounts", many.len())
                     }
-                    many => format!("must have a {part} allowed, one of {}", many.join(", ")),
+                    many => format!("must have one of the allowed {part}s: {}", many.join(", ")),
                 });
             }
         }
         if self.external_id_required && !has_external_id {
-            let rule = "must be set: this role is allowed only with one";
+            let rule = "must be set: this role is allowed only with an external ID";
             return Err(Violation::new("external_id", rule, None));
         }
         Ok(())
@@ -120,26 +120,27 @@ impl AllowedRoles {
     fn check_rules(&self) -> Result<(), Violation> {
         let violation = |rule: &str, value| Err(Violation::new("allowed_roles", rule, value));
         type IsWellFormed = fn(&str) -> bool;
-        const ACCOUNT: &str = "must name accounts by their 12 digits";
+        const ACCOUNT: &str = "must list 12-digit account IDs";
         let kinds: [(_, IsWellFormed, _); 4] = [
             (&self.accounts, is_account_id, ACCOUNT),
             (&self.denied_accounts, is_account_id, ACCOUNT),
             (
                 &self.names,
                 is_role_name,
-                "must have role names as they are, 1 to 64 ASCII letters, digits and _+=,.@-",
+                "must list complete role names, without patterns: 1 to 64 ASCII letters, digits and \
+                 _+=,.@-",
             ),
             (
                 &self.paths,
                 is_path,
-                "must have paths as they are, of at most 512 printable ASCII characters, beginning \
-                 and ending with /",
+                "must list complete paths, without patterns: at most 512 printable ASCII \
+                 characters, beginning and ending with /",
             ),
         ];
         for (values, is_well_formed, rule) in kinds {
             let Some(values) = values else { continue };
             if values.is_empty() {
-                return violation(&format!("{rule}, and at least one"), None);
+                return violation(&format!("{rule}; the list is empty"), None);
             }
             if let Some(value) = values.iter().find(|value| !is_well_formed(value)) {
                 return violation(rule, Some(value));
@@ -147,15 +148,15 @@ impl AllowedRoles {
         }
         if kinds.iter().all(|(values, ..)| values.is_none()) && !self.external_id_required {
             return violation(
-                "must name accounts (allowed or denied), names or paths, or require an external ID: \
-                 so it allows any role",
+                "must restrict accounts, names or paths, or require an external ID; it currently \
+                 allows any role",
                 None,
             );
         }
         if let (Some(allowed), Some(denied)) = (&self.accounts, &self.denied_accounts)
             && allowed.iter().all(|id| denied.contains(id))
         {
-            let rule = "must allow an account: all those allowed are denied too";
+            let rule = "must allow an account: all allowed accounts are also denied";
             return violation(rule, None);
         }
         Ok(())

@@ -92,7 +92,7 @@ pub(super) fn check_count<T>(
     if given.len() <= most {
         return Ok(());
     }
-    let rule = format!("at most {most} {what}, not {}", given.len());
+    let rule = format!("at most {most} {what} are allowed, not {}", given.len());
     Err(Violation::new(field, rule, None))
 }
 
@@ -122,7 +122,7 @@ pub(super) fn check_chars(
         Redaction::HideValue => String::new(),
     };
     let rule = format!(
-        "may have only {allowed} (character {} is another{which})",
+        "must contain only {allowed} (character {} is not allowed{which})",
         at + 1
     );
     Err(Violation::new(field, rule, shown))

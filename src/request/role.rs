@@ -319,9 +319,10 @@ impl Role {
     }
 }
 
-const MFA_ON_LATER_HOP: &str = "is for the first hop only: a device belongs to an IAM user, and this \
-     role is assumed by a session. Give it to the first role, or start the chain with \
-     RoleChain::from_session_token, and give it to that: it proves MFA to every role behind it";
+const MFA_ON_LATER_HOP: &str = "is for the first hop only: an MFA device belongs to an IAM user, \
+                                but this role is assumed by a session. Set it on the first role, or \
+                                start the chain with RoleChain::from_session_token and set it \
+                                there: the session token proves MFA to every role assumed with it";
 
 /// Has a session name, and no allow-list. Two are equal if they send STS the same parameters in the same region, with codes
 /// from the same provider.
@@ -473,13 +474,13 @@ fn check_accepted(role: &Role, operation: Operation) -> Result<(), Violation> {
     let (rejected, rule): (&[AcceptedBy], _) = match operation {
         Operation::AssumeRoleWithWebIdentity => (
             &[AcceptedBy::AssumeRole],
-            "is no parameter of AssumeRoleWithWebIdentity, whose tokens bring session tags and the source \
-             identity as claims",
+            "is not accepted by AssumeRoleWithWebIdentity: session tags and source identity are \
+             claims of the token",
         ),
         Operation::AssumeRoleWithSaml => (
             &[AcceptedBy::AssumeRole, AcceptedBy::AllButSaml],
-            "is no parameter of AssumeRoleWithSAML, whose assertions bring session name, session tags and \
-             the source identity as attributes",
+            "is not accepted by AssumeRoleWithSAML: session name, session tags and source identity \
+             are attributes of the assertion",
         ),
         _ => return Ok(()),
     };
@@ -508,7 +509,7 @@ fn check_role_arn(text: &str) -> Result<Arn<'_>, Violation> {
     }
     let (path, name) = arn.role().ok_or_else(|| violation(SHAPE))?;
     if !is_account_id(arn.account) {
-        return Err(violation("must name the account by its 12 digits"));
+        return Err(violation("must contain the 12-digit account ID"));
     }
     if path.starts_with("//") {
         return Err(violation(SHAPE));
@@ -520,7 +521,7 @@ fn check_role_arn(text: &str) -> Result<Arn<'_>, Violation> {
     }
     if path.len() > MAX_PATH_LENGTH || !path.chars().all(|c| c.is_ascii_graphic()) {
         let rule = format!(
-            "must have a role path of printable ASCII characters, at most {MAX_PATH_LENGTH}"
+            "must have a role path of at most {MAX_PATH_LENGTH} printable ASCII characters"
         );
         return Err(violation(&rule));
     }
@@ -532,12 +533,12 @@ fn check_assumable(arn: Arn<'_>, text: &str, inherited: &Inherited<'_>) -> Resul
     let violation = |rule: &str| Err(Violation::new("arn", rule, Some(text)));
     let (path, _) = arn.role().unwrap_or_default();
     if path.starts_with("/aws-service-role/") {
-        return violation("must not be a service-linked role, which only its service assumes");
+        return violation("must not be a service-linked role, which only its service can assume");
     }
     match inherited.partition {
         Some(partition) if partition != arn.partition => violation(&format!(
-            "must be of the partition {partition}, as the role before it: no credentials go from one \
-             partition to another"
+            "must be in partition {partition}, like the previous role: credentials are not valid in \
+             other partitions"
         )),
         _ => Ok(()),
     }
@@ -547,8 +548,8 @@ fn check_role_duration(duration: Duration, inherited: &Inherited<'_>) -> Result<
     check_duration(duration, ROLE_DURATION)?;
     if inherited.hop > 1 && duration > CHAINED_LIMIT {
         let rule = format!(
-            "can be at most {} s for a role that another role assumes (role chaining, whatever the \
-             role's MaxSessionDuration)",
+            "must be at most {} s for a role that another role assumes (role chaining), regardless \
+             of the role's MaxSessionDuration",
             CHAINED_LIMIT.as_secs()
         );
         let value = format!("{} s", duration.as_secs_f64());
@@ -589,7 +590,8 @@ fn check_policy(policy: &str) -> Result<(), Violation> {
     let is_accepted = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}');
     if let Some(at) = policy.chars().position(|c| !is_accepted(c)) {
         let rule = format!(
-            "may have only characters up to U+00FF (character {} is another; write it as \\u….)",
+            "must contain only characters up to U+00FF (character {} is not allowed; write it as \
+             \\u….)",
             at + 1
         );
         return Err(Violation::new("policy", rule, Some(policy)));
@@ -607,7 +609,7 @@ fn check_json_object(json: &str) -> Result<(), String> {
     for token in json_token_iter(json.as_bytes()) {
         let token = token.map_err(|error| error.to_string())?;
         if is_complete {
-            return Err("there is something after it".to_owned());
+            return Err("it is followed by something else".to_owned());
         }
         match token {
             Token::StartArray { .. } if depth == 0 => return Err("it is an array".to_owned()),
@@ -625,7 +627,7 @@ fn check_json_object(json: &str) -> Result<(), String> {
     match (is_complete, depth) {
         (true, _) => Ok(()),
         (false, 0) => Err("it is empty".to_owned()),
-        (false, _) => Err("it ends too early".to_owned()),
+        (false, _) => Err("it is incomplete".to_owned()),
     }
 }
 
@@ -641,15 +643,13 @@ fn check_policy_arn(text: &str, role: Arn<'_>) -> Result<(), Violation> {
                 partition, account, ..
             } = role;
             if arn.partition != partition {
-                return violation(&format!(
-                    "must be of the partition {partition}, as the role"
-                ));
+                return violation(&format!("must be in partition {partition}, like the role"));
             }
             if arn.account == account || arn.account == "aws" {
                 return Ok(());
             }
             violation(&format!(
-                "must be a policy of the role's own account ({account}) or AWS's"
+                "must be a policy of the role's account ({account}) or of AWS"
             ))
         }
         _ => violation(
@@ -670,11 +670,11 @@ fn check_tags(tags: &[Tag], inherited: &Inherited<'_>) -> Result<(), Violation> 
         let violation = |rule: &str| Err(Violation::new("tag", rule, Some(key)).of_part("key"));
         let prefix = key.get(..4).unwrap_or_default();
         if prefix.eq_ignore_ascii_case("aws:") {
-            return violation("must not begin with aws:, which is AWS's own");
+            return violation("must not begin with aws:, which is reserved for AWS");
         }
         if let Some(earlier) = tags[..i].iter().find(|earlier| is_same(&earlier.key, key)) {
             return violation(&format!(
-                "must be given once, and {:?} is there already (STS takes no account of case in tag keys)",
+                "must not repeat {:?} (tag keys are case-insensitive)",
                 earlier.key
             ));
         }
@@ -704,7 +704,7 @@ fn check_source_identity(
     match inherited.source_identity {
         Some(earlier) if earlier != identity => {
             let rule = format!(
-                "must stay {earlier:?}: an earlier hop set it, and STS lets nobody change it"
+                "must be {earlier:?}, which an earlier hop set: STS does not allow changing it"
             );
             return Err(Violation::new(field, rule, Some(identity)));
         }
@@ -714,8 +714,8 @@ fn check_source_identity(
         tracing::warn!(
             target: "aws_role_chain",
             identity,
-            "a source identity over {DOCUMENTED_SOURCE_IDENTITY_LENGTH} characters: STS accepts up to {} \
-             today, but AWS documents {DOCUMENTED_SOURCE_IDENTITY_LENGTH}",
+            "the source identity is longer than {DOCUMENTED_SOURCE_IDENTITY_LENGTH} characters: STS \
+             currently accepts up to {}, but AWS documents {DOCUMENTED_SOURCE_IDENTITY_LENGTH}",
             SOURCE_IDENTITY_LENGTH.end()
         );
     }
@@ -755,7 +755,7 @@ pub(super) fn check_mfa(mfa: &Mfa) -> Result<(), Violation> {
     };
     if arn.resource.starts_with("u2f/") {
         return violation(
-            "must be a device with codes: a passkey or security key cannot be used here",
+            "must be a device that generates codes: passkeys and security keys cannot be used here",
         );
     }
     if !arn.resource.starts_with("mfa/") {

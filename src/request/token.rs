@@ -161,7 +161,7 @@ fn check_length(
         return Ok(token.to_owned());
     }
     let (length, given) = (span(&length), token.len());
-    Err(format!("a {what} has {length} characters, this one has {given}").into())
+    Err(format!("the {what} must have {length} characters, but has {given}").into())
 }
 
 /// Checks the ARN of the SAML provider that issues an assertion.

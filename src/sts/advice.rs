@@ -104,8 +104,8 @@ pub(super) fn advice(
         }
         ("ValidationError", _) if message.trim_end().ends_with(" is invalid") => {
             return vec![format!(
-                "the role's partition must be that of the region called, {}: arn:aws-cn for cn-…, \
-                 arn:aws-us-gov for us-gov-…, arn:aws for most others",
+                "the role's partition must match region {}: arn:aws-cn for cn-…, arn:aws-us-gov for \
+                 us-gov-…, arn:aws for most others",
                 call.region()
             )];
         }
@@ -125,8 +125,8 @@ pub(super) fn advice(
 }
 
 /// What to check if the proxy that the environment names cannot be used.
-pub(super) const PROXY: &str = "check the proxy that HTTPS_PROXY or ALL_PROXY names: it must be reachable and must allow \
-                                 this call; hosts in NO_PROXY are called without it";
+pub(super) const PROXY: &str = "check the proxy in HTTPS_PROXY or ALL_PROXY: it must be reachable \
+                                and must allow this call; hosts in NO_PROXY are called without it";
 
 /// Returns what to check if an error response does not have the form of STS's.
 pub(super) fn no_code(destination: &str) -> String {
@@ -141,7 +141,8 @@ pub(super) fn no_code(destination: &str) -> String {
 pub(super) fn unresolved(summary: &RequestSummary<'_>, config: &SdkConfig) -> Vec<String> {
     let region = &summary.region;
     let mut lines = vec![format!(
-        "region {region} may not exist, or not be spelled so: the host of its STS endpoint does not resolve"
+        "region {region} may not exist or may be misspelled: the host of its STS endpoint does not \
+         resolve"
     )];
     for (kind, is_set) in [
         ("FIPS", config.use_fips()),
@@ -175,13 +176,13 @@ fn too_long(call: Refused<'_>) -> Vec<String> {
         .unwrap_or(3600);
     if call.is_chained() && requested > 3600 {
         return vec![
-            "ask for 3600 s or less: the call is signed with temporary credentials, and then that is \
-             the most that any role gives (role chaining), whatever its own limit"
+            "request 3600 s or less: the call is signed with temporary credentials (role chaining), \
+             so this is the maximum, regardless of the role's own limit"
                 .to_owned(),
         ];
     }
     vec![format!(
-        "ask for less than {requested} s, or raise the role's limit: aws iam update-role \
+        "request less than {requested} s, or raise the role's limit: aws iam update-role \
          --role-name {} --max-session-duration {requested}",
         name_of(call.role_arn())
     )]
@@ -200,8 +201,8 @@ fn access_denied(message: &str, call: Refused<'_>) -> Vec<String> {
     let caller = caller_arn(message);
     if let Some(caller) = caller.filter(|caller| is_federated_user(caller)) {
         return vec![format!(
-            "{caller} is a federated user, and the credentials of GetFederationToken cannot assume roles: \
-             use those of an IAM user or a role"
+            "{caller} is a federated user, and credentials from GetFederationToken cannot assume \
+             roles: use those of an IAM user or a role"
         )];
     }
     let named = caller.unwrap_or("the caller");
@@ -210,69 +211,69 @@ fn access_denied(message: &str, call: Refused<'_>) -> Vec<String> {
         None => format!("{named} (or its account)"),
     };
     let mut lines = vec![match caller {
-        Some(arn) => format!(
-            "is {arn} who should be calling? If not, the source credentials are others than you think"
-        ),
-        None => format!(
-            "is {} the access key that should be calling?",
-            call.signer()
-        ),
+        Some(arn) => format!("is {arn} the intended caller? If not, check the source credentials"),
+        None => format!("is {} the intended access key?", call.signer()),
     }];
     let denies = message.contains("explicit deny");
     match denying_policy(message) {
         Some(DenyingPolicy::Identity) if !denies => lines.push(format!(
-            "AWS says which side: a policy of {named} must allow {action} on {role}, path and all (a \
-             change in IAM takes up to a minute){}",
+            "AWS's message names the policy: a policy of {named} must allow {action} on {role}, \
+             including its path (IAM changes take up to a minute){}",
             if caller.and_then(account_of) == Some(call.account()) {
-                "; or, in one account, the role's trust policy must name the caller itself"
+                "; or, within one account, the role's trust policy must name the caller itself"
             } else {
                 ""
             }
         )),
         Some(DenyingPolicy::Trust) if denies => {
             lines.push(format!(
-                "AWS says which side: a Deny in the trust policy of {role} applies, and no Allow \
-                 outweighs it: look at its conditions"
+                "AWS's message names the policy: a Deny in the trust policy of {role} applies and \
+                 overrides every Allow: check its conditions"
             ));
             lines.extend(trust_conditions(session_action, caller, call));
         }
         Some(DenyingPolicy::Trust) => {
             lines.push(format!(
-                "AWS says which side: the trust policy of {role} must allow {action} to {trusted}; a \
-                 change in IAM takes up to a minute"
+                "AWS's message names the policy: the trust policy of {role} must allow {action} to \
+                 {trusted}; IAM changes take up to a minute"
             ));
             lines.extend(trust_conditions(session_action, caller, call));
         }
         Some(DenyingPolicy::Identity) => {
             lines.push(format!(
-                "AWS says which side: a Deny in a policy of {named} applies, and no Allow outweighs it"
+                "AWS's message names the policy: a Deny in a policy of {named} applies and \
+                 overrides every Allow"
             ));
             if call.summary.mfa_serial.is_none() && caller.is_some_and(is_user) {
                 lines.push(
-                    "a Deny for whoever has not proved MFA is the usual one: give a code (mfa), or \
-                     start with a session token that was got with one"
+                    "usually this is a Deny for callers without MFA: send a code (mfa), or start \
+                     with a session token that was obtained with one"
                         .to_owned(),
                 );
             }
         }
-        Some(DenyingPolicy::Other(policy)) => lines.push(denied_elsewhere(policy, action, role, denies)),
+        Some(DenyingPolicy::Other(policy)) => {
+            lines.push(denied_elsewhere(policy, action, role, denies))
+        }
         None => {
             lines.push(format!(
-                "the trust policy of {role} must allow {action} to {trusted}; a user or role that was \
-                 deleted and made again must be written into it anew"
+                "the trust policy of {role} must allow {action} to {trusted}; a user or role that \
+                 was deleted and recreated must be added to it again"
             ));
             lines.extend(trust_conditions(session_action, caller, call));
             lines.push(format!(
-                "a policy of {named} must allow {action} on {role}, path and all; needed whenever the \
-                 accounts differ, and in one account when the trust policy names only the account"
+                "a policy of {named} must allow {action} on {role}, including its path; required if \
+                 the accounts differ, and within one account if the trust policy names only the \
+                 account"
             ));
             lines.push(format!(
-                "the role must exist, spelled so (case counts), in account {}",
+                "the role must exist in account {} with exactly this name (names are \
+                 case-sensitive)",
                 call.account()
             ));
             lines.push(
                 "permissions boundaries, session policies, SCPs, RCPs and VPC endpoint policies can \
-                 refuse too; and a change in IAM takes up to a minute"
+                 also deny the call; IAM changes take up to a minute"
                     .to_owned(),
             );
         }
@@ -283,9 +284,11 @@ fn access_denied(message: &str, call: Refused<'_>) -> Vec<String> {
 /// The advice if the denying policy is neither the caller's identity-based policy nor the role's trust policy.
 fn denied_elsewhere(policy: &str, action: &str, role: &str, denies: bool) -> String {
     if denies {
-        format!("AWS says which side: a Deny in the {policy} applies, and no Allow outweighs it")
+        format!(
+            "AWS's message names the policy: a Deny in the {policy} applies and overrides every Allow"
+        )
     } else {
-        format!("AWS says which side: the {policy} must allow {action} on {role}, too")
+        format!("AWS's message names the policy: the {policy} must also allow {action} on {role}")
     }
 }
 
@@ -298,30 +301,29 @@ fn trust_conditions(
     let mut lines = Vec::new();
     match action {
         Some(SessionAction::TagSession) if !call.summary.sends_tags() => lines.push(
-            "this hop passes no tags itself: they are inherited, transitive ones (EKS Pod Identity \
-             sets some by itself, unless the association has disableSessionTags), and sts:TagSession is \
-             needed at every hop that inherits them"
+            "this hop passes no tags itself, but inherits transitive ones (EKS Pod Identity sets \
+             some, unless the association has disableSessionTags): sts:TagSession is required at \
+             every hop that inherits tags"
                 .to_owned(),
         ),
         Some(SessionAction::TagSession) => lines.push(
-            "give sts:TagSession a statement of its own: a condition meant for sts:AssumeRole, such \
-             as sts:ExternalId, denies it"
+            "allow sts:TagSession in a separate statement: a condition for sts:AssumeRole, such as \
+             sts:ExternalId, denies it"
                 .to_owned(),
         ),
         Some(SessionAction::SetContext) => lines.push(
-            "give sts:SetContext a statement of its own, whose condition on \
-             sts:RequestContextProviders, if it has one, names the provider"
+            "allow sts:SetContext in a separate statement; if it has a condition on \
+             sts:RequestContextProviders, that must name the provider"
                 .to_owned(),
         ),
         Some(SessionAction::SetSourceIdentity) => lines.push(format!(
-            "a source identity is {} here, and sts:SetSourceIdentity must be allowed in a statement \
-             of its own, on both sides when the accounts differ",
+            "a source identity is {} here: sts:SetSourceIdentity must be allowed in a separate \
+             statement, if the accounts differ in the caller's policy too",
             if call.summary.sets_source_identity() { "set" } else { "inherited" }
         )),
         None => {
             lines.push(if call.summary.sends_external_id() {
-                "the external ID must be, to the letter, the one in the trust policy's \
-                 sts:ExternalId condition"
+                "the external ID must exactly match the trust policy's sts:ExternalId condition"
                     .to_owned()
             } else {
                 "no external ID was sent: if the trust policy has an sts:ExternalId condition, set \
@@ -329,28 +331,34 @@ fn trust_conditions(
                     .to_owned()
             });
             lines.push(format!(
-                "the session's name was {}: a trust policy may ask for another (sts:RoleSessionName)",
+                "the session name was {}: the trust policy may require another \
+                 (sts:RoleSessionName)",
                 call.session_name()
             ));
             if call.summary.has_tags() {
-                lines.push("session tags need sts:TagSession as well, on both sides".to_owned());
+                lines.push(
+                    "session tags also require sts:TagSession, in the trust policy and in the caller's"
+                        .to_owned(),
+                );
             }
             if call.summary.has_source_identity() {
                 lines.push(
-                    "a source identity needs sts:SetSourceIdentity as well, on both sides"
+                    "a source identity also requires sts:SetSourceIdentity, in the trust policy and in the \
+                     caller's"
                         .to_owned(),
                 );
             }
             if call.summary.mfa_serial.is_none() {
                 let proof = match call.is_chained() {
-                    false => "no MFA code was sent, and it needs one (mfa)",
+                    false => "no MFA code was sent, but one is required (mfa)",
                     true if caller.is_some_and(is_user) => {
-                        "a session token proves MFA only if it was got with a code (SessionTokenRequest::mfa)"
+                        "a session token proves MFA only if it was obtained with a code \
+                         (SessionTokenRequest::mfa)"
                     }
-                    true => "it refuses role sessions, which have none of their own",
+                    true => "it denies role sessions, which do not have it",
                 };
                 lines.push(format!(
-                    "if the trust policy asks for aws:MultiFactorAuthPresent: {proof}"
+                    "if the trust policy requires aws:MultiFactorAuthPresent: {proof}"
                 ));
             }
         }
@@ -381,8 +389,8 @@ fn role_of_session(arn: &str) -> Option<String> {
     } = arn;
     Some(if name.starts_with("AWSReservedSSO_") {
         format!(
-            "role arn:{partition}:iam::{account}:role/aws-reserved/sso.amazonaws.com/…/{name}, in full as \
-             IAM shows it"
+            "role arn:{partition}:iam::{account}:role/aws-reserved/sso.amazonaws.com/…/{name}, in \
+             full as shown by IAM"
         )
     } else {
         format!("role arn:{partition}:iam::{account}:role/{name}, with its path if it has one")
@@ -437,7 +445,7 @@ pub(crate) fn denying_policy(message: &str) -> Option<DenyingPolicy> {
 }
 
 const SESSION_POLICY: DenyingPolicy =
-    DenyingPolicy::Other("session policy that the caller's own session was made with");
+    DenyingPolicy::Other("session policy of the caller's own session");
 
 fn name_of(role_arn: &str) -> &str {
     let role = Arn::parse(role_arn).and_then(|arn| arn.role());
@@ -513,7 +521,7 @@ mod tests {
                 &format!(
                     "{user}sts:AssumeRole because no role trust policy allows the sts:AssumeRole action"
                 ),
-                "which side: the trust policy of arn:aws:iam::222222222222:role/R must allow",
+                "names the policy: the trust policy of arn:aws:iam::222222222222:role/R must allow",
             ),
             (
                 AssumeRole,
@@ -549,13 +557,13 @@ mod tests {
                 AssumeRole,
                 "AccessDenied",
                 "MultiFactorAuthentication failed with invalid MFA one time pass code. ",
-                "good once",
+                "valid once",
             ),
             (
                 GetSessionToken,
                 "AccessDenied",
                 "MultiFactorAuthentication failed with invalid MFA one time pass code. ",
-                "good once",
+                "valid once",
             ),
             (
                 AssumeRole,
@@ -567,7 +575,7 @@ mod tests {
                 AssumeRole,
                 "AccessDenied",
                 "MultiFactorAuthentication failed, must provide both MFA serial number and one time pass code",
-                "go together",
+                "sent together",
             ),
             (
                 GetSessionToken,
@@ -579,7 +587,7 @@ mod tests {
                 AssumeRole,
                 "ValidationError",
                 "The source identity is already set for this assume role session",
-                "nobody can change",
+                "cannot be changed",
             ),
             (
                 AssumeRole,
@@ -597,7 +605,7 @@ mod tests {
                 AssumeRole,
                 "InvalidParameterValue",
                 "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.",
-                "leave that key out",
+                "omit that key",
             ),
             (
                 AssumeRole,
@@ -681,7 +689,7 @@ mod tests {
                 AssumeRole,
                 "AccessDenied",
                 &format!("{user}sts:AssumeRole on resource: R"),
-                "only if it was got with a code",
+                "only if it was obtained with a code",
             ),
             (
                 GetSessionToken,
@@ -768,7 +776,7 @@ mod tests {
                 AssumeRoleWithSaml,
                 "ExpiredTokenException",
                 "Token must be redeemed within 5 minutes of issuance",
-                "sign in anew",
+                "sign in again",
             ),
             (
                 AssumeRoleWithSaml,
@@ -858,24 +866,24 @@ mod tests {
                 "because no identity-based policy allows the sts:AssumeRole action",
                 "222222222222",
                 &[
-                    "who should be calling",
+                    "the intended caller",
                     "a policy of arn:aws:iam::111111111111:user/ada must allow",
                 ],
-                &[trust, "external ID", "in one account", "must exist"],
+                &[trust, "external ID", "within one account", "must exist"],
             ),
             (
                 "because no identity-based policy allows the sts:AssumeRole action",
                 "111111111111",
-                &["who should be calling", "in one account"],
+                &["the intended caller", "within one account"],
                 &["external ID", "must exist"],
             ),
             (
                 "with an explicit deny in an identity-based policy",
                 "222222222222",
                 &[
-                    "who should be calling",
+                    "the intended caller",
                     "a Deny in a policy of",
-                    "not proved MFA",
+                    "callers without MFA",
                 ],
                 &[trust, "must allow"],
             ),
@@ -883,7 +891,7 @@ mod tests {
                 "because no role trust policy allows the sts:AssumeRole action",
                 "222222222222",
                 &[
-                    "who should be calling",
+                    "the intended caller",
                     "must allow sts:AssumeRole to",
                     "external ID",
                     "name was orders",
@@ -895,7 +903,7 @@ mod tests {
                 "with an explicit deny in the role trust policy",
                 "222222222222",
                 &[
-                    "who should be calling",
+                    "the intended caller",
                     "a Deny in the trust policy",
                     "external ID",
                     "name was orders",
@@ -907,7 +915,7 @@ mod tests {
                 "because no resource-based policy allows the sts:AssumeRole action",
                 "222222222222",
                 &[
-                    "who should be calling",
+                    "the intended caller",
                     "must allow sts:AssumeRole to",
                     "external ID",
                     "name was orders",
@@ -918,25 +926,22 @@ mod tests {
             (
                 "with an explicit deny in a sessions policy",
                 "222222222222",
-                &["who should be calling", "a Deny in the session policy"],
+                &["the intended caller", "a Deny in the session policy"],
                 &[trust, own],
             ),
             (
                 "because no permissions boundary allows the sts:AssumeRole action",
                 "222222222222",
                 &[
-                    "who should be calling",
-                    "the permissions boundary of the caller must allow",
+                    "the intended caller",
+                    "the permissions boundary of the caller must also allow",
                 ],
                 &[trust, own],
             ),
             (
                 "with an explicit deny in a resource control policy",
                 "222222222222",
-                &[
-                    "who should be calling",
-                    "(RCP) of the role's account applies",
-                ],
+                &["the intended caller", "(RCP) of the role's account applies"],
                 &[trust, own],
             ),
         ];

@@ -20,6 +20,6 @@ impl Sts {
             .send(summary, Some(signer), [], &Attempt::default(), call)
             .await?;
         let identity = answer.arn.zip(answer.account);
-        identity.ok_or_else(|| unusable(summary, "STS answered without an ARN"))
+        identity.ok_or_else(|| unusable(summary, "STS returned no ARN"))
     }
 }

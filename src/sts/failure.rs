@@ -147,7 +147,7 @@ impl FailedCall {
             // The response of another server, such as a network's login page.
             SdkError::ServiceError(answer) if answer.raw().status().is_success() => {
                 ErrorKind::Unusable {
-                    what: format!("what answered {destination} does not speak STS"),
+                    what: format!("the server that answered {destination} is not STS"),
                 }
             }
             SdkError::ServiceError(answer) => {
@@ -167,7 +167,7 @@ impl FailedCall {
                 None => format!("STS could not be called {destination}"),
             }),
             SdkError::ResponseError(_) => {
-                no_answer(format!("STS's answer could not be read {destination}"))
+                no_answer(format!("STS's response could not be read {destination}"))
             }
             _ => ErrorKind::NotSent {
                 destination: destination.clone(),

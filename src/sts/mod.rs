@@ -276,7 +276,10 @@ impl Sts {
                 }
                 Err(AcquireError::TimedOut) => {
                     let (_, last) = throttled;
-                    let late = || error(summary, ErrorKind::QueueTimedOut, Vec::new());
+                    let kind = ErrorKind::QueueTimedOut {
+                        after: QUEUE_TIMEOUT,
+                    };
+                    let late = || error(summary, kind, Vec::new());
                     return Err(last.unwrap_or_else(late));
                 }
             };
@@ -471,8 +474,8 @@ pub(crate) fn check_endpoint_url(config: &SdkConfig) -> Result<(), Violation> {
     ] {
         if is_set == Some(true) {
             let rule = format!(
-                "chooses among AWS's own endpoints, and must not be set ({variable}, say) beside an endpoint \
-                 URL for STS, {}",
+                "must not be set (for example by {variable}) together with an endpoint URL for STS \
+                 ({})",
                 without_user(&url)
             );
             return Err(Violation::new(field, rule, Some("true")));
@@ -554,15 +557,15 @@ fn session(
     account: Option<&str>,
     arn: Option<String>,
 ) -> Result<Session, &'static str> {
-    let credentials = credentials.ok_or("STS answered without credentials")?;
+    let credentials = credentials.ok_or("STS returned no credentials")?;
     if credentials.access_key_id.is_empty()
         || credentials.secret_access_key.is_empty()
         || credentials.session_token.is_empty()
     {
-        return Err("STS answered with incomplete credentials");
+        return Err("STS returned incomplete credentials");
     }
     let expiry = SystemTime::try_from(credentials.expiration)
-        .map_err(|_| "STS answered with an expiry that is no time")?;
+        .map_err(|_| "STS returned an invalid expiry")?;
     Ok(Session::new(
         credentials.access_key_id,
         credentials.secret_access_key,

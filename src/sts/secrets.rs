@@ -147,7 +147,7 @@ impl Body for MaskedBody {
                         read.extend_from_slice(&data);
                     }
                     if read.len() > MAX_ERROR_RESPONSE {
-                        return Poll::Ready(Some(Err("a refusal that is too long".into())));
+                        return Poll::Ready(Some(Err("the error response is too long".into())));
                     }
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),

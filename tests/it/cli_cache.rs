@@ -243,13 +243,13 @@ async fn expiry_times_of_every_aws_cli_version_are_read() {
 async fn broken_and_foreign_entries_are_replaced_with_one_warning() {
     type Break = (&'static str, &'static str, fn(&World));
     let breaks: [Break; 11] = [
-        ("empty", "ends too early", |world| {
+        ("empty", "incomplete", |world| {
             fs::write(world.entry(), "").unwrap()
         }),
-        ("no JSON", "no JSON at line 1", |world| {
+        ("no JSON", "invalid JSON at line 1", |world| {
             fs::write(world.entry(), "secret!").unwrap()
         }),
-        ("cut off", "ends too early", |world| {
+        ("cut off", "incomplete", |world| {
             let whole = fs::read_to_string(world.entry()).unwrap();
             fs::write(world.entry(), &whole[..whole.len() / 2]).unwrap();
         }),
@@ -261,25 +261,29 @@ async fn broken_and_foreign_entries_are_replaced_with_one_warning() {
             let arn = "arn:aws:sts::333333333333:assumed-role/Hub/orders";
             world.edit(|entry| entry["AssumedRoleUser"]["Arn"] = arn.into());
         }),
-        ("nobody's", "there is no AssumedRoleUser/Arn", |world| {
+        ("nobody's", "AssumedRoleUser/Arn is missing", |world| {
             world.edit(|entry| entry["AssumedRoleUser"] = Value::Null);
         }),
         (
             "without a secret",
-            "there is no Credentials/SecretAccessKey",
+            "Credentials/SecretAccessKey is missing",
             |world| {
                 world.edit(|entry| entry["Credentials"]["SecretAccessKey"] = "".into());
             },
         ),
-        ("of no time", "Expiration is no time", |world| {
+        ("of no time", "Expiration is not a valid time", |world| {
             world.edit(|entry| entry["Credentials"][EXPIRATION] = "tomorrow".into());
         }),
         ("never to end", "too far in the future", |world| {
             world.edit(|entry| entry["Credentials"][EXPIRATION] = "9999-12-31T23:59:59Z".into());
         }),
-        ("with a line break", "has control characters", |world| {
-            world.edit(|entry| entry["Credentials"]["SessionToken"] = "token\nX-Amz: 1".into());
-        }),
+        (
+            "with a line break",
+            "contains control characters",
+            |world| {
+                world.edit(|entry| entry["Credentials"]["SessionToken"] = "token\nX-Amz: 1".into());
+            },
+        ),
         ("no text", "cannot be read", |world| {
             fs::write(world.entry(), [0xff, 0xfe]).unwrap()
         }),

@@ -60,9 +60,9 @@ async fn a_refusal_names_hop_role_code_request_id_and_what_to_check() {
     assert_advises(
         &error,
         &[
-            "assumed-role/Hub/orders who should be calling",
+            "assumed-role/Hub/orders the intended caller",
             "role arn:aws:iam::222222222222:role/Hub, with its path if it has one (or its account; not the session's ARN)",
-            "the external ID must be, to the letter",
+            "the external ID must exactly match",
             "must allow sts:AssumeRole on arn:aws:iam::333333333333:role/FirehoseWriter",
             "in account 333333333333",
         ],
@@ -109,7 +109,7 @@ async fn the_refused_action_decides_the_advice() {
     let tagged = chain(Role::new(HUB), Role::new(TENANT).tag("team", "x"));
     assert_advises(
         &refusal(&tagged).await,
-        &["must allow sts:TagSession", "a statement of its own"],
+        &["must allow sts:TagSession", "in a separate statement"],
     );
     let inherits = chain(
         Role::new(HUB).transitive_tag("team", "x"),
@@ -117,7 +117,7 @@ async fn the_refused_action_decides_the_advice() {
     );
     assert_advises(
         &refusal(&inherits).await,
-        &["sts:TagSession", "passes no tags itself", "inherited"],
+        &["sts:TagSession", "passes no tags itself", "inherits"],
     );
     let provider = "arn:aws:iam::aws:contextProvider/IdentityCenter";
     aws.context_assertion(provider, "assertion");
@@ -148,7 +148,7 @@ async fn each_error_code_of_sts_has_its_own_advice() {
         (
             "ValidationError",
             "The source identity is already set for this assume role session",
-            vec!["nobody can change"],
+            vec!["cannot be changed"],
         ),
         (
             "InvalidParameterValue",
@@ -171,7 +171,7 @@ async fn each_error_code_of_sts_has_its_own_advice() {
         (
             "RegionDisabledException",
             "STS is not activated in this region for account:222222222222. Your account administrator can activate STS in this region using the IAM Console.",
-            vec!["eu-west-1", "account 222222222222, the role's own"],
+            vec!["eu-west-1", "the role's account 222222222222"],
         ),
         (
             "ExpiredToken",
@@ -191,7 +191,7 @@ async fn each_error_code_of_sts_has_its_own_advice() {
         (
             "SignatureDoesNotMatch",
             "The request signature we calculated does not match",
-            vec!["secret access key that goes with AKIA"],
+            vec!["secret access key belongs to AKIA"],
         ),
         (
             "AccessDenied",
@@ -201,9 +201,13 @@ async fn each_error_code_of_sts_has_its_own_advice() {
         (
             "AccessDenied",
             "User: arn:aws:iam::111111111111:user/orders is not authorized to perform: sts:AssumeRole on resource: x because no session policy allows the sts:AssumeRole action",
-            vec!["AWS says which side: the session policy that the caller"],
+            vec!["AWS's message names the policy: the session policy of the caller's own session"],
         ),
-        ("Throttling", "Rate exceeded", vec!["600 requests a second"]),
+        (
+            "Throttling",
+            "Rate exceeded",
+            vec!["600 requests per second"],
+        ),
     ];
     let chain = RoleChain::new(&base, Role::new(HUB).duration(2 * HOUR)).unwrap();
     for (code, message, parts) in cases {
@@ -243,9 +247,9 @@ async fn the_advice_on_a_too_long_duration_of_a_chained_role_names_both_limits()
     assert_advises(
         &error,
         &[
-            "ask for 3600 s or less",
+            "request 3600 s or less",
             "role chaining",
-            "whatever its own limit",
+            "regardless of the role's own limit",
         ],
     );
     assert!(
@@ -354,7 +358,7 @@ async fn an_external_id_that_looks_like_a_word_of_sts_changes_nothing_in_its_ans
         let error = refusal(&chain).await;
         assert!(error.is_access_denied(), "{id}: {error}");
         assert_eq!(error.message(), Some(&*message), "{id}");
-        assert_advises(&error, &["the external ID must be, to the letter"]);
+        assert_advises(&error, &["the external ID must exactly match"]);
 
         aws.recover();
         aws.fail(Fault::throttling().times(1));
@@ -372,7 +376,7 @@ async fn an_answer_of_another_server_than_sts_is_reported_as_such() {
         "please log in to this network",
     ));
     let error = refusal(&chain).await;
-    assert!(error.to_string().contains("does not speak STS"), "{error}");
+    assert!(error.to_string().contains("is not STS"), "{error}");
     // The SDK's own error may quote the request or the response.
     assert!(error.is_transient() && error.source().is_none());
 }

@@ -73,7 +73,7 @@ fn a_refused_role_says_what_to_check_and_reads_nothing() {
         "{said:?}"
     );
     assert!(
-        said.err.contains("the external ID must be, to the letter"),
+        said.err.contains("the external ID must exactly match"),
         "{said:?}"
     );
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
@@ -484,7 +484,7 @@ fn the_web_identity_and_saml_examples_print_their_caller() {
     ] {
         let said = Said::from(Command::new(built(name)).arg("--local").output().unwrap());
         assert!(said.ok && said.out.contains(session), "{said:?}");
-        assert!(said.out.contains(": until 20"), "{said:?}");
+        assert!(said.out.contains(": valid until 20"), "{said:?}");
     }
 }
 
@@ -592,14 +592,14 @@ mod terminal {
         let mut terminal = Terminal::run("");
         terminal.read_until("code of the simulated MFA device: ");
         let code = terminal.read_until("\r\n");
-        let question = "MFA code of arn:aws:iam::111111111111:mfa/ada, to assume arn:aws:iam::222222222222:role/Reader: ";
+        let question = "MFA code for arn:aws:iam::111111111111:mfa/ada, to assume arn:aws:iam::222222222222:role/Reader: ";
         assert_eq!(terminal.read_until(question), "");
         terminal.type_line("12345");
-        terminal.read_until("A code has six digits. MFA code of");
+        terminal.read_until("A code has six digits. MFA code for");
         terminal.read_until(": ");
         terminal.type_line(if code == "000000" { "000001" } else { "000000" });
         let refused =
-            "MultiFactorAuthentication failed with invalid MFA one time pass code. MFA code of";
+            "MultiFactorAuthentication failed with invalid MFA one time pass code. MFA code for";
         terminal.read_until(refused);
         terminal.read_until(": ");
         terminal.type_line(&code);
@@ -620,7 +620,7 @@ mod terminal {
         let mut terminal = Terminal::run("--session-token");
         terminal.read_until("code of the simulated MFA device: ");
         let code = terminal.read_until("\r\n");
-        terminal.read_until("MFA code of arn:aws:iam::111111111111:mfa/ada: ");
+        terminal.read_until("MFA code for arn:aws:iam::111111111111:mfa/ada: ");
         terminal.type_line(&code);
         terminal.read_until("2026/11/refunds.ndjson");
         assert!(terminal.finish());
@@ -652,7 +652,7 @@ mod terminal {
         for _ in 0..3 {
             terminal.type_line("x");
         }
-        terminal.read_until("no MFA code of");
+        terminal.read_until("no MFA code for");
         terminal.finish();
     }
 
@@ -668,7 +668,7 @@ mod terminal {
             !said.ok
                 && said
                     .err
-                    .contains("there is no terminal to ask for the MFA code on"),
+                    .contains("no terminal is available to ask for the MFA code"),
             "{said:?}"
         );
     }

@@ -261,7 +261,9 @@ async fn an_endpoint_that_is_no_url_is_refused_when_the_chain_is_built() {
             assert!(error.is_invalid() && !error.is_transient());
             assert!(error.to_string().contains("must be a URL"), "{error}");
             assert!(
-                error.to_string().contains(&format!("but it is {url:?}")),
+                error
+                    .to_string()
+                    .contains(&format!("but the value is {url:?}")),
                 "{error}"
             );
         }

@@ -195,7 +195,7 @@ async fn a_role_behind_mfa_is_assumed_with_a_code_and_not_without() {
     let question = request.to_string();
     assert_eq!(
         question,
-        format!("MFA code of {}, to assume {HUB}", world.serial)
+        format!("MFA code for {}, to assume {HUB}", world.serial)
     );
 
     let without = RoleChain::new(&world.base, Role::new(HUB)).unwrap();
@@ -222,7 +222,10 @@ async fn a_wrong_code_is_requested_again_with_the_message_of_sts_three_times_in_
     );
     assert_eq!(world.codes(), ["000000", "000001", "000002"]);
     assert_eq!(error.message(), Some(message));
-    assert!(error.to_string().contains("a code is good once"), "{error}");
+    assert!(
+        error.to_string().contains("a code is valid once"),
+        "{error}"
+    );
     for code in world.codes() {
         assert!(!format!("{error} {error:?}").contains(&code));
     }
@@ -251,7 +254,7 @@ async fn malformed_and_used_codes_are_not_sent() {
     assert!(
         error
             .to_string()
-            .contains("no MFA code of arn:aws:iam::111111111111:mfa/unsent"),
+            .contains("no MFA code for arn:aws:iam::111111111111:mfa/unsent"),
         "{error}"
     );
 }
@@ -640,7 +643,7 @@ async fn one_code_of_a_session_token_serves_every_role_behind_it() {
     assert_eq!(world.codes().len(), 1);
     assert_eq!(me.role_arn(), None);
     let request = person.requests.lock().unwrap()[0].to_string();
-    assert_eq!(request, format!("MFA code of {}", world.serial));
+    assert_eq!(request, format!("MFA code for {}", world.serial));
     // One code is enough for eleven hours, during which the roles are renewed.
     for _ in 0..11 * 60 {
         roles[0].provide_credentials().await.unwrap();
@@ -671,7 +674,7 @@ async fn a_session_token_needs_long_term_keys_and_says_so_before_the_call() {
     let text = error.to_string();
     assert!(
         text.starts_with(
-            "getting a session token (hop 1 of 1): needs an IAM user's long-term keys"
+            "getting a session token (hop 1 of 1): requires an IAM user's long-term keys"
         ),
         "{text}"
     );
@@ -698,7 +701,7 @@ async fn invalid_requests_are_refused_before_any_prompt() {
             "the device's serial number or ARN",
         ),
         ("arn:aws:iam::111111111111:u2f/user/ada/key-1", "passkey"),
-        ("GAHT 12345678", "character 5 is another"),
+        ("GAHT 12345678", "character 5 is not allowed"),
     ] {
         let error = RoleChain::new(&world.base, Role::new(HUB).mfa(serial, nobody())).unwrap_err();
         assert_eq!(error.field(), Some("mfa"));

@@ -736,10 +736,13 @@ fn the_principal_is_checked() {
             "arn:aws:sts::111111111111:federated-user/ada",
             "must be the ARN of a user or role",
         ),
-        ("arn:aws:iam::111111111111:root", "assumes no roles"),
+        (
+            "arn:aws:iam::111111111111:root",
+            "root users cannot assume roles",
+        ),
         (
             "arn:aws-cn:iam::111111111111:user/orders",
-            "of the partition aws, as the role",
+            "in partition aws, like the role",
         ),
         ("arn:aws:iam::111111111111:role/*", "*, ? and $"),
         (
@@ -748,7 +751,7 @@ fn the_principal_is_checked() {
         ),
         (
             "arn:aws:sts::111111111111:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/ada",
-            "with its path",
+            "including its path",
         ),
     ] {
         let error = caller(source).unwrap_err();
@@ -773,7 +776,12 @@ fn the_principal_is_checked() {
             "starts with its credentials",
         ),
         (&chain, old(HOUR), "mfa_max_age", "proves no MFA"),
-        (&chain, old(HOUR / 7200), "mfa_max_age", "at least a second"),
+        (
+            &chain,
+            old(HOUR / 7200),
+            "mfa_max_age",
+            "at least one second",
+        ),
         (&next, USER.into(), "principal", "web identity"),
         (&pod, Principal::eks("", "a", "b"), "principal", "issuer"),
         (&starred, USER.into(), "arn", "pattern"),
@@ -815,7 +823,7 @@ fn a_trust_policy_near_its_size_limit_logs_a_warning() {
     for (tags, expected) in [(3, "near the limit"), (4, "over the limit")] {
         let (size, warning, log) = tagged(tags);
         assert!(
-            warning.contains(&format!("{size} characters of 2048, {expected}")),
+            warning.contains(&format!("{size} of 2048 characters, {expected}")),
             "{warning}"
         );
         assert!(

@@ -366,23 +366,18 @@ async fn an_invalid_profile_is_named_with_its_file_and_key() {
     );
     let config = config.display().to_string();
     let cases = [
-        (
-            "lost",
-            "lost",
-            "source_profile",
-            "and there is none, neither in",
-        ),
+        ("lost", "lost", "source_profile", "which does not exist in"),
         (
             "role",
             "role",
             "role_arn",
-            "must name the account by its 12 digits, but it is",
+            "must contain the 12-digit account ID, but the value is",
         ),
         (
             "seconds",
             "seconds",
             "duration_seconds",
-            r#"but it is "1h""#,
+            r#"but the value is "1h""#,
         ),
         (
             "short",
@@ -394,21 +389,21 @@ async fn an_invalid_profile_is_named_with_its_file_and_key() {
             "name",
             "name",
             "role_session_name",
-            "may have only ASCII letters",
+            "must contain only ASCII letters",
         ),
         (
             "chained",
             "chained",
             "duration_seconds",
-            "can be at most 3600 s",
+            "must be at most 3600 s",
         ),
-        ("id", "id", "external_id", "may have only ASCII letters"),
+        ("id", "id", "external_id", "must contain only ASCII letters"),
         ("tags", "tags", "session_tags", r#""team" has no ="#),
         (
             "transitive",
             "transitive",
             "transitive_session_tags",
-            "is not among the session_tags",
+            "is not one of the session_tags",
         ),
     ];
     for (name, at, key, says) in cases {
@@ -431,7 +426,7 @@ async fn an_invalid_profile_is_named_with_its_file_and_key() {
     assert!(text.starts_with(&begin), "{text}");
     let text = world.refused("unknown").await.to_string();
     let expected = format!(
-        "invalid profile unknown: profile: there is no such profile, neither in {config} nor in {credentials}"
+        "invalid profile unknown: profile: the profile does not exist in {config} or {credentials}"
     );
     assert_eq!(text, expected);
 }
@@ -470,9 +465,9 @@ async fn a_missing_profile_says_why_it_was_not_found() {
             "with space",
             spaced.as_bytes(),
             "",
-            "only names of ASCII letters, digits and _-/.%@:+ are read",
+            "profile names may contain only ASCII letters, digits and _-/.%@:+",
         ),
-        ("app", b"[profile other]\n", "", "nor in {credentials}"),
+        ("app", b"[profile other]\n", "", "or {credentials}"),
     ];
     for (i, (name, config, credentials, why)) in cases.into_iter().enumerate() {
         let world = World::new(&format!("why-{i}"), "", credentials);
@@ -488,8 +483,12 @@ async fn a_missing_profile_says_why_it_was_not_found() {
 #[tokio::test]
 async fn settings_that_aws_config_panics_over_or_ignores_are_errors() {
     for (i, (key, value, rule)) in [
-        ("max_attempts", "0", "must be a whole number from 1 on"),
-        ("max_attempts", "three", "must be a whole number from 1 on"),
+        ("max_attempts", "0", "must be a whole number of at least 1"),
+        (
+            "max_attempts",
+            "three",
+            "must be a whole number of at least 1",
+        ),
         ("retry_mode", "legacy", "must be standard or adaptive"),
         ("use_fips_endpoint", "yes", "must be true or false"),
         ("use_dualstack_endpoint", "1", "must be true or false"),
@@ -511,7 +510,7 @@ async fn settings_that_aws_config_panics_over_or_ignores_are_errors() {
         for (profile, loader) in [("app", own), ("below", world.profile("above"))] {
             let text = loader.load().await.unwrap_err().to_string();
             let expected = format!(
-                "invalid profile {profile} in {}: {key}: {rule}, but it is {value:?}",
+                "invalid profile {profile} in {}: {key}: {rule}, but the value is {value:?}",
                 config.display()
             );
             assert_eq!(text, expected);

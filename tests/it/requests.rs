@@ -70,7 +70,7 @@ async fn credentials_carry_their_expiry_account_and_provider_name() {
     );
     let line = status[1].to_string();
     assert!(
-        line.contains("until 20") && line.contains("next refresh at 20"),
+        line.contains(": valid until 20") && line.contains("next refresh at 20"),
         "{line}"
     );
     drop(aws);

@@ -195,7 +195,7 @@ async fn a_refusal_keeps_the_message_of_sts_and_adds_advice() {
             },
             "InvalidIdentityToken",
             "RoleSessionName in AuthnResponse must match [a-zA-Z_0-9+=,.@-]{2,64}",
-            "attribute named",
+            "send this attribute in this form",
         ),
         (
             Claims {
@@ -219,7 +219,7 @@ async fn a_refusal_keeps_the_message_of_sts_and_adds_advice() {
         })
         .await;
     assert_eq!(old.code(), Some("ExpiredTokenException"));
-    assert!(old.to_string().contains("sign in anew"), "{old}");
+    assert!(old.to_string().contains("sign in again"), "{old}");
 
     let unknown = "arn:aws:iam::222222222222:saml-provider/Unknown";
     let (assertion, _) = world.assertions(GOOD);

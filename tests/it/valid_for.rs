@@ -71,7 +71,7 @@ async fn more_than_sts_gives_is_an_error_that_says_how_much_there_is_and_asks_st
         let error = left(&aws, &hub, 2 * HOUR).await.unwrap_err();
         let text = error.to_string();
         assert!(
-            text.contains("stay valid for 3599 s, and 7200 s are needed"),
+            text.contains("stay valid for 3599 s, but 7200 s are required"),
             "{text}"
         );
         assert!(!error.is_transient() && error.source().is_none());
@@ -92,7 +92,7 @@ async fn during_an_outage_the_error_says_what_is_left_and_why_and_is_not_asked_f
     for _ in 0..3 {
         let error = left(&aws, &hub, HALF).await.unwrap_err();
         let text = error.to_string();
-        assert!(text.contains(" s, and 1800 s are needed"), "{text}");
+        assert!(text.contains(" s, but 1800 s are required"), "{text}");
         assert!(text.contains("ServiceUnavailable"), "{text}");
         assert!(error.is_transient());
         assert!(Error::find(error.source().unwrap()).is_some());
@@ -158,7 +158,7 @@ async fn a_source_is_asked_again_for_what_it_may_have_got_meanwhile_and_not_in_a
         let error = left(&aws, &source, HALF).await.unwrap_err();
         let text = error.to_string();
         assert!(
-            text.contains("stay valid for 1200 s, and 1800 s are needed"),
+            text.contains("stay valid for 1200 s, but 1800 s are required"),
             "{text}"
         );
     }
@@ -237,7 +237,7 @@ async fn a_clock_that_was_set_back_makes_no_session_longer() {
     let error = hub.credentials_valid_for(2 * HOUR).await.unwrap_err();
     let text = error.to_string();
     assert!(
-        text.contains("stay valid for 3600 s, and 7200 s are needed"),
+        text.contains("stay valid for 3600 s, but 7200 s are required"),
         "{text}"
     );
     // Signed by the wrong clock, and again by the right one.
@@ -321,7 +321,7 @@ async fn rejected_credentials_are_not_said_to_be_too_short() {
     let text = result.map(|_| "served").map_err(|error| error.to_string());
     println!("{text:?}");
     assert!(
-        !format!("{text:?}").contains("and 900 s are needed"),
+        !format!("{text:?}").contains("but 900 s are required"),
         "{text:?}"
     );
 }

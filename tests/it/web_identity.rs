@@ -160,7 +160,7 @@ async fn a_token_file_that_is_unreadable_or_empty_is_named() {
     let path = file("empty");
     for (written, why) in [
         (None, "No such file"),
-        (Some(""), "4 to 20000 characters, this one has 0"),
+        (Some(""), "4 to 20000 characters, but has 0"),
     ] {
         match written {
             Some(text) => std::fs::write(&path, text).unwrap(),
@@ -267,7 +267,7 @@ async fn an_issuer_that_sts_cannot_reach_is_tried_three_times() {
     assert_eq!(world.aws.requests(), 3);
     assert_eq!(world.aws.clock().elapsed(), Duration::from_secs(3));
     assert!(error.to_string().contains("jwks_uri"), "{error}");
-    assert!(error.is_transient(), "it often passes");
+    assert!(error.is_transient(), "this is often temporary");
 
     // The SDK itself retries this code.
     let world = World::new();
@@ -399,7 +399,7 @@ async fn tags_of_a_token_are_inherited_and_need_permission_at_the_next_hop() {
         .await
         .unwrap_err();
     assert_eq!(error.code(), Some("InvalidParameterValue"));
-    assert!(error.to_string().contains("leave that key out"), "{error}");
+    assert!(error.to_string().contains("omit that key"), "{error}");
 
     let no_tags = trusts("222222222222").replace(r#", "sts:TagSession""#, "");
     world.aws.role(TENANT).trust(no_tags).create().unwrap();
@@ -412,7 +412,7 @@ async fn tags_of_a_token_are_inherited_and_need_permission_at_the_next_hop() {
     assert!(
         error
             .to_string()
-            .contains("passes no tags itself: they are inherited"),
+            .contains("passes no tags itself, but inherits transitive ones"),
         "{error}"
     );
 }
@@ -429,8 +429,8 @@ async fn a_diagnosis_reads_the_token_and_prints_the_policy_that_admits_it() {
     let text = diagnosis.to_string();
     for line in [
         "  token's issuer   https://token.example.com/pool\n",
-        "  its audience     sts.amazonaws.com\n",
-        "  its subject      system:serviceaccount:a:b\n",
+        "  token's audience sts.amazonaws.com\n",
+        "  token's subject  system:serviceaccount:a:b\n",
     ] {
         assert!(text.contains(line), "{line:?} {text}");
     }

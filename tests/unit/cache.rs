@@ -184,7 +184,7 @@ fn a_caller_whose_own_runtime_shuts_down_gets_an_error() {
     let mut caller = caller_on_a_dropped_runtime(&cache);
     let error = runtime().block_on(caller.error());
     let text = error.to_string();
-    assert!(text.contains("no running tokio runtime"), "{text}");
+    assert!(text.contains("no runtime is running"), "{text}");
 }
 
 #[test]
@@ -843,7 +843,10 @@ async fn a_session_that_has_already_expired_is_a_failure() {
     let expired = cache.loader().session("expired", Duration::ZERO);
     cache.loader().end(0, Outcome::Result(Ok(expired)));
     let error = caller.error().await;
-    assert!(error.to_string().contains("came back expired"), "{error}");
+    assert!(
+        error.to_string().contains("returned credentials expired"),
+        "{error}"
+    );
     assert!(cache.cached().is_none());
 }
 
@@ -1092,7 +1095,7 @@ fn without_a_runtime_only_unexpired_credentials_are_served() {
     let (cache, clock) = cache();
     let assert_no_runtime = |error: Error| {
         let text = error.to_string();
-        assert!(text.contains("no running tokio runtime"), "{text}");
+        assert!(text.contains("no runtime is running"), "{text}");
         assert!(!error.is_transient());
     };
     for _ in 0..2 {

@@ -82,21 +82,21 @@ const PLACES: [(Operation, bool, usize, usize, &str); 12] = [
         false,
         0,
         2,
-        "asking whose the source credentials are",
+        "calling GetCallerIdentity with the source credentials",
     ),
     (
         GetCallerIdentity,
         true,
         1,
         2,
-        "asking whose the credentials of hop 1 of 2 are",
+        "calling GetCallerIdentity with the credentials of hop 1 of 2",
     ),
     (
         GetCallerIdentity,
         true,
         2,
         2,
-        "asking whose the credentials of hop 2 of 2 are",
+        "calling GetCallerIdentity with the credentials of hop 2 of 2",
     ),
 ];
 
@@ -168,7 +168,7 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
         .filter(|operation| operation.is_load())
         .collect();
     type Make<'a> = &'a dyn Fn() -> ErrorKind;
-    let cases: [(&[Operation], Make, Option<&str>, &str); 18] = [
+    let cases: [(&[Operation], Make, Option<&str>, &str); 19] = [
         (
             &calls,
             &|| refused(Some("not today "), Some("5e3d")),
@@ -202,15 +202,15 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
                 destination: "in region eu-west-1".to_owned(),
             },
             None,
-            ": the SDK could not make the call to STS in region eu-west-1",
+            ": the SDK could not build the request to STS in region eu-west-1",
         ),
         (
             &calls,
             &|| ErrorKind::Unusable {
-                what: "STS answered without credentials".to_owned(),
+                what: "STS returned no credentials".to_owned(),
             },
             None,
-            ": STS answered without credentials",
+            ": STS returned no credentials",
         ),
         (
             &loads,
@@ -219,8 +219,8 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
                 ErrorKind::already_expired(at(1), at(2))
             },
             None,
-            ": the credentials that came back expired at 1970-01-01T00:00:01Z, and it is \
-             1970-01-01T00:00:02Z by this machine's clock",
+            ": the returned credentials expired at 1970-01-01T00:00:01Z; this machine's clock shows \
+             1970-01-01T00:00:02Z",
         ),
         (
             &[GetSessionToken],
@@ -228,7 +228,7 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
                 access_key_id: "ASIAEXAMPLE".to_owned(),
             },
             None,
-            ": needs an IAM user's long-term keys, and the source gave temporary credentials \
+            ": requires an IAM user's long-term keys, but the source returned temporary credentials \
              (ASIAEXAMPLE)",
         ),
         (
@@ -237,7 +237,7 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
                 serial: "GAHT12345678".to_owned(),
             },
             Some("no terminal"),
-            ": no MFA code of GAHT12345678: no terminal",
+            ": no MFA code for GAHT12345678: no terminal",
         ),
         (
             &[AssumeRoleWithWebIdentity],
@@ -255,7 +255,15 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
             &[AssumeRole, AssumeRoleWithSaml, GetSessionToken],
             &|| ErrorKind::InteractionRequired,
             None,
-            ": a person would have to be asked, and no caller waits for the answer",
+            ": needs input from a person, but no caller is waiting",
+        ),
+        (
+            &calls,
+            &|| ErrorKind::QueueTimedOut {
+                after: Duration::from_secs(120),
+            },
+            None,
+            ": timed out after 120 s in the queue of calls to STS",
         ),
         (
             &loads,
@@ -267,15 +275,15 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
             &loads,
             &|| ErrorKind::ReentrantLoad,
             None,
-            ": a provider of credentials, codes or tokens asks for credentials that are waiting for it: give \
-             it others",
+            ": a provider of credentials, codes or tokens requests credentials from a chain that is \
+             waiting for it: use other credentials there",
         ),
         (
             &loads,
             &|| ErrorKind::NoRuntime,
             None,
-            ": credentials are loaded in a task, and there is no running tokio runtime to spawn it on: \
-             call from within one",
+            ": credentials are loaded in a tokio task, but no runtime is running: call from within \
+             a tokio runtime",
         ),
         (
             &loads,
@@ -285,7 +293,7 @@ fn the_first_line_of_every_failed_load_names_operation_role_and_hop_and_says_why
                 cause: None,
             },
             None,
-            ": the credentials stay valid for 59 s, and 900 s are needed",
+            ": the credentials stay valid for 59 s, but 900 s are required",
         ),
         (
             &[LoadSource, GetSessionToken],
@@ -323,7 +331,7 @@ fn the_first_line_of_a_failed_source_names_the_role_that_it_was_needed_for() {
         (
             SourceFailure::TimedOut(two_minutes),
             None,
-            " took longer than 120 s",
+            " timed out after 120 s",
         ),
         (
             SourceFailure::TimedOut(two_minutes),
@@ -353,7 +361,7 @@ fn the_first_line_of_an_invalid_value_names_field_rule_and_value() {
     let violation = |value| Violation::new("duration", rule, value);
     let long = "x".repeat(101);
     let hidden = ": duration: must be 900 to 43200 whole seconds";
-    let shown = ": duration: must be 900 to 43200 whole seconds, but it is \"60 s\"";
+    let shown = ": duration: must be 900 to 43200 whole seconds, but the value is \"60 s\"";
     for (operation, subject) in [
         (CheckBase, "base config"),
         (LoadProfile, "profile"),
@@ -381,14 +389,14 @@ fn the_first_line_of_an_invalid_value_names_field_rule_and_value() {
     let begin = r"invalid role two\nlines (hop 1 of 1)";
     assert_reads(&error, &format!("{begin}{hidden}"));
     let error = violation(Some(&long)).into_error(CheckBase);
-    let end = format!(", but it is \"{}…\"", "x".repeat(100));
+    let end = format!(", but the value is \"{}…\"", "x".repeat(100));
     assert_reads(&error, &format!("invalid base config{hidden}{end}"));
 
     let in_profile = violation(Some("60 s"))
         .of_part("session's")
         .in_profile("profile app in /home/ada/.aws/config");
     let begin = "invalid profile app in /home/ada/.aws/config: duration: the session's must";
-    let end = " be 900 to 43200 whole seconds, but it is \"60 s\"";
+    let end = " be 900 to 43200 whole seconds, but the value is \"60 s\"";
     assert_reads(
         &in_profile.into_error(LoadProfile),
         &format!("{begin}{end}"),
@@ -523,8 +531,8 @@ impl HttpConnector for Http {
 async fn every_error_of_the_sdk_has_a_kind_and_the_kind_decides_what_the_sdk_is_told() {
     const TIMED_OUT: &str = ": STS did not answer in time in region eu-west-1";
     const NOT_CALLED: &str = ": STS could not be called in region eu-west-1: the cause";
-    const NOT_STS: &str = ": what answered in region eu-west-1 does not speak STS";
-    const UNREADABLE: &str = ": STS's answer could not be read in region eu-west-1";
+    const NOT_STS: &str = ": the server that answered in region eu-west-1 is not STS";
+    const UNREADABLE: &str = ": STS's response could not be read in region eu-west-1";
     let denied = answer_of("AccessDenied", "no");
     let policy = answer_of("MalformedPolicyDocument", "no");
     let expired = answer_of("ExpiredToken", "no");
@@ -718,7 +726,7 @@ fn kind_of(error: &Error) -> &'static str {
         ErrorKind::InteractionRequired => "InteractionRequired",
         ErrorKind::Refused(_) => "Refused",
         ErrorKind::NoAnswer { .. } => "NoAnswer",
-        ErrorKind::QueueTimedOut => "QueueTimedOut",
+        ErrorKind::QueueTimedOut { .. } => "QueueTimedOut",
         ErrorKind::TooShort { .. } => "TooShort",
         ErrorKind::NotSent { .. } => "NotSent",
         ErrorKind::Unusable { .. } => "Unusable",

@@ -88,5 +88,5 @@ async fn behind_another_role_no_url_lasts_longer_than_an_hour() {
     presigned(&direct).await.unwrap();
     let error = presigned(&chained).await.unwrap_err();
     let text = found(&*error).to_string();
-    assert!(text.contains("21600 s are needed"), "{text}");
+    assert!(text.contains("21600 s are required"), "{text}");
 }

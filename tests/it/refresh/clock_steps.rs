@@ -22,7 +22,9 @@ async fn a_session_that_has_already_expired_is_a_failure() {
     let error = chain.refresh().await.unwrap_err();
 
     assert!(
-        error.to_string().contains("came back expired at"),
+        error
+            .to_string()
+            .contains("returned credentials expired at"),
         "{error}"
     );
     assert!(

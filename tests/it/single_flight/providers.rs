@@ -148,7 +148,7 @@ impl ProvideCredentials for OwnChain {
     }
 }
 
-const WAITS: &str = "asks for credentials that are waiting for it";
+const WAITS: &str = "requests credentials from a chain that is waiting for it";
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_asks_its_own_chain_gets_an_error_and_does_not_wait_for_itself() {

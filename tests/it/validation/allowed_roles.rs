@@ -38,13 +38,13 @@ fn a_role_is_accepted_only_if_the_allow_list_permits_it() {
         ),
         (
             of().allow_accounts([b, "444444444444"]),
-            "one of the 2 accounts",
+            "one of the 2 allowed accounts",
         ),
         (of().deny_accounts([b, a]), "not be a role of account 2222"),
         (of().allow_names(["writer"]), "must have the name writer"),
         (
             of().allow_names(["Write", "Writer2"]),
-            "one of Write, Writer2",
+            "one of the allowed names: Write, Writer2",
         ),
         (of().allow_paths(["/"]), "must have the path /"),
         (of().allow_paths(["/vendor/x/"]), "path /vendor/x/"),
@@ -84,28 +84,34 @@ fn an_allow_list_that_permits_everything_or_nothing_is_refused() {
     let none: [&str; 0] = [];
     let long = "p".repeat(512);
     for (allowed, rule) in [
-        (of(), "so it allows any role"),
-        (of().allow_accounts(none), "12 digits, and at least one"),
-        (of().deny_accounts(none), "12 digits, and at least one"),
-        (of().allow_names(none), "and at least one"),
-        (of().allow_paths(none), "and at least one"),
-        (of().allow_accounts(["22222222222"]), "12 digits"),
-        (of().allow_accounts(["*"]), "12 digits"),
+        (of(), "it currently allows any role"),
+        (
+            of().allow_accounts(none),
+            "12-digit account IDs; the list is empty",
+        ),
+        (
+            of().deny_accounts(none),
+            "12-digit account IDs; the list is empty",
+        ),
+        (of().allow_names(none), "the list is empty"),
+        (of().allow_paths(none), "the list is empty"),
+        (of().allow_accounts(["22222222222"]), "12-digit account IDs"),
+        (of().allow_accounts(["*"]), "12-digit account IDs"),
         (
             of().allow_accounts(["arn:aws:iam::222222222222:root"]),
-            "12 digits",
+            "12-digit account IDs",
         ),
-        (of().deny_accounts(["2222 2222 2222"]), "12 digits"),
+        (
+            of().deny_accounts(["2222 2222 2222"]),
+            "12-digit account IDs",
+        ),
         (of().allow_names(["Writer*"]), "\"Writer*\""),
         (of().allow_names([""]), "1 to 64"),
-        (
-            of().allow_names(["vendor/Writer"]),
-            "role names as they are",
-        ),
+        (of().allow_names(["vendor/Writer"]), "complete role names"),
         (of().allow_paths(["vendor"]), "beginning and ending with /"),
         (of().allow_paths(["/vendor"]), "beginning and ending with /"),
         (of().allow_paths(["//"]), "beginning and ending with /"),
-        (of().allow_paths(["/vendor/*/"]), "paths as they are"),
+        (of().allow_paths(["/vendor/*/"]), "complete paths"),
         (of().allow_paths([format!("/{long}/")]), "512"),
         (
             of().allow_accounts(["222222222222"])

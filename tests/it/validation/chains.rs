@@ -13,7 +13,7 @@ fn service_linked_roles_and_roles_of_another_partition_are_refused() {
     assert_says(
         &refused(Role::new(linked)),
         "arn",
-        &["only its service assumes"],
+        &["only its service can assume"],
     );
     let china = add(Role::new("arn:aws-cn:iam::222222222222:role/Hub")).unwrap();
     china
@@ -23,7 +23,7 @@ fn service_linked_roles_and_roles_of_another_partition_are_refused() {
     assert_says(
         &error,
         "arn",
-        &["must be of the partition aws-cn", "(hop 2 of 2)"],
+        &["must be in partition aws-cn", "(hop 2 of 2)"],
     );
 }
 
@@ -67,8 +67,8 @@ fn a_source_identity_must_be_well_formed_and_cannot_change_at_a_later_hop() {
     for (bad, rule) in [
         ("a", "2 to 256 characters, not 1"),
         (&of_257, "2 to 256 characters, not 257"),
-        ("aws:ada", "character 4 is another"),
-        ("a b", "character 2 is another"),
+        ("aws:ada", "character 4 is not allowed"),
+        ("a b", "character 2 is not allowed"),
     ] {
         assert_says(
             &refused(role().source_identity(bad)),
@@ -87,7 +87,7 @@ fn a_source_identity_must_be_well_formed_and_cannot_change_at_a_later_hop() {
     assert_says(
         &error,
         "source_identity",
-        &["must stay \"ada\"", "\"bob\"", "hop 3 of 3"],
+        &["must be \"ada\"", "\"bob\"", "hop 3 of 3"],
     );
 }
 
@@ -97,7 +97,8 @@ fn a_base_config_needs_credentials_and_a_region() {
     let error = RoleChain::new(&nothing, role()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "invalid base config: credentials_provider: must be set, as aws_config::load_defaults does: its credentials assume the first role"
+        "invalid base config: credentials_provider: must be set, for example by \
+         aws_config::load_defaults: its credentials assume the first role"
     );
     assert_eq!(
         (error.field(), error.hop()),

@@ -34,8 +34,11 @@ fn a_malformed_role_arn_is_refused_and_the_error_shows_the_expected_form() {
         ("arn:aws:iam:eu-west-1:222222222222:role/R", shape),
         ("arn:aws:iam::222222222222:role/", "role name"),
         ("arn:aws:iam::222222222222:role/a/", "role name"),
-        ("arn:aws:iam::22222222222:role/Writer", "12 digits"),
-        ("arn:aws:iam::my-account:role/Writer", "12 digits"),
+        (
+            "arn:aws:iam::22222222222:role/Writer",
+            "12-digit account ID",
+        ),
+        ("arn:aws:iam::my-account:role/Writer", "12-digit account ID"),
         (
             "arn:aws:sts::222222222222:assumed-role/R/session",
             "not that of one of its sessions",
@@ -67,9 +70,9 @@ fn a_session_name_must_have_2_to_64_accepted_characters() {
         ("", "2 to 64 characters, not 0"),
         ("a", "2 to 64 characters, not 1"),
         (&of_65, "2 to 64 characters, not 65"),
-        ("a/b", "character 2 is another"),
+        ("a/b", "character 2 is not allowed"),
         ("naïve", "ASCII letters, digits and _+=,.@-"),
-        ("a b", "character 2 is another"),
+        ("a b", "character 2 is not allowed"),
     ] {
         assert_says(
             &refused(role().session_name(bad)),
@@ -90,7 +93,7 @@ fn an_external_id_is_checked_and_never_shown() {
         ("", "2 to 1224 characters, not 0"),
         ("s", "2 to 1224 characters, not 1"),
         (&too_long, "2 to 1224 characters, not 1225"),
-        ("se cret", "character 3 is another"),
+        ("se cret", "character 3 is not allowed"),
         ("secrèt", "ASCII letters, digits and _+=,.@:/-"),
     ] {
         let error = refused(role().external_id(bad));
@@ -149,9 +152,9 @@ fn a_session_policy_must_be_a_json_object_of_2048_characters_at_most() {
         ("[]", "it is an array"),
         ("\"s3:*\"", "it is a single value"),
         ("{\"Statement\": }", "must be a JSON object"),
-        ("{\"Statement\": []", "it ends too early"),
+        ("{\"Statement\": []", "it is incomplete"),
         ("{\"Sid\": \"\\x\"}", "must be a JSON object"),
-        ("{} {}", "something after it"),
+        ("{} {}", "followed by something else"),
         ("{\"Sid\": \"ĸ\"}", "up to U+00FF (character 10"),
     ] {
         assert_says(&refused(role().policy(bad)), "policy", &[why]);
@@ -178,11 +181,11 @@ fn at_most_10_managed_session_policies_of_the_role_account_or_of_aws_are_accepte
         ("arn:aws:iam:eu-west-1:222222222222:policy/P", shape),
         (
             "arn:aws:iam::333333333333:policy/Foreign",
-            "role's own account (222222222222) or AWS's",
+            "role's account (222222222222) or of AWS",
         ),
         (
             "arn:aws-cn:iam::aws:policy/ReadOnlyAccess",
-            "of the partition aws, as the role",
+            "in partition aws, like the role",
         ),
     ] {
         assert_says(&refused(role().policy_arn(bad)), "policy_arn", &[rule, bad]);
@@ -215,8 +218,8 @@ fn session_tags_must_keep_to_the_limits_of_sts() {
             "tag",
             "value must have 0 to 256 characters, not 257",
         ),
-        ("a;b", "v", "tag", "character 2 is another"),
-        ("k", "a\nb", "tag", "character 2 is another"),
+        ("a;b", "v", "tag", "character 2 is not allowed"),
+        ("k", "a\nb", "tag", "character 2 is not allowed"),
         ("aws:team", "v", "tag", "must not begin with aws:"),
         ("AWS:team", "v", "tag", "must not begin with aws:"),
     ] {
@@ -224,7 +227,7 @@ fn session_tags_must_keep_to_the_limits_of_sts() {
         assert_says(&refused(role().transitive_tag(key, value)), field, &[rule]);
     }
     let twice = refused(role().tag("Team", "a").transitive_tag("team", "b"));
-    assert_says(&twice, "tag", &["once", "\"team\""]);
+    assert_says(&twice, "tag", &["must not repeat \"Team\"", "\"team\""]);
 }
 
 #[test]
