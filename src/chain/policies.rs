@@ -358,9 +358,7 @@ impl Principal {
         let caller_account = Arn::parse(&caller).map(|arn| arn.account);
         let is_named_in_own_account = self.exact && caller_account == Some(account);
         let permission = (!is_federated && !is_named_in_own_account).then(|| {
-            let actions = session_actions(request)
-                .into_iter()
-                .map(SessionAction::name);
+            let actions = request.session_actions().map(SessionAction::name);
             let statements = std::iter::once("AssumeRole")
                 .chain(actions)
                 .map(|action| Statement {
@@ -400,7 +398,7 @@ impl Principal {
             }
         };
         let assume_role = statement("AssumeRole", self.assume_role_conditions(request));
-        let others = session_actions(request).into_iter().map(|action| {
+        let others = request.session_actions().map(|action| {
             let conditions = match action {
                 SessionAction::TagSession => tag_session_conditions(request),
                 SessionAction::SetSourceIdentity => source_identity_conditions(request),
@@ -451,22 +449,6 @@ pub(super) fn sign_in_page(partition: &str) -> &'static str {
         "aws-us-gov" => "https://signin.amazonaws-us-gov.com/saml",
         _ => "https://signin.aws.amazon.com/saml",
     }
-}
-
-/// Returns the actions that STS authorizes in addition to `sts:AssumeRole`.
-fn session_actions(request: &RequestSummary<'_>) -> Vec<SessionAction> {
-    let parameters = request.role.map(|role| role.parameters());
-    let parameters = parameters.into_iter().flatten();
-    let needed = parameters.filter_map(|parameter| {
-        let action = parameter.action?;
-        let is_inherited = match action {
-            SessionAction::TagSession => request.has_tags(),
-            SessionAction::SetSourceIdentity => request.has_source_identity(),
-            SessionAction::SetContext => false,
-        };
-        (parameter.shown.is_some() || is_inherited).then_some(action)
-    });
-    needed.collect()
 }
 
 fn tag_conditions(request: &RequestSummary<'_>) -> Conditions {

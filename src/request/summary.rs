@@ -2,7 +2,7 @@
 //! it.
 
 use super::checked::Checked;
-use super::role::{Inherited, Role, Tag};
+use super::role::{Inherited, Role, SessionAction, Tag};
 use crate::error::Operation;
 
 /// The request that a hop sends to STS.
@@ -59,11 +59,17 @@ impl RequestSummary<'_> {
         self.role.is_some_and(|role| role.source_identity.is_some())
     }
 
-    pub(crate) fn has_tags(&self) -> bool {
-        self.sends_tags() || !self.inherited.transitive_keys.is_empty()
-    }
-
-    pub(crate) fn has_source_identity(&self) -> bool {
-        self.sets_source_identity() || self.inherited.source_identity.is_some()
+    /// The actions that STS authorizes for this request in addition to `sts:AssumeRole`.
+    pub(crate) fn session_actions(&self) -> impl Iterator<Item = SessionAction> {
+        let parameters = self.role.map(|role| role.parameters());
+        parameters.into_iter().flatten().filter_map(|parameter| {
+            let action = parameter.action?;
+            let is_inherited = match action {
+                SessionAction::TagSession => !self.inherited.transitive_keys.is_empty(),
+                SessionAction::SetSourceIdentity => self.inherited.source_identity.is_some(),
+                SessionAction::SetContext => false,
+            };
+            (parameter.shown.is_some() || is_inherited).then_some(action)
+        })
     }
 }

@@ -335,19 +335,10 @@ fn trust_conditions(
                  (sts:RoleSessionName)",
                 call.session_name()
             ));
-            if call.summary.has_tags() {
-                lines.push(
-                    "session tags also require sts:TagSession, in the trust policy and in the caller's"
-                        .to_owned(),
-                );
-            }
-            if call.summary.has_source_identity() {
-                lines.push(
-                    "a source identity also requires sts:SetSourceIdentity, in the trust policy and in the \
-                     caller's"
-                        .to_owned(),
-                );
-            }
+            lines.extend(call.summary.session_actions().map(|action| {
+                let action = action.name();
+                format!("this request also requires sts:{action}, in the trust policy and in the caller's")
+            }));
             if call.summary.mfa_serial.is_none() {
                 let proof = match call.is_chained() {
                     false => "no MFA code was sent, but one is required (mfa)",
@@ -992,6 +983,43 @@ mod tests {
                     assert!(!has_gap, "{operation:?} {code}: {line}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_action_that_a_request_requires_is_named_and_found_in_a_denial() {
+        let role = Role::new("arn:aws:iam::222222222222:role/R")
+            .tag("team", "payments")
+            .source_identity("ada")
+            .provided_context(
+                "arn:aws:iam::aws:contextProvider/IdentityCenter",
+                "assertion",
+            );
+        let request = role
+            .check(&Inherited::nothing(), Operation::AssumeRole)
+            .unwrap_or_else(|violation| panic!("{violation:?}"));
+        let advice = |message: &str| {
+            let refusal = Refusal {
+                code: "AccessDenied".to_owned(),
+                message: Some(message.to_owned()),
+                request_id: None,
+                meaning: Meaning::Denied,
+            };
+            advice(&refusal, &summary(&request), None).join("\n")
+        };
+        let unspecific = advice("Access denied");
+        for action in SessionAction::ALL {
+            let action = format!("sts:{}", action.name());
+            assert!(
+                unspecific.contains(&format!("also requires {action}")),
+                "{unspecific}"
+            );
+            let denied = advice(&format!("User: X is not authorized to perform: {action}"));
+            assert!(denied.contains(&format!("must allow {action}")), "{denied}");
+            assert!(
+                words().any(|word| word.contains(&action)),
+                "{action} could be masked"
+            );
         }
     }
 

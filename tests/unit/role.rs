@@ -31,7 +31,9 @@ fn the_tests_know_every_field_of_a_role_and_reports_show_those_that_are_sent() {
         let shown = shown.filter(|parameter| parameter.shown.is_some());
         let shown: Vec<_> = shown
             .map(|parameter| {
-                let action = parameter.action.map(SessionAction::name);
+                let action = parameter.action;
+                assert!(action.is_none_or(|action| SessionAction::ALL.contains(&action)));
+                let action = action.map(SessionAction::name);
                 (parameter.field, action, parameter.is_in_cli_cache_key)
             })
             .collect();
