@@ -124,9 +124,36 @@ pub(super) fn advice(
     Vec::new()
 }
 
-/// What to check if the proxy that the environment names cannot be used.
-pub(super) const PROXY: &str = "check the proxy in HTTPS_PROXY or ALL_PROXY: it must be reachable \
-                                and must allow this call; hosts in NO_PROXY are called without it";
+/// Returns what to check if this is why no connection was made. HTTP clients tell the reasons apart only in their texts.
+pub(super) fn no_connection(
+    cause: &str,
+    summary: &RequestSummary<'_>,
+    config: &SdkConfig,
+    has_own_endpoint: bool,
+) -> Vec<String> {
+    let says = |text| cause.contains(text);
+    if says("tunnel error") {
+        return vec![
+            "check the proxy that HTTPS_PROXY or ALL_PROXY names: it must be reachable and must allow \
+             this call; hosts in NO_PROXY are called without it"
+                .to_owned(),
+        ];
+    }
+    if says("invalid peer certificate") {
+        return vec![
+            "this machine must have the root certificate that the server's certificate is signed with: \
+             install the package ca-certificates, or add the certificate of a proxy that inspects TLS \
+             (SSL_CERT_FILE or SSL_CERT_DIR)"
+                .to_owned(),
+            "check this machine's clock: certificates are valid for a limited time".to_owned(),
+        ];
+    }
+    let is_unresolved = says("dns error") || says("failed to lookup address information");
+    if is_unresolved && !has_own_endpoint {
+        return unresolved(summary, config);
+    }
+    Vec::new()
+}
 
 /// Returns what to check if an error response does not have the form of STS's.
 pub(super) fn no_code(destination: &str) -> String {
@@ -138,7 +165,7 @@ pub(super) fn no_code(destination: &str) -> String {
 
 /// Returns what to check if the host that AWS's rules derive from the region does not resolve. Only AWS knows which
 /// regions exist.
-pub(super) fn unresolved(summary: &RequestSummary<'_>, config: &SdkConfig) -> Vec<String> {
+fn unresolved(summary: &RequestSummary<'_>, config: &SdkConfig) -> Vec<String> {
     let region = &summary.region;
     let mut lines = vec![format!(
         "region {region} may not exist or may be misspelled: the host of its STS endpoint does not \
@@ -983,6 +1010,38 @@ mod tests {
                     assert!(!has_gap, "{operation:?} {code}: {line}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_reason_why_no_connection_was_made_has_advice() {
+        let request = request("222222222222", false);
+        let config = SdkConfig::builder().build();
+        for (cause, has_own_endpoint, part) in [
+            (
+                "client error (Connect): tunnel error: unsuccessful",
+                false,
+                "HTTPS_PROXY",
+            ),
+            (
+                "TLS handshake failed: invalid peer certificate: UnknownIssuer",
+                true,
+                "ca-certificates",
+            ),
+            (
+                "dns error: failed to lookup address information",
+                false,
+                "region eu-west-1",
+            ),
+            ("dns error: failed to lookup address information", true, ""),
+            ("Connection refused (os error 111)", false, ""),
+        ] {
+            let advice = no_connection(cause, &summary(&request), &config, has_own_endpoint);
+            let advice = advice.join("\n");
+            assert!(
+                advice.contains(part) && advice.is_empty() == part.is_empty(),
+                "{cause}: {advice}"
+            );
         }
     }
 

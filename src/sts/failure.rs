@@ -196,25 +196,14 @@ impl FailedCall {
     }
 }
 
-/// Whether the host name did not resolve. HTTP clients report this only in the text of their errors.
-pub(super) fn is_unresolved<E>(error: &SdkError<E>) -> bool {
-    says(error, "dns error") || says(error, "failed to lookup address information")
-}
-
-/// Whether it is a proxy that could not be used. HTTP clients say so in their text alone.
-pub(super) fn is_of_proxy<E>(error: &SdkError<E>) -> bool {
-    says(error, "tunnel error")
-}
-
-/// Whether the cause of a failed connection has this in its text.
-fn says<E>(error: &SdkError<E>, text: &str) -> bool {
+/// The reason why no connection was made, if that is what failed.
+pub(super) fn connection_failure<E>(error: &SdkError<E>) -> Option<String> {
     let SdkError::DispatchFailure(failure) = error else {
-        return false;
+        return None;
     };
-    cause_of(failure).is_some_and(|cause| cause.contains(text))
+    cause_of(failure)
 }
 
-/// The reason why no connection was made.
 fn cause_of(failure: &DispatchFailure) -> Option<String> {
     let cause = failure.as_connector_error()?.source()?;
     Some(chain_of_causes(cause))

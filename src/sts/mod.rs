@@ -326,17 +326,18 @@ impl Sts {
         sdk_error: &SdkError<E>,
     ) -> Error {
         let kind = failed.classify(sdk_error);
-        let has_own_endpoint = || endpoint_url(&self.config).is_some();
+        let has_own_endpoint = endpoint_url(&self.config).is_some();
         let advice = match &kind {
             ErrorKind::Refused(_) if sdk_error.code().is_none() => {
                 vec![advice::no_code(&failed.destination)]
             }
             ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
-            _ if failure::is_of_proxy(sdk_error) => vec![advice::PROXY.to_owned()],
-            _ if failure::is_unresolved(sdk_error) && !has_own_endpoint() => {
-                advice::unresolved(summary, &self.config)
-            }
-            _ => Vec::new(),
+            _ => match failure::connection_failure(sdk_error) {
+                Some(cause) => {
+                    advice::no_connection(&cause, summary, &self.config, has_own_endpoint)
+                }
+                None => Vec::new(),
+            },
         };
         error(summary, kind, advice)
     }
