@@ -10,7 +10,7 @@ use aws_smithy_async::time::SharedTimeSource;
 use aws_types::SdkConfig;
 
 use crate::error::{BoxError, Error, ErrorKind, Operation, SourceFailure, Violation};
-use crate::sts::{Sts, check_endpoint_url};
+use crate::sts::Sts;
 
 /// The timeout of the base config's provider, and of providers of tokens. The SDK's own cache gives a provider about 20
 /// s, but a sign-in in a browser takes longer.
@@ -39,14 +39,14 @@ impl Base {
 
     /// Creates the base of a chain that starts with a token.
     pub(crate) fn without_source(config: &SdkConfig) -> Result<Self, Error> {
-        check_endpoint_url(config)
-            .map_err(|violation| violation.into_error(Operation::CheckBase))?;
         let tokio = || SharedAsyncSleep::new(TokioSleep::new());
         let sleep = config.sleep_impl().unwrap_or_else(tokio);
+        let sts = Sts::new(config.clone(), sleep.clone())
+            .map_err(|violation| violation.into_error(Operation::CheckBase))?;
         Ok(Self {
             source: config.credentials_provider(),
             time: config.time_source().unwrap_or_default(),
-            sts: Sts::new(config.clone(), sleep.clone()),
+            sts,
             sleep,
             config: config.clone(),
         })

@@ -1,10 +1,10 @@
 //! [`RegionLimiter`] limits how many calls to one region's STS run at once, and how many start within a second. STS's
 //! quota is per account and shared with other processes, so the rate falls when STS throttles, and then grows again.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use aws_smithy_async::future::timeout::Timeout;
@@ -22,7 +22,7 @@ const CONCURRENT_CALLS: usize = 32;
 /// The default for the maximum number of calls started within a second, however fast STS answers. [STS
 /// allows](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html) an account 600 per second in
 /// each region, and other programs in the account call it, too.
-pub(super) const CALLS_PER_SECOND: u32 = 500;
+const CALLS_PER_SECOND: u32 = 500;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The factors by which the rate is multiplied when STS throttles a call, and for each second after that. Chosen with a
@@ -51,6 +51,47 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 pub(super) fn backoff(throttled: u32, jitter: f64) -> Duration {
     let doubled = SHORTEST_BACKOFF * 2_u32.saturating_pow(throttled.saturating_sub(1).min(10));
     doubled.min(LONGEST_BACKOFF).mul_f64((1.0 + jitter) / 2.0)
+}
+
+/// The limiters of all regions, so that a region whose STS hangs does not delay the others.
+pub(super) struct RegionLimiters {
+    by_region: Mutex<HashMap<String, Arc<RegionLimiter>>>,
+    /// The most calls that start within a second, in each region.
+    ceiling: AtomicU32,
+}
+
+impl Default for RegionLimiters {
+    fn default() -> Self {
+        Self {
+            by_region: Mutex::default(),
+            ceiling: AtomicU32::new(CALLS_PER_SECOND),
+        }
+    }
+}
+
+impl RegionLimiters {
+    pub(super) fn ceiling(&self) -> &AtomicU32 {
+        &self.ceiling
+    }
+
+    pub(super) fn get(&self, region: &str) -> Arc<RegionLimiter> {
+        let mut by_region = lock(&self.by_region);
+        if !by_region.contains_key(region) {
+            let ceiling = self.ceiling.load(Ordering::Relaxed) as usize;
+            by_region
+                .retain(|_, limiter| Arc::strong_count(limiter) > 1 || !limiter.is_idle(ceiling));
+        }
+        by_region.entry(region.to_owned()).or_default().clone()
+    }
+
+    /// Replaces a stuck limiter, whose permits will never be returned, unless another call has already done so.
+    pub(super) fn replace(&self, region: &str, stuck: &Arc<RegionLimiter>) {
+        let mut by_region = lock(&self.by_region);
+        let current = by_region.get_mut(region);
+        if let Some(current) = current.filter(|current| Arc::ptr_eq(current, stuck)) {
+            *current = Arc::new(stuck.replacement());
+        }
+    }
 }
 
 /// Limits the calls to one region's STS.
@@ -123,7 +164,7 @@ impl RegionLimiter {
     }
 
     /// Creates a limiter that replaces this one, which is stuck. It starts with the same rate.
-    pub(super) fn replacement(&self) -> Self {
+    fn replacement(&self) -> Self {
         Self::new(self.pace().clone())
     }
 
@@ -168,7 +209,7 @@ impl RegionLimiter {
     }
 
     /// Whether it holds no state: no call runs or has started within a second, and the rate is not lowered.
-    pub(super) fn is_idle(&self, ceiling: usize) -> bool {
+    fn is_idle(&self, ceiling: usize) -> bool {
         self.permits.available_permits() == CONCURRENT_CALLS
             && self.pace().is_idle(Instant::now(), ceiling)
     }
@@ -273,6 +314,8 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_async::rt::sleep::TokioSleep;
+
     use super::*;
 
     const CEILING: usize = 500;
@@ -384,5 +427,34 @@ mod tests {
         ] {
             assert!(docs.contains(&sentence), "{sentence}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_map_of_regions_does_not_grow_for_ever() {
+        let sleep = SharedAsyncSleep::new(TokioSleep::new());
+        let limiters = RegionLimiters::default();
+        let queued = Queued {
+            ceiling: &limiters.ceiling,
+            has_waiter: true,
+            deadline: Instant::now() + QUEUE_TIMEOUT,
+            sleep: &sleep,
+        };
+        let known = || limiters.by_region.lock().unwrap().len();
+        let in_use = limiters.get("in use");
+        let _permit = in_use.acquire(queued).await.ok().unwrap();
+        for i in 0..100 {
+            let limiter = limiters.get(&format!("region-{i}"));
+            drop(limiter.acquire(queued).await);
+        }
+        assert_eq!(known(), 101, "all have made a call within the last second");
+
+        tokio::time::advance(Duration::from_secs(2)).await;
+        limiters.get("another");
+        assert_eq!(known(), 2, "the one in use, and the new one");
+        for i in 0..100 {
+            limiters.get(&format!("unused-{i}"));
+        }
+        assert_eq!(known(), 2, "one that makes no call gives way to the next");
+        assert!(Arc::ptr_eq(&limiters.get("in use"), &in_use));
     }
 }

@@ -3,16 +3,16 @@
 
 mod advice;
 mod caller_identity;
+mod endpoint;
 mod failure;
 mod limiter;
 mod secrets;
 
-use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::marker::PhantomData;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -26,7 +26,6 @@ use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
-use aws_types::service_config::ServiceConfigKey;
 use tokio::time::Instant;
 use tracing::instrument::WithSubscriber;
 use tracing::level_filters::LevelFilter;
@@ -39,12 +38,12 @@ use crate::request::{
     Checked, ProvidedContext, RequestSummary, Role, Secret, SessionTokenRequest, Tag,
 };
 use crate::session::Session;
-use crate::sync::lock;
 
 pub(crate) use advice::{DenyingPolicy, caller_arn, denying_policy, is_federated_user};
+use endpoint::check_endpoint_url;
 use failure::{FailedCall, ThrottlingIsNotRetried};
 use limiter::{
-    AcquireError, CALLS_PER_SECOND, MAX_RETRIES, Permit, QUEUE_TIMEOUT, Queued, RegionLimiter,
+    AcquireError, MAX_RETRIES, Permit, QUEUE_TIMEOUT, Queued, RegionLimiter, RegionLimiters,
     backoff,
 };
 use secrets::Secrets;
@@ -63,10 +62,7 @@ pub(crate) struct Sts {
     sleep: SharedAsyncSleep,
     /// Created on first use, because creating a client may load the machine's root certificates.
     client: OnceLock<Client>,
-    /// One limiter per region, so that a region whose STS hangs does not delay the others.
-    limiters: Mutex<HashMap<String, Arc<RegionLimiter>>>,
-    /// The maximum number of calls started within a second, per region.
-    calls_per_second: AtomicU32,
+    limiters: RegionLimiters,
 }
 
 /// How a call is made.
@@ -95,18 +91,18 @@ impl Attempt {
 }
 
 impl Sts {
-    pub(crate) fn new(config: SdkConfig, sleep: SharedAsyncSleep) -> Self {
-        Self {
+    pub(crate) fn new(config: SdkConfig, sleep: SharedAsyncSleep) -> Result<Self, Violation> {
+        check_endpoint_url(&config)?;
+        Ok(Self {
             config,
             sleep,
             client: OnceLock::new(),
-            limiters: Mutex::default(),
-            calls_per_second: AtomicU32::new(CALLS_PER_SECOND),
-        }
+            limiters: RegionLimiters::default(),
+        })
     }
 
     pub(crate) fn limit_calls(&self, per_second: NonZeroU32) {
-        let limit = &self.calls_per_second;
+        let limit = self.limiters.ceiling();
         limit.store(per_second.get(), Ordering::Relaxed);
     }
 
@@ -254,12 +250,12 @@ impl Sts {
         let words = words.chain([summary.role_arn()]);
         let failed = FailedCall {
             operation: summary.operation,
-            destination: self.destination(&summary.region),
+            destination: endpoint::destination(&self.config, &summary.region),
             secrets: Secrets::new(secrets.into_iter().chain(of_signer), words),
         };
         let region = &*summary.region;
         let queued = Queued {
-            ceiling: &self.calls_per_second,
+            ceiling: self.limiters.ceiling(),
             has_waiter: !attempt.is_background,
             deadline: Instant::now() + QUEUE_TIMEOUT,
             sleep: &self.sleep,
@@ -267,11 +263,11 @@ impl Sts {
         let mut throttled = (0, None);
         let mut was_skewed = false;
         loop {
-            let limiter = self.limiter(region);
+            let limiter = self.limiters.get(region);
             let permit = match permit(&limiter, region, queued, attempt).await {
                 Ok(permit) => permit,
                 Err(AcquireError::Stuck) => {
-                    self.replace_limiter(region, &limiter);
+                    self.limiters.replace(region, &limiter);
                     continue;
                 }
                 Err(AcquireError::TimedOut) => {
@@ -326,7 +322,7 @@ impl Sts {
         sdk_error: &SdkError<E>,
     ) -> Error {
         let kind = failed.classify(sdk_error);
-        let has_own_endpoint = endpoint_url(&self.config).is_some();
+        let has_own_endpoint = endpoint::endpoint_url(&self.config).is_some();
         let advice = match &kind {
             ErrorKind::Refused(_) if sdk_error.code().is_none() => {
                 vec![advice::no_code(&failed.destination)]
@@ -346,33 +342,6 @@ impl Sts {
     fn retries(&self) -> bool {
         let retries = self.config.retry_config();
         retries.is_none_or(|retries| retries.max_attempts() > 1)
-    }
-
-    /// Describes where calls to a region's STS go, for error messages.
-    fn destination(&self, region: &str) -> String {
-        match endpoint_url(&self.config) {
-            Some(url) => format!("at {} (region {region})", without_user(&url)),
-            None => format!("in region {region}"),
-        }
-    }
-
-    fn limiter(&self, region: &str) -> Arc<RegionLimiter> {
-        let mut limiters = lock(&self.limiters);
-        if !limiters.contains_key(region) {
-            let ceiling = self.calls_per_second.load(Ordering::Relaxed) as usize;
-            limiters
-                .retain(|_, limiter| Arc::strong_count(limiter) > 1 || !limiter.is_idle(ceiling));
-        }
-        limiters.entry(region.to_owned()).or_default().clone()
-    }
-
-    /// Replaces a stuck limiter, whose permits will never be returned, unless another call has already done so.
-    fn replace_limiter(&self, region: &str, stuck: &Arc<RegionLimiter>) {
-        let mut limiters = lock(&self.limiters);
-        let current = limiters.get_mut(region);
-        if let Some(current) = current.filter(|current| Arc::ptr_eq(current, stuck)) {
-            *current = Arc::new(stuck.replacement());
-        }
     }
 
     fn client(&self) -> &Client {
@@ -440,67 +409,6 @@ async fn permit<'a>(
     let wait = queued_at.elapsed();
     Metric::CallWaited { region, wait }.record();
     permit.map(Some)
-}
-
-/// The endpoint URL that the config sets for STS, if any.
-fn endpoint_url(config: &SdkConfig) -> Option<String> {
-    let shared = || config.endpoint_url().map(str::to_owned);
-    if config.get_origin("endpoint_url").is_client_config() {
-        return shared();
-    }
-    let key = ServiceConfigKey::builder()
-        .service_id("STS")
-        .env("AWS_ENDPOINT_URL")
-        .profile("endpoint_url")
-        .build();
-    let own = key
-        .ok()
-        .and_then(|key| config.service_config()?.load_config(key));
-    own.or_else(shared)
-}
-
-/// Checks the endpoint URL that the config sets for STS. The SDK would report an invalid one only at the first call, in
-/// an error that quotes the whole request.
-pub(crate) fn check_endpoint_url(config: &SdkConfig) -> Result<(), Violation> {
-    let Some(url) = endpoint_url(config) else {
-        return Ok(());
-    };
-    for (field, variable, is_set) in [
-        ("use_fips", "AWS_USE_FIPS_ENDPOINT", config.use_fips()),
-        (
-            "use_dual_stack",
-            "AWS_USE_DUALSTACK_ENDPOINT",
-            config.use_dual_stack(),
-        ),
-    ] {
-        if is_set == Some(true) {
-            let rule = format!(
-                "must not be set (for example by {variable}) together with an endpoint URL for STS \
-                 ({})",
-                without_user(&url)
-            );
-            return Err(Violation::new(field, rule, Some("true")));
-        }
-    }
-    let is_http = |scheme: &str| ["http", "https"].contains(&&*scheme.to_ascii_lowercase());
-    let after_scheme = url.split_once("://").filter(|(scheme, _)| is_http(scheme));
-    let host = after_scheme.and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
-    let is_printable = url.chars().all(|c| c.is_ascii_graphic());
-    if is_printable && host.is_some_and(|host| !host.is_empty() && !host.starts_with(':')) {
-        return Ok(());
-    }
-    let rule =
-        "must be a URL, such as https://sts.eu-west-1.amazonaws.com or http://localhost:4566";
-    Err(Violation::new(
-        "endpoint_url",
-        rule,
-        Some(without_user(&url)),
-    ))
-}
-
-/// Removes user and password from a URL.
-fn without_user(url: &str) -> &str {
-    url.rsplit_once('@').map_or(url, |(_, host)| host)
 }
 
 /// Suppresses the SDK's log of a call if TRACE is enabled: at that level the SDK logs responses held in memory, and
@@ -591,40 +499,4 @@ fn error(summary: &RequestSummary<'_>, kind: ErrorKind, advice: Vec<String>) -> 
         ..ErrorInner::new(summary.operation, kind)
     }
     .into()
-}
-
-#[cfg(test)]
-mod tests {
-    use aws_smithy_async::rt::sleep::TokioSleep;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_map_of_regions_does_not_grow_for_ever() {
-        let sleep = SharedAsyncSleep::new(TokioSleep::new());
-        let sts = Sts::new(SdkConfig::builder().build(), sleep.clone());
-        let queued = Queued {
-            ceiling: &sts.calls_per_second,
-            has_waiter: true,
-            deadline: Instant::now() + QUEUE_TIMEOUT,
-            sleep: &sleep,
-        };
-        let known = || sts.limiters.lock().unwrap().len();
-        let in_use = sts.limiter("in use");
-        let _permit = in_use.acquire(queued).await.ok().unwrap();
-        for i in 0..100 {
-            let limiter = sts.limiter(&format!("region-{i}"));
-            drop(limiter.acquire(queued).await);
-        }
-        assert_eq!(known(), 101, "all have made a call within the last second");
-
-        tokio::time::advance(Duration::from_secs(2)).await;
-        sts.limiter("another");
-        assert_eq!(known(), 2, "the one in use, and the new one");
-        for i in 0..100 {
-            sts.limiter(&format!("unused-{i}"));
-        }
-        assert_eq!(known(), 2, "one that makes no call gives way to the next");
-        assert!(Arc::ptr_eq(&sts.limiter("in use"), &in_use));
-    }
 }
