@@ -26,7 +26,7 @@ use crate::request::{
     SessionTokenRequest, WebIdentityToken,
 };
 use crate::session::{Session, timestamp};
-use crate::sts::Attempt;
+use crate::sts::CallOptions;
 use crate::sync::lock;
 
 /// How long source credentials without an expiry are cached before their provider is called again: the same as in the
@@ -447,7 +447,7 @@ impl Hop {
     /// Fetches credentials from the source or from STS.
     async fn fetch(&self, reason: LoadReason) -> Result<Session, Error> {
         let summary = self.summary();
-        let attempt = &attempt(reason, None);
+        let options = &call_options(reason, None);
         let session = match &self.target {
             Target::Source => return self.load_source().await,
             Target::SessionToken(request) => {
@@ -462,7 +462,7 @@ impl Hop {
                         let token = self.base.with_source_timeout(token.get()).await;
                         let token = self.token_or_timeout(token)?;
                         let sts = &self.base.sts;
-                        sts.assume_role_with_web_identity(request, &summary, attempt, &token)
+                        sts.assume_role_with_web_identity(request, &summary, options, &token)
                             .await
                     })
                     .await?
@@ -479,7 +479,7 @@ impl Hop {
                         };
                         let assertion = self.token_or_timeout(assertion)?;
                         let sts = &self.base.sts;
-                        sts.assume_role_with_saml(request, &summary, attempt, provider, &assertion)
+                        sts.assume_role_with_saml(request, &summary, options, provider, &assertion)
                             .await
                     })
                     .await?
@@ -511,8 +511,8 @@ impl Hop {
             return Err(self.error(ErrorKind::TemporarySource { access_key_id }));
         }
         let (sts, signer) = (&self.base.sts, &signer);
-        self.with_code(reason, |attempt| async move {
-            sts.get_session_token(request, summary, &attempt, signer)
+        self.with_code(reason, |options| async move {
+            sts.get_session_token(request, summary, &options, signer)
                 .await
         })
         .await
@@ -613,12 +613,12 @@ impl Hop {
         let requested = request.duration.map(seconds);
         // The limit does not apply to long-term credentials, and a source may change between the two.
         let may_exceed = signer.session_token().is_some() && requested > one_hour;
-        self.with_code(reason, |attempt| async move {
-            let attempt = &attempt;
+        self.with_code(reason, |options| async move {
+            let options = &options;
             let is_limited = may_exceed && self.is_limited_to_one_hour.load(Ordering::Relaxed);
             let duration = if is_limited { one_hour } else { requested };
             let result = sts
-                .assume_role(request, summary, duration, attempt, signer)
+                .assume_role(request, summary, duration, options, signer)
                 .await;
             let is_limit = |error: &Error| error.meaning() == Some(Meaning::RoleChainingLimit);
             if !may_exceed || is_limited || !result.as_ref().is_err_and(is_limit) {
@@ -633,11 +633,11 @@ impl Hop {
                 "the source credentials belong to a role, so sessions last one hour (role chaining) \
                  instead of the requested duration"
             );
-            if attempt.mfa_code.is_some() {
+            if options.mfa_code.is_some() {
                 // The code cannot be used again. The next load requests an hour.
                 return result;
             }
-            sts.assume_role(request, summary, one_hour, attempt, signer)
+            sts.assume_role(request, summary, one_hour, options, signer)
                 .await
         })
         .await
@@ -673,14 +673,14 @@ impl Hop {
     async fn with_code<Fut>(
         &self,
         reason: LoadReason,
-        call: impl Fn(Attempt) -> Fut,
+        call: impl Fn(CallOptions) -> Fut,
     ) -> Result<Session, Error>
     where
         Fut: Future<Output = Result<Session, Error>>,
     {
-        let attempt = |mfa_code| attempt(reason, mfa_code);
+        let options = |mfa_code| call_options(reason, mfa_code);
         let Some(mfa) = self.properties().mfa else {
-            return call(attempt(None)).await;
+            return call(options(None)).await;
         };
         let context = CodeContext {
             operation: self.operation(),
@@ -690,7 +690,7 @@ impl Hop {
             time: &self.base.time,
             sleep: &self.base.sleep,
         };
-        mfa.with_code(context, |code| call(attempt(Some(code))))
+        mfa.with_code(context, |code| call(options(Some(code))))
             .await
     }
 
@@ -748,12 +748,12 @@ fn sign_in(source: &(dyn StdError + Send + Sync + 'static)) -> Option<String> {
     ))
 }
 
-/// Returns how the calls of a load are made.
-fn attempt(reason: LoadReason, mfa_code: Option<String>) -> Attempt {
-    Attempt {
+/// Returns the options of the calls of a load.
+fn call_options(reason: LoadReason, mfa_code: Option<String>) -> CallOptions {
+    CallOptions {
         mfa_code,
         no_retries: reason.is_retry,
-        is_background: !reason.has_waiter,
+        has_waiter: reason.has_waiter,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use aws_credential_types::Credentials;
 
-use super::{Attempt, Sts, unusable};
+use super::{CallOptions, Sts, unusable};
 use crate::error::Error;
 use crate::request::RequestSummary;
 
@@ -16,9 +16,12 @@ impl Sts {
     ) -> Result<(String, String), Error> {
         let call = self.client().get_caller_identity();
         let call = |config| call.clone().customize().config_override(config).send();
-        let answer = self
-            .send(summary, Some(signer), [], &Attempt::default(), call)
-            .await?;
+        let options = CallOptions {
+            mfa_code: None,
+            no_retries: false,
+            has_waiter: true,
+        };
+        let answer = self.send(summary, Some(signer), [], &options, call).await?;
         let identity = answer.arn.zip(answer.account);
         identity.ok_or_else(|| unusable(summary, "STS returned no ARN"))
     }

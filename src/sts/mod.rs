@@ -66,17 +66,16 @@ pub(crate) struct Sts {
 }
 
 /// How a call is made.
-#[derive(Default)]
-pub(crate) struct Attempt {
+pub(crate) struct CallOptions {
     /// A code from the request's MFA device.
     pub(crate) mfa_code: Option<String>,
     /// Whether the call must not be retried.
     pub(crate) no_retries: bool,
-    /// Whether no caller waits for the call.
-    pub(crate) is_background: bool,
+    /// Whether a caller waits for the call.
+    pub(crate) has_waiter: bool,
 }
 
-impl Attempt {
+impl CallOptions {
     /// Whether the call is made only once, even if it fails. An MFA code is valid for one call, and must not be sent
     /// again.
     fn is_single(&self) -> bool {
@@ -112,7 +111,7 @@ impl Sts {
         request: &Checked<Role>,
         summary: &RequestSummary<'_>,
         duration_seconds: Option<i32>,
-        attempt: &Attempt,
+        options: &CallOptions,
         signer: &Credentials,
     ) -> Result<Session, Error> {
         let Role {
@@ -145,17 +144,17 @@ impl Sts {
             .set_transitive_tag_keys(non_empty(transitive.map(|tag| tag.key.clone())))
             .set_source_identity(source_identity.clone())
             .set_provided_contexts(non_empty(provided_contexts.iter().map(provided_context)))
-            .set_serial_number(attempt.mfa_serial(summary))
-            .set_token_code(attempt.mfa_code.clone());
+            .set_serial_number(options.mfa_serial(summary))
+            .set_token_code(options.mfa_code.clone());
         let call = |config| call.clone().customize().config_override(config).send();
         let assertions = provided_contexts
             .iter()
             .map(|context| &*context.assertion.0);
         let secrets = assertions
             .chain(external_id.map(|id| &**id))
-            .chain(attempt.mfa_code.as_deref());
+            .chain(options.mfa_code.as_deref());
         let answer = self
-            .send(summary, Some(signer), secrets, attempt, call)
+            .send(summary, Some(signer), secrets, options, call)
             .await?;
         role_session(summary, answer.credentials, answer.assumed_role_user)
     }
@@ -165,19 +164,19 @@ impl Sts {
         &self,
         request: &Checked<SessionTokenRequest>,
         summary: &RequestSummary<'_>,
-        attempt: &Attempt,
+        options: &CallOptions,
         signer: &Credentials,
     ) -> Result<Session, Error> {
         let call = self
             .client()
             .get_session_token()
             .set_duration_seconds(request.duration.map(seconds))
-            .set_serial_number(attempt.mfa_serial(summary))
-            .set_token_code(attempt.mfa_code.clone());
+            .set_serial_number(options.mfa_serial(summary))
+            .set_token_code(options.mfa_code.clone());
         let call = |config| call.clone().customize().config_override(config).send();
-        let secret = attempt.mfa_code.as_deref();
+        let secret = options.mfa_code.as_deref();
         let answer = self
-            .send(summary, Some(signer), secret, attempt, call)
+            .send(summary, Some(signer), secret, options, call)
             .await?;
         let account = signer.account_id().map(|id| id.as_str());
         session(answer.credentials, account, None).map_err(|what| unusable(summary, what))
@@ -188,7 +187,7 @@ impl Sts {
         &self,
         request: &Checked<Role>,
         summary: &RequestSummary<'_>,
-        attempt: &Attempt,
+        options: &CallOptions,
         token: &str,
     ) -> Result<Session, Error> {
         let call = self
@@ -201,7 +200,7 @@ impl Sts {
             .set_policy(request.policy.clone())
             .set_policy_arns(non_empty(request.policy_arns.iter().map(policy_arn)));
         let call = |config| call.clone().customize().config_override(config).send();
-        let answer = self.send(summary, None, [token], attempt, call).await?;
+        let answer = self.send(summary, None, [token], options, call).await?;
         role_session(summary, answer.credentials, answer.assumed_role_user)
     }
 
@@ -210,7 +209,7 @@ impl Sts {
         &self,
         request: &Checked<Role>,
         summary: &RequestSummary<'_>,
-        attempt: &Attempt,
+        options: &CallOptions,
         provider_arn: &str,
         assertion: &str,
     ) -> Result<Session, Error> {
@@ -224,7 +223,7 @@ impl Sts {
             .set_policy(request.policy.clone())
             .set_policy_arns(non_empty(request.policy_arns.iter().map(policy_arn)));
         let call = |config| call.clone().customize().config_override(config).send();
-        let answer = self.send(summary, None, [assertion], attempt, call).await?;
+        let answer = self.send(summary, None, [assertion], options, call).await?;
         role_session(summary, answer.credentials, answer.assumed_role_user)
     }
 
@@ -235,7 +234,7 @@ impl Sts {
         summary: &RequestSummary<'_>,
         signer: Option<&'a Credentials>,
         secrets: impl IntoIterator<Item = &'a str>,
-        attempt: &Attempt,
+        options: &CallOptions,
         call: impl Fn(Builder) -> Fut,
     ) -> Result<T, Error>
     where
@@ -256,7 +255,7 @@ impl Sts {
         let region = &*summary.region;
         let queued = Queued {
             ceiling: self.limiters.ceiling(),
-            has_waiter: !attempt.is_background,
+            has_waiter: options.has_waiter,
             deadline: Instant::now() + QUEUE_TIMEOUT,
             sleep: &self.sleep,
         };
@@ -264,7 +263,7 @@ impl Sts {
         let mut was_skewed = false;
         loop {
             let limiter = self.limiters.get(region);
-            let permit = match permit(&limiter, region, queued, attempt).await {
+            let permit = match permit(&limiter, region, queued, options).await {
                 Ok(permit) => permit,
                 Err(AcquireError::Stuck) => {
                     self.limiters.replace(region, &limiter);
@@ -280,7 +279,7 @@ impl Sts {
                 }
             };
             let timeout = self.sleep.sleep(CALL_TIMEOUT);
-            let config = Self::config_override::<E>(region, signer, attempt);
+            let config = Self::config_override::<E>(region, signer, options);
             let call = call(config.interceptor(failed.secrets.clone()));
             let Ok(result) = Timeout::new(without_sdk_trace(call), timeout).await else {
                 let what = "STS did not answer in time".to_owned();
@@ -292,7 +291,7 @@ impl Sts {
             };
             match error.meaning() {
                 // The SDK does not retry the call itself if its correction of a skewed clock is out of date.
-                Some(Meaning::ClockSkew) if !was_skewed && attempt.mfa_code.is_none() => {
+                Some(Meaning::ClockSkew) if !was_skewed && options.mfa_code.is_none() => {
                     was_skewed = true;
                 }
                 Some(Meaning::Throttled) => {
@@ -302,7 +301,7 @@ impl Sts {
                     }
                     let (times, _) = throttled;
                     let is_late = Instant::now() >= queued.deadline || times >= MAX_RETRIES;
-                    if attempt.is_single() || !self.retries() || is_late {
+                    if options.is_single() || !self.retries() || is_late {
                         return Err(error);
                     }
                     throttled = (times + 1, Some(error));
@@ -374,7 +373,11 @@ impl Sts {
     }
 
     /// The config overrides of one call, whose error type is `E`.
-    fn config_override<E>(region: &str, signer: Option<&Credentials>, attempt: &Attempt) -> Builder
+    fn config_override<E>(
+        region: &str,
+        signer: Option<&Credentials>,
+        options: &CallOptions,
+    ) -> Builder
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
@@ -386,7 +389,7 @@ impl Sts {
         if let Some(signer) = signer {
             config = config.credentials_provider(signer.clone());
         }
-        if attempt.is_single() {
+        if options.is_single() {
             config = config.retry_config(RetryConfig::disabled());
         }
         config
@@ -399,9 +402,9 @@ async fn permit<'a>(
     limiter: &'a RegionLimiter,
     region: &str,
     queued: Queued<'_>,
-    attempt: &Attempt,
+    options: &CallOptions,
 ) -> Result<Option<Permit<'a>>, AcquireError> {
-    if attempt.mfa_code.is_some() {
+    if options.mfa_code.is_some() {
         return Ok(None);
     }
     let queued_at = Instant::now();
