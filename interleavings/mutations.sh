@@ -10,36 +10,36 @@ export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0 RUSTFLAGS='-A warnings'
 target=$PWD/target/mutations
 copy=$target/copy
 
-# name | file in src/cache | perl expression, applied to the whole file as one string
+# name | perl expression, applied to each file of src/cache as one string
 mutations() {
   cat <<'END'
-wake-up dropped           | mod | s/sender\.send_replace\(Some\(outcome\)\);/{ let _ = outcome; std::mem::forget(sender); }/
-result lost               | mod | s/sender\.send_replace\(Some\(outcome\)\);/let _ = (outcome, sender);/
-result told before stored | mod | s/let outcome = inner\.complete\(id, started_at, loaded\.unwrap_or_else\(panicked\)\);\s*sender\.send_replace\(Some\(outcome\)\);/let loaded = loaded.unwrap_or_else(panicked); sender.send_replace(Some(loaded.as_ref().map(|loaded| loaded.as_ref().map(|_| ()).map_err(Clone::clone)))); inner.complete(id, started_at, loaded);/
-double load               | mod | s/if let Some\(load\) = in_flight \{/if let Some(load) = in_flight.filter(|_| false) {/
-state read before the lock| mod | s/(\/\/ No user code runs)/let state = self.state.load_full();\n        $1/; s/state: self\.state\.load_full\(\),/state,/; s/State::clone\(&self\.state\.load\(\)\)/State::clone(&state)/
-late start not seen       | mod | s/is_none_or\(\|load\| load\.id != id\)/is_some_and(|load| load.id != id \&\& false)/
-late result stored        | mod | s/if id < state\.latest_success \{/if false {/
-late result ends newer    | mod | s/((?:self\.write\(\);|\|state\| \{)\s*state\.in_flight)\.take_if\(\|load\| load\.id == id\)/$1.take()/
-invalidation lost         | mod | s/entry\.is_invalidated = true;/entry.is_invalidated = false;/
-replacement invalidated   | mod | s/entry\.session\.access_key_id\(\) == access_key_id/!entry.session.access_key_id().is_empty()/
-invalidation outlives load| mod | s/(loaded_at: now,\s*is_invalidated:) false/$1 state.entry.as_ref().is_some_and(|entry| entry.is_invalidated)/
-abandoned load kept       | mod | s/silent_for >= ABANDONED_LOAD_TIMEOUT/let _ = silent_for; false/
-abandoned load joined     | mod | s/ && !load\.is_abandoned\(now\)/ \&\& { let _ = now; true }/
-polled load abandoned     | mod | s/std::mem::replace\(&mut \*alive_at, now\)/*alive_at/; s/let mut alive_at = lock/let alive_at = lock/
-dropped load kept         | mod | s/load\.result\.has_changed\(\)\.is_ok\(\) && //
-runtime's end unseen      | mod | s/if load\.result\.has_changed\(\)\.is_err\(\) && /if false \&\& /
-end taken for runtime's   | mod | s/if load\.result\.has_changed\(\)\.is_err\(\) && load\.result\.borrow\(\)\.is_none\(\)/if load.result.has_changed().is_err()/
-caller waits for ever     | mod | s/max_wait = wait\b/max_wait = wait.and(None)/
-failure after suspension  | mod | s/Ok\(Err\(_\)\) if was_frozen/Ok(Err(_)) if was_frozen \&\& false/
-person's answer refused   | mod | s/if error\.is_interaction_required\(\) && reason\.has_waiter => None/if error.is_interaction_required() \&\& reason.has_waiter \&\& false => None/
-panic not caught          | mod | s/catch_unwind\(inner\.load\(id, reason, &alive_at\)\)\.await/Ok::<_, Panicked>(inner.load(id, reason, \&alive_at).await)/
-timer outlives cache      | mod | s/self\.0\.abort\(\);//
-timer holds cache         | mod | s/drop\(inner\);\s*sleep\.sleep\((wait\.min\(LONGEST_TIMER_SLEEP\))\)\.await;/sleep.sleep($1).await; drop(inner);/
-dead timer kept           | mod | s/\.is_some_and\(\|timer\| !timer\.0\.is_finished\(\)\)/.is_some()/
-failure not remembered    | schedule | s/left\.filter\(\|left\| !left\.is_zero\(\)\)/left.filter(|_| false)/
-older session is new enough| mod | s/entry\.session\.time_left\(now\) < min/false/; s/self\.session\.time_left\(now\) >= min/true/
-age of the load ignored   | schedule | s/known\.load_age\.unwrap_or_default\(\)/Duration::ZERO/
+wake-up dropped           | s/sender\.send_replace\(Some\(outcome\)\);/{ let _ = outcome; std::mem::forget(sender); }/
+result lost               | s/sender\.send_replace\(Some\(outcome\)\);/let _ = (outcome, sender);/
+result told before stored | s/let outcome = inner\.complete\(id, started_at, loaded\.unwrap_or_else\(panicked\)\);\s*sender\.send_replace\(Some\(outcome\)\);/let loaded = loaded.unwrap_or_else(panicked); sender.send_replace(Some(loaded.as_ref().map(|loaded| loaded.as_ref().map(|_| ()).map_err(Clone::clone)))); inner.complete(id, started_at, loaded);/
+double load               | s/if let Some\(load\) = in_flight \{/if let Some(load) = in_flight.filter(|_| false) {/
+state read before the lock| s/(\/\/ No user code runs)/let state = self.state.load_full();\n        $1/; s/state: self\.state\.load_full\(\),/state,/; s/State::clone\(&self\.state\.load\(\)\)/State::clone(&state)/
+late start not seen       | s/is_none_or\(\|load\| load\.id != id\)/is_some_and(|load| load.id != id \&\& false)/
+late result stored        | s/if id < state\.latest_success \{/if false {/
+late result ends newer    | s/((?:self\.write\(\);|\|state\| \{)\s*state\.in_flight)\.take_if\(\|load\| load\.id == id\)/$1.take()/
+invalidation lost         | s/entry\.is_invalidated = true;/entry.is_invalidated = false;/
+replacement invalidated   | s/entry\.session\.access_key_id\(\) == access_key_id/!entry.session.access_key_id().is_empty()/
+invalidation outlives load| s/(loaded_at: now,\s*is_invalidated:) false/$1 state.entry.as_ref().is_some_and(|entry| entry.is_invalidated)/
+abandoned load kept       | s/silent_for >= ABANDONED_LOAD_TIMEOUT/let _ = silent_for; false/
+abandoned load joined     | s/ && !load\.is_abandoned\(now\)/ \&\& { let _ = now; true }/
+polled load abandoned     | s/std::mem::replace\(&mut \*alive_at, now\)/*alive_at/; s/let mut alive_at = lock/let alive_at = lock/
+dropped load kept         | s/load\.result\.has_changed\(\)\.is_ok\(\) && //
+runtime's end unseen      | s/if load\.result\.has_changed\(\)\.is_err\(\) && /if false \&\& /
+end taken for runtime's   | s/if load\.result\.has_changed\(\)\.is_err\(\) && load\.result\.borrow\(\)\.is_none\(\)/if load.result.has_changed().is_err()/
+caller waits for ever     | s/max_wait = wait\b/max_wait = wait.and(None)/
+failure after suspension  | s/Ok\(Err\(_\)\) if was_frozen/Ok(Err(_)) if was_frozen \&\& false/
+person's answer refused   | s/if error\.is_interaction_required\(\) && reason\.has_waiter => None/if error.is_interaction_required() \&\& reason.has_waiter \&\& false => None/
+panic not caught          | s/catch_unwind\(inner\.load\(id, reason, &alive_at\)\)\.await/Ok::<_, Panicked>(inner.load(id, reason, \&alive_at).await)/
+timer outlives cache      | s/self\.0\.abort\(\);//
+timer holds cache         | s/drop\(inner\);\s*sleep\.sleep\((wait\.min\(LONGEST_TIMER_SLEEP\))\)\.await;/sleep.sleep($1).await; drop(inner);/
+dead timer kept           | s/\.is_some_and\(\|timer\| !timer\.0\.is_finished\(\)\)/.is_some()/
+failure not remembered    | s/left\.filter\(\|left\| !left\.is_zero\(\)\)/left.filter(|_| false)/
+older session is new enough| s/entry\.session\.time_left\(now\) < min/false/; s/self\.session\.time_left\(now\) >= min/true/
+age of the load ignored   | s/known\.load_age\.unwrap_or_default\(\)/Duration::ZERO/
 END
 }
 
@@ -72,13 +72,12 @@ cargo_test >"$target/unchanged.log" 2>&1 || {
 }
 
 missed=0
-while IFS='|' read -r name file patch; do
+while IFS='|' read -r name patch; do
   name=$(sed 's/ *$//' <<<"$name")
-  file=$(tr -d ' ' <<<"$file").rs
   if (($#)) && [[ " $* " != *" $name "* ]]; then continue; fi
   fresh_sources
-  perl -0pi -e "$patch" "$copy/src/cache/$file"
-  if cmp -s "src/cache/$file" "$copy/src/cache/$file"; then
+  perl -0pi -e "$patch" "$copy"/src/cache/*.rs
+  if diff -rq src/cache "$copy/src/cache" >/dev/null; then
     echo "$name: changes nothing; the cache has changed since"
     exit 1
   fi

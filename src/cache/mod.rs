@@ -6,6 +6,7 @@
 
 mod moment;
 mod schedule;
+mod state;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -21,12 +22,14 @@ use aws_smithy_async::time::SharedTimeSource;
 
 use crate::error::{Error, ErrorKind};
 use crate::session::{Session, timestamp};
-use crate::sync::{AbortHandle, ArcSwap, Guard, Handle, Mutex, lock, watch, yield_now};
+use crate::sync::{ArcSwap, Guard, Handle, Mutex, lock, watch, yield_now};
 
 use schedule::{
-    ABANDONED_LOAD_TIMEOUT, COLD_RETRY, Cached, Decision, FailedAttempt, HEARTBEAT, Known,
-    LONGEST_TIMER_SLEEP, NEGATIVE_CACHE_TTL, Window, decide, may_invalidate, retry_wait,
+    ABANDONED_LOAD_TIMEOUT, COLD_RETRY, Decision, HEARTBEAT, LONGEST_TIMER_SLEEP,
+    NEGATIVE_CACHE_TTL, Window, decide, may_invalidate, retry_wait,
 };
+
+use state::{Entry, Failure, InFlight, Outcome, State, Timer};
 
 pub(crate) use moment::Moment;
 
@@ -468,10 +471,6 @@ enum Admission {
 /// Where a load's outcome is sent, and why the load is started.
 type NewLoad = (watch::Sender<Option<Outcome>>, LoadReason);
 
-/// The outcome of a load. `None` if it failed after its process or runtime had been suspended, so that the failure says
-/// nothing about the present, or if another load had replaced it: its waiters start another.
-type Outcome = Option<Result<(), Error>>;
-
 impl<L: Load> Inner<L> {
     fn decide(&self, state: &State, now: SystemTime) -> Decision {
         let cached = state.entry.as_ref().map(Entry::cached);
@@ -806,144 +805,6 @@ fn log_failure(
             error = %error.first_line(),
             "no credentials"
         ),
-    }
-}
-
-#[derive(Clone, Default)]
-struct State {
-    entry: Option<Entry>,
-    /// The last load's failure, if it failed.
-    failure: Option<Failure>,
-    in_flight: Option<InFlight>,
-    /// The number of loads started so far, and the ID of the latest that succeeded: a late result of an abandoned load
-    /// must not replace that of a later load.
-    loads_started: u64,
-    latest_success: u64,
-}
-
-impl State {
-    fn known(&self, now: Moment, is_interactive: bool) -> Known {
-        let load = self.load_in_flight(now);
-        Known {
-            cached: self.entry.as_ref().map(Entry::cached),
-            failure: self.failure.as_ref().map(|failure| failure.attempt(now)),
-            load_age: load.map(|load| now.since(load.started_at)),
-            is_interactive,
-        }
-    }
-
-    /// The load in flight, unless its runtime was dropped or no longer polls it.
-    fn load_in_flight(&self, now: Moment) -> Option<&InFlight> {
-        self.in_flight
-            .as_ref()
-            // An error means that the sender was dropped, together with the task and its runtime.
-            .filter(|load| load.result.has_changed().is_ok() && !load.is_abandoned(now))
-    }
-
-    /// The answer to a caller whose credentials were rejected, if no load is needed: newer credentials, or a failure
-    /// that is not retried yet.
-    fn replacement_of(&self, key: &str, now: Moment) -> Option<Result<Credentials, Error>> {
-        let newer = self
-            .entry
-            .as_ref()
-            .filter(|entry| entry.session.access_key_id() != key);
-        match (newer, self.failure_in_backoff(now)) {
-            (Some(entry), _) => Some(Ok(entry.session.credentials.clone())),
-            (None, Some(failure)) => Some(Err(failure.error.clone())),
-            (None, None) => None,
-        }
-    }
-
-    /// The last load's failure, until a retry is due.
-    fn failure_in_backoff(&self, now: Moment) -> Option<&Failure> {
-        let failure = self.failure.as_ref();
-        failure.filter(|failure| failure.attempt(now).backoff_left().is_some())
-    }
-}
-
-/// Cached credentials.
-#[derive(Clone)]
-struct Entry {
-    session: Session,
-    window: Window,
-    loaded_at: Moment,
-    /// STS has rejected them.
-    is_invalidated: bool,
-    /// Refreshes them in their window. It is started when they are first served, so that an unused cache stops calling
-    /// STS.
-    timer: Option<Arc<Timer>>,
-}
-
-impl Entry {
-    fn cached(&self) -> Cached {
-        Cached {
-            window: self.window,
-            loaded_at: self.loaded_at.time,
-            is_invalidated: self.is_invalidated,
-        }
-    }
-
-    /// Whether the credentials stay valid for at least `min`, as far as is known.
-    fn lasts(&self, min: Duration, now: SystemTime) -> bool {
-        let is_known = !self.is_invalidated && !self.cached().was_clock_set_back(now);
-        is_known && self.session.time_left(now) >= min
-    }
-
-    fn needs_timer(&self, now: SystemTime) -> bool {
-        // `is_finished` is also true for a task that was dropped with its runtime.
-        let has_timer = (self.timer.as_ref()).is_some_and(|timer| !timer.0.is_finished());
-        !has_timer && now < self.window.expiry
-    }
-}
-
-/// Aborts its task when the credentials that it refreshes are replaced or dropped.
-struct Timer(AbortHandle);
-
-impl Drop for Timer {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-#[derive(Clone)]
-struct Failure {
-    error: Error,
-    at: Moment,
-    retry_after: Duration,
-}
-
-impl Failure {
-    /// The failure as the schedule sees it at `now`.
-    fn attempt(&self, now: Moment) -> FailedAttempt {
-        FailedAttempt {
-            is_transient: self.error.is_transient(),
-            age: now.since(self.at),
-            retry_after: self.retry_after,
-        }
-    }
-}
-
-#[derive(Clone)]
-struct InFlight {
-    id: u64,
-    started_at: Moment,
-    /// Whether it may ask a person.
-    is_interactive: bool,
-    /// When its runtime last polled it.
-    alive_at: Arc<Mutex<Moment>>,
-    result: watch::Receiver<Option<Outcome>>,
-}
-
-impl InFlight {
-    fn is_abandoned(&self, now: Moment) -> bool {
-        let alive_at = *lock(&self.alive_at);
-        // Suspending the machine breaks the connections of a load, but not a prompt that waits for a person.
-        let silent_for = if self.is_interactive {
-            now.run_since(alive_at)
-        } else {
-            now.since(alive_at)
-        };
-        silent_for >= ABANDONED_LOAD_TIMEOUT
     }
 }
 
