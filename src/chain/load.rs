@@ -1,0 +1,463 @@
+//! How a hop loads its credentials: from the source, with a token, or by AssumeRole with the credentials of the hop before
+//! it, with its MFA code, its one-hour limit and its parent's renewal.
+
+use std::error::Error as StdError;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_smithy_async::rt::sleep::AsyncSleep;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use tokio::time::Instant;
+
+use super::base::SOURCE_TIMEOUT;
+use super::hop::{Authentication, Caller, Hop, HopCache, SOURCE_TTL, Target};
+use super::store::SessionStore;
+use crate::cache::{Load, LoadReason, Lookup, Moment};
+use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning};
+use crate::metrics::Metric;
+use crate::mfa::CodeContext;
+use crate::request::limits::{CHAINED_LIMIT, seconds};
+use crate::request::{Checked, RequestSummary, Role, SessionTokenRequest};
+use crate::session::{Session, timestamp};
+use crate::sts::CallOptions;
+
+/// The minimum time for which source credentials are cached, even if they expire sooner or have expired. Some sources
+/// renew credentials only at expiry; others return expired ones while they cannot renew them.
+const SOURCE_MIN_TTL: Duration = Duration::from_secs(10);
+
+/// The number of attempts with a token if STS cannot get its issuer's keys, and the wait before the second attempt.
+const TOKEN_ATTEMPTS: u32 = 3;
+const TOKEN_RETRY: Duration = Duration::from_secs(1);
+
+tokio::task_local! {
+    /// The address of the hop that the current task is loading.
+    static LOADING: usize;
+}
+
+impl Load for Hop {
+    fn load(
+        &self,
+        reason: LoadReason,
+    ) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send + '_>> {
+        Box::pin(async move {
+            let began = Instant::now();
+            let loaded = async {
+                match &self.store {
+                    Some(store) => self.load_via_store(&**store, reason).await,
+                    None => self.fetch(reason).await,
+                }
+            };
+            let loaded = LOADING.scope(self.address(), loaded).await;
+            self.record_load(&loaded, began.elapsed(), reason);
+            loaded
+        })
+    }
+
+    fn is_interactive(&self) -> bool {
+        let mfa = self.properties().mfa;
+        mfa.is_some_and(|mfa| mfa.codes.is_interactive())
+            || match self.authentication() {
+                // A parent with usable credentials does not load, and so asks no person.
+                Some(Authentication::Caller(Caller::Hop(parent))) => {
+                    parent.loader().is_interactive() && !parent.is_usable()
+                }
+                Some(Authentication::Saml { assertion, .. }) => assertion.is_interactive(),
+                Some(Authentication::Caller(Caller::Base) | Authentication::WebIdentity(_))
+                | None => false,
+            }
+    }
+
+    fn is_loading_in_this_task(&self) -> bool {
+        let is_loading = |address: &usize| self.ancestors().any(|hop| hop.address() == *address);
+        LOADING.try_with(is_loading).unwrap_or(false)
+    }
+
+    fn error(&self, kind: ErrorKind) -> Error {
+        self.error_from(kind, None)
+    }
+
+    fn is_own(&self, error: &Error) -> bool {
+        error.is_of_hop(self.number)
+    }
+}
+
+impl Hop {
+    /// Records the metrics of a load, and logs a success; the cache logs failures.
+    fn record_load(&self, loaded: &Result<Session, Error>, took: Duration, reason: LoadReason) {
+        let now = self.base.time.now();
+        let operation = self.operation();
+        let left = |until: SystemTime| until.duration_since(now).unwrap_or_default();
+        let cached = reason.cached_until.map_or(Duration::ZERO, left);
+        let (outcome, valid_for) = match loaded {
+            Ok(session) if session.expiry > now => ("success", left(session.expiry)),
+            // The cache turns this into an error.
+            Ok(_) => ("expired", cached),
+            Err(error) => (error.outcome(), cached),
+        };
+        Metric::LoadEnded {
+            operation,
+            outcome,
+            took,
+            valid_for,
+        }
+        .record();
+        let Ok(session) = loaded else { return };
+        tracing::debug!(
+            name: "loaded",
+            target: "aws_role_chain",
+            operation = operation.name(),
+            role = self.role_arn().map(|arn| &**arn),
+            hop = self.number,
+            session = session.arn.as_deref(),
+            access_key_id = session.access_key_id(),
+            expiry = session.credentials.expiry().map(timestamp),
+            from_store = session.from_store,
+            elapsed = took.as_secs_f64(),
+            "loaded credentials"
+        );
+    }
+
+    /// Takes a session from the store, or fetches one while no other process does.
+    async fn load_via_store(
+        &self,
+        store: &dyn SessionStore,
+        reason: LoadReason,
+    ) -> Result<Session, Error> {
+        let stored = || {
+            let session = store.read(self.base.time.now(), self.max_lifetime())?;
+            // A forced renewal needs a new session from STS, and the cached session is already known.
+            let is_newer = reason
+                .cached_until
+                .is_none_or(|until| session.expiry > until);
+            let is_wanted = is_newer && !(reason.force && reason.is_renewal());
+            is_wanted.then_some(session)
+        };
+        if let Some(session) = stored() {
+            return Ok(session);
+        }
+        // Load the parent first, so that no lock is held while waiting for another: two chains may share entries in
+        // opposite order.
+        if let Some(parent) = self.parent()
+            && parent.loader().ancestors().any(|hop| hop.store.is_some())
+        {
+            ask_parent(parent, reason).await?;
+        }
+        // Another process may be loading the session, or asking the same person.
+        let _lock = store.lock(self.is_interactive(), &self.base.sleep).await;
+        if let Some(session) = stored() {
+            return Ok(session);
+        }
+        let session = self.fetch(reason).await?;
+        store.write(&session);
+        Ok(session)
+    }
+
+    /// Fetches credentials from the source or from STS.
+    async fn fetch(&self, reason: LoadReason) -> Result<Session, Error> {
+        let summary = self.summary();
+        let options = &call_options(reason, None);
+        let session = match &self.target {
+            Target::Source => return self.load_source().await,
+            Target::SessionToken(request) => {
+                self.get_session_token(request, &summary, reason).await?
+            }
+            Target::Role(request, authentication) => match authentication {
+                Authentication::Caller(caller) => {
+                    self.assume_role(caller, request, &summary, reason).await?
+                }
+                Authentication::WebIdentity(token) => {
+                    self.with_token_retries(|| async {
+                        let token = self.base.with_source_timeout(token.get()).await;
+                        let token = self.token_or_timeout(token)?;
+                        let sts = &self.base.sts;
+                        sts.assume_role_with_web_identity(request, &summary, options, &token)
+                            .await
+                    })
+                    .await?
+                }
+                Authentication::Saml {
+                    provider_arn: provider,
+                    assertion,
+                } => {
+                    self.with_token_retries(|| async {
+                        let assertion = if assertion.is_interactive() {
+                            Some(assertion.get().await)
+                        } else {
+                            self.base.with_source_timeout(assertion.get()).await
+                        };
+                        let assertion = self.token_or_timeout(assertion)?;
+                        let sts = &self.base.sts;
+                        sts.assume_role_with_saml(request, &summary, options, provider, &assertion)
+                            .await
+                    })
+                    .await?
+                }
+            },
+        };
+        Ok(self.clamp_expiry(session))
+    }
+
+    async fn load_source(&self) -> Result<Session, Error> {
+        let credentials = self.source_credentials().await?;
+        let (now, until) = (self.base.time.now(), credentials.expiry());
+        let expiry = match until {
+            Some(until) => until.max(now + SOURCE_MIN_TTL),
+            None => now + SOURCE_TTL,
+        };
+        Ok(Session::of_source(credentials, expiry))
+    }
+
+    async fn get_session_token(
+        &self,
+        request: &Checked<SessionTokenRequest>,
+        summary: &RequestSummary<'_>,
+        reason: LoadReason,
+    ) -> Result<Session, Error> {
+        let signer = self.source_credentials().await?;
+        if signer.session_token().is_some() {
+            let access_key_id = signer.access_key_id().to_owned();
+            return Err(self.error(ErrorKind::TemporarySource { access_key_id }));
+        }
+        let (sts, signer) = (&self.base.sts, &signer);
+        self.with_code(reason, |options| async move {
+            sts.get_session_token(request, summary, &options, signer)
+                .await
+        })
+        .await
+    }
+
+    /// Assumes the role; if STS rejects the parent's session as expired or unknown, tries once more with a new one.
+    async fn assume_role(
+        &self,
+        caller: &Caller,
+        request: &Checked<Role>,
+        summary: &RequestSummary<'_>,
+        reason: LoadReason,
+    ) -> Result<Session, Error> {
+        let signer = self.signer(caller, reason).await?;
+        let Caller::Hop(parent) = caller else {
+            return self
+                .call_assume_role(request, summary, &signer, reason)
+                .await;
+        };
+        let key = signer.access_key_id();
+        let is_ruled_out = self.rejection.is_of_new_session();
+        // STS is not called again with a key that it has just rejected.
+        let error = match self.rejection.of_key(key, self.moment()) {
+            Some(error) if !reason.force => error,
+            _ => match self
+                .call_assume_role(request, summary, &signer, reason)
+                .await
+            {
+                Err(error) if is_dead_caller(&error) => {
+                    self.rejection.set(key, &error, is_ruled_out, self.moment());
+                    error
+                }
+                result => {
+                    self.rejection.clear();
+                    return result;
+                }
+            },
+        };
+        if is_ruled_out {
+            return Err(error);
+        }
+        // A session can become invalid before it expires, for example when its role was deleted and created again.
+        let Some(renewed) = parent.replace(key, reason).await else {
+            return Err(error);
+        };
+        let renewed = renewed?;
+        let result = self
+            .call_assume_role(request, summary, &renewed, reason)
+            .await;
+        match &result {
+            // If STS rejects a new session too, the session is not the cause, and must remain for the parent's other
+            // children.
+            Err(error) if is_dead_caller(error) => {
+                self.rejection
+                    .set(renewed.access_key_id(), error, true, self.moment());
+            }
+            _ => self.rejection.clear(),
+        }
+        result
+    }
+
+    /// Calls AssumeRole with these credentials, and with an MFA code if a device is set. Requests one hour if STS does
+    /// not let this signer have more.
+    async fn call_assume_role(
+        &self,
+        request: &Checked<Role>,
+        summary: &RequestSummary<'_>,
+        signer: &Credentials,
+        reason: LoadReason,
+    ) -> Result<Session, Error> {
+        let sts = &self.base.sts;
+        let one_hour = i32::try_from(CHAINED_LIMIT.as_secs()).ok();
+        let requested = request.duration.map(seconds);
+        // The limit does not apply to long-term credentials, and a source may change between the two.
+        let may_exceed = signer.session_token().is_some() && requested > one_hour;
+        self.with_code(reason, |options| async move {
+            let options = &options;
+            let is_limited = may_exceed && self.is_limited_to_one_hour.load(Ordering::Relaxed);
+            let duration = if is_limited { one_hour } else { requested };
+            let result = sts
+                .assume_role(request, summary, duration, options, signer)
+                .await;
+            let is_limit = |error: &Error| error.meaning() == Some(Meaning::RoleChainingLimit);
+            if !may_exceed || is_limited || !result.as_ref().is_err_and(is_limit) {
+                return result;
+            }
+            self.is_limited_to_one_hour.store(true, Ordering::Relaxed);
+            tracing::warn!(
+                name: "session_shortened",
+                target: "aws_role_chain",
+                role = %request.arn,
+                requested_seconds = requested,
+                "the source credentials belong to a role, so sessions last one hour (role chaining) \
+                 instead of the requested duration"
+            );
+            if options.mfa_code.is_some() {
+                // The code cannot be used again. The next load requests an hour.
+                return result;
+            }
+            sts.assume_role(request, summary, one_hour, options, signer)
+                .await
+        })
+        .await
+    }
+
+    /// Repeats a call that a token authenticates, if another attempt may help.
+    async fn with_token_retries<Fut>(&self, call: impl Fn() -> Fut) -> Result<Session, Error>
+    where
+        Fut: Future<Output = Result<Session, Error>>,
+    {
+        let mut was_expired = false;
+        let mut attempt = 1;
+        loop {
+            let error = match call().await {
+                Ok(session) => return Ok(session),
+                // A person is asked only once per load.
+                Err(error) if self.is_interactive() => return Err(error),
+                Err(error) => error,
+            };
+            match error.meaning() {
+                // The token may have been renewed in the meantime.
+                Some(Meaning::ExpiredToken) if !was_expired => was_expired = true,
+                Some(Meaning::IdentityProviderUnreachable) if attempt < TOKEN_ATTEMPTS => {
+                    self.base.sleep.sleep(TOKEN_RETRY * attempt).await;
+                    attempt += 1;
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Makes a call with an MFA code, if a device is set.
+    async fn with_code<Fut>(
+        &self,
+        reason: LoadReason,
+        call: impl Fn(CallOptions) -> Fut,
+    ) -> Result<Session, Error>
+    where
+        Fut: Future<Output = Result<Session, Error>>,
+    {
+        let options = |mfa_code| call_options(reason, mfa_code);
+        let Some(mfa) = self.properties().mfa else {
+            return call(options(None)).await;
+        };
+        let context = CodeContext {
+            operation: self.operation(),
+            role_arn: self.role_arn(),
+            hop: self.number,
+            is_renewal: reason.is_renewal(),
+            time: &self.base.time,
+            sleep: &self.base.sleep,
+        };
+        mfa.with_code(context, |code| call(options(Some(code))))
+            .await
+    }
+
+    /// Returns the credentials that sign the call.
+    async fn signer(&self, caller: &Caller, reason: LoadReason) -> Result<Credentials, Error> {
+        match caller {
+            Caller::Base => self.source_credentials().await,
+            Caller::Hop(parent) => ask_parent(parent, reason).await,
+        }
+    }
+
+    pub(super) async fn source_credentials(&self) -> Result<Credentials, Error> {
+        let loaded = self.base.source_credentials().await;
+        loaded.map_err(|(kind, source)| self.error_from(kind, source))
+    }
+
+    fn token_or_timeout(&self, token: Option<Result<String, BoxError>>) -> Result<String, Error> {
+        let seconds = SOURCE_TIMEOUT.as_secs();
+        let late = || Err(format!("the provider timed out after {seconds} s").into());
+        let token = token.unwrap_or_else(late);
+        token.map_err(|error| self.error_from(ErrorKind::NoToken, Some(error)))
+    }
+
+    /// Limits the expiry of a new session to the requested duration from now, by this machine's clock: if that clock is
+    /// behind STS's, the expiry that STS returns would come too late.
+    fn clamp_expiry(&self, mut session: Session) -> Session {
+        let latest = self.base.time.now() + self.max_lifetime();
+        if session.expiry > latest {
+            session.expiry = latest;
+            *session.credentials.expiry_mut() = Some(latest);
+        }
+        session
+    }
+
+    fn moment(&self) -> Moment {
+        Moment::now(self.base.time.now())
+    }
+
+    fn error_from(&self, kind: ErrorKind, source: Option<BoxError>) -> Error {
+        ErrorInner {
+            role_arn: self.role_arn().cloned(),
+            hop: self.number,
+            advice: source.as_deref().and_then(sign_in).into_iter().collect(),
+            source,
+            ..ErrorInner::new(self.operation(), kind)
+        }
+        .into()
+    }
+}
+
+/// Returns what a person must do if a sign-in with the AWS CLI has expired. aws-config reports that in its text only.
+fn sign_in(source: &(dyn StdError + Send + Sync + 'static)) -> Option<String> {
+    let text = DisplayErrorContext(source).to_string();
+    let (_, command) = [("SSO token", "aws sso login"), ("Login token", "aws login")]
+        .into_iter()
+        .find(|(token, _)| text.contains(token))?;
+    Some(format!(
+        "sign in again: {command}, with the profile of the source credentials"
+    ))
+}
+
+/// Returns the options of the calls of a load.
+fn call_options(reason: LoadReason, mfa_code: Option<String>) -> CallOptions {
+    CallOptions {
+        mfa_code,
+        no_retries: reason.is_retry,
+        has_waiter: reason.has_waiter,
+    }
+}
+
+/// Gets the credentials of a parent, as any caller does.
+async fn ask_parent(parent: &HopCache, reason: LoadReason) -> Result<Credentials, Error> {
+    match parent.lookup(|session| session.credentials.clone()) {
+        Lookup::Ready(Err(_)) if reason.force => parent.get_or_load(reason).await,
+        Lookup::Ready(result) => result,
+        Lookup::Miss if !reason.has_waiter && parent.loader().is_interactive() => {
+            Err(parent.loader().error(ErrorKind::InteractionRequired))
+        }
+        Lookup::Miss => parent.get_or_load(reason.unforced()).await,
+    }
+}
+
+fn is_dead_caller(error: &Error) -> bool {
+    matches!(error.meaning(), Some(Meaning::DeadCaller { .. }))
+}
