@@ -54,7 +54,8 @@ pub struct Error {
 }
 
 impl Error {
-    /// Returns this crate's error among an error and its sources, for example the error of an SDK client's call.
+    /// Returns the first error of this crate in the chain of sources of `error`, which may itself be one; for example in
+    /// the error of an SDK client's call.
     ///
     /// Also returns `None` if the service rejected the credentials that the chain returned. While STS is unavailable,
     /// these may have expired: the service's error is then `ExpiredToken`, and
@@ -491,7 +492,7 @@ pub(crate) enum Operation {
     CheckBase,
     /// Reading a profile of the AWS configuration files.
     LoadProfile,
-    /// Generating an IAM policy for a caller.
+    /// Generating the trust and permission policies of a chain.
     WritePolicies,
     /// Generating an IAM policy for a resource.
     WriteDocument,

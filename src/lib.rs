@@ -44,7 +44,7 @@
 //!
 //! # Features
 //!
-//! No feature is enabled by default. A feature adds API and changes no behaviour.
+//! No feature is enabled by default. A feature adds API or metrics, and changes no other behaviour.
 //!
 //! | feature | adds |
 //! |---|---|

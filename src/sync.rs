@@ -7,7 +7,9 @@ use std::sync::{MutexGuard, PoisonError};
 pub(crate) use arc_swap::{ArcSwap, Guard};
 pub(crate) use tokio::runtime::Handle;
 pub(crate) use tokio::sync::watch;
-pub(crate) use tokio::task::{AbortHandle, yield_now};
+pub(crate) use tokio::task::AbortHandle;
+/// For loops that sleep: without it, a sleep implementation that returns at once would make them block the thread.
+pub(crate) use tokio::task::yield_now;
 pub(crate) use tokio::time::Instant;
 
 /// Locks a mutex, even if a thread has panicked while it held the lock: nothing in this crate leaves the data invalid in

@@ -1,5 +1,5 @@
-//! [`CredentialsCache`] keeps one set of credentials fresh. [`schedule`] decides what a caller gets, from the time and
-//! from what is known; everything else in this module carries out its decisions.
+//! [`CredentialsCache`] keeps one set of credentials fresh. [`schedule`] decides what a lookup gets, and when credentials
+//! are refreshed. Requests for new or longer-lasting credentials are decided here.
 //!
 //! Each load runs in a task of its own, one at a time per cache (*single flight*), and all waiting callers share the
 //! result. No lock is held across an await.
@@ -212,7 +212,7 @@ impl<L: Load> CredentialsCache<L> {
         })
     }
 
-    /// Waits for credentials that replace these, which STS has rejected: those of the load in flight, or of a new
+    /// Waits for credentials that replace these, which STS or another service has rejected: those of the load in flight, or of a new
     /// one, shared by all callers. Returns `None` if the rejected credentials are too new to be the cause, or if the
     /// loader returns the same ones again.
     pub(crate) async fn replace(
@@ -295,7 +295,7 @@ impl<L: Load> CredentialsCache<L> {
         self.0.read_entry(|entry| entry.session.credentials.clone())
     }
 
-    /// Marks credentials that STS has rejected, so that a load replaces them; they are served until it succeeds.
+    /// Marks credentials that STS or another service has rejected, so that a load replaces them; they are served until it succeeds.
     /// Returns false if they are too new to be the cause of the rejection; those from a store may be of any age.
     pub(crate) fn invalidate(&self, access_key_id: &str) -> bool {
         let now = self.0.now();
@@ -369,7 +369,6 @@ impl<L: Load> CredentialsCache<L> {
             // The runtime that polls the load may stop, so check again after a while.
             let timeout = self.0.sleep.sleep(ABANDONED_LOAD_TIMEOUT);
             let result = Timeout::new(result, timeout).await;
-            // A sleep implementation that returns at once must not make this loop block the thread.
             yield_now().await;
             match result {
                 Ok(outcome) => return outcome.flatten(),
@@ -663,7 +662,6 @@ impl<L: Load> Inner<L> {
             match loaded {
                 Ok(Err(_)) if was_frozen => return None,
                 Ok(loaded) => return Some(loaded),
-                // A sleep implementation that returns at once must not make this loop block the thread.
                 Err(_) => yield_now().await,
             }
         }
@@ -826,7 +824,6 @@ async fn refresh_loop<L: Load>(cache: Weak<Inner<L>>, sleep: SharedAsyncSleep) {
                 sleep.sleep(wait.min(LONGEST_TIMER_SLEEP)).await;
             }
         }
-        // A sleep implementation that returns at once must not make this loop block the thread.
         yield_now().await;
     }
 }

@@ -120,7 +120,7 @@ impl Known {
 pub(super) struct Cached {
     pub(super) window: Window,
     pub(super) loaded_at: SystemTime,
-    /// STS has rejected the credentials.
+    /// STS or another service has rejected the credentials.
     pub(super) is_invalidated: bool,
 }
 
@@ -219,7 +219,7 @@ fn wait(known: Known, is_expired: bool) -> Decision {
         // A load that asks a person has no time limit.
         return Decision::Wait(None);
     }
-    // Credentials that STS has rejected are as useless as expired ones.
+    // Rejected credentials are as useless as expired ones.
     let is_invalidated = known.cached.is_some_and(|cached| cached.is_invalidated);
     let max_wait = if is_expired || is_invalidated {
         MAX_WAIT_WITH_EXPIRED

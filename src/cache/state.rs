@@ -73,7 +73,7 @@ pub(super) struct Entry {
     pub(super) session: Session,
     pub(super) window: Window,
     pub(super) loaded_at: Moment,
-    /// STS has rejected them.
+    /// STS or another service has rejected them.
     pub(super) is_invalidated: bool,
     /// Refreshes them in their window. It is started when they are first served, so that an unused cache stops calling
     /// STS.

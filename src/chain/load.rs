@@ -446,7 +446,7 @@ fn call_options(reason: LoadReason, mfa_code: Option<String>) -> CallOptions {
     }
 }
 
-/// Gets the credentials of a parent, as any caller does.
+/// Gets the credentials of a parent. A forced load ignores its cached failure, and a background load asks no person.
 async fn ask_parent(parent: &HopCache, reason: LoadReason) -> Result<Credentials, Error> {
     match parent.lookup(|session| session.credentials.clone()) {
         Lookup::Ready(Err(_)) if reason.force => parent.get_or_load(reason).await,

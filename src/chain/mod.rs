@@ -97,8 +97,8 @@ pub(crate) use store::{SessionStore, StoreLock};
 ///   before expiry.
 /// - After expiry, the last credentials are still returned while STS is unreachable or busy: services will reject
 ///   them, unless this machine's clock is wrong. The load is retried after half the time since expiry (10 s to 1 min),
-///   with one attempt instead of the SDK's three. If STS denies the request instead, callers get the error, which is
-///   cached for 5 s.
+///   with one attempt instead of the SDK's three. After a failure that is not transient, such as a denial,
+///   callers get the error, which is cached for 5 s.
 /// - With nothing cached, callers wait for the load: at most 20 s for each hop, plus up to two minutes for the rate
 ///   limit described below. A load that asks a person has no time limit. A failure is cached for 1 s, and a denial for
 ///   5 s.
@@ -132,8 +132,8 @@ impl RoleChain {
     ///
     /// # Errors
     ///
-    /// An [invalid](Error::is_invalid) role, or a base config without a credentials provider or
-    /// (where the role sets none either) a region.
+    /// An [invalid](Error::is_invalid) role, or a base config without a credentials provider. Also if
+    /// neither the role nor the base config has a region.
     pub fn new(base: &SdkConfig, role: Role) -> Result<Self, Error> {
         let base = Arc::new(Base::with_source(base)?);
         Self::assume_with(base, Caller::Base, role, None)
@@ -362,7 +362,7 @@ impl RoleChain {
         let config = &self.hop().base.config;
         let provider = SharedCredentialsProvider::new(self.clone());
         let mut builder = config.to_builder();
-        // The SDK tells providers apart by their partition. Every provider has one.
+        // By its partition the SDK tells a provider apart. A `SharedCredentialsProvider` always has one.
         if let Some(partition) = provider.cache_partition() {
             let others = config.identity_cache();
             let cache = ChainIdentityCache::new(self.0.clone(), partition, others);

@@ -14,14 +14,14 @@ use aws_smithy_async::rt::sleep::AsyncSleep;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, UnitWeighter};
 use tokio::runtime::Handle;
-use tokio::task::{AbortHandle, yield_now};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::RoleChain;
 use crate::error::Error;
 use crate::metrics::Metric;
 use crate::request::{Checked, Role};
-use crate::sync::lock;
+use crate::sync::{lock, yield_now};
 
 const DEFAULT_MAX_CHAINS: usize = 10_000;
 const DEFAULT_MAX_IDLE: Duration = Duration::from_secs(60 * 60);
@@ -347,7 +347,6 @@ async fn sweep_loop(pool: Weak<Inner>) {
         let sleep = inner.parent.hop().base.sleep.clone();
         drop(inner);
         sleep.sleep(every).await;
-        // A sleep implementation that returns at once must not block the thread.
         yield_now().await;
     }
 }

@@ -11,15 +11,18 @@ use crate::error::Violation;
 /// ([role chaining](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html#iam-term-role-chaining)).
 pub(crate) const CHAINED_LIMIT: Duration = Duration::from_secs(3600);
 
-/// In seconds.
+// In seconds.
+
 pub(super) const ROLE_DURATION: RangeInclusive<u64> = 900..=43_200;
 pub(super) const SESSION_TOKEN_DURATION: RangeInclusive<u64> = 900..=129_600;
 
-/// The duration that STS uses if the request sets none.
+// The durations that STS uses if the request sets none.
+
 pub(crate) const DEFAULT_ROLE_DURATION: Duration = Duration::from_secs(3600);
 pub(crate) const DEFAULT_SESSION_TOKEN_DURATION: Duration = Duration::from_secs(43_200);
 
-/// In characters.
+// In characters.
+
 pub(crate) const ARN_LENGTH: RangeInclusive<usize> = 20..=2048;
 pub(super) const SESSION_NAME_LENGTH: RangeInclusive<usize> = 2..=64;
 pub(super) const EXTERNAL_ID_LENGTH: RangeInclusive<usize> = 2..=1224;
@@ -39,7 +42,8 @@ pub(super) const MAX_PATH_LENGTH: usize = 512;
 const ROLE_NAME_LENGTH: RangeInclusive<usize> = 1..=64;
 const REGION_LENGTH: RangeInclusive<usize> = 2..=63;
 
-/// Counts.
+// Counts.
+
 pub(super) const MAX_TAGS: usize = 50;
 pub(super) const MAX_POLICY_ARNS: usize = 10;
 pub(super) const MAX_CONTEXTS: usize = 5;

@@ -1,4 +1,4 @@
-//! What STS's error codes mean: the only table of codes, and the classification of the SDK's errors.
+//! What STS's error codes mean, and the classification of the SDK's errors.
 
 use std::error::Error as StdError;
 use std::fmt;

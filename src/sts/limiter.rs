@@ -10,10 +10,9 @@ use std::time::Duration;
 use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::task::yield_now;
 use tokio::time::Instant;
 
-use crate::sync::lock;
+use crate::sync::{lock, yield_now};
 
 /// The maximum number of concurrent calls to one region: a thousand tenants used at once need a thousand calls, but not
 /// a thousand sockets.
@@ -35,7 +34,7 @@ const SLOWEST_RATE: f64 = 1.0;
 pub(super) const QUEUE_TIMEOUT: Duration = Duration::from_secs(120);
 /// The queue is stuck if no call has started for this long.
 const STUCK_TIMEOUT: Duration = Duration::from_secs(60);
-/// Likewise while a call waits for the rate limit, which takes a second at most.
+/// The same for the call that waits for the rate limit, which takes a second at most.
 const PACING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The maximum number of retries of a throttled call, in case the clock stands still and its deadline never comes.
@@ -104,7 +103,7 @@ pub(super) struct RegionLimiter {
     /// The number of calls started. It stops growing if the calls that hold permits belong to runtimes that no longer
     /// poll them.
     begun: AtomicU64,
-    /// Likewise for background calls. These may wait for `permits` for a long time, so each of them also counts at
+    /// The same for background calls. These may wait for `permits` for a long time, so each of them also counts at
     /// intervals while it waits and its runtime polls it.
     alive_in_background: AtomicU64,
     pace: Mutex<Pace>,
@@ -199,7 +198,7 @@ impl RegionLimiter {
                 });
             };
             queued.sleep.sleep(wait).await;
-            // A sleep implementation that returns at once must not make this loop block the thread, or run for ever.
+            // A sleep that returns at once must not make this loop run for ever, either.
             yield_now().await;
             slept += wait;
             if slept >= QUEUE_TIMEOUT {
@@ -239,8 +238,7 @@ async fn wait_for<'a>(
         if let Ok(Ok(permit)) = Timeout::new(permit.as_mut(), timeout).await {
             return Ok(permit);
         }
-        // A sleep implementation that returns at once is no sign of a timeout, and must not make this loop block the
-        // thread.
+        // A sleep that returned at once is no sign of a timeout.
         yield_now().await;
         slept += wait;
         if let Some(alive) = alive {

@@ -53,7 +53,7 @@ impl Secrets {
         let mut text = bytes.to_vec();
         // The position in `bytes` of each byte of `text`, and of its end.
         let mut positions: Vec<usize> = (0..=text.len()).collect();
-        // STS never receives a secret that is escaped more often.
+        // A response repeats what the request contained, escaped at most three times.
         for _ in 0..4 {
             for secret in self.0.iter().map(String::as_bytes) {
                 let windows = text.windows(secret.len()).enumerate();
