@@ -670,8 +670,7 @@ fn shortened(value: &str) -> String {
     }
 }
 
-/// The kind of the source's `CredentialsError`. Stored in addition to the error, because errors of this crate are
-/// cloned and `CredentialsError` cannot be.
+/// The kind of the source's `CredentialsError`, which is the source of the chain's error, or the chain's own timeout.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum SourceFailure {
     NotLoaded,

@@ -164,9 +164,15 @@ impl Hop {
     pub(super) fn new(
         base: Arc<Base>,
         target: Target,
-        number: usize,
         store: Option<Arc<dyn SessionStore>>,
     ) -> Self {
+        let number = match &target {
+            Target::Source => 0,
+            Target::Role(_, Authentication::Caller(Caller::Hop(parent))) => {
+                parent.loader().number + 1
+            }
+            Target::Role(..) | Target::SessionToken(_) => 1,
+        };
         Self {
             base,
             target,

@@ -165,7 +165,7 @@ impl RoleChain {
     /// A base config without a credentials provider.
     pub fn from_source(base: &SdkConfig) -> Result<Self, Error> {
         let base = Arc::new(Base::with_source(base)?);
-        Ok(Self::node(Hop::new(base, Target::Source, 0, None)))
+        Ok(Self::node(Hop::new(base, Target::Source, None)))
     }
 
     /// Creates a chain that starts with a session token for the base config's IAM user. With MFA, one code is enough for
@@ -281,7 +281,7 @@ impl RoleChain {
             assertion,
         };
         let base = Arc::new(Base::without_source(base)?);
-        Self::first_hop(base, Target::Role(request, authentication))
+        Self::checked(Hop::new(base, Target::Role(request, authentication), None))
     }
 
     /// Creates a chain like [`from_web_identity`](Self::from_web_identity), from the environment variables that EKS and
@@ -519,9 +519,8 @@ impl RoleChain {
         request: Arc<Checked<Role>>,
         store: Option<Arc<dyn SessionStore>>,
     ) -> Result<Self, Error> {
-        let number = caller.inherited().hop;
         let target = Target::Role(request, Authentication::Caller(caller));
-        Self::checked(Hop::new(base, target, number, store))
+        Self::checked(Hop::new(base, target, store))
     }
 
     pub(crate) fn session_token(
@@ -531,7 +530,7 @@ impl RoleChain {
         let request = request
             .check()
             .map_err(|violation| violation.into_hop_error(Operation::GetSessionToken, None, 1))?;
-        Self::first_hop(base, Target::SessionToken(request))
+        Self::checked(Hop::new(base, Target::SessionToken(request), None))
     }
 
     pub(crate) fn web_identity(
@@ -541,14 +540,8 @@ impl RoleChain {
     ) -> Result<Self, Error> {
         let operation = Operation::AssumeRoleWithWebIdentity;
         let request = check_role(role, &Inherited::nothing(), operation)?;
-        Self::first_hop(
-            base,
-            Target::Role(request, Authentication::WebIdentity(token)),
-        )
-    }
-
-    fn first_hop(base: Arc<Base>, target: Target) -> Result<Self, Error> {
-        Self::checked(Hop::new(base, target, 1, None))
+        let target = Target::Role(request, Authentication::WebIdentity(token));
+        Self::checked(Hop::new(base, target, None))
     }
 
     /// Checks that the region of the STS endpoint is set and valid.
