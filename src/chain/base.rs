@@ -12,9 +12,9 @@ use aws_types::SdkConfig;
 use crate::error::{BoxError, Error, ErrorKind, Operation, SourceFailure, Violation};
 use crate::sts::Sts;
 
-/// The timeout of the base config's provider, and of providers of tokens. The SDK's own cache gives a provider about 20
-/// s, but a sign-in in a browser takes longer.
-pub(super) const SOURCE_TIMEOUT: Duration = Duration::from_secs(120);
+/// The timeout of the base config's provider, and of providers of tokens and MFA codes that ask no person. The SDK's own
+/// cache gives a provider about 20 s, but a sign-in in a browser takes longer.
+pub(super) const PROVIDER_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Base {
     pub(crate) config: SdkConfig,
@@ -60,22 +60,25 @@ impl Base {
             // Only a chain that starts with a token has no source, and it never loads source credentials.
             return Err((ErrorKind::Source(SourceFailure::NotLoaded), None));
         };
-        match self.with_source_timeout(source.provide_credentials()).await {
+        match self
+            .with_provider_timeout(source.provide_credentials())
+            .await
+        {
             Some(Ok(credentials)) => Ok(credentials),
             Some(Err(error)) => Err((
                 ErrorKind::Source(SourceFailure::from(&error)),
                 Some(error.into()),
             )),
             None => Err((
-                ErrorKind::Source(SourceFailure::TimedOut(SOURCE_TIMEOUT)),
+                ErrorKind::Source(SourceFailure::TimedOut(PROVIDER_TIMEOUT)),
                 None,
             )),
         }
     }
 
     /// Waits for a provider that is passed in; `None` if it times out.
-    pub(super) async fn with_source_timeout<F: Future>(&self, provider: F) -> Option<F::Output> {
-        let timeout = self.sleep.sleep(SOURCE_TIMEOUT);
+    pub(super) async fn with_provider_timeout<F: Future>(&self, provider: F) -> Option<F::Output> {
+        let timeout = self.sleep.sleep(PROVIDER_TIMEOUT);
         Timeout::new(provider, timeout).await.ok()
     }
 }

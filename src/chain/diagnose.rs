@@ -427,7 +427,7 @@ impl Hop {
         let Authentication::WebIdentity(token) = self.authentication()? else {
             return None;
         };
-        let token = self.base.with_source_timeout(catch_unwind(token.get()));
+        let token = self.base.with_provider_timeout(catch_unwind(token.get()));
         Claims::parse(&token.await?.ok()?.ok()?)
     }
 }

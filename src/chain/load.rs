@@ -11,7 +11,7 @@ use aws_smithy_async::rt::sleep::AsyncSleep;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use tokio::time::Instant;
 
-use super::base::SOURCE_TIMEOUT;
+use super::base::PROVIDER_TIMEOUT;
 use super::hop::{Authentication, Caller, Hop, HopCache, SOURCE_TTL, Target};
 use super::store::SessionStore;
 use crate::cache::{Load, LoadReason, Lookup, Moment};
@@ -169,7 +169,7 @@ impl Hop {
                 }
                 Authentication::WebIdentity(token) => {
                     self.with_token_retries(|| async {
-                        let token = self.base.with_source_timeout(token.get()).await;
+                        let token = self.base.with_provider_timeout(token.get()).await;
                         let token = self.token_or_timeout(token)?;
                         let sts = &self.base.sts;
                         sts.assume_role_with_web_identity(request, &summary, options, &token)
@@ -185,7 +185,7 @@ impl Hop {
                         let assertion = if assertion.is_interactive() {
                             Some(assertion.get().await)
                         } else {
-                            self.base.with_source_timeout(assertion.get()).await
+                            self.base.with_provider_timeout(assertion.get()).await
                         };
                         let assertion = self.token_or_timeout(assertion)?;
                         let sts = &self.base.sts;
@@ -372,6 +372,7 @@ impl Hop {
             role_arn: self.role_arn(),
             hop: self.number,
             is_renewal: reason.is_renewal(),
+            timeout: PROVIDER_TIMEOUT,
             time: &self.base.time,
             sleep: &self.base.sleep,
         };
@@ -393,7 +394,7 @@ impl Hop {
     }
 
     fn token_or_timeout(&self, token: Option<Result<String, BoxError>>) -> Result<String, Error> {
-        let seconds = SOURCE_TIMEOUT.as_secs();
+        let seconds = PROVIDER_TIMEOUT.as_secs();
         let late = || Err(format!("the provider timed out after {seconds} s").into());
         let token = token.unwrap_or_else(late);
         token.map_err(|error| self.error_from(ErrorKind::NoToken, Some(error)))

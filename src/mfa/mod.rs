@@ -22,9 +22,6 @@ use crate::sync::lock;
 /// The number of codes that a load asks for before it returns STS's rejection.
 const MAX_ATTEMPTS: usize = 3;
 
-/// The timeout of a provider that asks no person. A provider that asks a person has no time limit.
-const PROVIDER_TIMEOUT: Duration = Duration::from_secs(120);
-
 /// A provider of MFA codes: a person, a device or a program. See [`Role::mfa`](crate::Role::mfa).
 ///
 /// Any closure `Fn(MfaRequest)` that returns a future is a provider, and is assumed to ask a person. To ask a person at
@@ -216,6 +213,8 @@ pub(crate) struct CodeContext<'a> {
     pub(crate) role_arn: Option<&'a Arc<str>>,
     pub(crate) hop: usize,
     pub(crate) is_renewal: bool,
+    /// The timeout of a provider that asks no person. A provider that asks a person has no time limit.
+    pub(crate) timeout: Duration,
     pub(crate) time: &'a SharedTimeSource,
     pub(crate) sleep: &'a SharedAsyncSleep,
 }
@@ -314,8 +313,8 @@ impl Mfa {
         if self.codes.is_interactive() {
             return code.await;
         }
-        let timeout = context.sleep.sleep(PROVIDER_TIMEOUT);
-        let seconds = PROVIDER_TIMEOUT.as_secs();
+        let timeout = context.sleep.sleep(context.timeout);
+        let seconds = context.timeout.as_secs();
         let late = |_| format!("the provider timed out after {seconds} s");
         Timeout::new(code, timeout).await.map_err(late)?
     }
