@@ -69,7 +69,7 @@ fn a_refusal_names_the_policy_and_the_condition_or_what_is_missing() {
             ],
             &[
                 "allowed: sts:AssumeRole",
-                "refused: sts:AssumeRole",
+                "denied: sts:AssumeRole",
                 "does not name the caller",
                 "Denied at hop 2 of 2, according to the exports.",
             ],

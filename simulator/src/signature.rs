@@ -35,7 +35,7 @@ pub(crate) fn authenticate(
 ) -> Result<Caller, ErrorResponse> {
     let authorization = Authorization::read(request).ok_or_else(|| {
         if is_signed_with_4a(request) {
-            let message = "the simulator does not check signatures of Version 4A";
+            let message = "the simulator does not support Signature Version 4A";
             return ErrorResponse::new(501, "NotSimulated", message);
         }
         ErrorResponse::new(

@@ -193,7 +193,7 @@ impl Simulator {
     ) -> Result<(), IamError> {
         if keys::source(key) != Some(keys::Source::Request) {
             let rule =
-                "is not a condition key that tells how requests arrive, such as aws:SourceIp";
+                "is not a condition key that describes how requests arrive, such as aws:SourceIp";
             return Err(IamError::validation(format!("{key:?}"), rule));
         }
         let values = values.into_iter().map(Into::into).collect();
@@ -547,7 +547,7 @@ impl Simulator {
     /// assert_eq!(
     ///     refusals[0].to_string(),
     ///     "\
-    /// refused: firehose:ListDeliveryStreams
+    /// denied: firehose:ListDeliveryStreams
     ///   by arn:aws:iam::111111111111:user/orders
     ///   on *
     /// because no permissions boundary allows it:
@@ -755,7 +755,9 @@ impl Simulator {
             }
             (Err(error), _) => error.clone().into_service_response(name, request),
             (Ok(_), None) => {
-                let message = format!("no service {name:?} is plugged into this simulator");
+                let message = format!(
+                    "the simulator has no service {name:?}; add it with Simulator::service"
+                );
                 ErrorResponse::new(404, "UnknownService", message)
                     .into_service_response(name, request)
             }

@@ -727,7 +727,7 @@ async fn a_call_says_which_statement_refused_it_and_keeps_external_ids_to_itself
     assert_eq!(
         text,
         "\
-refused: sts:AssumeRole
+denied: sts:AssumeRole
   by arn:aws:iam::111111111111:user/team/Orders
   on arn:aws:iam::222222222222:role/path/Target
 because the role's trust policy does not allow it:
@@ -735,7 +735,7 @@ because the role's trust policy does not allow it:
     statement 1 (Allow) does not apply:
       StringEquals sts:ExternalId
         policy:  (secret)
-        request: (secret, another)
+        request: (secret, different)
 "
     );
     assert!(text.lines().all(|line| line.chars().count() <= 80));
@@ -875,7 +875,7 @@ async fn an_explanation_shows_what_the_statements_are_about() {
     assert_eq!(
         why().await,
         refused_by_trust(&format!(
-            "{HUB} (a role of this name with another path, or that was deleted)"
+            "{HUB} (a role of this name with another path, or a deleted one)"
         ))
     );
 
@@ -930,10 +930,10 @@ async fn an_external_id_is_not_shown_but_how_it_differs_is() {
         .create()
         .unwrap();
     for (given, shown) in [
-        (Some("c0ffee-2"), "(secret, another)"),
+        (Some("c0ffee-2"), "(secret, different)"),
         (
             Some("C0FFEE-1"),
-            "(secret, the same but for case, or white space at an end)",
+            "(secret, different only in case or surrounding white space)",
         ),
         (None, "(absent)"),
     ] {
@@ -1018,7 +1018,7 @@ fn what_iam_refuses_is_refused_and_nothing_is_changed() {
         ),
         (
             aws.user(USER).tag("", "1").create().map(drop),
-            "the tag key \"\" must have 1 to 128",
+            "the tag key \"\" must consist of 1 to 128",
         ),
         (
             aws.user(USER)
@@ -1031,7 +1031,7 @@ fn what_iam_refuses_is_refused_and_nothing_is_changed() {
             aws.role(ROLE).tag("Te*m", "1").create(),
             "the tag key \"Te*m\"",
         ),
-        (aws.account("1").create(), "an account ID has twelve digits"),
+        (aws.account("1").create(), "an account ID must be 12 digits"),
         (
             aws.account("111111111111")
                 .organization("a1b2c3d4e5")
@@ -1042,7 +1042,7 @@ fn what_iam_refuses_is_refused_and_nothing_is_changed() {
             aws.account("111111111111")
                 .organization_path("o-a1b2c3d4e5/r-ab12/")
                 .create(),
-            "must begin with the ID of the organization",
+            "must begin with the IDs of the organization and its root, o-…/r-…/",
         ),
         (
             aws.account("111111111111")

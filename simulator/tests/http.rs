@@ -253,7 +253,7 @@ async fn the_admin_endpoint_sets_faults_and_ends_them() {
     for path in ["/_simulator/none", "/_simulator/", "/_simulator"] {
         let answer = send(address, get(path)).await;
         assert_eq!(status(&answer), "404");
-        assert!(answer.contains("there are GET health"), "{answer}");
+        assert!(answer.contains("supported: GET health"), "{answer}");
     }
 
     let serial = "arn:aws:iam::111111111111:mfa/orders";

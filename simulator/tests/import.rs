@@ -202,7 +202,7 @@ fn what_is_left_out_is_said_with_file_and_statement() {
             "222222222222.json",
             &[
                 "write of arn:aws:iam::222222222222:role/data/FirehoseWriter, statement 2 (NewKey)",
-                "it denies whatever its Condition says",
+                "the statement denies regardless of its Condition: ",
                 "firehose2099:NewKey",
             ][..],
         ),
@@ -210,19 +210,23 @@ fn what_is_left_out_is_said_with_file_and_statement() {
             "222222222222.json",
             &[
                 "role/data/Orphan",
-                "no document of arn:aws:iam::222222222222:policy/Missing",
+                "does not contain the document of arn:aws:iam::222222222222:policy/Missing",
             ],
         ),
         (
             "222222222222.json",
             &[
                 "role/data/Orphan, trust policy",
-                "names arn:aws:iam::999999999999:role/Elsewhere, which is in no imported account",
+                "names arn:aws:iam::999999999999:role/Elsewhere, which is in no imported account; it matches nobody \
+                 until the test creates arn:aws:iam::999999999999:role/Elsewhere",
             ],
         ),
         (
             "111111111111.json",
-            &["account 111111111111: MaxSessionDuration"],
+            &[
+                "account 111111111111: MaxSessionDuration: the export does not contain it; roles that are in no \
+                 imported output of list-roles have the default of one hour",
+            ],
         ),
         (
             "111111111111.json",
@@ -297,13 +301,13 @@ fn a_wrong_file_is_named_with_what_is_wrong() {
     let incomplete = whole.replace("}]}", r#"}], "NextToken": "abc"}"#);
     let without_id = details(&ROLE.replace("RoleId", "Id"));
     for (files, parts) in [
-        (&[][..], &["no file that ends with .json"][..]),
+        (&[][..], &["no file whose name ends with .json"][..]),
         (&[("a.json", "")], &["a.json", "EOF", "--output json"]),
         (&[("a.json", "Account: 1")], &["a.json", "--output json"]),
         (&[("a.json", "[]")], &["a.json"]),
         (
             &[("a.json", "{}")],
-            &["a.json", "get-account-authorization-details", "no member"],
+            &["a.json", "get-account-authorization-details", "no members,"],
         ),
         (
             &[("a.json", r#"{"Accounts": [], "x": 1}"#)],
@@ -319,16 +323,19 @@ fn a_wrong_file_is_named_with_what_is_wrong() {
             &[
                 "a.json",
                 "222222222222 and 333333333333",
-                "one file is one account",
+                "each file must describe a single account",
             ],
         ),
         (
             &[("a.json", &whole), ("b.json", &whole)],
-            &["b.json", "222222222222", "a.json"],
+            &[
+                "b.json: the account 222222222222 is also in ",
+                "a.json: each account must be in a single file",
+            ],
         ),
         (
             &[("a.json", &incomplete)],
-            &["a.json", "not complete", "--max-items"],
+            &["a.json", "incomplete", "--max-items"],
         ),
         (
             &[("a.json", &without_id)],
@@ -378,7 +385,7 @@ fn a_policy_that_cannot_be_read_denies_everything_and_is_said() {
         .map(ToString::to_string)
         .collect::<String>();
     assert!(
-        text.contains("role/R, trust policy: everything is denied, because:"),
+        text.contains("role/R, trust policy: everything is denied: "),
         "{text}"
     );
 }
@@ -578,7 +585,7 @@ async fn a_statement_that_is_not_understood_is_explained_as_it_is_in_the_file() 
     assert!(assume(&aws, &keys, arn, Some("c0ffee")).await.is_ok());
     assume(&aws, &keys, arn, Some("other")).await.unwrap_err();
     let text = why(&aws);
-    let is_said = text.starts_with("refused: sts:AssumeRole\n")
+    let is_said = text.starts_with("denied: sts:AssumeRole\n")
         && text.contains("because the role's trust policy does not allow it:\n")
         && text.contains("    statement 1 \"New\" (Allow) allows nothing here:\n")
         && text.contains(REASON)
@@ -640,7 +647,7 @@ async fn a_policy_that_the_export_does_not_have_denies_and_is_named() {
         let said = import.left_out().iter().any(|left_out| {
             left_out.subject == "arn:aws:iam::222222222222:role/R"
                 && left_out.reason.contains(&format!(
-                    "everything is denied, because the export has no document of {POLICY}"
+                    "everything is denied, because the export does not contain the document of {POLICY}"
                 ))
         });
         assert!(said, "{:?}", import.left_out());
@@ -651,7 +658,7 @@ async fn a_policy_that_the_export_does_not_have_denies_and_is_named() {
         let text = why(&aws);
         let is_said = text.contains("because a statement denies it:\n")
             && text.contains(&format!(
-                "  {kind} {POLICY}, which the export does not have\n    statement 1 (Deny)\n"
+                "  {kind} {POLICY}, which the export does not contain\n    statement 1 (Deny)\n"
             ));
         assert!(is_said, "{text}");
     }
@@ -759,7 +766,7 @@ async fn a_policy_whose_document_is_missing_may_deny_and_so_it_does() {
             "{row}"
         );
         let is_said = left_out(&import).contains(&format!(
-            "role/R: everything is denied, because the export has no document of {arn}"
+            "role/R: everything is denied, because the export does not contain the document of {arn}"
         ));
         assert_eq!(is_said, !is_allowed, "{row}: {}", left_out(&import));
     }
@@ -788,7 +795,7 @@ async fn a_group_that_is_missing_may_deny_and_so_it_does() {
             "{groups}"
         );
         let is_said = left_out(&import)
-            .contains("user/u: everything is denied, because the export has no group Contractors");
+            .contains("user/u: everything is denied, because the export does not contain the group Contractors");
         assert_eq!(is_said, !is_allowed, "{}", left_out(&import));
     }
 }
@@ -802,7 +809,8 @@ async fn a_statement_that_allows_and_is_not_understood_leaves_the_others_as_they
     let aws = Simulator::new();
     let folder = folder("unknown_allow", &[("a.json", &role(&policies, ""))]);
     let import = aws.import(folder).unwrap();
-    let said = "new of arn:aws:iam::222222222222:role/R, statement 1: it allows nothing";
+    let said =
+        "new of arn:aws:iam::222222222222:role/R, statement 1: the statement allows nothing: ";
     assert!(left_out(&import).contains(said), "{}", left_out(&import));
     let keys = aws
         .role_session("arn:aws:iam::222222222222:role/R", "session")
@@ -876,7 +884,7 @@ fn an_organization_that_is_not_complete_is_refused() {
         (
             "a part of the targets",
             with("p-deny1234.targets.json", &truncated),
-            &["p-deny1234.targets.json", "not complete"],
+            &["p-deny1234.targets.json", "incomplete"],
         ),
         (
             "the parents of an account that has a policy",

@@ -229,7 +229,7 @@ async fn an_explanation_shows_whom_not_principal_excepts() {
     let text = found.await.unwrap().to_string();
     assert!(
         text.contains(&format!(
-            "    statement 1 (Deny) excepts the caller:\n      NotPrincipal: 111111111111 | {USER}\n"
+            "    statement 1 (Deny) exempts the caller:\n      NotPrincipal: 111111111111 | {USER}\n"
         )),
         "{text}"
     );

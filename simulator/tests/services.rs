@@ -360,7 +360,8 @@ async fn what_a_builder_creates_is_what_iams_api_shows() {
         .role("arn:aws:iam::222222222222:role/writer")
         .create()
         .unwrap_err();
-    assert!(error.to_string().contains("EntityAlreadyExists"), "{error}");
+    let message = format!("EntityAlreadyExists: the name is already used by {role}");
+    assert!(error.to_string().ends_with(&message), "{error}");
     let answer = iam(&aws, &root, "Action=GetRole&RoleName=Writer").await;
     for part in [
         role,

@@ -718,6 +718,8 @@ async fn services_that_are_not_plugged_in_say_so() {
     let firehose = aws_sdk_firehose::Client::new(&config);
     let error = firehose.list_delivery_streams().send().await.unwrap_err();
     assert_eq!(error.code(), Some("UnknownService"), "{error:?}");
+    let message = "the simulator has no service \"firehose\"; add it with Simulator::service";
+    assert_eq!(error.message(), Some(message));
     let stranger = Credentials::new("AKIASTRANGER", "secret", None, None, "test");
     let provider = SharedCredentialsProvider::new(stranger);
     let config = config.into_builder().credentials_provider(provider).build();
@@ -773,7 +775,7 @@ async fn an_account_is_in_one_partition_whatever_its_names() {
     let aws = Simulator::new();
     let china = "arn:aws-cn:iam::444444444444:user/orders";
     aws.user(china).create().unwrap();
-    let rule = "the account 444444444444 is in the partition aws-cn already";
+    let rule = "the account 444444444444 belongs to the partition aws-cn";
     for refused in [
         aws.user("arn:aws:iam::444444444444:user/other")
             .create()

@@ -13,20 +13,19 @@ const DEFAULT_ACCOUNT: &str = "111111111111";
 
 /// Serve AWS STS and IAM, with Firehose and S3, from memory: for tests with boto3, the AWS CLI and every SDK.
 ///
-/// When it is up, it prints one line of JSON to stdout: {"endpoint": "http://127.0.0.1:4570"}. Point clients to
-/// that by AWS_ENDPOINT_URL or their own setting. A line for each request goes to stderr.
+/// When the server is ready, it prints one line of JSON to stdout: {"endpoint": "http://127.0.0.1:4570"}.
+/// Configure clients with AWS_ENDPOINT_URL or their own setting. Each request is logged to stderr in one line.
 ///
 /// The root user of an account signs with the account's ID as access key ID and "test" as secret access key,
 /// and creates what a test needs with IAM's API.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Accounts to begin with: files, or folders of files, which the AWS CLI exported, or files of the
-    /// simulator's own JSON
+    /// Files or folders with AWS CLI exports or the simulator's own JSON, imported at start-up
     #[arg(value_name = "PATH")]
     accounts: Vec<PathBuf>,
 
-    /// Port to listen on; 0 takes a free one
+    /// Port to listen on; 0 selects a free one
     #[arg(long, default_value_t = 4570)]
     port: u16,
 
@@ -38,11 +37,12 @@ struct Options {
     #[arg(long, value_name = "ACCOUNT")]
     root: Vec<String>,
 
-    /// Serve the admin endpoint, /_simulator/, on an address that other machines can reach, too
+    /// Also serve the admin endpoint, /_simulator/, on addresses that other machines can reach, and for other
+    /// host names than localhost
     #[arg(long)]
     admin: bool,
 
-    /// Log no requests
+    /// Do not log requests
     #[arg(long)]
     quiet: bool,
 }
@@ -107,7 +107,7 @@ async fn run(options: Options) -> Result<(), String> {
     let server = server.listen(address).await.map_err(|error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                ": another program listens there; --port 0 takes a free port"
+                ": another program listens there; --port 0 selects a free port"
             }
             _ => "",
         };

@@ -217,10 +217,14 @@ impl AccessRequest {
                     continue;
                 }
                 Some(Source::Simulator) => "the simulator sets it",
-                Some(Source::Caller) => "it comes from the user, the role or the session",
+                Some(Source::Caller) => {
+                    "the simulator derives it from the user, the role or the session"
+                }
                 Some(Source::Account) => "set it with Simulator::account",
-                Some(Source::Token) => "it comes from the token of an identity provider",
-                Some(Source::Absent) => "the requests of users and roles do not have it",
+                Some(Source::Token) => {
+                    "the simulator takes it from the token of an identity provider"
+                }
+                Some(Source::Absent) => "requests of users and roles never have it",
             };
             return Err(IamError::validation(
                 format!("condition key {name:?}"),

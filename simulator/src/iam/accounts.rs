@@ -242,8 +242,9 @@ impl Accounts {
             issuer.is_enabled = true;
             return Ok(issuer.url.clone());
         }
-        let issuer = TokenIssuer::new()
-            .ok_or_else(|| IamError::validation(account, "no keys could be generated"))?;
+        let issuer = TokenIssuer::new().ok_or_else(|| {
+            IamError::validation(account, "the keys that sign tokens could not be generated")
+        })?;
         let url = issuer.url.clone();
         self.token_issuers.insert(account.to_owned(), issuer);
         Ok(url)
@@ -290,9 +291,7 @@ impl Accounts {
         if known == partition {
             return Ok(());
         }
-        let rule = format!(
-            "the account {account} is in the partition {known} already; an account is in one"
-        );
+        let rule = format!("the account {account} belongs to the partition {known}");
         Err(IamError::validation(arn, rule))
     }
 
@@ -626,7 +625,7 @@ impl Accounts {
             None => Ok(()),
             Some(_) => Err(IamError::validation(
                 format!("{id:?}"),
-                "the access key is in use",
+                "the access key ID is already in use",
             )),
         }
     }

@@ -185,6 +185,6 @@ impl Accounts {
 /// Returns a stand-in for a policy that an export refers to but does not contain. The policy may deny anything, so the
 /// stand-in denies everything.
 fn unknown_policy(kind: PolicyKind, name: &str) -> Arc<Policy> {
-    let name = format!("{name}, which the export does not have");
+    let name = format!("{name}, which the export does not contain");
     Arc::new(Policy::that_denies_everything(kind, name))
 }

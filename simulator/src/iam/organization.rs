@@ -120,7 +120,7 @@ impl AccountBuilder {
             let subject = format!("{:?}", self.id);
             return Err(IamError::validation(
                 subject,
-                "an account ID has twelve digits",
+                "an account ID must be 12 digits",
             ));
         }
         if let Some(id) = &self.organization
@@ -132,7 +132,7 @@ impl AccountBuilder {
         for path in &self.organization_paths {
             let root = self.organization.as_ref().map(|id| format!("{id}/r-"));
             if !root.is_some_and(|root| path.starts_with(&root) && path.ends_with('/')) {
-                let rule = "must begin with the ID of the organization and of its root, o-…/r-…/, and end with \"/\"";
+                let rule = "must begin with the IDs of the organization and its root, o-…/r-…/, and end with \"/\"";
                 return Err(IamError::validation(format!("{path:?}"), rule));
             }
         }

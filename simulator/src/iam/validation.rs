@@ -96,7 +96,7 @@ impl IamError {
         Self {
             subject: subject.to_owned(),
             code: "EntityAlreadyExists",
-            message: format!("the name is that of {existing}"),
+            message: format!("the name is already used by {existing}"),
             advice: None,
         }
     }
@@ -209,12 +209,12 @@ pub(crate) fn check_tags(arn: &str, tags: &[(String, String)]) -> Result<(), Iam
     for (i, (key, value)) in tags.iter().enumerate() {
         if !(1..=128).contains(&key.chars().count()) || !key.chars().all(is_allowed) {
             return invalid(format!(
-                "the tag key {key:?} must have 1 to 128 letters, digits, spaces and _.:/=+-@"
+                "the tag key {key:?} must consist of 1 to 128 letters, digits, spaces and _.:/=+-@"
             ));
         }
         if value.chars().count() > 256 || !value.chars().all(is_allowed) {
             return invalid(format!(
-                "the value of the tag {key:?} must have at most 256 letters, digits, spaces and _.:/=+-@"
+                "the value of the tag {key:?} must consist of at most 256 letters, digits, spaces and _.:/=+-@"
             ));
         }
         if key

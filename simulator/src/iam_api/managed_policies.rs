@@ -22,8 +22,8 @@ pub(super) fn find<'c>(
     call.accounts.add_aws_policy(arn);
     if account == "aws" && !call.accounts.directory.policies.contains_key(arn) {
         return Err(no_such_entity(format!(
-            "Policy {arn} was not found: of AWS's own policies, the simulator knows only {}, and those in \
-             the exports that it imported.",
+            "Policy {arn} was not found: of the AWS managed policies, the simulator knows only {}, and those in \
+             imported accounts.",
             AWS_POLICIES.map(|(name, _)| name).join(", ")
         )));
     }

@@ -160,7 +160,7 @@ fn perform(call: &mut Call<'_>) -> Answer {
         other => Err(ErrorResponse::new(
             501,
             "NotImplemented",
-            format!("the simulator's IAM has no {other}"),
+            format!("the simulator's IAM does not support {other}"),
         )),
     }
 }

@@ -160,7 +160,7 @@ impl Details {
         {
             return Err(ImportError::new(
                 file,
-                "the export is not complete: make it without --max-items and --no-paginate",
+                "the export is incomplete: create it without --max-items and --no-paginate",
             ));
         }
         let mut account: Option<&str> = None;
@@ -168,16 +168,13 @@ impl Details {
             let of = arn::account_of(arn);
             match account {
                 _ if !arn::is_account_id(of) => {
-                    return Err(ImportError::new(
-                        file,
-                        format!("{arn:?} is not an ARN of IAM"),
-                    ));
+                    return Err(ImportError::new(file, format!("{arn:?} is not an IAM ARN")));
                 }
                 Some(account) if account != of => {
                     return Err(ImportError::new(
                         file,
                         format!(
-                            "it has ARNs of the accounts {account} and {of}: one file is one account"
+                            "it has ARNs of the accounts {account} and {of}: each file must describe a single account"
                         ),
                     ));
                 }
@@ -211,7 +208,9 @@ impl AccountFiles {
             let other = other.display();
             return Err(ImportError::new(
                 file,
-                format!("the account {account} is in {other}, too: one account is one file"),
+                format!(
+                    "the account {account} is also in {other}: each account must be in a single file"
+                ),
             ));
         }
         self.details.insert(account, (file.to_owned(), details));
@@ -256,12 +255,12 @@ impl AccountFiles {
             for (subject, reason) in [
                 (
                     "MaxSessionDuration",
-                    "the export does not have it: an hour, its default, is assumed for the roles that no \
-                     output of list-roles is imported for",
+                    "the export does not contain it; roles that are in no imported output of list-roles have the \
+                     default of one hour",
                 ),
                 (
                     "access keys, MFA devices and identity providers",
-                    "the export does not have them: add those that the test needs",
+                    "the export does not contain them; add those that the test needs",
                 ),
             ] {
                 if subject != "MaxSessionDuration" || without_duration {
@@ -449,7 +448,7 @@ impl Reader<'_> {
     /// Reports that a user or role refers to something whose content the export does not have.
     fn report_missing(&mut self, arn: &str, what: &str) {
         let reason = format!(
-            "everything is denied, because the export has no {what}: make it without --filter"
+            "everything is denied, because the export does not contain the {what}: create it without --filter"
         );
         self.import.leave_out(self.file, arn, reason);
     }
@@ -504,7 +503,7 @@ fn set_trust_policy(
     let compiled = strict.report(import, file, &subject);
     for (named, id) in unknown.into_inner() {
         let reason = format!(
-            "it names {named}, which is in no imported account: nobody is that, unless the test creates it"
+            "it names {named}, which is in no imported account; it matches nobody until the test creates {named}"
         );
         import.leave_out(file, &*subject, reason);
         accounts.reserve_id(named, id);

@@ -39,7 +39,7 @@ impl Simulator {
     /// or role that is in no export, it means the user or role that the test creates under that ARN, or imports later.
     ///
     /// [`Import::left_out`] lists what the exports do not contain or the simulator cannot evaluate. A statement with an
-    /// unknown condition key or operator allows nothing; if it is a `Deny`, it denies whatever its `Condition` says. A
+    /// unknown condition key or operator allows nothing; if it is a `Deny`, it denies regardless of its `Condition`. A
     /// managed policy or a group that an export refers to but does not contain denies everything. An import therefore
     /// never allows what AWS denies, as far as the exports go. An account that the organization's files do not mention
     /// counts as outside the organization. Instance profiles, password policies, resource policies other than trust
@@ -132,14 +132,14 @@ fn parse(file: &Path, text: &str) -> Result<File, ImportError> {
     } else {
         let names: Vec<String> = members.keys().map(|name| format!("{name:?}")).collect();
         let has = match &names[..] {
-            [] => "no member".to_owned(),
+            [] => "no members".to_owned(),
             names => format!("the members {}", names[..names.len().min(5)].join(", ")),
         };
         return Err(ImportError::new(
             file,
             format!(
-                "the file has {has}, so that it is the output of no command that an import reads. Those are \
-                 get-account-authorization-details and list-roles of `aws iam`, describe-organization, \
+                "the file has {has}, so it is not the output of a supported command. Supported are \
+                 get-account-authorization-details and list-roles of `aws iam`, and describe-organization, \
                  describe-policy, list-targets-for-policy and list-parents of `aws organizations`. Move other files \
                  out of the folder"
             ),

@@ -122,7 +122,7 @@ impl OrganizationFiles {
         if targets.next_token.is_some_and(|token| !token.is_null()) {
             return Err(ImportError::new(
                 file,
-                "the export is not complete: make it without --max-items and --no-paginate",
+                "the export is incomplete: create it without --max-items and --no-paginate",
             ));
         }
         self.targets.insert(policy.clone(), file.to_owned());
@@ -143,8 +143,8 @@ impl OrganizationFiles {
         let child = id_in_name(file, is_child).ok_or_else(|| {
             ImportError::new(
                 file,
-                "the name of the file must begin with the ID of the account or organizational unit: \
-                 111111111111.parents.json",
+                "the name of the file must begin with the ID of the account or organizational unit, \
+                 such as 111111111111.parents.json",
             )
         })?;
         if let Some(parent) = parents.parents.into_iter().next() {
@@ -177,15 +177,15 @@ impl OrganizationFiles {
                 return Err(ImportError::new(
                     file,
                     format!(
-                        "the account {id} is in the organization, and it is not known what {child} is in: add \
+                        "the account {id} is in the organization, but the parent of {child} is missing: add \
                          {child}.parents.json, the output of `aws organizations list-parents --child-id {child}`",
                         child = self.highest_known(&id)
                     ),
                 ));
             }
             let Some(path) = path else {
-                let reason = "there is no output of `aws organizations list-parents` for it and all above \
-                              it: no policy of the organization applies to it";
+                let reason = "there is no output of `aws organizations list-parents` for it, so it counts as \
+                              outside the organization, and no policy of the organization applies to it";
                 import.leave_out(file, format!("account {id}"), reason);
                 continue;
             };
@@ -213,7 +213,7 @@ impl OrganizationFiles {
                 return Err(ImportError::new(
                     file,
                     format!(
-                        "it is not known what the policy is attached to: add {id}.targets.json, the output of \
+                        "the targets of the policy are missing: add {id}.targets.json, the output of \
                          `aws organizations list-targets-for-policy --policy-id {id}`"
                     ),
                 ));
@@ -224,7 +224,7 @@ impl OrganizationFiles {
                 return Err(ImportError::new(
                     file,
                     format!(
-                        "there is no policy {id}: add the output of \
+                        "the policy {id} is missing: add the output of \
                          `aws organizations describe-policy --policy-id {id}`"
                     ),
                 ));
@@ -301,8 +301,8 @@ impl OrganizationFiles {
                     return Err(ImportError::new(
                         file,
                         format!(
-                            "no service control policy is attached to {place}: describe every policy, \
-                             FullAWSAccess too, and list its targets"
+                            "no service control policy is attached to {place}: export every policy, \
+                             including FullAWSAccess, with its targets"
                         ),
                     ));
                 }

@@ -73,10 +73,10 @@ pub(super) fn read(
         }
         let what = if statement["Effect"] != "Deny" {
             policy.add_not_understood(Effect::Allow, sid, reason);
-            "it allows nothing"
+            "the statement allows nothing"
         } else if let Ok(one) = read_with(vec![unconditional]) {
             policy.append(&Policy::clone(&one).not_understood(reason));
-            "it denies whatever its Condition says"
+            "the statement denies regardless of its Condition"
         } else {
             policy.add_not_understood(Effect::Deny, sid, reason);
             "everything is denied"
@@ -85,7 +85,7 @@ pub(super) fn read(
             Some(sid) => format!(", statement {n} ({sid})"),
             None => format!(", statement {n}"),
         };
-        left_out.push((place, format!("{what}, because: {reason}")));
+        left_out.push((place, format!("{what}: {reason}")));
     }
     // The document may have no statements at all, or statements that are valid only one by one.
     let is_refused = if understood.is_empty() {
@@ -96,10 +96,7 @@ pub(super) fn read(
     if is_refused {
         let reason = whole.message();
         policy = Policy::that_denies_everything(kind, name).not_understood(reason);
-        left_out.push((
-            String::new(),
-            format!("everything is denied, because: {reason}"),
-        ));
+        left_out.push((String::new(), format!("everything is denied: {reason}")));
     }
     StrictPolicy {
         policy: Arc::new(policy),

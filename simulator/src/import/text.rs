@@ -20,7 +20,7 @@ pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
     if found.is_empty() {
         return Err(ImportError::new(
             path,
-            "the folder has no file that ends with .json",
+            "the folder contains no file whose name ends with .json",
         ));
     }
     found.sort();
@@ -64,15 +64,22 @@ fn decode(bytes: &[u8]) -> Result<String, String> {
             _ => 0xdfff,
         });
         let text: Result<String, _> = char::decode_utf16(units).collect();
-        text.map_err(|_| "the file is damaged: it begins as UTF-16 and is not".to_owned())
+        text.map_err(|_| {
+            "the file is damaged: it has a byte order mark of UTF-16, but is not valid UTF-16"
+                .to_owned()
+        })
     };
     match bytes {
         [0xff, 0xfe, rest @ ..] => utf_16(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => utf_16(rest, u16::from_be_bytes),
         _ => {
             let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-            let text = std::str::from_utf8(bytes)
-                .map_err(|error| format!("the file is not UTF-8: byte {}", error.valid_up_to()))?;
+            let text = std::str::from_utf8(bytes).map_err(|error| {
+                format!(
+                    "the file is not valid UTF-8 at byte {}",
+                    error.valid_up_to()
+                )
+            })?;
             Ok(text.to_owned())
         }
     }

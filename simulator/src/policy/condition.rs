@@ -126,7 +126,7 @@ impl Condition {
         }
         if quantifier == Quantifier::None && operator != "Null" && keys::is_multivalued(key) {
             return Err(format!(
-                "{key} has several values: write ForAllValues:{name} or ForAnyValue:{name}"
+                "{key} is multivalued: use ForAllValues:{name} or ForAnyValue:{name}"
             ));
         }
         let (values, negated) =

@@ -319,13 +319,13 @@ impl Statement {
                 return iam("Policy document should not specify a principal.");
             }
             Kind::ResourceControl if has("NotPrincipal") => {
-                return Err("a resource control policy has no NotPrincipal".into());
+                return Err("a resource control policy must not have NotPrincipal".into());
             }
             _ if not_principal && has("Principal") => {
-                return Err("both Principal and NotPrincipal".into());
+                return Err("it has both Principal and NotPrincipal".into());
             }
             _ if not_principal && effect == Effect::Allow => {
-                return Err("NotPrincipal is for Deny only".into());
+                return Err("NotPrincipal is allowed only with Deny".into());
             }
             _ if kind.has_principals() && principals.is_none() => {
                 return iam("Missing required field Principal");
@@ -338,10 +338,10 @@ impl Statement {
         }
         if kind == Kind::ResourceControl && !is_full_access(statement) {
             if effect == Effect::Allow {
-                return Err("a resource control policy can only Deny".into());
+                return Err("a resource control policy must have the effect Deny".into());
             }
             if actions.not {
-                return Err("a resource control policy has no NotAction".into());
+                return Err("a resource control policy must not have NotAction".into());
             }
         }
         let resources = resources.map(|resources| {
@@ -520,7 +520,7 @@ fn either<T>(
     read: impl Fn(&Value) -> Result<Vec<T>, String>,
 ) -> Result<Option<Matching<T>>, String> {
     let (not, value) = match (object.get(name), object.get(not_name)) {
-        (Some(_), Some(_)) => return Err(format!("both {name} and {not_name}")),
+        (Some(_), Some(_)) => return Err(format!("it has both {name} and {not_name}")),
         (Some(value), None) => (false, value),
         (None, Some(value)) => (true, value),
         (None, None) => return Ok(None),
@@ -579,8 +579,8 @@ fn check_key(key: &str, names: Names<'_>) -> Result<(), StatementError> {
     // Neither message is IAM's, which accepts unknown keys.
     if !key.is_empty() && (!key.contains(':') || key.contains("::")) {
         return iam(format!(
-            "{key:?} is no condition key. If ${{{key}}} is a reference of Terraform or CloudFormation, its value must \
-             be put in its place first"
+            "{key:?} is not a condition key. If ${{{key}}} is a reference of Terraform or CloudFormation, replace it \
+             with its value first"
         ));
     }
     iam(format!(

@@ -38,7 +38,7 @@ use crate::arn;
 /// assert_eq!(
 ///     decision.to_string(),
 ///     "\
-/// refused: sts:AssumeRole
+/// denied: sts:AssumeRole
 ///   by arn:aws:iam::111111111111:user/orders
 ///   on arn:aws:iam::111111111111:role/Reader
 /// because the role's trust policy does not allow it:
@@ -192,7 +192,7 @@ pub enum Effect {
 pub enum Mismatch {
     /// The statement does not name the caller.
     Principal,
-    /// The statement's `NotPrincipal` excepts the caller.
+    /// The statement's `NotPrincipal` exempts the caller.
     NotPrincipal,
     /// The statement is about other actions.
     Action,
@@ -318,13 +318,13 @@ impl Explanation {
             Reason::NoSuchRole => "there is no such role".to_owned(),
             Reason::RootUser => "the root user needs no policy".to_owned(),
             Reason::KindOfSession => {
-                "sessions by GetSessionToken or GetFederationToken may not call it, whatever \
-                                      their\npolicies say"
+                "sessions from GetSessionToken and GetFederationToken may not call it, regardless of\n\
+                 their policies"
                     .to_owned()
             }
             Reason::UnknownKeys(_) => {
-                "it depends on condition keys of which the test has not said whether the\n\
-                                       request has them"
+                "it depends on condition keys whose presence in the request the test has not\n\
+                 declared"
                     .to_owned()
             }
         }
@@ -431,7 +431,7 @@ impl fmt::Display for Text<'_> {
         let explanation = self.explanation;
         let outcome = match explanation.outcome {
             Outcome::Allowed => "allowed",
-            Outcome::ExplicitDeny | Outcome::ImplicitDeny => "refused",
+            Outcome::ExplicitDeny | Outcome::ImplicitDeny => "denied",
             Outcome::Undecided => "cannot be decided",
         };
         writeln!(f, "{outcome}: {}", printable(&explanation.action))?;
@@ -515,7 +515,7 @@ impl Text<'_> {
                     ("does not name the caller:", elements.principals.as_ref())
                 }
                 Some(Mismatch::NotPrincipal) => {
-                    ("excepts the caller:", elements.principals.as_ref())
+                    ("exempts the caller:", elements.principals.as_ref())
                 }
                 Some(Mismatch::Resource) => {
                     ("is about other resources:", elements.resources.as_ref())
@@ -586,11 +586,11 @@ impl Text<'_> {
             (is_role && arn::account_of(name) == arn::account_of(caller)).then_some(())
         };
         if is_id {
-            " (a user or role that was deleted, or is in no account here)"
+            " (a user or role that was deleted, or is in no account of the simulator)"
         } else if name == caller {
-            " (as it was before it was deleted and created again)"
+            " (an earlier user or role of this name, which was deleted)"
         } else if is_callers_role().is_some() {
-            " (a role of this name with another path, or that was deleted)"
+            " (a role of this name with another path, or a deleted one)"
         } else {
             ""
         }
@@ -642,7 +642,7 @@ impl ConditionText<'_> {
                 vec![format!("(secret{})", self.difference(values))]
             }
             Some(values) => self.show(&self.condition.key, values),
-            None if self.condition.is_unknown => vec!["(not said)".to_owned()],
+            None if self.condition.is_unknown => vec!["(unknown)".to_owned()],
             None => vec!["(absent)".to_owned()],
         }
     }
@@ -659,9 +659,9 @@ impl ConditionText<'_> {
         if is_in_policy(|policy, value| policy == value) {
             ""
         } else if is_in_policy(|policy, value| policy.trim().eq_ignore_ascii_case(value.trim())) {
-            ", the same but for case, or white space at an end"
+            ", different only in case or surrounding white space"
         } else {
-            ", another"
+            ", different"
         }
     }
 

@@ -15,7 +15,7 @@ pub(super) fn parse(json: &str) -> Result<Value, String> {
                 .trim_start()
                 .starts_with(|c: char| c.is_alphabetic() || "-#".contains(c))
             {
-                format!("{error}; it is not JSON: YAML must be turned into JSON first")
+                format!("{error}; it is not JSON: convert YAML to JSON first")
             } else {
                 error.to_string()
             }
@@ -33,13 +33,13 @@ pub(super) fn strings(value: &Value) -> Result<Vec<String>, String> {
         .map(|value| match value {
             Value::String(text) => Ok(text.clone()),
             Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
-            Value::Null => Err("null must be a string".to_owned()),
-            Value::Array(_) => Err("a list must be a string".to_owned()),
+            Value::Null => Err("expected a string, found null".to_owned()),
+            Value::Array(_) => Err("expected a string, found a list".to_owned()),
             Value::Object(object) => Err(match object.keys().next() {
                 Some(name) if name == "Ref" || name.starts_with("Fn::") => {
-                    format!("{name:?} of CloudFormation must be replaced by its value first")
+                    format!("replace CloudFormation's {name:?} with its value first")
                 }
-                _ => "an object must be a string".to_owned(),
+                _ => "expected a string, found an object".to_owned(),
             }),
         })
         .collect()

@@ -43,14 +43,15 @@ pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Respo
 async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, Refused> {
     // Rejects web pages that a browser on this machine shows.
     if request.headers().contains_key(header::ORIGIN) {
-        let reason = "web pages may not use the admin endpoint: leave the header Origin out";
+        let reason =
+            "web pages must not use the admin endpoint; send the request without the header Origin";
         return Err(Refused(StatusCode::FORBIDDEN, reason.to_owned()));
     }
     // Rejects DNS rebinding: a browser treats a page whose own host name resolves to this machine as same-origin.
     let host = request.headers().get(header::HOST);
     if !shared.is_admin_explicit && !host.is_none_or(|host| is_of_this_machine(host.as_bytes())) {
-        let reason = "the admin endpoint must be called by the address, or as localhost; --admin, or Server::admin, \
-                      lets others";
+        let reason = "the admin endpoint must be called by IP address or as localhost; --admin or \
+                      Server::admin(true) allows other host names";
         return Err(Refused(StatusCode::FORBIDDEN, reason.to_owned()));
     }
     let (parts, incoming) = request.into_parts();
@@ -119,7 +120,11 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
             let account = parameter("account")?;
             let keys = simulator.web_identity_token_keys(&account);
             let keys = keys.and_then(|keys| serde_json::from_str(&keys).ok());
-            keys.ok_or_else(|| not_found(format!("the account {account:?} issues no tokens")))
+            keys.ok_or_else(|| {
+                not_found(format!(
+                    "outbound web identity federation was never enabled for the account {account:?}"
+                ))
+            })
         }
         (&Method::GET, "records") => {
             let records = firehose(shared)?.records(&parameter("stream")?);
@@ -138,7 +143,7 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
             let members = object(text, &["arn", "clientIds", "keys"])?;
             let text = |name: &str| {
                 let value = members.get(name).and_then(Value::as_str);
-                value.ok_or_else(|| Refused::bad_request(format!("{name} must be text")))
+                value.ok_or_else(|| Refused::bad_request(format!("{name} must be a string")))
             };
             let ids = members.get("clientIds").and_then(Value::as_array);
             let ids = ids.ok_or_else(|| Refused::bad_request("clientIds must be a list"))?;
@@ -149,8 +154,9 @@ async fn perform(shared: &Shared, request: Request<Incoming>) -> Result<Value, R
             Ok(json!({}))
         }
         (method, path) => Err(not_found(format!(
-            "no {method} {PREFIX}{path}: there are GET health, POST and DELETE faults, GET calls, GET refusals, \
-             GET mfa-code, GET records, GET web-identity-token-keys, POST firehose-failures and POST oidc-providers"
+            "unknown request {method} {PREFIX}{path}; supported: GET health, POST and DELETE faults, GET calls, \
+             GET refusals, GET mfa-code, GET records, GET web-identity-token-keys, POST firehose-failures and \
+             POST oidc-providers"
         ))),
     }
 }
@@ -185,7 +191,7 @@ fn object(text: &str, names: &[&str]) -> Result<Map<String, Value>, Refused> {
         serde_json::from_str(text).map_err(|error| Refused::bad_request(error.to_string()))?;
     match members.keys().find(|name| !names.contains(&name.as_str())) {
         Some(name) => Err(Refused::bad_request(format!(
-            "unknown member {name:?}: there is {}",
+            "unknown member {name:?}; supported: {}",
             names.join(", ")
         ))),
         None => Ok(members),

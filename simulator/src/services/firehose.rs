@@ -99,7 +99,7 @@ impl Firehose {
             ErrorResponse::new(
                 400,
                 "UnknownOperationException",
-                format!("no operation {target:?}"),
+                format!("unknown operation {target:?}"),
             )
         })?;
         let body = request.body().bytes().unwrap_or_default();
@@ -123,7 +123,7 @@ impl Firehose {
             other => Err(ErrorResponse::new(
                 400,
                 "UnknownOperationException",
-                format!("the simulator's Firehose has no {other}"),
+                format!("the simulator's Firehose does not support {other}"),
             )),
         }
     }

@@ -843,7 +843,7 @@ fn precondition_failed() -> ErrorResponse {
 }
 
 fn not_implemented(what: &str) -> ErrorResponse {
-    let message = format!("the simulator's S3 has no {what}");
+    let message = format!("the simulator's S3 does not support {what}");
     ErrorResponse::new(501, "NotImplemented", message)
 }
 

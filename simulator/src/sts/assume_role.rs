@@ -44,7 +44,7 @@ pub(super) fn assume_role(
     {
         // No response of AWS in this case is recorded.
         return Err(ErrorResponse::validation(format!(
-            "The context assertion of {provider} is not one that Simulator::context_assertion added"
+            "The context assertion of {provider} was not added with Simulator::context_assertion"
         )));
     }
     let policies = SessionPolicies::read(

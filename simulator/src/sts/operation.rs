@@ -75,7 +75,7 @@ fn result(
             get_web_identity_token::answer(accounts, &caller, parameters, environment)
         }
         action if NOT_SIMULATED.contains(&action) => {
-            let message = format!("STS has the operation {action}, but this simulator does not");
+            let message = format!("the simulator does not support the STS operation {action}");
             Err(ErrorResponse::new(501, "NotSimulated", message))
         }
         _ => Err(unknown(action, version)),

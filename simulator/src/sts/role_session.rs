@@ -88,8 +88,8 @@ impl SessionPolicies {
             documents.push(policy.ok_or_else(|| {
                 // No response of AWS in this case is recorded.
                 ErrorResponse::validation(format!(
-                    "Policy ARN {arn} is not that of a managed policy in account {account}, or of \
-                     one of AWS's that the simulator knows or RoleBuilder::managed_policy added"
+                    "Policy ARN {arn} names neither a managed policy in account {account} nor an AWS managed \
+                     policy that the simulator knows or that was added with RoleBuilder::managed_policy"
                 ))
             })?);
         }

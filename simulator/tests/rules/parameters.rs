@@ -287,7 +287,7 @@ async fn requests_that_are_refused_before_the_trust_policy_is_looked_at() {
         ("aws: tag prefix", assume(ROLE, &tag(1, "aws:team")), "InvalidParameterValue", "aws: prefixed tag key names are not allowed for external use.".to_owned()),
         ("malformed session policy", assume(ROLE, &[("Policy", "{")]), "MalformedPolicyDocument", "…".to_owned()),
         ("session policy with a Principal", assume(ROLE, &[("Policy", r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}}"#)]), "MalformedPolicyDocument", "…".to_owned()),
-        ("context assertion that nobody issued", assume(ROLE, &[("ProvidedContexts.member.1.ProviderArn", "arn:aws:iam::aws:contextProvider/IdentityCenter"), ("ProvidedContexts.member.1.ContextAssertion", "made-up")]), "ValidationError", "The context assertion of arn:aws:iam::aws:contextProvider/IdentityCenter is not…".to_owned()),
+        ("context assertion that nobody issued", assume(ROLE, &[("ProvidedContexts.member.1.ProviderArn", "arn:aws:iam::aws:contextProvider/IdentityCenter"), ("ProvidedContexts.member.1.ContextAssertion", "made-up")]), "ValidationError", "The context assertion of arn:aws:iam::aws:contextProvider/IdentityCenter was not…".to_owned()),
     ];
     for (row, parameters, code, message) in rows {
         let reply = call(&aws, &keys, &parameters).await;

@@ -376,7 +376,7 @@ async fn session_policies_belong_to_the_account_of_the_role_and_have_a_packed_si
             &reply,
             400,
             "ValidationError",
-            &format!("Policy ARN {arn} is not…"),
+            &format!("Policy ARN {arn} names neither a managed policy in account 222222222222…"),
         );
     }
     // The limit of 2,048 characters applies to the inline policy and the ARNs together.

@@ -95,7 +95,7 @@ async fn answers_on_the_wire() {
         "GetDelegatedAccessToken",
     ] {
         let reply = call(&aws, &keys, &[("Action", action)]).await;
-        let message = format!("STS has the operation {action}, but this simulator does not");
+        let message = format!("the simulator does not support the STS operation {action}");
         assert_refused(
             "operations that are left out",
             &reply,

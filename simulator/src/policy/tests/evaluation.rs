@@ -83,15 +83,15 @@ fn a_refusal_that_is_certain_is_not_blamed_on_what_is_unknown() {
 cannot be decided: sts:AssumeRole
   by caller
   on arn:aws:iam::111111111111:role/Target
-because it depends on condition keys of which the test has not said whether the
-request has them:
+because it depends on condition keys whose presence in the request the test has not
+declared:
   test:key
 Of these policies:
   identity policy test
     statement 1 (Deny) may apply:
       Bool test:key
         policy:  true
-        request: (not said)
+        request: (unknown)
 "
     );
 }
@@ -119,7 +119,7 @@ fn no_text_of_a_request_or_a_policy_breaks_the_lines_of_an_explanation() {
     let text = authorize(&policies, request, true, "m\r\nn").to_string();
     assert_eq!(
         text,
-        r#"refused: "i\nj"
+        r#"denied: "i\nj"
   by "m\r\nn"
   on "k\nl"
 because no identity policy allows it:

@@ -19,12 +19,9 @@ fn a_malformed_policy_is_refused_with_the_reason() {
         (&*deep, "recursion limit"),
         (
             "AWSTemplateFormatVersion: 2010-09-09\nResources: {}",
-            "expected value at line 1 column 1; it is not JSON: YAML must be turned into JSON first",
+            "expected value at line 1 column 1; it is not JSON: convert YAML to JSON first",
         ),
-        (
-            "---\nVersion: 2012-10-17",
-            "YAML must be turned into JSON first",
-        ),
+        ("---\nVersion: 2012-10-17", "convert YAML to JSON first"),
         ("[]", "the policy must be an object"),
         ("null", "the policy must be an object"),
         ("{}", "Statement is missing"),
@@ -102,31 +99,31 @@ fn a_malformed_statement_is_refused_with_the_reason() {
         ),
         (
             r#"{"Effect": "Allow", "Action": {}, "Resource": "*"}"#,
-            "Action: an object must be a string",
+            "Action: expected a string, found an object",
         ),
         (
             r#"{"Effect": "Allow", "Action": "*", "Resource": {"Fn::Sub": "arn:aws:s3:::${AWS::AccountId}"}}"#,
-            r#"Resource: "Fn::Sub" of CloudFormation must be replaced by its value first"#,
+            r#"Resource: replace CloudFormation's "Fn::Sub" with its value first"#,
         ),
         (
             r#"{"Effect": "Allow", "Action": "*", "Resource": ["*", {"Ref": "Bucket"}]}"#,
-            r#"Resource: "Ref" of CloudFormation must be replaced"#,
+            r#"Resource: replace CloudFormation's "Ref" with"#,
         ),
         (
             r#"{"Effect": "Allow", "Action": "*", "Resource": "arn:aws:s3:::${var.bucket}"}"#,
-            r#""var.bucket" is no condition key. If ${var.bucket} is a reference of Terraform"#,
+            r#""var.bucket" is not a condition key. If ${var.bucket} is a reference of Terraform"#,
         ),
         (
             r#"{"Effect": "Allow", "Action": "*", "Resource": "arn:aws:s3:::${AWS::AccountId}"}"#,
-            r#""AWS::AccountId" is no condition key"#,
+            r#""AWS::AccountId" is not a condition key"#,
         ),
         (
             r#"{"Effect": "Allow", "Action": [["*"]], "Resource": "*"}"#,
-            "Action: a list must be a string",
+            "Action: expected a string, found a list",
         ),
         (
             r#"{"Effect": "Allow", "Action": null, "Resource": "*"}"#,
-            "Action: null must be a string",
+            "Action: expected a string, found null",
         ),
         (
             r#"{"Effect": "Allow", "Action": "AssumeRole", "Resource": "*"}"#,
@@ -241,7 +238,7 @@ fn a_condition_that_could_only_be_false_is_refused_by_name() {
         ),
         (
             r#"{"StringEquals": {"aws:username": {}}}"#,
-            "an object must be a string",
+            "expected a string, found an object",
         ),
         (
             r#"{"StringEquals": {"aws:user": "a"}}"#,
@@ -281,7 +278,7 @@ fn a_condition_that_could_only_be_false_is_refused_by_name() {
         ),
         (
             r#"{"StringEquals": {"aws:TagKeys": "Team"}}"#,
-            "aws:TagKeys has several values: write ForAllValues:StringEquals or ForAnyValue:StringEquals",
+            "aws:TagKeys is multivalued: use ForAllValues:StringEquals or ForAnyValue:StringEquals",
         ),
         (
             r#"{"Bool": {"aws:SecureTransport": "yes"}}"#,
@@ -449,7 +446,7 @@ fn a_resource_control_policy_only_denies_and_names_the_service() {
         (
             VERSION,
             r#""Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*""#,
-            "can only Deny",
+            "must have the effect Deny",
         ),
         (
             VERSION,
@@ -459,7 +456,7 @@ fn a_resource_control_policy_only_denies_and_names_the_service() {
         (
             VERSION,
             r#""Effect": "Deny", "Principal": "*", "NotAction": "s3:*", "Resource": "*""#,
-            "has no NotAction",
+            "must not have NotAction",
         ),
         (
             VERSION,
@@ -469,7 +466,7 @@ fn a_resource_control_policy_only_denies_and_names_the_service() {
         (
             VERSION,
             r#""Effect": "Deny", "NotPrincipal": {"AWS": "*"}, "Action": "s3:*", "Resource": "*""#,
-            "has no NotPrincipal",
+            "must not have NotPrincipal",
         ),
         (
             VERSION,
@@ -499,11 +496,11 @@ fn a_policy_of_a_resource_has_not_principal_to_deny_only() {
     for (statement, reason) in [
         (
             r#""Effect": "Allow", "NotPrincipal": {"AWS": "111111111111"}"#,
-            "NotPrincipal is for Deny only",
+            "NotPrincipal is allowed only with Deny",
         ),
         (
             r#""Effect": "Deny", "Principal": "*", "NotPrincipal": {"AWS": "111111111111"}"#,
-            "both Principal and NotPrincipal",
+            "it has both Principal and NotPrincipal",
         ),
         (r#""Effect": "Deny""#, "Missing required field Principal"),
         (
