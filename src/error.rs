@@ -150,8 +150,9 @@ impl Error {
         self.inner.role_arn.as_deref()
     }
 
-    /// Returns the number of the hop that failed, from 1; `None` if the base config is invalid or the source
-    /// credentials could not be loaded.
+    /// Returns the number of the hop that failed, from 1; `None` if the base config is invalid, or if the source
+    /// credentials of [`RoleChain::from_source`](crate::RoleChain::from_source) could not be loaded. Other chains load
+    /// them at hop 1.
     pub fn hop(&self) -> Option<usize> {
         (self.inner.hop > 0).then_some(self.inner.hop)
     }

@@ -59,7 +59,7 @@ pub struct Sender {
     pub stop: Option<Stop>,
     /// Why the last call for the current batch failed, if it did.
     failure: Option<String>,
-    /// Which lines Firehose did not accept, and why, for the caller to print.
+    /// Which lines Firehose did not accept, and why, since the caller last took this to print it.
     pub not_accepted: Option<String>,
     pub sent: u64,
     pub batches: u64,
@@ -157,7 +157,9 @@ impl Sender {
             (why, records.first(), records.last())
         {
             let count = records.len();
-            self.not_accepted = Some(format!("lines {first} to {last}: {count} record(s) {why}"));
+            let lines = format!("lines {first} to {last}: {count} record(s) {why}");
+            let earlier = self.not_accepted.take().map(|earlier| earlier + "; ");
+            self.not_accepted = Some(earlier.unwrap_or_default() + &lines);
         }
         for (line, data) in records {
             self.give_up_part(line, &data, true);

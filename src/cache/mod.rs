@@ -46,8 +46,8 @@ pub(crate) trait Load: Send + Sync + 'static {
     /// `InteractionRequired`: that failure is not cached, and every lookup would start another load.
     fn is_interactive(&self) -> bool;
 
-    /// Whether the current task runs a load of this loader, or of one that this loader depends on. Code called by
-    /// that load, such as a provider of MFA codes, would wait for itself if it waited for this cache.
+    /// Whether the current task runs a load of this loader, or of one that a load of this loader would wait for. Code
+    /// called by that load, such as a provider of MFA codes, would wait for itself if it waited for this cache.
     fn is_loading_in_this_task(&self) -> bool;
 
     /// Creates this loader's error.

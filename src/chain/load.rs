@@ -70,8 +70,12 @@ impl Load for Hop {
     }
 
     fn is_loading_in_this_task(&self) -> bool {
-        let is_loading = |address: &usize| self.ancestors().any(|hop| hop.address() == *address);
-        LOADING.try_with(is_loading).unwrap_or(false)
+        let is_own = |address: &usize| self.address() == *address;
+        LOADING.try_with(is_own).unwrap_or(false)
+            || self.parent().is_some_and(|parent| {
+                // A parent with usable credentials serves them while it loads.
+                !parent.is_usable() && parent.loader().is_loading_in_this_task()
+            })
     }
 
     fn error(&self, kind: ErrorKind) -> Error {

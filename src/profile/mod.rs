@@ -405,9 +405,9 @@ impl ProfileLoader {
         let Some(name) = profile.get("services") else {
             return Ok(());
         };
-        // `ProfileSet` does not tell whether it exists.
+        // `ProfileSet` does not tell whether it exists. An indented line is not a heading, but part of a value.
         let is_heading = |line: &str| {
-            let heading = line.trim_start().strip_prefix('[');
+            let heading = line.strip_prefix('[');
             let heading = heading.and_then(|rest| rest.split_once(']'));
             heading.is_some_and(|(heading, _)| heading.split_whitespace().eq(["services", name]))
         };

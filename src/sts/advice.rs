@@ -139,6 +139,13 @@ pub(super) fn no_connection(
                 .to_owned(),
         ];
     }
+    if says("certificate not valid for name") {
+        return vec![
+            "the server's certificate is for another host: check the endpoint URL, and the proxy or DNS \
+             entry that leads to this server"
+                .to_owned(),
+        ];
+    }
     if says("invalid peer certificate") {
         return vec![
             "this machine must have the root certificate that the server's certificate is signed with: \
@@ -345,7 +352,7 @@ fn trust_conditions(
         ),
         Some(SessionAction::SetSourceIdentity) => lines.push(format!(
             "a source identity is {} here: sts:SetSourceIdentity must be allowed in a separate \
-             statement, if the accounts differ in the caller's policy too",
+             statement of the trust policy and, if the accounts differ, of the caller's policy",
             if call.summary.sets_source_identity() { "set" } else { "inherited" }
         )),
         None => {
@@ -1029,6 +1036,12 @@ mod tests {
                 "ca-certificates",
             ),
             (
+                "TLS handshake failed: invalid peer certificate: certificate not valid for name \
+                 \"sts.example\"; certificate is only valid for DnsName(\"proxy.example\")",
+                true,
+                "for another host",
+            ),
+            (
                 "dns error: failed to lookup address information",
                 false,
                 "region eu-west-1",
@@ -1042,6 +1055,8 @@ mod tests {
                 advice.contains(part) && advice.is_empty() == part.is_empty(),
                 "{cause}: {advice}"
             );
+            let is_untrusted = cause.contains("UnknownIssuer");
+            assert_eq!(advice.contains("root certificate"), is_untrusted, "{cause}");
         }
     }
 

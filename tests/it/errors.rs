@@ -493,6 +493,7 @@ async fn a_failure_of_the_source_differs_from_one_of_sts_and_keeps_its_kind() {
         let error = refusal(&chain).await;
         assert!(error.is_source_failure() && error.code().is_none());
         assert_eq!(error.is_transient(), transient, "{error:?}");
+        assert_eq!(error.hop(), Some(1));
         let begin = format!("loading the source credentials for {HUB} (hop 1 of 1) failed: ");
         assert!(error.to_string().starts_with(&begin), "{error}");
         assert!(error.source().unwrap().is::<CredentialsError>());

@@ -210,6 +210,8 @@ async fn a_services_section_that_does_not_exist_is_an_error_and_not_a_call_to_aw
              [services local]\nsts =\n  endpoint_url = http://localhost:4566\n\
              [profile spaced]\nrole_arn = {HUB}\nsource_profile = b\nservices = spaced\n\
              [ services\tspaced ] # a comment\nsts =\n  endpoint_url = https://own.example\n\
+             [profile indented]\nrole_arn = {HUB}\nsource_profile = b\nservices = indented\noutput = json\n\
+             \x20 [services indented]\n  sts =\n  endpoint_url = https://own.example\n\
              [profile tenant]\nrole_arn = {TENANT}\nsource_profile = app\n"
         ),
         "[b]\n{keys}",
@@ -221,6 +223,8 @@ async fn a_services_section_that_does_not_exist_is_an_error_and_not_a_call_to_aw
         assert!(error.to_string().contains(expected), "{error}");
         assert!(error.to_string().contains("config"), "{error}");
     }
+    // aws-config reads an indented line as part of the value above it.
+    assert_eq!(world.refused("indented").await.field(), Some("services"));
     let calls = world.calls_of(world.profile("spaced")).await;
     assert_eq!(calls[0].host, "own.example");
 }

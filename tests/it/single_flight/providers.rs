@@ -186,6 +186,48 @@ async fn a_provider_that_asks_its_own_chain_gets_an_error_and_does_not_wait_for_
     assert_eq!(aws.calls().len(), 0);
 }
 
+/// Loads a tenant of this hub, once the hub exists.
+#[derive(Debug)]
+struct LoadsTenant {
+    keys: Credentials,
+    hub: Arc<OnceLock<RoleChain>>,
+}
+
+impl ProvideCredentials for LoadsTenant {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            if let Some(hub) = self.hub.get() {
+                let tenant = hub.assume(Role::new(TENANT)).unwrap();
+                tenant.provide_credentials().await?;
+            }
+            Ok(self.keys.clone())
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_may_load_a_role_behind_its_own_chain_while_that_has_valid_credentials() {
+    let (aws, base) = aws();
+    let source = LoadsTenant {
+        keys: user(&aws),
+        hub: Arc::default(),
+    };
+    let chain = source.hub.clone();
+    let hub = RoleChain::new(&with_source(&base, source), Role::new(HUB)).unwrap();
+    hub.refresh().await.unwrap();
+    chain.set(hub.clone()).unwrap();
+
+    hub.refresh().await.unwrap();
+
+    assert_eq!((aws.assumed(HUB), aws.assumed(TENANT)), (2, 1));
+    aws.clock().advance(Duration::from_secs(3600)).await;
+    let error = hub.refresh().await.unwrap_err().to_string();
+    assert!(error.contains(WAITS), "{error}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_source_that_hangs_times_out_after_two_minutes() {
     #[derive(Debug)]
