@@ -25,6 +25,10 @@
 #[path = "../../src/cache/mod.rs"]
 mod cache;
 #[allow(dead_code, reason = "the chain uses the rest")]
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "its documentation links to items of aws-role-chain"
+)]
 #[path = "../../src/error.rs"]
 mod error;
 #[allow(dead_code, reason = "the chain uses the rest")]
