@@ -2,7 +2,7 @@
 //! check that the list has every operation.
 
 use aws_role_chain::{
-    MfaRequest, Role, RoleChain, SamlAssertion, SessionTokenRequest, WebIdentityToken,
+    Error, MfaRequest, Role, RoleChain, SamlAssertion, SessionTokenRequest, WebIdentityToken,
 };
 use aws_types::SdkConfig;
 
@@ -24,6 +24,17 @@ pub fn starts(
     sent: Sent,
     device: impl Fn(usize) -> String,
 ) -> Vec<RoleChain> {
+    let starts = try_starts(first, base, sent, device).into_iter();
+    starts.map(Result::unwrap).collect()
+}
+
+/// Like [`starts`], with a base config that may be invalid.
+pub fn try_starts(
+    first: &SdkConfig,
+    base: &SdkConfig,
+    sent: Sent,
+    device: impl Fn(usize) -> String,
+) -> Vec<Result<RoleChain, Error>> {
     const PROVIDER: &str = "arn:aws:iam::222222222222:saml-provider/Company";
     const CONTEXTS: &str = "arn:aws:iam::aws:contextProvider/IdentityCenter";
     let given = |secret: &'static str| move || std::future::ready(ok(secret));
@@ -42,7 +53,6 @@ pub fn starts(
         RoleChain::from_web_identity(base, role(), web_identity),
         RoleChain::from_saml(base, role(), PROVIDER, saml),
     ]
-    .map(Result::unwrap)
     .into()
 }
 

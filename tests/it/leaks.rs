@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_role_chain::{Role, RoleChain, SessionTokenRequest, WebIdentityToken};
+use aws_role_chain::{Role, RoleChain, WebIdentityToken};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
     SharedHttpConnector,
@@ -22,7 +22,7 @@ use aws_types::region::Region;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::common::log::Log;
-use crate::common::starts::{Sent, starts};
+use crate::common::starts::{Sent, starts, try_starts};
 use crate::common::*;
 
 const SECRET_KEY: &str = "marked/secret+key==0001";
@@ -32,6 +32,14 @@ const CODE: &str = "918273";
 const OIDC_TOKEN: &str = "marked.oidc/token+0005";
 const ASSERTION: &str = "marked+saml/assertion==0006";
 const CONTEXT: &str = "marked context/assertion==0007";
+const SENT: Sent = Sent {
+    role_arn: HUB,
+    external_id: EXTERNAL,
+    context_assertion: CONTEXT,
+    mfa_code: CODE,
+    web_identity_token: OIDC_TOKEN,
+    saml_assertion: ASSERTION,
+};
 const SECRETS: [&str; 7] = [
     SECRET_KEY,
     SESSION_TOKEN,
@@ -135,16 +143,8 @@ fn base(fails: Fails, is_temporary: bool) -> SdkConfig {
 
 /// Returns a chain for each operation, which is the chain's last call.
 fn chains(fails: Fails, device: &str) -> Vec<RoleChain> {
-    let sent = Sent {
-        role_arn: HUB,
-        external_id: EXTERNAL,
-        context_assertion: CONTEXT,
-        mfa_code: CODE,
-        web_identity_token: OIDC_TOKEN,
-        saml_assertion: ASSERTION,
-    };
     let device = |i| new_device(&format!("{device}-{i}"));
-    starts(&base(fails, true), &base(fails, false), sent, device)
+    starts(&base(fails, true), &base(fails, false), SENT, device)
 }
 
 fn shown(error: &(dyn std::error::Error + 'static)) -> String {
@@ -248,15 +248,11 @@ async fn an_endpoint_that_is_no_url_is_refused_when_the_chain_is_built() {
             .into_builder()
             .endpoint_url(url)
             .build();
-        let role = || Role::new(HUB).external_id(EXTERNAL);
-        let token = || WebIdentityToken::from_file("token");
-        let errors = [
-            RoleChain::new(&config, role()).unwrap_err(),
-            RoleChain::from_source(&config).unwrap_err(),
-            RoleChain::from_session_token(&config, SessionTokenRequest::new()).unwrap_err(),
-            RoleChain::from_web_identity(&config, Role::new(HUB), token()).unwrap_err(),
-        ];
-        for error in errors {
+        let device = |i| format!("arn:aws:iam::111111111111:mfa/unused-{i}");
+        let mut starts = try_starts(&config, &config, SENT, device);
+        starts.push(RoleChain::from_source(&config));
+        for start in starts {
+            let error = start.unwrap_err();
             assert_eq!(error.field(), Some("endpoint_url"), "{error}");
             assert!(error.is_invalid() && !error.is_transient());
             assert!(error.to_string().contains("must be a URL"), "{error}");
