@@ -513,6 +513,14 @@ impl Operation {
         name
     }
 
+    /// Whether a token or an assertion authenticates the call, in place of a signature.
+    pub(crate) fn has_token(self) -> bool {
+        matches!(
+            self,
+            Self::AssumeRoleWithWebIdentity | Self::AssumeRoleWithSaml
+        )
+    }
+
     /// The name; what is being done, in words that the role may follow; what is invalid, if a value is.
     #[rustfmt::skip] // A table.
     fn words(self) -> [&'static str; 3] {

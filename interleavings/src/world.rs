@@ -78,7 +78,7 @@ struct Notes {
     violation: Option<String>,
 }
 
-impl Load for Loader {
+impl Load for Arc<Loader> {
     fn load(
         &self,
         reason: LoadReason,
@@ -181,31 +181,6 @@ impl Drop for Running<'_> {
 
 /// A cache as the chain uses it.
 pub struct Cache(CredentialsCache<Arc<Loader>>);
-
-impl Load for Arc<Loader> {
-    fn load(
-        &self,
-        reason: LoadReason,
-    ) -> Pin<Box<dyn Future<Output = Result<Session, Error>> + Send + '_>> {
-        Loader::load(self, reason)
-    }
-
-    fn is_interactive(&self) -> bool {
-        Loader::is_interactive(self)
-    }
-
-    fn is_loading_in_this_task(&self) -> bool {
-        Loader::is_loading_in_this_task(self)
-    }
-
-    fn error(&self, kind: ErrorKind) -> Error {
-        Loader::error(self, kind)
-    }
-
-    fn is_own(&self, error: &Error) -> bool {
-        Loader::is_own(self, error)
-    }
-}
 
 impl Clone for Cache {
     fn clone(&self) -> Self {

@@ -183,11 +183,6 @@ impl Hop {
         }
     }
 
-    /// Returns a value that identifies this hop while it exists.
-    pub(super) fn address(&self) -> usize {
-        std::ptr::from_ref(self).addr()
-    }
-
     pub(super) fn properties(&self) -> Properties<'_> {
         self.target.properties()
     }

@@ -79,7 +79,7 @@ impl Load for Hop {
     }
 
     fn error(&self, kind: ErrorKind) -> Error {
-        self.error_from(kind, None)
+        self.error_from(kind, None).into()
     }
 
     fn is_own(&self, error: &Error) -> bool {
@@ -88,6 +88,11 @@ impl Load for Hop {
 }
 
 impl Hop {
+    /// Returns a value that identifies this hop while it exists.
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// Records the metrics of a load, and logs a success; the cache logs failures.
     fn record_load(&self, loaded: &Result<Session, Error>, took: Duration, reason: LoadReason) {
         let now = self.base.time.now();
@@ -394,14 +399,21 @@ impl Hop {
 
     pub(super) async fn source_credentials(&self) -> Result<Credentials, Error> {
         let loaded = self.base.source_credentials().await;
-        loaded.map_err(|(kind, source)| self.error_from(kind, source))
+        loaded.map_err(|(kind, source)| {
+            let advice = source.as_deref().and_then(sign_in);
+            ErrorInner {
+                advice: advice.into_iter().collect(),
+                ..self.error_from(kind, source)
+            }
+            .into()
+        })
     }
 
     fn token_or_timeout(&self, token: Option<Result<String, BoxError>>) -> Result<String, Error> {
         let seconds = PROVIDER_TIMEOUT.as_secs();
         let late = || Err(format!("the provider timed out after {seconds} s").into());
         let token = token.unwrap_or_else(late);
-        token.map_err(|error| self.error_from(ErrorKind::NoToken, Some(error)))
+        token.map_err(|error| self.error_from(ErrorKind::NoToken, Some(error)).into())
     }
 
     /// Limits the expiry of a new session to the requested duration from now, by this machine's clock: if that clock is
@@ -419,15 +431,13 @@ impl Hop {
         Moment::now(self.base.time.now())
     }
 
-    fn error_from(&self, kind: ErrorKind, source: Option<BoxError>) -> Error {
+    fn error_from(&self, kind: ErrorKind, source: Option<BoxError>) -> ErrorInner {
         ErrorInner {
             role_arn: self.role_arn().cloned(),
             hop: self.number,
-            advice: source.as_deref().and_then(sign_in).into_iter().collect(),
             source,
             ..ErrorInner::new(self.operation(), kind)
         }
-        .into()
     }
 }
 

@@ -753,7 +753,7 @@ fn in_profile(profile: &str, error: &Error) -> Violation {
 
 /// A setting whose invalid values cause a panic or only a log in aws-config. A program that asks for a FIPS endpoint
 /// must not get another one.
-struct Checked {
+struct CheckedSetting {
     /// Takes precedence over the key.
     variable: &'static str,
     key: &'static str,
@@ -761,26 +761,26 @@ struct Checked {
     is_valid: fn(&str) -> bool,
 }
 
-const CHECKED: [Checked; 4] = [
-    Checked {
+const CHECKED_SETTINGS: [CheckedSetting; 4] = [
+    CheckedSetting {
         variable: "AWS_MAX_ATTEMPTS",
         key: "max_attempts",
         rule: "must be a whole number of at least 1",
         is_valid: |value| value.parse::<NonZeroU32>().is_ok(),
     },
-    Checked {
+    CheckedSetting {
         variable: "AWS_RETRY_MODE",
         key: "retry_mode",
         rule: "must be standard or adaptive",
         is_valid: |value| value.parse::<RetryMode>().is_ok(),
     },
-    Checked {
+    CheckedSetting {
         variable: "AWS_USE_FIPS_ENDPOINT",
         key: "use_fips_endpoint",
         rule: "must be true or false",
         is_valid: is_bool,
     },
-    Checked {
+    CheckedSetting {
         variable: "AWS_USE_DUALSTACK_ENDPOINT",
         key: "use_dualstack_endpoint",
         rule: "must be true or false",
@@ -795,7 +795,7 @@ fn is_bool(value: &str) -> bool {
 }
 
 fn check_settings(profile: &Profile) -> Result<(), Violation> {
-    for setting in CHECKED {
+    for setting in CHECKED_SETTINGS {
         let broken = |field, value: &str| Violation::new(field, setting.rule, Some(value));
         match (std::env::var(setting.variable), profile.get(setting.key)) {
             (Ok(value), _) if !(setting.is_valid)(&value) => {

@@ -78,9 +78,7 @@ impl SessionTokenRequest {
         }
         Ok(Checked(self))
     }
-}
 
-impl SessionTokenRequest {
     /// Lists every parameter, for reports, which show the duration separately.
     pub(crate) fn parameters(&self) -> [Parameter; 1] {
         let Self {

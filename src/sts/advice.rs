@@ -6,7 +6,7 @@ use aws_credential_types::Credentials;
 use aws_types::SdkConfig;
 
 use crate::arn::Arn;
-use crate::error::{Operation, Refusal};
+use crate::error::Refusal;
 use crate::request::limits::seconds;
 use crate::request::{RequestSummary, SessionAction};
 
@@ -82,12 +82,8 @@ pub(super) fn advice(
     let code = refusal.code.as_str();
     let message = refusal.message.as_deref().unwrap_or_default();
     let operation = summary.operation;
-    let has_token = matches!(
-        operation,
-        Operation::AssumeRoleWithWebIdentity | Operation::AssumeRoleWithSaml
-    );
     match (code, denying_policy(message)) {
-        ("AccessDenied", Some(DenyingPolicy::Other(policy))) if has_token => {
+        ("AccessDenied", Some(DenyingPolicy::Other(policy))) if operation.has_token() => {
             let action = format!("sts:{}", operation.name());
             let is_denied = message.contains("explicit deny");
             return vec![denied_elsewhere(
@@ -482,7 +478,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::error::Meaning;
+    use crate::error::{Meaning, Operation};
     use crate::request::{CallerKind, Checked, Inherited, Role};
     use crate::sts::secrets::Secrets;
 

@@ -66,12 +66,8 @@ fn is_throttled(code: &str, status: u16) -> bool {
 
 /// Classifies an error response of STS. Messages are compared leniently, because AWS changes their wording.
 fn meaning(operation: Operation, code: &str, message: &str, status: u16) -> Meaning {
-    let has_token = matches!(
-        operation,
-        Operation::AssumeRoleWithWebIdentity | Operation::AssumeRoleWithSaml
-    );
     match code {
-        "ExpiredTokenException" if has_token => Meaning::ExpiredToken,
+        "ExpiredTokenException" if operation.has_token() => Meaning::ExpiredToken,
         // Transient, because the source of the caller's credentials renews them.
         "ExpiredToken" | "ExpiredTokenException" | "InvalidToken" => {
             Meaning::DeadCaller { transient: true }

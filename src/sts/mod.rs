@@ -321,7 +321,6 @@ impl Sts {
         sdk_error: &SdkError<E>,
     ) -> Error {
         let kind = failed.classify(sdk_error);
-        let has_own_endpoint = endpoint::endpoint_url(&self.config).is_some();
         let advice = match &kind {
             ErrorKind::Refused(_) if sdk_error.code().is_none() => {
                 vec![advice::no_code(&failed.destination)]
@@ -329,6 +328,7 @@ impl Sts {
             ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
             _ => match failure::connection_failure(sdk_error) {
                 Some(cause) => {
+                    let has_own_endpoint = endpoint::endpoint_url(&self.config).is_some();
                     advice::no_connection(&cause, summary, &self.config, has_own_endpoint)
                 }
                 None => Vec::new(),
