@@ -32,7 +32,7 @@ runtime's end unseen      | s/if load\.result\.has_changed\(\)\.is_err\(\) && /i
 end taken for runtime's   | s/if load\.result\.has_changed\(\)\.is_err\(\) && load\.result\.borrow\(\)\.is_none\(\)/if load.result.has_changed().is_err()/
 caller waits for ever     | s/max_wait = wait\b/max_wait = wait.and(None)/
 failure after suspension  | s/Ok\(Err\(_\)\) if was_frozen/Ok(Err(_)) if was_frozen \&\& false/
-person's answer refused   | s/if error\.is_interaction_required\(\) && reason\.has_waiter => None/if error.is_interaction_required() \&\& reason.has_waiter \&\& false => None/
+person's answer refused   | s/if error\.is_interaction_required\(\) && requester\.waits\(\) => None/if error.is_interaction_required() \&\& requester.waits() \&\& false => None/
 panic not caught          | s/catch_unwind\(inner\.load\(id, reason, &alive_at\)\)\.await/Ok::<_, Panicked>(inner.load(id, reason, \&alive_at).await)/
 timer outlives cache      | s/self\.0\.abort\(\);//
 timer holds cache         | s/drop\(inner\);\s*sleep\.sleep\((wait\.min\(LONGEST_TIMER_SLEEP\))\)\.await;/sleep.sleep($1).await; drop(inner);/

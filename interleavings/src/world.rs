@@ -10,7 +10,7 @@ use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
 use aws_smithy_async::time::{SharedTimeSource, TimeSource};
 use shuttle::rand::{Rng, thread_rng};
 
-use crate::cache::{CredentialsCache, Load, LoadReason, Lookup};
+use crate::cache::{CredentialsCache, Load, LoadReason, Lookup, Requester};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorInner, ErrorKind, Meaning, Operation, Refusal};
 use crate::session::Session;
@@ -88,7 +88,7 @@ impl Load for Arc<Loader> {
             let plan = (self.plan)(running.id);
             pass_by().await;
             if locked(&self.notes).is_interactive {
-                if !reason.has_waiter {
+                if !reason.has_waiter() {
                     return Err(self.error(ErrorKind::InteractionRequired));
                 }
                 locked(&self.notes).prompts += 1;
@@ -227,7 +227,7 @@ impl Cache {
     pub async fn call(self) -> Result<Key, Error> {
         match self.lookup() {
             Some(result) => result,
-            None => key(self.0.get_or_load(LoadReason::ON_DEMAND).await),
+            None => key(self.0.get_or_load(Requester::Caller).await),
         }
     }
 
@@ -252,7 +252,7 @@ impl Cache {
     /// Replaces a session that STS has rejected, as the next hop does.
     pub async fn replace(self, rejected: Key) -> Option<Result<Key, Error>> {
         let rejected = rejected.to_string();
-        let replaced = self.0.replace(&rejected, LoadReason::ON_DEMAND).await;
+        let replaced = self.0.replace(&rejected, Requester::Caller).await;
         replaced.map(key)
     }
 

@@ -57,11 +57,25 @@ pub(crate) trait Load: Send + Sync + 'static {
     fn is_own(&self, error: &Error) -> bool;
 }
 
+/// Who asks for a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Requester {
+    /// A caller, who waits for the result.
+    Caller,
+    /// A refresh in the background. Its loads ask no person.
+    Background,
+}
+
+impl Requester {
+    fn waits(self) -> bool {
+        self == Self::Caller
+    }
+}
+
 /// Why a load is started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LoadReason {
-    /// Whether a caller waits for the load. If so, it may ask a person.
-    pub(crate) has_waiter: bool,
+    pub(crate) requester: Requester,
     /// Whether a caller asked for new credentials. If so, cached failures are ignored.
     pub(crate) force: bool,
     /// When the cached credentials expire; `None` if nothing is cached.
@@ -72,28 +86,12 @@ pub(crate) struct LoadReason {
 }
 
 impl LoadReason {
-    /// A caller needs credentials.
-    pub(crate) const ON_DEMAND: Self = Self {
-        has_waiter: true,
-        force: false,
-        cached_until: None,
-        is_retry: false,
-    };
-    /// The credentials are due for a refresh, and no caller waits.
-    const BACKGROUND: Self = Self {
-        has_waiter: false,
-        ..Self::ON_DEMAND
-    };
+    pub(crate) fn has_waiter(self) -> bool {
+        self.requester.waits()
+    }
 
     pub(crate) fn is_renewal(self) -> bool {
         self.cached_until.is_some()
-    }
-
-    pub(crate) fn unforced(self) -> Self {
-        Self {
-            force: false,
-            ..self
-        }
     }
 }
 
@@ -171,13 +169,17 @@ impl<L: Load> CredentialsCache<L> {
 
     /// Waits for the load in flight, or for a new one. If it takes too long or fails, returns the cached credentials,
     /// unless they have expired and the failure is not transient.
-    pub(crate) async fn get_or_load(&self, reason: LoadReason) -> Result<Credentials, Error> {
-        let need = if reason.force {
-            Need::Load
-        } else {
-            Need::Credentials
-        };
-        let result = match self.obtain(reason, need).await {
+    pub(crate) async fn get_or_load(&self, requester: Requester) -> Result<Credentials, Error> {
+        self.get(requester, Need::Credentials).await
+    }
+
+    /// The same, but loads new credentials even if valid ones are cached.
+    pub(crate) async fn get_reloaded(&self, requester: Requester) -> Result<Credentials, Error> {
+        self.get(requester, Need::Load).await
+    }
+
+    async fn get(&self, requester: Requester, need: Need<'_>) -> Result<Credentials, Error> {
+        let result = match self.obtain(requester, need).await {
             Err(error) => {
                 let now = self.0.time.now();
                 let cached = self.0.read_entry(|entry| {
@@ -193,8 +195,7 @@ impl<L: Load> CredentialsCache<L> {
 
     /// Loads new credentials even if valid ones are cached; joins the load in flight if there is one.
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
-        let reason = LoadReason::ON_DEMAND;
-        self.obtain(reason, Need::Load).await.map(drop)
+        self.obtain(Requester::Caller, Need::Load).await.map(drop)
     }
 
     /// Waits for credentials that stay valid for at least `min`: the cached ones, or new ones.
@@ -205,10 +206,7 @@ impl<L: Load> CredentialsCache<L> {
         let found = self.0.valid_for(&self.0.read(), min, self.0.now());
         self.serve(match found {
             Some(result) => result,
-            None => {
-                self.obtain(LoadReason::ON_DEMAND, Need::ValidFor(min))
-                    .await
-            }
+            None => self.obtain(Requester::Caller, Need::ValidFor(min)).await,
         })
     }
 
@@ -218,18 +216,18 @@ impl<L: Load> CredentialsCache<L> {
     pub(crate) async fn replace(
         &self,
         access_key_id: &str,
-        reason: LoadReason,
+        requester: Requester,
     ) -> Option<Result<Credentials, Error>> {
         if !self.invalidate(access_key_id) {
             return None;
         }
         let need = Need::OtherThan(access_key_id);
-        let result = if !reason.has_waiter && self.0.loader.is_interactive() {
+        let result = if !requester.waits() && self.0.loader.is_interactive() {
             let found = self.0.read().replacement_of(access_key_id, self.0.now());
             let nobody_asked = || Err(self.0.loader.error(ErrorKind::InteractionRequired));
             found.unwrap_or_else(nobody_asked)
         } else {
-            self.obtain(reason, need).await
+            self.obtain(requester, need).await
         };
         let is_same = |new: &Credentials| new.access_key_id() == access_key_id;
         if result.as_ref().is_ok_and(is_same) {
@@ -239,14 +237,14 @@ impl<L: Load> CredentialsCache<L> {
     }
 
     /// Returns what `need` asks for: from the cache, from the load in flight, or from a new load.
-    async fn obtain(&self, reason: LoadReason, need: Need<'_>) -> Result<Credentials, Error> {
+    async fn obtain(&self, requester: Requester, need: Need<'_>) -> Result<Credentials, Error> {
         let no_runtime = || self.0.loader.error(ErrorKind::NoRuntime);
         let runtime = Handle::try_current().map_err(|_| no_runtime())?;
         if self.0.loader.is_loading_in_this_task() {
             return Err(self.0.loader.error(ErrorKind::ReentrantLoad));
         }
         loop {
-            let (load, max_wait) = match self.join_or_start(&runtime, reason, need) {
+            let (load, max_wait) = match self.join_or_start(&runtime, requester, need) {
                 Admission::Served(result) => return result,
                 Admission::NoRuntime => return Err(no_runtime()),
                 Admission::Joined { load, max_wait } => (load, max_wait),
@@ -265,7 +263,7 @@ impl<L: Load> CredentialsCache<L> {
             };
             let result = match loaded {
                 // The joined load was a background one and may not ask a person. This caller may: start another.
-                Some(Err(error)) if error.is_interaction_required() && reason.has_waiter => None,
+                Some(Err(error)) if error.is_interaction_required() && requester.waits() => None,
                 Some(loaded) => self.0.after_load(need, loaded),
                 None => None,
             };
@@ -336,13 +334,13 @@ impl<L: Load> CredentialsCache<L> {
 
     /// Joins the load in flight, or starts one. Does neither if the state under the lock shows that no load is needed,
     /// or if the runtime is shutting down.
-    fn join_or_start(&self, runtime: &Handle, reason: LoadReason, need: Need<'_>) -> Admission {
+    fn join_or_start(&self, runtime: &Handle, requester: Requester, need: Need<'_>) -> Admission {
         let now = self.0.now();
         let inner = self.0.clone();
         // Called before taking the lock, because this runs user code.
         let is_interactive = inner.loader.is_interactive();
         let (admission, started) =
-            (self.0).update(|state| inner.admit(state, reason, need, now, is_interactive));
+            (self.0).update(|state| inner.admit(state, requester, need, now, is_interactive));
         let (Some((sender, reason)), Admission::Joined { load, .. }) = (started, &admission) else {
             return admission;
         };
@@ -388,7 +386,7 @@ impl<L: Load> CredentialsCache<L> {
 
     fn refresh_in_background(&self) {
         if let Ok(runtime) = Handle::try_current() {
-            self.join_or_start(&runtime, LoadReason::BACKGROUND, Need::Credentials);
+            self.join_or_start(&runtime, Requester::Background, Need::Credentials);
         }
     }
 
@@ -397,7 +395,7 @@ impl<L: Load> CredentialsCache<L> {
         let Ok(runtime) = Handle::try_current() else {
             return true;
         };
-        match self.join_or_start(&runtime, LoadReason::BACKGROUND, Need::Credentials) {
+        match self.join_or_start(&runtime, Requester::Background, Need::Credentials) {
             // Another task has just made the refresh that was due, or it has just failed.
             Admission::Served(_) => {
                 self.0.sleep.sleep(COLD_RETRY).await;
@@ -497,7 +495,7 @@ impl<L: Load> Inner<L> {
     fn admit(
         &self,
         state: &mut State,
-        reason: LoadReason,
+        requester: Requester,
         need: Need<'_>,
         now: Moment,
         is_interactive: bool,
@@ -509,7 +507,7 @@ impl<L: Load> Inner<L> {
             Need::OtherThan(key) => state.replacement_of(key, now),
             Need::ValidFor(min) => self.valid_for(state, min, now),
             // A background refresh joins the load in flight however old that is: it has no caller to serve.
-            Need::Credentials if !reason.has_waiter && in_flight.is_some() => None,
+            Need::Credentials if !requester.waits() && in_flight.is_some() => None,
             Need::Credentials => match (
                 decide(state.known(now, is_interactive), now.time),
                 &state.entry,
@@ -518,7 +516,7 @@ impl<L: Load> Inner<L> {
                 (Decision::Fail, _, Some(failure)) => Some(Err(failure.error.clone())),
                 (Decision::Serve, Some(entry), _) => Some(Ok(entry.session.credentials.clone())),
                 // The next lookup starts the refresh that is due.
-                (Decision::ServeAndRefresh, Some(entry), _) if reason.has_waiter => {
+                (Decision::ServeAndRefresh, Some(entry), _) if requester.waits() => {
                     Some(Ok(entry.session.credentials.clone()))
                 }
                 (Decision::Wait(wait), ..) => {
@@ -539,18 +537,18 @@ impl<L: Load> Inner<L> {
         let load = InFlight {
             id: state.loads_started,
             started_at: now,
-            is_interactive: is_interactive && reason.has_waiter,
+            is_interactive: is_interactive && requester.waits(),
             alive_at: Arc::new(Mutex::new(now)),
             result,
         };
         state.in_flight = Some(load.clone());
         let cached_until = state.entry.as_ref().map(|entry| entry.window.expiry);
         let reason = LoadReason {
+            requester,
             force: matches!(need, Need::Load),
             cached_until,
             is_retry: state.failure.is_some()
                 && cached_until.is_some_and(|until| now.time >= until),
-            ..reason
         };
         (Admission::Joined { load, max_wait }, Some((sender, reason)))
     }

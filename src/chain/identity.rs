@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::runtime_components::{
 use aws_smithy_types::config_bag::ConfigBag;
 
 use super::hop::HopCache;
-use crate::cache::{LoadReason, Lookup};
+use crate::cache::{Lookup, Requester};
 use crate::error::Error;
 use crate::session::Session;
 
@@ -62,7 +62,7 @@ impl ResolveCachedIdentity for ChainIdentityCache {
         match self.chain.lookup(Session::identity) {
             Lookup::Ready(result) => IdentityFuture::ready(result.map_err(into_box_error)),
             Lookup::Miss => IdentityFuture::new(async move {
-                let loaded = self.chain.get_or_load(LoadReason::ON_DEMAND).await;
+                let loaded = self.chain.get_or_load(Requester::Caller).await;
                 loaded.map(Identity::from).map_err(into_box_error)
             }),
         }

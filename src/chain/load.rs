@@ -274,7 +274,7 @@ impl Hop {
             return Err(error);
         }
         // A session can become invalid before it expires, for example when its role was deleted and created again.
-        let Some(renewed) = parent.replace(key, reason).await else {
+        let Some(renewed) = parent.replace(key, reason.requester).await else {
             return Err(error);
         };
         let renewed = renewed?;
@@ -457,19 +457,19 @@ fn call_options(reason: LoadReason, mfa_code: Option<String>) -> CallOptions {
     CallOptions {
         mfa_code,
         no_retries: reason.is_retry,
-        has_waiter: reason.has_waiter,
+        has_waiter: reason.has_waiter(),
     }
 }
 
 /// Gets the credentials of a parent. A forced load ignores its cached failure, and a background load asks no person.
 async fn ask_parent(parent: &HopCache, reason: LoadReason) -> Result<Credentials, Error> {
     match parent.lookup(|session| session.credentials.clone()) {
-        Lookup::Ready(Err(_)) if reason.force => parent.get_or_load(reason).await,
+        Lookup::Ready(Err(_)) if reason.force => parent.get_reloaded(reason.requester).await,
         Lookup::Ready(result) => result,
-        Lookup::Miss if !reason.has_waiter && parent.loader().is_interactive() => {
+        Lookup::Miss if !reason.has_waiter() && parent.loader().is_interactive() => {
             Err(parent.loader().error(ErrorKind::InteractionRequired))
         }
-        Lookup::Miss => parent.get_or_load(reason.unforced()).await,
+        Lookup::Miss => parent.get_or_load(reason.requester).await,
     }
 }
 

@@ -26,7 +26,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_smithy_runtime_api::client::identity::{ResolveIdentity, SharedIdentityCache};
 use aws_types::SdkConfig;
 
-use crate::cache::{CredentialsCache, LoadReason, Lookup};
+use crate::cache::{CredentialsCache, Lookup, Requester};
 use crate::error::{Error, Operation, Violation};
 use crate::request::limits::check_region;
 use crate::request::{
@@ -598,7 +598,7 @@ impl ProvideCredentials for RoleChain {
                 future::ProvideCredentials::ready(result.map_err(into_sdk_error))
             }
             Lookup::Miss => future::ProvideCredentials::new(async move {
-                let loaded = self.0.get_or_load(LoadReason::ON_DEMAND).await;
+                let loaded = self.0.get_or_load(Requester::Caller).await;
                 loaded.map_err(into_sdk_error)
             }),
         }

@@ -7,7 +7,9 @@ mod allowlist;
 mod checked;
 pub(crate) mod limits;
 pub(crate) mod names;
+mod parameter;
 mod role;
+mod rules;
 mod session_token;
 mod summary;
 mod token;
@@ -18,6 +20,6 @@ pub use session_token::SessionTokenRequest;
 pub use token::{SamlAssertion, WebIdentityToken};
 
 pub(crate) use checked::Checked;
-pub(crate) use role::{Inherited, Parameter, ProvidedContext, Secret, SessionAction, Tag};
+pub(crate) use parameter::{Parameter, ProvidedContext, Secret, SessionAction, Tag};
+pub(crate) use rules::{Inherited, check_saml_provider};
 pub(crate) use summary::{CallerKind, RequestSummary};
-pub(crate) use token::check_saml_provider;

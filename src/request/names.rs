@@ -1,4 +1,6 @@
-//! Session names and tag values that STS accepts, made from arbitrary text.
+//! Session names and tag values that STS accepts, made from arbitrary text; and the default session name.
+
+use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
@@ -125,6 +127,31 @@ fn ends_with_digest(text: &str, digits: usize) -> bool {
     last.is_some_and(|digest| digest.len() == digits && digest.chars().all(is_digit))
 }
 
+/// The name of sessions if the program sets none: `<program>-<process ID>`, stable within the process, and readable in
+/// CloudTrail.
+pub(super) fn default_session_name() -> &'static str {
+    static DEFAULT_NAME: OnceLock<String> = OnceLock::new();
+    DEFAULT_NAME.get_or_init(|| {
+        let program = std::env::current_exe().ok();
+        let stem = program
+            .as_deref()
+            .and_then(|path| path.file_stem()?.to_str());
+        session_name_for(stem.unwrap_or_default(), std::process::id())
+    })
+}
+
+fn session_name_for(program: &str, pid: u32) -> String {
+    let pid = pid.to_string();
+    let mut name = String::new();
+    push_accepted(&mut name, program, NAME.0);
+    // The name is all ASCII here.
+    name.truncate(SESSION_NAME_LENGTH.end() - 1 - pid.len());
+    match name.as_str() {
+        "" => format!("aws-role-chain-{pid}"),
+        program => format!("{program}-{pid}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -224,5 +251,23 @@ mod tests {
             values.len(),
             "{values:?}"
         );
+    }
+
+    #[test]
+    fn the_default_session_name_is_valid_whatever_the_program_is_called() {
+        let long = "x".repeat(300);
+        let cases = [
+            ("put_records", "put_records-4242"),
+            ("", "aws-role-chain-4242"),
+            ("Mes données (1)", "Mes_donn_es__1_-4242"),
+            ("日本", "__-4242"),
+        ];
+        for (program, expected) in cases {
+            assert_eq!(session_name_for(program, 4242), expected);
+        }
+        let name = session_name_for(&long, u32::MAX);
+        assert_eq!(name.len(), 64);
+        assert!(name.ends_with("-4294967295"), "{name}");
+        assert_eq!(default_session_name(), default_session_name());
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::checked::Checked;
 use super::limits::{SESSION_TOKEN_DURATION, check_duration, check_region};
-use super::role::{Parameter, check_mfa};
+use super::parameter::Parameter;
+use super::rules::check_mfa;
 use crate::error::Violation;
 use crate::mfa::{Mfa, ProvideMfaCode};
 

@@ -2,7 +2,9 @@
 //! it.
 
 use super::checked::Checked;
-use super::role::{Inherited, Role, SessionAction, Tag};
+use super::parameter::{SessionAction, Tag};
+use super::role::Role;
+use super::rules::Inherited;
 use crate::error::Operation;
 
 /// The request that a hop sends to STS.

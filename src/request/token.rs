@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::limits::{ARN_LENGTH, NAME, SAML_ASSERTION_LENGTH, WEB_IDENTITY_TOKEN_LENGTH, span};
-use crate::arn::{Arn, is_account_id};
-use crate::error::{BoxError, Violation};
+use super::limits::{SAML_ASSERTION_LENGTH, WEB_IDENTITY_TOKEN_LENGTH, span};
+use crate::error::BoxError;
 use crate::file;
 
 /// The source of a web identity token (an OpenID Connect token); see
@@ -162,23 +161,4 @@ fn check_length(
     }
     let (length, given) = (span(&length), token.len());
     Err(format!("the {what} must have {length} characters, but has {given}").into())
-}
-
-/// Checks the ARN of the SAML provider that issues an assertion.
-pub(crate) fn check_saml_provider(text: &str) -> Result<(), Violation> {
-    let is_provider = |arn: &Arn<'_>| {
-        let (is_accepted, _) = NAME;
-        let is_name = |name: &str| !name.is_empty() && name.chars().all(is_accepted);
-        is_account_id(arn.account) && arn.iam("saml-provider/").is_some_and(is_name)
-    };
-    if Arn::parse(text).is_some_and(|arn| is_provider(&arn))
-        && ARN_LENGTH.contains(&text.chars().count())
-    {
-        return Ok(());
-    }
-    Err(Violation::new(
-        "principal_arn",
-        "must be the SAML provider's ARN, arn:<partition>:iam::<account>:saml-provider/<name>",
-        Some(text),
-    ))
 }

@@ -61,7 +61,7 @@ async fn a_stale_herd_is_served_at_once_while_one_load_runs() {
     }
     settle().await;
     assert_eq!(cache.loader().loads(), 2);
-    assert!(!cache.loader().reason(1).has_waiter);
+    assert!(!cache.loader().reason(1).has_waiter());
     assert!(cache.loader().reason(1).is_renewal());
 
     cache.loader().succeed(1, "second");
@@ -466,13 +466,13 @@ async fn in_the_background_an_interactive_loader_replaces_nothing() {
     load_unserved(&cache, "first").await;
     cache.loader().set_interactive(true);
     clock.advance(2 * MIN_AGE_TO_INVALIDATE);
-    let mut in_background = Replace::with(&cache, "first", LoadReason::BACKGROUND);
+    let mut in_background = Replace::with(&cache, "first", Requester::Background);
     assert!(in_background.error().await.is_interaction_required());
     assert_eq!(cache.loader().loads(), 1);
 
     let mut child = Replace::of(&cache, "first");
     assert!(child.result().await.is_none(), "it waits");
-    assert!(cache.loader().reason(1).has_waiter);
+    assert!(cache.loader().reason(1).has_waiter());
 }
 
 #[tokio::test(start_paused = true)]
@@ -566,7 +566,7 @@ async fn the_timer_refreshes_in_the_window_without_a_caller() {
     clock.advance(ADVISORY - FRESH);
     settle().await;
     assert_eq!(cache.loader().loads(), 2);
-    assert!(!cache.loader().reason(1).has_waiter);
+    assert!(!cache.loader().reason(1).has_waiter());
     cache.loader().succeed(1, "second");
     settle().await;
     assert_eq!(tasks(), 0, "what nobody was served has no timer");
@@ -687,7 +687,7 @@ async fn an_interactive_loader_never_loads_in_the_background() {
     cache.loader().set_interactive(true);
     let mut first = Caller::of(&cache);
     first.assert_waits().await;
-    assert!(cache.loader().reason(0).has_waiter);
+    assert!(cache.loader().reason(0).has_waiter());
     cache.loader().succeed(0, "first");
     assert_eq!(first.key().await, "first");
     assert_eq!(tasks(), 0, "there is no timer");
@@ -702,7 +702,7 @@ async fn an_interactive_loader_never_loads_in_the_background() {
     clock.advance(MANDATORY - ADVISORY);
     let mut caller = Caller::of(&cache);
     caller.assert_waits().await;
-    assert!(cache.loader().reason(1).has_waiter);
+    assert!(cache.loader().reason(1).has_waiter());
     clock.advance(MAX_WAIT_WITH_VALID);
     assert_eq!(caller.key().await, "first", "while they are valid");
     clock.advance(MINUTE / 2);
@@ -735,7 +735,7 @@ async fn a_waiter_starts_a_load_that_may_prompt_after_a_background_load_that_may
     clock.advance(HOUR - MINUTE - SECOND / 10);
     assert_eq!(served(&cache), "first");
     settle().await;
-    assert!(!cache.loader().reason(1).has_waiter);
+    assert!(!cache.loader().reason(1).has_waiter());
     clock.advance(SECOND / 5);
     let (mut waiter, mut refresh) = (Caller::of(&cache), Refresh::of(&cache));
     waiter.assert_waits().await;
@@ -746,7 +746,7 @@ async fn a_waiter_starts_a_load_that_may_prompt_after_a_background_load_that_may
     waiter.assert_waits().await;
     assert!(refresh.result().await.is_none(), "it waits");
     assert_eq!(cache.loader().loads(), 3);
-    assert!(cache.loader().reason(2).has_waiter);
+    assert!(cache.loader().reason(2).has_waiter());
     cache.loader().succeed(2, "third");
     assert_eq!(waiter.key().await, "third");
     refresh.result().await.expect("it has ended").unwrap();
@@ -763,7 +763,7 @@ async fn a_forced_refresh_may_prompt_after_a_background_load_that_may_not() {
     assert!(refresh.result().await.is_none(), "it waits");
     cache.loader().fail(1, interaction_required());
     assert!(refresh.result().await.is_none(), "it waits");
-    assert!(cache.loader().reason(2).has_waiter);
+    assert!(cache.loader().reason(2).has_waiter());
     cache.loader().succeed(2, "third");
     refresh.result().await.expect("it has ended").unwrap();
     assert_eq!(served(&cache), "third");
@@ -780,7 +780,7 @@ async fn a_replacement_may_prompt_after_a_background_load_that_may_not() {
     assert!(child.result().await.is_none(), "it waits");
     cache.loader().fail(1, interaction_required());
     assert!(child.result().await.is_none(), "it waits");
-    assert!(cache.loader().reason(2).has_waiter);
+    assert!(cache.loader().reason(2).has_waiter());
     cache.loader().succeed(2, "third");
     assert_eq!(child.key().await, "third");
 }
@@ -1307,7 +1307,7 @@ impl Caller {
         Self(Box::pin(async move {
             match cache.lookup(|session| session.credentials.clone()) {
                 Lookup::Ready(result) => result,
-                Lookup::Miss => cache.get_or_load(LoadReason::ON_DEMAND).await,
+                Lookup::Miss => cache.get_or_load(Requester::Caller).await,
             }
         }))
     }
@@ -1337,13 +1337,17 @@ impl Refresh {
 
 impl Replace {
     fn of(cache: &CredentialsCache<Loader>, rejected: &'static str) -> Self {
-        Self::with(cache, rejected, LoadReason::ON_DEMAND)
+        Self::with(cache, rejected, Requester::Caller)
     }
 
-    fn with(cache: &CredentialsCache<Loader>, rejected: &'static str, reason: LoadReason) -> Self {
+    fn with(
+        cache: &CredentialsCache<Loader>,
+        rejected: &'static str,
+        requester: Requester,
+    ) -> Self {
         let cache = cache.clone();
         Self(Box::pin(
-            async move { cache.replace(rejected, reason).await },
+            async move { cache.replace(rejected, requester).await },
         ))
     }
 

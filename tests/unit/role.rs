@@ -69,24 +69,6 @@ fn every_parameter_is_checked_for_the_operations_that_take_it() {
 }
 
 #[test]
-fn the_default_session_name_is_valid_whatever_the_program_is_called() {
-    let long = "x".repeat(300);
-    let cases = [
-        ("put_records", "put_records-4242"),
-        ("", "aws-role-chain-4242"),
-        ("Mes données (1)", "Mes_donn_es__1_-4242"),
-        ("日本", "__-4242"),
-    ];
-    for (program, expected) in cases {
-        assert_eq!(session_name_for(program, 4242), expected);
-    }
-    let name = session_name_for(&long, u32::MAX);
-    assert_eq!(name.len(), 64);
-    assert!(name.ends_with("-4294967295"), "{name}");
-    assert_eq!(default_session_name(), default_session_name());
-}
-
-#[test]
 fn debug_shows_neither_external_id_nor_assertion_nor_tag_values() {
     let role = Role::new("arn:aws:iam::222222222222:role/R")
         .external_id("secret-id")
