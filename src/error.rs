@@ -83,7 +83,7 @@ impl Error {
     /// is the [`source`](StdError::source).
     pub fn is_source_failure(&self) -> bool {
         matches!(self.inner.kind, ErrorKind::Source(_))
-            || self.inner.operation == Operation::LoadSource && !self.is_invalid()
+            || self.inner.step.operation == Operation::LoadSource && !self.is_invalid()
     }
 
     /// Returns whether the same request may succeed later: STS was not reached or was overloaded, or the source failed
@@ -147,14 +147,14 @@ impl Error {
 
     /// Returns the ARN of the role that was to be assumed.
     pub fn role_arn(&self) -> Option<&str> {
-        self.inner.role_arn.as_deref()
+        self.inner.step.role_arn.as_deref()
     }
 
     /// Returns the number of the hop that failed, from 1; `None` if the base config is invalid, or if the source
     /// credentials of [`RoleChain::from_source`](crate::RoleChain::from_source) could not be loaded. Other chains load
     /// them at hop 1.
     pub fn hop(&self) -> Option<usize> {
-        (self.inner.hop > 0).then_some(self.inner.hop)
+        (self.inner.step.hop > 0).then_some(self.inner.step.hop)
     }
 
     /// Returns the number of hops of the chain that was used; 0 if the base config is invalid.
@@ -186,7 +186,7 @@ impl Error {
 
     /// Whether this hop failed, and not a previous one.
     pub(crate) fn is_of_hop(&self, hop: usize) -> bool {
-        self.inner.hop == hop
+        self.inner.step.hop == hop
     }
 
     /// Whether a background load failed because it would have had to ask a person.
@@ -295,7 +295,7 @@ impl Error {
                 self.write_causes(f)
             }
             ErrorKind::NoToken => {
-                f.write_str(match self.inner.operation {
+                f.write_str(match self.inner.step.operation {
                     Operation::AssumeRoleWithSaml => ": no SAML assertion",
                     _ => ": no web identity token",
                 })?;
@@ -362,14 +362,13 @@ impl Error {
 
     /// Writes what was being done, for which role, at which hop.
     fn write_operation(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ErrorInner {
+        let Self { inner, chain_len } = self;
+        let kind = &inner.kind;
+        let Step {
             operation,
-            kind,
             role_arn,
             hop,
-            ..
-        } = &*self.inner;
-        let chain_len = self.chain_len;
+        } = &inner.step;
         if let (Operation::GetCallerIdentity, 1..) = (operation, *hop) {
             return write!(
                 f,
@@ -427,7 +426,7 @@ impl StdError for Error {
 impl From<ErrorInner> for Error {
     fn from(inner: ErrorInner) -> Self {
         Self {
-            chain_len: inner.hop,
+            chain_len: inner.step.hop,
             inner: Arc::new(inner),
         }
     }
@@ -540,29 +539,44 @@ impl Operation {
     }
 }
 
-/// The failure, shared by all callers that get the error.
-pub(crate) struct ErrorInner {
+/// What was being done, for which role, at which hop.
+#[derive(Clone)]
+pub(crate) struct Step {
     pub(crate) operation: Operation,
-    pub(crate) kind: ErrorKind,
     /// The role to be assumed; `None` if the operation assumes none, or if the base config is invalid.
     pub(crate) role_arn: Option<Arc<str>>,
     /// The number of the hop in its chain, from 1; 0 for the source and the base config.
     pub(crate) hop: usize,
-    pub(crate) advice: Vec<String>,
-    pub(crate) source: Option<BoxError>,
 }
 
-impl ErrorInner {
-    pub(crate) fn new(operation: Operation, kind: ErrorKind) -> Self {
-        Self {
-            operation,
+impl Step {
+    pub(crate) fn failed(self, kind: ErrorKind) -> ErrorInner {
+        ErrorInner {
+            step: self,
             kind,
-            role_arn: None,
-            hop: 0,
             advice: Vec::new(),
             source: None,
         }
     }
+}
+
+/// A step that concerns no hop.
+impl From<Operation> for Step {
+    fn from(operation: Operation) -> Self {
+        Self {
+            operation,
+            role_arn: None,
+            hop: 0,
+        }
+    }
+}
+
+/// The failure, shared by all callers that get the error.
+pub(crate) struct ErrorInner {
+    pub(crate) step: Step,
+    pub(crate) kind: ErrorKind,
+    pub(crate) advice: Vec<String>,
+    pub(crate) source: Option<BoxError>,
 }
 
 /// The kind of failure.
@@ -650,7 +664,9 @@ impl Violation {
 
     /// Creates the error of an operation without a role or hop.
     pub(crate) fn into_error(self, operation: Operation) -> Error {
-        ErrorInner::new(operation, ErrorKind::Invalid(self)).into()
+        Step::from(operation)
+            .failed(ErrorKind::Invalid(self))
+            .into()
     }
 
     /// Creates the error of a hop; `role_arn` is shown even if it is malformed.
@@ -661,12 +677,12 @@ impl Violation {
         hop: usize,
     ) -> Error {
         let shown = role_arn.map(|arn| shortened(arn).escape_debug().to_string());
-        ErrorInner {
+        let step = Step {
+            operation,
             role_arn: shown.map(Arc::from),
             hop,
-            ..ErrorInner::new(operation, ErrorKind::Invalid(self))
-        }
-        .into()
+        };
+        step.failed(ErrorKind::Invalid(self)).into()
     }
 }
 

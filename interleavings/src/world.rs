@@ -12,7 +12,7 @@ use shuttle::rand::{Rng, thread_rng};
 
 use crate::cache::{CredentialsCache, Load, LoadReason, Lookup, Requester};
 use crate::clock::Clock;
-use crate::error::{Error, ErrorInner, ErrorKind, Meaning, Operation, Refusal};
+use crate::error::{Error, ErrorKind, Meaning, Operation, Refusal, Step};
 use crate::session::Session;
 use crate::sync::{Handle, Plain, locked, yield_now};
 
@@ -130,7 +130,7 @@ impl Load for Arc<Loader> {
     }
 
     fn error(&self, kind: ErrorKind) -> Error {
-        ErrorInner::new(Operation::AssumeRole, kind).into()
+        Step::from(Operation::AssumeRole).failed(kind).into()
     }
 
     fn is_own(&self, _: &Error) -> bool {

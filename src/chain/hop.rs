@@ -10,7 +10,7 @@ use super::base::Base;
 use super::rejection::LastRejection;
 use super::store::SessionStore;
 use crate::cache::CredentialsCache;
-use crate::error::{Error, Operation};
+use crate::error::{Error, Operation, Step};
 use crate::mfa::Mfa;
 use crate::request::limits::{DEFAULT_ROLE_DURATION, DEFAULT_SESSION_TOKEN_DURATION};
 use crate::request::{
@@ -135,6 +135,25 @@ impl Target {
         }
     }
 
+    /// Returns how the call that assumes the role is authenticated, if a role is assumed.
+    fn authentication(&self) -> Option<&Authentication> {
+        if let Self::Role(_, authentication) = self {
+            Some(authentication)
+        } else {
+            None
+        }
+    }
+
+    /// Returns the hop whose credentials sign the call; `None` if they are the base config's, or if a token authenticates it.
+    fn parent(&self) -> Option<&HopCache> {
+        match self.authentication()? {
+            Authentication::Caller(Caller::Hop(parent)) => Some(parent),
+            Authentication::Caller(Caller::Base)
+            | Authentication::WebIdentity(_)
+            | Authentication::Saml { .. } => None,
+        }
+    }
+
     /// Returns the parameters of the request, for a report.
     pub(super) fn parameters(&self) -> Vec<Parameter> {
         match self {
@@ -168,10 +187,7 @@ impl Hop {
     ) -> Self {
         let number = match &target {
             Target::Source => 0,
-            Target::Role(_, Authentication::Caller(Caller::Hop(parent))) => {
-                parent.loader().number + 1
-            }
-            Target::Role(..) | Target::SessionToken(_) => 1,
+            target => 1 + target.parent().map_or(0, |parent| parent.loader().number),
         };
         Self {
             base,
@@ -196,22 +212,12 @@ impl Hop {
         self.request().map(|request| &request.arn)
     }
 
-    /// Returns how the call that assumes the role is authenticated, if a role is assumed.
     pub(super) fn authentication(&self) -> Option<&Authentication> {
-        if let Target::Role(_, authentication) = &self.target {
-            Some(authentication)
-        } else {
-            None
-        }
+        self.target.authentication()
     }
 
     pub(super) fn parent(&self) -> Option<&HopCache> {
-        match self.authentication()? {
-            Authentication::Caller(Caller::Hop(parent)) => Some(parent),
-            Authentication::Caller(Caller::Base)
-            | Authentication::WebIdentity(_)
-            | Authentication::Saml { .. } => None,
-        }
+        self.target.parent()
     }
 
     /// Iterates over this hop and the previous ones, starting with this hop.
@@ -267,6 +273,15 @@ impl Hop {
                 .map_or(String::new(), |region| region.to_string()),
             mfa_serial: mfa.map(|mfa| mfa.serial.as_str()),
             proves_mfa: mfa.is_some() || parent.is_some_and(is_proof),
+        }
+    }
+
+    /// Returns what the hop does when it loads its credentials, for errors.
+    pub(super) fn step(&self) -> Step {
+        Step {
+            operation: self.operation(),
+            role_arn: self.role_arn().cloned(),
+            hop: self.number,
         }
     }
 

@@ -19,7 +19,9 @@ use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning};
 use crate::metrics::Metric;
 use crate::mfa::CodeContext;
 use crate::request::limits::{CHAINED_LIMIT, seconds};
-use crate::request::{Checked, RequestSummary, Role, SessionTokenRequest};
+use crate::request::{
+    Checked, RequestSummary, Role, SamlAssertion, SessionTokenRequest, WebIdentityToken,
+};
 use crate::session::{Session, timestamp};
 use crate::sts::CallOptions;
 
@@ -79,7 +81,7 @@ impl Load for Hop {
     }
 
     fn error(&self, kind: ErrorKind) -> Error {
-        self.error_from(kind, None).into()
+        self.step().failed(kind).into()
     }
 
     fn is_own(&self, error: &Error) -> bool {
@@ -165,47 +167,30 @@ impl Hop {
 
     /// Fetches credentials from the source or from STS.
     async fn fetch(&self, reason: LoadReason) -> Result<Session, Error> {
-        let summary = self.summary();
-        let options = &call_options(reason, None);
+        let summary = &self.summary();
         let session = match &self.target {
             Target::Source => return self.load_source().await,
-            Target::SessionToken(request) => {
-                self.get_session_token(request, &summary, reason).await?
+            Target::SessionToken(request) => self.get_session_token(request, summary, reason).await,
+            Target::Role(request, Authentication::Caller(caller)) => {
+                self.assume_role(caller, request, summary, reason).await
             }
-            Target::Role(request, authentication) => match authentication {
-                Authentication::Caller(caller) => {
-                    self.assume_role(caller, request, &summary, reason).await?
-                }
-                Authentication::WebIdentity(token) => {
-                    self.with_token_retries(|| async {
-                        let token = self.base.with_provider_timeout(token.get()).await;
-                        let token = self.token_or_timeout(token)?;
-                        let sts = &self.base.sts;
-                        sts.assume_role_with_web_identity(request, &summary, options, &token)
-                            .await
-                    })
-                    .await?
-                }
+            Target::Role(request, Authentication::WebIdentity(token)) => {
+                self.assume_role_with_web_identity(token, request, summary, reason)
+                    .await
+            }
+            Target::Role(
+                request,
                 Authentication::Saml {
-                    provider_arn: provider,
+                    provider_arn,
                     assertion,
-                } => {
-                    self.with_token_retries(|| async {
-                        let assertion = if assertion.is_interactive() {
-                            Some(assertion.get().await)
-                        } else {
-                            self.base.with_provider_timeout(assertion.get()).await
-                        };
-                        let assertion = self.token_or_timeout(assertion)?;
-                        let sts = &self.base.sts;
-                        sts.assume_role_with_saml(request, &summary, options, provider, &assertion)
-                            .await
-                    })
-                    .await?
-                }
-            },
+                },
+            ) => {
+                let saml = (&**provider_arn, assertion);
+                self.assume_role_with_saml(saml, request, summary, reason)
+                    .await
+            }
         };
-        Ok(self.clamp_expiry(session))
+        session.map(|session| self.clamp_expiry(session))
     }
 
     async fn load_source(&self) -> Result<Session, Error> {
@@ -337,6 +322,44 @@ impl Hop {
         .await
     }
 
+    async fn assume_role_with_web_identity(
+        &self,
+        token: &WebIdentityToken,
+        request: &Checked<Role>,
+        summary: &RequestSummary<'_>,
+        reason: LoadReason,
+    ) -> Result<Session, Error> {
+        let (sts, options) = (&self.base.sts, &call_options(reason, None));
+        self.with_token_retries(|| async {
+            let token = self.base.with_provider_timeout(token.get()).await;
+            let token = self.token_or_timeout(token)?;
+            sts.assume_role_with_web_identity(request, summary, options, &token)
+                .await
+        })
+        .await
+    }
+
+    async fn assume_role_with_saml(
+        &self,
+        (provider_arn, assertion): (&str, &SamlAssertion),
+        request: &Checked<Role>,
+        summary: &RequestSummary<'_>,
+        reason: LoadReason,
+    ) -> Result<Session, Error> {
+        let (sts, options) = (&self.base.sts, &call_options(reason, None));
+        self.with_token_retries(|| async {
+            let assertion = if assertion.is_interactive() {
+                Some(assertion.get().await)
+            } else {
+                self.base.with_provider_timeout(assertion.get()).await
+            };
+            let assertion = self.token_or_timeout(assertion)?;
+            sts.assume_role_with_saml(request, summary, options, provider_arn, &assertion)
+                .await
+        })
+        .await
+    }
+
     /// Repeats a call that a token authenticates, if another attempt may help.
     async fn with_token_retries<Fut>(&self, call: impl Fn() -> Fut) -> Result<Session, Error>
     where
@@ -377,9 +400,7 @@ impl Hop {
             return call(options(None)).await;
         };
         let context = CodeContext {
-            operation: self.operation(),
-            role_arn: self.role_arn(),
-            hop: self.number,
+            step: self.step(),
             is_renewal: reason.is_renewal(),
             timeout: PROVIDER_TIMEOUT,
             time: &self.base.time,
@@ -403,7 +424,8 @@ impl Hop {
             let advice = source.as_deref().and_then(sign_in);
             ErrorInner {
                 advice: advice.into_iter().collect(),
-                ..self.error_from(kind, source)
+                source,
+                ..self.step().failed(kind)
             }
             .into()
         })
@@ -413,7 +435,13 @@ impl Hop {
         let seconds = PROVIDER_TIMEOUT.as_secs();
         let late = || Err(format!("the provider timed out after {seconds} s").into());
         let token = token.unwrap_or_else(late);
-        token.map_err(|error| self.error_from(ErrorKind::NoToken, Some(error)).into())
+        token.map_err(|error| {
+            ErrorInner {
+                source: Some(error),
+                ..self.step().failed(ErrorKind::NoToken)
+            }
+            .into()
+        })
     }
 
     /// Limits the expiry of a new session to the requested duration from now, by this machine's clock: if that clock is
@@ -429,15 +457,6 @@ impl Hop {
 
     fn moment(&self) -> Moment {
         Moment::now(self.base.time.now())
-    }
-
-    fn error_from(&self, kind: ErrorKind, source: Option<BoxError>) -> ErrorInner {
-        ErrorInner {
-            role_arn: self.role_arn().cloned(),
-            hop: self.number,
-            source,
-            ..ErrorInner::new(self.operation(), kind)
-        }
     }
 }
 

@@ -16,7 +16,7 @@ use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::SharedTimeSource;
 
-use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning, Operation};
+use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning, Step};
 use crate::sync::lock;
 
 /// The number of codes that a load asks for before it returns STS's rejection.
@@ -209,9 +209,7 @@ impl fmt::Debug for Mfa {
 
 /// The load that codes are needed for.
 pub(crate) struct CodeContext<'a> {
-    pub(crate) operation: Operation,
-    pub(crate) role_arn: Option<&'a Arc<str>>,
-    pub(crate) hop: usize,
+    pub(crate) step: Step,
     pub(crate) is_renewal: bool,
     /// The timeout of a provider that asks no person. A provider that asks a person has no time limit.
     pub(crate) timeout: Duration,
@@ -304,8 +302,8 @@ impl Mfa {
     async fn ask(&self, reason: MfaReason, context: &CodeContext<'_>) -> Result<String, BoxError> {
         let code = self.codes.provide_mfa_code(MfaRequest {
             serial: self.serial.clone(),
-            role_arn: context.role_arn.map(|arn| arn.to_string()),
-            hop: context.hop,
+            role_arn: context.step.role_arn.as_deref().map(str::to_owned),
+            hop: context.step.hop,
             reason,
             time: context.time.clone(),
             sleep: context.sleep.clone(),
@@ -324,10 +322,8 @@ impl Mfa {
             serial: self.serial.clone(),
         };
         ErrorInner {
-            role_arn: context.role_arn.cloned(),
-            hop: context.hop,
             source: Some(source),
-            ..ErrorInner::new(context.operation, kind)
+            ..context.step.clone().failed(kind)
         }
         .into()
     }

@@ -34,7 +34,7 @@ use aws_types::sdk_config::Builder as SdkConfigBuilder;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::chain::{Base, Caller, RoleChain, SessionStore};
-use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Operation, Violation};
+use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Operation, Step, Violation};
 use crate::file;
 use crate::mfa::{Mfa, ProvideMfaCode};
 use crate::request::{Role, SessionTokenRequest, WebIdentityToken};
@@ -510,7 +510,7 @@ impl ProfileLoader {
             let kind = ErrorKind::Invalid(violation);
             Error::from(ErrorInner {
                 source: Some(error.into()),
-                ..ErrorInner::new(Operation::LoadProfile, kind)
+                ..Step::from(Operation::LoadProfile).failed(kind)
             })
         })
     }

@@ -5,7 +5,7 @@ use super::checked::Checked;
 use super::parameter::{SessionAction, Tag};
 use super::role::Role;
 use super::rules::Inherited;
-use crate::error::Operation;
+use crate::error::{Operation, Step};
 
 /// The request that a hop sends to STS.
 pub(crate) struct RequestSummary<'a> {
@@ -37,6 +37,15 @@ pub(crate) enum CallerKind<'a> {
 }
 
 impl RequestSummary<'_> {
+    /// What the call does, for errors.
+    pub(crate) fn step(&self) -> Step {
+        Step {
+            operation: self.operation,
+            role_arn: self.role.map(|role| role.arn.clone()),
+            hop: self.hop,
+        }
+    }
+
     pub(crate) fn role_arn(&self) -> &str {
         self.role.map_or("", |role| &role.arn)
     }

@@ -274,7 +274,7 @@ impl Sts {
                     let kind = ErrorKind::QueueTimedOut {
                         after: QUEUE_TIMEOUT,
                     };
-                    let late = || error(summary, kind, Vec::new());
+                    let late = || summary.step().failed(kind).into();
                     return Err(last.unwrap_or_else(late));
                 }
             };
@@ -283,7 +283,7 @@ impl Sts {
             let call = call(config.interceptor(failed.secrets.clone()));
             let Ok(result) = Timeout::new(without_sdk_trace(call), timeout).await else {
                 let what = "STS did not answer in time".to_owned();
-                return Err(error(summary, ErrorKind::NoAnswer { what }, Vec::new()));
+                return Err(summary.step().failed(ErrorKind::NoAnswer { what }).into());
             };
             let error = match result {
                 Ok(answer) => return Ok(answer),
@@ -334,7 +334,11 @@ impl Sts {
                 None => Vec::new(),
             },
         };
-        error(summary, kind, advice)
+        ErrorInner {
+            advice,
+            ..summary.step().failed(kind)
+        }
+        .into()
     }
 
     /// Whether the base config allows retries.
@@ -490,16 +494,5 @@ fn session(
 
 fn unusable(summary: &RequestSummary<'_>, what: &str) -> Error {
     let what = what.to_owned();
-    error(summary, ErrorKind::Unusable { what }, Vec::new())
-}
-
-/// Creates the error of a call.
-fn error(summary: &RequestSummary<'_>, kind: ErrorKind, advice: Vec<String>) -> Error {
-    ErrorInner {
-        role_arn: summary.role.map(|role| role.arn.clone()),
-        hop: summary.hop,
-        advice,
-        ..ErrorInner::new(summary.operation, kind)
-    }
-    .into()
+    summary.step().failed(ErrorKind::Unusable { what }).into()
 }

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::error::{ErrorInner, Meaning, Operation, Refusal};
+use crate::error::{Meaning, Operation, Refusal, Step};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -1470,11 +1470,11 @@ impl Loader {
 }
 
 fn error(hop: usize, kind: ErrorKind) -> Error {
-    ErrorInner {
+    let step = Step {
         hop,
-        ..ErrorInner::new(Operation::AssumeRole, kind)
-    }
-    .into()
+        ..Step::from(Operation::AssumeRole)
+    };
+    step.failed(kind).into()
 }
 
 /// A failure that is not transient.

@@ -419,11 +419,14 @@ fn the_causes_are_said_once_and_the_advice_of_an_inner_chain_is_not_among_them()
     }
     let inner = || -> Error {
         let what = "STS did not answer in time in region eu-west-1".to_owned();
-        ErrorInner {
+        let step = Step {
+            operation: AssumeRole,
             role_arn: Some(ROLE.into()),
             hop: 1,
+        };
+        ErrorInner {
             advice: vec!["check the network".to_owned()],
-            ..ErrorInner::new(AssumeRole, ErrorKind::NoAnswer { what })
+            ..step.failed(ErrorKind::NoAnswer { what })
         }
         .into()
     };
@@ -443,7 +446,7 @@ fn the_causes_are_said_once_and_the_advice_of_an_inner_chain_is_not_among_them()
     for (cause, said) in causes {
         let outer: Error = ErrorInner {
             source: Some(cause),
-            ..ErrorInner::new(LoadSource, ErrorKind::Source(SourceFailure::Provider))
+            ..Step::from(LoadSource).failed(ErrorKind::Source(SourceFailure::Provider))
         }
         .into();
         let expected = format!("loading the source credentials failed: {said}");
@@ -460,11 +463,14 @@ fn failed(
     kind: ErrorKind,
     cause: Option<&str>,
 ) -> Error {
-    ErrorInner {
+    let step = Step {
+        operation,
         role_arn: has_role.then(|| ROLE.into()),
         hop,
+    };
+    ErrorInner {
         source: cause.map(BoxError::from),
-        ..ErrorInner::new(operation, kind)
+        ..step.failed(kind)
     }
     .into()
 }
