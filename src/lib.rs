@@ -56,6 +56,9 @@
 //! | `serde` | `Serialize` for `Health`, `HopStatus` and `Error`, for health pages in JSON |
 //! | `totp` | `Totp`: MFA codes from a virtual device's secret |
 //!
+//! Without `profile` and `cli-cache`, the crate also runs on WebAssembly (`wasm32-wasip2`), with an HTTP client that the
+//! program provides.
+//!
 //! # Errors
 //!
 //! When an SDK client's call fails because of its credentials, the chain's [`Error`] is one of the error's sources, and

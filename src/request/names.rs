@@ -136,8 +136,17 @@ pub(super) fn default_session_name() -> &'static str {
         let stem = program
             .as_deref()
             .and_then(|path| path.file_stem()?.to_str());
-        session_name_for(stem.unwrap_or_default(), std::process::id())
+        session_name_for(stem.unwrap_or_default(), process_id())
     })
+}
+
+/// WebAssembly has no processes, and std panics there: a random number tells instances apart instead.
+fn process_id() -> u32 {
+    if cfg!(target_family = "wasm") {
+        fastrand::u32(..)
+    } else {
+        std::process::id()
+    }
 }
 
 fn session_name_for(program: &str, pid: u32) -> String {

@@ -72,7 +72,8 @@ impl Role {
     /// letters, digits and `_+=,.@-`. A trust policy may require a specific name (`sts:RoleSessionName`).
     ///
     /// Default: the session name of the previous role. For the first role it is the program's name and process ID, such
-    /// as `put_records-4242`, which stays the same across refreshes.
+    /// as `put_records-4242`, which stays the same across refreshes. On WebAssembly a random number takes the place of the
+    /// process ID.
     pub fn session_name(mut self, name: impl Into<String>) -> Self {
         self.session_name = Some(name.into());
         self
