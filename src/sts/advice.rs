@@ -49,7 +49,8 @@ impl<'a> Refused<'a> {
 
     /// Replaces the placeholders of a rule with the call's values.
     fn fill(self, line: &str) -> String {
-        line.replace("{signer}", self.signer())
+        line.replace("{operation}", self.summary.operation.name())
+            .replace("{signer}", self.signer())
             .replace("{role}", self.role_arn())
             .replace("{account}", self.account())
             .replace("{region}", self.region())
@@ -602,7 +603,7 @@ mod tests {
                 GetSessionToken,
                 "AccessDenied",
                 "Cannot call GetSessionToken with session credentials",
-                "long-term keys",
+                "GetSessionToken requires an IAM user's long-term keys",
             ),
             (
                 AssumeRole,
@@ -1113,7 +1114,7 @@ mod tests {
             assert!(code.chars().all(|c| c.is_ascii_alphanumeric()), "{rule}");
             let mut advice = 0;
             while let Some(line) = lines.next_if(|line| line.starts_with("  ")) {
-                let names = ["{signer}", "{role}", "{account}", "{region}"];
+                let names = ["{operation}", "{signer}", "{role}", "{account}", "{region}"];
                 let filled = names
                     .iter()
                     .fold(line.to_owned(), |line, name| line.replace(name, ""));

@@ -32,7 +32,10 @@ fn the_tests_know_every_operation_that_a_chain_starts_with() {
     let listed = starts();
     for operation in Operation::all().filter(|operation| operation.is_load()) {
         let mut listed = listed.iter().map(|start| start.hop().operation());
-        assert!(listed.any(|start| start == operation), "{operation:?}");
+        assert!(
+            listed.any(|start| start == operation),
+            "tests/common/starts.rs has no start with {operation:?}"
+        );
     }
 }
 

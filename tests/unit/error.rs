@@ -144,10 +144,14 @@ fn the_tables_have_every_operation_and_so_has_the_documentation() {
         let mut places = PLACES.iter().map(|(of_place, ..)| *of_place);
         assert!(
             places.any(|of_place| of_place == operation),
-            "{operation:?}"
+            "PLACES has no row for {operation:?}"
         );
         let is_label = labels.contains(&format!("`{}`", operation.name()));
-        assert_eq!(is_label, operation.is_load(), "{operation:?} in {labels}");
+        assert_eq!(
+            is_label,
+            operation.is_load(),
+            "{operation:?} in the labels that src/lib.rs lists: {labels}"
+        );
     }
 }
 
