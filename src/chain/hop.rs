@@ -158,8 +158,8 @@ impl Target {
     pub(super) fn parameters(&self) -> Vec<Parameter> {
         match self {
             Self::Source => Vec::new(),
-            Self::SessionToken(request) => request.parameters().into(),
-            Self::Role(request, _) => request.parameters().into(),
+            Self::SessionToken(request) => request.parameters(),
+            Self::Role(request, _) => request.parameters(),
         }
     }
 }

@@ -195,7 +195,7 @@ impl Role {
     }
 
     /// Describes every parameter, for checks, reports, policies and the session store.
-    pub(crate) fn parameters(&self) -> [Parameter; 9] {
+    pub(crate) fn parameters(&self) -> Vec<Parameter> {
         let Self {
             arn: _,
             session_name,
@@ -213,7 +213,7 @@ impl Role {
         } = self;
         let policy_length = |json: &String| format!("{} characters", json.chars().count());
         let providers = |context: &ProvidedContext| context.provider_arn.clone();
-        [
+        vec![
             Parameter::new("session_name", "session name", session_name.clone())
                 .accepted_by(AcceptedBy::AllButSaml)
                 .known_to_cli(),

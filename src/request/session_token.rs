@@ -81,12 +81,12 @@ impl SessionTokenRequest {
     }
 
     /// Lists every parameter, for reports, which show the duration separately.
-    pub(crate) fn parameters(&self) -> [Parameter; 1] {
+    pub(crate) fn parameters(&self) -> Vec<Parameter> {
         let Self {
             mfa,
             duration: _,
             region: _,
         } = self;
-        [Parameter::of_mfa(mfa.as_ref())]
+        vec![Parameter::of_mfa(mfa.as_ref())]
     }
 }
