@@ -21,9 +21,9 @@ state read before the lock| s/(\/\/ No user code runs)/let state = self.state.lo
 late start not seen       | s/is_none_or\(\|load\| load\.id != id\)/is_some_and(|load| load.id != id \&\& false)/
 late result stored        | s/if id < state\.latest_success \{/if false {/
 late result ends newer    | s/((?:self\.write\(\);|\|state\| \{)\s*state\.in_flight)\.take_if\(\|load\| load\.id == id\)/$1.take()/
-invalidation lost         | s/entry\.is_invalidated = true;/entry.is_invalidated = false;/
+invalidation lost         | s/entry\.cached\.is_invalidated = true;/entry.cached.is_invalidated = false;/
 replacement invalidated   | s/entry\.session\.access_key_id\(\) == access_key_id/!entry.session.access_key_id().is_empty()/
-invalidation outlives load| s/(loaded_at: now,\s*is_invalidated:) false/$1 state.entry.as_ref().is_some_and(|entry| entry.is_invalidated)/
+invalidation outlives load| s/(loaded_at: now,\s*is_invalidated:) false/$1 state.entry.as_ref().is_some_and(|entry| entry.cached.is_invalidated)/
 abandoned load kept       | s/silent_for >= ABANDONED_LOAD_TIMEOUT/let _ = silent_for; false/
 abandoned load joined     | s/ && !load\.is_abandoned\(now\)/ \&\& { let _ = now; true }/
 polled load abandoned     | s/std::mem::replace\(&mut \*alive_at, now\)/*alive_at/; s/let mut alive_at = lock/let alive_at = lock/
@@ -39,7 +39,7 @@ timer holds cache         | s/drop\(inner\);\s*sleep\.sleep\((wait\.min\(LONGEST
 dead timer kept           | s/\.is_some_and\(\|timer\| !timer\.0\.is_finished\(\)\)/.is_some()/
 failure not remembered    | s/left\.filter\(\|left\| !left\.is_zero\(\)\)/left.filter(|_| false)/
 older session is new enough| s/entry\.session\.time_left\(now\) < min/false/; s/self\.session\.time_left\(now\) >= min/true/
-age of the load ignored   | s/known\.load_age\.unwrap_or_default\(\)/Duration::ZERO/
+age of the load ignored   | s/known\.now\.since\(started_at\)/{ let _ = started_at; Duration::ZERO }/
 END
 }
 

@@ -25,8 +25,8 @@ use crate::session::{Session, timestamp};
 use crate::sync::{ArcSwap, Guard, Handle, Mutex, lock, watch, yield_now};
 
 use schedule::{
-    ABANDONED_LOAD_TIMEOUT, COLD_RETRY, Decision, HEARTBEAT, LONGEST_TIMER_SLEEP,
-    NEGATIVE_CACHE_TTL, Window, decide, may_invalidate, retry_wait,
+    ABANDONED_LOAD_TIMEOUT, COLD_RETRY, Cached, Decision, FailedAttempt, HEARTBEAT,
+    LONGEST_TIMER_SLEEP, NEGATIVE_CACHE_TTL, Window, decide, may_invalidate, retry_wait,
 };
 
 use state::{Entry, Failure, InFlight, Outcome, State, Timer};
@@ -183,7 +183,7 @@ impl<L: Load> CredentialsCache<L> {
             Err(error) => {
                 let now = self.0.time.now();
                 let cached = self.0.read_entry(|entry| {
-                    let may_be_good = error.is_transient() || now < entry.window.expiry;
+                    let may_be_good = error.is_transient() || now < entry.cached.window.expiry;
                     may_be_good.then(|| entry.session.credentials.clone())
                 });
                 cached.flatten().ok_or(error)
@@ -276,7 +276,7 @@ impl<L: Load> CredentialsCache<L> {
     /// Whether a call made now is certain to be served without waiting for a load.
     pub(crate) fn is_usable(&self) -> bool {
         let now = self.0.time.now();
-        let is_usable = self.0.read_entry(|entry| entry.cached().is_usable(now));
+        let is_usable = self.0.read_entry(|entry| entry.cached.is_usable(now));
         is_usable.unwrap_or(false)
     }
 
@@ -304,13 +304,13 @@ impl<L: Load> CredentialsCache<L> {
                 // They have already been replaced.
                 return true;
             };
-            if !may_invalidate(now.since(entry.loaded_at)) && !entry.session.from_store {
+            if !may_invalidate(now.since(entry.cached.loaded_at)) && !entry.session.from_store {
                 return false;
             }
             // They stay invalidated until a load succeeds. Invalidating them again must not cut the back-off
             // after a failed load short.
-            if !entry.is_invalidated {
-                entry.is_invalidated = true;
+            if !entry.cached.is_invalidated {
+                entry.cached.is_invalidated = true;
                 state.failure = None;
             }
             true
@@ -323,11 +323,11 @@ impl<L: Load> CredentialsCache<L> {
         let is_interactive = self.0.loader.is_interactive();
         Snapshot {
             session: state.entry.as_ref().map(|entry| entry.session.clone()),
-            next_refresh: state.known(now, is_interactive).due(now.time),
+            next_refresh: state.known(now, is_interactive).due(),
             is_expired: state
                 .entry
                 .as_ref()
-                .is_none_or(|entry| now.time >= entry.window.expiry),
+                .is_none_or(|entry| now.time >= entry.cached.window.expiry),
             last_error: state.failure.as_ref().map(|failure| failure.error.clone()),
         }
     }
@@ -470,9 +470,8 @@ type NewLoad = (watch::Sender<Option<Outcome>>, LoadReason);
 
 impl<L: Load> Inner<L> {
     fn decide(&self, state: &State, now: SystemTime) -> Decision {
-        let cached = state.entry.as_ref().map(Entry::cached);
         // Fast path for nearly every call.
-        if cached.is_some_and(|cached| cached.is_fresh(now)) {
+        if (state.entry.as_ref()).is_some_and(|entry| entry.cached.is_fresh(now)) {
             return Decision::Serve;
         }
         self.decide_slow(state, now)
@@ -483,7 +482,7 @@ impl<L: Load> Inner<L> {
     fn decide_slow(&self, state: &State, now: SystemTime) -> Decision {
         // `is_interactive` makes no difference if nothing is cached.
         let is_interactive = state.entry.is_some() && self.loader.is_interactive();
-        decide(state.known(Moment::now(now), is_interactive), now)
+        decide(state.known(Moment::now(now), is_interactive))
     }
 
     fn now(&self) -> Moment {
@@ -509,7 +508,7 @@ impl<L: Load> Inner<L> {
             // A background refresh joins the load in flight however old that is: it has no caller to serve.
             Need::Credentials if !requester.waits() && in_flight.is_some() => None,
             Need::Credentials => match (
-                decide(state.known(now, is_interactive), now.time),
+                decide(state.known(now, is_interactive)),
                 &state.entry,
                 &state.failure,
             ) {
@@ -542,7 +541,7 @@ impl<L: Load> Inner<L> {
             result,
         };
         state.in_flight = Some(load.clone());
-        let cached_until = state.entry.as_ref().map(|entry| entry.window.expiry);
+        let cached_until = state.entry.as_ref().map(|entry| entry.cached.window.expiry);
         let reason = LoadReason {
             requester,
             force: matches!(need, Need::Load),
@@ -567,9 +566,9 @@ impl<L: Load> Inner<L> {
         };
         // Not `failure_in_backoff`: the back-off may be minutes, and is meant for callers whose cached credentials
         // are sufficient.
-        let failure = (state.failure.as_ref()).filter(|failure| failure.attempt(now).is_recent());
+        let failure = (state.failure.as_ref()).filter(|failure| failure.attempt.is_recent(now));
         // Credentials without an expiry of their own are loaded again at the expiry of the window.
-        let is_due = now.time >= entry.window.expiry;
+        let is_due = now.time >= entry.cached.window.expiry;
         let may_stay = !is_due || failure.is_some_and(|failure| failure.error.is_transient());
         if entry.lasts(min, now.time) && may_stay {
             return Some(Ok(entry.session.credentials.clone()));
@@ -577,12 +576,12 @@ impl<L: Load> Inner<L> {
         let cause = failure.map(|failure| failure.error.clone());
         let is_longest = if entry.session.of_source {
             // The source may have newer credentials by now, but must not be called in a loop.
-            !entry.is_invalidated && now.since(entry.loaded_at) < NEGATIVE_CACHE_TTL
+            !entry.cached.is_invalidated && now.since(entry.cached.loaded_at) < NEGATIVE_CACHE_TTL
         } else {
             // A new session would last no longer.
-            entry.cached().is_fresh(now.time)
+            entry.cached.is_fresh(now.time)
                 && !entry.session.from_store
-                && entry.session.time_left(entry.loaded_at.time) < min
+                && entry.session.time_left(entry.cached.loaded_at.time) < min
         };
         (cause.is_some() || is_longest).then(|| Err(self.too_short(entry, min, cause, now.time)))
     }
@@ -693,11 +692,14 @@ impl<L: Load> Inner<L> {
                 Ok(session) => {
                     state.latest_success = id;
                     state.failure = None;
-                    state.entry = Some(Entry {
+                    let cached = Cached {
                         window: Window::new(now.time, session.expiry, fastrand::f64()),
-                        session,
                         loaded_at: now,
                         is_invalidated: false,
+                    };
+                    state.entry = Some(Entry {
+                        session,
+                        cached,
                         timer: None,
                     });
                     Ok(())
@@ -720,8 +722,8 @@ impl<L: Load> Inner<L> {
 
     /// Caches a failure until the next load is due. Returns the window of the cached credentials, and the back-off.
     fn record(&self, state: &mut State, error: &Error, now: Moment) -> (Option<Window>, Duration) {
-        let cached = state.entry.as_ref().map(Entry::cached);
-        let wait = match &cached {
+        let cached = state.entry.as_ref().map(|entry| entry.cached);
+        let retry_after = match &cached {
             // The parent hop caches its own failures; don't cache them again here.
             None if !self.loader.is_own(error) => Duration::ZERO,
             cached => retry_wait(
@@ -733,10 +735,13 @@ impl<L: Load> Inner<L> {
         };
         state.failure = Some(Failure {
             error: error.clone(),
-            at: now,
-            retry_after: wait,
+            attempt: FailedAttempt {
+                is_transient: error.is_transient(),
+                at: now,
+                retry_after,
+            },
         });
-        (cached.map(|cached| cached.window), wait)
+        (cached.map(|cached| cached.window), retry_after)
     }
 
     /// Time until the timer's next refresh. `None` if only callers start it: once the credentials have expired, and if a
@@ -744,11 +749,11 @@ impl<L: Load> Inner<L> {
     fn due_in(&self) -> Option<Duration> {
         let now = self.now();
         let state = self.read();
-        if now.time >= state.entry.as_ref()?.window.expiry || self.loader.is_interactive() {
+        if now.time >= state.entry.as_ref()?.cached.window.expiry || self.loader.is_interactive() {
             return None;
         }
         let known = state.known(now, false);
-        let due = known.due(now.time)?.duration_since(now.time);
+        let due = known.due()?.duration_since(now.time);
         Some(due.unwrap_or_default())
     }
 

@@ -5,6 +5,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::moment::Moment;
+
 /// How long before expiry credentials with this lifetime are due for a refresh.
 fn advisory_window(lifetime: Duration) -> Duration {
     match lifetime {
@@ -85,13 +87,14 @@ impl Window {
 }
 
 /// What is known when a caller asks for credentials.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Known {
+    pub(super) now: Moment,
     pub(super) cached: Option<Cached>,
     /// The last load's failure.
     pub(super) failure: Option<FailedAttempt>,
-    /// How long ago the load in flight started. Ignores an abandoned load.
-    pub(super) load_age: Option<Duration>,
+    /// When the load in flight started. Ignores an abandoned load.
+    pub(super) load_started_at: Option<Moment>,
     /// Whether a load would ask a person, which is done only while a caller waits.
     pub(super) is_interactive: bool,
 }
@@ -99,8 +102,8 @@ pub(super) struct Known {
 impl Known {
     /// When the cached credentials are due for a refresh. Before that, the timer starts no load, and a caller starts
     /// one only if it asks for new or longer-lasting credentials.
-    pub(super) fn due(&self, now: SystemTime) -> Option<SystemTime> {
-        let cached = self.cached?;
+    pub(super) fn due(&self) -> Option<SystemTime> {
+        let (cached, now) = (self.cached?, self.now.time);
         let window = cached.window;
         let due = if cached.is_invalidated {
             now
@@ -111,15 +114,19 @@ impl Known {
         } else {
             window.advisory
         };
-        let backoff_left = self.failure.and_then(|failure| failure.backoff_left());
-        Some(backoff_left.map_or(due, |left| due.max(now + left)))
+        Some(self.backoff_left().map_or(due, |left| due.max(now + left)))
+    }
+
+    fn backoff_left(&self) -> Option<Duration> {
+        self.failure?.backoff_left(self.now)
     }
 }
 
+/// What is known of cached credentials.
 #[derive(Clone, Copy)]
 pub(super) struct Cached {
     pub(super) window: Window,
-    pub(super) loaded_at: SystemTime,
+    pub(super) loaded_at: Moment,
     /// STS or another service has rejected the credentials.
     pub(super) is_invalidated: bool,
 }
@@ -135,7 +142,7 @@ impl Cached {
     #[inline]
     pub(super) fn was_clock_set_back(&self, now: SystemTime) -> bool {
         // Every call evaluates this; the first comparison is enough for nearly all.
-        self.loaded_at > now && self.loaded_at > now + CLOCK_TOLERANCE
+        self.loaded_at.time > now && self.loaded_at.time > now + CLOCK_TOLERANCE
     }
 
     /// Whether these credentials are served without waiting for a load.
@@ -148,21 +155,21 @@ impl Cached {
 #[derive(Clone, Copy)]
 pub(super) struct FailedAttempt {
     pub(super) is_transient: bool,
-    /// How long ago the load failed.
-    pub(super) age: Duration,
+    /// When the load failed.
+    pub(super) at: Moment,
     /// How long after the failure a retry is due.
     pub(super) retry_after: Duration,
 }
 
 impl FailedAttempt {
     /// Whether a caller that needs longer-lasting credentials than the cached ones gets this failure.
-    pub(super) fn is_recent(&self) -> bool {
-        self.age < cold_wait(self.is_transient)
+    pub(super) fn is_recent(&self, now: Moment) -> bool {
+        now.since(self.at) < cold_wait(self.is_transient)
     }
 
     /// The time until a retry is due; `None` if one is due now.
-    pub(super) fn backoff_left(&self) -> Option<Duration> {
-        let left = self.retry_after.checked_sub(self.age);
+    pub(super) fn backoff_left(&self, now: Moment) -> Option<Duration> {
+        let left = self.retry_after.checked_sub(now.since(self.at));
         left.filter(|left| !left.is_zero())
     }
 }
@@ -181,10 +188,10 @@ pub(super) enum Decision {
 }
 
 /// Decides what a caller gets.
-pub(super) fn decide(known: Known, now: SystemTime) -> Decision {
-    let (Some(cached), Some(due)) = (known.cached, known.due(now)) else {
-        let backoff_left = known.failure.and_then(|failure| failure.backoff_left());
-        return match backoff_left {
+pub(super) fn decide(known: Known) -> Decision {
+    let now = known.now.time;
+    let (Some(cached), Some(due)) = (known.cached, known.due()) else {
+        return match known.backoff_left() {
             Some(_) => Decision::Fail,
             None => Decision::Wait(None),
         };
@@ -204,7 +211,7 @@ pub(super) fn decide(known: Known, now: SystemTime) -> Decision {
     let must_wait = cached.is_invalidated || is_expired || known.is_interactive;
     // After a failed refresh, the next one is likely to fail too: do not make callers wait for it.
     if !must_wait && (now < window.mandatory || known.failure.is_some()) {
-        return match known.load_age {
+        return match known.load_started_at {
             Some(_) => Decision::Serve,
             None => Decision::ServeAndRefresh,
         };
@@ -226,7 +233,8 @@ fn wait(known: Known, is_expired: bool) -> Decision {
     } else {
         MAX_WAIT_WITH_VALID
     };
-    match max_wait.checked_sub(known.load_age.unwrap_or_default()) {
+    let started_at = known.load_started_at.unwrap_or(known.now);
+    match max_wait.checked_sub(known.now.since(started_at)) {
         Some(left) if !left.is_zero() => Decision::Wait(Some(left)),
         _ => Decision::Serve,
     }
@@ -278,12 +286,24 @@ pub(super) fn may_invalidate(age: Duration) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
+    }
+
+    fn moment(seconds: u64) -> Moment {
+        moment_at(at(seconds))
+    }
+
+    /// By the monotonic clock, all moments are the same.
+    fn moment_at(time: SystemTime) -> Moment {
+        static NOW: LazyLock<Moment> = LazyLock::new(|| Moment::now(at(0)));
+        Moment { time, ..*NOW }
     }
 
     /// A failure, with the seconds at which it happened and at which a retry is due.
@@ -303,10 +323,10 @@ mod tests {
     }
 
     impl Failed {
-        fn seen_at(self, now: u64) -> FailedAttempt {
+        fn attempt(self) -> FailedAttempt {
             FailedAttempt {
                 is_transient: self.is_transient,
-                age: SECOND * now.abs_diff(self.at) as u32,
+                at: moment(self.at),
                 retry_after: SECOND * (self.retry_at - self.at) as u32,
             }
         }
@@ -315,16 +335,18 @@ mod tests {
     fn cached(window: Window) -> Cached {
         Cached {
             window,
-            loaded_at: at(0),
+            loaded_at: moment(0),
             is_invalidated: false,
         }
     }
 
     fn known(window: Option<Window>, failure: Option<Failed>, now: u64) -> Known {
         Known {
+            now: moment(now),
             cached: window.map(cached),
-            failure: failure.map(|failure| failure.seen_at(now)),
-            ..Known::default()
+            failure: failure.map(Failed::attempt),
+            load_started_at: None,
+            is_interactive: false,
         }
     }
 
@@ -372,7 +394,7 @@ mod tests {
             (None, failure(denied, 3590, 3605), 2800, WAIT_FOR_THE_RESULT),
         ];
         for (i, (window, failure, now, expected)) in cases.into_iter().enumerate() {
-            let decision = decide(known(window, failure, now), at(now));
+            let decision = decide(known(window, failure, now));
             assert_eq!(decision, expected, "case {i}, at {now}");
         }
     }
@@ -396,7 +418,7 @@ mod tests {
                 is_interactive: true,
                 ..known(Some(window), failure, now)
             };
-            assert_eq!(decide(known, at(now)), expected, "at {now}");
+            assert_eq!(decide(known), expected, "at {now}");
         }
     }
 
@@ -416,16 +438,16 @@ mod tests {
         ];
         for (now, age, expected) in cases {
             let known = Known {
-                load_age: Some(Duration::from_millis(age)),
+                load_started_at: Some(moment_at(at(now) - Duration::from_millis(age))),
                 ..known(window, None, now)
             };
-            assert_eq!(decide(known, at(now)), expected, "age {age} ms, at {now}");
+            assert_eq!(decide(known), expected, "age {age} ms, at {now}");
         }
         let cold = Known {
-            load_age: Some(3600 * SECOND),
-            ..Known::default()
+            load_started_at: Some(moment(0)),
+            ..known(None, None, 3600)
         };
-        assert_eq!(decide(cold, at(0)), WAIT_FOR_THE_RESULT);
+        assert_eq!(decide(cold), WAIT_FOR_THE_RESULT);
     }
 
     #[test]
@@ -435,12 +457,10 @@ mod tests {
                 is_invalidated: true,
                 ..cached(Window::new(at(0), at(3600), 0.0))
             };
-            let known = Known {
+            decide(Known {
                 cached: Some(cached),
-                failure: failure.map(|failure| failure.seen_at(10)),
-                ..Known::default()
-            };
-            decide(known, at(10))
+                ..known(None, failure, 10)
+            })
         };
         assert_eq!(of(None), WAIT_LONGER);
         assert_eq!(of(failure(true, 5, 20)), Decision::Serve);
@@ -541,8 +561,8 @@ mod tests {
                 let mut known = known(Some(window), failure, now);
                 known.cached.as_mut().unwrap().is_invalidated = is_invalidated;
                 known.is_interactive = is_interactive;
-                let is_due = known.due(at(now)).unwrap() <= at(now);
-                let loads = match decide(known, at(now)) {
+                let is_due = known.due().unwrap() <= at(now);
+                let loads = match decide(known) {
                     Decision::Serve | Decision::Fail => false,
                     Decision::ServeAndRefresh => {
                         assert!(!is_interactive, "at {now}");
@@ -559,20 +579,22 @@ mod tests {
     #[test]
     fn credentials_loaded_in_the_future_are_due() {
         let window = Window::new(at(10_000), at(13_600), 0.0);
-        let known = Known {
-            cached: Some(Cached {
-                loaded_at: at(10_000),
-                ..cached(window)
-            }),
-            ..Known::default()
+        let decision = |now| {
+            decide(Known {
+                cached: Some(Cached {
+                    loaded_at: moment(10_000),
+                    ..cached(window)
+                }),
+                ..known(None, None, now)
+            })
         };
-        assert_eq!(decide(known, at(10_000)), Decision::Serve);
+        assert_eq!(decision(10_000), Decision::Serve);
         assert_eq!(
-            decide(known, at(10_000 - 59)),
+            decision(10_000 - 59),
             Decision::Serve,
             "clocks are adjusted"
         );
-        assert_eq!(decide(known, at(10_000 - 61)), Decision::ServeAndRefresh);
+        assert_eq!(decision(10_000 - 61), Decision::ServeAndRefresh);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 
 use super::moment::Moment;
-use super::schedule::{ABANDONED_LOAD_TIMEOUT, Cached, FailedAttempt, Known, Window};
+use super::schedule::{ABANDONED_LOAD_TIMEOUT, Cached, FailedAttempt, Known};
 use crate::error::Error;
 use crate::session::Session;
 use crate::sync::{AbortHandle, Mutex, lock, watch};
@@ -25,11 +25,11 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn known(&self, now: Moment, is_interactive: bool) -> Known {
-        let load = self.load_in_flight(now);
         Known {
-            cached: self.entry.as_ref().map(Entry::cached),
-            failure: self.failure.as_ref().map(|failure| failure.attempt(now)),
-            load_age: load.map(|load| now.since(load.started_at)),
+            now,
+            cached: self.entry.as_ref().map(|entry| entry.cached),
+            failure: self.failure.as_ref().map(|failure| failure.attempt),
+            load_started_at: self.load_in_flight(now).map(|load| load.started_at),
             is_interactive,
         }
     }
@@ -63,7 +63,7 @@ impl State {
     /// The last load's failure, until a retry is due.
     pub(super) fn failure_in_backoff(&self, now: Moment) -> Option<&Failure> {
         let failure = self.failure.as_ref();
-        failure.filter(|failure| failure.attempt(now).backoff_left().is_some())
+        failure.filter(|failure| failure.attempt.backoff_left(now).is_some())
     }
 }
 
@@ -71,34 +71,23 @@ impl State {
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) session: Session,
-    pub(super) window: Window,
-    pub(super) loaded_at: Moment,
-    /// STS or another service has rejected them.
-    pub(super) is_invalidated: bool,
+    pub(super) cached: Cached,
     /// Refreshes them in their window. It is started when they are first served, so that an unused cache stops calling
     /// STS.
     pub(super) timer: Option<Arc<Timer>>,
 }
 
 impl Entry {
-    pub(super) fn cached(&self) -> Cached {
-        Cached {
-            window: self.window,
-            loaded_at: self.loaded_at.time,
-            is_invalidated: self.is_invalidated,
-        }
-    }
-
     /// Whether the credentials stay valid for at least `min`, as far as is known.
     pub(super) fn lasts(&self, min: Duration, now: SystemTime) -> bool {
-        let is_known = !self.is_invalidated && !self.cached().was_clock_set_back(now);
+        let is_known = !self.cached.is_invalidated && !self.cached.was_clock_set_back(now);
         is_known && self.session.time_left(now) >= min
     }
 
     pub(super) fn needs_timer(&self, now: SystemTime) -> bool {
         // `is_finished` is also true for a task that was dropped with its runtime.
         let has_timer = (self.timer.as_ref()).is_some_and(|timer| !timer.0.is_finished());
-        !has_timer && now < self.window.expiry
+        !has_timer && now < self.cached.window.expiry
     }
 }
 
@@ -114,19 +103,7 @@ impl Drop for Timer {
 #[derive(Clone)]
 pub(super) struct Failure {
     pub(super) error: Error,
-    pub(super) at: Moment,
-    pub(super) retry_after: Duration,
-}
-
-impl Failure {
-    /// The failure as the schedule sees it at `now`.
-    pub(super) fn attempt(&self, now: Moment) -> FailedAttempt {
-        FailedAttempt {
-            is_transient: self.error.is_transient(),
-            age: now.since(self.at),
-            retry_after: self.retry_after,
-        }
-    }
+    pub(super) attempt: FailedAttempt,
 }
 
 #[derive(Clone)]
