@@ -749,6 +749,51 @@ async fn attributes_of_a_saml_assertion() {
     );
 }
 
+/// The API reference defines `NameQualifier` and `SubjectType`; the IAM guide lists `saml:namequalifier` among the keys
+/// that a session keeps.
+#[tokio::test]
+async fn a_saml_user_is_identified_by_subject_and_name_qualifier() {
+    const HASH: &str = "ZvozyvmsiHveFG9sKLSqKtn+bLg="; // base64(sha1("<issuer>222222222222/Company"))
+    let aws = Simulator::new();
+    aws.saml_provider_without_signatures(SAML);
+    let condition = format!(r#"{{"StringEquals": {{"saml:namequalifier": "{HASH}"}}}}"#);
+    aws.role(ROLE)
+        .trust(trust(SAML, r#""sts:AssumeRoleWithSAML""#, &condition))
+        .create()
+        .unwrap();
+    let next = "arn:aws:iam::222222222222:role/Next";
+    let by_everybody = trust("", r#""sts:AssumeRole""#, &condition)
+        .replace(r#"{"Federated": ""}"#, r#"{"AWS": "*"}"#);
+    aws.role(next).trust(by_everybody).create().unwrap();
+    for (format, subject_type) in [
+        (
+            "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent",
+            "persistent",
+        ),
+        (
+            "urn:oasis:names:tc:SAML:2.0:nameid-format:kerberos",
+            "kerberos",
+        ),
+        (
+            "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified",
+            "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified",
+        ),
+    ] {
+        let named = format!(r#"<NameID Format="{format}">"#);
+        let assertion = assertion(|xml| xml.replace("<NameID>", &named));
+        let reply = with_assertion(&aws, &assertion).await;
+        assert_eq!(reply.element("NameQualifier"), HASH, "{}", reply.body);
+        assert_eq!(reply.element("SubjectType"), subject_type);
+        let parameters = [
+            ("Action", "AssumeRole"),
+            ("RoleArn", next),
+            ("RoleSessionName", "next"),
+        ];
+        let reply = call(&aws, &reply.credentials(), &parameters).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+    }
+}
+
 /// The files were signed by another implementation: see `saml/make.py`.
 #[cfg(feature = "saml-signatures")]
 #[tokio::test]

@@ -2,8 +2,9 @@
 
 use std::time::SystemTime;
 
-use aws_smithy_types::DateTime;
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use aws_smithy_types::date_time::Format;
+use aws_smithy_types::{DateTime, base64};
 use roxmltree::{Document, Node};
 
 use super::constraints::{ARN, NAME, POLICY, Reader, SAML_ASSERTION, is_role_arn};
@@ -23,6 +24,9 @@ use crate::protocol::{Element, ErrorResponse, Parameters};
 
 /// The prefix of the attributes that AWS reads.
 const ATTRIBUTES: &str = "https://aws.amazon.com/SAML/Attributes/";
+
+/// The prefix of the formats of a subject that SAML 2.0 defines.
+const FORMATS: &str = "urn:oasis:names:tc:SAML:2.0:nameid-format:";
 
 pub(super) fn assume_role(
     accounts: &mut Accounts,
@@ -76,7 +80,8 @@ pub(super) fn assume_role(
     if let Some(end) = assertion.session_end {
         until = until.min(end);
     }
-    let federation = assertion.subject_keys();
+    let federation = assertion.subject_keys(provider_arn);
+    let name_qualifier = assertion.name_qualifier(provider_arn);
     let session = Session {
         principal: SessionPrincipal::Role {
             arn: role_arn.to_owned(),
@@ -93,11 +98,16 @@ pub(super) fn assume_role(
         federation,
         mfa: None,
     };
-    let subject = vec![
+    let mut subject = vec![
+        Element::text("NameQualifier", name_qualifier),
         Element::text("Subject", assertion.subject),
         Element::text("Issuer", assertion.issuer),
         Element::text("Audience", assertion.recipient),
     ];
+    subject.extend(assertion.subject_format.map(|format| {
+        let short = format.strip_prefix(FORMATS);
+        Element::text("SubjectType", short.unwrap_or(&format))
+    }));
     Ok(respond(accounts, session, packed_size, subject))
 }
 
@@ -119,14 +129,14 @@ struct Assertion {
 
 impl Assertion {
     fn read(
-        base64: &str,
+        assertion: &str,
         provider: &SamlProvider,
         audiences: [&str; 2],
         now: SystemTime,
     ) -> Result<Self, ErrorResponse> {
         let invalid = |message: &str| ErrorResponse::invalid_identity_token(message);
         let malformed = || invalid("Invalid base64 SAMLResponse");
-        let xml = aws_smithy_types::base64::decode(base64).map_err(|_| malformed())?;
+        let xml = base64::decode(assertion).map_err(|_| malformed())?;
         let xml = String::from_utf8(xml).map_err(|_| malformed())?;
         let document = Document::parse(&xml).map_err(|_| malformed())?;
         let assertion = descendant(document.root(), "Assertion").ok_or_else(malformed)?;
@@ -224,13 +234,20 @@ impl Assertion {
         })
     }
 
+    /// Returns a hash that, together with the subject, identifies the user.
+    fn name_qualifier(&self, provider: &str) -> String {
+        let text = format!("{}{}", self.issuer, doc(provider));
+        base64::encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
+    }
+
     /// Returns the condition keys that the session keeps.
-    fn subject_keys(&self) -> Context {
+    fn subject_keys(&self, provider: &str) -> Context {
         let mut context = Context::default();
+        context.set("saml:namequalifier", self.name_qualifier(provider));
         context.set("saml:sub", &*self.subject);
         if let Some(format) = &self.subject_format {
-            // AWS shows only the last part of these two formats.
-            let short = format.strip_prefix("urn:oasis:names:tc:SAML:2.0:nameid-format:");
+            // The key has only the last part of these two formats.
+            let short = format.strip_prefix(FORMATS);
             let short = short.filter(|name| matches!(*name, "persistent" | "transient"));
             context.set("saml:sub_type", short.unwrap_or(format));
         }
@@ -239,11 +256,10 @@ impl Assertion {
 
     /// Returns the condition keys of a request with this assertion.
     fn context(&self, provider: &str, action: &str) -> Context {
-        let mut context = self.subject_keys();
+        let mut context = self.subject_keys(provider);
         context.set("saml:aud", &*self.recipient);
         context.set("saml:iss", &*self.issuer);
-        let (account, name) = (arn::account_of(provider), arn::name_of(provider));
-        context.set("saml:doc", format!("{account}/{name}"));
+        context.set("saml:doc", doc(provider));
         set_federated_keys(
             &mut context,
             action,
@@ -253,6 +269,11 @@ impl Assertion {
         );
         context
     }
+}
+
+/// Returns the account and the name of an identity provider.
+fn doc(provider: &str) -> String {
+    format!("{}/{}", arn::account_of(provider), arn::name_of(provider))
 }
 
 /// Returns the audiences that identify AWS in a partition.
