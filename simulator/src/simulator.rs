@@ -32,7 +32,7 @@ use crate::fault::{Effect, Fault, Faults, Latency, Target, truncated_body};
 use crate::iam::SamlMetadata;
 use crate::iam::{
     AccountBuilder, Accounts, Caller, IamError, MfaDevice, OidcProvider, RoleBuilder, SamlProvider,
-    SharedAccounts, UserBuilder,
+    SharedAccounts, UserBuilder, check_arn_format,
 };
 use crate::policy::{Explanation, keys};
 use crate::protocol::{ErrorResponse, Format as AnswerFormat, Parameters};
@@ -330,12 +330,18 @@ impl Simulator {
     ///
     /// # Errors
     ///
-    /// Fails if the role does not exist.
+    /// Fails if the role does not exist, or if the session name is not one that AssumeRole accepts.
     pub fn role_session(
         &self,
         role_arn: &str,
         session_name: &str,
     ) -> Result<Credentials, IamError> {
+        if !(2..=64).contains(&session_name.len())
+            || !session_name.chars().all(arn::is_name_character)
+        {
+            let rule = "a session name must consist of 2 to 64 letters, digits and _+=,.@-";
+            return Err(IamError::validation(format!("{session_name:?}"), rule));
+        }
         let now = self.0.clock.now();
         let mut accounts = self.0.accounts.lock();
         let credentials = accounts.issue_role_session(role_arn, session_name, now);
@@ -385,7 +391,8 @@ impl Simulator {
     ///
     /// # Errors
     ///
-    /// Fails if the keys cannot be read, or the account is in another partition.
+    /// Fails if the ARN is not an OpenID Connect provider's, the keys cannot be read, or the account is in another
+    /// partition.
     pub fn oidc_provider(
         &self,
         arn: impl Into<String>,
@@ -393,6 +400,7 @@ impl Simulator {
         keys: &str,
     ) -> Result<(), IamError> {
         let arn = arn.into();
+        check_arn_format(&arn, "oidc-provider", "<issuer>")?;
         let provider = OidcProvider::new(client_ids, keys)
             .map_err(|error| IamError::validation(&*arn, error))?;
         let mut accounts = self.0.accounts.lock();
@@ -406,10 +414,12 @@ impl Simulator {
     ///
     /// # Errors
     ///
-    /// Fails if the document has no entity ID or no certificate for signing, or if the account is in another partition.
+    /// Fails if the ARN is not a SAML provider's, the document has no entity ID or no certificate for signing, or the
+    /// account is in another partition.
     #[cfg(feature = "saml-signatures")]
     pub fn saml_provider(&self, arn: impl Into<String>, metadata: &str) -> Result<(), IamError> {
         let arn = arn.into();
+        check_arn_format(&arn, "saml-provider", "<name>")?;
         let metadata = SamlMetadata::read(metadata)
             .map_err(|error| IamError::validation(&*arn, format!("metadata document: {error}")))?;
         let provider = SamlProvider::Signed(metadata);

@@ -46,5 +46,5 @@ pub(crate) use unique_id::unique_id;
 pub use user_builder::UserBuilder;
 pub use validation::IamError;
 pub(crate) use validation::{
-    check_inline_policies_length, check_managed_policy_length, check_tags,
+    check_arn_format, check_inline_policies_length, check_managed_policy_length, check_tags,
 };

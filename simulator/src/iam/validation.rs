@@ -131,23 +131,42 @@ impl std::error::Error for IamError {}
 
 /// Checks the ARN of a user or a role: `arn:<partition>:iam::<account>:<kind>/<path><name>`.
 pub(super) fn check_arn(arn: &str, kind: &str) -> Result<(), IamError> {
-    let is_named = |resource: &str| {
-        let path = resource
-            .strip_prefix(kind)
-            .and_then(|rest| rest.strip_prefix('/'));
-        path.is_some_and(|path| !path.is_empty() && !path.ends_with('/'))
-    };
-    match arn::split(arn) {
-        Some(["arn", partition, "iam", "", account, resource])
-            if !partition.is_empty() && arn::is_account_id(account) && is_named(resource) =>
-        {
-            Ok(())
-        }
-        _ => Err(IamError::validation(
-            format!("{arn:?}"),
-            format!("must be arn:<partition>:iam::<12-digit account id>:{kind}/<path><name>"),
-        )),
+    let resource = check_arn_format(arn, kind, "<path><name>")?;
+    let name = arn::name_of(resource);
+    let path_length = resource.len() - name.len() + 1;
+    let is_valid = (1..=64).contains(&name.len())
+        && name.chars().all(arn::is_name_character)
+        && path_length <= 512
+        && resource.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_valid {
+        return Ok(());
     }
+    let rule = "the name must consist of 1 to 64 letters, digits and _+=,.@-, and the path of at most 512 \
+                printable ASCII characters";
+    Err(IamError::validation(format!("{arn:?}"), rule))
+}
+
+/// Checks the format of the ARN of something that has a name, and returns what follows its kind. `name` is the format
+/// of the name.
+pub(crate) fn check_arn_format<'a>(
+    arn: &'a str,
+    kind: &str,
+    name: &str,
+) -> Result<&'a str, IamError> {
+    let named = match arn::split(arn) {
+        Some(["arn", partition, "iam", "", account, resource])
+            if partition.starts_with("aws") && arn::is_account_id(account) =>
+        {
+            resource
+                .strip_prefix(kind)
+                .and_then(|rest| rest.strip_prefix('/'))
+        }
+        _ => None,
+    };
+    named.filter(|name| !name.is_empty()).ok_or_else(|| {
+        let rule = format!("must be arn:<partition>:iam::<12-digit account id>:{kind}/{name}");
+        IamError::validation(format!("{arn:?}"), rule)
+    })
 }
 
 /// Checks the length of a trust policy. `limit` is the account's own quota, if it has one.

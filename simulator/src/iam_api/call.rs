@@ -373,8 +373,7 @@ pub(super) fn check_name(parameter: &str, name: &str, max: usize) -> Result<(), 
         let rule = format!("Member must have length less than or equal to {max}");
         return Err(violation(&value, parameter, &rule));
     }
-    let is_name = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-    if !name.chars().all(is_name) {
+    if !name.chars().all(arn::is_name_character) {
         return Err(ErrorResponse::validation(format!(
             "The specified value for {} is invalid. It must contain only alphanumeric characters and/or \
              the following: +=,.@_-",

@@ -72,7 +72,7 @@ pub(super) const WEB_IDENTITY_TOKEN: Rule = Rule {
 /// For session names and source identities.
 pub(super) const NAME: Charset = Charset {
     regex: r"[\w+=,.@-]*",
-    contains: |c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c),
+    contains: arn::is_name_character,
 };
 
 const EXTERNAL_ID_CHARACTERS: Charset = Charset {
