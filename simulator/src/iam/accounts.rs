@@ -20,7 +20,7 @@ use super::session::{Session, SessionPrincipal, new_session_token};
 use super::settings::Settings;
 use super::token_issuer::TokenIssuer;
 use super::unique_id::unique_id;
-use super::validation::IamError;
+use super::validation::{IamError, is_same_tag_key};
 use crate::arn;
 use crate::clock::Clock;
 use crate::policy::{
@@ -382,7 +382,7 @@ impl Accounts {
         for (key, value) in &role.permissions.tags {
             let replaced = inherited
                 .iter()
-                .find(|(inherited, _)| inherited.eq_ignore_ascii_case(key));
+                .find(|(inherited, _)| is_same_tag_key(inherited, key));
             let value = replaced.map_or(value.as_str(), |(_, value)| value);
             context.set(&format!("aws:ResourceTag/{key}"), value);
             context.set(&format!("iam:ResourceTag/{key}"), value);

@@ -8,6 +8,7 @@ use super::account::Account;
 use super::arrival::Arrival;
 use super::principal::Permissions;
 use super::session::Session;
+use super::validation::is_same_tag_key;
 use crate::arn;
 use crate::clock::timestamp;
 use crate::policy::{
@@ -75,7 +76,7 @@ impl Caller {
     pub fn session_tag(&self, key: &str) -> Option<&str> {
         let tags = &self.session.as_ref()?.tags;
         tags.iter()
-            .find(|tag| tag.key.eq_ignore_ascii_case(key))
+            .find(|tag| is_same_tag_key(&tag.key, key))
             .map(|tag| tag.value.as_str())
     }
 
@@ -114,10 +115,7 @@ impl Caller {
             .map(|tag| (tag.key.clone(), tag.value.clone()))
             .collect();
         for (key, value) in &self.permissions.tags {
-            if !tags
-                .iter()
-                .any(|(other, _)| other.eq_ignore_ascii_case(key))
-            {
+            if !tags.iter().any(|(other, _)| is_same_tag_key(other, key)) {
                 tags.push((key.clone(), value.clone()));
             }
         }

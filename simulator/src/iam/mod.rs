@@ -47,4 +47,5 @@ pub use user_builder::UserBuilder;
 pub use validation::IamError;
 pub(crate) use validation::{
     check_arn_format, check_inline_policies_length, check_managed_policy_length, check_tags,
+    is_same_tag_key,
 };

@@ -212,6 +212,11 @@ fn length(json: &str) -> usize {
     json.chars().filter(|c| !c.is_whitespace()).count()
 }
 
+/// Whether two keys of tags are the same. Keys are case-insensitive.
+pub(crate) fn is_same_tag_key(a: &str, b: &str) -> bool {
+    a.to_lowercase() == b.to_lowercase()
+}
+
 /// Checks the tags of a user or role.
 pub(crate) fn check_tags(arn: &str, tags: &[(String, String)]) -> Result<(), IamError> {
     let is_allowed = |c: char| {
@@ -244,8 +249,10 @@ pub(crate) fn check_tags(arn: &str, tags: &[(String, String)]) -> Result<(), Iam
                 "aws: prefixed tag key names are not allowed for external use. ({key:?})"
             ));
         }
-        let is_same = |(other, _): &(String, String)| other.to_lowercase() == key.to_lowercase();
-        if tags[..i].iter().any(is_same) {
+        if tags[..i]
+            .iter()
+            .any(|(earlier, _)| is_same_tag_key(earlier, key))
+        {
             return invalid(format!(
                 "Duplicate tag keys found. Please note that Tag keys are case insensitive. ({key:?})"
             ));

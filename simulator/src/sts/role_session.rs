@@ -9,7 +9,7 @@ use aws_credential_types::Credentials;
 use super::environment::Environment;
 use super::packed_size::{ALLOTTED, packed_size};
 use crate::arn;
-use crate::iam::{Accounts, Role, Session, SessionTag};
+use crate::iam::{Accounts, Role, Session, SessionTag, is_same_tag_key};
 use crate::policy::{Context, Policy, PolicyKind};
 use crate::protocol::{Element, ErrorResponse};
 
@@ -122,7 +122,7 @@ pub(super) fn session_tags(
     inherited: &[SessionTag],
 ) -> Result<Vec<SessionTag>, ErrorResponse> {
     let invalid = |message| Err(ErrorResponse::invalid_parameter(message));
-    let is_tag = |key: &String| tags.iter().any(|(tag, _)| is_same_key(tag, key));
+    let is_tag = |key: &String| tags.iter().any(|(tag, _)| is_same_tag_key(tag, key));
     if !transitive_keys.iter().all(is_tag) {
         return invalid("The specified transitive tag key must be included in the requested tags.");
     }
@@ -134,13 +134,13 @@ pub(super) fn session_tags(
         }
         if tags[..i]
             .iter()
-            .any(|(earlier, _)| is_same_key(earlier, key))
+            .any(|(earlier, _)| is_same_tag_key(earlier, key))
         {
             return invalid(
                 "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
             );
         }
-        if inherited.iter().any(|tag| is_same_key(&tag.key, key)) {
+        if inherited.iter().any(|tag| is_same_tag_key(&tag.key, key)) {
             return invalid(
                 "One of the specified transitive tag keys can't be set because it conflicts with a \
                  transitive tag key from the calling session.",
@@ -150,15 +150,11 @@ pub(super) fn session_tags(
     let tags = tags.into_iter().map(|(key, value)| SessionTag {
         transitive: transitive_keys
             .iter()
-            .any(|transitive| is_same_key(transitive, &key)),
+            .any(|transitive| is_same_tag_key(transitive, &key)),
         key,
         value,
     });
     Ok(tags.collect())
-}
-
-fn is_same_key(a: &str, b: &str) -> bool {
-    a.to_lowercase() == b.to_lowercase()
 }
 
 /// Returns the role if its trust policy allows a federated caller all of the actions; the first one is the operation.
