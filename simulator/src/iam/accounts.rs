@@ -16,7 +16,7 @@ use super::directory::Directory;
 use super::identity_providers::{OidcProvider, SamlProvider};
 use super::mfa_device::MfaDevice;
 use super::principal::{Permissions, Role, User};
-use super::session::{Session, SessionPrincipal, new_session_token};
+use super::session::{Session, SessionPrincipal};
 use super::settings::Settings;
 use super::token_issuer::TokenIssuer;
 use super::unique_id::unique_id;
@@ -580,23 +580,13 @@ impl Accounts {
         now: SystemTime,
     ) -> Option<Credentials> {
         let id = self.roles.get(role_arn)?.id.clone();
-        let session = Session {
-            principal: SessionPrincipal::Role {
-                arn: role_arn.to_owned(),
-                id,
-                session_name: session_name.to_owned(),
-            },
-            token: new_session_token(),
-            issued: now,
-            expiry: now + Duration::from_secs(3600),
-            is_from_global_endpoint: false,
-            policies: Vec::new(),
-            tags: Vec::new(),
-            source_identity: None,
-            federation: Context::default(),
-            mfa: None,
+        let principal = SessionPrincipal::Role {
+            arn: role_arn.to_owned(),
+            id,
+            session_name: session_name.to_owned(),
         };
-        Some(self.issue(session))
+        let expiry = now + Duration::from_secs(3600);
+        Some(self.issue(Session::new(principal, now, expiry)))
     }
 
     /// Issues temporary credentials for a session.

@@ -41,7 +41,7 @@ pub(crate) use mfa_device::MfaDevice;
 pub use organization::AccountBuilder;
 pub(crate) use principal::Role;
 pub use role_builder::RoleBuilder;
-pub(crate) use session::{Session, SessionPrincipal, SessionTag, new_session_token};
+pub(crate) use session::{Session, SessionPrincipal, SessionTag};
 pub(crate) use unique_id::unique_id;
 pub use user_builder::UserBuilder;
 pub use validation::IamError;

@@ -7,10 +7,10 @@ use super::constraints::{
 use super::environment::Environment;
 use super::mfa::{self, Mfa};
 use super::role_session::{
-    SessionPolicies, check_duration, expiry, respond, session_tags, set_tag_keys,
+    SessionPolicies, check_duration, denied, new_session, respond, session_tags, set_tag_keys,
 };
 use crate::arn;
-use crate::iam::{Accounts, Caller, Session, SessionPrincipal, SessionTag, new_session_token};
+use crate::iam::{Accounts, Caller, Session, SessionPrincipal, SessionTag};
 use crate::policy::Context;
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
@@ -87,25 +87,20 @@ pub(super) fn assume_role(
     let mut tags = inherited.tags;
     tags.extend(request.tags);
     let packed_size = policies.packed_size(accounts, &tags)?;
+    let principal = SessionPrincipal::Role {
+        arn: request.role_arn,
+        id: role.id,
+        session_name: request.session_name,
+    };
     let session = Session {
-        principal: SessionPrincipal::Role {
-            arn: request.role_arn,
-            id: role.id,
-            session_name: request.session_name,
-        },
-        token: new_session_token(),
-        issued: environment.now,
-        expiry: expiry(environment, request.duration),
-        is_from_global_endpoint: environment.is_global_endpoint(),
         policies: policies.documents,
         tags,
         source_identity,
-        // Only the session from the identity provider itself has these keys.
-        federation: Context::default(),
         mfa: caller
             .session()
             .filter(|_| accounts.settings.mfa_context_inherited)
             .and_then(|session| session.mfa),
+        ..new_session(principal, environment, request.duration)
     };
     Ok(respond(accounts, session, packed_size, Vec::new()))
 }
@@ -212,11 +207,4 @@ fn context(
         }
     }
     context
-}
-
-fn denied(caller: &Caller, action: &str, role_arn: &str) -> ErrorResponse {
-    ErrorResponse::access_denied(format!(
-        "User: {} is not authorized to perform: {action} on resource: {role_arn}",
-        caller.arn(),
-    ))
 }

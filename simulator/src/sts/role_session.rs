@@ -9,7 +9,7 @@ use aws_credential_types::Credentials;
 use super::environment::Environment;
 use super::packed_size::{ALLOTTED, packed_size};
 use crate::arn;
-use crate::iam::{Accounts, Role, Session, SessionTag, is_same_tag_key};
+use crate::iam::{Accounts, Caller, Role, Session, SessionPrincipal, SessionTag, is_same_tag_key};
 use crate::policy::{Context, Policy, PolicyKind};
 use crate::protocol::{Element, ErrorResponse};
 
@@ -48,6 +48,18 @@ pub(super) fn expiry(environment: &Environment, duration: i64) -> SystemTime {
         since.as_secs() + duration.unsigned_abs()
     };
     UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+/// Returns a session of this duration, in seconds, without policies, tags and source identity.
+pub(super) fn new_session(
+    principal: SessionPrincipal,
+    environment: &Environment,
+    duration: i64,
+) -> Session {
+    Session {
+        is_from_global_endpoint: environment.is_global_endpoint(),
+        ..Session::new(principal, environment.now, expiry(environment, duration))
+    }
 }
 
 /// The session policies of a request.
@@ -157,48 +169,6 @@ pub(super) fn session_tags(
     Ok(tags.collect())
 }
 
-/// Returns the role if its trust policy allows a federated caller all of the actions; the first one is the operation.
-/// The error is the same for a role that does not exist, and does not name the caller.
-pub(super) fn federated_role(
-    accounts: &mut Accounts,
-    role_arn: &str,
-    provider_arn: &str,
-    actions: &[&str],
-    environment: &Environment,
-    context: &dyn Fn(&str) -> Context,
-) -> Result<Role, ErrorResponse> {
-    let is_allowed = actions.iter().all(|action| {
-        let mut keys = accounts.unsigned_context(&environment.arrival);
-        accounts.set_role_keys(&mut keys, role_arn, std::iter::empty());
-        keys.extend(&context(action));
-        accounts.may_federated(provider_arn, action, role_arn, &keys)
-    });
-    let role = accounts.role(role_arn).filter(|_| is_allowed).cloned();
-    role.ok_or_else(|| {
-        ErrorResponse::access_denied(format!("Not authorized to perform {}", actions[0]))
-    })
-}
-
-/// Sets the condition keys of a federated caller's request for an action.
-pub(super) fn set_federated_keys(
-    context: &mut Context,
-    action: &str,
-    session_name: &str,
-    tags: &[SessionTag],
-    source_identity: Option<&str>,
-) {
-    if let Some(identity) = source_identity.filter(|_| action != "sts:TagSession") {
-        context.set("sts:SourceIdentity", identity);
-    }
-    if action == "sts:SetSourceIdentity" {
-        return;
-    }
-    set_tag_keys(context, tags);
-    if action != "sts:TagSession" {
-        context.set("sts:RoleSessionName", session_name);
-    }
-}
-
 /// Sets the condition keys of the session tags in a request.
 pub(super) fn set_tag_keys(context: &mut Context, tags: &[SessionTag]) {
     for tag in tags {
@@ -213,6 +183,14 @@ pub(super) fn set_tag_keys(context: &mut Context, tags: &[SessionTag]) {
     if !transitive.is_empty() {
         context.set_all("sts:TransitiveTagKeys", transitive);
     }
+}
+
+/// Returns the error for an action that policies deny a caller.
+pub(super) fn denied(caller: &Caller, action: &str, resource: &str) -> ErrorResponse {
+    ErrorResponse::access_denied(format!(
+        "User: {} is not authorized to perform: {action} on resource: {resource}",
+        caller.arn(),
+    ))
 }
 
 /// Issues the session and returns the response: the elements that all three operations return, and `additional` ones.

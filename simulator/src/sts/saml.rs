@@ -1,6 +1,6 @@
 //! AssumeRoleWithSAML: structure, signature, audience, times and attributes of an assertion.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use aws_smithy_types::date_time::Format;
@@ -9,16 +9,12 @@ use roxmltree::{Document, Node};
 
 use super::constraints::{ARN, NAME, POLICY, Reader, SAML_ASSERTION, is_role_arn};
 use super::environment::Environment;
-use super::role_session::{
-    SessionPolicies, check_duration, expiry, federated_role, respond, session_tags,
-    set_federated_keys,
-};
+use super::federation::FederatedRequest;
+use super::role_session::{SessionPolicies, session_tags};
 #[cfg(feature = "saml-signatures")]
 use super::saml_signature;
 use crate::arn;
-use crate::iam::{
-    Accounts, SamlProvider, Session, SessionPrincipal, SessionTag, new_session_token,
-};
+use crate::iam::{Accounts, SamlProvider, SessionTag};
 use crate::policy::Context;
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
@@ -53,62 +49,31 @@ pub(super) fn assume_role(
     let assertion = Assertion::read(assertion, provider, audiences, environment.now)?;
     let policies = SessionPolicies::read(accounts, policy, policy_arns, account)?;
 
-    let mut actions = vec!["sts:AssumeRoleWithSAML"];
-    if !assertion.tags.is_empty() {
-        actions.push("sts:TagSession");
-    }
-    if assertion.source_identity.is_some() {
-        actions.push("sts:SetSourceIdentity");
-    }
-    let context = |action: &str| assertion.context(provider_arn, action);
-    let role = federated_role(
-        accounts,
+    let mut about_user = vec![
+        Element::text("NameQualifier", assertion.name_qualifier(provider_arn)),
+        Element::text("Subject", &*assertion.subject),
+        Element::text("Issuer", &*assertion.issuer),
+        Element::text("Audience", &*assertion.recipient),
+    ];
+    about_user.extend(assertion.subject_format.as_ref().map(|format| {
+        let short = format.strip_prefix(FORMATS);
+        Element::text("SubjectType", short.unwrap_or(format))
+    }));
+    let request = FederatedRequest {
+        action: "sts:AssumeRoleWithSAML",
         role_arn,
-        provider_arn,
-        &actions,
-        environment,
-        &context,
-    )?;
-    if !assertion.offers(role_arn, provider_arn) {
-        let message = "Not authorized to perform sts:AssumeRoleWithSAML";
-        return Err(ErrorResponse::access_denied(message));
-    }
-    check_duration(duration, &role, false)?;
-
-    let packed_size = policies.packed_size(accounts, &assertion.tags)?;
-    let mut until = expiry(environment, duration);
-    if let Some(end) = assertion.session_end {
-        until = until.min(end);
-    }
-    let federation = assertion.subject_keys(provider_arn);
-    let name_qualifier = assertion.name_qualifier(provider_arn);
-    let session = Session {
-        principal: SessionPrincipal::Role {
-            arn: role_arn.to_owned(),
-            id: role.id,
-            session_name: assertion.session_name,
-        },
-        token: new_session_token(),
-        issued: environment.now,
-        expiry: until,
-        is_from_global_endpoint: environment.is_global_endpoint(),
-        policies: policies.documents,
+        is_role_offered: assertion.offers(role_arn, provider_arn),
+        duration,
+        policies,
+        provider: provider_arn,
+        keys: assertion.keys(provider_arn),
+        session_keys: assertion.subject_keys(provider_arn),
+        session_name: assertion.session_name,
+        session_end: assertion.session_end,
         tags: assertion.tags,
         source_identity: assertion.source_identity,
-        federation,
-        mfa: None,
     };
-    let mut subject = vec![
-        Element::text("NameQualifier", name_qualifier),
-        Element::text("Subject", assertion.subject),
-        Element::text("Issuer", assertion.issuer),
-        Element::text("Audience", assertion.recipient),
-    ];
-    subject.extend(assertion.subject_format.map(|format| {
-        let short = format.strip_prefix(FORMATS);
-        Element::text("SubjectType", short.unwrap_or(&format))
-    }));
-    Ok(respond(accounts, session, packed_size, subject))
+    request.assume_role(accounts, environment, about_user)
 }
 
 /// An assertion whose signature, audience and times are valid.
@@ -122,6 +87,7 @@ struct Assertion {
     /// The roles that the user may assume, as pairs of role and provider ARN in either order.
     roles: Vec<String>,
     session_name: String,
+    /// The time at which the session ends at the latest.
     session_end: Option<SystemTime>,
     tags: Vec<SessionTag>,
     source_identity: Option<String>,
@@ -202,6 +168,12 @@ impl Assertion {
                 "Source Identity must match [a-zA-Z_0-9+=,.@-]{2,64} and not begin with \"aws:\"",
             ));
         }
+        let longest = attribute("SessionDuration").first().and_then(|text| {
+            let seconds = text.parse().ok();
+            let seconds = seconds.filter(|seconds| (900..=43_200).contains(seconds))?;
+            Some(now + Duration::from_secs(seconds))
+        });
+        let end = time("AuthnStatement", "SessionNotOnOrAfter");
         let tags: Vec<_> = attributes(assertion).filter_map(tag).collect();
         let nothing = Parameters::default();
         let mut reader = Reader::new(&nothing);
@@ -220,7 +192,7 @@ impl Assertion {
                 .to_owned(),
             roles: attribute("Role"),
             session_name,
-            session_end: time("AuthnStatement", "SessionNotOnOrAfter"),
+            session_end: end.into_iter().chain(longest).min(),
             tags,
             source_identity,
         })
@@ -255,18 +227,11 @@ impl Assertion {
     }
 
     /// Returns the condition keys of a request with this assertion.
-    fn context(&self, provider: &str, action: &str) -> Context {
+    fn keys(&self, provider: &str) -> Context {
         let mut context = self.subject_keys(provider);
         context.set("saml:aud", &*self.recipient);
         context.set("saml:iss", &*self.issuer);
         context.set("saml:doc", doc(provider));
-        set_federated_keys(
-            &mut context,
-            action,
-            &self.session_name,
-            &self.tags,
-            self.source_identity.as_deref(),
-        );
         context
     }
 }
