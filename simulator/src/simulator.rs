@@ -37,7 +37,7 @@ use crate::iam::{
 use crate::policy::{Explanation, keys};
 use crate::protocol::{ErrorResponse, Format as AnswerFormat, Parameters};
 use crate::routing;
-use crate::signature::{Authorization, authenticate, is_signed_with_2};
+use crate::signature::{Authorization, authenticate};
 use crate::sts::Environment;
 use crate::{iam_api, sts};
 
@@ -219,7 +219,7 @@ impl Simulator {
         let before = now.checked_sub(Duration::from_secs(30)).unwrap_or(now);
         let accounts = self.0.accounts.lock();
         let codes = |device: &MfaDevice| [device.code_at(before), device.code_at(now)];
-        if let Some(device) = accounts.mfa_device(serial) {
+        if let Some(device) = accounts.mfa_devices.get(serial) {
             return Some(codes(device));
         }
         // A device that IAM's API created and that no user has enabled yet.
@@ -405,7 +405,7 @@ impl Simulator {
             .map_err(|error| IamError::validation(&*arn, error))?;
         let mut accounts = self.0.accounts.lock();
         accounts.check_partition(&arn)?;
-        accounts.add_oidc_provider(arn, provider);
+        accounts.oidc_providers.insert(arn, provider);
         Ok(())
     }
 
@@ -425,7 +425,7 @@ impl Simulator {
         let provider = SamlProvider::Signed(metadata);
         let mut accounts = self.0.accounts.lock();
         accounts.check_partition(&arn)?;
-        accounts.add_saml_provider(arn, provider);
+        accounts.saml_providers.insert(arn, provider);
         Ok(())
     }
 
@@ -434,7 +434,9 @@ impl Simulator {
     /// `saml-signatures`, there is also `saml_provider`.
     pub fn saml_provider_without_signatures(&self, arn: impl Into<String>) {
         let mut accounts = self.0.accounts.lock();
-        accounts.add_saml_provider(arn.into(), SamlProvider::Unsigned);
+        accounts
+            .saml_providers
+            .insert(arn.into(), SamlProvider::Unsigned);
     }
 
     /// Enables outbound identity federation for an account, so that its users and roles may call GetWebIdentityToken.
@@ -487,8 +489,8 @@ impl Simulator {
     /// Makes a context assertion valid for `ProvidedContexts` of AssumeRole; all others are rejected. The provider of
     /// IAM Identity Center is `arn:aws:iam::aws:contextProvider/IdentityCenter`.
     pub fn context_assertion(&self, provider_arn: impl Into<String>, assertion: impl Into<String>) {
-        let mut accounts = self.0.accounts.lock();
-        accounts.add_context_assertion(provider_arn.into(), assertion.into());
+        let assertions = &mut self.0.accounts.lock().context_assertions;
+        assertions.insert((provider_arn.into(), assertion.into()));
     }
 
     /// Adds a service: `handler` answers the requests that are signed for `name` (`firehose`, `s3`, …), once the
@@ -756,12 +758,6 @@ impl Simulator {
         let mut response = match (&caller, service) {
             (caller, None) if name == "iam" => {
                 iam_api::answer(&self.0.accounts, caller.as_ref(), request, now)
-            }
-            (Err(_), _) if name == "s3" && is_signed_with_2(request) => {
-                let message = "The authorization mechanism you have provided is not supported. Please use \
-                               AWS4-HMAC-SHA256.";
-                ErrorResponse::new(400, "InvalidRequest", message)
-                    .into_service_response(name, request)
             }
             (Err(error), _) => error.clone().into_service_response(name, request),
             (Ok(_), None) => {

@@ -69,13 +69,13 @@ pub(crate) struct Accounts {
     /// By access key ID.
     keys: HashMap<String, AccessKey>,
     /// By serial number.
-    pub(super) mfa_devices: HashMap<String, MfaDevice>,
-    oidc_providers: HashMap<String, OidcProvider>,
-    saml_providers: HashMap<String, SamlProvider>,
+    pub(crate) mfa_devices: HashMap<String, MfaDevice>,
+    pub(crate) oidc_providers: HashMap<String, OidcProvider>,
+    pub(crate) saml_providers: HashMap<String, SamlProvider>,
     /// By account ID.
     token_issuers: HashMap<String, TokenIssuer>,
     /// The valid context assertions, with the ARNs of their providers.
-    context_assertions: HashSet<(String, String)>,
+    pub(crate) context_assertions: HashSet<(String, String)>,
     pub(crate) settings: Settings,
     /// The condition keys of all requests that the test has set.
     request_keys: Arc<Context>,
@@ -174,14 +174,6 @@ impl Accounts {
             .map(|(serial, _)| serial.as_str())
     }
 
-    pub(crate) fn add_mfa_device(&mut self, serial: &str, device: MfaDevice) {
-        self.mfa_devices.insert(serial.to_owned(), device);
-    }
-
-    pub(crate) fn remove_mfa_device(&mut self, serial: &str) {
-        self.mfa_devices.remove(serial);
-    }
-
     /// Returns the role as STS sees it.
     pub(crate) fn role(&self, arn: &str) -> Option<&Role> {
         self.roles.seen_by_sts(arn)
@@ -191,45 +183,6 @@ impl Accounts {
         self.roles.remove(arn);
         let (account, name) = (arn::account_of(arn), arn::name_of(arn));
         self.directory.roles.remove(account, name);
-    }
-
-    pub(crate) fn mfa_device(&self, serial: &str) -> Option<&MfaDevice> {
-        self.mfa_devices.get(serial)
-    }
-
-    pub(crate) fn mfa_device_mut(&mut self, serial: &str) -> Option<&mut MfaDevice> {
-        self.mfa_devices.get_mut(serial)
-    }
-
-    pub(crate) fn oidc_provider(&self, arn: &str) -> Option<&OidcProvider> {
-        self.oidc_providers.get(arn)
-    }
-
-    pub(crate) fn add_oidc_provider(&mut self, arn: String, provider: OidcProvider) {
-        self.oidc_providers.insert(arn, provider);
-    }
-
-    pub(crate) fn oidc_provider_mut(&mut self, arn: &str) -> Option<&mut OidcProvider> {
-        self.oidc_providers.get_mut(arn)
-    }
-
-    pub(crate) fn remove_oidc_provider(&mut self, arn: &str) {
-        self.oidc_providers.remove(arn);
-    }
-
-    pub(crate) fn oidc_providers_of(&self, account: &str) -> impl Iterator<Item = &str> {
-        let providers = self.oidc_providers.keys();
-        providers
-            .map(String::as_str)
-            .filter(move |arn| arn::account_of(arn) == account)
-    }
-
-    pub(crate) fn saml_provider(&self, arn: &str) -> Option<&SamlProvider> {
-        self.saml_providers.get(arn)
-    }
-
-    pub(crate) fn add_saml_provider(&mut self, arn: String, provider: SamlProvider) {
-        self.saml_providers.insert(arn, provider);
     }
 
     pub(crate) fn token_issuer(&self, account: &str) -> Option<&TokenIssuer> {
@@ -261,25 +214,6 @@ impl Accounts {
         let account = self.account(account)?;
         let paths = account.organization_paths.clone();
         Some((account.organization.clone()?, paths))
-    }
-
-    pub(crate) fn add_context_assertion(&mut self, provider_arn: String, assertion: String) {
-        self.context_assertions.insert((provider_arn, assertion));
-    }
-
-    pub(crate) fn has_context_assertion(&self, provider_and_assertion: &(String, String)) -> bool {
-        self.context_assertions.contains(provider_and_assertion)
-    }
-
-    pub(crate) fn saml_providers_of(&self, account: &str) -> impl Iterator<Item = &str> {
-        let providers = self.saml_providers.keys();
-        providers
-            .map(String::as_str)
-            .filter(move |arn| arn::account_of(arn) == account)
-    }
-
-    pub(crate) fn remove_saml_provider(&mut self, arn: &str) {
-        self.saml_providers.remove(arn);
     }
 
     /// Rejects an ARN whose partition is not that of the account: an account belongs to one partition, so users and
@@ -485,60 +419,30 @@ impl Accounts {
         std::mem::take(&mut self.decisions)
     }
 
-    /// Returns the owner of a key; `None` if the user or role no longer exists.
+    /// Returns the owner of a key; `None` if the user or role no longer exists. One that was created again under the
+    /// same ARN is another one.
     pub(crate) fn caller(&self, owner: &KeyOwner, arrival: Arrival) -> Option<Caller> {
-        match owner {
-            KeyOwner::User(arn) => self.user_caller(arn, None, arrival),
-            KeyOwner::Session(session) => match &session.principal {
-                SessionPrincipal::User { arn, id } => self
-                    .user_caller(arn, Some(session), arrival)
-                    .filter(|caller| caller.principal_id == *id),
-                SessionPrincipal::FederatedUser {
-                    user_arn, user_id, ..
-                } => {
-                    let caller = self.user_caller(user_arn, Some(session), arrival);
-                    let mut caller = caller.filter(|caller| caller.principal_id == *user_id)?;
-                    caller.arn = session.arn();
-                    caller.user_id = session.user_id();
-                    Some(caller)
-                }
-                SessionPrincipal::Role { arn, id, .. } => {
-                    let role = self.role(arn).filter(|role| role.id == *id)?;
-                    let mut caller = self.new_caller(arn, &role.id, &role.permissions, arrival);
-                    caller.arn = session.arn();
-                    caller.user_id = session.user_id();
-                    caller.session = Some((**session).clone());
-                    Some(caller)
-                }
-            },
+        let arn = owner.principal_arn();
+        let session = match owner {
+            KeyOwner::User(_) => None,
+            KeyOwner::Session(session) => Some(&**session),
+        };
+        let (id, permissions) = if session.is_some_and(Session::is_of_role) {
+            let role = self.role(arn)?;
+            (&role.id, &role.permissions)
+        } else {
+            let user = self.users.seen_by_sts(arn)?;
+            (&user.id, &user.permissions)
+        };
+        if session.is_some_and(|session| session.principal_id() != id) {
+            return None;
         }
-    }
-
-    fn user_caller(
-        &self,
-        arn: &str,
-        session: Option<&Session>,
-        arrival: Arrival,
-    ) -> Option<Caller> {
-        let user = self.users.seen_by_sts(arn)?;
-        let mut caller = self.new_caller(arn, &user.id, &user.permissions, arrival);
-        caller.session = session.cloned();
-        Some(caller)
-    }
-
-    fn new_caller(
-        &self,
-        arn: &str,
-        id: &str,
-        permissions: &Permissions,
-        arrival: Arrival,
-    ) -> Caller {
-        Caller {
-            arn: arn.to_owned(),
+        Some(Caller {
+            arn: session.map_or_else(|| arn.to_owned(), Session::arn),
             principal_arn: arn.to_owned(),
             principal_id: id.to_owned(),
-            user_id: id.to_owned(),
-            session: None,
+            user_id: session.map_or_else(|| id.to_owned(), Session::user_id),
+            session: session.cloned(),
             permissions: permissions.clone(),
             accounts: Arc::clone(&self.accounts),
             request_keys: Arc::clone(&self.request_keys),
@@ -546,7 +450,7 @@ impl Accounts {
             arrival,
             undecided: Arc::default(),
             refusals: Arc::default(),
-        }
+        })
     }
 
     pub(crate) fn check_user(&self, arn: &str) -> Result<(), IamError> {
@@ -564,11 +468,8 @@ impl Accounts {
         secret: &str,
     ) -> Result<(), IamError> {
         self.check_user(user_arn)?;
-        let device = MfaDevice::from_secret(user_arn, secret).ok_or_else(|| {
-            let rule = "the device's secret must be base32 text of at least 16 characters";
-            IamError::validation(serial, rule)
-        })?;
-        self.add_mfa_device(serial, device);
+        let device = MfaDevice::new(user_arn, serial, secret)?;
+        self.mfa_devices.insert(serial.to_owned(), device);
         Ok(())
     }
 

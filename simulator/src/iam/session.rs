@@ -97,6 +97,14 @@ impl Session {
         }
     }
 
+    /// Returns the unique ID that the user or role had when the session was issued.
+    pub(super) fn principal_id(&self) -> &str {
+        match &self.principal {
+            SessionPrincipal::Role { id, .. } | SessionPrincipal::User { id, .. } => id,
+            SessionPrincipal::FederatedUser { user_id, .. } => user_id,
+        }
+    }
+
     /// Returns the ARN of the session. For a role session, it omits the role's path; for a session from
     /// GetSessionToken, it is the user's ARN.
     pub(crate) fn arn(&self) -> String {

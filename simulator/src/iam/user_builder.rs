@@ -99,10 +99,7 @@ impl UserBuilder {
         check_arn(&self.arn, "user")?;
         let mut mfa_devices = Vec::new();
         for (serial, secret) in self.mfa_devices {
-            let device = MfaDevice::from_secret(&self.arn, &secret).ok_or_else(|| {
-                let rule = "the device's secret must be base32 text of at least 16 characters";
-                IamError::validation(&*serial, rule)
-            })?;
+            let device = MfaDevice::new(&self.arn, &serial, &secret)?;
             mfa_devices.push((serial, device));
         }
         let mut accounts = self.accounts.lock();

@@ -45,69 +45,35 @@ impl IamError {
         &self.message
     }
 
-    pub(crate) fn validation(subject: impl Into<String>, message: impl Into<String>) -> Self {
+    fn new(code: &'static str, subject: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             subject: subject.into(),
-            code: "ValidationError",
+            code,
             message: message.into(),
             advice: None,
         }
+    }
+
+    pub(crate) fn validation(subject: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new("ValidationError", subject, message)
     }
 
     pub(crate) fn no_such_entity(subject: &str, message: &str) -> Self {
-        Self {
-            subject: subject.to_owned(),
-            code: "NoSuchEntity",
-            message: message.to_owned(),
-            advice: None,
-        }
+        Self::new("NoSuchEntity", subject, message)
     }
 
     pub(crate) fn access_denied(subject: &str, message: &str) -> Self {
-        Self {
-            subject: subject.to_owned(),
-            code: "AccessDenied",
-            message: message.to_owned(),
-            advice: None,
-        }
-    }
-
-    fn invalid_input(subject: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            subject: subject.into(),
-            code: "InvalidInput",
-            message: message.into(),
-            advice: None,
-        }
-    }
-
-    /// Creates a `LimitExceeded`.
-    pub(super) fn limit_exceeded(subject: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            subject: subject.into(),
-            code: "LimitExceeded",
-            message: message.into(),
-            advice: None,
-        }
+        Self::new("AccessDenied", subject, message)
     }
 
     /// Creates an `EntityAlreadyExists`: names are unique within an account, regardless of path and case.
     pub(super) fn already_exists(subject: &str, existing: &str) -> Self {
-        Self {
-            subject: subject.to_owned(),
-            code: "EntityAlreadyExists",
-            message: format!("the name is already used by {existing}"),
-            advice: None,
-        }
+        let message = format!("the name is already used by {existing}");
+        Self::new("EntityAlreadyExists", subject, message)
     }
 
     pub(crate) fn malformed_policy(subject: &str, message: String) -> Self {
-        Self {
-            subject: subject.to_owned(),
-            code: "MalformedPolicyDocument",
-            message,
-            advice: None,
-        }
+        Self::new("MalformedPolicyDocument", subject, message)
     }
 
     /// Adds advice, which is not part of IAM's message.
@@ -180,7 +146,7 @@ pub(crate) fn check_trust_policy_length(
         return Ok(());
     }
     let message = format!("Cannot exceed quota for ACLSizePerRole: {limit}");
-    Err(IamError::limit_exceeded(arn, message))
+    Err(IamError::new("LimitExceeded", arn, message))
 }
 
 /// Checks the length of a managed policy.
@@ -189,7 +155,7 @@ pub(crate) fn check_managed_policy_length(arn: &str, json: &str) -> Result<(), I
         return Ok(());
     }
     let message = format!("Cannot exceed quota for PolicySize: {MANAGED_POLICY_LENGTH}");
-    Err(IamError::limit_exceeded(arn, message))
+    Err(IamError::new("LimitExceeded", arn, message))
 }
 
 /// Checks the total length of all inline policies of a user or role, as `kind` says.
@@ -204,7 +170,7 @@ pub(crate) fn check_inline_policies_length(
     }
     let name = arn::name_of(arn);
     let message = format!("Maximum policy size of {limit} bytes exceeded for {kind} {name}");
-    Err(IamError::limit_exceeded(arn, message))
+    Err(IamError::new("LimitExceeded", arn, message))
 }
 
 /// Returns the length of a policy as IAM's quotas count it, without white space.
@@ -222,13 +188,13 @@ pub(crate) fn check_tags(arn: &str, tags: &[(String, String)]) -> Result<(), Iam
     let is_allowed = |c: char| {
         c.is_alphanumeric() || c.is_whitespace() && !c.is_control() || "_.:/=+-@".contains(c)
     };
-    let invalid = |message: String| Err(IamError::invalid_input(arn, message));
+    let invalid = |message: String| Err(IamError::new("InvalidInput", arn, message));
     if tags.len() > 50 {
         let message = format!(
             "Cannot exceed quota for TagsPerResource: 50 (it has {})",
             tags.len()
         );
-        return Err(IamError::limit_exceeded(arn, message));
+        return Err(IamError::new("LimitExceeded", arn, message));
     }
     for (i, (key, value)) in tags.iter().enumerate() {
         if !(1..=128).contains(&key.chars().count()) || !key.chars().all(is_allowed) {

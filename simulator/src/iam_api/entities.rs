@@ -3,7 +3,6 @@
 use super::call::{Answer, Call, Kind, already_exists, delete_conflict, no_such_entity, violation};
 use super::policies::boundary;
 use super::render::tags;
-use crate::arn;
 use crate::iam::{Entity, RoleRecord, UserRecord, check_tags, is_same_tag_key};
 use crate::protocol::{Element, ErrorResponse};
 
@@ -96,10 +95,8 @@ fn max_session_duration(call: &Call<'_>) -> Result<Option<i64>, ErrorResponse> {
 }
 
 pub(super) fn get(call: &mut Call<'_>, kind: Kind) -> Answer {
-    // GetUser without a name describes the caller.
-    let own = call.caller.arn();
-    let name = match call.optional(kind.parameter()) {
-        None if kind == Kind::User && own.contains(":user/") => arn::name_of(own),
+    let name = match kind {
+        Kind::User => call.user_name()?,
         _ => call.name_of(kind)?,
     };
     call.authorized_named(kind, name)?;

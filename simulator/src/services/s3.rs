@@ -15,10 +15,10 @@ use uuid::Uuid;
 use super::preconditions::{self, Unmet};
 use super::{bucket_policy, chunked};
 use crate::clock::{Clock, timestamp};
-use crate::endpoint::bucket_of_host;
+use crate::endpoint::{bucket_of_host, host_of, path_of};
 use crate::iam::{AccessRequest, Caller, IamError, SharedAccounts};
 use crate::policy::Policy;
-use crate::protocol::{Element, ErrorResponse, response, xml};
+use crate::protocol::{Element, ErrorResponse, query_of, response, xml};
 use crate::signature::Authorization;
 use crate::simulator::Simulator;
 
@@ -187,14 +187,9 @@ impl<'a> Call<'a> {
         caller: &'a Caller,
         request: &'a HttpRequest,
     ) -> Result<Self, ErrorResponse> {
-        let uri = request.uri();
-        let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
-        let (authority, target) = match rest.find(['/', '?']) {
-            Some(at) => rest.split_at(at),
-            None => (rest, ""),
-        };
-        let host = request.headers().get("host").unwrap_or(authority);
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let host = request.headers().get("host");
+        let host = host.unwrap_or_else(|| host_of(request.uri()));
+        let path = path_of(request.uri());
         let path = path.strip_prefix('/').unwrap_or(path);
         let (bucket, key) = match bucket_of_host(host) {
             Some(bucket) => (bucket, path),
@@ -213,7 +208,7 @@ impl<'a> Call<'a> {
             request,
             bucket: decode(bucket)?,
             key: decode(key)?,
-            query: form_urlencoded::parse(query.as_bytes())
+            query: form_urlencoded::parse(query_of(request).as_bytes())
                 .into_owned()
                 .collect(),
         })
@@ -380,17 +375,7 @@ impl<'a> Call<'a> {
         } else {
             region
         };
-        let body = xml(
-            Some(NAMESPACE),
-            "LocationConstraint",
-            &[Element::bare(region)],
-        );
-        Ok(response(
-            200,
-            "application/xml",
-            Uuid::new_v4().to_string(),
-            body,
-        ))
+        Ok(document("LocationConstraint", &[Element::bare(region)]))
     }
 
     fn list_objects(&self) -> Result<HttpResponse, ErrorResponse> {

@@ -40,7 +40,7 @@ pub(super) fn assume_role(
     if let Some((provider, _)) = request
         .contexts
         .iter()
-        .find(|context| !accounts.has_context_assertion(context))
+        .find(|context| !accounts.context_assertions.contains(context))
     {
         // No response of AWS in this case is recorded.
         return Err(ErrorResponse::validation(format!(

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::arn;
-use crate::protocol::{ErrorResponse, Parameters};
+use crate::protocol::{ErrorResponse, Parameters, lower_first};
 
 /// The constraints on a string parameter.
 pub(super) struct Rule {
@@ -28,6 +28,22 @@ const fn rule(length: RangeInclusive<usize>, charset: &'static Charset) -> Rule 
     }
 }
 
+const fn any_characters(length: RangeInclusive<usize>) -> Rule {
+    Rule {
+        length,
+        charset: None,
+        is_sensitive: false,
+    }
+}
+
+const fn sensitive(length: RangeInclusive<usize>) -> Rule {
+    Rule {
+        length,
+        charset: None,
+        is_sensitive: true,
+    }
+}
+
 pub(super) const ACCESS_KEY_ID: Rule = rule(16..=128, &WORD);
 pub(super) const ARN: Rule = rule(20..=2048, &ARN_CHARACTERS);
 pub(super) const EXTERNAL_ID: Rule = rule(2..=1224, &EXTERNAL_ID_CHARACTERS);
@@ -42,32 +58,12 @@ pub(super) const SOURCE_IDENTITY: Rule = rule(2..=256, &NAME);
 pub(super) const TAG_KEY: Rule = rule(1..=128, &TAG_CHARACTERS);
 pub(super) const TAG_VALUE: Rule = rule(0..=256, &TAG_CHARACTERS);
 
-pub(super) const AUDIENCE: Rule = Rule {
-    length: 1..=1000,
-    charset: None,
-    is_sensitive: false,
-};
-pub(super) const SIGNING_ALGORITHM: Rule = Rule {
-    length: 5..=5,
-    charset: None,
-    is_sensitive: false,
-};
-pub(super) const CONTEXT_ASSERTION: Rule = Rule {
-    length: 4..=2048,
-    charset: None,
-    is_sensitive: false,
-};
+pub(super) const AUDIENCE: Rule = any_characters(1..=1000);
+pub(super) const SIGNING_ALGORITHM: Rule = any_characters(5..=5);
+pub(super) const CONTEXT_ASSERTION: Rule = any_characters(4..=2048);
 pub(super) const PROVIDER_ID: Rule = CONTEXT_ASSERTION;
-pub(super) const SAML_ASSERTION: Rule = Rule {
-    length: 4..=100_000,
-    charset: None,
-    is_sensitive: true,
-};
-pub(super) const WEB_IDENTITY_TOKEN: Rule = Rule {
-    length: 4..=20_000,
-    charset: None,
-    is_sensitive: true,
-};
+pub(super) const SAML_ASSERTION: Rule = sensitive(4..=100_000);
+pub(super) const WEB_IDENTITY_TOKEN: Rule = sensitive(4..=20_000);
 
 /// For session names and source identities.
 pub(super) const NAME: Charset = Charset {
@@ -298,8 +294,7 @@ impl<'a> Reader<'a> {
     }
 
     fn add(&mut self, name: &str, value: &str, rule: &str) {
-        let (first, rest) = name.split_at(1);
-        let member = first.to_ascii_lowercase() + rest;
+        let member = lower_first(name);
         self.violations.push(format!(
             "{value} at '{member}' failed to satisfy constraint: {rule}"
         ));

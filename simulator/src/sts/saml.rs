@@ -42,7 +42,7 @@ pub(super) fn assume_role(
     }
     let account = arn::account_of(role_arn);
     environment.check_region(accounts, account, None)?;
-    let provider = accounts.saml_provider(provider_arn).ok_or_else(|| {
+    let provider = accounts.saml_providers.get(provider_arn).ok_or_else(|| {
         ErrorResponse::invalid_identity_token("Specified provider doesn't exist.")
     })?;
     let audiences = audiences(arn::partition_of(role_arn));

@@ -94,7 +94,7 @@ impl Claims {
         let host = issuer.strip_prefix("https://").unwrap_or(&issuer);
         let (partition, account) = (arn::partition_of(role_arn), arn::account_of(role_arn));
         let arn = format!("arn:{partition}:iam::{account}:oidc-provider/{host}");
-        let provider = accounts.oidc_provider(&arn).ok_or_else(|| {
+        let provider = accounts.oidc_providers.get(&arn).ok_or_else(|| {
             invalid(&format!(
                 "No OpenIDConnect provider found in your account for {issuer}"
             ))
