@@ -68,6 +68,8 @@ pub(crate) struct Accounts {
     accounts: Arc<HashMap<String, Account>>,
     /// By access key ID.
     keys: HashMap<String, AccessKey>,
+    /// The number of keys that were left when those of expired sessions were last removed.
+    keys_left: usize,
     /// By serial number.
     pub(crate) mfa_devices: HashMap<String, MfaDevice>,
     pub(crate) oidc_providers: HashMap<String, OidcProvider>,
@@ -84,6 +86,10 @@ pub(crate) struct Accounts {
     /// The decisions on the current request.
     decisions: Vec<Explanation>,
 }
+
+/// How many keys there may be before those of expired sessions are removed. STS answers for them as for keys that do
+/// not exist.
+const MAX_KEYS: usize = 10_000;
 
 pub(crate) struct AccessKey {
     pub(crate) secret: String,
@@ -494,6 +500,12 @@ impl Accounts {
     pub(crate) fn issue(&mut self, session: Session) -> Credentials {
         let (token, expiry) = (session.token.clone(), session.expiry);
         let issued = session.issued;
+        if self.keys.len() >= MAX_KEYS.max(2 * self.keys_left) {
+            let is_expired =
+                |owner: &KeyOwner| matches!(owner, KeyOwner::Session(old) if old.expiry <= issued);
+            self.keys.retain(|_, key| !is_expired(&key.owner));
+            self.keys_left = self.keys.len();
+        }
         let (id, secret) = self.add_key("ASIA", KeyOwner::Session(Box::new(session)), issued);
         Credentials::new(id, secret, Some(token), Some(expiry), "Simulator")
     }
@@ -630,5 +642,36 @@ impl Accounts {
     pub(super) fn id_of(&self, arn: &str) -> Option<&str> {
         let user = self.users.get(arn).map(|user| &*user.id);
         user.or_else(|| self.roles.get(arn).map(|role| &*role.id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_old_sessions_are_forgotten_when_there_are_many() {
+        let mut accounts = Accounts::default();
+        let user = "arn:aws:iam::111111111111:user/ada";
+        let hour = Duration::from_secs(3600);
+        let mut now = SystemTime::UNIX_EPOCH;
+        let permanent = accounts.create_access_key(user, now);
+        let mut issued = Vec::new();
+        for _ in 0..2 * MAX_KEYS {
+            let principal = SessionPrincipal::User {
+                arn: user.to_owned(),
+                id: "AIDA".to_owned(),
+            };
+            let session = Session::new(principal, now, now + hour);
+            issued.push(accounts.issue(session));
+            now += Duration::from_secs(10);
+        }
+        let count = accounts.keys.len();
+        assert!(count <= MAX_KEYS, "{count}");
+        assert!(accounts.key(permanent.access_key_id()).is_some());
+        // An hour has 360 of these sessions.
+        for credentials in &issued[issued.len() - 360..] {
+            assert!(accounts.key(credentials.access_key_id()).is_some());
+        }
     }
 }
