@@ -60,14 +60,14 @@ impl Parameters {
         (1..).map_while(item).map(str::to_owned).collect()
     }
 
-    /// Returns a list of structures with two fields, sent as `<prefix>.1.<key>` and `<prefix>.1.<value>`.
+    /// Returns a list of structures with two fields, sent as `<prefix>.1.<key>` and `<prefix>.1.<value>`. A missing
+    /// field is empty.
     pub(crate) fn pairs(&self, prefix: &str, key: &str, value: &str) -> Vec<(String, String)> {
         let pair = |n: usize| {
-            let key = self.first(&format!("{prefix}.{n}.{key}"))?;
-            let value = self
-                .first(&format!("{prefix}.{n}.{value}"))
-                .unwrap_or_default();
-            Some((key.to_owned(), value.to_owned()))
+            let [key, value] = [key, value].map(|name| self.first(&format!("{prefix}.{n}.{name}")));
+            key.or(value)?;
+            let [key, value] = [key, value].map(|field| field.unwrap_or_default().to_owned());
+            Some((key, value))
         };
         (1..).map_while(pair).collect()
     }

@@ -14,6 +14,9 @@ pub(super) struct Rule {
     is_sensitive: bool,
 }
 
+/// The maximum number of session tags.
+const MAX_TAGS: usize = 50;
+
 /// A set of characters, with its regular expression in the API model.
 pub(super) struct Charset {
     regex: &'static str,
@@ -215,12 +218,27 @@ impl<'a> Reader<'a> {
     /// Returns `Tags`, as keys and values.
     pub(super) fn tags(&mut self) -> Vec<(String, String)> {
         let tags = self.parameters.pairs("Tags.member", "Key", "Value");
-        self.check_tags(&tags);
+        let fields = (1..=tags.len()).flat_map(|n| [(n, "Key"), (n, "Value")]);
+        // A list that is too long is only one violation.
+        let missing: Vec<_> = fields
+            .filter(|_| tags.len() <= MAX_TAGS)
+            .filter(|(n, field)| {
+                let name = format!("Tags.member.{n}.{field}");
+                self.parameters.first(&name).is_none()
+            })
+            .collect();
+        for (n, field) in &missing {
+            let name = format!("Tags.{n}.member.{}", lower_first(field));
+            self.add(&name, "Value null", "Member must not be null");
+        }
+        if missing.is_empty() {
+            self.check_tags(&tags);
+        }
         tags
     }
 
     pub(super) fn check_tags(&mut self, tags: &[(String, String)]) {
-        if self.check_count("Tags", tags.len(), 50) {
+        if self.check_count("Tags", tags.len(), MAX_TAGS) {
             for (n, (key, value)) in (1..).zip(tags) {
                 self.check(&format!("Tags.{n}.member.key"), key, &TAG_KEY);
                 self.check(&format!("Tags.{n}.member.value"), value, &TAG_VALUE);
@@ -231,7 +249,7 @@ impl<'a> Reader<'a> {
     /// Returns `TransitiveTagKeys`.
     pub(super) fn transitive_tag_keys(&mut self) -> Vec<String> {
         let keys = self.parameters.list("TransitiveTagKeys.member");
-        if self.check_count("TransitiveTagKeys", keys.len(), 50) {
+        if self.check_count("TransitiveTagKeys", keys.len(), MAX_TAGS) {
             for (n, key) in (1..).zip(&keys) {
                 self.check(&format!("TransitiveTagKeys.{n}.member"), key, &TAG_KEY);
             }
