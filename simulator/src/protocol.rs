@@ -194,7 +194,7 @@ pub(crate) fn success(action: &str, result: Vec<Element>, format: Format) -> Htt
                 format!("{action}Result"): to_json(&result),
                 "ResponseMetadata": {"RequestId": id},
             }});
-            response(200, "application/json", id, body.to_string())
+            response_with_id(id, 200, "application/json", body.to_string())
         }
     })
 }
@@ -217,7 +217,7 @@ pub(crate) fn query_success(
             element.finish();
         }
     });
-    response(200, "text/xml", id, body)
+    response_with_id(id, 200, "text/xml", body)
 }
 
 /// An error response.
@@ -295,7 +295,7 @@ impl ErrorResponse {
             }
             Format::Json => ("application/json", to_json(&elements).to_string()),
         };
-        response(self.status, content_type, id, body)
+        response_with_id(id, self.status, content_type, body)
     }
 
     /// Returns the error in the format of `service`: XML for S3 and services with the Query protocol, JSON for others.
@@ -325,8 +325,7 @@ impl ErrorResponse {
             status => status,
         };
         let body = json!({"__type": code, "message": self.message}).to_string();
-        let id = Uuid::new_v4().to_string();
-        let mut response = response(status, "application/x-amz-json-1.1", id, body);
+        let mut response = response(status, "application/x-amz-json-1.1", body);
         let headers = response.headers_mut();
         headers.insert("x-amzn-errortype", code.to_owned());
         response
@@ -387,7 +386,7 @@ impl ErrorResponse {
                 Element::text("RequestId", id.as_str()),
             ],
         );
-        response(status, "application/xml", id, body)
+        response_with_id(id, status, "application/xml", body)
     }
 }
 
@@ -462,10 +461,15 @@ fn to_json(elements: &[Element]) -> Value {
     Value::Object(members.collect())
 }
 
-pub(crate) fn response(
+/// Returns a response with a random request ID in its header.
+pub(crate) fn response(status: u16, content_type: &'static str, body: String) -> HttpResponse {
+    response_with_id(Uuid::new_v4().to_string(), status, content_type, body)
+}
+
+fn response_with_id(
+    id: String,
     status: u16,
     content_type: &'static str,
-    id: String,
     body: String,
 ) -> HttpResponse {
     let mut response = HttpResponse::new(status_of(status), SdkBody::from(body));

@@ -68,7 +68,7 @@ pub(crate) struct Accounts {
     accounts: Arc<HashMap<String, Account>>,
     /// By access key ID.
     keys: HashMap<String, AccessKey>,
-    /// The number of keys that were left when those of expired sessions were last removed.
+    /// The number of keys that were left when those of old sessions were last removed.
     keys_left: usize,
     /// By serial number.
     pub(crate) mfa_devices: HashMap<String, MfaDevice>,
@@ -87,9 +87,11 @@ pub(crate) struct Accounts {
     decisions: Vec<Explanation>,
 }
 
-/// How many keys there may be before those of expired sessions are removed. STS answers for them as for keys that do
-/// not exist.
+/// How many keys there may be before those of old sessions are removed, which STS then treats as keys that do not exist.
 const MAX_KEYS: usize = 10_000;
+
+/// How long after its expiry a session is old.
+const REMEMBERED: Duration = Duration::from_secs(3600);
 
 pub(crate) struct AccessKey {
     pub(crate) secret: String,
@@ -501,9 +503,13 @@ impl Accounts {
         let (token, expiry) = (session.token.clone(), session.expiry);
         let issued = session.issued;
         if self.keys.len() >= MAX_KEYS.max(2 * self.keys_left) {
-            let is_expired =
-                |owner: &KeyOwner| matches!(owner, KeyOwner::Session(old) if old.expiry <= issued);
-            self.keys.retain(|_, key| !is_expired(&key.owner));
+            let is_old = |owner: &KeyOwner| match owner {
+                KeyOwner::User(_) => false,
+                KeyOwner::Session(session) => issued
+                    .duration_since(session.expiry)
+                    .is_ok_and(|age| age >= REMEMBERED),
+            };
+            self.keys.retain(|_, key| !is_old(&key.owner));
             self.keys_left = self.keys.len();
         }
         let (id, secret) = self.add_key("ASIA", KeyOwner::Session(Box::new(session)), issued);
@@ -670,7 +676,7 @@ mod tests {
         assert!(count <= MAX_KEYS, "{count}");
         assert!(accounts.key(permanent.access_key_id()).is_some());
         // An hour has 360 of these sessions.
-        for credentials in &issued[issued.len() - 360..] {
+        for credentials in &issued[issued.len() - 720..] {
             assert!(accounts.key(credentials.access_key_id()).is_some());
         }
     }

@@ -39,7 +39,7 @@ pub struct Caller {
     pub(super) principal_arn: String,
     /// The unique ID of the user or role.
     pub(super) principal_id: String,
-    /// The unique ID of the user, or `<unique ID of the role>:<session name>` for a role session.
+    /// The condition key `aws:userid`; see [`Session::user_id`].
     pub(super) user_id: String,
     pub(super) session: Option<Session>,
     pub(super) permissions: Permissions,
@@ -66,8 +66,8 @@ impl Caller {
         arn::partition_of(&self.principal_arn)
     }
 
-    /// Returns `arn:aws:iam::<account>:user/<path><name>` or
-    /// `arn:aws:sts::<account>:assumed-role/<role>/<session name>`.
+    /// Returns `arn:aws:iam::<account>:user/<path><name>`, `arn:aws:sts::<account>:assumed-role/<role>/<session name>`,
+    /// `arn:aws:sts::<account>:federated-user/<name>` or `arn:aws:iam::<account>:root`.
     pub fn arn(&self) -> &str {
         &self.arn
     }

@@ -10,7 +10,6 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::date_time::Format;
 use aws_smithy_types::{DateTime, base64};
 use md5::{Digest, Md5};
-use uuid::Uuid;
 
 use super::preconditions::{self, Unmet};
 use super::{bucket_policy, chunked};
@@ -640,12 +639,7 @@ impl<'a> Call<'a> {
             let message = "The bucket policy does not exist";
             ErrorResponse::new(404, "NoSuchBucketPolicy", message)
         })?;
-        Ok(response(
-            200,
-            "application/json",
-            Uuid::new_v4().to_string(),
-            text,
-        ))
+        Ok(response(200, "application/json", text))
     }
 
     fn put_policy(&self) -> Result<HttpResponse, ErrorResponse> {
@@ -834,15 +828,10 @@ fn not_implemented(what: &str) -> ErrorResponse {
 
 fn document(root: &str, elements: &[Element]) -> HttpResponse {
     let body = xml(Some(NAMESPACE), root, elements);
-    response(200, "application/xml", Uuid::new_v4().to_string(), body)
+    response(200, "application/xml", body)
 }
 
 /// Returns a response without a body.
 fn empty(status: u16) -> HttpResponse {
-    response(
-        status,
-        "application/xml",
-        Uuid::new_v4().to_string(),
-        String::new(),
-    )
+    response(status, "application/xml", String::new())
 }

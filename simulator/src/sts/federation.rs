@@ -18,7 +18,7 @@ pub(super) struct FederatedRequest<'a> {
     pub(super) is_role_offered: bool,
     /// In seconds.
     pub(super) duration: i64,
-    pub(super) policies: SessionPolicies,
+    pub(super) policies: SessionPolicies<'a>,
     /// The ARN of the identity provider.
     pub(super) provider: &'a str,
     pub(super) session_name: String,

@@ -63,18 +63,18 @@ pub(super) fn new_session(
 }
 
 /// The session policies of a request.
-pub(super) struct SessionPolicies {
+pub(super) struct SessionPolicies<'a> {
     pub(super) documents: Vec<Arc<Policy>>,
-    policy: Option<String>,
+    policy: Option<&'a str>,
     policy_arns: Vec<String>,
 }
 
-impl SessionPolicies {
+impl<'a> SessionPolicies<'a> {
     /// Reads the parameter `Policy` and the managed policies in `PolicyArns`, which must be AWS managed policies or in
     /// the account of the session.
     pub(super) fn read(
         accounts: &mut Accounts,
-        policy: Option<&str>,
+        policy: Option<&'a str>,
         policy_arns: Vec<String>,
         account: &str,
     ) -> Result<Self, ErrorResponse> {
@@ -107,7 +107,7 @@ impl SessionPolicies {
         }
         Ok(Self {
             documents,
-            policy: policy.map(str::to_owned),
+            policy,
             policy_arns,
         })
     }
@@ -123,7 +123,7 @@ impl SessionPolicies {
         tags: &[SessionTag],
     ) -> Result<Option<u64>, ErrorResponse> {
         let allotted = accounts.settings.packed_size_limit.unwrap_or(ALLOTTED);
-        packed_size(allotted, self.policy.as_deref(), &self.policy_arns, tags)
+        packed_size(allotted, self.policy, &self.policy_arns, tags)
     }
 }
 
