@@ -17,7 +17,7 @@ use time::format_description::well_known::Iso8601;
 use crate::arn;
 use crate::clock::timestamp;
 use crate::endpoint::{StsEndpoint, host_of, is_opt_in, path_of};
-use crate::iam::{Accounts, Arrival, Caller, KeyOwner};
+use crate::iam::{Accounts, Arrival, Caller};
 use crate::protocol::{ErrorResponse, query_of};
 
 /// How much the time of a signature may differ from the simulator's time. STS ignores `X-Amz-Expires`, so presigned
@@ -59,10 +59,7 @@ pub(crate) fn authenticate(
         .filter(|key| key.is_active)
         .ok_or_else(invalid)?;
     let token = authorization.token.as_deref();
-    let session = match &key.owner {
-        KeyOwner::User(_) => None,
-        KeyOwner::Session(session) => Some(session),
-    };
+    let session = key.owner.session();
     if token != session.map(|session| session.token.as_str()) {
         return Err(invalid());
     }

@@ -110,6 +110,13 @@ pub(crate) enum KeyOwner {
 }
 
 impl KeyOwner {
+    pub(crate) fn session(&self) -> Option<&Session> {
+        match self {
+            Self::User(_) => None,
+            Self::Session(session) => Some(session),
+        }
+    }
+
     /// Returns the ARN of the user or role.
     pub(crate) fn principal_arn(&self) -> &str {
         match self {
@@ -431,10 +438,7 @@ impl Accounts {
     /// same ARN is another one.
     pub(crate) fn caller(&self, owner: &KeyOwner, arrival: Arrival) -> Option<Caller> {
         let arn = owner.principal_arn();
-        let session = match owner {
-            KeyOwner::User(_) => None,
-            KeyOwner::Session(session) => Some(&**session),
-        };
+        let session = owner.session();
         let (id, permissions) = if session.is_some_and(Session::is_of_role) {
             let role = self.role(arn)?;
             (&role.id, &role.permissions)
@@ -503,13 +507,12 @@ impl Accounts {
         let (token, expiry) = (session.token.clone(), session.expiry);
         let issued = session.issued;
         if self.keys.len() >= MAX_KEYS.max(2 * self.keys_left) {
-            let is_old = |owner: &KeyOwner| match owner {
-                KeyOwner::User(_) => false,
-                KeyOwner::Session(session) => issued
-                    .duration_since(session.expiry)
-                    .is_ok_and(|age| age >= REMEMBERED),
+            let is_old = |session: &Session| {
+                let age = issued.duration_since(session.expiry);
+                age.is_ok_and(|age| age >= REMEMBERED)
             };
-            self.keys.retain(|_, key| !is_old(&key.owner));
+            self.keys
+                .retain(|_, key| !key.owner.session().is_some_and(is_old));
             self.keys_left = self.keys.len();
         }
         let (id, secret) = self.add_key("ASIA", KeyOwner::Session(Box::new(session)), issued);

@@ -24,7 +24,7 @@ mod validation;
 
 pub use access_request::AccessRequest;
 pub(crate) use account::Account;
-pub(crate) use accounts::{Accounts, KeyOwner, SharedAccounts};
+pub(crate) use accounts::{Accounts, SharedAccounts};
 pub(crate) use arrival::Arrival;
 #[cfg(feature = "server")]
 pub(crate) use arrival::ClientAddress;
