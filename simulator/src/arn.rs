@@ -21,6 +21,11 @@ pub(crate) fn name_of(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or_default()
 }
 
+/// Whether the names of users, roles and sessions may contain a character.
+pub(crate) fn is_name_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_+=,.@-".contains(c)
+}
+
 /// Whether `text` is an account ID: twelve digits.
 pub(crate) fn is_account_id(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())

@@ -103,6 +103,13 @@ pub(crate) fn host_of(url: &str) -> &str {
     &authority[..end]
 }
 
+/// Returns the path in a URL, without the query; at least `/`.
+pub(crate) fn path_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    rest.find('/').map_or("/", |start| &rest[start..])
+}
+
 /// Returns the labels of a host before AWS's domain, and the domain's partition.
 fn aws_labels(host: &str) -> Option<(Vec<&str>, &'static str)> {
     let host = host.split(':').next()?;

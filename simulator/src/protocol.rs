@@ -60,17 +60,23 @@ impl Parameters {
         (1..).map_while(item).map(str::to_owned).collect()
     }
 
-    /// Returns a list of structures with two fields, sent as `<prefix>.1.<key>` and `<prefix>.1.<value>`.
+    /// Returns a list of structures with two fields, sent as `<prefix>.1.<key>` and `<prefix>.1.<value>`. A missing
+    /// field is empty.
     pub(crate) fn pairs(&self, prefix: &str, key: &str, value: &str) -> Vec<(String, String)> {
         let pair = |n: usize| {
-            let key = self.first(&format!("{prefix}.{n}.{key}"))?;
-            let value = self
-                .first(&format!("{prefix}.{n}.{value}"))
-                .unwrap_or_default();
-            Some((key.to_owned(), value.to_owned()))
+            let [key, value] = [key, value].map(|name| self.first(&format!("{prefix}.{n}.{name}")));
+            key.or(value)?;
+            let [key, value] = [key, value].map(|field| field.unwrap_or_default().to_owned());
+            Some((key, value))
         };
         (1..).map_while(pair).collect()
     }
+}
+
+/// Returns a parameter's name as in error messages, where it starts with a lower-case letter.
+pub(crate) fn lower_first(name: &str) -> String {
+    let (first, rest) = name.split_at(1);
+    first.to_ascii_lowercase() + rest
 }
 
 /// Returns the query of a request's URL, without the question mark.
@@ -180,31 +186,20 @@ impl Element {
 
 /// Returns the response of an operation that succeeded with `result`.
 pub(crate) fn success(action: &str, result: Vec<Element>, format: Format) -> HttpResponse {
-    let id = Uuid::new_v4().to_string();
-    let metadata = [Element::text("RequestId", id.as_str())];
-    let (response_name, result_name) = (format!("{action}Response"), format!("{action}Result"));
-    let (content_type, body) = match format {
-        Format::Xml => {
-            let body = document(Some(STS), &response_name, |root| {
-                for (name, elements) in [(&*result_name, &*result), ("ResponseMetadata", &metadata)]
-                {
-                    let mut element = root.start_el(name).finish();
-                    write(&mut element, elements);
-                    element.finish();
-                }
-            });
-            ("text/xml", body)
-        }
+    of_sts(match format {
+        Format::Xml => query_success(STS, action, Some(result)),
         Format::Json => {
-            let metadata = to_json(&metadata);
-            let body = json!({response_name: {result_name: to_json(&result), "ResponseMetadata": metadata}});
-            ("application/json", body.to_string())
+            let id = Uuid::new_v4().to_string();
+            let body = json!({format!("{action}Response"): {
+                format!("{action}Result"): to_json(&result),
+                "ResponseMetadata": {"RequestId": id},
+            }});
+            response_with_id(id, 200, "application/json", body.to_string())
         }
-    };
-    of_sts(response(200, content_type, id, body))
+    })
 }
 
-/// Returns the successful response of another service with the Query protocol. Without a result, it contains only
+/// Returns the successful response of a service with the Query protocol. Without a result, it contains only
 /// metadata.
 pub(crate) fn query_success(
     namespace: &str,
@@ -222,7 +217,7 @@ pub(crate) fn query_success(
             element.finish();
         }
     });
-    response(200, "text/xml", id, body)
+    response_with_id(id, 200, "text/xml", body)
 }
 
 /// An error response.
@@ -300,7 +295,7 @@ impl ErrorResponse {
             }
             Format::Json => ("application/json", to_json(&elements).to_string()),
         };
-        response(self.status, content_type, id, body)
+        response_with_id(id, self.status, content_type, body)
     }
 
     /// Returns the error in the format of `service`: XML for S3 and services with the Query protocol, JSON for others.
@@ -309,10 +304,8 @@ impl ErrorResponse {
         service: &str,
         request: &HttpRequest,
     ) -> HttpResponse {
-        let id = Uuid::new_v4().to_string();
-        let content_type = request.headers().get("content-type").unwrap_or_default();
         if service == "s3" {
-            return self.into_s3_response(id, request);
+            return self.into_s3_response(request);
         }
         if is_form(request) {
             return self.into_response(Format::Xml);
@@ -326,18 +319,19 @@ impl ErrorResponse {
             code => code,
         };
         // Services with the AWS JSON protocol answer 400; REST services answer 403.
+        let content_type = request.headers().get("content-type").unwrap_or_default();
         let status = match self.status {
             403 if content_type.starts_with("application/x-amz-json") => 400,
             status => status,
         };
         let body = json!({"__type": code, "message": self.message}).to_string();
-        let mut response = response(status, "application/x-amz-json-1.1", id, body);
+        let mut response = response(status, "application/x-amz-json-1.1", body);
         let headers = response.headers_mut();
         headers.insert("x-amzn-errortype", code.to_owned());
         response
     }
 
-    fn into_s3_response(self, id: String, request: &HttpRequest) -> HttpResponse {
+    fn into_s3_response(self, request: &HttpRequest) -> HttpResponse {
         let authorization = request.headers().get("authorization");
         let (status, code, message) = match self.code.as_str() {
             "ExpiredToken" => (400, "ExpiredToken", "The provided token has expired."),
@@ -357,15 +351,14 @@ impl ErrorResponse {
                 "The request signature we calculated does not match the signature you provided. Check \
                  your key and signing method.",
             ),
+            "MissingAuthenticationToken" if is_signed_with_2(request) => (
+                400,
+                "InvalidRequest",
+                "The authorization mechanism you have provided is not supported. Please use \
+                 AWS4-HMAC-SHA256.",
+            ),
             "MissingAuthenticationToken" => match authorization {
                 None => (403, "AccessDenied", "Access Denied"),
-                // Signature Version 2.
-                Some(header) if header.starts_with("AWS ") => (
-                    400,
-                    "InvalidRequest",
-                    "The authorization mechanism you have provided is not supported. Please use \
-                     AWS4-HMAC-SHA256.",
-                ),
                 Some(_) => (400, "InvalidArgument", "Unsupported Authorization Type"),
             },
             "IncompleteSignature" if authorization.is_some() => (
@@ -383,6 +376,7 @@ impl ErrorResponse {
             ),
             _ => (self.status, &*self.code, &*self.message),
         };
+        let id = Uuid::new_v4().to_string();
         let body = xml(
             None,
             "Error",
@@ -392,8 +386,17 @@ impl ErrorResponse {
                 Element::text("RequestId", id.as_str()),
             ],
         );
-        response(status, "application/xml", id, body)
+        response_with_id(id, status, "application/xml", body)
     }
+}
+
+/// Whether a request has a Version 2 signature (`AWS <id>:<signature>`), which S3 no longer accepts in most regions.
+fn is_signed_with_2(request: &HttpRequest) -> bool {
+    let header = request.headers().get("authorization");
+    let query: Vec<_> = form_urlencoded::parse(query_of(request).as_bytes()).collect();
+    let has = |name: &str| query.iter().any(|(key, _)| key == name);
+    header.is_some_and(|header| header.starts_with("AWS "))
+        || has("AWSAccessKeyId") && has("Signature") && has("Expires")
 }
 
 /// Returns an XML document with these elements in its root element.
@@ -458,10 +461,15 @@ fn to_json(elements: &[Element]) -> Value {
     Value::Object(members.collect())
 }
 
-pub(crate) fn response(
+/// Returns a response with a random request ID in its header.
+pub(crate) fn response(status: u16, content_type: &'static str, body: String) -> HttpResponse {
+    response_with_id(Uuid::new_v4().to_string(), status, content_type, body)
+}
+
+fn response_with_id(
+    id: String,
     status: u16,
     content_type: &'static str,
-    id: String,
     body: String,
 ) -> HttpResponse {
     let mut response = HttpResponse::new(status_of(status), SdkBody::from(body));

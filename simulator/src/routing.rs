@@ -2,7 +2,7 @@
 
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
-use crate::endpoint::{StsEndpoint, bucket_of_host, host_of, is_endpoint_of};
+use crate::endpoint::{StsEndpoint, bucket_of_host, host_of, is_endpoint_of, path_of};
 use crate::protocol::{Parameters, is_form};
 use crate::signature::Authorization;
 
@@ -50,12 +50,7 @@ pub(crate) fn service_of(
 fn is_of_s3(request: &HttpRequest, parameters: &Parameters) -> bool {
     let host = request.headers().get("host");
     let host = host.unwrap_or_else(|| host_of(request.uri()));
-    let uri = request.uri();
-    let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    let has_path = rest
-        .split_once('/')
-        .is_some_and(|(_, path)| !path.is_empty());
+    let has_path = path_of(request.uri()) != "/";
     let is_query_protocol = is_form(request) || parameters.first("Action").is_some();
     let is_of_sdk = request.headers().get("amz-sdk-invocation-id").is_some();
     has_path || !is_query_protocol && (bucket_of_host(host).is_some() || is_of_sdk)

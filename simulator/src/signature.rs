@@ -16,8 +16,8 @@ use time::format_description::well_known::Iso8601;
 
 use crate::arn;
 use crate::clock::timestamp;
-use crate::endpoint::{StsEndpoint, host_of, is_opt_in};
-use crate::iam::{Accounts, Arrival, Caller, KeyOwner};
+use crate::endpoint::{StsEndpoint, host_of, is_opt_in, path_of};
+use crate::iam::{Accounts, Arrival, Caller};
 use crate::protocol::{ErrorResponse, query_of};
 
 /// How much the time of a signature may differ from the simulator's time. STS ignores `X-Amz-Expires`, so presigned
@@ -59,10 +59,7 @@ pub(crate) fn authenticate(
         .filter(|key| key.is_active)
         .ok_or_else(invalid)?;
     let token = authorization.token.as_deref();
-    let session = match &key.owner {
-        KeyOwner::User(_) => None,
-        KeyOwner::Session(session) => Some(session),
-    };
+    let session = key.owner.session();
     if token != session.map(|session| session.token.as_str()) {
         return Err(invalid());
     }
@@ -390,15 +387,6 @@ impl Authorization {
     }
 }
 
-/// Whether a request has a Version 2 signature (`AWS <id>:<signature>`), which S3 no longer accepts in most regions.
-pub(crate) fn is_signed_with_2(request: &HttpRequest) -> bool {
-    let header = request.headers().get("authorization");
-    let query: Vec<_> = form_urlencoded::parse(query_of(request).as_bytes()).collect();
-    let has = |name: &str| query.iter().any(|(key, _)| key == name);
-    header.is_some_and(|header| header.starts_with("AWS "))
-        || has("AWSAccessKeyId") && has("Signature") && has("Expires")
-}
-
 /// Whether a request has a Version 4A signature, the asymmetric one for multi-region endpoints.
 fn is_signed_with_4a(request: &HttpRequest) -> bool {
     const ALGORITHM_4A: &str = "AWS4-ECDSA-P256-SHA256";
@@ -414,9 +402,7 @@ fn mismatch(message: impl Into<String>) -> ErrorResponse {
 
 /// Returns the canonical path of a URL. Paths are normalized and encoded once more, except for S3.
 fn canonical_path(url: &str, is_s3: bool) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    let path = rest.find('/').map_or("/", |start| &rest[start..]);
+    let path = path_of(url);
     if is_s3 {
         return path.to_owned();
     }

@@ -32,12 +32,12 @@ use crate::fault::{Effect, Fault, Faults, Latency, Target, truncated_body};
 use crate::iam::SamlMetadata;
 use crate::iam::{
     AccountBuilder, Accounts, Caller, IamError, MfaDevice, OidcProvider, RoleBuilder, SamlProvider,
-    SharedAccounts, UserBuilder,
+    SharedAccounts, UserBuilder, check_arn_format,
 };
 use crate::policy::{Explanation, keys};
 use crate::protocol::{ErrorResponse, Format as AnswerFormat, Parameters};
 use crate::routing;
-use crate::signature::{Authorization, authenticate, is_signed_with_2};
+use crate::signature::{Authorization, authenticate};
 use crate::sts::Environment;
 use crate::{iam_api, sts};
 
@@ -219,7 +219,7 @@ impl Simulator {
         let before = now.checked_sub(Duration::from_secs(30)).unwrap_or(now);
         let accounts = self.0.accounts.lock();
         let codes = |device: &MfaDevice| [device.code_at(before), device.code_at(now)];
-        if let Some(device) = accounts.mfa_device(serial) {
+        if let Some(device) = accounts.mfa_devices.get(serial) {
             return Some(codes(device));
         }
         // A device that IAM's API created and that no user has enabled yet.
@@ -330,12 +330,18 @@ impl Simulator {
     ///
     /// # Errors
     ///
-    /// Fails if the role does not exist.
+    /// Fails if the role does not exist, or if the session name is not one that AssumeRole accepts.
     pub fn role_session(
         &self,
         role_arn: &str,
         session_name: &str,
     ) -> Result<Credentials, IamError> {
+        if !(2..=64).contains(&session_name.len())
+            || !session_name.chars().all(arn::is_name_character)
+        {
+            let rule = "a session name must consist of 2 to 64 letters, digits and _+=,.@-";
+            return Err(IamError::validation(format!("{session_name:?}"), rule));
+        }
         let now = self.0.clock.now();
         let mut accounts = self.0.accounts.lock();
         let credentials = accounts.issue_role_session(role_arn, session_name, now);
@@ -385,7 +391,8 @@ impl Simulator {
     ///
     /// # Errors
     ///
-    /// Fails if the keys cannot be read, or the account is in another partition.
+    /// Fails if the ARN is not an OpenID Connect provider's, the keys cannot be read, or the account is in another
+    /// partition.
     pub fn oidc_provider(
         &self,
         arn: impl Into<String>,
@@ -393,11 +400,12 @@ impl Simulator {
         keys: &str,
     ) -> Result<(), IamError> {
         let arn = arn.into();
+        check_arn_format(&arn, "oidc-provider", "<issuer>")?;
         let provider = OidcProvider::new(client_ids, keys)
             .map_err(|error| IamError::validation(&*arn, error))?;
         let mut accounts = self.0.accounts.lock();
         accounts.check_partition(&arn)?;
-        accounts.add_oidc_provider(arn, provider);
+        accounts.oidc_providers.insert(arn, provider);
         Ok(())
     }
 
@@ -406,16 +414,18 @@ impl Simulator {
     ///
     /// # Errors
     ///
-    /// Fails if the document has no entity ID or no certificate for signing, or if the account is in another partition.
+    /// Fails if the ARN is not a SAML provider's, the document has no entity ID or no certificate for signing, or the
+    /// account is in another partition.
     #[cfg(feature = "saml-signatures")]
     pub fn saml_provider(&self, arn: impl Into<String>, metadata: &str) -> Result<(), IamError> {
         let arn = arn.into();
+        check_arn_format(&arn, "saml-provider", "<name>")?;
         let metadata = SamlMetadata::read(metadata)
             .map_err(|error| IamError::validation(&*arn, format!("metadata document: {error}")))?;
         let provider = SamlProvider::Signed(metadata);
         let mut accounts = self.0.accounts.lock();
         accounts.check_partition(&arn)?;
-        accounts.add_saml_provider(arn, provider);
+        accounts.saml_providers.insert(arn, provider);
         Ok(())
     }
 
@@ -424,7 +434,9 @@ impl Simulator {
     /// `saml-signatures`, there is also `saml_provider`.
     pub fn saml_provider_without_signatures(&self, arn: impl Into<String>) {
         let mut accounts = self.0.accounts.lock();
-        accounts.add_saml_provider(arn.into(), SamlProvider::Unsigned);
+        accounts
+            .saml_providers
+            .insert(arn.into(), SamlProvider::Unsigned);
     }
 
     /// Enables outbound identity federation for an account, so that its users and roles may call GetWebIdentityToken.
@@ -477,8 +489,8 @@ impl Simulator {
     /// Makes a context assertion valid for `ProvidedContexts` of AssumeRole; all others are rejected. The provider of
     /// IAM Identity Center is `arn:aws:iam::aws:contextProvider/IdentityCenter`.
     pub fn context_assertion(&self, provider_arn: impl Into<String>, assertion: impl Into<String>) {
-        let mut accounts = self.0.accounts.lock();
-        accounts.add_context_assertion(provider_arn.into(), assertion.into());
+        let assertions = &mut self.0.accounts.lock().context_assertions;
+        assertions.insert((provider_arn.into(), assertion.into()));
     }
 
     /// Adds a service: `handler` answers the requests that are signed for `name` (`firehose`, `s3`, …), once the
@@ -746,12 +758,6 @@ impl Simulator {
         let mut response = match (&caller, service) {
             (caller, None) if name == "iam" => {
                 iam_api::answer(&self.0.accounts, caller.as_ref(), request, now)
-            }
-            (Err(_), _) if name == "s3" && is_signed_with_2(request) => {
-                let message = "The authorization mechanism you have provided is not supported. Please use \
-                               AWS4-HMAC-SHA256.";
-                ErrorResponse::new(400, "InvalidRequest", message)
-                    .into_service_response(name, request)
             }
             (Err(error), _) => error.clone().into_service_response(name, request),
             (Ok(_), None) => {

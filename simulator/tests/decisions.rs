@@ -334,6 +334,26 @@ async fn the_keys_of_the_caller_the_role_and_the_token_are_there() {
     .await;
 }
 
+/// IAM matches the keys of tags case-insensitively, as does the check for duplicate keys.
+#[tokio::test]
+async fn a_session_tag_replaces_the_tag_of_the_role_whatever_its_case() {
+    let aws = Simulator::new();
+    let keys = user(&aws);
+    let role = aws.role(ROLE).trust(trust("Allow", "{}"));
+    let role = role.tag("GRÖSSE", "role").policy(EVERYTHING);
+    role.create().unwrap();
+    let tag = Tag::builder().key("grösse").value("session").build();
+    let call = client(&aws, &keys).assume_role().role_arn(ROLE);
+    let call = call.role_session_name("session").tags(tag.unwrap());
+    let session = keys_of(call.send().await.unwrap().credentials);
+    for key in ["grösse", "GRÖSSE"] {
+        let condition = format!(r#"{{"StringEquals": {{"aws:PrincipalTag/{key}": "session"}}}}"#);
+        let role = aws.role(OTHER).trust(trust("Allow", &condition));
+        role.create().unwrap();
+        assume(&aws, &session, OTHER).await.expect(key);
+    }
+}
+
 #[tokio::test]
 async fn the_session_by_an_identity_provider_says_which_and_those_behind_it_do_not() {
     let aws = Simulator::new();

@@ -2,7 +2,7 @@
 
 mod raw;
 
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use aws_smithy_async::time::TimeSource;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -747,6 +747,98 @@ async fn attributes_of_a_saml_assertion() {
         "InvalidIdentityToken",
         "Specified provider doesn't exist.",
     );
+}
+
+/// "If it is present in an AssumeRoleWithSAML API call, it can be used to shorten the duration of the session" (IAM
+/// guide, on `SessionDuration`). `SessionNotOnOrAfter` ends the session, too.
+#[tokio::test(start_paused = true)]
+async fn a_saml_assertion_may_shorten_the_session_but_not_extend_it() {
+    let aws = saml(|aws| aws.saml_provider_without_signatures(SAML));
+    let now = aws.clock().now();
+    let until = |seconds: u64| {
+        let at = aws_smithy_types::DateTime::from(now + Duration::from_secs(seconds));
+        let at = aws_smithy_types::DateTime::from_secs(at.secs());
+        at.fmt(aws_smithy_types::date_time::Format::DateTime)
+            .unwrap()
+    };
+    for (duration, not_on_or_after, seconds) in [
+        (None, None, 3600),
+        (Some("1800"), None, 1800),
+        (Some("7200"), None, 3600),
+        (None, Some(1200), 1200),
+        (None, Some(7200), 3600),
+        (Some("1800"), Some(1200), 1200),
+        (Some("1200"), Some(1800), 1200),
+    ] {
+        let assertion = assertion(|mut xml| {
+            if let Some(duration) = duration {
+                let attribute = format!(
+                    r#"<AttributeStatement><Attribute Name="https://aws.amazon.com/SAML/Attributes/SessionDuration"><AttributeValue>{duration}</AttributeValue></Attribute>"#
+                );
+                xml = xml.replace("<AttributeStatement>", &attribute);
+            }
+            if let Some(seconds) = not_on_or_after {
+                let end = until(seconds);
+                let statement =
+                    format!(r#"<AuthnStatement SessionNotOnOrAfter="{end}"/></Assertion>"#);
+                xml = xml.replace("</Assertion>", &statement);
+            }
+            xml
+        });
+        let reply = with_assertion(&aws, &assertion).await;
+        let row = (duration, not_on_or_after);
+        assert_eq!(
+            reply.element("Expiration"),
+            until(seconds),
+            "{row:?}: {}",
+            reply.body
+        );
+    }
+}
+
+/// The API reference defines `NameQualifier` and `SubjectType`; the IAM guide lists `saml:namequalifier` among the keys
+/// that a session keeps.
+#[tokio::test]
+async fn a_saml_user_is_identified_by_subject_and_name_qualifier() {
+    const HASH: &str = "ZvozyvmsiHveFG9sKLSqKtn+bLg="; // base64(sha1("<issuer>222222222222/Company"))
+    let aws = Simulator::new();
+    aws.saml_provider_without_signatures(SAML);
+    let condition = format!(r#"{{"StringEquals": {{"saml:namequalifier": "{HASH}"}}}}"#);
+    aws.role(ROLE)
+        .trust(trust(SAML, r#""sts:AssumeRoleWithSAML""#, &condition))
+        .create()
+        .unwrap();
+    let next = "arn:aws:iam::222222222222:role/Next";
+    let by_everybody = trust("", r#""sts:AssumeRole""#, &condition)
+        .replace(r#"{"Federated": ""}"#, r#"{"AWS": "*"}"#);
+    aws.role(next).trust(by_everybody).create().unwrap();
+    for (format, subject_type) in [
+        (
+            "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent",
+            "persistent",
+        ),
+        (
+            "urn:oasis:names:tc:SAML:2.0:nameid-format:kerberos",
+            "kerberos",
+        ),
+        (
+            "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified",
+            "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified",
+        ),
+    ] {
+        let named = format!(r#"<NameID Format="{format}">"#);
+        let assertion = assertion(|xml| xml.replace("<NameID>", &named));
+        let reply = with_assertion(&aws, &assertion).await;
+        assert_eq!(reply.element("NameQualifier"), HASH, "{}", reply.body);
+        assert_eq!(reply.element("SubjectType"), subject_type);
+        let parameters = [
+            ("Action", "AssumeRole"),
+            ("RoleArn", next),
+            ("RoleSessionName", "next"),
+        ];
+        let reply = call(&aws, &reply.credentials(), &parameters).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+    }
 }
 
 /// The files were signed by another implementation: see `saml/make.py`.

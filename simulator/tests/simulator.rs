@@ -770,6 +770,63 @@ fn an_arn_of_no_user_or_role_is_rejected() {
     );
 }
 
+/// The rules of CreateUser, CreateRole and AssumeRole in the API references.
+#[test]
+fn names_and_paths_have_the_characters_and_lengths_that_iam_allows() {
+    let aws = Simulator::new();
+    let of = |kind: &str, name: &str| format!("arn:aws:iam::111111111111:{kind}/{name}");
+    let long = |length: usize| "x".repeat(length);
+    let path = |length: usize| format!("{}/x", long(length - 2));
+    for right in ["+=,.@_-09azAZ", &long(64), "a:b/*/?/y", "a//z", &path(512)] {
+        aws.user(of("user", right)).create().unwrap();
+        aws.role(of("role", right)).create().unwrap();
+    }
+    // The last two name the root user, if names may have colons.
+    for wrong in [
+        &*long(65),
+        "a b",
+        "a*",
+        "é",
+        "é/x",
+        "a b/x",
+        &path(513),
+        "x:root",
+        "/x:root",
+    ] {
+        let (user, role) = (of("user", wrong), of("role", wrong));
+        for error in [aws.user(user).create().err(), aws.role(role).create().err()] {
+            let error = error.expect(wrong).to_string();
+            assert!(error.contains("ValidationError: the name"), "{error}");
+        }
+    }
+    let error = aws.role("arn:x:iam::111111111112:role/x").create();
+    assert!(error.unwrap_err().to_string().contains("must be arn:"));
+    for wrong in ["x", "a b", "a/b", &long(65)] {
+        let session = aws.role_session(&of("role", "a//z"), wrong);
+        let error = session.expect_err(wrong).to_string();
+        assert!(error.contains("ValidationError: a session name"), "{error}");
+    }
+}
+
+/// The issuer would not be found when a token arrives.
+#[test]
+fn a_provider_with_another_name_than_its_arn_is_rejected() {
+    let aws = Simulator::new();
+    let key = include_str!("keys/p256-public.pem");
+    for wrong in [
+        "https://example.com",
+        "arn:aws:iam::111111111111:oidc-provider/",
+        "arn:aws:iam::1:oidc-provider/example.com",
+        "arn:aws:iam::111111111111:saml-provider/example.com",
+    ] {
+        let error = aws.oidc_provider(wrong, &["app"], key).unwrap_err();
+        assert!(
+            error.to_string().contains(":oidc-provider/<issuer>"),
+            "{error}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn an_account_is_in_one_partition_whatever_its_names() {
     let aws = Simulator::new();

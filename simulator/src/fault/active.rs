@@ -58,6 +58,7 @@ pub(crate) struct Hit {
 impl Faults {
     /// Adds a fault; `now` is the time since the simulator was created.
     pub(crate) fn add(&mut self, fault: Fault, now: Duration) {
+        self.active.retain(|active| !active.is_over(now));
         let start = now.saturating_add(fault.after);
         self.active.push(ActiveFault {
             id: self.next_id,
@@ -122,6 +123,13 @@ impl Faults {
 }
 
 impl ActiveFault {
+    /// Whether the fault applies to no request any more. One that holds requests does so until it ends.
+    fn is_over(&self, now: Duration) -> bool {
+        let is_used_up = self.fault.times.is_some_and(|times| self.used >= times);
+        self.end.is_some_and(|end| end <= now)
+            || is_used_up && self.fault.effect != Effect::NoAnswer
+    }
+
     fn is_in_window(&self, now: Duration) -> bool {
         self.start <= now && self.end.is_none_or(|end| now < end)
     }
@@ -245,6 +253,26 @@ mod tests {
             faults.hit(&unsigned, 100 * SECOND, None).is_none(),
             "no quota"
         );
+    }
+
+    #[test]
+    fn faults_that_are_over_are_forgotten_except_one_that_may_hold_a_request() {
+        let mut faults = Faults::default();
+        faults.add(Fault::no_answer().times(1), Duration::ZERO);
+        let held = faults.hit(&request(None), Duration::ZERO, None).unwrap().id;
+        for _ in 0..100 {
+            faults.add(Fault::throttling().times(1), Duration::ZERO);
+            assert!(code(&mut faults, None, Duration::ZERO).is_some());
+            faults.add(
+                Fault::throttling().role("a").lasting(SECOND),
+                Duration::ZERO,
+            );
+            faults.add(Fault::garbage().after(SECOND).times(1), SECOND);
+        }
+        faults.add(Fault::throttling().after(9 * SECOND), 2 * SECOND);
+        // The first, those that have not started, and the latest.
+        assert_eq!(faults.active.len(), 102);
+        assert!(faults.hit(&request(None), SECOND, Some(held)).is_some());
     }
 
     #[test]

@@ -16,11 +16,11 @@ use super::directory::Directory;
 use super::identity_providers::{OidcProvider, SamlProvider};
 use super::mfa_device::MfaDevice;
 use super::principal::{Permissions, Role, User};
-use super::session::{Session, SessionPrincipal, new_session_token};
+use super::session::{Session, SessionPrincipal};
 use super::settings::Settings;
 use super::token_issuer::TokenIssuer;
 use super::unique_id::unique_id;
-use super::validation::IamError;
+use super::validation::{IamError, is_same_tag_key};
 use crate::arn;
 use crate::clock::Clock;
 use crate::policy::{
@@ -68,14 +68,16 @@ pub(crate) struct Accounts {
     accounts: Arc<HashMap<String, Account>>,
     /// By access key ID.
     keys: HashMap<String, AccessKey>,
+    /// The number of keys that were left when those of old sessions were last removed.
+    keys_left: usize,
     /// By serial number.
-    pub(super) mfa_devices: HashMap<String, MfaDevice>,
-    oidc_providers: HashMap<String, OidcProvider>,
-    saml_providers: HashMap<String, SamlProvider>,
+    pub(crate) mfa_devices: HashMap<String, MfaDevice>,
+    pub(crate) oidc_providers: HashMap<String, OidcProvider>,
+    pub(crate) saml_providers: HashMap<String, SamlProvider>,
     /// By account ID.
     token_issuers: HashMap<String, TokenIssuer>,
     /// The valid context assertions, with the ARNs of their providers.
-    context_assertions: HashSet<(String, String)>,
+    pub(crate) context_assertions: HashSet<(String, String)>,
     pub(crate) settings: Settings,
     /// The condition keys of all requests that the test has set.
     request_keys: Arc<Context>,
@@ -84,6 +86,12 @@ pub(crate) struct Accounts {
     /// The decisions on the current request.
     decisions: Vec<Explanation>,
 }
+
+/// How many keys there may be before those of old sessions are removed, which STS then treats as keys that do not exist.
+const MAX_KEYS: usize = 10_000;
+
+/// How long after its expiry a session is old.
+const REMEMBERED: Duration = Duration::from_secs(3600);
 
 pub(crate) struct AccessKey {
     pub(crate) secret: String,
@@ -102,6 +110,13 @@ pub(crate) enum KeyOwner {
 }
 
 impl KeyOwner {
+    pub(crate) fn session(&self) -> Option<&Session> {
+        match self {
+            Self::User(_) => None,
+            Self::Session(session) => Some(session),
+        }
+    }
+
     /// Returns the ARN of the user or role.
     pub(crate) fn principal_arn(&self) -> &str {
         match self {
@@ -174,14 +189,6 @@ impl Accounts {
             .map(|(serial, _)| serial.as_str())
     }
 
-    pub(crate) fn add_mfa_device(&mut self, serial: &str, device: MfaDevice) {
-        self.mfa_devices.insert(serial.to_owned(), device);
-    }
-
-    pub(crate) fn remove_mfa_device(&mut self, serial: &str) {
-        self.mfa_devices.remove(serial);
-    }
-
     /// Returns the role as STS sees it.
     pub(crate) fn role(&self, arn: &str) -> Option<&Role> {
         self.roles.seen_by_sts(arn)
@@ -191,45 +198,6 @@ impl Accounts {
         self.roles.remove(arn);
         let (account, name) = (arn::account_of(arn), arn::name_of(arn));
         self.directory.roles.remove(account, name);
-    }
-
-    pub(crate) fn mfa_device(&self, serial: &str) -> Option<&MfaDevice> {
-        self.mfa_devices.get(serial)
-    }
-
-    pub(crate) fn mfa_device_mut(&mut self, serial: &str) -> Option<&mut MfaDevice> {
-        self.mfa_devices.get_mut(serial)
-    }
-
-    pub(crate) fn oidc_provider(&self, arn: &str) -> Option<&OidcProvider> {
-        self.oidc_providers.get(arn)
-    }
-
-    pub(crate) fn add_oidc_provider(&mut self, arn: String, provider: OidcProvider) {
-        self.oidc_providers.insert(arn, provider);
-    }
-
-    pub(crate) fn oidc_provider_mut(&mut self, arn: &str) -> Option<&mut OidcProvider> {
-        self.oidc_providers.get_mut(arn)
-    }
-
-    pub(crate) fn remove_oidc_provider(&mut self, arn: &str) {
-        self.oidc_providers.remove(arn);
-    }
-
-    pub(crate) fn oidc_providers_of(&self, account: &str) -> impl Iterator<Item = &str> {
-        let providers = self.oidc_providers.keys();
-        providers
-            .map(String::as_str)
-            .filter(move |arn| arn::account_of(arn) == account)
-    }
-
-    pub(crate) fn saml_provider(&self, arn: &str) -> Option<&SamlProvider> {
-        self.saml_providers.get(arn)
-    }
-
-    pub(crate) fn add_saml_provider(&mut self, arn: String, provider: SamlProvider) {
-        self.saml_providers.insert(arn, provider);
     }
 
     pub(crate) fn token_issuer(&self, account: &str) -> Option<&TokenIssuer> {
@@ -261,25 +229,6 @@ impl Accounts {
         let account = self.account(account)?;
         let paths = account.organization_paths.clone();
         Some((account.organization.clone()?, paths))
-    }
-
-    pub(crate) fn add_context_assertion(&mut self, provider_arn: String, assertion: String) {
-        self.context_assertions.insert((provider_arn, assertion));
-    }
-
-    pub(crate) fn has_context_assertion(&self, provider_and_assertion: &(String, String)) -> bool {
-        self.context_assertions.contains(provider_and_assertion)
-    }
-
-    pub(crate) fn saml_providers_of(&self, account: &str) -> impl Iterator<Item = &str> {
-        let providers = self.saml_providers.keys();
-        providers
-            .map(String::as_str)
-            .filter(move |arn| arn::account_of(arn) == account)
-    }
-
-    pub(crate) fn remove_saml_provider(&mut self, arn: &str) {
-        self.saml_providers.remove(arn);
     }
 
     /// Rejects an ARN whose partition is not that of the account: an account belongs to one partition, so users and
@@ -382,7 +331,7 @@ impl Accounts {
         for (key, value) in &role.permissions.tags {
             let replaced = inherited
                 .iter()
-                .find(|(inherited, _)| inherited.eq_ignore_ascii_case(key));
+                .find(|(inherited, _)| is_same_tag_key(inherited, key));
             let value = replaced.map_or(value.as_str(), |(_, value)| value);
             context.set(&format!("aws:ResourceTag/{key}"), value);
             context.set(&format!("iam:ResourceTag/{key}"), value);
@@ -485,60 +434,27 @@ impl Accounts {
         std::mem::take(&mut self.decisions)
     }
 
-    /// Returns the owner of a key; `None` if the user or role no longer exists.
+    /// Returns the owner of a key; `None` if the user or role no longer exists. One that was created again under the
+    /// same ARN is another one.
     pub(crate) fn caller(&self, owner: &KeyOwner, arrival: Arrival) -> Option<Caller> {
-        match owner {
-            KeyOwner::User(arn) => self.user_caller(arn, None, arrival),
-            KeyOwner::Session(session) => match &session.principal {
-                SessionPrincipal::User { arn, id } => self
-                    .user_caller(arn, Some(session), arrival)
-                    .filter(|caller| caller.principal_id == *id),
-                SessionPrincipal::FederatedUser {
-                    user_arn, user_id, ..
-                } => {
-                    let caller = self.user_caller(user_arn, Some(session), arrival);
-                    let mut caller = caller.filter(|caller| caller.principal_id == *user_id)?;
-                    caller.arn = session.arn();
-                    caller.user_id = session.user_id();
-                    Some(caller)
-                }
-                SessionPrincipal::Role { arn, id, .. } => {
-                    let role = self.role(arn).filter(|role| role.id == *id)?;
-                    let mut caller = self.new_caller(arn, &role.id, &role.permissions, arrival);
-                    caller.arn = session.arn();
-                    caller.user_id = session.user_id();
-                    caller.session = Some((**session).clone());
-                    Some(caller)
-                }
-            },
+        let arn = owner.principal_arn();
+        let session = owner.session();
+        let (id, permissions) = if session.is_some_and(Session::is_of_role) {
+            let role = self.role(arn)?;
+            (&role.id, &role.permissions)
+        } else {
+            let user = self.users.seen_by_sts(arn)?;
+            (&user.id, &user.permissions)
+        };
+        if session.is_some_and(|session| session.principal_id() != id) {
+            return None;
         }
-    }
-
-    fn user_caller(
-        &self,
-        arn: &str,
-        session: Option<&Session>,
-        arrival: Arrival,
-    ) -> Option<Caller> {
-        let user = self.users.seen_by_sts(arn)?;
-        let mut caller = self.new_caller(arn, &user.id, &user.permissions, arrival);
-        caller.session = session.cloned();
-        Some(caller)
-    }
-
-    fn new_caller(
-        &self,
-        arn: &str,
-        id: &str,
-        permissions: &Permissions,
-        arrival: Arrival,
-    ) -> Caller {
-        Caller {
-            arn: arn.to_owned(),
+        Some(Caller {
+            arn: session.map_or_else(|| arn.to_owned(), Session::arn),
             principal_arn: arn.to_owned(),
             principal_id: id.to_owned(),
-            user_id: id.to_owned(),
-            session: None,
+            user_id: session.map_or_else(|| id.to_owned(), Session::user_id),
+            session: session.cloned(),
             permissions: permissions.clone(),
             accounts: Arc::clone(&self.accounts),
             request_keys: Arc::clone(&self.request_keys),
@@ -546,7 +462,7 @@ impl Accounts {
             arrival,
             undecided: Arc::default(),
             refusals: Arc::default(),
-        }
+        })
     }
 
     pub(crate) fn check_user(&self, arn: &str) -> Result<(), IamError> {
@@ -564,11 +480,8 @@ impl Accounts {
         secret: &str,
     ) -> Result<(), IamError> {
         self.check_user(user_arn)?;
-        let device = MfaDevice::from_secret(user_arn, secret).ok_or_else(|| {
-            let rule = "the device's secret must be base32 text of at least 16 characters";
-            IamError::validation(serial, rule)
-        })?;
-        self.add_mfa_device(serial, device);
+        let device = MfaDevice::new(user_arn, serial, secret)?;
+        self.mfa_devices.insert(serial.to_owned(), device);
         Ok(())
     }
 
@@ -580,29 +493,28 @@ impl Accounts {
         now: SystemTime,
     ) -> Option<Credentials> {
         let id = self.roles.get(role_arn)?.id.clone();
-        let session = Session {
-            principal: SessionPrincipal::Role {
-                arn: role_arn.to_owned(),
-                id,
-                session_name: session_name.to_owned(),
-            },
-            token: new_session_token(),
-            issued: now,
-            expiry: now + Duration::from_secs(3600),
-            is_from_global_endpoint: false,
-            policies: Vec::new(),
-            tags: Vec::new(),
-            source_identity: None,
-            federation: Context::default(),
-            mfa: None,
+        let principal = SessionPrincipal::Role {
+            arn: role_arn.to_owned(),
+            id,
+            session_name: session_name.to_owned(),
         };
-        Some(self.issue(session))
+        let expiry = now + Duration::from_secs(3600);
+        Some(self.issue(Session::new(principal, now, expiry)))
     }
 
     /// Issues temporary credentials for a session.
     pub(crate) fn issue(&mut self, session: Session) -> Credentials {
         let (token, expiry) = (session.token.clone(), session.expiry);
         let issued = session.issued;
+        if self.keys.len() >= MAX_KEYS.max(2 * self.keys_left) {
+            let is_old = |session: &Session| {
+                let age = issued.duration_since(session.expiry);
+                age.is_ok_and(|age| age >= REMEMBERED)
+            };
+            self.keys
+                .retain(|_, key| !key.owner.session().is_some_and(is_old));
+            self.keys_left = self.keys.len();
+        }
         let (id, secret) = self.add_key("ASIA", KeyOwner::Session(Box::new(session)), issued);
         Credentials::new(id, secret, Some(token), Some(expiry), "Simulator")
     }
@@ -739,5 +651,36 @@ impl Accounts {
     pub(super) fn id_of(&self, arn: &str) -> Option<&str> {
         let user = self.users.get(arn).map(|user| &*user.id);
         user.or_else(|| self.roles.get(arn).map(|role| &*role.id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_old_sessions_are_forgotten_when_there_are_many() {
+        let mut accounts = Accounts::default();
+        let user = "arn:aws:iam::111111111111:user/ada";
+        let hour = Duration::from_secs(3600);
+        let mut now = SystemTime::UNIX_EPOCH;
+        let permanent = accounts.create_access_key(user, now);
+        let mut issued = Vec::new();
+        for _ in 0..2 * MAX_KEYS {
+            let principal = SessionPrincipal::User {
+                arn: user.to_owned(),
+                id: "AIDA".to_owned(),
+            };
+            let session = Session::new(principal, now, now + hour);
+            issued.push(accounts.issue(session));
+            now += Duration::from_secs(10);
+        }
+        let count = accounts.keys.len();
+        assert!(count <= MAX_KEYS, "{count}");
+        assert!(accounts.key(permanent.access_key_id()).is_some());
+        // An hour has 360 of these sessions.
+        for credentials in &issued[issued.len() - 720..] {
+            assert!(accounts.key(credentials.access_key_id()).is_some());
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
 use crate::clock::timestamp;
+use crate::endpoint::host_of;
 use crate::policy::Context;
 
 /// The source address of requests unless the test sets `aws:SourceIp`: an address reserved for documentation.
@@ -70,8 +71,7 @@ impl Arrival {
 /// Returns the region in an endpoint's host, `sts.<region>.amazonaws.com`. Hosts without one, such as the global
 /// endpoint, belong to us-east-1.
 fn region_of(uri: &str) -> &str {
-    let host = uri.split('/').nth(2).unwrap_or_default();
-    let mut labels = host.split('.').skip(1);
+    let mut labels = host_of(uri).split('.').skip(1);
     match (labels.next(), labels.next()) {
         (Some(region), Some("amazonaws" | "api")) => region,
         _ => "us-east-1",

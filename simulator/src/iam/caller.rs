@@ -8,6 +8,7 @@ use super::account::Account;
 use super::arrival::Arrival;
 use super::principal::Permissions;
 use super::session::Session;
+use super::validation::is_same_tag_key;
 use crate::arn;
 use crate::clock::timestamp;
 use crate::policy::{
@@ -38,7 +39,7 @@ pub struct Caller {
     pub(super) principal_arn: String,
     /// The unique ID of the user or role.
     pub(super) principal_id: String,
-    /// The unique ID of the user, or `<unique ID of the role>:<session name>` for a role session.
+    /// The condition key `aws:userid`; see [`Session::user_id`].
     pub(super) user_id: String,
     pub(super) session: Option<Session>,
     pub(super) permissions: Permissions,
@@ -65,8 +66,8 @@ impl Caller {
         arn::partition_of(&self.principal_arn)
     }
 
-    /// Returns `arn:aws:iam::<account>:user/<path><name>` or
-    /// `arn:aws:sts::<account>:assumed-role/<role>/<session name>`.
+    /// Returns `arn:aws:iam::<account>:user/<path><name>`, `arn:aws:sts::<account>:assumed-role/<role>/<session name>`,
+    /// `arn:aws:sts::<account>:federated-user/<name>` or `arn:aws:iam::<account>:root`.
     pub fn arn(&self) -> &str {
         &self.arn
     }
@@ -75,7 +76,7 @@ impl Caller {
     pub fn session_tag(&self, key: &str) -> Option<&str> {
         let tags = &self.session.as_ref()?.tags;
         tags.iter()
-            .find(|tag| tag.key.eq_ignore_ascii_case(key))
+            .find(|tag| is_same_tag_key(&tag.key, key))
             .map(|tag| tag.value.as_str())
     }
 
@@ -114,10 +115,7 @@ impl Caller {
             .map(|tag| (tag.key.clone(), tag.value.clone()))
             .collect();
         for (key, value) in &self.permissions.tags {
-            if !tags
-                .iter()
-                .any(|(other, _)| other.eq_ignore_ascii_case(key))
-            {
+            if !tags.iter().any(|(other, _)| is_same_tag_key(other, key)) {
                 tags.push((key.clone(), value.clone()));
             }
         }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::validation::IamError;
+
 /// How long a device shows a code, in seconds.
 const STEP: u64 = 30;
 
@@ -14,6 +16,14 @@ pub(crate) struct MfaDevice {
 }
 
 impl MfaDevice {
+    /// Creates a device from its base32 secret. `serial` is only for the error.
+    pub(super) fn new(user_arn: &str, serial: &str, base32: &str) -> Result<Self, IamError> {
+        Self::from_secret(user_arn, base32).ok_or_else(|| {
+            let rule = "the device's secret must be base32 text of at least 16 characters";
+            IamError::validation(serial, rule)
+        })
+    }
+
     /// Creates a device from its base32 secret; `None` if the secret is invalid. As in the AWS CLI and authenticator
     /// apps, spaces, dashes and case are ignored.
     pub(crate) fn from_secret(user_arn: &str, base32: &str) -> Option<Self> {

@@ -24,7 +24,7 @@ mod validation;
 
 pub use access_request::AccessRequest;
 pub(crate) use account::Account;
-pub(crate) use accounts::{Accounts, KeyOwner, SharedAccounts};
+pub(crate) use accounts::{Accounts, SharedAccounts};
 pub(crate) use arrival::Arrival;
 #[cfg(feature = "server")]
 pub(crate) use arrival::ClientAddress;
@@ -41,10 +41,11 @@ pub(crate) use mfa_device::MfaDevice;
 pub use organization::AccountBuilder;
 pub(crate) use principal::Role;
 pub use role_builder::RoleBuilder;
-pub(crate) use session::{Session, SessionPrincipal, SessionTag, new_session_token};
+pub(crate) use session::{Session, SessionPrincipal, SessionTag};
 pub(crate) use unique_id::unique_id;
 pub use user_builder::UserBuilder;
 pub use validation::IamError;
 pub(crate) use validation::{
-    check_inline_policies_length, check_managed_policy_length, check_tags,
+    check_arn_format, check_inline_policies_length, check_managed_policy_length, check_tags,
+    is_same_tag_key,
 };

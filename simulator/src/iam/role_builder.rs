@@ -102,9 +102,10 @@ impl RoleBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the ARN is not a role's or its account is in another partition; if the name is taken, under another
-    /// path or in another case; if a policy is malformed, too long or has a condition key that the simulator does not
-    /// know; if a tag is malformed; or if the trust policy names a user or role that does not exist.
+    /// Fails if the ARN is not a role's, with a name and a path that IAM allows, or its account is in another partition;
+    /// if the name is taken, under another path or in another case; if a policy is malformed, too long or has a
+    /// condition key that the simulator does not know; if a tag is malformed; or if the trust policy names a user or
+    /// role that does not exist.
     pub fn create(self) -> Result<(), IamError> {
         check_arn(&self.arn, "role")?;
         let trust_policy = self.trust_policy.unwrap_or_else(|| {

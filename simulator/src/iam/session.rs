@@ -19,7 +19,7 @@ pub(crate) struct Session {
     pub(crate) policies: Vec<Arc<Policy>>,
     pub(crate) tags: Vec<SessionTag>,
     pub(crate) source_identity: Option<String>,
-    /// The condition keys that a session from an identity provider keeps.
+    /// The condition keys that a session from an identity provider keeps. Sessions of later hops have none.
     pub(crate) federation: Context,
     /// The time of the MFA authentication that the session was obtained with.
     pub(crate) mfa: Option<SystemTime>,
@@ -52,6 +52,23 @@ pub(crate) struct SessionTag {
 }
 
 impl Session {
+    /// Creates a session without policies, tags and MFA.
+    pub(crate) fn new(principal: SessionPrincipal, issued: SystemTime, expiry: SystemTime) -> Self {
+        Self {
+            principal,
+            // With a length that AWS's tokens have.
+            token: (0..640).map(|_| fastrand::alphanumeric()).collect(),
+            issued,
+            expiry,
+            is_from_global_endpoint: false,
+            policies: Vec::new(),
+            tags: Vec::new(),
+            source_identity: None,
+            federation: Context::default(),
+            mfa: None,
+        }
+    }
+
     pub(super) fn rename_user(&mut self, old: &str, new: &str) {
         match &mut self.principal {
             SessionPrincipal::User { arn, .. }
@@ -77,6 +94,14 @@ impl Session {
         match &self.principal {
             SessionPrincipal::Role { arn, .. } | SessionPrincipal::User { arn, .. } => arn,
             SessionPrincipal::FederatedUser { user_arn, .. } => user_arn,
+        }
+    }
+
+    /// Returns the unique ID that the user or role had when the session was issued.
+    pub(super) fn principal_id(&self) -> &str {
+        match &self.principal {
+            SessionPrincipal::Role { id, .. } | SessionPrincipal::User { id, .. } => id,
+            SessionPrincipal::FederatedUser { user_id, .. } => user_id,
         }
     }
 
@@ -114,9 +139,4 @@ impl Session {
             } => format!("{id}:{session_name}"),
         }
     }
-}
-
-/// Returns a random session token, with a length that AWS's tokens have.
-pub(crate) fn new_session_token() -> String {
-    (0..640).map(|_| fastrand::alphanumeric()).collect()
 }

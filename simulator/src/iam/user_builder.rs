@@ -91,18 +91,15 @@ impl UserBuilder {
     ///
     /// # Errors
     ///
-    /// Fails if the ARN is not a user's or its account is in another partition; if the name is taken, under another
-    /// path or in another case; if a policy is malformed, too long or has a condition key that the simulator does not
-    /// know; if a tag is malformed; if the access key ID is malformed or in use; or if an MFA device's secret is not
-    /// base32 text of at least 16 characters.
+    /// Fails if the ARN is not a user's, with a name and a path that IAM allows, or its account is in another partition;
+    /// if the name is taken, under another path or in another case; if a policy is malformed, too long or has a
+    /// condition key that the simulator does not know; if a tag is malformed; if the access key ID is malformed or in
+    /// use; or if an MFA device's secret is not base32 text of at least 16 characters.
     pub fn create(self) -> Result<Credentials, IamError> {
         check_arn(&self.arn, "user")?;
         let mut mfa_devices = Vec::new();
         for (serial, secret) in self.mfa_devices {
-            let device = MfaDevice::from_secret(&self.arn, &secret).ok_or_else(|| {
-                let rule = "the device's secret must be base32 text of at least 16 characters";
-                IamError::validation(&*serial, rule)
-            })?;
+            let device = MfaDevice::new(&self.arn, &serial, &secret)?;
             mfa_devices.push((serial, device));
         }
         let mut accounts = self.accounts.lock();

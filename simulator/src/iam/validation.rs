@@ -45,69 +45,35 @@ impl IamError {
         &self.message
     }
 
-    pub(crate) fn validation(subject: impl Into<String>, message: impl Into<String>) -> Self {
+    fn new(code: &'static str, subject: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             subject: subject.into(),
-            code: "ValidationError",
+            code,
             message: message.into(),
             advice: None,
         }
+    }
+
+    pub(crate) fn validation(subject: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new("ValidationError", subject, message)
     }
 
     pub(crate) fn no_such_entity(subject: &str, message: &str) -> Self {
-        Self {
-            subject: subject.to_owned(),
-            code: "NoSuchEntity",
-            message: message.to_owned(),
-            advice: None,
-        }
+        Self::new("NoSuchEntity", subject, message)
     }
 
     pub(crate) fn access_denied(subject: &str, message: &str) -> Self {
-        Self {
-            subject: subject.to_owned(),
-            code: "AccessDenied",
-            message: message.to_owned(),
-            advice: None,
-        }
-    }
-
-    fn invalid_input(subject: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            subject: subject.into(),
-            code: "InvalidInput",
-            message: message.into(),
-            advice: None,
-        }
-    }
-
-    /// Creates a `LimitExceeded`.
-    pub(super) fn limit_exceeded(subject: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            subject: subject.into(),
-            code: "LimitExceeded",
-            message: message.into(),
-            advice: None,
-        }
+        Self::new("AccessDenied", subject, message)
     }
 
     /// Creates an `EntityAlreadyExists`: names are unique within an account, regardless of path and case.
     pub(super) fn already_exists(subject: &str, existing: &str) -> Self {
-        Self {
-            subject: subject.to_owned(),
-            code: "EntityAlreadyExists",
-            message: format!("the name is already used by {existing}"),
-            advice: None,
-        }
+        let message = format!("the name is already used by {existing}");
+        Self::new("EntityAlreadyExists", subject, message)
     }
 
     pub(crate) fn malformed_policy(subject: &str, message: String) -> Self {
-        Self {
-            subject: subject.to_owned(),
-            code: "MalformedPolicyDocument",
-            message,
-            advice: None,
-        }
+        Self::new("MalformedPolicyDocument", subject, message)
     }
 
     /// Adds advice, which is not part of IAM's message.
@@ -131,23 +97,42 @@ impl std::error::Error for IamError {}
 
 /// Checks the ARN of a user or a role: `arn:<partition>:iam::<account>:<kind>/<path><name>`.
 pub(super) fn check_arn(arn: &str, kind: &str) -> Result<(), IamError> {
-    let is_named = |resource: &str| {
-        let path = resource
-            .strip_prefix(kind)
-            .and_then(|rest| rest.strip_prefix('/'));
-        path.is_some_and(|path| !path.is_empty() && !path.ends_with('/'))
-    };
-    match arn::split(arn) {
-        Some(["arn", partition, "iam", "", account, resource])
-            if !partition.is_empty() && arn::is_account_id(account) && is_named(resource) =>
-        {
-            Ok(())
-        }
-        _ => Err(IamError::validation(
-            format!("{arn:?}"),
-            format!("must be arn:<partition>:iam::<12-digit account id>:{kind}/<path><name>"),
-        )),
+    let resource = check_arn_format(arn, kind, "<path><name>")?;
+    let name = arn::name_of(resource);
+    let path_length = resource.len() - name.len() + 1;
+    let is_valid = (1..=64).contains(&name.len())
+        && name.chars().all(arn::is_name_character)
+        && path_length <= 512
+        && resource.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_valid {
+        return Ok(());
     }
+    let rule = "the name must consist of 1 to 64 letters, digits and _+=,.@-, and the path of at most 512 \
+                printable ASCII characters";
+    Err(IamError::validation(format!("{arn:?}"), rule))
+}
+
+/// Checks the format of the ARN of something that has a name, and returns what follows its kind. `name` is the format
+/// of the name.
+pub(crate) fn check_arn_format<'a>(
+    arn: &'a str,
+    kind: &str,
+    name: &str,
+) -> Result<&'a str, IamError> {
+    let named = match arn::split(arn) {
+        Some(["arn", partition, "iam", "", account, resource])
+            if partition.starts_with("aws") && arn::is_account_id(account) =>
+        {
+            resource
+                .strip_prefix(kind)
+                .and_then(|rest| rest.strip_prefix('/'))
+        }
+        _ => None,
+    };
+    named.filter(|name| !name.is_empty()).ok_or_else(|| {
+        let rule = format!("must be arn:<partition>:iam::<12-digit account id>:{kind}/{name}");
+        IamError::validation(format!("{arn:?}"), rule)
+    })
 }
 
 /// Checks the length of a trust policy. `limit` is the account's own quota, if it has one.
@@ -161,7 +146,7 @@ pub(crate) fn check_trust_policy_length(
         return Ok(());
     }
     let message = format!("Cannot exceed quota for ACLSizePerRole: {limit}");
-    Err(IamError::limit_exceeded(arn, message))
+    Err(IamError::new("LimitExceeded", arn, message))
 }
 
 /// Checks the length of a managed policy.
@@ -170,7 +155,7 @@ pub(crate) fn check_managed_policy_length(arn: &str, json: &str) -> Result<(), I
         return Ok(());
     }
     let message = format!("Cannot exceed quota for PolicySize: {MANAGED_POLICY_LENGTH}");
-    Err(IamError::limit_exceeded(arn, message))
+    Err(IamError::new("LimitExceeded", arn, message))
 }
 
 /// Checks the total length of all inline policies of a user or role, as `kind` says.
@@ -185,7 +170,7 @@ pub(crate) fn check_inline_policies_length(
     }
     let name = arn::name_of(arn);
     let message = format!("Maximum policy size of {limit} bytes exceeded for {kind} {name}");
-    Err(IamError::limit_exceeded(arn, message))
+    Err(IamError::new("LimitExceeded", arn, message))
 }
 
 /// Returns the length of a policy as IAM's quotas count it, without white space.
@@ -193,18 +178,23 @@ fn length(json: &str) -> usize {
     json.chars().filter(|c| !c.is_whitespace()).count()
 }
 
+/// Whether two keys of tags are the same. Keys are case-insensitive.
+pub(crate) fn is_same_tag_key(a: &str, b: &str) -> bool {
+    a.to_lowercase() == b.to_lowercase()
+}
+
 /// Checks the tags of a user or role.
 pub(crate) fn check_tags(arn: &str, tags: &[(String, String)]) -> Result<(), IamError> {
     let is_allowed = |c: char| {
         c.is_alphanumeric() || c.is_whitespace() && !c.is_control() || "_.:/=+-@".contains(c)
     };
-    let invalid = |message: String| Err(IamError::invalid_input(arn, message));
+    let invalid = |message: String| Err(IamError::new("InvalidInput", arn, message));
     if tags.len() > 50 {
         let message = format!(
             "Cannot exceed quota for TagsPerResource: 50 (it has {})",
             tags.len()
         );
-        return Err(IamError::limit_exceeded(arn, message));
+        return Err(IamError::new("LimitExceeded", arn, message));
     }
     for (i, (key, value)) in tags.iter().enumerate() {
         if !(1..=128).contains(&key.chars().count()) || !key.chars().all(is_allowed) {
@@ -225,8 +215,10 @@ pub(crate) fn check_tags(arn: &str, tags: &[(String, String)]) -> Result<(), Iam
                 "aws: prefixed tag key names are not allowed for external use. ({key:?})"
             ));
         }
-        let is_same = |(other, _): &(String, String)| other.to_lowercase() == key.to_lowercase();
-        if tags[..i].iter().any(is_same) {
+        if tags[..i]
+            .iter()
+            .any(|(earlier, _)| is_same_tag_key(earlier, key))
+        {
             return invalid(format!(
                 "Duplicate tag keys found. Please note that Tag keys are case insensitive. ({key:?})"
             ));

@@ -1,24 +1,14 @@
 //! The access keys of users.
 
-use super::call::{Answer, Call, Kind, limit_exceeded, no_such_entity, violation};
+use super::call::{Answer, Call, limit_exceeded, no_such_entity, violation};
 use super::render::date;
 use crate::arn;
 use crate::protocol::{Element, ErrorResponse};
 
 const MAX_KEYS: usize = 2;
 
-/// Returns the ARN of the user that the request names; by default, the caller.
-fn authorized_user(call: &mut Call<'_>) -> Result<String, ErrorResponse> {
-    let own = call.caller.arn();
-    let name = match call.optional("UserName") {
-        None if own.contains(":user/") => arn::name_of(own),
-        _ => call.name_of(Kind::User)?,
-    };
-    Ok(call.authorized_named(Kind::User, name)?.arn.clone())
-}
-
 pub(super) fn create(call: &mut Call<'_>) -> Answer {
-    let user = authorized_user(call)?;
+    let user = call.authorized_user()?.arn.clone();
     if call.accounts.user_keys(&user).count() == MAX_KEYS {
         return Err(limit_exceeded(format!(
             "Cannot exceed quota for AccessKeysPerUser: {MAX_KEYS}"
@@ -49,7 +39,7 @@ fn key_of<'a>(call: &Call<'a>, user: &str) -> Result<&'a str, ErrorResponse> {
 }
 
 pub(super) fn update(call: &mut Call<'_>) -> Answer {
-    let user = authorized_user(call)?;
+    let user = call.authorized_user()?.arn.clone();
     let id = key_of(call, &user)?;
     let is_active = match call.required("Status")? {
         "Active" => true,
@@ -64,14 +54,14 @@ pub(super) fn update(call: &mut Call<'_>) -> Answer {
 }
 
 pub(super) fn delete(call: &mut Call<'_>) -> Answer {
-    let user = authorized_user(call)?;
+    let user = call.authorized_user()?.arn.clone();
     let id = key_of(call, &user)?;
     call.accounts.delete_key(id);
     Ok(None)
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Answer {
-    let user = authorized_user(call)?;
+    let user = call.authorized_user()?.arn.clone();
     let mut keys: Vec<_> = call.accounts.user_keys(&user).collect();
     keys.sort_by_key(|(id, key)| (key.created, *id));
     let listed = keys

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::arn;
 use crate::iam::{Accounts, Caller, Document, Entity, IamError, check_tags};
-use crate::protocol::{Element, ErrorResponse, Parameters};
+use crate::protocol::{Element, ErrorResponse, Parameters, lower_first};
 
 /// The result of an operation: the elements of the response, if it has any.
 pub(super) type Answer = Result<Option<Vec<Element>>, ErrorResponse>;
@@ -191,6 +191,21 @@ impl<'a> Call<'a> {
         self.authorized_named(kind, name)
     }
 
+    /// Returns the name of the user that the request names; by default, the caller's.
+    pub(super) fn user_name(&self) -> Result<&'a str, ErrorResponse> {
+        let own = self.caller.arn();
+        match self.optional(Kind::User.parameter()) {
+            None if own.contains(":user/") => Ok(arn::name_of(own)),
+            _ => self.name_of(Kind::User),
+        }
+    }
+
+    /// Returns the user that the request names, by default the caller, like [`authorized`](Self::authorized).
+    pub(super) fn authorized_user(&mut self) -> Result<&mut Entity, ErrorResponse> {
+        let name = self.user_name()?;
+        self.authorized_named(Kind::User, name)
+    }
+
     pub(super) fn authorized_named(
         &mut self,
         kind: Kind,
@@ -356,10 +371,9 @@ impl<'a> Call<'a> {
 
 /// Returns IAM's error for an invalid parameter value, in which the parameter's name starts with a lower-case letter.
 pub(super) fn violation(value: &str, parameter: &str, rule: &str) -> ErrorResponse {
-    let (first, rest) = parameter.split_at(1);
+    let member = lower_first(parameter);
     ErrorResponse::validation(format!(
-        "1 validation error detected: Value {value} at '{}{rest}' failed to satisfy constraint: {rule}",
-        first.to_ascii_lowercase()
+        "1 validation error detected: Value {value} at '{member}' failed to satisfy constraint: {rule}"
     ))
 }
 
@@ -373,8 +387,7 @@ pub(super) fn check_name(parameter: &str, name: &str, max: usize) -> Result<(), 
         let rule = format!("Member must have length less than or equal to {max}");
         return Err(violation(&value, parameter, &rule));
     }
-    let is_name = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-    if !name.chars().all(is_name) {
+    if !name.chars().all(arn::is_name_character) {
         return Err(ErrorResponse::validation(format!(
             "The specified value for {} is invalid. It must contain only alphanumeric characters and/or \
              the following: +=,.@_-",
@@ -382,11 +395,6 @@ pub(super) fn check_name(parameter: &str, name: &str, max: usize) -> Result<(), 
         )));
     }
     Ok(())
-}
-
-fn lower_first(name: &str) -> String {
-    let (first, rest) = name.split_at(1);
-    first.to_ascii_lowercase() + rest
 }
 
 pub(super) fn no_such_entity(message: impl Into<String>) -> ErrorResponse {

@@ -3,8 +3,7 @@
 use super::call::{Answer, Call, Kind, already_exists, delete_conflict, no_such_entity, violation};
 use super::policies::boundary;
 use super::render::tags;
-use crate::arn;
-use crate::iam::{Entity, RoleRecord, UserRecord, check_tags};
+use crate::iam::{Entity, RoleRecord, UserRecord, check_tags, is_same_tag_key};
 use crate::protocol::{Element, ErrorResponse};
 
 pub(super) fn create_user(call: &mut Call<'_>) -> Answer {
@@ -96,10 +95,8 @@ fn max_session_duration(call: &Call<'_>) -> Result<Option<i64>, ErrorResponse> {
 }
 
 pub(super) fn get(call: &mut Call<'_>, kind: Kind) -> Answer {
-    // GetUser without a name describes the caller.
-    let own = call.caller.arn();
-    let name = match call.optional(kind.parameter()) {
-        None if kind == Kind::User && own.contains(":user/") => arn::name_of(own),
+    let name = match kind {
+        Kind::User => call.user_name()?,
         _ => call.name_of(kind)?,
     };
     call.authorized_named(kind, name)?;
@@ -218,7 +215,7 @@ pub(super) fn tag(call: &mut Call<'_>, kind: Kind) -> Answer {
     let mut tags = entity.tags.clone();
     for (key, value) in added {
         // Keys are case-insensitive, and keep the case in which they were last written.
-        tags.retain(|(other, _)| !other.eq_ignore_ascii_case(&key));
+        tags.retain(|(other, _)| !is_same_tag_key(other, &key));
         tags.push((key, value));
     }
     check_tags(&entity.arn, &tags)?;
@@ -233,7 +230,7 @@ pub(super) fn untag(call: &mut Call<'_>, kind: Kind) -> Answer {
     let entity = call.authorized(kind)?;
     entity
         .tags
-        .retain(|(key, _)| !keys.iter().any(|removed| removed.eq_ignore_ascii_case(key)));
+        .retain(|(key, _)| !keys.iter().any(|removed| is_same_tag_key(removed, key)));
     call.apply(kind, name);
     Ok(None)
 }

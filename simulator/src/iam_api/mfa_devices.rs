@@ -7,7 +7,7 @@ use aws_smithy_types::base64;
 use super::call::{Answer, Call, Kind, already_exists, delete_conflict, no_such_entity};
 use super::render::date;
 use crate::arn;
-use crate::iam::{MfaDevice, MfaRecord};
+use crate::iam::{MfaDevice, MfaRecord, unique_id};
 use crate::protocol::{Element, ErrorResponse};
 
 /// The tolerated clock skew of a device, in steps of 30 seconds.
@@ -18,15 +18,12 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
     let serial = call.arn(&format!("mfa{}{name}", call.path()?));
     call.authorize(&serial)?;
     let devices = &call.accounts.directory.mfa_devices;
-    if devices.contains_key(&serial) || call.accounts.mfa_device(&serial).is_some() {
+    if devices.contains_key(&serial) || call.accounts.mfa_devices.contains_key(&serial) {
         return Err(already_exists(
             "MFADevice entity at the same path and name already exists.",
         ));
     }
-    const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let seed: String = (0..64)
-        .map(|_| char::from(BASE32[fastrand::usize(..BASE32.len())]))
-        .collect();
+    let seed = unique_id("", 64);
     let elements = vec![
         Element::text("SerialNumber", &*serial),
         // The element is binary, so the base32 text is base64-encoded.
@@ -77,7 +74,7 @@ pub(super) fn enable(call: &mut Call<'_>) -> Answer {
         ));
     }
     record.enabled = Some(now);
-    call.accounts.add_mfa_device(serial, device);
+    call.accounts.mfa_devices.insert(serial.to_owned(), device);
     Ok(None)
 }
 
@@ -89,7 +86,7 @@ pub(super) fn deactivate(call: &mut Call<'_>) -> Answer {
             "Device with name {serial} is not associated with the user."
         )));
     }
-    call.accounts.remove_mfa_device(serial);
+    call.accounts.mfa_devices.remove(serial);
     if let Some(record) = call.accounts.directory.mfa_devices.get_mut(serial) {
         record.enabled = None;
     }
@@ -100,7 +97,7 @@ pub(super) fn delete(call: &mut Call<'_>) -> Answer {
     let serial = call.required("SerialNumber")?;
     call.authorize(serial)?;
     if arn::account_of(serial) == call.account {
-        if call.accounts.mfa_device(serial).is_some() {
+        if call.accounts.mfa_devices.contains_key(serial) {
             return Err(delete_conflict(
                 "The MFA device is in use: deactivate it first.",
             ));
@@ -115,12 +112,7 @@ pub(super) fn delete(call: &mut Call<'_>) -> Answer {
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Answer {
-    let own = call.caller.arn();
-    let name = match call.optional("UserName") {
-        None if own.contains(":user/") => arn::name_of(own),
-        _ => call.name_of(Kind::User)?,
-    };
-    let user = call.authorized_named(Kind::User, name)?.clone();
+    let user = call.authorized_user()?.clone();
     let mut serials: Vec<&str> = call.accounts.mfa_devices_of(&user.arn).collect();
     serials.sort_unstable();
     let devices = serials

@@ -11,21 +11,24 @@ pub(super) fn create_saml(call: &mut Call<'_>) -> Answer {
     let arn = call.arn(&format!("saml-provider/{name}"));
     call.authorize(&arn)?;
     let metadata = metadata(call)?;
-    if call.accounts.saml_provider(&arn).is_some() {
+    if call.accounts.saml_providers.contains_key(&arn) {
         return Err(already_exists(format!(
             "SAMLProvider {name} already exists."
         )));
     }
+    put_saml(call, arn, metadata)
+}
+
+/// Creates or replaces a provider.
+fn put_saml(call: &mut Call<'_>, arn: String, metadata: String) -> Answer {
     let provider = provider(&metadata)?;
     let record = SamlRecord {
         metadata,
         created: call.now,
     };
-    call.accounts
-        .directory
-        .saml_providers
-        .insert(arn.clone(), record);
-    call.accounts.add_saml_provider(arn.clone(), provider);
+    let records = &mut call.accounts.directory.saml_providers;
+    records.insert(arn.clone(), record);
+    call.accounts.saml_providers.insert(arn.clone(), provider);
     Ok(Some(vec![Element::text("SAMLProviderArn", arn)]))
 }
 
@@ -58,7 +61,7 @@ fn metadata(call: &Call<'_>) -> Result<String, ErrorResponse> {
 fn authorized(call: &Call<'_>) -> Result<String, ErrorResponse> {
     let arn = call.required("SAMLProviderArn")?;
     call.authorize(arn)?;
-    if arn::account_of(arn) == call.account && call.accounts.saml_provider(arn).is_some() {
+    if arn::account_of(arn) == call.account && call.accounts.saml_providers.contains_key(arn) {
         return Ok(arn.to_owned());
     }
     Err(no_such_entity(format!(
@@ -79,35 +82,32 @@ pub(super) fn get_saml(call: &mut Call<'_>) -> Answer {
 pub(super) fn update_saml(call: &mut Call<'_>) -> Answer {
     let arn = authorized(call)?;
     let metadata = metadata(call)?;
-    let provider = provider(&metadata)?;
-    call.accounts.add_saml_provider(arn.clone(), provider);
-    let record = SamlRecord {
-        metadata,
-        created: call.now,
-    };
-    call.accounts
-        .directory
-        .saml_providers
-        .insert(arn.clone(), record);
-    Ok(Some(vec![Element::text("SAMLProviderArn", arn)]))
+    put_saml(call, arn, metadata)
 }
 
 pub(super) fn delete_saml(call: &mut Call<'_>) -> Answer {
     let arn = authorized(call)?;
     call.accounts.directory.saml_providers.remove(&arn);
-    call.accounts.remove_saml_provider(&arn);
+    call.accounts.saml_providers.remove(&arn);
     Ok(None)
 }
 
 pub(super) fn list_saml(call: &mut Call<'_>) -> Answer {
     call.authorize(&call.arn("saml-provider/*"))?;
-    let arns = call.accounts.saml_providers_of(call.account);
-    Ok(Some(vec![list("SAMLProviderList", arns)]))
+    let arns = call.accounts.saml_providers.keys();
+    Ok(Some(vec![list(call, "SAMLProviderList", arns)]))
 }
 
-/// Returns the list of these ARNs, sorted.
-fn list<'a>(name: &'static str, arns: impl Iterator<Item = &'a str>) -> Element {
-    let mut arns: Vec<&str> = arns.collect();
+/// Returns the list of those of these ARNs that are in the caller's account, sorted.
+fn list<'a>(
+    call: &Call<'_>,
+    name: &'static str,
+    arns: impl Iterator<Item = &'a String>,
+) -> Element {
+    let own = arns.map(String::as_str);
+    let mut arns: Vec<&str> = own
+        .filter(|arn| arn::account_of(arn) == call.account)
+        .collect();
     arns.sort_unstable();
     let members = arns
         .into_iter()
@@ -122,14 +122,14 @@ pub(super) fn create_oidc(call: &mut Call<'_>) -> Answer {
         issuer.ok_or_else(|| ErrorResponse::validation("Invalid Open ID Connect Provider URL"))?;
     let arn = call.arn(&format!("oidc-provider/{issuer}"));
     call.authorize(&arn)?;
-    if call.accounts.oidc_provider(&arn).is_some() {
+    if call.accounts.oidc_providers.contains_key(&arn) {
         return Err(already_exists(format!(
             "Provider with url {url} already exists."
         )));
     }
     let client_ids = call.parameters.list("ClientIDList.member");
-    call.accounts
-        .add_oidc_provider(arn.clone(), OidcProvider::without_keys(client_ids));
+    let provider = OidcProvider::without_keys(client_ids);
+    call.accounts.oidc_providers.insert(arn.clone(), provider);
     Ok(Some(vec![Element::text("OpenIDConnectProviderArn", arn)]))
 }
 
@@ -138,7 +138,7 @@ fn authorized_oidc<'c>(call: &'c mut Call<'_>) -> Result<&'c mut OidcProvider, E
     let arn = call.required("OpenIDConnectProviderArn")?;
     call.authorize(arn)?;
     let account = call.account;
-    let provider = call.accounts.oidc_provider_mut(arn);
+    let provider = call.accounts.oidc_providers.get_mut(arn);
     let provider = provider.filter(|_| arn::account_of(arn) == account);
     provider
         .ok_or_else(|| no_such_entity(format!("OpenIDConnect Provider not found for arn {arn}")))
@@ -158,14 +158,14 @@ pub(super) fn get_oidc(call: &mut Call<'_>) -> Answer {
 pub(super) fn delete_oidc(call: &mut Call<'_>) -> Answer {
     authorized_oidc(call)?;
     let arn = call.required("OpenIDConnectProviderArn")?;
-    call.accounts.remove_oidc_provider(arn);
+    call.accounts.oidc_providers.remove(arn);
     Ok(None)
 }
 
 pub(super) fn list_oidc(call: &mut Call<'_>) -> Answer {
     call.authorize(&call.arn("oidc-provider/*"))?;
-    let arns = call.accounts.oidc_providers_of(call.account);
-    Ok(Some(vec![list("OpenIDConnectProviderList", arns)]))
+    let arns = call.accounts.oidc_providers.keys();
+    Ok(Some(vec![list(call, "OpenIDConnectProviderList", arns)]))
 }
 
 pub(super) fn add_client_id(call: &mut Call<'_>) -> Answer {

@@ -30,7 +30,7 @@ impl Context {
 
     /// Sets a multivalued key. Without values, the key is absent from the request.
     pub(crate) fn set_all(&mut self, key: &str, values: Vec<String>) {
-        self.values.insert(key.to_ascii_lowercase(), values);
+        self.values.insert(key.to_lowercase(), values);
     }
 
     /// Sets all keys that `other` has.
@@ -51,7 +51,7 @@ impl Context {
     }
 
     pub(super) fn lookup(&self, key: &str) -> Lookup<'_> {
-        let key = key.to_ascii_lowercase();
+        let key = key.to_lowercase();
         match self.values.get(&key) {
             Some(values) if !values.is_empty() => Lookup::Present(values),
             Some(_) => Lookup::Absent,

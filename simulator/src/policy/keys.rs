@@ -100,7 +100,7 @@ const KEYS: &[(&str, Source)] = &[
 ];
 
 /// The keys of a SAML assertion that the simulator sets; AWS has more, for eduPerson and eduOrg attributes.
-const SAML: &[&str] = &["aud", "doc", "iss", "sub", "sub_type"];
+const SAML: &[&str] = &["aud", "doc", "iss", "namequalifier", "sub", "sub_type"];
 
 /// The claims of an OpenID Connect token that are condition keys, `<issuer>:<claim>`.
 pub(crate) const CLAIMS: &[&str] = &["amr", "aud", "azp", "email", "sub"];

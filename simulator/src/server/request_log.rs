@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 
+use crate::endpoint::path_of;
 use crate::protocol::Parameters;
 use crate::signature::Authorization;
 use crate::simulator::{RefusalCause, Simulator};
@@ -62,11 +63,8 @@ impl RequestLog {
             (target.to_owned(), None)
         } else {
             // Without the query, because a presigned URL has its signature there.
-            let uri = request.uri();
-            let path = uri.split_once("://").map_or(uri, |(_, rest)| rest);
-            let path = path.find('/').map_or("/", |at| &path[at..]);
-            let path = path.split('?').next().unwrap_or_default();
-            (request.method().to_owned(), Some(path.to_owned()))
+            let path = path_of(request.uri()).to_owned();
+            (request.method().to_owned(), Some(path))
         };
         Self {
             peer,

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::base64;
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use crate::iam::Caller;
 use crate::protocol::{ErrorResponse, response};
@@ -61,12 +60,7 @@ impl Firehose {
         let service = firehose.clone();
         simulator.service("firehose", move |caller, request| {
             match service.perform(caller, request) {
-                Ok(output) => response(
-                    200,
-                    "application/x-amz-json-1.1",
-                    Uuid::new_v4().to_string(),
-                    output.to_string(),
-                ),
+                Ok(output) => response(200, "application/x-amz-json-1.1", output.to_string()),
                 Err(error) => error.into_service_response("firehose", request),
             }
         });
@@ -171,7 +165,8 @@ impl Call<'_> {
             batch.push(data(record, &format!("records.{n}.member"))?);
         }
         if batch.iter().map(Vec::len).sum::<usize>() > MAX_BATCH {
-            return Err(invalid("Records size exceeds 4 MB limit"));
+            let message = "Records size exceeds 4 MB limit";
+            return Err(ErrorResponse::new(400, "InvalidArgumentException", message));
         }
         self.with_stream(&stream, |kept, failures| {
             let mut failed = 0;
@@ -349,10 +344,6 @@ fn data(record: &Value, name: &str) -> Result<Vec<u8>, ErrorResponse> {
         ));
     }
     Ok(data)
-}
-
-fn invalid(message: &str) -> ErrorResponse {
-    ErrorResponse::new(400, "InvalidArgumentException", message)
 }
 
 /// Returns a random record ID, with the length of AWS's IDs.

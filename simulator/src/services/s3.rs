@@ -10,15 +10,14 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::date_time::Format;
 use aws_smithy_types::{DateTime, base64};
 use md5::{Digest, Md5};
-use uuid::Uuid;
 
 use super::preconditions::{self, Unmet};
 use super::{bucket_policy, chunked};
 use crate::clock::{Clock, timestamp};
-use crate::endpoint::bucket_of_host;
+use crate::endpoint::{bucket_of_host, host_of, path_of};
 use crate::iam::{AccessRequest, Caller, IamError, SharedAccounts};
 use crate::policy::Policy;
-use crate::protocol::{Element, ErrorResponse, response, xml};
+use crate::protocol::{Element, ErrorResponse, query_of, response, xml};
 use crate::signature::Authorization;
 use crate::simulator::Simulator;
 
@@ -187,14 +186,9 @@ impl<'a> Call<'a> {
         caller: &'a Caller,
         request: &'a HttpRequest,
     ) -> Result<Self, ErrorResponse> {
-        let uri = request.uri();
-        let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
-        let (authority, target) = match rest.find(['/', '?']) {
-            Some(at) => rest.split_at(at),
-            None => (rest, ""),
-        };
-        let host = request.headers().get("host").unwrap_or(authority);
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let host = request.headers().get("host");
+        let host = host.unwrap_or_else(|| host_of(request.uri()));
+        let path = path_of(request.uri());
         let path = path.strip_prefix('/').unwrap_or(path);
         let (bucket, key) = match bucket_of_host(host) {
             Some(bucket) => (bucket, path),
@@ -213,7 +207,7 @@ impl<'a> Call<'a> {
             request,
             bucket: decode(bucket)?,
             key: decode(key)?,
-            query: form_urlencoded::parse(query.as_bytes())
+            query: form_urlencoded::parse(query_of(request).as_bytes())
                 .into_owned()
                 .collect(),
         })
@@ -380,17 +374,7 @@ impl<'a> Call<'a> {
         } else {
             region
         };
-        let body = xml(
-            Some(NAMESPACE),
-            "LocationConstraint",
-            &[Element::bare(region)],
-        );
-        Ok(response(
-            200,
-            "application/xml",
-            Uuid::new_v4().to_string(),
-            body,
-        ))
+        Ok(document("LocationConstraint", &[Element::bare(region)]))
     }
 
     fn list_objects(&self) -> Result<HttpResponse, ErrorResponse> {
@@ -655,12 +639,7 @@ impl<'a> Call<'a> {
             let message = "The bucket policy does not exist";
             ErrorResponse::new(404, "NoSuchBucketPolicy", message)
         })?;
-        Ok(response(
-            200,
-            "application/json",
-            Uuid::new_v4().to_string(),
-            text,
-        ))
+        Ok(response(200, "application/json", text))
     }
 
     fn put_policy(&self) -> Result<HttpResponse, ErrorResponse> {
@@ -849,15 +828,10 @@ fn not_implemented(what: &str) -> ErrorResponse {
 
 fn document(root: &str, elements: &[Element]) -> HttpResponse {
     let body = xml(Some(NAMESPACE), root, elements);
-    response(200, "application/xml", Uuid::new_v4().to_string(), body)
+    response(200, "application/xml", body)
 }
 
 /// Returns a response without a body.
 fn empty(status: u16) -> HttpResponse {
-    response(
-        status,
-        "application/xml",
-        Uuid::new_v4().to_string(),
-        String::new(),
-    )
+    response(status, "application/xml", String::new())
 }

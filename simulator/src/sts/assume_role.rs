@@ -7,10 +7,10 @@ use super::constraints::{
 use super::environment::Environment;
 use super::mfa::{self, Mfa};
 use super::role_session::{
-    SessionPolicies, check_duration, expiry, respond, session_tags, set_tag_keys,
+    SessionPolicies, check_duration, denied, new_session, respond, session_tags, set_tag_keys,
 };
 use crate::arn;
-use crate::iam::{Accounts, Caller, Session, SessionPrincipal, SessionTag, new_session_token};
+use crate::iam::{Accounts, Caller, Session, SessionPrincipal, SessionTag};
 use crate::policy::Context;
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
@@ -22,25 +22,26 @@ pub(super) fn assume_role(
 ) -> Result<Vec<Element>, ErrorResponse> {
     let inherited = Inherited::from(caller);
     let request = AssumeRoleRequest::read(parameters, &inherited)?;
-    let role_account = arn::account_of(&request.role_arn);
+    let role_account = arn::account_of(request.role_arn);
     if caller.is_root() {
         let message = "Roles may not be assumed by root accounts.";
         return Err(ErrorResponse::access_denied(message));
     }
     environment.check_region(accounts, role_account, Some(caller.account()))?;
     let has_mfa = request.mfa.check(accounts, caller, environment.now)?;
-    let source_identity = match (&request.source_identity, &inherited.source_identity) {
+    let inherited_identity = inherited.source_identity.as_deref();
+    let source_identity = match (request.source_identity, inherited_identity) {
         (Some(requested), Some(inherited)) if requested != inherited => {
             return Err(ErrorResponse::validation(
                 "The source identity is already set for this assume role session",
             ));
         }
-        (requested, inherited) => requested.clone().or_else(|| inherited.clone()),
+        (requested, inherited) => requested.or(inherited).map(str::to_owned),
     };
     if let Some((provider, _)) = request
         .contexts
         .iter()
-        .find(|context| !accounts.has_context_assertion(context))
+        .find(|context| !accounts.context_assertions.contains(context))
     {
         // No response of AWS in this case is recorded.
         return Err(ErrorResponse::validation(format!(
@@ -49,7 +50,7 @@ pub(super) fn assume_role(
     }
     let policies = SessionPolicies::read(
         accounts,
-        request.policy.as_deref(),
+        request.policy,
         request.policy_arns.clone(),
         role_account,
     )?;
@@ -72,14 +73,14 @@ pub(super) fn assume_role(
             context.set("aws:MultiFactorAuthPresent", "true");
             context.set("aws:MultiFactorAuthAge", "0");
         }
-        accounts.set_role_keys(&mut context, &request.role_arn, inherited_tags());
+        accounts.set_role_keys(&mut context, request.role_arn, inherited_tags());
         // A role that does not exist causes the same error as one that does not trust the caller.
-        if !accounts.may_on_role(caller, action, &request.role_arn, &context) {
-            return Err(denied(caller, action, &request.role_arn));
+        if !accounts.may_on_role(caller, action, request.role_arn, &context) {
+            return Err(denied(caller, action, request.role_arn));
         }
     }
-    let Some(role) = accounts.role(&request.role_arn).cloned() else {
-        return Err(denied(caller, "sts:AssumeRole", &request.role_arn));
+    let Some(role) = accounts.role(request.role_arn).cloned() else {
+        return Err(denied(caller, "sts:AssumeRole", request.role_arn));
     };
 
     check_duration(request.duration, &role, caller.session().is_some())?;
@@ -87,40 +88,35 @@ pub(super) fn assume_role(
     let mut tags = inherited.tags;
     tags.extend(request.tags);
     let packed_size = policies.packed_size(accounts, &tags)?;
+    let principal = SessionPrincipal::Role {
+        arn: request.role_arn.to_owned(),
+        id: role.id,
+        session_name: request.session_name.to_owned(),
+    };
     let session = Session {
-        principal: SessionPrincipal::Role {
-            arn: request.role_arn,
-            id: role.id,
-            session_name: request.session_name,
-        },
-        token: new_session_token(),
-        issued: environment.now,
-        expiry: expiry(environment, request.duration),
-        is_from_global_endpoint: environment.is_global_endpoint(),
         policies: policies.documents,
         tags,
         source_identity,
-        // Only the session from the identity provider itself has these keys.
-        federation: Context::default(),
         mfa: caller
             .session()
             .filter(|_| accounts.settings.mfa_context_inherited)
             .and_then(|session| session.mfa),
+        ..new_session(principal, environment, request.duration)
     };
     Ok(respond(accounts, session, packed_size, Vec::new()))
 }
 
 /// The parameters of AssumeRole, validated against the API model.
 struct AssumeRoleRequest<'a> {
-    role_arn: String,
-    session_name: String,
-    external_id: Option<String>,
+    role_arn: &'a str,
+    session_name: &'a str,
+    external_id: Option<&'a str>,
     /// In seconds.
     duration: i64,
-    policy: Option<String>,
+    policy: Option<&'a str>,
     policy_arns: Vec<String>,
     tags: Vec<SessionTag>,
-    source_identity: Option<String>,
+    source_identity: Option<&'a str>,
     /// `ProvidedContexts`: provider ARNs and assertions.
     contexts: Vec<(String, String)>,
     mfa: Mfa<'a>,
@@ -146,14 +142,14 @@ impl<'a> AssumeRoleRequest<'a> {
             return Err(ErrorResponse::validation(format!("{role_arn} is invalid")));
         }
         Ok(Self {
-            role_arn: role_arn.to_owned(),
-            session_name: session_name.to_owned(),
-            external_id: external_id.map(str::to_owned),
+            role_arn,
+            session_name,
+            external_id,
             duration,
-            policy: policy.map(str::to_owned),
+            policy,
             policy_arns,
             tags: session_tags(tags, &transitive_keys, &inherited.tags)?,
-            source_identity: source_identity.map(str::to_owned),
+            source_identity,
             contexts,
             mfa,
         })
@@ -206,17 +202,10 @@ fn context(
     }
     set_tag_keys(&mut context, &request.tags);
     if action == "sts:AssumeRole" {
-        context.set("sts:RoleSessionName", &*request.session_name);
+        context.set("sts:RoleSessionName", request.session_name);
         if let Some(id) = &request.external_id {
-            context.set("sts:ExternalId", &**id);
+            context.set("sts:ExternalId", *id);
         }
     }
     context
-}
-
-fn denied(caller: &Caller, action: &str, role_arn: &str) -> ErrorResponse {
-    ErrorResponse::access_denied(format!(
-        "User: {} is not authorized to perform: {action} on resource: {role_arn}",
-        caller.arn(),
-    ))
 }

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::arn;
-use crate::protocol::{ErrorResponse, Parameters};
+use crate::protocol::{ErrorResponse, Parameters, lower_first};
 
 /// The constraints on a string parameter.
 pub(super) struct Rule {
@@ -13,6 +13,9 @@ pub(super) struct Rule {
     /// Whether errors omit the value.
     is_sensitive: bool,
 }
+
+/// The maximum number of session tags.
+const MAX_TAGS: usize = 50;
 
 /// A set of characters, with its regular expression in the API model.
 pub(super) struct Charset {
@@ -25,6 +28,22 @@ const fn rule(length: RangeInclusive<usize>, charset: &'static Charset) -> Rule 
         length,
         charset: Some(charset),
         is_sensitive: false,
+    }
+}
+
+const fn any_characters(length: RangeInclusive<usize>) -> Rule {
+    Rule {
+        length,
+        charset: None,
+        is_sensitive: false,
+    }
+}
+
+const fn sensitive(length: RangeInclusive<usize>) -> Rule {
+    Rule {
+        length,
+        charset: None,
+        is_sensitive: true,
     }
 }
 
@@ -42,37 +61,17 @@ pub(super) const SOURCE_IDENTITY: Rule = rule(2..=256, &NAME);
 pub(super) const TAG_KEY: Rule = rule(1..=128, &TAG_CHARACTERS);
 pub(super) const TAG_VALUE: Rule = rule(0..=256, &TAG_CHARACTERS);
 
-pub(super) const AUDIENCE: Rule = Rule {
-    length: 1..=1000,
-    charset: None,
-    is_sensitive: false,
-};
-pub(super) const SIGNING_ALGORITHM: Rule = Rule {
-    length: 5..=5,
-    charset: None,
-    is_sensitive: false,
-};
-pub(super) const CONTEXT_ASSERTION: Rule = Rule {
-    length: 4..=2048,
-    charset: None,
-    is_sensitive: false,
-};
+pub(super) const AUDIENCE: Rule = any_characters(1..=1000);
+pub(super) const SIGNING_ALGORITHM: Rule = any_characters(5..=5);
+pub(super) const CONTEXT_ASSERTION: Rule = any_characters(4..=2048);
 pub(super) const PROVIDER_ID: Rule = CONTEXT_ASSERTION;
-pub(super) const SAML_ASSERTION: Rule = Rule {
-    length: 4..=100_000,
-    charset: None,
-    is_sensitive: true,
-};
-pub(super) const WEB_IDENTITY_TOKEN: Rule = Rule {
-    length: 4..=20_000,
-    charset: None,
-    is_sensitive: true,
-};
+pub(super) const SAML_ASSERTION: Rule = sensitive(4..=100_000);
+pub(super) const WEB_IDENTITY_TOKEN: Rule = sensitive(4..=20_000);
 
 /// For session names and source identities.
 pub(super) const NAME: Charset = Charset {
     regex: r"[\w+=,.@-]*",
-    contains: |c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c),
+    contains: arn::is_name_character,
 };
 
 const EXTERNAL_ID_CHARACTERS: Charset = Charset {
@@ -219,12 +218,27 @@ impl<'a> Reader<'a> {
     /// Returns `Tags`, as keys and values.
     pub(super) fn tags(&mut self) -> Vec<(String, String)> {
         let tags = self.parameters.pairs("Tags.member", "Key", "Value");
-        self.check_tags(&tags);
+        let fields = (1..=tags.len()).flat_map(|n| [(n, "Key"), (n, "Value")]);
+        // A list that is too long is only one violation.
+        let missing: Vec<_> = fields
+            .filter(|_| tags.len() <= MAX_TAGS)
+            .filter(|(n, field)| {
+                let name = format!("Tags.member.{n}.{field}");
+                self.parameters.first(&name).is_none()
+            })
+            .collect();
+        for (n, field) in &missing {
+            let name = format!("Tags.{n}.member.{}", lower_first(field));
+            self.add(&name, "Value null", "Member must not be null");
+        }
+        if missing.is_empty() {
+            self.check_tags(&tags);
+        }
         tags
     }
 
     pub(super) fn check_tags(&mut self, tags: &[(String, String)]) {
-        if self.check_count("Tags", tags.len(), 50) {
+        if self.check_count("Tags", tags.len(), MAX_TAGS) {
             for (n, (key, value)) in (1..).zip(tags) {
                 self.check(&format!("Tags.{n}.member.key"), key, &TAG_KEY);
                 self.check(&format!("Tags.{n}.member.value"), value, &TAG_VALUE);
@@ -235,7 +249,7 @@ impl<'a> Reader<'a> {
     /// Returns `TransitiveTagKeys`.
     pub(super) fn transitive_tag_keys(&mut self) -> Vec<String> {
         let keys = self.parameters.list("TransitiveTagKeys.member");
-        if self.check_count("TransitiveTagKeys", keys.len(), 50) {
+        if self.check_count("TransitiveTagKeys", keys.len(), MAX_TAGS) {
             for (n, key) in (1..).zip(&keys) {
                 self.check(&format!("TransitiveTagKeys.{n}.member"), key, &TAG_KEY);
             }
@@ -298,8 +312,7 @@ impl<'a> Reader<'a> {
     }
 
     fn add(&mut self, name: &str, value: &str, rule: &str) {
-        let (first, rest) = name.split_at(1);
-        let member = first.to_ascii_lowercase() + rest;
+        let member = lower_first(name);
         self.violations.push(format!(
             "{value} at '{member}' failed to satisfy constraint: {rule}"
         ));

@@ -5,10 +5,10 @@ use super::constraints::{FEDERATED_USER_NAME, POLICY, Reader};
 use super::environment::Environment;
 use super::get_session_token::ROOT_LIMIT;
 use super::role_session::{
-    SessionPolicies, credentials_element, expiry, session_tags, set_tag_keys,
+    SessionPolicies, credentials_element, denied, new_session, session_tags, set_tag_keys,
 };
 use crate::arn;
-use crate::iam::{Accounts, Caller, Session, SessionPrincipal, new_session_token};
+use crate::iam::{Accounts, Caller, Session, SessionPrincipal};
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
 pub(super) fn answer(
@@ -42,37 +42,22 @@ pub(super) fn answer(
         user_id: caller.principal_id().to_owned(),
         name: name.to_owned(),
     };
-    let session = Session {
-        principal,
-        token: new_session_token(),
-        issued: environment.now,
-        expiry: expiry(environment, duration),
-        is_from_global_endpoint: environment.is_global_endpoint(),
-        policies: Vec::new(),
-        tags,
-        source_identity: None,
-        federation: Default::default(),
-        mfa: None,
-    };
+    let session = new_session(principal, environment, duration);
     let (federated_arn, federated_id) = (session.arn(), session.user_id());
     let mut actions = vec!["sts:GetFederationToken"];
-    if !session.tags.is_empty() {
+    if !tags.is_empty() {
         actions.push("sts:TagSession");
     }
     for action in actions {
         let mut context = caller.context();
-        set_tag_keys(&mut context, &session.tags);
+        set_tag_keys(&mut context, &tags);
         let decision = accounts.decide(caller, action, &federated_arn, &context);
-        if decision.is_err() {
-            return Err(ErrorResponse::access_denied(format!(
-                "User: {} is not authorized to perform: {action} on resource: {federated_arn}",
-                caller.arn()
-            )));
-        }
+        decision.map_err(|_| denied(caller, action, &federated_arn))?;
     }
-    let packed_size = policies.packed_size(accounts, &session.tags)?;
+    let packed_size = policies.packed_size(accounts, &tags)?;
     let session = Session {
         policies: policies.documents,
+        tags,
         ..session
     };
     Ok(vec![

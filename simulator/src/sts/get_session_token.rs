@@ -3,8 +3,8 @@
 use super::constraints::Reader;
 use super::environment::Environment;
 use super::mfa;
-use super::role_session::{credentials_element, expiry};
-use crate::iam::{Accounts, Caller, Session, SessionPrincipal, new_session_token};
+use super::role_session::{credentials_element, new_session};
+use crate::iam::{Accounts, Caller, Session, SessionPrincipal};
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
 /// The limit for a root user's sessions, in seconds. A longer duration is shortened and not an error.
@@ -29,20 +29,13 @@ pub(super) fn answer(
         duration = duration.min(ROOT_LIMIT);
     }
     let has_mfa = mfa.check(accounts, caller, environment.now)?;
+    let principal = SessionPrincipal::User {
+        arn: caller.arn().to_owned(),
+        id: caller.principal_id().to_owned(),
+    };
     let session = Session {
-        principal: SessionPrincipal::User {
-            arn: caller.arn().to_owned(),
-            id: caller.principal_id().to_owned(),
-        },
-        token: new_session_token(),
-        issued: environment.now,
-        expiry: expiry(environment, duration),
-        is_from_global_endpoint: environment.is_global_endpoint(),
-        policies: Vec::new(),
-        tags: Vec::new(),
-        source_identity: None,
-        federation: Default::default(),
         mfa: has_mfa.then_some(environment.now),
+        ..new_session(principal, environment, duration)
     };
     Ok(vec![credentials_element(&accounts.issue(session))])
 }

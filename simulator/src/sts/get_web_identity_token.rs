@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::constraints::{AUDIENCE, Reader, SIGNING_ALGORITHM};
 use super::environment::Environment;
-use super::role_session::{expiry, session_tags, set_tag_keys};
+use super::role_session::{denied, expiry, session_tags, set_tag_keys};
 use crate::clock::timestamp;
 use crate::iam::{Accounts, Caller};
 use crate::protocol::{Element, ErrorResponse, Parameters};
@@ -54,12 +54,7 @@ pub(super) fn answer(
         context.set("sts:DurationSeconds", duration.to_string());
         set_tag_keys(&mut context, &tags);
         let decision = accounts.decide(caller, action, &resource, &context);
-        if decision.is_err() {
-            return Err(ErrorResponse::access_denied(format!(
-                "User: {} is not authorized to perform: {action} on resource: {resource}",
-                caller.arn()
-            )));
-        }
+        decision.map_err(|_| denied(caller, action, &resource))?;
     }
 
     let end = expiry(environment, duration);

@@ -42,7 +42,7 @@ impl Mfa<'_> {
         let is_own = |device: &&mut MfaDevice| {
             caller.session().is_none() && device.user_arn() == caller.arn()
         };
-        let Some(device) = accounts.mfa_device_mut(serial).filter(is_own) else {
+        let Some(device) = accounts.mfa_devices.get_mut(serial).filter(is_own) else {
             return denied(
                 "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your \
                  MFA serial number is valid and associated with this user.",

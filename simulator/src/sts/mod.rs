@@ -6,6 +6,7 @@ mod access_key_info;
 mod assume_role;
 mod constraints;
 mod environment;
+mod federation;
 mod get_federation_token;
 mod get_session_token;
 mod get_web_identity_token;

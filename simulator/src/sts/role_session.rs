@@ -9,7 +9,7 @@ use aws_credential_types::Credentials;
 use super::environment::Environment;
 use super::packed_size::{ALLOTTED, packed_size};
 use crate::arn;
-use crate::iam::{Accounts, Role, Session, SessionTag};
+use crate::iam::{Accounts, Caller, Role, Session, SessionPrincipal, SessionTag, is_same_tag_key};
 use crate::policy::{Context, Policy, PolicyKind};
 use crate::protocol::{Element, ErrorResponse};
 
@@ -50,19 +50,31 @@ pub(super) fn expiry(environment: &Environment, duration: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
+/// Returns a session of this duration, in seconds, without policies, tags and source identity.
+pub(super) fn new_session(
+    principal: SessionPrincipal,
+    environment: &Environment,
+    duration: i64,
+) -> Session {
+    Session {
+        is_from_global_endpoint: environment.is_global_endpoint(),
+        ..Session::new(principal, environment.now, expiry(environment, duration))
+    }
+}
+
 /// The session policies of a request.
-pub(super) struct SessionPolicies {
+pub(super) struct SessionPolicies<'a> {
     pub(super) documents: Vec<Arc<Policy>>,
-    policy: Option<String>,
+    policy: Option<&'a str>,
     policy_arns: Vec<String>,
 }
 
-impl SessionPolicies {
+impl<'a> SessionPolicies<'a> {
     /// Reads the parameter `Policy` and the managed policies in `PolicyArns`, which must be AWS managed policies or in
     /// the account of the session.
     pub(super) fn read(
         accounts: &mut Accounts,
-        policy: Option<&str>,
+        policy: Option<&'a str>,
         policy_arns: Vec<String>,
         account: &str,
     ) -> Result<Self, ErrorResponse> {
@@ -95,7 +107,7 @@ impl SessionPolicies {
         }
         Ok(Self {
             documents,
-            policy: policy.map(str::to_owned),
+            policy,
             policy_arns,
         })
     }
@@ -111,7 +123,7 @@ impl SessionPolicies {
         tags: &[SessionTag],
     ) -> Result<Option<u64>, ErrorResponse> {
         let allotted = accounts.settings.packed_size_limit.unwrap_or(ALLOTTED);
-        packed_size(allotted, self.policy.as_deref(), &self.policy_arns, tags)
+        packed_size(allotted, self.policy, &self.policy_arns, tags)
     }
 }
 
@@ -122,7 +134,7 @@ pub(super) fn session_tags(
     inherited: &[SessionTag],
 ) -> Result<Vec<SessionTag>, ErrorResponse> {
     let invalid = |message| Err(ErrorResponse::invalid_parameter(message));
-    let is_tag = |key: &String| tags.iter().any(|(tag, _)| is_same_key(tag, key));
+    let is_tag = |key: &String| tags.iter().any(|(tag, _)| is_same_tag_key(tag, key));
     if !transitive_keys.iter().all(is_tag) {
         return invalid("The specified transitive tag key must be included in the requested tags.");
     }
@@ -134,13 +146,13 @@ pub(super) fn session_tags(
         }
         if tags[..i]
             .iter()
-            .any(|(earlier, _)| is_same_key(earlier, key))
+            .any(|(earlier, _)| is_same_tag_key(earlier, key))
         {
             return invalid(
                 "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
             );
         }
-        if inherited.iter().any(|tag| is_same_key(&tag.key, key)) {
+        if inherited.iter().any(|tag| is_same_tag_key(&tag.key, key)) {
             return invalid(
                 "One of the specified transitive tag keys can't be set because it conflicts with a \
                  transitive tag key from the calling session.",
@@ -150,57 +162,11 @@ pub(super) fn session_tags(
     let tags = tags.into_iter().map(|(key, value)| SessionTag {
         transitive: transitive_keys
             .iter()
-            .any(|transitive| is_same_key(transitive, &key)),
+            .any(|transitive| is_same_tag_key(transitive, &key)),
         key,
         value,
     });
     Ok(tags.collect())
-}
-
-fn is_same_key(a: &str, b: &str) -> bool {
-    a.to_lowercase() == b.to_lowercase()
-}
-
-/// Returns the role if its trust policy allows a federated caller all of the actions; the first one is the operation.
-/// The error is the same for a role that does not exist, and does not name the caller.
-pub(super) fn federated_role(
-    accounts: &mut Accounts,
-    role_arn: &str,
-    provider_arn: &str,
-    actions: &[&str],
-    environment: &Environment,
-    context: &dyn Fn(&str) -> Context,
-) -> Result<Role, ErrorResponse> {
-    let is_allowed = actions.iter().all(|action| {
-        let mut keys = accounts.unsigned_context(&environment.arrival);
-        accounts.set_role_keys(&mut keys, role_arn, std::iter::empty());
-        keys.extend(&context(action));
-        accounts.may_federated(provider_arn, action, role_arn, &keys)
-    });
-    let role = accounts.role(role_arn).filter(|_| is_allowed).cloned();
-    role.ok_or_else(|| {
-        ErrorResponse::access_denied(format!("Not authorized to perform {}", actions[0]))
-    })
-}
-
-/// Sets the condition keys of a federated caller's request for an action.
-pub(super) fn set_federated_keys(
-    context: &mut Context,
-    action: &str,
-    session_name: &str,
-    tags: &[SessionTag],
-    source_identity: Option<&str>,
-) {
-    if let Some(identity) = source_identity.filter(|_| action != "sts:TagSession") {
-        context.set("sts:SourceIdentity", identity);
-    }
-    if action == "sts:SetSourceIdentity" {
-        return;
-    }
-    set_tag_keys(context, tags);
-    if action != "sts:TagSession" {
-        context.set("sts:RoleSessionName", session_name);
-    }
 }
 
 /// Sets the condition keys of the session tags in a request.
@@ -217,6 +183,14 @@ pub(super) fn set_tag_keys(context: &mut Context, tags: &[SessionTag]) {
     if !transitive.is_empty() {
         context.set_all("sts:TransitiveTagKeys", transitive);
     }
+}
+
+/// Returns the error for an action that policies deny a caller.
+pub(super) fn denied(caller: &Caller, action: &str, resource: &str) -> ErrorResponse {
+    ErrorResponse::access_denied(format!(
+        "User: {} is not authorized to perform: {action} on resource: {resource}",
+        caller.arn(),
+    ))
 }
 
 /// Issues the session and returns the response: the elements that all three operations return, and `additional` ones.

@@ -1,28 +1,28 @@
 //! AssumeRoleWithSAML: structure, signature, audience, times and attributes of an assertion.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use aws_smithy_types::DateTime;
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use aws_smithy_types::date_time::Format;
+use aws_smithy_types::{DateTime, base64};
 use roxmltree::{Document, Node};
 
 use super::constraints::{ARN, NAME, POLICY, Reader, SAML_ASSERTION, is_role_arn};
 use super::environment::Environment;
-use super::role_session::{
-    SessionPolicies, check_duration, expiry, federated_role, respond, session_tags,
-    set_federated_keys,
-};
+use super::federation::FederatedRequest;
+use super::role_session::{SessionPolicies, session_tags};
 #[cfg(feature = "saml-signatures")]
 use super::saml_signature;
 use crate::arn;
-use crate::iam::{
-    Accounts, SamlProvider, Session, SessionPrincipal, SessionTag, new_session_token,
-};
+use crate::iam::{Accounts, SamlProvider, SessionTag};
 use crate::policy::Context;
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
 /// The prefix of the attributes that AWS reads.
 const ATTRIBUTES: &str = "https://aws.amazon.com/SAML/Attributes/";
+
+/// The prefix of the formats of a subject that SAML 2.0 defines.
+const FORMATS: &str = "urn:oasis:names:tc:SAML:2.0:nameid-format:";
 
 pub(super) fn assume_role(
     accounts: &mut Accounts,
@@ -42,63 +42,38 @@ pub(super) fn assume_role(
     }
     let account = arn::account_of(role_arn);
     environment.check_region(accounts, account, None)?;
-    let provider = accounts.saml_provider(provider_arn).ok_or_else(|| {
+    let provider = accounts.saml_providers.get(provider_arn).ok_or_else(|| {
         ErrorResponse::invalid_identity_token("Specified provider doesn't exist.")
     })?;
     let audiences = audiences(arn::partition_of(role_arn));
     let assertion = Assertion::read(assertion, provider, audiences, environment.now)?;
     let policies = SessionPolicies::read(accounts, policy, policy_arns, account)?;
 
-    let mut actions = vec!["sts:AssumeRoleWithSAML"];
-    if !assertion.tags.is_empty() {
-        actions.push("sts:TagSession");
-    }
-    if assertion.source_identity.is_some() {
-        actions.push("sts:SetSourceIdentity");
-    }
-    let context = |action: &str| assertion.context(provider_arn, action);
-    let role = federated_role(
-        accounts,
+    let mut about_user = vec![
+        Element::text("NameQualifier", assertion.name_qualifier(provider_arn)),
+        Element::text("Subject", &*assertion.subject),
+        Element::text("Issuer", &*assertion.issuer),
+        Element::text("Audience", &*assertion.recipient),
+    ];
+    about_user.extend(assertion.subject_format.as_ref().map(|format| {
+        let short = format.strip_prefix(FORMATS);
+        Element::text("SubjectType", short.unwrap_or(format))
+    }));
+    let request = FederatedRequest {
+        action: "sts:AssumeRoleWithSAML",
         role_arn,
-        provider_arn,
-        &actions,
-        environment,
-        &context,
-    )?;
-    if !assertion.offers(role_arn, provider_arn) {
-        let message = "Not authorized to perform sts:AssumeRoleWithSAML";
-        return Err(ErrorResponse::access_denied(message));
-    }
-    check_duration(duration, &role, false)?;
-
-    let packed_size = policies.packed_size(accounts, &assertion.tags)?;
-    let mut until = expiry(environment, duration);
-    if let Some(end) = assertion.session_end {
-        until = until.min(end);
-    }
-    let federation = assertion.subject_keys();
-    let session = Session {
-        principal: SessionPrincipal::Role {
-            arn: role_arn.to_owned(),
-            id: role.id,
-            session_name: assertion.session_name,
-        },
-        token: new_session_token(),
-        issued: environment.now,
-        expiry: until,
-        is_from_global_endpoint: environment.is_global_endpoint(),
-        policies: policies.documents,
+        is_role_offered: assertion.offers(role_arn, provider_arn),
+        duration,
+        policies,
+        provider: provider_arn,
+        keys: assertion.keys(provider_arn),
+        session_keys: assertion.subject_keys(provider_arn),
+        session_name: assertion.session_name,
+        session_end: assertion.session_end,
         tags: assertion.tags,
         source_identity: assertion.source_identity,
-        federation,
-        mfa: None,
     };
-    let subject = vec![
-        Element::text("Subject", assertion.subject),
-        Element::text("Issuer", assertion.issuer),
-        Element::text("Audience", assertion.recipient),
-    ];
-    Ok(respond(accounts, session, packed_size, subject))
+    request.assume_role(accounts, environment, about_user)
 }
 
 /// An assertion whose signature, audience and times are valid.
@@ -112,6 +87,7 @@ struct Assertion {
     /// The roles that the user may assume, as pairs of role and provider ARN in either order.
     roles: Vec<String>,
     session_name: String,
+    /// The time at which the session ends at the latest.
     session_end: Option<SystemTime>,
     tags: Vec<SessionTag>,
     source_identity: Option<String>,
@@ -119,14 +95,14 @@ struct Assertion {
 
 impl Assertion {
     fn read(
-        base64: &str,
+        assertion: &str,
         provider: &SamlProvider,
         audiences: [&str; 2],
         now: SystemTime,
     ) -> Result<Self, ErrorResponse> {
         let invalid = |message: &str| ErrorResponse::invalid_identity_token(message);
         let malformed = || invalid("Invalid base64 SAMLResponse");
-        let xml = aws_smithy_types::base64::decode(base64).map_err(|_| malformed())?;
+        let xml = base64::decode(assertion).map_err(|_| malformed())?;
         let xml = String::from_utf8(xml).map_err(|_| malformed())?;
         let document = Document::parse(&xml).map_err(|_| malformed())?;
         let assertion = descendant(document.root(), "Assertion").ok_or_else(malformed)?;
@@ -192,6 +168,12 @@ impl Assertion {
                 "Source Identity must match [a-zA-Z_0-9+=,.@-]{2,64} and not begin with \"aws:\"",
             ));
         }
+        let longest = attribute("SessionDuration").first().and_then(|text| {
+            let seconds = text.parse().ok();
+            let seconds = seconds.filter(|seconds| (900..=43_200).contains(seconds))?;
+            Some(now + Duration::from_secs(seconds))
+        });
+        let end = time("AuthnStatement", "SessionNotOnOrAfter");
         let tags: Vec<_> = attributes(assertion).filter_map(tag).collect();
         let nothing = Parameters::default();
         let mut reader = Reader::new(&nothing);
@@ -210,7 +192,7 @@ impl Assertion {
                 .to_owned(),
             roles: attribute("Role"),
             session_name,
-            session_end: time("AuthnStatement", "SessionNotOnOrAfter"),
+            session_end: end.into_iter().chain(longest).min(),
             tags,
             source_identity,
         })
@@ -224,13 +206,20 @@ impl Assertion {
         })
     }
 
+    /// Returns a hash that, together with the subject, identifies the user.
+    fn name_qualifier(&self, provider: &str) -> String {
+        let text = format!("{}{}", self.issuer, doc(provider));
+        base64::encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
+    }
+
     /// Returns the condition keys that the session keeps.
-    fn subject_keys(&self) -> Context {
+    fn subject_keys(&self, provider: &str) -> Context {
         let mut context = Context::default();
+        context.set("saml:namequalifier", self.name_qualifier(provider));
         context.set("saml:sub", &*self.subject);
         if let Some(format) = &self.subject_format {
-            // AWS shows only the last part of these two formats.
-            let short = format.strip_prefix("urn:oasis:names:tc:SAML:2.0:nameid-format:");
+            // The key has only the last part of these two formats.
+            let short = format.strip_prefix(FORMATS);
             let short = short.filter(|name| matches!(*name, "persistent" | "transient"));
             context.set("saml:sub_type", short.unwrap_or(format));
         }
@@ -238,21 +227,18 @@ impl Assertion {
     }
 
     /// Returns the condition keys of a request with this assertion.
-    fn context(&self, provider: &str, action: &str) -> Context {
-        let mut context = self.subject_keys();
+    fn keys(&self, provider: &str) -> Context {
+        let mut context = self.subject_keys(provider);
         context.set("saml:aud", &*self.recipient);
         context.set("saml:iss", &*self.issuer);
-        let (account, name) = (arn::account_of(provider), arn::name_of(provider));
-        context.set("saml:doc", format!("{account}/{name}"));
-        set_federated_keys(
-            &mut context,
-            action,
-            &self.session_name,
-            &self.tags,
-            self.source_identity.as_deref(),
-        );
+        context.set("saml:doc", doc(provider));
         context
     }
+}
+
+/// Returns the account and the name of an identity provider.
+fn doc(provider: &str) -> String {
+    format!("{}/{}", arn::account_of(provider), arn::name_of(provider))
 }
 
 /// Returns the audiences that identify AWS in a partition.

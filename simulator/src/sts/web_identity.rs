@@ -10,12 +10,10 @@ use super::constraints::{
     is_role_arn,
 };
 use super::environment::Environment;
-use super::role_session::{
-    SessionPolicies, check_duration, expiry, federated_role, respond, session_tags,
-    set_federated_keys,
-};
+use super::federation::FederatedRequest;
+use super::role_session::{SessionPolicies, session_tags};
 use crate::arn;
-use crate::iam::{Accounts, Session, SessionPrincipal, SessionTag, new_session_token};
+use crate::iam::{Accounts, SessionTag};
 use crate::policy::{Context, keys};
 use crate::protocol::{Element, ErrorResponse, Parameters};
 
@@ -41,48 +39,27 @@ pub(super) fn assume_role(
 
     let claims = Claims::read(accounts, token, role_arn, environment.now)?;
     let policies = SessionPolicies::read(accounts, policy, policy_arns, account)?;
-    let mut actions = vec!["sts:AssumeRoleWithWebIdentity"];
-    if !claims.tags.is_empty() {
-        actions.push("sts:TagSession");
-    }
-    if claims.source_identity.is_some() {
-        actions.push("sts:SetSourceIdentity");
-    }
-    let context = |action: &str| claims.context(name, action);
-    let role = federated_role(
-        accounts,
+    let (keys, session_keys) = (claims.keys(), claims.session_keys());
+    let request = FederatedRequest {
+        action: "sts:AssumeRoleWithWebIdentity",
         role_arn,
-        &claims.provider,
-        &actions,
-        environment,
-        &context,
-    )?;
-    check_duration(duration, &role, false)?;
-
-    let packed_size = policies.packed_size(accounts, &claims.tags)?;
-    let federation = claims.session_keys();
-    let session = Session {
-        principal: SessionPrincipal::Role {
-            arn: role_arn.to_owned(),
-            id: role.id,
-            session_name: name.to_owned(),
-        },
-        token: new_session_token(),
-        issued: environment.now,
-        expiry: expiry(environment, duration),
-        is_from_global_endpoint: environment.is_global_endpoint(),
-        policies: policies.documents,
+        is_role_offered: true,
+        duration,
+        policies,
+        provider: &claims.provider,
+        session_name: name.to_owned(),
+        session_end: None,
         tags: claims.tags,
         source_identity: claims.source_identity,
-        federation,
-        mfa: None,
+        keys,
+        session_keys,
     };
-    let subject = vec![
+    let about_user = vec![
         Element::text("SubjectFromWebIdentityToken", claims.subject),
-        Element::text("Provider", claims.provider),
+        Element::text("Provider", &*claims.provider),
         Element::text("Audience", claims.audience),
     ];
-    Ok(respond(accounts, session, packed_size, subject))
+    request.assume_role(accounts, environment, about_user)
 }
 
 /// The claims of a token whose signature, audience and expiry are valid.
@@ -117,7 +94,7 @@ impl Claims {
         let host = issuer.strip_prefix("https://").unwrap_or(&issuer);
         let (partition, account) = (arn::partition_of(role_arn), arn::account_of(role_arn));
         let arn = format!("arn:{partition}:iam::{account}:oidc-provider/{host}");
-        let provider = accounts.oidc_provider(&arn).ok_or_else(|| {
+        let provider = accounts.oidc_providers.get(&arn).ok_or_else(|| {
             invalid(&format!(
                 "No OpenIDConnect provider found in your account for {issuer}"
             ))
@@ -219,16 +196,9 @@ impl Claims {
     }
 
     /// Returns the condition keys of a request with this token.
-    fn context(&self, session_name: &str, action: &str) -> Context {
+    fn keys(&self) -> Context {
         let mut context = self.token_keys();
         context.set("aws:FederatedProvider", &*self.issuer);
-        set_federated_keys(
-            &mut context,
-            action,
-            session_name,
-            &self.tags,
-            self.source_identity.as_deref(),
-        );
         context
     }
 }

@@ -135,11 +135,25 @@ async fn parameters_of_assume_role() {
         ),
     ];
     for (parameter, value, member, rule) in &rows {
-        let reply = call(&aws, &keys, &assume(ROLE, &[(parameter, value)])).await;
+        let mut more = vec![(*parameter, value.as_str())];
+        if *parameter == "Tags.member.1.Key" {
+            more.push(("Tags.member.1.Value", "v"));
+        }
+        let reply = call(&aws, &keys, &assume(ROLE, &more)).await;
         // Lengths are counted in characters, not in bytes.
         let expected = violation(&quoted(value), member, rule);
         let name = format!("{parameter}={value:.20}");
         assert_refused(&name, &reply, 400, "ValidationError", &expected);
+    }
+
+    // The API model requires both members of a tag.
+    for (parameter, missing) in [
+        ("Tags.member.1.Key", "tags.1.member.value"),
+        ("Tags.member.1.Value", "tags.1.member.key"),
+    ] {
+        let reply = call(&aws, &keys, &assume(ROLE, &[(parameter, "Team")])).await;
+        let expected = violation("null", missing, "not be null");
+        assert_refused(parameter, &reply, 400, "ValidationError", &expected);
     }
 
     let whole = |n: usize, name: &str, value: &str| -> Vec<(String, String)> {

@@ -12,7 +12,11 @@ async fn answers_on_the_wire() {
         &keys,
         &assume(
             ROLE,
-            &[("SourceIdentity", "ada"), ("Tags.member.1.Key", "k")],
+            &[
+                ("SourceIdentity", "ada"),
+                ("Tags.member.1.Key", "k"),
+                ("Tags.member.1.Value", "v"),
+            ],
         ),
     )
     .await;
