@@ -139,6 +139,7 @@
 //! The numbers are in the documentation of [`RoleChain`].
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![deny(missing_debug_implementations)]
 // Some items serve optional features only. With all features, dead code is a warning, and so an error in CI.
 #![cfg_attr(
     not(all(

@@ -124,6 +124,9 @@
 //!   by name.
 //! - The chunk signatures of S3's streaming uploads.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![deny(missing_debug_implementations)]
+
 mod arn;
 mod call;
 mod clock;
@@ -145,7 +148,7 @@ mod sts;
 pub use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 pub use call::Call;
 pub use clock::Clock;
-pub use fault::{Fault, InvalidFault, Latency};
+pub use fault::{Fault, FaultError, Latency};
 pub use iam::{AccessRequest, AccountBuilder, Caller, IamError, RoleBuilder, UserBuilder};
 pub use import::{Import, ImportError, LeftOut};
 pub use policy::{

@@ -71,7 +71,7 @@ impl RoleChain {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HopPolicies {
     /// Position in the chain, from 1. A session token counts as a hop, but has no entry here, because it needs no
@@ -119,7 +119,7 @@ impl HopPolicies {
 /// let pod = Principal::eks("https://oidc.eks.eu-west-1.amazonaws.com/id/ABCD", "orders", "writer");
 /// let workflow = Principal::github_actions("octo-org/octo-repo", "ref:refs/heads/main");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use = "a principal does nothing until RoleChain::policies takes it"]
 pub struct Principal {
     kind: PrincipalKind,
@@ -127,7 +127,7 @@ pub struct Principal {
     mfa_max_age: Option<Duration>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum PrincipalKind {
     Arn(String),
     WebIdentity {

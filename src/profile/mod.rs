@@ -109,6 +109,7 @@ const DUAL_STACK: &[&str] = &["use_dualstack_endpoint"];
 /// If a role other than the first has an `mfa_serial`, the chain starts with a [session
 /// token](RoleChain::from_session_token): one code then proves MFA to all roles, whose sessions last an hour at most.
 /// All roles must name the same device.
+#[derive(Clone)]
 #[must_use = "nothing is read before load()"]
 pub struct ProfileLoader {
     profile: String,

@@ -16,6 +16,8 @@ use crate::mfa::{Mfa, ProvideMfaCode};
 /// a code of its own. The drawback: roles are then assumed with temporary credentials, so their sessions last an hour
 /// at most (role chaining).
 ///
+/// Two requests are equal under the same conditions as two [`Role`](crate::Role)s.
+///
 /// # Examples
 ///
 /// ```
@@ -26,7 +28,7 @@ use crate::mfa::{Mfa, ProvideMfaCode};
 /// ```
 ///
 /// Pass it to [`RoleChain::from_session_token`](crate::RoleChain::from_session_token).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[must_use = "a request does nothing until a chain starts with it"]
 pub struct SessionTokenRequest {
     pub(crate) mfa: Option<Mfa>,

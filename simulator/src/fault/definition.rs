@@ -33,6 +33,7 @@ use super::latency::Latency;
 /// aws.recover();
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "Simulator::fail() injects it"]
 pub struct Fault {
     pub(super) effect: Effect,
     pub(super) role: Option<String>,
@@ -183,12 +184,12 @@ impl Fault {
 
 /// The error for JSON that is not a valid fault; see [`Fault::from_json`].
 #[derive(Clone, Debug)]
-pub struct InvalidFault(pub(super) String);
+pub struct FaultError(pub(super) String);
 
-impl fmt::Display for InvalidFault {
+impl fmt::Display for FaultError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for InvalidFault {}
+impl std::error::Error for FaultError {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::definition::{Fault, InvalidFault};
+use super::definition::{Fault, FaultError};
 use super::latency::Latency;
 use crate::arn;
 
@@ -34,18 +34,18 @@ impl Fault {
     ///
     /// let error = Fault::from_json(r#"{"fault": "garbage", "time": 3}"#).unwrap_err();
     /// assert_eq!(error.to_string(), r#"fault "garbage": unknown member "time""#);
-    /// # Ok::<(), sts_simulator::InvalidFault>(())
+    /// # Ok::<(), sts_simulator::FaultError>(())
     /// ```
     ///
     /// # Errors
     ///
     /// Fails if the text is not such an object. The error names the member and the rule for it.
-    pub fn from_json(text: &str) -> Result<Self, InvalidFault> {
+    pub fn from_json(text: &str) -> Result<Self, FaultError> {
         read(text)
     }
 }
 
-type Read = fn(&mut Members) -> Result<Fault, InvalidFault>;
+type Read = fn(&mut Members) -> Result<Fault, FaultError>;
 
 /// The names of all faults, each with the function that reads the members for its constructor.
 const FAULTS: &[(&str, Read)] = &[
@@ -90,16 +90,16 @@ const FAULTS: &[(&str, Read)] = &[
     }),
 ];
 
-fn read(text: &str) -> Result<Fault, InvalidFault> {
+fn read(text: &str) -> Result<Fault, FaultError> {
     let value: Value = serde_json::from_str(text)
-        .map_err(|error| InvalidFault(format!("a fault must be a JSON object: {error}")))?;
+        .map_err(|error| FaultError(format!("a fault must be a JSON object: {error}")))?;
     let Value::Object(members) = value else {
-        return Err(InvalidFault("a fault must be a JSON object".to_owned()));
+        return Err(FaultError("a fault must be a JSON object".to_owned()));
     };
     let mut members = Members::new(members)?;
     let Some((_, read)) = FAULTS.iter().find(|(name, _)| *name == members.fault) else {
         let names: Vec<&str> = FAULTS.iter().map(|(name, _)| *name).collect();
-        return Err(InvalidFault(format!(
+        return Err(FaultError(format!(
             "unknown fault {:?}; supported: {}",
             members.fault,
             names.join(", ")
@@ -127,32 +127,32 @@ struct Members {
 }
 
 impl Members {
-    fn new(mut rest: Map<String, Value>) -> Result<Self, InvalidFault> {
+    fn new(mut rest: Map<String, Value>) -> Result<Self, FaultError> {
         match rest.remove("fault") {
             Some(Value::String(fault)) => Ok(Self { fault, rest }),
-            _ => Err(InvalidFault(
+            _ => Err(FaultError(
                 "the member \"fault\" must be the name of a fault, such as \"throttling\""
                     .to_owned(),
             )),
         }
     }
 
-    fn error(&self, reason: impl fmt::Display) -> InvalidFault {
-        InvalidFault(format!("fault {:?}: {reason}", self.fault))
+    fn error(&self, reason: impl fmt::Display) -> FaultError {
+        FaultError(format!("fault {:?}: {reason}", self.fault))
     }
 
     fn has(&self, name: &str) -> bool {
         self.rest.contains_key(name)
     }
 
-    fn text(&mut self, name: &str) -> Result<String, InvalidFault> {
+    fn text(&mut self, name: &str) -> Result<String, FaultError> {
         match self.rest.remove(name) {
             Some(Value::String(text)) => Ok(text),
             _ => Err(self.error(format!("{name:?} must be a string"))),
         }
     }
 
-    fn role(&mut self, name: &str) -> Result<String, InvalidFault> {
+    fn role(&mut self, name: &str) -> Result<String, FaultError> {
         let role = self.text(name)?;
         match arn::split(&role) {
             Some(["arn", _, "iam", "", _, resource]) if resource.starts_with("role/") => Ok(role),
@@ -160,7 +160,7 @@ impl Members {
         }
     }
 
-    fn operation(&mut self, name: &str) -> Result<String, InvalidFault> {
+    fn operation(&mut self, name: &str) -> Result<String, FaultError> {
         const OF_STS: [&str; 11] = [
             "AssumeRole",
             "AssumeRoleWithSAML",
@@ -186,7 +186,7 @@ impl Members {
         &mut self,
         name: &str,
         range: std::ops::RangeInclusive<u32>,
-    ) -> Result<u32, InvalidFault> {
+    ) -> Result<u32, FaultError> {
         let number = self.rest.remove(name).as_ref().and_then(Value::as_u64);
         let number = number.and_then(|number| u32::try_from(number).ok());
         number
@@ -199,7 +199,7 @@ impl Members {
             })
     }
 
-    fn seconds(&mut self, name: &str) -> Result<Duration, InvalidFault> {
+    fn seconds(&mut self, name: &str) -> Result<Duration, FaultError> {
         let seconds = self.rest.remove(name).as_ref().and_then(Value::as_f64);
         seconds
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
@@ -209,8 +209,8 @@ impl Members {
     fn optional<T>(
         &mut self,
         name: &str,
-        read: impl FnOnce(&mut Self, &str) -> Result<T, InvalidFault>,
-    ) -> Result<Option<T>, InvalidFault> {
+        read: impl FnOnce(&mut Self, &str) -> Result<T, FaultError>,
+    ) -> Result<Option<T>, FaultError> {
         if self.has(name) {
             read(self, name).map(Some)
         } else {
@@ -218,7 +218,7 @@ impl Members {
         }
     }
 
-    fn finish(self) -> Result<(), InvalidFault> {
+    fn finish(self) -> Result<(), FaultError> {
         match self.rest.keys().next() {
             Some(unknown) => Err(self.error(format!("unknown member {unknown:?}"))),
             None => Ok(()),

@@ -9,5 +9,5 @@ mod latency;
 pub(crate) use active::{Faults, Target};
 pub(crate) use body::truncated_body;
 pub(crate) use definition::Effect;
-pub use definition::{Fault, InvalidFault};
+pub use definition::{Fault, FaultError};
 pub use latency::Latency;

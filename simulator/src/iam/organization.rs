@@ -1,5 +1,7 @@
 //! [`AccountBuilder`]: an account's membership in AWS Organizations, with the organization's policies.
 
+use std::fmt;
+
 use super::account::Account;
 use super::accounts::SharedAccounts;
 use super::validation::IamError;
@@ -161,6 +163,14 @@ impl AccountBuilder {
         }
         accounts.set_account(self.id, account);
         Ok(())
+    }
+}
+
+impl fmt::Debug for AccountBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountBuilder")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,6 @@
 //! [`RoleBuilder`]: creates or changes an IAM role.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::accounts::SharedAccounts;
@@ -143,5 +144,13 @@ impl RoleBuilder {
             accounts.set_managed_policy(policy);
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for RoleBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoleBuilder")
+            .field("arn", &self.arn)
+            .finish_non_exhaustive()
     }
 }

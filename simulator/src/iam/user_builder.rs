@@ -1,5 +1,6 @@
 //! [`UserBuilder`]: creates or changes an IAM user.
 
+use std::fmt;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
@@ -128,5 +129,13 @@ impl UserBuilder {
             Some((id, secret)) => accounts.add_user_key(&self.arn, id, secret, self.now),
             None => accounts.create_access_key(&self.arn, self.now),
         })
+    }
+}
+
+impl fmt::Debug for UserBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserBuilder")
+            .field("arn", &self.arn)
+            .finish_non_exhaustive()
     }
 }

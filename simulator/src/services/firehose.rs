@@ -1,6 +1,7 @@
 //! [`Firehose`]: delivery streams that keep their records in memory.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
@@ -120,6 +121,12 @@ impl Firehose {
                 format!("the simulator's Firehose does not support {other}"),
             )),
         }
+    }
+}
+
+impl fmt::Debug for Firehose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Firehose").finish_non_exhaustive()
     }
 }
 

@@ -61,10 +61,39 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-// Handles can be sent and shared between threads and tasks.
+// All public types can be cloned, shown, and shared between threads and tasks. All futures can be sent.
 const _: fn() = || {
-    fn is<T: Clone + Send + Sync + std::fmt::Debug>() {}
+    fn is<T: Clone + Send + Sync + Unpin + std::fmt::Debug>() {}
+    is::<aws_role_chain::AllowedRoles>();
+    is::<aws_role_chain::ChainPool>();
+    is::<aws_role_chain::ChainPoolBuilder>();
+    is::<aws_role_chain::Diagnosis>();
+    is::<aws_role_chain::DiagnosisStep>();
+    is::<aws_role_chain::Error>();
+    is::<aws_role_chain::Health>();
+    is::<aws_role_chain::HopStatus>();
+    is::<aws_role_chain::MfaReason>();
+    is::<aws_role_chain::MfaRequest>();
+    is::<aws_role_chain::ProfileLoader>();
+    is::<aws_role_chain::Role>();
+    is::<aws_role_chain::SamlAssertion>();
+    is::<aws_role_chain::SessionRenewal>();
+    is::<aws_role_chain::SessionTokenRequest>();
+    is::<aws_role_chain::TerminalPrompt>();
+    is::<aws_role_chain::Totp>();
+    is::<aws_role_chain::TotpError>();
+    is::<aws_role_chain::WebIdentityToken>();
+    is::<aws_role_chain::policy::Document>();
+    is::<aws_role_chain::policy::HopPolicies>();
+    is::<aws_role_chain::policy::Principal>();
     is::<RoleChain>();
     is::<Simulator>();
-    is::<aws_role_chain::Error>();
+};
+
+const _: fn(&RoleChain, aws_role_chain::ProfileLoader) = |chain, loader| {
+    fn is_send(_: impl Send) {}
+    is_send(chain.refresh());
+    is_send(chain.credentials_valid_for(Duration::ZERO));
+    is_send(chain.diagnose());
+    is_send(loader.load());
 };
