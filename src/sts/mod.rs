@@ -37,7 +37,7 @@ use crate::request::limits::seconds;
 use crate::request::{
     Checked, ProvidedContext, RequestSummary, Role, Secret, SessionTokenRequest, Tag,
 };
-use crate::session::Session;
+use crate::session::{Session, is_sendable};
 
 pub(crate) use advice::{DenyingPolicy, caller_arn, denying_policy, is_federated_user};
 use endpoint::check_endpoint_url;
@@ -478,14 +478,18 @@ fn session(
     }
     let expiry = SystemTime::try_from(credentials.expiration)
         .map_err(|_| "STS returned an invalid expiry")?;
-    Ok(Session::new(
+    let session = Session::new(
         credentials.access_key_id,
         credentials.secret_access_key,
         credentials.session_token,
         expiry,
         account,
         arn.map(Arc::from),
-    ))
+    );
+    if !is_sendable(&session.credentials) {
+        return Err("STS returned credentials that contain control characters");
+    }
+    Ok(session)
 }
 
 fn unusable(summary: &RequestSummary<'_>, what: &str) -> Error {
