@@ -470,9 +470,11 @@ fn session(
     arn: Option<String>,
 ) -> Result<Session, &'static str> {
     let credentials = credentials.ok_or("STS returned no credentials")?;
+    // In place of what is missing, the SDK returns empty texts and the start of 1970.
     if credentials.access_key_id.is_empty()
         || credentials.secret_access_key.is_empty()
         || credentials.session_token.is_empty()
+        || credentials.expiration.secs() == 0
     {
         return Err("STS returned incomplete credentials");
     }

@@ -542,6 +542,7 @@ async fn every_error_of_the_sdk_has_a_kind_and_the_kind_decides_what_the_sdk_is_
     let down = answer_of("InternalFailure", "no");
     // STS quotes values of the request.
     let lines = answer_of("ValidationError", "1 error:\n\n  '{\r\n}'&#x1b;[31m");
+    let no_expiry = session_of("ASIAEXAMPLE", "token").replace("Expiration>", "Expiry>");
     let key_with_line_break = session_of("ASIAEXAMPLE\n", "token");
     let token_with_line_break = session_of("ASIAEXAMPLE", "to&#13;ken");
     // Read to its end, a response without one would fill the memory.
@@ -595,7 +596,14 @@ async fn every_error_of_the_sdk_has_a_kind_and_the_kind_decides_what_the_sdk_is_
             "ProviderError",
             UNREADABLE,
         ),
-        // A response with credentials that cannot be sent
+        // A response with credentials that are incomplete or cannot be sent
+        (
+            Http::Answers(200, no_expiry.leak()),
+            "Unusable",
+            true,
+            "Unhandled",
+            ": STS returned incomplete credentials",
+        ),
         (
             Http::Answers(200, key_with_line_break),
             "Unusable",
