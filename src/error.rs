@@ -278,7 +278,8 @@ impl Error {
             ErrorKind::Refused(refusal) => {
                 write!(f, ": {}", refusal.code)?;
                 if let Some(message) = &refusal.message {
-                    write!(f, ": {}", message.trim_end())?;
+                    // It may quote values of the request, such as a policy, which span several lines.
+                    write!(f, ": {}", one_line(message))?;
                 }
                 match &refusal.request_id {
                     Some(id) => write!(f, " (request id {id})"),
@@ -344,11 +345,7 @@ impl Error {
                 // `advice` returns its advice as that of this error.
                 Some(chain_error) => chain_error.first_line().to_string(),
                 // Some providers' errors span several lines.
-                None => error
-                    .to_string()
-                    .split_whitespace()
-                    .collect::<Vec<_>>()
-                    .join(" "),
+                None => one_line(&error.to_string()),
             };
             // Some errors repeat their cause.
             if !written.contains(&text) {
@@ -684,6 +681,13 @@ impl Violation {
         };
         step.failed(ErrorKind::Invalid(self)).into()
     }
+}
+
+/// Returns the text with each run of white space and control characters as one space.
+fn one_line(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+    words.join(" ")
 }
 
 /// The start of a value, long enough to recognize it.

@@ -88,6 +88,14 @@ impl Session {
     }
 }
 
+/// Returns whether credentials can be sent: an HTTP header contains the access key ID and the session token. The SDK's
+/// signer panics if the ID, perhaps read from a file, ends with a line break.
+pub(crate) fn is_sendable(credentials: &Credentials) -> bool {
+    let token = credentials.session_token().unwrap_or_default();
+    let mut chars = credentials.access_key_id().chars().chain(token.chars());
+    !chars.any(char::is_control)
+}
+
 /// Formats a time as AWS does, to the second. A time outside the years 1 to 9999, which a source may use for "never",
 /// is clamped to them.
 pub(crate) fn timestamp(time: SystemTime) -> String {

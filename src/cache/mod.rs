@@ -349,8 +349,7 @@ impl<L: Load> CredentialsCache<L> {
         runtime.spawn(async move {
             let loaded = catch_unwind(inner.load(id, reason, &alive_at)).await;
             let panicked = |Panicked| Some(Err(inner.loader.error(ErrorKind::Panicked)));
-            let outcome = inner.complete(id, started_at, loaded.unwrap_or_else(panicked));
-            sender.send_replace(Some(outcome));
+            inner.complete(id, started_at, loaded.unwrap_or_else(panicked), sender);
         });
         if load.result.has_changed().is_err() && load.result.borrow().is_none() {
             // The runtime has dropped the task, and with it the sender.
@@ -664,13 +663,14 @@ impl<L: Load> Inner<L> {
         }
     }
 
-    /// Stores a load's result.
+    /// Stores a load's result, and sends the outcome to those who wait for it.
     fn complete(
         &self,
         id: u64,
         started_at: Moment,
         loaded: Option<Result<Session, Error>>,
-    ) -> Outcome {
+        sender: watch::Sender<Option<Outcome>>,
+    ) {
         let now = self.now();
         let loaded = loaded.map(|loaded| {
             let session = loaded?;
@@ -713,11 +713,12 @@ impl<L: Load> Inner<L> {
                 }
             })
         });
-        // Outside the lock: a `tracing` subscriber is user code, and may need credentials itself.
+        sender.send_replace(Some(outcome.clone()));
+        // Outside the lock and after the outcome is sent: a `tracing` subscriber is user code, and may need credentials
+        // itself or panic.
         if let (Some((window, wait)), Some(Err(error))) = (recorded, &outcome) {
             log_failure(error, window, now.time, now.since(started_at), wait);
         }
-        outcome
     }
 
     /// Caches a failure until the next load is due. Returns the window of the cached credentials, and the back-off.

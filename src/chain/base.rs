@@ -10,6 +10,7 @@ use aws_smithy_async::time::SharedTimeSource;
 use aws_types::SdkConfig;
 
 use crate::error::{BoxError, Error, ErrorKind, Operation, SourceFailure, Violation};
+use crate::session::is_sendable;
 use crate::sts::Sts;
 
 /// The timeout of the base config's provider, and of providers of tokens and MFA codes that ask no person. The SDK's own
@@ -64,7 +65,15 @@ impl Base {
             .with_provider_timeout(source.provide_credentials())
             .await
         {
-            Some(Ok(credentials)) => Ok(credentials),
+            Some(Ok(credentials)) if is_sendable(&credentials) => Ok(credentials),
+            Some(Ok(_)) => {
+                let what = "the access key ID or the session token contains a line break or another \
+                            control character: remove it where they are configured";
+                Err((
+                    ErrorKind::Source(SourceFailure::InvalidConfiguration),
+                    Some(what.into()),
+                ))
+            }
             Some(Err(error)) => Err((
                 ErrorKind::Source(SourceFailure::from(&error)),
                 Some(error.into()),

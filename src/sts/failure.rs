@@ -186,8 +186,8 @@ impl FailedCall {
             meaning: meaning(self.operation, &code, message.unwrap_or_default(), status),
             code,
             message: message.map(str::to_owned),
-            // From the response, because the error has none if the body could not be parsed.
-            request_id: answer.request_id().map(str::to_owned),
+            // From the response, because the error has none if the body could not be parsed. Its headers are not masked.
+            request_id: answer.request_id().map(|id| self.secrets.mask(id)),
         }
     }
 }

@@ -37,7 +37,7 @@ use crate::request::limits::seconds;
 use crate::request::{
     Checked, ProvidedContext, RequestSummary, Role, Secret, SessionTokenRequest, Tag,
 };
-use crate::session::Session;
+use crate::session::{Session, is_sendable};
 
 pub(crate) use advice::{DenyingPolicy, caller_arn, denying_policy, is_federated_user};
 use endpoint::check_endpoint_url;
@@ -474,22 +474,28 @@ fn session(
     arn: Option<String>,
 ) -> Result<Session, &'static str> {
     let credentials = credentials.ok_or("STS returned no credentials")?;
+    // In place of what is missing, the SDK returns empty texts and the start of 1970.
     if credentials.access_key_id.is_empty()
         || credentials.secret_access_key.is_empty()
         || credentials.session_token.is_empty()
+        || credentials.expiration.secs() == 0
     {
         return Err("STS returned incomplete credentials");
     }
     let expiry = SystemTime::try_from(credentials.expiration)
         .map_err(|_| "STS returned an invalid expiry")?;
-    Ok(Session::new(
+    let session = Session::new(
         credentials.access_key_id,
         credentials.secret_access_key,
         credentials.session_token,
         expiry,
         account,
         arn.map(Arc::from),
-    ))
+    );
+    if !is_sendable(&session.credentials) {
+        return Err("STS returned credentials that contain control characters");
+    }
+    Ok(session)
 }
 
 fn unusable(summary: &RequestSummary<'_>, what: &str) -> Error {

@@ -91,10 +91,14 @@ impl Intercept for Secrets {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response_mut();
-        if !response.status().is_success() {
-            let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-            *response.body_mut() = masked(body, self.clone());
-        }
+        // Nothing is masked in a success response: a new session may contain a short secret by chance.
+        let secrets = if response.status().is_success() {
+            Self(Arc::default())
+        } else {
+            self.clone()
+        };
+        let body = std::mem::replace(response.body_mut(), SdkBody::taken());
+        *response.body_mut() = masked(body, secrets);
         Ok(())
     }
 }
@@ -111,7 +115,7 @@ fn hidden(body: SdkBody) -> SdkBody {
     body.map_preserve_contents(SdkBody::from_body_1_x)
 }
 
-/// Returns the body of a response with these secrets masked.
+/// Returns the body of a response with these secrets masked, and an error in place of one that is too long.
 fn masked(body: SdkBody, secrets: Secrets) -> SdkBody {
     SdkBody::from_body_1_x(MaskedBody {
         inner: body,
@@ -120,9 +124,9 @@ fn masked(body: SdkBody, secrets: Secrets) -> SdkBody {
     })
 }
 
-/// The maximum size of an error response in bytes. STS's have a few thousand, but another server's may be endless, and
-/// the whole response is kept in memory.
-const MAX_ERROR_RESPONSE: usize = 1 << 20;
+/// The maximum size of a response in bytes. STS's have a few thousand, but another server's may be endless, and the
+/// whole response is kept in memory.
+const MAX_RESPONSE: usize = 1 << 20;
 
 struct MaskedBody {
     inner: SdkBody,
@@ -146,8 +150,8 @@ impl Body for MaskedBody {
                     if let Ok(data) = frame.into_data() {
                         read.extend_from_slice(&data);
                     }
-                    if read.len() > MAX_ERROR_RESPONSE {
-                        return Poll::Ready(Some(Err("the error response is too long".into())));
+                    if read.len() > MAX_RESPONSE {
+                        return Poll::Ready(Some(Err("the response is too long".into())));
                     }
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
@@ -258,14 +262,14 @@ mod tests {
             let body = masked(SdkBody::from("x".repeat(len)), Secrets::new([], []));
             ByteStream::new(body).collect().await
         };
-        let whole = read(MAX_ERROR_RESPONSE).await.unwrap();
-        assert_eq!(whole.to_vec().len(), MAX_ERROR_RESPONSE);
-        assert!(read(MAX_ERROR_RESPONSE + 1).await.is_err());
+        let whole = read(MAX_RESPONSE).await.unwrap();
+        assert_eq!(whole.to_vec().len(), MAX_RESPONSE);
+        assert!(read(MAX_RESPONSE + 1).await.is_err());
     }
 
     #[test]
     fn what_is_escaped_again_and_again_does_not_keep_the_thread() {
-        let text = "%25".to_owned() + &"25".repeat(MAX_ERROR_RESPONSE / 2);
+        let text = "%25".to_owned() + &"25".repeat(MAX_RESPONSE / 2);
         assert_eq!(Secrets::new(["a&b/c"], []).mask(&text), text);
     }
 

@@ -86,10 +86,13 @@ impl HttpConnector for Quotes {
         quoted += std::str::from_utf8(body).unwrap();
         // The decoded parameters are quoted too.
         quoted += &percent_decoded(&quoted);
+        let request_id = quoted.replace('\n', " ");
         let text = move || quoted.clone().into();
         let answer = |status: u16, body: String| {
             let status = StatusCode::try_from(status).unwrap();
-            Ok(HttpResponse::new(status, SdkBody::from(body)))
+            let mut answer = HttpResponse::new(status, SdkBody::from(body));
+            answer.headers_mut().insert("x-amzn-requestid", request_id);
+            Ok(answer)
         };
         let escaped = |text: String| text.replace('&', "&amp;").replace('<', "&lt;");
         HttpConnectorFuture::ready(match self.0 {

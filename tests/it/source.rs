@@ -10,7 +10,7 @@ use crate::common::*;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
-use aws_role_chain::{Role, RoleChain};
+use aws_role_chain::{Role, RoleChain, SessionTokenRequest};
 use aws_smithy_async::time::TimeSource;
 use aws_types::SdkConfig;
 use sts_simulator::{Fault, Simulator};
@@ -366,6 +366,37 @@ async fn a_source_that_renews_only_at_expiry_is_not_called_ever_more_often() {
         aws.clock().advance(Duration::from_millis(500)).await;
     }
     assert!(source.calls() <= 16, "{}", source.calls());
+}
+
+/// A key from a file or a variable may end with a line break. The SDK's signer panics at one in the access key ID.
+#[tokio::test(start_paused = true)]
+async fn keys_with_a_line_break_are_an_error_that_says_so() {
+    let (aws, source, base) = aws_with_source();
+    let keys = user(&aws);
+    for (suffix, token) in [("\n", None), ("", Some("token\r\n".to_owned()))] {
+        let key = keys.access_key_id().to_owned() + suffix;
+        let given = Credentials::new(key, keys.secret_access_key(), token, None, "test");
+        source.now(move || Ok(given.clone()));
+        let us = RoleChain::from_source(&base).unwrap();
+        let role = || Role::new(HUB);
+        for chain in [
+            us.assume(role()).unwrap(),
+            us,
+            RoleChain::new(&base, role()).unwrap(),
+            RoleChain::from_session_token(&base, SessionTokenRequest::new()).unwrap(),
+        ] {
+            let error = chain.refresh().await.unwrap_err();
+            assert!(error.is_source_failure() && !error.is_transient());
+            assert!(
+                error.to_string().contains("contains a line break"),
+                "{error}"
+            );
+            let error = chain.provide_credentials().await.unwrap_err();
+            let is_config = matches!(error, CredentialsError::InvalidConfiguration(_));
+            assert!(is_config, "{error:?}");
+        }
+    }
+    assert_eq!(aws.requests(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -543,12 +543,20 @@ async fn every_error_of_the_sdk_has_a_kind_and_the_kind_decides_what_the_sdk_is_
     const NOT_CALLED: &str = ": STS could not be called in region eu-west-1: the cause";
     const NOT_STS: &str = ": the server that answered in region eu-west-1 is not STS";
     const UNREADABLE: &str = ": STS's response could not be read in region eu-west-1";
+    const UNSENDABLE: &str = ": STS returned credentials that contain control characters";
     let denied = answer_of("AccessDenied", "no");
     let policy = answer_of("MalformedPolicyDocument", "no");
     let expired = answer_of("ExpiredToken", "no");
     let unknown = answer_of("InvalidClientTokenId", "no");
     let throttled = answer_of("Throttling", "no");
     let down = answer_of("InternalFailure", "no");
+    // STS quotes values of the request.
+    let lines = answer_of("ValidationError", "1 error:\n\n  '{\r\n}'&#x1b;[31m");
+    let no_expiry = session_of("ASIAEXAMPLE", "token").replace("Expiration>", "Expiry>");
+    let key_with_line_break = session_of("ASIAEXAMPLE\n", "token");
+    let token_with_line_break = session_of("ASIAEXAMPLE", "to&#13;ken");
+    // Read to its end, a response without one would fill the memory.
+    let too_long = session_of("ASIAEXAMPLE", "token").to_owned() + &" ".repeat(1 << 20);
     // What the HTTP client does, the error's kind, whether it is transient, the kind of CredentialsError, and the end
     // of the first line.
     let cases = [
@@ -591,6 +599,35 @@ async fn every_error_of_the_sdk_has_a_kind_and_the_kind_decides_what_the_sdk_is_
             "ProviderError",
             UNREADABLE,
         ),
+        (
+            Http::Answers(200, too_long.leak()),
+            "NoAnswer",
+            true,
+            "ProviderError",
+            UNREADABLE,
+        ),
+        // A response with credentials that are incomplete or cannot be sent
+        (
+            Http::Answers(200, no_expiry.leak()),
+            "Unusable",
+            true,
+            "Unhandled",
+            ": STS returned incomplete credentials",
+        ),
+        (
+            Http::Answers(200, key_with_line_break),
+            "Unusable",
+            true,
+            "Unhandled",
+            UNSENDABLE,
+        ),
+        (
+            Http::Answers(200, token_with_line_break),
+            "Unusable",
+            true,
+            "Unhandled",
+            UNSENDABLE,
+        ),
         // SdkError::ServiceError with a response that is not from STS
         (
             Http::Answers(200, "Welcome"),
@@ -620,6 +657,13 @@ async fn every_error_of_the_sdk_has_a_kind_and_the_kind_decides_what_the_sdk_is_
             false,
             "InvalidConfiguration",
             ": MalformedPolicyDocument: no (request id r-1)",
+        ),
+        (
+            Http::Answers(400, lines),
+            "Refused",
+            false,
+            "ProviderError",
+            ": ValidationError: 1 error: '{ }' [31m (request id r-1)",
         ),
         (
             Http::Answers(403, expired),
@@ -722,6 +766,16 @@ fn answer_of(code: &str, message: &str) -> &'static str {
     let answer = format!(
         "<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error>\
          <RequestId>r-1</RequestId></ErrorResponse>"
+    );
+    answer.leak()
+}
+
+/// Returns STS's response with a session.
+fn session_of(access_key_id: &str, token: &str) -> &'static str {
+    let answer = format!(
+        "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>{access_key_id}</AccessKeyId>\
+         <SecretAccessKey>secret</SecretAccessKey><SessionToken>{token}</SessionToken>\
+         <Expiration>9999-12-31T23:59:59Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
     );
     answer.leak()
 }

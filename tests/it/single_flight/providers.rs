@@ -9,7 +9,10 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future;
 use aws_role_chain::{Error, MfaRequest, SamlAssertion, SessionTokenRequest, WebIdentityToken};
 
+use tracing_subscriber::filter::LevelFilter;
+
 use super::*;
+use crate::common::log::Log;
 
 #[derive(Debug)]
 struct Source {
@@ -285,4 +288,32 @@ async fn a_future_that_panics_when_it_is_dropped_is_an_error_and_not_an_endless_
     let error = chain.refresh().await.unwrap_err();
     assert!(error.to_string().contains("panicked"), "{error}");
     assert_eq!(aws.requests(), 0);
+}
+
+/// An error that panics when it is formatted, as the log does.
+#[derive(Debug)]
+struct PanicsWhenFormatted;
+
+impl std::fmt::Display for PanicsWhenFormatted {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("the provider's own bug")
+    }
+}
+
+impl std::error::Error for PanicsWhenFormatted {}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_reaches_its_callers_even_if_it_cannot_be_logged() {
+    let (_, base) = aws();
+    let device = new_device("panics-when-formatted");
+    let role = Role::new(HUB).mfa(device, |_| async { Err(PanicsWhenFormatted) });
+    let hub = RoleChain::new(&base, role).unwrap();
+    let tenant = hub.assume(Role::new(TENANT)).unwrap();
+    for chain in [hub, tenant] {
+        let (_log, _guard) = Log::at(LevelFilter::DEBUG);
+        let load = tokio::spawn(async move { chain.refresh().await.unwrap_err().is_mfa_failure() });
+        settle().await;
+        assert!(load.is_finished(), "it loads again and again");
+        assert!(load.await.unwrap());
+    }
 }
