@@ -137,6 +137,10 @@ pub(super) fn check_policies(
 }
 
 fn check_policy(policy: &str) -> Result<(), Violation> {
+    if policy.starts_with('\u{feff}') {
+        let rule = "must not begin with a byte order mark, which some editors write: remove it";
+        return Err(Violation::new("policy", rule, None));
+    }
     let is_accepted = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}');
     if let Some(at) = policy.chars().position(|c| !is_accepted(c)) {
         let rule = format!(

@@ -156,6 +156,7 @@ fn a_session_policy_must_be_a_json_object_of_2048_characters_at_most() {
         ("{\"Sid\": \"\\x\"}", "must be a JSON object"),
         ("{} {}", "followed by something else"),
         ("{\"Sid\": \"ĸ\"}", "up to U+00FF (character 10"),
+        ("\u{feff}{}", "byte order mark"),
     ] {
         assert_says(&refused(role().policy(bad)), "policy", &[why]);
     }
