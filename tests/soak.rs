@@ -794,9 +794,10 @@ impl World {
                 self.set_clock(state, 0);
             }
             Event::Revocation if state.targets[target].exists => {
-                let gap = match state.rng.bool() {
-                    true => Duration::ZERO,
-                    false => state.log_uniform(1.0, 180.0),
+                let gap = if state.rng.bool() {
+                    Duration::ZERO
+                } else {
+                    state.log_uniform(1.0, 180.0)
                 };
                 state.log(now, format!("role {target}: deleted for {gap:?}"));
                 self.aws.delete_role(&state.targets[target].arn);
@@ -993,9 +994,10 @@ impl World {
             let mut state = self.state();
             let callers = state.rng.usize(1..60);
             let callers: Vec<_> = (0..callers).map(|_| state.any_tenant()).collect();
-            let drive_for = match state.rng.bool() {
-                true => Duration::ZERO,
-                false => Duration::from_millis(state.rng.u64(1..5000)),
+            let drive_for = if state.rng.bool() {
+                Duration::ZERO
+            } else {
+                Duration::from_millis(state.rng.u64(1..5000))
             };
             state.is_on_side = true;
             (callers, drive_for, state.rng.u8(..10))
@@ -1197,9 +1199,10 @@ impl World {
             state.figures.bound += 1;
             state.throttled.retain(|at| *at + MINUTE > now);
             state.throttled.push_back(now);
-            let most = match state.latency_trouble.is_on(now) {
-                true => THROTTLED_WITH_LATENCY_IN_A_MINUTE,
-                false => THROTTLED_IN_A_MINUTE,
+            let most = if state.latency_trouble.is_on(now) {
+                THROTTLED_WITH_LATENCY_IN_A_MINUTE
+            } else {
+                THROTTLED_IN_A_MINUTE
             };
             is_flood = state.throttled.len() > most;
         }

@@ -94,18 +94,17 @@ impl World {
         // Add a stream unless an option excludes or replaces it.
         let account = role_arn.split(':').nth(4).unwrap_or("222222222222");
         let names = |option| more.contains(&option);
-        let stream: &[_] = match [
+        let others = [
             "--undo",
             "--trust-only",
             "--stream",
             "--bucket",
             "--permissions-file",
-        ]
-        .into_iter()
-        .any(names)
-        {
-            true => &[],
-            false => &["--stream", &STREAM.replace("222222222222", account)],
+        ];
+        let stream: &[_] = if others.into_iter().any(names) {
+            &[]
+        } else {
+            &["--stream", &STREAM.replace("222222222222", account)]
         };
         let mut program = without_settings(PROGRAM);
         program

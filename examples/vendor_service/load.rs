@@ -82,13 +82,14 @@ impl Load {
         let mut phases = Vec::new();
         let mut with_session = HashSet::new();
         let (third, all) = (load.requests / 3, load.requests);
-        let parts = match load.outage {
-            true => vec![
+        let parts = if load.outage {
+            vec![
                 ("before", 0..third),
                 (OUTAGE, third..2 * third),
                 ("after", 2 * third..all),
-            ],
-            false => vec![("all", 0..all)],
+            ]
+        } else {
+            vec![("all", 0..all)]
         };
         for (name, requests) in parts {
             if name == OUTAGE {

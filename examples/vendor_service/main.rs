@@ -168,10 +168,12 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     };
     let (table, is_good) = table::table(&report, &local, service.pool.len());
     print(&table)?;
-    Ok(match is_good {
-        false => ExitCode::FAILURE,
-        true if report.is_interrupted => ExitCode::from(INTERRUPTED),
-        true => ExitCode::SUCCESS,
+    Ok(if !is_good {
+        ExitCode::FAILURE
+    } else if report.is_interrupted {
+        ExitCode::from(INTERRUPTED)
+    } else {
+        ExitCode::SUCCESS
     })
 }
 

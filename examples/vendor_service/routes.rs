@@ -114,9 +114,10 @@ async fn healthz(State(service): State<Arc<Service>>) -> Response {
     let _ = timeout(Duration::from_secs(1), load).await;
 
     let health = service.hub.health();
-    let status = match health.is_ready() {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
+    let status = if health.is_ready() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
     };
     let hops = service.hub.status();
     let hops: Vec<_> = hops.iter().map(ToString::to_string).collect();
@@ -181,9 +182,10 @@ impl From<Full> for Problem {
 impl From<NotPut> for Problem {
     fn from(not_put: NotPut) -> Self {
         // Not 502: load balancers would take the whole service out of rotation for one customer's mistake.
-        let status = match not_put.is_refusal {
-            true => StatusCode::FAILED_DEPENDENCY,
-            false => StatusCode::SERVICE_UNAVAILABLE,
+        let status = if not_put.is_refusal {
+            StatusCode::FAILED_DEPENDENCY
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
         };
         Self {
             status,

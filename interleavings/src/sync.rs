@@ -242,9 +242,10 @@ impl<F: Future> Driver<F> {
         let idle = {
             let mut runtime = locked(&self.runtime.0);
             runtime.tasks.retain(|task| !Arc::ptr_eq(task, &self.task));
-            match runtime.tasks.is_empty() {
-                true => take(&mut runtime.idle),
-                false => Vec::new(),
+            if runtime.tasks.is_empty() {
+                take(&mut runtime.idle)
+            } else {
+                Vec::new()
             }
         };
         joiner.into_iter().chain(idle).for_each(Waker::wake);

@@ -184,14 +184,14 @@ async fn hop_step(cache: &HopCache, caller: Option<&Credentials>) -> StepOutcome
     let summary = hop.summary();
     let mut step = DiagnosisStep::new(title(&summary), hop.number, started, hop.now());
     step.role_arn = hop.role_arn().map(|arn| arn.to_string());
-    step.asked = asked(&summary, hop.target.parameters());
+    step.parameters = shown(&summary, hop.target.parameters());
     let role = summary.role;
     step.sends_external_id = role.is_some_and(|role| role.external_id.is_some());
     step.has_session_policy =
         role.is_some_and(|role| role.policy.is_some() || !role.policy_arns.is_empty());
     step.claims = hop.claims().await;
     if let Some(claims) = &step.claims {
-        step.asked.extend([
+        step.parameters.extend([
             ("token's issuer", claims.issuer.clone()),
             ("token's audience", claims.audiences.join(", ")),
             ("token's subject", claims.subject.clone()),
@@ -217,8 +217,8 @@ fn title(summary: &RequestSummary<'_>) -> String {
 }
 
 /// Returns the parameters of the request for a report: names and values.
-fn asked(summary: &RequestSummary<'_>, parameters: Vec<Parameter>) -> Vec<(&'static str, String)> {
-    let mut asked = vec![("region", summary.region.clone())];
+fn shown(summary: &RequestSummary<'_>, parameters: Vec<Parameter>) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("region", summary.region.clone())];
     for parameter in parameters {
         let inherited = &summary.inherited;
         match parameter.field {
@@ -229,21 +229,21 @@ fn asked(summary: &RequestSummary<'_>, parameters: Vec<Parameter>) -> Vec<(&'sta
             "external_id"
                 if parameter.shown.is_none() && summary.operation == Operation::AssumeRole =>
             {
-                asked.push((parameter.label, "sent: no".to_owned()));
+                rows.push((parameter.label, "sent: no".to_owned()));
             }
             "source_identity" if parameter.shown.is_none() => {
                 let inherited = inherited.source_identity;
-                asked.extend(
+                rows.extend(
                     inherited.map(|identity| (parameter.label, format!("{identity} (inherited)"))),
                 );
             }
-            _ => asked.extend(parameter.shown.map(|shown| (parameter.label, shown))),
+            _ => rows.extend(parameter.shown.map(|shown| (parameter.label, shown))),
         }
         if parameter.field == "tag" && !inherited.transitive_keys.is_empty() {
-            asked.push(("inherited tags", inherited.transitive_keys.join(", ")));
+            rows.push(("inherited tags", inherited.transitive_keys.join(", ")));
         }
     }
-    asked
+    rows
 }
 
 /// The outcome of each hop of a chain; see [`RoleChain::diagnose`].
@@ -326,7 +326,7 @@ impl Diagnosis {
 /// ```no_run
 /// # fn example(step: &aws_role_chain::DiagnosisStep) {
 /// match (&step.arn, &step.error) {
-///     (Some(arn), _) => println!("hop {} is {arn}, after {} ms", step.hop, step.took.as_millis()),
+///     (Some(arn), _) => println!("hop {} is {arn}, after {} ms", step.hop, step.elapsed.as_millis()),
 ///     (None, Some(error)) => println!("hop {}: {error}", step.hop),
 ///     (None, None) => {}
 /// }
@@ -340,7 +340,7 @@ pub struct DiagnosisStep {
     /// The role's ARN; `None` if no role is assumed.
     pub role_arn: Option<String>,
     /// The parameters of the request, as the report shows them: names and values. None is secret.
-    pub asked: Vec<(&'static str, String)>,
+    pub parameters: Vec<(&'static str, String)>,
     /// The requested duration of the session; `None` for STS's default.
     pub duration: Option<Duration>,
     /// Whether the call is role chaining, because temporary credentials signed it. A session then lasts [an hour at
@@ -357,9 +357,9 @@ pub struct DiagnosisStep {
     pub account: Option<String>,
     /// How long it took to load the credentials, by the base config's clock, including waits, such as for a person's
     /// code and, at the first hop, for the source.
-    pub took: Duration,
+    pub elapsed: Duration,
     /// How long GetCallerIdentity took.
-    pub identity_took: Option<Duration>,
+    pub identity_elapsed: Option<Duration>,
     /// Why there are no credentials, or why their identity is unknown.
     pub error: Option<Error>,
     pub(super) title: String,
@@ -375,15 +375,15 @@ impl DiagnosisStep {
         Self {
             hop,
             role_arn: None,
-            asked: Vec::new(),
+            parameters: Vec::new(),
             duration: None,
             is_chained: false,
             access_key_id: None,
             expiry: None,
             arn: None,
             account: None,
-            took: since(started, ended),
-            identity_took: None,
+            elapsed: since(started, ended),
+            identity_elapsed: None,
             error: None,
             title,
             ended,
@@ -413,7 +413,7 @@ impl DiagnosisStep {
             Ok((arn, account)) => (self.arn, self.account) = (Some(arn), Some(account)),
             Err(error) => self.error = Some(error),
         }
-        self.identity_took = Some(since(started, asking.now()));
+        self.identity_elapsed = Some(since(started, asking.now()));
     }
 }
 

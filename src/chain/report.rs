@@ -119,7 +119,7 @@ impl DiagnosisStep {
         if let Some(caller) = caller {
             row("caller", caller)?;
         }
-        for (name, value) in &self.asked {
+        for (name, value) in &self.parameters {
             row(name, value)?;
         }
         if self.role_arn.is_some() {
@@ -140,16 +140,16 @@ impl DiagnosisStep {
             row("identity", arn)?;
             row("account", account)?;
         }
-        let mut took = format!("{} ms", self.took.as_millis());
-        if let Some(identity) = self.identity_took {
-            took += &format!(", GetCallerIdentity {} ms", identity.as_millis());
+        let mut elapsed = format!("{} ms", self.elapsed.as_millis());
+        if let Some(identity) = self.identity_elapsed {
+            elapsed += &format!(", GetCallerIdentity {} ms", identity.as_millis());
         }
-        row("took", &took)
+        row("took", &elapsed)
     }
 
     fn duration_shown(&self) -> String {
         let mut shown = match self.duration {
-            Some(asked) => format!("requested {} s", asked.as_secs()),
+            Some(duration) => format!("requested {} s", duration.as_secs()),
             None => "STS's default".to_owned(),
         };
         if let Some(expiry) = self.expiry {

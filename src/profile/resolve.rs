@@ -232,10 +232,9 @@ fn device<'a>(
     if !first_role_only {
         let longest = CHAINED_LIMIT.as_secs();
         let is_long = |profile: &&&Profile| {
-            let asked = profile.get("duration_seconds");
-            asked
-                .and_then(|asked| asked.parse::<u64>().ok())
-                .is_some_and(|asked| asked > longest)
+            let seconds = profile.get("duration_seconds");
+            let seconds = seconds.and_then(|seconds| seconds.parse::<u64>().ok());
+            seconds.is_some_and(|seconds| seconds > longest)
         };
         if let Some(long) = roles.iter().find(is_long) {
             let rule = format!(

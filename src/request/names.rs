@@ -91,12 +91,12 @@ pub fn tag_value(text: &str) -> String {
 /// Appends `text` with `_` in place of characters that are not accepted; returns whether it replaced any.
 fn push_accepted(to: &mut String, text: &str, is_accepted: impl Fn(char) -> bool) -> bool {
     let mut is_changed = false;
-    to.extend(text.chars().map(|c| match is_accepted(c) {
-        true => c,
-        false => {
-            is_changed = true;
-            '_'
+    to.extend(text.chars().map(|c| {
+        if is_accepted(c) {
+            return c;
         }
+        is_changed = true;
+        '_'
     }));
     is_changed
 }

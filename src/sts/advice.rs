@@ -371,13 +371,13 @@ fn trust_conditions(
                 format!("this request also requires sts:{action}, in the trust policy and in the caller's")
             }));
             if call.summary.mfa_serial.is_none() {
-                let proof = match call.is_chained() {
-                    false => "no MFA code was sent, but one is required (mfa)",
-                    true if caller.is_some_and(is_user) => {
-                        "a session token proves MFA only if it was obtained with a code \
-                         (SessionTokenRequest::mfa)"
-                    }
-                    true => "it denies role sessions, which do not have it",
+                let proof = if !call.is_chained() {
+                    "no MFA code was sent, but one is required (mfa)"
+                } else if caller.is_some_and(is_user) {
+                    "a session token proves MFA only if it was obtained with a code \
+                     (SessionTokenRequest::mfa)"
+                } else {
+                    "it denies role sessions, which do not have it"
                 };
                 lines.push(format!(
                     "if the trust policy requires aws:MultiFactorAuthPresent: {proof}"

@@ -71,8 +71,8 @@ async fn a_successful_diagnosis_reports_each_request_and_its_session() {
     assert_eq!(hub.role_arn.as_deref(), Some(HUB));
     assert_eq!(hub.account.as_deref(), Some("222222222222"));
     assert_eq!((hub.is_chained, tenant.is_chained), (false, true));
-    assert_eq!(tenant.took, Duration::from_millis(20));
-    assert_eq!(tenant.identity_took, Some(Duration::from_millis(20)));
+    assert_eq!(tenant.elapsed, Duration::from_millis(20));
+    assert_eq!(tenant.identity_elapsed, Some(Duration::from_millis(20)));
     let status = chain.status();
     assert_eq!(status[1].session_arn, tenant.arn);
     assert_eq!(status[1].access_key_id, tenant.access_key_id);

@@ -272,12 +272,13 @@ fn an_interrupt_of_what_is_tried_again_says_why_it_was_not_taken() {
     for (name, arguments, tries) in [("put_records", &["records"][..], 4), ("tenants", &[], 13)] {
         let example = EXAMPLES.iter().find(|example| example.name == name);
         let place = Place::new(name, "busy");
-        let server = Server::start(|request| match request.contains("PutRecordBatch") {
-            true => {
+        let server = Server::start(|request| {
+            if request.contains("PutRecordBatch") {
                 let error = r#"{"__type": "ServiceUnavailableException", "message": "Slow down."}"#;
                 (503, error.to_owned())
+            } else {
+                serves_a_bucket(request)
             }
-            false => serves_a_bucket(request),
         });
         let mut program = place.program(example.unwrap(), arguments, server.port);
         program.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -108,9 +108,10 @@ enum File {
 fn parse(file: &Path, text: &str) -> Result<File, ImportError> {
     // Only the names of the members are needed to identify the file.
     let members: BTreeMap<&str, &RawValue> = serde_json::from_str(text).map_err(|error| {
-        let advice = match text.trim_start().starts_with('{') {
-            true => "",
-            false => ": the AWS CLI writes JSON with --output json",
+        let advice = if text.trim_start().starts_with('{') {
+            ""
+        } else {
+            ": the AWS CLI writes JSON with --output json"
         };
         ImportError::new(file, format!("{error}{advice}"))
     })?;

@@ -300,12 +300,13 @@ async fn policies_limit_audience_duration_algorithm_and_tags_of_a_token() {
         aws.enable_outbound_web_identity_federation("222222222222")
             .unwrap();
         let role = aws.role(ROLE).trust(trusts(USER));
-        let role = match statements.is_empty() {
-            true => role,
-            false => role.policy(format!(
+        let role = if statements.is_empty() {
+            role
+        } else {
+            role.policy(format!(
                 r#"{{"Version": "2012-10-17", "Statement": [{}]}}"#,
                 statements.join(",")
-            )),
+            ))
         };
         role.create().unwrap();
         let session = aws.role_session(ROLE, "session").unwrap();

@@ -244,9 +244,12 @@ fn compare(name: &str, found: &str, wanted: &str, keys: Option<&Keys>) -> bool {
             number(found).is_some_and(|found| upper(found) == upper(number(network).unwrap()))
         }
         _ => {
-            let number = |text: &str| match name.starts_with("Date") {
-                true => seconds(text),
-                false => text.parse::<f64>().ok(),
+            let number = |text: &str| {
+                if name.starts_with("Date") {
+                    seconds(text)
+                } else {
+                    text.parse::<f64>().ok()
+                }
             };
             let (Some(found), Some(wanted)) = (number(found), number(wanted)) else {
                 return false;
