@@ -61,7 +61,7 @@ cargo_test() {
 fresh_sources() {
   rm -rf "$copy/src"
   mkdir "$copy/src"
-  cp -r src/cache src/error.rs src/session.rs "$copy/src"
+  cp -r src/cache src/error.rs src/session.rs src/timestamp.rs "$copy/src"
 }
 
 fresh_sources

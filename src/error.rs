@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::error::CredentialsError;
 
-use crate::session::timestamp;
+use crate::timestamp::timestamp;
 
 /// An error of any type, from code that the program passes in, such as an MFA code provider. It becomes the
 /// [`source`](std::error::Error::source) of the [`Error`] that callers get.
@@ -215,7 +215,7 @@ impl Error {
                 }
                 Meaning::Denied
                 | Meaning::BadRequest
-                | Meaning::DeadCaller { .. }
+                | Meaning::InvalidCredentials { .. }
                 | Meaning::ExpiredToken
                 | Meaning::WrongMfaCode
                 | Meaning::RoleChainingLimit => "refused",
@@ -739,7 +739,7 @@ pub(crate) enum Meaning {
     /// The request itself is at fault: a policy, its size, a disabled region.
     BadRequest,
     /// The caller's credentials are expired, revoked or unknown.
-    DeadCaller { transient: bool },
+    InvalidCredentials { transient: bool },
     /// The web identity token or SAML assertion has expired.
     ExpiredToken,
     /// STS could not get the identity provider's keys; this is often temporary.
@@ -764,7 +764,7 @@ impl Meaning {
             | Self::ExpiredToken
             | Self::WrongMfaCode
             | Self::RoleChainingLimit => false,
-            Self::DeadCaller { transient } => transient,
+            Self::InvalidCredentials { transient } => transient,
             Self::IdentityProviderUnreachable
             | Self::ClockSkew
             | Self::Throttled

@@ -163,12 +163,12 @@ mod file;
 mod json;
 mod metrics;
 mod mfa;
-#[cfg(feature = "profile")]
 mod profile;
 mod request;
 mod session;
 mod sts;
 mod sync;
+mod timestamp;
 
 #[cfg(feature = "policy")]
 pub use chain::diagnose::{Diagnosis, DiagnosisStep};

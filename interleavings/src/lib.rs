@@ -34,6 +34,8 @@ mod error;
 #[allow(dead_code, reason = "the chain uses the rest")]
 #[path = "../../src/session.rs"]
 mod session;
+#[path = "../../src/timestamp.rs"]
+mod timestamp;
 
 mod clock;
 mod search;

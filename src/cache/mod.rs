@@ -21,8 +21,9 @@ use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
 use aws_smithy_async::time::SharedTimeSource;
 
 use crate::error::{Error, ErrorKind};
-use crate::session::{Session, timestamp};
+use crate::session::Session;
 use crate::sync::{ArcSwap, Guard, Handle, Mutex, lock, watch, yield_now};
+use crate::timestamp::timestamp;
 
 use schedule::{
     ABANDONED_LOAD_TIMEOUT, COLD_RETRY, Cached, Decision, FailedAttempt, HEARTBEAT,

@@ -22,8 +22,9 @@ use crate::request::limits::{CHAINED_LIMIT, seconds};
 use crate::request::{
     Checked, RequestSummary, Role, SamlAssertion, SessionTokenRequest, WebIdentityToken,
 };
-use crate::session::{Session, timestamp};
+use crate::session::Session;
 use crate::sts::CallOptions;
+use crate::timestamp::timestamp;
 
 /// The minimum time for which source credentials are cached, even if they expire sooner or have expired. Some sources
 /// renew credentials only at expiry; others return expired ones while they cannot renew them.
@@ -245,7 +246,7 @@ impl Hop {
                 .call_assume_role(request, summary, &signer, reason)
                 .await
             {
-                Err(error) if is_dead_caller(&error) => {
+                Err(error) if is_credentials_rejection(&error) => {
                     self.rejection.set(key, &error, is_ruled_out, self.moment());
                     error
                 }
@@ -269,7 +270,7 @@ impl Hop {
         match &result {
             // If STS rejects a new session too, the session is not the cause, and must remain for the parent's other
             // children.
-            Err(error) if is_dead_caller(error) => {
+            Err(error) if is_credentials_rejection(error) => {
                 self.rejection
                     .set(renewed.access_key_id(), error, true, self.moment());
             }
@@ -492,6 +493,6 @@ async fn ask_parent(parent: &HopCache, reason: LoadReason) -> Result<Credentials
     }
 }
 
-fn is_dead_caller(error: &Error) -> bool {
-    matches!(error.meaning(), Some(Meaning::DeadCaller { .. }))
+fn is_credentials_rejection(error: &Error) -> bool {
+    matches!(error.meaning(), Some(Meaning::InvalidCredentials { .. }))
 }

@@ -8,7 +8,7 @@ use super::diagnose::{Diagnosis, DiagnosisStep, since};
 use super::policies::{HopPolicies, sign_in_page};
 use crate::arn::Arn;
 use crate::request::limits::CHAINED_LIMIT;
-use crate::session::timestamp;
+use crate::timestamp::timestamp;
 
 /// The maximum width of lines. Only policies may be wider, because they are copied.
 const WIDTH: usize = 80;

@@ -7,7 +7,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::status::{Health, HopStatus};
 use crate::error::Error;
-use crate::session::timestamp;
+use crate::timestamp::timestamp;
 
 /// `state` (`ready`, `degraded` or `failing`) and `error` (`null` while ready).
 impl Serialize for Health {

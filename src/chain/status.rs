@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::hop::HopCache;
 use crate::error::Error;
-use crate::session::timestamp;
+use crate::timestamp::timestamp;
 
 /// Whether a chain can provide credentials; see [`RoleChain::health`](crate::RoleChain::health). `Display` is one line.
 /// With the feature `serde` it is serialized as `{"state": "failing", "error": {…}}`.

@@ -1,5 +1,6 @@
 //! [`Entry`]: a session store in the AWS CLI's cache of assumed roles, `~/.aws/cli/cache` (feature `cli-cache`). The
 //! CLI and the program use each other's sessions.
+#![cfg(feature = "cli-cache")]
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -19,7 +20,8 @@ use crate::arn::Arn;
 use crate::chain::{SessionStore, StoreLock};
 use crate::file;
 use crate::json::escape_non_ascii;
-use crate::session::{Session, timestamp};
+use crate::session::Session;
+use crate::timestamp::timestamp;
 
 /// The CLI does not use an entry with less remaining lifetime.
 const MIN_REMAINING_LIFETIME: Duration = Duration::from_secs(15 * 60);

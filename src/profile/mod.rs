@@ -1,7 +1,7 @@
 //! [`ProfileLoader`]: builds the chain that a profile in `~/.aws/config` describes (feature `profile`). [`resolve`]
 //! decides what the profile describes; aws-config reads the files, and loads every kind of base profile.
+#![cfg(feature = "profile")]
 
-#[cfg(feature = "cli-cache")]
 mod cli_cache;
 mod resolve;
 

@@ -12,12 +12,12 @@ use crate::request::{RequestSummary, SessionAction};
 
 /// A call that STS rejected.
 #[derive(Clone, Copy)]
-struct Refused<'a> {
+struct RejectedCall<'a> {
     summary: &'a RequestSummary<'a>,
     signer: Option<&'a Credentials>,
 }
 
-impl<'a> Refused<'a> {
+impl<'a> RejectedCall<'a> {
     /// The access key ID that signed the call.
     fn signer(self) -> &'a str {
         self.signer.map_or("", Credentials::access_key_id)
@@ -79,7 +79,7 @@ pub(super) fn advice(
     summary: &RequestSummary<'_>,
     signer: Option<&Credentials>,
 ) -> Vec<String> {
-    let call = Refused { summary, signer };
+    let call = RejectedCall { summary, signer };
     let code = refusal.code.as_str();
     let message = refusal.message.as_deref().unwrap_or_default();
     let operation = summary.operation;
@@ -199,7 +199,7 @@ fn applies(line: &str, operation: &str, code: &str, message: &str) -> bool {
     is_for_code && message.contains(part)
 }
 
-fn too_long(call: Refused<'_>) -> Vec<String> {
+fn too_long(call: RejectedCall<'_>) -> Vec<String> {
     let requested = call
         .summary
         .role
@@ -219,7 +219,7 @@ fn too_long(call: Refused<'_>) -> Vec<String> {
     )]
 }
 
-fn access_denied(message: &str, call: Refused<'_>) -> Vec<String> {
+fn access_denied(message: &str, call: RejectedCall<'_>) -> Vec<String> {
     let role = call.role_arn();
     let session_action = SessionAction::ALL
         .into_iter()
@@ -327,7 +327,7 @@ fn denied_elsewhere(policy: &str, action: &str, role: &str, denies: bool) -> Str
 fn trust_conditions(
     action: Option<SessionAction>,
     caller: Option<&str>,
-    call: Refused<'_>,
+    call: RejectedCall<'_>,
 ) -> Vec<String> {
     let mut lines = Vec::new();
     match action {
@@ -971,7 +971,7 @@ mod tests {
             let message = format!("{user}sts:AssumeRole on resource: R {end}");
             let request = request(account, false);
             let signer = Credentials::new("AKIAEXAMPLE", "", None, None, "test");
-            let call = Refused {
+            let call = RejectedCall {
                 summary: &summary(&request),
                 signer: Some(&signer),
             };

@@ -70,9 +70,9 @@ fn meaning(operation: Operation, code: &str, message: &str, status: u16) -> Mean
         "ExpiredTokenException" if operation.has_token() => Meaning::ExpiredToken,
         // Transient, because the source of the caller's credentials renews them.
         "ExpiredToken" | "ExpiredTokenException" | "InvalidToken" => {
-            Meaning::DeadCaller { transient: true }
+            Meaning::InvalidCredentials { transient: true }
         }
-        "InvalidClientTokenId" => Meaning::DeadCaller { transient: false },
+        "InvalidClientTokenId" => Meaning::InvalidCredentials { transient: false },
         "InvalidIdentityToken" if message.contains("retrieve verification key") => {
             Meaning::IdentityProviderUnreachable
         }
@@ -249,28 +249,28 @@ mod tests {
                 "ExpiredToken",
                 "",
                 403,
-                DeadCaller { transient: true },
+                InvalidCredentials { transient: true },
             ),
             (
                 AssumeRole,
                 "ExpiredTokenException",
                 "",
                 400,
-                DeadCaller { transient: true },
+                InvalidCredentials { transient: true },
             ),
             (
                 AssumeRole,
                 "InvalidToken",
                 "",
                 400,
-                DeadCaller { transient: true },
+                InvalidCredentials { transient: true },
             ),
             (
                 AssumeRole,
                 "InvalidClientTokenId",
                 "",
                 403,
-                DeadCaller { transient: false },
+                InvalidCredentials { transient: false },
             ),
             (
                 AssumeRoleWithWebIdentity,
