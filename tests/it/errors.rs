@@ -61,7 +61,7 @@ async fn a_refusal_names_hop_role_code_request_id_and_what_to_check() {
         &error,
         &[
             "assumed-role/Hub/orders the intended caller",
-            "role arn:aws:iam::222222222222:role/Hub, with its path if it has one (or its account; not the session's ARN)",
+            "role arn:aws:iam::222222222222:role/Hub (or its account; not the session's ARN)",
             "the external ID must exactly match",
             "must allow sts:AssumeRole on arn:aws:iam::333333333333:role/FirehoseWriter",
             "in account 333333333333",
@@ -134,6 +134,89 @@ async fn the_refused_action_decides_the_advice() {
         &refusal(&identity).await,
         &["sts:SetSourceIdentity", "inherited here"],
     );
+}
+
+#[tokio::test]
+async fn whatever_denies_a_call_is_among_the_things_to_check() {
+    let trust = |action: &str, condition: &str| {
+        format!(
+            r#"{{"Effect": "Allow", "Principal": {{"AWS": "{USER}"}}, "Action": [{action}], "Condition": {{{condition}}}}}"#
+        )
+    };
+    let assume = trust(r#""sts:AssumeRole""#, "");
+    let with = |action: &str, condition: &str| assume.clone() + ", " + &trust(action, condition);
+    let tag = r#""StringEquals": {"aws:RequestTag/team": "payments"}"#;
+    let identity = r#""StringEquals": {"sts:SourceIdentity": "ada"}"#;
+    let mfa = r#""Bool": {"aws:MultiFactorAuthPresent": "true"}"#;
+    let deny = r#"{"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:*"}"#;
+    let role = || Role::new(HUB);
+    for (trust, role, part) in [
+        (
+            with(r#""sts:TagSession""#, tag),
+            role().tag("team", "refunds"),
+            "aws:RequestTag",
+        ),
+        (trust(r#""sts:AssumeRole""#, tag), role(), "aws:RequestTag"),
+        (
+            with(r#""sts:SetSourceIdentity""#, identity),
+            role().source_identity("bob"),
+            "sts:SourceIdentity",
+        ),
+        (
+            trust(r#""sts:AssumeRole""#, identity),
+            role(),
+            "sts:SourceIdentity",
+        ),
+        (
+            trust(r#""sts:AssumeRole", "sts:TagSession""#, mfa),
+            role().tag("team", "payments"),
+            "no MFA code was sent",
+        ),
+        (
+            format!("{assume}, {deny}"),
+            role(),
+            "a Deny in any of these policies",
+        ),
+        (
+            assume.clone(),
+            Role::new(HUB.replace("Hub", "teams/Hub")),
+            "exactly this path and name",
+        ),
+    ] {
+        let (aws, base) = aws();
+        let trust = format!(r#"{{"Version": "2012-10-17", "Statement": [{trust}]}}"#);
+        aws.role(HUB).trust(trust).create().unwrap();
+        let error = refusal(&RoleChain::new(&base, role).unwrap()).await;
+        assert_advises(&error, &[part]);
+    }
+}
+
+#[tokio::test]
+async fn the_advice_on_a_later_hop_names_the_previous_role_as_the_chain_does() {
+    let (aws, base) = aws();
+    let hub = HUB.replace("Hub", "teams/Hub2");
+    aws.role(&*hub).trust(trusts(USER)).create().unwrap();
+    let hub_chain = RoleChain::new(&base, Role::new(&*hub)).unwrap();
+    let error = refusal(&hub_chain.assume(Role::new(TENANT)).unwrap()).await;
+    let advice = error.advice().join("\n");
+    assert_advises(
+        &error,
+        &[
+            "check the previous role",
+            &format!("must allow sts:AssumeRole to role {hub} (or its account"),
+        ],
+    );
+    assert!(!advice.contains("source credentials"), "{advice}");
+}
+
+#[tokio::test]
+async fn an_opt_in_region_may_be_disabled_in_the_account_of_the_caller() {
+    let (aws, base) = aws();
+    aws.set_region_enabled("111111111111", "me-south-1", false);
+    let chain = RoleChain::new(&base, Role::new(HUB).region("me-south-1")).unwrap();
+    let error = refusal(&chain).await;
+    assert!(error.message().unwrap().contains("account:111111111111"));
+    assert_advises(&error, &["in opt-in regions, the caller's"]);
 }
 
 #[tokio::test(start_paused = true)]
