@@ -667,7 +667,7 @@ mod tests {
                 AssumeRole,
                 "MalformedPolicyDocument",
                 "This policy contains invalid Json",
-                "no Principal",
+                "not a valid IAM policy: it needs Statements",
             ),
             (
                 AssumeRole,
@@ -748,6 +748,30 @@ mod tests {
                 "AccessDenied",
                 "Not authorized to perform sts:AssumeRoleWithSAML",
                 "aws:PrincipalOrgID",
+            ),
+            (
+                AssumeRoleWithSaml,
+                "AccessDenied",
+                "Not authorized to perform sts:AssumeRoleWithSAML",
+                "SAML:sub",
+            ),
+            (
+                AssumeRoleWithSaml,
+                "AccessDenied",
+                "Not authorized to perform sts:AssumeRoleWithSAML",
+                "a Deny in the trust policy",
+            ),
+            (
+                AssumeRoleWithWebIdentity,
+                "AccessDenied",
+                "Not authorized to perform sts:AssumeRoleWithWebIdentity",
+                "sts:RoleSessionName",
+            ),
+            (
+                AssumeRoleWithWebIdentity,
+                "AccessDenied",
+                "Not authorized to perform sts:AssumeRoleWithWebIdentity",
+                "a Deny in the trust policy",
             ),
             (AssumeRole, "Throttling", "Rate exceeded", "600 requests"),
             (
