@@ -279,7 +279,7 @@ fn access_denied(message: &str, call: Refused<'_>) -> Vec<String> {
                 "AWS's message names the policy: a Deny in a policy of {named} applies and \
                  overrides every Allow"
             ));
-            if call.summary.mfa_serial.is_none() && caller.is_some_and(is_user) {
+            if !call.summary.proves_mfa && caller.is_some_and(is_user) {
                 lines.push(
                     "usually this is a Deny for callers without MFA: send a code (mfa), or start \
                      with a session token that was obtained with one"
@@ -384,6 +384,9 @@ fn trust_conditions(
     );
     if call.summary.mfa_serial.is_none() {
         let proof = match call.is_chained() {
+            _ if call.summary.proves_mfa => {
+                "the session token proves it, but may be too old (aws:MultiFactorAuthAge)"
+            }
             false => "no MFA code was sent, but one is required (mfa)",
             true if caller.is_some_and(is_user) => {
                 "a session token proves MFA only if it was obtained with a code \
@@ -392,7 +395,7 @@ fn trust_conditions(
             true => "it denies role sessions, which do not have it",
         };
         lines.push(format!(
-            "if the trust policy requires aws:MultiFactorAuthPresent: {proof}"
+            "if the trust policy requires MFA (aws:MultiFactorAuthPresent): {proof}"
         ));
     }
     lines

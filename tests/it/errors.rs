@@ -7,7 +7,7 @@ use crate::common::*;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
-use aws_role_chain::{Error, Role, RoleChain};
+use aws_role_chain::{Error, MfaRequest, Role, RoleChain, SessionTokenRequest};
 use aws_sdk_sts::error::DisplayErrorContext;
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
@@ -189,6 +189,37 @@ async fn whatever_denies_a_call_is_among_the_things_to_check() {
         let error = refusal(&RoleChain::new(&base, role).unwrap()).await;
         assert_advises(&error, &[part]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proof_of_mfa_may_be_too_old() {
+    let aws = Simulator::new();
+    let serial = new_device("too-old");
+    let base = aws.sdk_config(user_with_device(&aws, &serial));
+    let trust = format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "sts:AssumeRole",
+            "Principal": {{"AWS": "{USER}"}},
+            "Condition": {{"NumericLessThan": {{"aws:MultiFactorAuthAge": "3600"}}}}}}}}"#
+    );
+    aws.role(HUB).trust(trust).create().unwrap();
+    let code = aws.mfa_code(&serial).unwrap();
+    let codes = move |_: MfaRequest| std::future::ready(Ok::<_, Error>(code.clone()));
+    let request = SessionTokenRequest::new().mfa(serial, codes);
+    let session = RoleChain::from_session_token(&base, request).unwrap();
+    let hub = session.assume(Role::new(HUB)).unwrap();
+    hub.refresh().await.unwrap();
+
+    aws.clock().advance(HOUR).await;
+    let error = refusal(&hub).await;
+    assert_advises(&error, &["aws:MultiFactorAuthAge"]);
+    let advice = error.advice().join("\n");
+    assert!(!advice.contains("only if it was obtained"), "{advice}");
+
+    let named = " with an explicit deny in an identity-based policy";
+    let message = format!("User: {USER} is not authorized to perform: sts:AssumeRole{named}");
+    aws.fail(Fault::error(403, "AccessDenied", message));
+    let advice = refusal(&hub).await.advice().join("\n");
+    assert!(!advice.contains("without MFA"), "{advice}");
 }
 
 #[tokio::test]
