@@ -378,8 +378,8 @@ fn trust_conditions(
     }
     lines.push(
         "the trust policy may have other conditions, such as on session tags (aws:RequestTag/…, \
-         aws:TagKeys), the source identity (sts:SourceIdentity), the organization \
-         (aws:PrincipalOrgID) or the network (aws:SourceIp)"
+         aws:TagKeys, sts:TransitiveTagKeys), the source identity (sts:SourceIdentity), the \
+         organization (aws:PrincipalOrgID) or the network (aws:SourceIp)"
             .to_owned(),
     );
     if call.summary.mfa_serial.is_none() {

@@ -156,6 +156,14 @@ async fn whatever_denies_a_call_is_among_the_things_to_check() {
             role().tag("team", "refunds"),
             "aws:RequestTag",
         ),
+        (
+            with(
+                r#""sts:TagSession""#,
+                r#""Null": {"sts:TransitiveTagKeys": "true"}"#,
+            ),
+            role().transitive_tag("team", "payments"),
+            "sts:TransitiveTagKeys",
+        ),
         (trust(r#""sts:AssumeRole""#, tag), role(), "aws:RequestTag"),
         (
             with(r#""sts:SetSourceIdentity""#, identity),
