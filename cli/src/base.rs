@@ -10,6 +10,8 @@ use std::io;
 use std::num::NonZeroU32;
 
 use anyhow::{Context, Result, bail};
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileSet};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, ConfigLoader};
@@ -40,8 +42,13 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    pub fn region(&self) -> Option<Region> {
-        self.region.clone().map(Region::new)
+    /// Returns the region of the option or of the environment.
+    pub async fn region(&self) -> Option<Region> {
+        let option = RegionProviderChain::first_try(self.region.clone().map(Region::new));
+        option
+            .or_else(EnvironmentVariableRegionProvider::new())
+            .region()
+            .await
     }
 
     /// Loads the config with the SDK's default credential sources.

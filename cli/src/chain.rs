@@ -86,17 +86,17 @@ impl ChainOptions {
     }
 
     /// Builds the chain of the roles given with `--role-arn` on `config`: its credentials assume the first role, and
-    /// its HTTP client sends the requests. `codes` provides the codes of the MFA device.
-    pub fn load_on(
+    /// its HTTP client sends the requests. The region is that of the option or of the environment, or else one of the
+    /// partition. `codes` provides the codes of the MFA device.
+    pub async fn load_on(
         &self,
         config: SdkConfig,
+        partition: &str,
         codes: impl ProvideMfaCode + 'static,
     ) -> Result<RoleChain> {
-        let config = match self.overrides.region() {
-            Some(region) => config.into_builder().region(region).build(),
-            None => config,
-        };
-        self.assume_from(Base::Config(Box::new(config)), codes)
+        let region = self.overrides.region().await;
+        let config = Base::Config(Box::new(config.into_builder().region(region).build()));
+        self.assume_from(Base::Config(Box::new(config.sdk_config(partition))), codes)
     }
 
     /// Returns the roles given with `--role-arn`.

@@ -35,7 +35,8 @@ pub struct Options {
 
     /// Evaluate exports of the accounts instead of calling AWS: a folder with the output of
     /// "aws iam get-account-authorization-details" for each account and, for the policies of AWS
-    /// Organizations, of "aws organizations" commands. Requires --role-arn
+    /// Organizations, of "aws organizations" commands. Requires --role-arn. If neither --region nor
+    /// AWS_REGION is set, the region is us-east-1, or one of the caller's partition
     #[arg(long, value_name = "DIR", requires = "caller")]
     #[arg(conflicts_with_all = ["profile", "source_profile", "endpoint_url"])]
     accounts: Option<PathBuf>,
@@ -71,7 +72,10 @@ async fn explain(chain: &ChainOptions, folder: &Path, caller: &str) -> Result<Ex
             async move { code }
         }
     };
-    let chain = chain.load_on(aws.sdk_config(credentials), codes)?;
+    let partition = caller.split(':').nth(1).unwrap_or_default();
+    let chain = chain
+        .load_on(aws.sdk_config(credentials), partition, codes)
+        .await?;
     let result = chain.refresh().await;
 
     let mut text = String::new();

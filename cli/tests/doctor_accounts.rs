@@ -13,7 +13,9 @@ const WRITER: &str = "arn:aws:iam::222222222222:role/data/FirehoseWriter";
 /// Runs `doctor` in this home; a call to AWS would fail.
 fn doctor(home: &Home, caller: &str, arguments: &[&str]) -> Said {
     let start = ["doctor", "--accounts", ACCOUNTS, "--caller", caller];
-    home.run(&[&start, arguments].concat())
+    let mut program = home.program(&[&start, arguments].concat());
+    let output = program.env("AWS_REGION", "eu-west-1").output();
+    output.unwrap().into()
 }
 
 fn home(test: &str) -> Home {
@@ -160,6 +162,39 @@ fn what_is_not_known_of_others_is_counted_and_no_more() {
         .split_once("\nNot known from the exports:\n")
         .unwrap();
     assert!(not_known.contains("firehose2099:NewKey"), "{not_known}");
+}
+
+#[test]
+fn the_region_is_that_of_the_environment_or_one_of_the_partition_of_the_caller() {
+    let home = home("accounts-regions");
+    let start = ["doctor", "--accounts", ACCOUNTS, "--caller", ORDERS];
+    let mut program = home.program(&[&start[..], &["--role-arn", HUB]].concat());
+    let said: Said = program
+        .env("AWS_REGION", "us-east-1")
+        .output()
+        .unwrap()
+        .into();
+    assert!(!said.ok && said.out.contains("OnlyIreland"), "{}", said.out);
+
+    for partition in ["aws-cn", "aws-us-gov"] {
+        let of_partition = |arn: &str| arn.replace("arn:aws:", &format!("arn:{partition}:"));
+        let (caller, role) = (of_partition(ORDERS), of_partition(HUB));
+        let trust = format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {{"AWS": "{caller}"}}}}}}"#
+        );
+        std::fs::create_dir_all(home.path().join(partition)).unwrap();
+        let export = format!(
+            r#"{{"UserDetailList": [{{"Arn": "{caller}", "UserId": "AIDAORDERSORDERSORDER"}}],
+                "RoleDetailList": [{{"Arn": "{role}", "RoleId": "AROAHUBHUBHUBHUBHUBHU",
+                    "AssumeRolePolicyDocument": {trust}}}],
+                "GroupDetailList": [], "Policies": []}}"#
+        );
+        home.write(&format!("{partition}/account.json"), &export);
+        let folder = home.path().join(partition);
+        let start = ["doctor", "--accounts", folder.to_str().unwrap()];
+        let said = home.run(&[&start[..], &["--caller", &caller, "--role-arn", &role]].concat());
+        assert!(said.ok, "{}{}", said.out, said.err);
+    }
 }
 
 #[test]

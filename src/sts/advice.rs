@@ -8,7 +8,7 @@ use aws_types::SdkConfig;
 use crate::arn::Arn;
 use crate::error::Refusal;
 use crate::request::limits::seconds;
-use crate::request::{RequestSummary, SessionAction};
+use crate::request::{CallerKind, RequestSummary, SessionAction};
 
 /// A call that STS rejected.
 #[derive(Clone, Copy)]
@@ -237,12 +237,16 @@ fn access_denied(message: &str, call: RejectedCall<'_>) -> Vec<String> {
         )];
     }
     let named = caller.unwrap_or("the caller");
-    let trusted = match caller.and_then(role_of_session) {
+    let (role_of_caller, origin) = match call.summary.caller {
+        CallerKind::Role(arn) => (Some(format!("role {arn}")), "previous role"),
+        _ => (caller.and_then(role_of_session), "source credentials"),
+    };
+    let trusted = match role_of_caller {
         Some(role) => format!("{role} (or its account; not the session's ARN)"),
         None => format!("{named} (or its account)"),
     };
     let mut lines = vec![match caller {
-        Some(arn) => format!("is {arn} the intended caller? If not, check the source credentials"),
+        Some(arn) => format!("is {arn} the intended caller? If not, check the {origin}"),
         None => format!("is {} the intended access key?", call.signer()),
     }];
     let denies = message.contains("explicit deny");
@@ -275,7 +279,7 @@ fn access_denied(message: &str, call: RejectedCall<'_>) -> Vec<String> {
                 "AWS's message names the policy: a Deny in a policy of {named} applies and \
                  overrides every Allow"
             ));
-            if call.summary.mfa_serial.is_none() && caller.is_some_and(is_user) {
+            if !call.summary.proves_mfa && caller.is_some_and(is_user) {
                 lines.push(
                     "usually this is a Deny for callers without MFA: send a code (mfa), or start \
                      with a session token that was obtained with one"
@@ -298,13 +302,13 @@ fn access_denied(message: &str, call: RejectedCall<'_>) -> Vec<String> {
                  account"
             ));
             lines.push(format!(
-                "the role must exist in account {} with exactly this name (names are \
-                 case-sensitive)",
+                "the role must exist in account {} with exactly this path and name (case-sensitive)",
                 call.account()
             ));
             lines.push(
-                "permissions boundaries, session policies, SCPs, RCPs and VPC endpoint policies can \
-                 also deny the call; IAM changes take up to a minute"
+                "a Deny in any of these policies overrides every Allow, and permissions boundaries, \
+                 session policies, SCPs, RCPs and VPC endpoint policies can also deny the call; IAM \
+                 changes take up to a minute"
                     .to_owned(),
             );
         }
@@ -348,8 +352,8 @@ fn trust_conditions(
                 .to_owned(),
         ),
         Some(SessionAction::SetSourceIdentity) => lines.push(format!(
-            "a source identity is {} here: sts:SetSourceIdentity must be allowed in a separate \
-             statement of the trust policy and, if the accounts differ, of the caller's policy",
+            "a source identity is {} here: allow sts:SetSourceIdentity in a separate statement: a \
+             condition for sts:AssumeRole, such as sts:ExternalId, denies it",
             if call.summary.sets_source_identity() { "set" } else { "inherited" }
         )),
         None => {
@@ -370,20 +374,28 @@ fn trust_conditions(
                 let action = action.name();
                 format!("this request also requires sts:{action}, in the trust policy and in the caller's")
             }));
-            if call.summary.mfa_serial.is_none() {
-                let proof = if !call.is_chained() {
-                    "no MFA code was sent, but one is required (mfa)"
-                } else if caller.is_some_and(is_user) {
-                    "a session token proves MFA only if it was obtained with a code \
-                     (SessionTokenRequest::mfa)"
-                } else {
-                    "it denies role sessions, which do not have it"
-                };
-                lines.push(format!(
-                    "if the trust policy requires aws:MultiFactorAuthPresent: {proof}"
-                ));
-            }
         }
+    }
+    lines.push(
+        "the trust policy may have other conditions, such as on session tags (aws:RequestTag/…, \
+         aws:TagKeys, sts:TransitiveTagKeys), the source identity (sts:SourceIdentity), the \
+         organization (aws:PrincipalOrgID) or the network (aws:SourceIp)"
+            .to_owned(),
+    );
+    if call.summary.mfa_serial.is_none() {
+        let proof = if call.summary.proves_mfa {
+            "the session token proves it, but may be too old (aws:MultiFactorAuthAge)"
+        } else if !call.is_chained() {
+            "no MFA code was sent, but one is required (mfa)"
+        } else if caller.is_some_and(is_user) {
+            "a session token proves MFA only if it was obtained with a code \
+             (SessionTokenRequest::mfa)"
+        } else {
+            "it denies role sessions, which do not have it"
+        };
+        lines.push(format!(
+            "if the trust policy requires MFA (aws:MultiFactorAuthPresent): {proof}"
+        ));
     }
     lines
 }
@@ -480,7 +492,7 @@ mod tests {
 
     use super::*;
     use crate::error::{Meaning, Operation};
-    use crate::request::{CallerKind, Checked, Inherited, Role};
+    use crate::request::{Checked, Inherited, Role};
     use crate::sts::secrets::Secrets;
 
     /// A request with an external ID; with `all`, also a duration, a tag and a source identity.
@@ -657,7 +669,7 @@ mod tests {
                 AssumeRole,
                 "MalformedPolicyDocument",
                 "This policy contains invalid Json",
-                "no Principal",
+                "not a valid IAM policy: it needs Statements",
             ),
             (
                 AssumeRole,
@@ -738,6 +750,30 @@ mod tests {
                 "AccessDenied",
                 "Not authorized to perform sts:AssumeRoleWithSAML",
                 "aws:PrincipalOrgID",
+            ),
+            (
+                AssumeRoleWithSaml,
+                "AccessDenied",
+                "Not authorized to perform sts:AssumeRoleWithSAML",
+                "SAML:sub",
+            ),
+            (
+                AssumeRoleWithSaml,
+                "AccessDenied",
+                "Not authorized to perform sts:AssumeRoleWithSAML",
+                "a Deny in the trust policy",
+            ),
+            (
+                AssumeRoleWithWebIdentity,
+                "AccessDenied",
+                "Not authorized to perform sts:AssumeRoleWithWebIdentity",
+                "sts:RoleSessionName",
+            ),
+            (
+                AssumeRoleWithWebIdentity,
+                "AccessDenied",
+                "Not authorized to perform sts:AssumeRoleWithWebIdentity",
+                "a Deny in the trust policy",
             ),
             (AssumeRole, "Throttling", "Rate exceeded", "600 requests"),
             (
@@ -917,6 +953,7 @@ mod tests {
                     "must allow sts:AssumeRole to",
                     "external ID",
                     "name was orders",
+                    "other conditions",
                     "aws:MultiFactorAuthPresent",
                 ],
                 &[own, "must exist", "SCP"],
@@ -929,6 +966,7 @@ mod tests {
                     "a Deny in the trust policy",
                     "external ID",
                     "name was orders",
+                    "other conditions",
                     "aws:MultiFactorAuthPresent",
                 ],
                 &[own, "must allow"],
@@ -941,6 +979,7 @@ mod tests {
                     "must allow sts:AssumeRole to",
                     "external ID",
                     "name was orders",
+                    "other conditions",
                     "aws:MultiFactorAuthPresent",
                 ],
                 &[own],

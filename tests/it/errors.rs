@@ -7,7 +7,7 @@ use crate::common::*;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
-use aws_role_chain::{Error, Role, RoleChain};
+use aws_role_chain::{Error, MfaRequest, Role, RoleChain, SessionTokenRequest};
 use aws_sdk_sts::error::DisplayErrorContext;
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
@@ -61,7 +61,7 @@ async fn a_refusal_names_hop_role_code_request_id_and_what_to_check() {
         &error,
         &[
             "assumed-role/Hub/orders the intended caller",
-            "role arn:aws:iam::222222222222:role/Hub, with its path if it has one (or its account; not the session's ARN)",
+            "role arn:aws:iam::222222222222:role/Hub (or its account; not the session's ARN)",
             "the external ID must exactly match",
             "must allow sts:AssumeRole on arn:aws:iam::333333333333:role/FirehoseWriter",
             "in account 333333333333",
@@ -134,6 +134,128 @@ async fn the_refused_action_decides_the_advice() {
         &refusal(&identity).await,
         &["sts:SetSourceIdentity", "inherited here"],
     );
+}
+
+#[tokio::test]
+async fn whatever_denies_a_call_is_among_the_things_to_check() {
+    let trust = |action: &str, condition: &str| {
+        format!(
+            r#"{{"Effect": "Allow", "Principal": {{"AWS": "{USER}"}}, "Action": [{action}], "Condition": {{{condition}}}}}"#
+        )
+    };
+    let assume = trust(r#""sts:AssumeRole""#, "");
+    let with = |action: &str, condition: &str| assume.clone() + ", " + &trust(action, condition);
+    let tag = r#""StringEquals": {"aws:RequestTag/team": "payments"}"#;
+    let identity = r#""StringEquals": {"sts:SourceIdentity": "ada"}"#;
+    let mfa = r#""Bool": {"aws:MultiFactorAuthPresent": "true"}"#;
+    let deny = r#"{"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:*"}"#;
+    let role = || Role::new(HUB);
+    for (trust, role, part) in [
+        (
+            with(r#""sts:TagSession""#, tag),
+            role().tag("team", "refunds"),
+            "aws:RequestTag",
+        ),
+        (
+            with(
+                r#""sts:TagSession""#,
+                r#""Null": {"sts:TransitiveTagKeys": "true"}"#,
+            ),
+            role().transitive_tag("team", "payments"),
+            "sts:TransitiveTagKeys",
+        ),
+        (trust(r#""sts:AssumeRole""#, tag), role(), "aws:RequestTag"),
+        (
+            with(r#""sts:SetSourceIdentity""#, identity),
+            role().source_identity("bob"),
+            "sts:SourceIdentity",
+        ),
+        (
+            trust(r#""sts:AssumeRole""#, identity),
+            role(),
+            "sts:SourceIdentity",
+        ),
+        (
+            trust(r#""sts:AssumeRole", "sts:TagSession""#, mfa),
+            role().tag("team", "payments"),
+            "no MFA code was sent",
+        ),
+        (
+            format!("{assume}, {deny}"),
+            role(),
+            "a Deny in any of these policies",
+        ),
+        (
+            assume.clone(),
+            Role::new(HUB.replace("Hub", "teams/Hub")),
+            "exactly this path and name",
+        ),
+    ] {
+        let (aws, base) = aws();
+        let trust = format!(r#"{{"Version": "2012-10-17", "Statement": [{trust}]}}"#);
+        aws.role(HUB).trust(trust).create().unwrap();
+        let error = refusal(&RoleChain::new(&base, role).unwrap()).await;
+        assert_advises(&error, &[part]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proof_of_mfa_may_be_too_old() {
+    let aws = Simulator::new();
+    let serial = new_device("too-old");
+    let base = aws.sdk_config(user_with_device(&aws, &serial));
+    let trust = format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "sts:AssumeRole",
+            "Principal": {{"AWS": "{USER}"}},
+            "Condition": {{"NumericLessThan": {{"aws:MultiFactorAuthAge": "3600"}}}}}}}}"#
+    );
+    aws.role(HUB).trust(trust).create().unwrap();
+    let code = aws.mfa_code(&serial).unwrap();
+    let codes = move |_: MfaRequest| std::future::ready(Ok::<_, Error>(code.clone()));
+    let request = SessionTokenRequest::new().mfa(serial, codes);
+    let session = RoleChain::from_session_token(&base, request).unwrap();
+    let hub = session.assume(Role::new(HUB)).unwrap();
+    hub.refresh().await.unwrap();
+
+    aws.clock().advance(HOUR).await;
+    let error = refusal(&hub).await;
+    assert_advises(&error, &["aws:MultiFactorAuthAge"]);
+    let advice = error.advice().join("\n");
+    assert!(!advice.contains("only if it was obtained"), "{advice}");
+
+    let named = " with an explicit deny in an identity-based policy";
+    let message = format!("User: {USER} is not authorized to perform: sts:AssumeRole{named}");
+    aws.fail(Fault::error(403, "AccessDenied", message));
+    let advice = refusal(&hub).await.advice().join("\n");
+    assert!(!advice.contains("without MFA"), "{advice}");
+}
+
+#[tokio::test]
+async fn the_advice_on_a_later_hop_names_the_previous_role_as_the_chain_does() {
+    let (aws, base) = aws();
+    let hub = HUB.replace("Hub", "teams/Hub2");
+    aws.role(&*hub).trust(trusts(USER)).create().unwrap();
+    let hub_chain = RoleChain::new(&base, Role::new(&*hub)).unwrap();
+    let error = refusal(&hub_chain.assume(Role::new(TENANT)).unwrap()).await;
+    let advice = error.advice().join("\n");
+    assert_advises(
+        &error,
+        &[
+            "check the previous role",
+            &format!("must allow sts:AssumeRole to role {hub} (or its account"),
+        ],
+    );
+    assert!(!advice.contains("source credentials"), "{advice}");
+}
+
+#[tokio::test]
+async fn an_opt_in_region_may_be_disabled_in_the_account_of_the_caller() {
+    let (aws, base) = aws();
+    aws.set_region_enabled("111111111111", "me-south-1", false);
+    let chain = RoleChain::new(&base, Role::new(HUB).region("me-south-1")).unwrap();
+    let error = refusal(&chain).await;
+    assert!(error.message().unwrap().contains("account:111111111111"));
+    assert_advises(&error, &["in opt-in regions, the caller's"]);
 }
 
 #[tokio::test(start_paused = true)]

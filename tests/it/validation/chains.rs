@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use aws_types::SdkConfig;
-
 use super::*;
 
 #[test]

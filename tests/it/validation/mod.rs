@@ -2,9 +2,11 @@
 
 mod allowed_roles;
 mod chains;
+mod differential;
 mod roles;
 
 use aws_role_chain::{Error, Role, RoleChain};
+use aws_types::SdkConfig;
 
 use crate::common::*;
 
