@@ -20,6 +20,8 @@ impl RoleChain {
     /// `principal`: the ARN of a user or role, or another [`Principal`]. Makes no call. If a trust policy exceeds nine
     /// tenths of [the limit](TRUST_POLICY_LIMIT), a warning is logged.
     ///
+    /// A role that the chain assumes twice has two entries: the statements of both belong into its policies.
+    ///
     /// # Examples
     ///
     /// ```no_run
