@@ -1,5 +1,6 @@
 //! [`Base`]: what all hops and forks of a chain share from the base config.
 
+use std::error::Error as StdError;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -7,9 +8,12 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::SharedTimeSource;
+use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_types::SdkConfig;
 
-use crate::error::{BoxError, Error, ErrorKind, Operation, SourceFailure, Violation};
+use crate::error::{
+    BoxError, Error, ErrorInner, ErrorKind, Operation, SourceFailure, Step, Violation,
+};
 use crate::session::is_sendable;
 use crate::sts::Sts;
 
@@ -53,13 +57,20 @@ impl Base {
         })
     }
 
-    /// Loads credentials from the config's provider. The error consists of its kind and, if there is one, its source.
-    pub(super) async fn source_credentials(
-        &self,
-    ) -> Result<Credentials, (ErrorKind, Option<BoxError>)> {
+    /// Loads credentials from the config's provider; `step` is what they are needed for.
+    pub(super) async fn source_credentials(&self, step: Step) -> Result<Credentials, Error> {
+        let failed = |failure, source: Option<BoxError>| {
+            let advice = source.as_deref().and_then(sign_in);
+            let error = ErrorInner {
+                advice: advice.into_iter().collect(),
+                source,
+                ..step.failed(ErrorKind::Source(failure))
+            };
+            Err(error.into())
+        };
         let Some(source) = &self.source else {
             // Only a chain that starts with a token has no source, and it never loads source credentials.
-            return Err((ErrorKind::Source(SourceFailure::NotLoaded), None));
+            return failed(SourceFailure::NotLoaded, None);
         };
         match self
             .with_provider_timeout(source.provide_credentials())
@@ -69,19 +80,10 @@ impl Base {
             Some(Ok(_)) => {
                 let what = "the access key ID or the session token contains a line break or another \
                             control character: remove it where they are configured";
-                Err((
-                    ErrorKind::Source(SourceFailure::InvalidConfiguration),
-                    Some(what.into()),
-                ))
+                failed(SourceFailure::InvalidConfiguration, Some(what.into()))
             }
-            Some(Err(error)) => Err((
-                ErrorKind::Source(SourceFailure::from(&error)),
-                Some(error.into()),
-            )),
-            None => Err((
-                ErrorKind::Source(SourceFailure::TimedOut(PROVIDER_TIMEOUT)),
-                None,
-            )),
+            Some(Err(error)) => failed(SourceFailure::from(&error), Some(error.into())),
+            None => failed(SourceFailure::TimedOut(PROVIDER_TIMEOUT), None),
         }
     }
 
@@ -90,4 +92,15 @@ impl Base {
         let timeout = self.sleep.sleep(PROVIDER_TIMEOUT);
         Timeout::new(provider, timeout).await.ok()
     }
+}
+
+/// Returns what a person must do if a sign-in with the AWS CLI has expired. aws-config reports that in its text only.
+fn sign_in(source: &(dyn StdError + Send + Sync + 'static)) -> Option<String> {
+    let text = DisplayErrorContext(source).to_string();
+    let (_, command) = [("SSO token", "aws sso login"), ("Login token", "aws login")]
+        .into_iter()
+        .find(|(token, _)| text.contains(token))?;
+    Some(format!(
+        "sign in again: {command}, with the profile of the source credentials"
+    ))
 }
