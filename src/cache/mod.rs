@@ -110,13 +110,6 @@ struct Inner<L> {
     write_lock: Mutex<()>,
 }
 
-/// What [`CredentialsCache::lookup`] found.
-pub(crate) enum Lookup<T> {
-    Ready(Result<T, Error>),
-    /// Call [`CredentialsCache::get_or_load`].
-    Miss,
-}
-
 /// The state of a cache, for health and status reports.
 pub(crate) struct Snapshot {
     pub(crate) session: Option<Session>,
@@ -145,27 +138,22 @@ impl<L: Load> CredentialsCache<L> {
         Arc::strong_count(&self.0)
     }
 
-    /// The fast path: one atomic load, one clock read, and whatever `take` clones.
-    pub(crate) fn lookup<T>(&self, take: impl FnOnce(&Session) -> T) -> Lookup<T> {
+    /// The fast path: one atomic load, one clock read, and whatever `take` clones. `None` if the caller must wait, in
+    /// [`get_or_load`](Self::get_or_load).
+    pub(crate) fn lookup<T>(&self, take: impl FnOnce(&Session) -> T) -> Option<Result<T, Error>> {
         let now = self.0.time.now();
         let state = self.0.read();
-        match (self.0.decide(&state, now), &state.entry) {
-            (decision @ (Decision::Serve | Decision::ServeAndRefresh), Some(entry)) => {
-                if entry.needs_timer(now) {
-                    self.start_timer();
-                }
-                if decision == Decision::ServeAndRefresh {
-                    self.refresh_in_background();
-                }
-                Lookup::Ready(Ok(take(&entry.session)))
-            }
-            (Decision::Fail, _) => match &state.failure {
-                Some(failure) => Lookup::Ready(Err(failure.error.clone())),
-                // Unreachable: `decide` returns `Fail` only if there is a failure.
-                None => Lookup::Miss,
-            },
-            _ => Lookup::Miss,
+        let decision = self.0.decide(&state, now);
+        let answer = state.answer(decision, take)?;
+        if (state.entry.as_ref()).is_some_and(|entry| entry.needs_timer(now)) {
+            self.start_timer();
         }
+        if decision == Decision::ServeAndRefresh
+            && let Ok(runtime) = Handle::try_current()
+        {
+            self.join_or_start(&runtime, Requester::Background, Need::Credentials);
+        }
+        Some(answer)
     }
 
     /// Waits for the load in flight, or for a new one. If it takes too long or fails, returns the cached credentials,
@@ -248,19 +236,18 @@ impl<L: Load> CredentialsCache<L> {
             let (load, max_wait) = match self.join_or_start(&runtime, requester, need) {
                 Admission::Served(result) => return result,
                 Admission::NoRuntime => return Err(no_runtime()),
-                Admission::Joined { load, max_wait } => (load, max_wait),
+                Admission::Joined { load, max_wait } => (self.await_load(load), max_wait),
             };
             let loaded = match max_wait {
+                None => load.await,
                 Some(max_wait) => {
                     let timeout = self.0.sleep.sleep(max_wait);
-                    let loaded = Timeout::new(self.await_load(load), timeout).await;
-                    match (loaded, self.cached()) {
+                    match (Timeout::new(load, timeout).await, self.cached()) {
                         (Ok(loaded), _) => loaded,
                         (Err(_), Some(credentials)) => return Ok(credentials),
                         (Err(_), None) => None,
                     }
                 }
-                None => self.await_load(load).await,
             };
             let result = match loaded {
                 // The joined load was a background one and may not ask a person. This caller may: start another.
@@ -384,12 +371,6 @@ impl<L: Load> CredentialsCache<L> {
         result
     }
 
-    fn refresh_in_background(&self) {
-        if let Ok(runtime) = Handle::try_current() {
-            self.join_or_start(&runtime, Requester::Background, Need::Credentials);
-        }
-    }
-
     /// Refreshes for the timer. Returns whether the timer is done.
     async fn refresh_for_timer(&self) -> bool {
         let Ok(runtime) = Handle::try_current() else {
@@ -507,22 +488,14 @@ impl<L: Load> Inner<L> {
             Need::ValidFor(min) => self.valid_for(state, min, now),
             // A background refresh joins the load in flight however old that is: it has no caller to serve.
             Need::Credentials if !requester.waits() && in_flight.is_some() => None,
-            Need::Credentials => match (
-                decide(state.known(now, is_interactive)),
-                &state.entry,
-                &state.failure,
-            ) {
-                (Decision::Fail, _, Some(failure)) => Some(Err(failure.error.clone())),
-                (Decision::Serve, Some(entry), _) => Some(Ok(entry.session.credentials.clone())),
-                // The next lookup starts the refresh that is due.
-                (Decision::ServeAndRefresh, Some(entry), _) if requester.waits() => {
-                    Some(Ok(entry.session.credentials.clone()))
-                }
-                (Decision::Wait(wait), ..) => {
+            Need::Credentials => match decide(state.known(now, is_interactive)) {
+                // A caller is served instead: the next lookup starts the refresh that is due.
+                Decision::ServeAndRefresh if !requester.waits() => None,
+                Decision::Wait(wait) => {
                     max_wait = wait;
                     None
                 }
-                _ => None,
+                decision => state.answer(decision, |session| session.credentials.clone()),
             },
         };
         if let Some(result) = served {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 
 use super::moment::Moment;
-use super::schedule::{ABANDONED_LOAD_TIMEOUT, Cached, FailedAttempt, Known};
+use super::schedule::{ABANDONED_LOAD_TIMEOUT, Cached, Decision, FailedAttempt, Known};
 use crate::error::Error;
 use crate::session::Session;
 use crate::sync::{AbortHandle, Mutex, lock, watch};
@@ -31,6 +31,21 @@ impl State {
             failure: self.failure.as_ref().map(|failure| failure.attempt),
             load_started_at: self.load_in_flight(now).map(|load| load.started_at),
             is_interactive,
+        }
+    }
+
+    /// What a caller gets without waiting, by this decision.
+    pub(super) fn answer<T>(
+        &self,
+        decision: Decision,
+        take: impl FnOnce(&Session) -> T,
+    ) -> Option<Result<T, Error>> {
+        match decision {
+            Decision::Serve | Decision::ServeAndRefresh => {
+                Some(Ok(take(&self.entry.as_ref()?.session)))
+            }
+            Decision::Fail => Some(Err(self.failure.as_ref()?.error.clone())),
+            Decision::Wait(_) => None,
         }
     }
 

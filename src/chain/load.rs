@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::base::PROVIDER_TIMEOUT;
 use super::hop::{Authentication, Hop, HopCache, SOURCE_TTL, Target};
 use super::store::SessionStore;
-use crate::cache::{Load, LoadReason, Lookup, Moment};
+use crate::cache::{Load, LoadReason, Moment};
 use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning};
 use crate::metrics::Metric;
 use crate::mfa::CodeContext;
@@ -422,12 +422,12 @@ fn call_options(reason: LoadReason, mfa_code: Option<String>) -> CallOptions {
 /// Gets the credentials of a parent. A forced load ignores its cached failure, and a background load asks no person.
 async fn ask_parent(parent: &HopCache, reason: LoadReason) -> Result<Credentials, Error> {
     match parent.lookup(|session| session.credentials.clone()) {
-        Lookup::Ready(Err(_)) if reason.force => parent.get_reloaded(reason.requester).await,
-        Lookup::Ready(result) => result,
-        Lookup::Miss if !reason.has_waiter() && parent.loader().is_interactive() => {
+        Some(Err(_)) if reason.force => parent.get_reloaded(reason.requester).await,
+        Some(result) => result,
+        None if !reason.has_waiter() && parent.loader().is_interactive() => {
             Err(parent.loader().error(ErrorKind::InteractionRequired))
         }
-        Lookup::Miss => parent.get_or_load(reason.requester).await,
+        None => parent.get_or_load(reason.requester).await,
     }
 }
 

@@ -23,10 +23,9 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
-use aws_smithy_runtime_api::client::identity::{ResolveIdentity, SharedIdentityCache};
 use aws_types::SdkConfig;
 
-use crate::cache::{CredentialsCache, Lookup, Requester};
+use crate::cache::{CredentialsCache, Requester};
 use crate::error::{Error, Operation, Violation};
 use crate::request::limits::check_region;
 use crate::request::{
@@ -360,13 +359,9 @@ impl RoleChain {
     pub fn sdk_config(&self) -> SdkConfig {
         let config = &self.hop().base.config;
         let provider = SharedCredentialsProvider::new(self.clone());
-        let mut builder = config.to_builder();
-        // By its partition the SDK tells a provider apart. A `SharedCredentialsProvider` always has one.
-        if let Some(partition) = provider.cache_partition() {
-            let others = config.identity_cache();
-            let cache = ChainIdentityCache::new(self.0.clone(), partition, others);
-            builder.set_identity_cache(Some(SharedIdentityCache::new(cache)));
-        }
+        let others = config.identity_cache();
+        let cache = ChainIdentityCache::new(self.0.clone(), provider.clone(), others);
+        let builder = config.to_builder().identity_cache(cache);
         builder.credentials_provider(provider).build()
     }
 
@@ -569,10 +564,8 @@ impl ProvideCredentials for RoleChain {
     {
         let into_sdk_error = |error: Error| error.with_chain_len(self.hop().number).into();
         match self.0.lookup(|session| session.credentials.clone()) {
-            Lookup::Ready(result) => {
-                future::ProvideCredentials::ready(result.map_err(into_sdk_error))
-            }
-            Lookup::Miss => future::ProvideCredentials::new(async move {
+            Some(result) => future::ProvideCredentials::ready(result.map_err(into_sdk_error)),
+            None => future::ProvideCredentials::new(async move {
                 let loaded = self.0.get_or_load(Requester::Caller).await;
                 loaded.map_err(into_sdk_error)
             }),
