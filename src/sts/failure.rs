@@ -192,14 +192,7 @@ impl FailedCall {
     }
 }
 
-/// The reason why no connection was made, if that is what failed.
-pub(super) fn connection_failure<E>(error: &SdkError<E>) -> Option<String> {
-    let SdkError::DispatchFailure(failure) = error else {
-        return None;
-    };
-    cause_of(failure)
-}
-
+/// The reason why no connection was made.
 fn cause_of(failure: &DispatchFailure) -> Option<String> {
     let cause = failure.as_connector_error()?.source()?;
     Some(chain_of_causes(cause))

@@ -326,13 +326,11 @@ impl Sts {
                 vec![advice::no_code(&failed.destination)]
             }
             ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
-            _ => match failure::connection_failure(sdk_error) {
-                Some(cause) => {
-                    let has_own_endpoint = endpoint::endpoint_url(&self.config).is_some();
-                    advice::no_connection(&cause, summary, &self.config, has_own_endpoint)
-                }
-                None => Vec::new(),
-            },
+            ErrorKind::NoAnswer { what } => {
+                let has_own_endpoint = endpoint::endpoint_url(&self.config).is_some();
+                advice::no_connection(what, summary, &self.config, has_own_endpoint)
+            }
+            _ => Vec::new(),
         };
         ErrorInner {
             advice,
