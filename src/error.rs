@@ -622,9 +622,7 @@ impl Violation {
 
     /// Creates the error of an operation without a role or hop.
     pub(crate) fn into_error(self, operation: Operation) -> Error {
-        Step::from(operation)
-            .failed(ErrorKind::Invalid(self))
-            .into()
+        self.into_hop_error(operation, None, 0)
     }
 
     /// Creates the error of a hop; `role_arn` is shown even if it is malformed.
