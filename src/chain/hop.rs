@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use aws_types::region::Region;
-
 use super::base::Base;
 use super::rejection::LastRejection;
 use super::store::SessionStore;
@@ -253,9 +251,7 @@ impl Hop {
             role,
             inherited: parent.map_or_else(Inherited::nothing, Hop::inherited_by_next),
             caller,
-            region: self
-                .region()
-                .map_or(String::new(), |region| region.to_string()),
+            region: self.region().unwrap_or_default().to_owned(),
             mfa_serial: mfa.map(|mfa| mfa.serial.as_str()),
             proves_mfa: mfa.is_some() || parent.is_some_and(is_proof),
         }
@@ -275,10 +271,9 @@ impl Hop {
     }
 
     /// Returns the region of the STS endpoint: the request's own, or else the base config's.
-    pub(super) fn region(&self) -> Option<Region> {
+    pub(super) fn region(&self) -> Option<&str> {
         let own = self.properties().region;
-        let own = own.map(|region| Region::new(region.to_owned()));
-        own.or_else(|| self.base.config.region().cloned())
+        own.or_else(|| Some(self.base.config.region()?.as_ref()))
     }
 
     /// Returns the maximum lifetime of the session.

@@ -519,7 +519,7 @@ impl RoleChain {
     /// Checks that the region of the STS endpoint is set and valid.
     fn checked(hop: Hop) -> Result<Self, Error> {
         let checked = match hop.region() {
-            Some(region) => check_region(region.as_ref()),
+            Some(region) => check_region(region),
             None => {
                 let rule = "must be set on the base config (for example by AWS_REGION) or on the \
                             role: it selects the STS endpoint";

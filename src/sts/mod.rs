@@ -364,14 +364,10 @@ impl Sts {
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(OPERATION_TIMEOUT)
             .build();
-        match self.config.timeout_config() {
-            Some(configured) => {
-                let mut timeouts = configured.clone();
-                timeouts.take_defaults_from(&defaults);
-                timeouts
-            }
-            None => defaults,
-        }
+        let configured = self.config.timeout_config().cloned();
+        let mut timeouts = configured.unwrap_or_else(|| defaults.clone());
+        timeouts.take_defaults_from(&defaults);
+        timeouts
     }
 
     /// The config overrides of one call, whose error type is `E`.
