@@ -72,10 +72,8 @@ impl Base {
             // Only a chain that starts with a token has no source, and it never loads source credentials.
             return failed(SourceFailure::NotLoaded, None);
         };
-        match self
-            .with_provider_timeout(source.provide_credentials())
-            .await
-        {
+        let loaded = source.provide_credentials();
+        match self.with_provider_timeout(loaded).await {
             Some(Ok(credentials)) if is_sendable(&credentials) => Ok(credentials),
             Some(Ok(_)) => {
                 let what = "the access key ID or the session token contains a line break or another \

@@ -154,7 +154,7 @@ async fn source_step(first: &HopCache, asking: &Hop) -> Option<StepOutcome> {
     let hop = first.loader();
     let started = asking.now();
     let loaded = match hop.authentication() {
-        Some(Authentication::WebIdentity(_) | Authentication::Saml { .. }) => return None,
+        Some(Authentication::WebIdentity(_) | Authentication::Saml(..)) => return None,
         // The roles are assumed with the credentials that this hop caches.
         None if hop.number == 0 => match first.refresh().await {
             Ok(()) => Ok(first.snapshot().session?.credentials),

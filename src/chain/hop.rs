@@ -54,11 +54,8 @@ pub(crate) enum Authentication {
     Hop(HopCache),
     /// AssumeRoleWithWebIdentity, with a token.
     WebIdentity(WebIdentityToken),
-    /// AssumeRoleWithSAML, with an assertion of this provider.
-    Saml {
-        provider_arn: String,
-        assertion: SamlAssertion,
-    },
+    /// AssumeRoleWithSAML, with the provider's ARN and its assertion.
+    Saml(String, SamlAssertion),
 }
 
 impl Authentication {
@@ -66,14 +63,14 @@ impl Authentication {
         match self {
             Self::Base | Self::Hop(_) => Operation::AssumeRole,
             Self::WebIdentity(_) => Operation::AssumeRoleWithWebIdentity,
-            Self::Saml { .. } => Operation::AssumeRoleWithSaml,
+            Self::Saml(..) => Operation::AssumeRoleWithSaml,
         }
     }
 
     fn parent(&self) -> Option<&HopCache> {
         match self {
             Self::Hop(parent) => Some(parent),
-            Self::Base | Self::WebIdentity(_) | Self::Saml { .. } => None,
+            Self::Base | Self::WebIdentity(_) | Self::Saml(..) => None,
         }
     }
 
@@ -227,7 +224,7 @@ impl Hop {
         let parent = self.parent().map(|parent| parent.loader());
         let caller = match self.authentication() {
             Some(Authentication::WebIdentity(_)) => CallerKind::WebIdentity,
-            Some(Authentication::Saml { provider_arn, .. }) => CallerKind::Saml(provider_arn),
+            Some(Authentication::Saml(provider_arn, _)) => CallerKind::Saml(provider_arn),
             Some(Authentication::Base | Authentication::Hop(_)) | None => {
                 match parent.and_then(Hop::role_arn) {
                     Some(role_arn) => CallerKind::Role(role_arn),

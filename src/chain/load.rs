@@ -62,7 +62,7 @@ impl Load for Hop {
                 Some(Authentication::Hop(parent)) => {
                     parent.loader().is_interactive() && !parent.is_usable()
                 }
-                Some(Authentication::Saml { assertion, .. }) => assertion.is_interactive(),
+                Some(Authentication::Saml(_, assertion)) => assertion.is_interactive(),
                 Some(Authentication::Base | Authentication::WebIdentity(_)) | None => false,
             }
     }
@@ -182,13 +182,7 @@ impl Hop {
                 };
                 self.with_token(|| token.get(), call).await
             }
-            Target::Role(
-                request,
-                Authentication::Saml {
-                    provider_arn,
-                    assertion,
-                },
-            ) => {
+            Target::Role(request, Authentication::Saml(provider_arn, assertion)) => {
                 let (sts, summary) = (&self.base.sts, &self.summary());
                 let options = &call_options(reason, None);
                 let call = |assertion: String| async move {

@@ -274,10 +274,7 @@ impl RoleChain {
         let provider_arn = principal_arn.into();
         check_saml_provider(&provider_arn)
             .map_err(|violation| violation.into_hop_error(operation, Some(&role.arn), 1))?;
-        let authentication = Authentication::Saml {
-            provider_arn,
-            assertion,
-        };
+        let authentication = Authentication::Saml(provider_arn, assertion);
         let base = Arc::new(Base::without_source(base)?);
         Self::assume_with(base, authentication, role, None)
     }
