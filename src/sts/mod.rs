@@ -101,8 +101,8 @@ impl Sts {
     }
 
     pub(crate) fn limit_calls(&self, per_second: NonZeroU32) {
-        let limit = self.limiters.ceiling();
-        limit.store(per_second.get(), Ordering::Relaxed);
+        let ceiling = &self.limiters.ceiling;
+        ceiling.store(per_second.get(), Ordering::Relaxed);
     }
 
     /// Assumes a role, with `duration_seconds` instead of the request's duration.
@@ -254,7 +254,7 @@ impl Sts {
         };
         let region = &*summary.region;
         let queued = Queued {
-            ceiling: self.limiters.ceiling(),
+            ceiling: &self.limiters.ceiling,
             has_waiter: options.has_waiter,
             deadline: Instant::now() + QUEUE_TIMEOUT,
             sleep: &self.sleep,
@@ -313,12 +313,12 @@ impl Sts {
     }
 
     /// Creates the error of a failed call, with advice.
-    fn error<E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(
+    fn error(
         &self,
         summary: &RequestSummary<'_>,
         signer: Option<&Credentials>,
         failed: &FailedCall,
-        sdk_error: &SdkError<E>,
+        sdk_error: &SdkError<impl ProvideErrorMetadata>,
     ) -> Error {
         let kind = failed.classify(sdk_error);
         let advice = match &kind {
