@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::provider::ProvideCredentials;
 use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::SharedTimeSource;
@@ -23,8 +23,6 @@ pub(super) const PROVIDER_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Base {
     pub(crate) config: SdkConfig,
-    /// `None` only if the chain starts with a token.
-    source: Option<SharedCredentialsProvider>,
     pub(super) time: SharedTimeSource,
     pub(super) sleep: SharedAsyncSleep,
     pub(super) sts: Sts,
@@ -49,7 +47,6 @@ impl Base {
         let sts = Sts::new(config.clone(), sleep.clone())
             .map_err(|violation| violation.into_error(Operation::CheckBase))?;
         Ok(Self {
-            source: config.credentials_provider(),
             time: config.time_source().unwrap_or_default(),
             sts,
             sleep,
@@ -68,7 +65,7 @@ impl Base {
             };
             Err(error.into())
         };
-        let Some(source) = &self.source else {
+        let Some(source) = self.config.credentials_provider() else {
             // Only a chain that starts with a token has no source, and it never loads source credentials.
             return failed(SourceFailure::NotLoaded, None);
         };
