@@ -265,7 +265,6 @@ impl Error {
             ErrorKind::InteractionRequired => {
                 f.write_str(": needs input from a person, but no caller is waiting")
             }
-            ErrorKind::NoAnswer { what } => write!(f, ": {what}"),
             ErrorKind::QueueTimedOut { after } => {
                 let after = after.as_secs();
                 write!(f, ": timed out after {after} s in the queue of calls to STS")
@@ -281,7 +280,7 @@ impl Error {
             ErrorKind::NotSent { destination } => {
                 write!(f, ": the SDK could not build the request to STS {destination}")
             }
-            ErrorKind::Unusable { what } => write!(f, ": {what}"),
+            ErrorKind::NoAnswer { what } | ErrorKind::Unusable { what } => write!(f, ": {what}"),
             ErrorKind::Panicked => f.write_str(
                 ": a provider of credentials, codes or tokens, or the HTTP client, panicked while loading",
             ),

@@ -68,11 +68,8 @@ impl State {
             .entry
             .as_ref()
             .filter(|entry| entry.session.access_key_id() != key);
-        match (newer, self.failure_in_backoff(now)) {
-            (Some(entry), _) => Some(Ok(entry.session.credentials.clone())),
-            (None, Some(failure)) => Some(Err(failure.error.clone())),
-            (None, None) => None,
-        }
+        let newer = newer.map(|entry| Ok(entry.session.credentials.clone()));
+        newer.or_else(|| Some(Err(self.failure_in_backoff(now)?.error.clone())))
     }
 
     /// The last load's failure, until a retry is due.
