@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::RoleChain;
 use super::hop::{Authentication, Hop, HopCache};
-use super::policies::{CallerKind, HopPolicies, Principal};
+use super::policies::{HopPolicies, Principal};
 use crate::cache::{Load, Panicked, catch_unwind};
 use crate::error::{Error, ErrorKind, Operation};
-use crate::request::{Parameter, RequestSummary};
+use crate::request::{CallerKind, Parameter, RequestSummary};
 use crate::session::Session;
 use crate::sts::{DenyingPolicy, caller_arn, denying_policy, is_federated_user};
 

@@ -12,8 +12,8 @@ use crate::error::{Error, Operation, Step};
 use crate::mfa::Mfa;
 use crate::request::limits::{DEFAULT_ROLE_DURATION, DEFAULT_SESSION_TOKEN_DURATION};
 use crate::request::{
-    Checked, Inherited, Parameter, RequestSummary, Role, SamlAssertion, SessionTokenRequest,
-    WebIdentityToken,
+    CallerKind, Checked, Inherited, Parameter, RequestSummary, Role, SamlAssertion,
+    SessionTokenRequest, WebIdentityToken,
 };
 
 /// How long source credentials without an expiry are cached before their provider is called again: the same as in the
@@ -221,20 +221,36 @@ impl Hop {
 
     /// Returns a summary of the request that this hop sends to STS.
     pub(super) fn summary(&self) -> RequestSummary<'_> {
+        let parent = self.parent().map(|parent| parent.loader());
+        let caller = match self.authentication() {
+            Some(Authentication::WebIdentity(_)) => CallerKind::WebIdentity,
+            Some(Authentication::Saml(provider_arn, _)) => CallerKind::Saml(provider_arn),
+            Some(Authentication::Base | Authentication::Hop(_)) | None => {
+                match parent.and_then(Hop::role_arn) {
+                    Some(role_arn) => CallerKind::Role(role_arn),
+                    // Also after a session token, which belongs to the base config's user.
+                    None => CallerKind::Base,
+                }
+            }
+        };
         let Properties {
             operation,
             role,
             mfa,
             ..
         } = self.properties();
-        let parent = self.parent().map(|parent| parent.loader());
+        // A role's session does not inherit the proof of MFA, but a session token contains it.
+        let is_proof =
+            |parent: &Hop| parent.request().is_none() && parent.properties().mfa.is_some();
         RequestSummary {
             operation,
             hop: self.number,
             role,
             inherited: parent.map_or_else(Inherited::nothing, Hop::inherited_by_next),
+            caller,
             region: self.region().unwrap_or_default().to_owned(),
             mfa_serial: mfa.map(|mfa| mfa.serial.as_str()),
+            proves_mfa: mfa.is_some() || parent.is_some_and(is_proof),
         }
     }
 

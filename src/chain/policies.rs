@@ -2,16 +2,14 @@
 //! `policy`).
 #![cfg(feature = "policy")]
 
-use std::ops::Deref;
 use std::time::Duration;
 
 use super::RoleChain;
 use super::document::{Conditions, Document, Statement, is_pattern};
-use super::hop::{Authentication, Hop};
 use crate::arn::{Arn, is_account_id};
 use crate::error::{Error, Operation, Violation};
 use crate::request::limits::ARN_LENGTH;
-use crate::request::{RequestSummary, SessionAction};
+use crate::request::{CallerKind, RequestSummary, SessionAction};
 
 /// The maximum number of characters of a role's trust policy, not counting white space, unless AWS raised the
 /// [quota](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html).
@@ -51,63 +49,10 @@ impl RoleChain {
         Ok(hops)
     }
 
-    /// Returns the request for each role, starting with the first.
-    pub(super) fn role_requests(&self) -> Vec<RoleRequest<'_>> {
-        let hops = self.hops().into_iter();
-        hops.filter_map(|hop| RoleRequest::of(hop.loader()))
-            .collect()
-    }
-}
-
-/// The request for a role, and what else its policies depend on.
-pub(super) struct RoleRequest<'a> {
-    summary: RequestSummary<'a>,
-    pub(super) caller: CallerKind<'a>,
-    /// Whether the call proves MFA: with a code, or with a session token that was issued for one.
-    proves_mfa: bool,
-}
-
-/// Who calls STS.
-#[derive(Clone, Copy)]
-pub(super) enum CallerKind<'a> {
-    /// The base config's user or role, directly or with a session token.
-    Base,
-    /// A role of this chain, by its ARN.
-    Role(&'a str),
-    WebIdentity,
-    /// The SAML provider's ARN.
-    Saml(&'a str),
-}
-
-impl<'a> RoleRequest<'a> {
-    /// Returns `None` if the hop assumes no role.
-    fn of(hop: &'a Hop) -> Option<Self> {
-        let parent = hop.parent().map(|parent| parent.loader());
-        let caller = match hop.authentication()? {
-            Authentication::WebIdentity(_) => CallerKind::WebIdentity,
-            Authentication::Saml(provider_arn, _) => CallerKind::Saml(provider_arn),
-            Authentication::Base | Authentication::Hop(_) => match parent.and_then(Hop::role_arn) {
-                Some(role_arn) => CallerKind::Role(role_arn),
-                // Also after a session token, which belongs to the base config's user.
-                None => CallerKind::Base,
-            },
-        };
-        // A role's session does not inherit the proof of MFA, but a session token contains it.
-        let is_proof =
-            |parent: &Hop| parent.request().is_none() && parent.properties().mfa.is_some();
-        Some(Self {
-            summary: hop.summary(),
-            caller,
-            proves_mfa: hop.properties().mfa.is_some() || parent.is_some_and(is_proof),
-        })
-    }
-}
-
-impl<'a> Deref for RoleRequest<'a> {
-    type Target = RequestSummary<'a>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.summary
+    /// Returns a summary of the request for each role, starting with the first.
+    pub(super) fn role_requests(&self) -> Vec<RequestSummary<'_>> {
+        let hops = self.hops().into_iter().map(|hop| hop.loader().summary());
+        hops.filter(|request| request.role.is_some()).collect()
     }
 }
 
@@ -296,7 +241,7 @@ impl Principal {
     }
 
     /// Checks that the principal is well-formed and can start this chain.
-    pub(super) fn check(&self, requests: &[RoleRequest<'_>]) -> Result<(), Violation> {
+    pub(super) fn check(&self, requests: &[RequestSummary<'_>]) -> Result<(), Violation> {
         let violation = |rule, value| Err(Violation::new("principal", rule, value));
         let Some(first) = requests.first() else {
             return violation("is not needed: the chain assumes no role", None);
@@ -356,7 +301,7 @@ impl Principal {
     }
 
     /// Generates the policies of one hop.
-    pub(super) fn policies(&self, request: &RoleRequest<'_>) -> Result<HopPolicies, Violation> {
+    pub(super) fn policies(&self, request: &RequestSummary<'_>) -> Result<HopPolicies, Violation> {
         let role_arn = request.role_arn();
         check_no_pattern("arn", "its path", role_arn)?;
         if let CallerKind::Role(caller) = request.caller {
@@ -433,7 +378,7 @@ impl Principal {
     }
 
     /// Generates the trust policy for a user or role.
-    fn trust_policy(&self, caller: &str, request: &RoleRequest<'_>) -> Document {
+    fn trust_policy(&self, caller: &str, request: &RequestSummary<'_>) -> Document {
         let mut who = Conditions::default();
         let principal = if self.exact {
             caller.to_owned()
@@ -464,7 +409,7 @@ impl Principal {
         Document::new(std::iter::once(assume_role).chain(others).collect())
     }
 
-    fn assume_role_conditions(&self, request: &RoleRequest<'_>) -> Conditions {
+    fn assume_role_conditions(&self, request: &RequestSummary<'_>) -> Conditions {
         let mut conditions = Conditions::default();
         if let Some(id) = request.role.and_then(|role| role.external_id.as_ref()) {
             conditions.one("StringEquals", "sts:ExternalId", &id.0);

@@ -22,4 +22,4 @@ pub use token::{SamlAssertion, WebIdentityToken};
 pub(crate) use checked::Checked;
 pub(crate) use parameter::{Parameter, ProvidedContext, Secret, SessionAction, Tag};
 pub(crate) use rules::{Inherited, check_saml_provider};
-pub(crate) use summary::RequestSummary;
+pub(crate) use summary::{CallerKind, RequestSummary};

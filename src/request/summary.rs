@@ -1,4 +1,5 @@
-//! [`RequestSummary`]: a hop's request, and what it inherits. Advice, policies and reports are derived from it.
+//! [`RequestSummary`]: a hop's request, its caller, and what it inherits. Advice, policies and reports are derived from
+//! it.
 
 use super::checked::Checked;
 use super::parameter::{SessionAction, Tag};
@@ -14,10 +15,25 @@ pub(crate) struct RequestSummary<'a> {
     /// `None` if no role is assumed.
     pub(crate) role: Option<&'a Checked<Role>>,
     pub(crate) inherited: Inherited<'a>,
+    pub(crate) caller: CallerKind<'a>,
     /// The region of the STS endpoint.
     pub(crate) region: String,
     /// The device whose code is sent with the call.
     pub(crate) mfa_serial: Option<&'a str>,
+    /// Whether the call proves MFA: with a code, or with a session token that was issued for one.
+    pub(crate) proves_mfa: bool,
+}
+
+/// Who calls STS.
+#[derive(Clone, Copy)]
+pub(crate) enum CallerKind<'a> {
+    /// The base config's user or role, directly or with a session token.
+    Base,
+    /// A role of this chain, by its ARN.
+    Role(&'a str),
+    WebIdentity,
+    /// The SAML provider's ARN.
+    Saml(&'a str),
 }
 
 impl RequestSummary<'_> {

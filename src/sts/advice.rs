@@ -454,7 +454,7 @@ mod tests {
 
     use super::*;
     use crate::error::{Meaning, Operation};
-    use crate::request::{Checked, Inherited, Role};
+    use crate::request::{CallerKind, Checked, Inherited, Role};
     use crate::sts::secrets::Secrets;
 
     /// A request with an external ID; with `all`, also a duration, a tag and a source identity.
@@ -478,8 +478,10 @@ mod tests {
             hop: 1,
             role: Some(request),
             inherited: Inherited::nothing(),
+            caller: CallerKind::Base,
             region: "eu-west-1".to_owned(),
             mfa_serial: None,
+            proves_mfa: false,
         }
     }
 
