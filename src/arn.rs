@@ -2,7 +2,7 @@
 
 /// `arn:<partition>:<service>:<region>:<account>:<resource>`, of any partition; see
 /// [AWS's page](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Arn<'a> {
     pub(crate) partition: &'a str,
     pub(crate) service: &'a str,
@@ -13,14 +13,6 @@ pub(crate) struct Arn<'a> {
 }
 
 impl<'a> Arn<'a> {
-    pub(crate) const EMPTY: Arn<'static> = Arn {
-        partition: "",
-        service: "",
-        region: "",
-        account: "",
-        resource: "",
-    };
-
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.splitn(6, ':');
         let ("arn", partition) = (parts.next()?, parts.next()?) else {

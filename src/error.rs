@@ -90,28 +90,14 @@ impl Error {
     /// temporarily. Errors with which STS rejects the request itself (`AccessDenied`, a malformed policy, a disabled
     /// region) are not transient.
     pub fn is_transient(&self) -> bool {
-        match &self.inner.kind {
-            ErrorKind::Invalid(_)
-            | ErrorKind::TemporarySource { .. }
-            | ErrorKind::NoMfaCode { .. }
-            | ErrorKind::NotSent { .. }
-            | ErrorKind::ReentrantLoad
-            | ErrorKind::NoRuntime => false,
-            ErrorKind::TooShort { cause, .. } => cause.as_ref().is_some_and(Self::is_transient),
-            ErrorKind::Source(failure) => match self.inner_chain_error() {
-                Some(error) => error.is_transient(),
-                None => !matches!(
-                    failure,
-                    SourceFailure::NotLoaded | SourceFailure::InvalidConfiguration
-                ),
-            },
-            ErrorKind::Refused(refusal) => refusal.meaning.is_transient(),
-            ErrorKind::NoToken
-            | ErrorKind::InteractionRequired
-            | ErrorKind::NoAnswer { .. }
-            | ErrorKind::QueueTimedOut { .. }
-            | ErrorKind::Unusable { .. }
-            | ErrorKind::Panicked => true,
+        match (&self.inner.kind, self.inner_chain_error()) {
+            (ErrorKind::Source(_) | ErrorKind::TooShort { .. }, Some(cause)) => {
+                cause.is_transient()
+            }
+            (kind, _) => {
+                let (is_transient, ..) = kind.class();
+                is_transient
+            }
         }
     }
 
@@ -201,34 +187,8 @@ impl Error {
 
     /// The kind of failure as a metrics label: one of a few fixed words.
     pub(crate) fn outcome(&self) -> &'static str {
-        match &self.inner.kind {
-            ErrorKind::Source(_) => "no_source_credentials",
-            ErrorKind::NoMfaCode { .. } => "no_mfa_code",
-            ErrorKind::NoToken => "no_token",
-            ErrorKind::InteractionRequired => "interaction_required",
-            ErrorKind::NoAnswer { .. } => "no_answer",
-            ErrorKind::QueueTimedOut { .. } => "queue_timed_out",
-            ErrorKind::Refused(refusal) => match refusal.meaning {
-                Meaning::Throttled => "throttled",
-                Meaning::Transient | Meaning::ClockSkew | Meaning::IdentityProviderUnreachable => {
-                    "sts_failed"
-                }
-                Meaning::Denied
-                | Meaning::BadRequest
-                | Meaning::InvalidCredentials { .. }
-                | Meaning::ExpiredToken
-                | Meaning::WrongMfaCode
-                | Meaning::RoleChainingLimit => "refused",
-            },
-            ErrorKind::Invalid(_)
-            | ErrorKind::TemporarySource { .. }
-            | ErrorKind::TooShort { .. }
-            | ErrorKind::NotSent { .. }
-            | ErrorKind::Unusable { .. }
-            | ErrorKind::Panicked
-            | ErrorKind::ReentrantLoad
-            | ErrorKind::NoRuntime => "other",
-        }
+        let (_, outcome, _) = self.inner.kind.class();
+        outcome
     }
 
     /// Returns the same failure as reported by a chain of this many hops.
@@ -305,7 +265,6 @@ impl Error {
             ErrorKind::InteractionRequired => {
                 f.write_str(": needs input from a person, but no caller is waiting")
             }
-            ErrorKind::NoAnswer { what } => write!(f, ": {what}"),
             ErrorKind::QueueTimedOut { after } => {
                 let after = after.as_secs();
                 write!(f, ": timed out after {after} s in the queue of calls to STS")
@@ -321,7 +280,7 @@ impl Error {
             ErrorKind::NotSent { destination } => {
                 write!(f, ": the SDK could not build the request to STS {destination}")
             }
-            ErrorKind::Unusable { what } => write!(f, ": {what}"),
+            ErrorKind::NoAnswer { what } | ErrorKind::Unusable { what } => write!(f, ": {what}"),
             ErrorKind::Panicked => f.write_str(
                 ": a provider of credentials, codes or tokens, or the HTTP client, panicked while loading",
             ),
@@ -429,33 +388,9 @@ impl From<ErrorInner> for Error {
     }
 }
 
-/// Converts to the kind of `CredentialsError` that has the same meaning, because what the SDK does next, such as trying
-/// the next provider, depends on the kind.
 impl From<Error> for CredentialsError {
     fn from(error: Error) -> Self {
-        let convert: fn(ProviderError) -> Self = match &error.inner.kind {
-            ErrorKind::Source(SourceFailure::NotLoaded) => Self::not_loaded,
-            ErrorKind::Invalid(_)
-            | ErrorKind::TemporarySource { .. }
-            | ErrorKind::Source(SourceFailure::InvalidConfiguration)
-            | ErrorKind::NotSent { .. }
-            | ErrorKind::ReentrantLoad
-            | ErrorKind::NoRuntime => Self::invalid_configuration,
-            ErrorKind::Refused(refusal) if refusal.meaning == Meaning::BadRequest => {
-                Self::invalid_configuration
-            }
-            ErrorKind::Unusable { .. }
-            | ErrorKind::Panicked
-            | ErrorKind::Source(SourceFailure::Unhandled) => Self::unhandled,
-            ErrorKind::Source(_)
-            | ErrorKind::NoMfaCode { .. }
-            | ErrorKind::NoToken
-            | ErrorKind::InteractionRequired
-            | ErrorKind::Refused(_)
-            | ErrorKind::TooShort { .. }
-            | ErrorKind::QueueTimedOut { .. }
-            | ErrorKind::NoAnswer { .. } => Self::provider_error,
-        };
+        let (.., convert) = error.inner.kind.class();
         convert(ProviderError(error))
     }
 }
@@ -615,7 +550,32 @@ pub(crate) enum ErrorKind {
     NoRuntime,
 }
 
+/// What follows from the kind of a failure: whether the same request may succeed later, the label in metrics, and the
+/// `CredentialsError` that has the same meaning, because what the SDK does next, such as trying the next provider,
+/// depends on its kind.
+type Class = (bool, &'static str, fn(ProviderError) -> CredentialsError);
+
 impl ErrorKind {
+    fn class(&self) -> Class {
+        use CredentialsError as Sdk;
+        match self {
+            Self::Invalid(_)
+            | Self::TemporarySource { .. }
+            | Self::NotSent { .. }
+            | Self::ReentrantLoad
+            | Self::NoRuntime => (false, "other", Sdk::invalid_configuration),
+            Self::Source(failure) => failure.class(),
+            Self::NoMfaCode { .. } => (false, "no_mfa_code", Sdk::provider_error),
+            Self::NoToken => (true, "no_token", Sdk::provider_error),
+            Self::InteractionRequired => (true, "interaction_required", Sdk::provider_error),
+            Self::Refused(refusal) => refusal.meaning.class(),
+            Self::NoAnswer { .. } => (true, "no_answer", Sdk::provider_error),
+            Self::TooShort { .. } => (false, "other", Sdk::provider_error),
+            Self::QueueTimedOut { .. } => (true, "queue_timed_out", Sdk::provider_error),
+            Self::Unusable { .. } | Self::Panicked => (true, "other", Sdk::unhandled),
+        }
+    }
+
     pub(crate) fn already_expired(expiry: SystemTime, now: SystemTime) -> Self {
         Self::Unusable {
             what: format!(
@@ -661,9 +621,7 @@ impl Violation {
 
     /// Creates the error of an operation without a role or hop.
     pub(crate) fn into_error(self, operation: Operation) -> Error {
-        Step::from(operation)
-            .failed(ErrorKind::Invalid(self))
-            .into()
+        self.into_hop_error(operation, None, 0)
     }
 
     /// Creates the error of a hop; `role_arn` is shown even if it is malformed.
@@ -723,6 +681,19 @@ impl From<&CredentialsError> for SourceFailure {
     }
 }
 
+impl SourceFailure {
+    fn class(self) -> Class {
+        use CredentialsError as Sdk;
+        let outcome = "no_source_credentials";
+        match self {
+            Self::NotLoaded => (false, outcome, Sdk::not_loaded),
+            Self::InvalidConfiguration => (false, outcome, Sdk::invalid_configuration),
+            Self::TimedOut(_) | Self::Provider => (true, outcome, Sdk::provider_error),
+            Self::Unhandled => (true, outcome, Sdk::unhandled),
+        }
+    }
+}
+
 /// STS's error response.
 pub(crate) struct Refusal {
     pub(crate) code: String,
@@ -757,18 +728,18 @@ pub(crate) enum Meaning {
 }
 
 impl Meaning {
-    pub(crate) fn is_transient(self) -> bool {
+    fn class(self) -> Class {
+        use CredentialsError as Sdk;
         match self {
-            Self::Denied
-            | Self::BadRequest
-            | Self::ExpiredToken
-            | Self::WrongMfaCode
-            | Self::RoleChainingLimit => false,
-            Self::InvalidCredentials { transient } => transient,
-            Self::IdentityProviderUnreachable
-            | Self::ClockSkew
-            | Self::Throttled
-            | Self::Transient => true,
+            Self::Denied | Self::ExpiredToken | Self::WrongMfaCode | Self::RoleChainingLimit => {
+                (false, "refused", Sdk::provider_error)
+            }
+            Self::BadRequest => (false, "refused", Sdk::invalid_configuration),
+            Self::InvalidCredentials { transient } => (transient, "refused", Sdk::provider_error),
+            Self::IdentityProviderUnreachable | Self::ClockSkew | Self::Transient => {
+                (true, "sts_failed", Sdk::provider_error)
+            }
+            Self::Throttled => (true, "throttled", Sdk::provider_error),
         }
     }
 }

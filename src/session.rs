@@ -55,12 +55,9 @@ impl Session {
             .provider_name(PROVIDER_NAME);
         credentials.set_account_id(account.map(Into::into));
         Self {
-            credentials: credentials.build(),
-            expiry,
             arn,
-            from_store: false,
             of_source: false,
-            identity: Arc::default(),
+            ..Self::of_source(credentials.build(), expiry)
         }
     }
 

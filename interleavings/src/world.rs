@@ -10,7 +10,7 @@ use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep};
 use aws_smithy_async::time::{SharedTimeSource, TimeSource};
 use shuttle::rand::{Rng, thread_rng};
 
-use crate::cache::{CredentialsCache, Load, LoadReason, Lookup, Requester};
+use crate::cache::{CredentialsCache, Load, LoadReason, Requester};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Meaning, Operation, Refusal, Step};
 use crate::session::Session;
@@ -233,10 +233,9 @@ impl Cache {
 
     /// Gets credentials without waiting; `None` if a caller would have to wait.
     pub fn lookup(&self) -> Option<Result<Key, Error>> {
-        match self.0.lookup(|session| session.credentials.clone()) {
-            Lookup::Ready(result) => Some(key(result)),
-            Lookup::Miss => None,
-        }
+        self.0
+            .lookup(|session| session.credentials.clone())
+            .map(key)
     }
 
     /// Forces a load.

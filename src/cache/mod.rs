@@ -110,13 +110,6 @@ struct Inner<L> {
     write_lock: Mutex<()>,
 }
 
-/// What [`CredentialsCache::lookup`] found.
-pub(crate) enum Lookup<T> {
-    Ready(Result<T, Error>),
-    /// Call [`CredentialsCache::get_or_load`].
-    Miss,
-}
-
 /// The state of a cache, for health and status reports.
 pub(crate) struct Snapshot {
     pub(crate) session: Option<Session>,
@@ -145,27 +138,22 @@ impl<L: Load> CredentialsCache<L> {
         Arc::strong_count(&self.0)
     }
 
-    /// The fast path: one atomic load, one clock read, and whatever `take` clones.
-    pub(crate) fn lookup<T>(&self, take: impl FnOnce(&Session) -> T) -> Lookup<T> {
+    /// The fast path: one atomic load, one clock read, and whatever `take` clones. `None` if the caller must wait, in
+    /// [`get_or_load`](Self::get_or_load).
+    pub(crate) fn lookup<T>(&self, take: impl FnOnce(&Session) -> T) -> Option<Result<T, Error>> {
         let now = self.0.time.now();
         let state = self.0.read();
-        match (self.0.decide(&state, now), &state.entry) {
-            (decision @ (Decision::Serve | Decision::ServeAndRefresh), Some(entry)) => {
-                if entry.needs_timer(now) {
-                    self.start_timer();
-                }
-                if decision == Decision::ServeAndRefresh {
-                    self.refresh_in_background();
-                }
-                Lookup::Ready(Ok(take(&entry.session)))
-            }
-            (Decision::Fail, _) => match &state.failure {
-                Some(failure) => Lookup::Ready(Err(failure.error.clone())),
-                // Unreachable: `decide` returns `Fail` only if there is a failure.
-                None => Lookup::Miss,
-            },
-            _ => Lookup::Miss,
+        let decision = self.0.decide(&state, now);
+        let answer = state.answer(decision, take)?;
+        if (state.entry.as_ref()).is_some_and(|entry| entry.needs_timer(now)) {
+            self.start_timer();
         }
+        if decision == Decision::ServeAndRefresh
+            && let Ok(runtime) = Handle::try_current()
+        {
+            self.join_or_start(&runtime, Requester::Background, Need::Credentials);
+        }
+        Some(answer)
     }
 
     /// Waits for the load in flight, or for a new one. If it takes too long or fails, returns the cached credentials,
@@ -180,18 +168,15 @@ impl<L: Load> CredentialsCache<L> {
     }
 
     async fn get(&self, requester: Requester, need: Need<'_>) -> Result<Credentials, Error> {
-        let result = match self.obtain(requester, need).await {
-            Err(error) => {
-                let now = self.0.time.now();
-                let cached = self.0.read_entry(|entry| {
-                    let may_be_good = error.is_transient() || now < entry.cached.window.expiry;
-                    may_be_good.then(|| entry.session.credentials.clone())
-                });
-                cached.flatten().ok_or(error)
-            }
-            result => result,
-        };
-        self.serve(result)
+        let result = self.obtain(requester, need).await.or_else(|error| {
+            let now = self.0.time.now();
+            let cached = self.0.read_entry(|entry| {
+                let may_be_good = error.is_transient() || now < entry.cached.window.expiry;
+                may_be_good.then(|| entry.session.credentials.clone())
+            });
+            cached.flatten().ok_or(error)
+        });
+        result.inspect(|_| self.start_timer())
     }
 
     /// Loads new credentials even if valid ones are cached; joins the load in flight if there is one.
@@ -205,10 +190,11 @@ impl<L: Load> CredentialsCache<L> {
         let min = min.max(Duration::from_nanos(1));
         // Cached credentials can be returned outside a runtime.
         let found = self.0.valid_for(&self.0.read(), min, self.0.now());
-        self.serve(match found {
+        let result = match found {
             Some(result) => result,
             None => self.obtain(Requester::Caller, Need::ValidFor(min)).await,
-        })
+        };
+        result.inspect(|_| self.start_timer())
     }
 
     /// Waits for credentials that replace these, which STS or another service has rejected: those of the load in flight, or of a new
@@ -222,19 +208,18 @@ impl<L: Load> CredentialsCache<L> {
         if !self.invalidate(access_key_id) {
             return None;
         }
-        let need = Need::OtherThan(access_key_id);
         let result = if !requester.waits() && self.0.loader.is_interactive() {
             let found = self.0.read().replacement_of(access_key_id, self.0.now());
             let nobody_asked = || Err(self.0.loader.error(ErrorKind::InteractionRequired));
             found.unwrap_or_else(nobody_asked)
         } else {
-            self.obtain(requester, need).await
+            self.obtain(requester, Need::OtherThan(access_key_id)).await
         };
         let is_same = |new: &Credentials| new.access_key_id() == access_key_id;
         if result.as_ref().is_ok_and(is_same) {
             return None;
         }
-        Some(self.serve(result))
+        Some(result.inspect(|_| self.start_timer()))
     }
 
     /// Returns what `need` asks for: from the cache, from the load in flight, or from a new load.
@@ -248,19 +233,18 @@ impl<L: Load> CredentialsCache<L> {
             let (load, max_wait) = match self.join_or_start(&runtime, requester, need) {
                 Admission::Served(result) => return result,
                 Admission::NoRuntime => return Err(no_runtime()),
-                Admission::Joined { load, max_wait } => (load, max_wait),
+                Admission::Joined { load, max_wait } => (self.await_load(load), max_wait),
             };
             let loaded = match max_wait {
+                None => load.await,
                 Some(max_wait) => {
                     let timeout = self.0.sleep.sleep(max_wait);
-                    let loaded = Timeout::new(self.await_load(load), timeout).await;
-                    match (loaded, self.cached()) {
+                    match (Timeout::new(load, timeout).await, self.cached()) {
                         (Ok(loaded), _) => loaded,
                         (Err(_), Some(credentials)) => return Ok(credentials),
                         (Err(_), None) => None,
                     }
                 }
-                None => self.await_load(load).await,
             };
             let result = match loaded {
                 // The joined load was a background one and may not ask a person. This caller may: start another.
@@ -376,20 +360,6 @@ impl<L: Load> CredentialsCache<L> {
         }
     }
 
-    /// Starts the refresh timer when credentials are returned.
-    fn serve(&self, result: Result<Credentials, Error>) -> Result<Credentials, Error> {
-        if result.is_ok() {
-            self.start_timer();
-        }
-        result
-    }
-
-    fn refresh_in_background(&self) {
-        if let Ok(runtime) = Handle::try_current() {
-            self.join_or_start(&runtime, Requester::Background, Need::Credentials);
-        }
-    }
-
     /// Refreshes for the timer. Returns whether the timer is done.
     async fn refresh_for_timer(&self) -> bool {
         let Ok(runtime) = Handle::try_current() else {
@@ -410,7 +380,8 @@ impl<L: Load> CredentialsCache<L> {
         }
     }
 
-    /// Starts the task that refreshes the cached credentials in their window, unless it is running.
+    /// Starts the task that refreshes the cached credentials in their window, unless it is running. Called when
+    /// credentials are returned.
     fn start_timer(&self) {
         let Ok(runtime) = Handle::try_current() else {
             return;
@@ -507,22 +478,14 @@ impl<L: Load> Inner<L> {
             Need::ValidFor(min) => self.valid_for(state, min, now),
             // A background refresh joins the load in flight however old that is: it has no caller to serve.
             Need::Credentials if !requester.waits() && in_flight.is_some() => None,
-            Need::Credentials => match (
-                decide(state.known(now, is_interactive)),
-                &state.entry,
-                &state.failure,
-            ) {
-                (Decision::Fail, _, Some(failure)) => Some(Err(failure.error.clone())),
-                (Decision::Serve, Some(entry), _) => Some(Ok(entry.session.credentials.clone())),
-                // The next lookup starts the refresh that is due.
-                (Decision::ServeAndRefresh, Some(entry), _) if requester.waits() => {
-                    Some(Ok(entry.session.credentials.clone()))
-                }
-                (Decision::Wait(wait), ..) => {
+            Need::Credentials => match decide(state.known(now, is_interactive)) {
+                // A caller is served instead: the next lookup starts the refresh that is due.
+                Decision::ServeAndRefresh if !requester.waits() => None,
+                Decision::Wait(wait) => {
                     max_wait = wait;
                     None
                 }
-                _ => None,
+                decision => state.answer(decision, |session| session.credentials.clone()),
             },
         };
         if let Some(result) = served {
@@ -708,7 +671,10 @@ impl<L: Load> Inner<L> {
                 Err(error) => {
                     // Nothing was attempted if a person would have had to be asked; a waiting caller will try.
                     if !error.is_interaction_required() {
-                        recorded = Some(self.record(state, &error, now));
+                        let failure = self.failure(state, &error, now);
+                        let window = state.entry.as_ref().map(|entry| entry.cached.window);
+                        recorded = Some((failure.clone(), window));
+                        state.failure = Some(failure);
                     }
                     Err(error)
                 }
@@ -717,33 +683,30 @@ impl<L: Load> Inner<L> {
         sender.send_replace(Some(outcome.clone()));
         // Outside the lock and after the outcome is sent: a `tracing` subscriber is user code, and may need credentials
         // itself or panic.
-        if let (Some((window, wait)), Some(Err(error))) = (recorded, &outcome) {
-            log_failure(error, window, now.time, now.since(started_at), wait);
+        if let Some((failure, window)) = recorded {
+            log_failure(&failure, window, now.since(started_at));
         }
     }
 
-    /// Caches a failure until the next load is due. Returns the window of the cached credentials, and the back-off.
-    fn record(&self, state: &mut State, error: &Error, now: Moment) -> (Option<Window>, Duration) {
-        let cached = state.entry.as_ref().map(|entry| entry.cached);
-        let retry_after = match &cached {
+    /// A failure, and how long it is cached.
+    fn failure(&self, state: &State, error: &Error, now: Moment) -> Failure {
+        let (is_transient, jitter) = (error.is_transient(), fastrand::f64());
+        let retry_after = match &state.entry {
             // The parent hop caches its own failures; don't cache them again here.
             None if !self.loader.is_own(error) => Duration::ZERO,
-            cached => retry_wait(
-                cached.as_ref(),
-                error.is_transient(),
-                now.time,
-                fastrand::f64(),
-            ),
+            entry => {
+                let cached = entry.as_ref().map(|entry| &entry.cached);
+                retry_wait(cached, is_transient, now.time, jitter)
+            }
         };
-        state.failure = Some(Failure {
+        Failure {
             error: error.clone(),
             attempt: FailedAttempt {
-                is_transient: error.is_transient(),
+                is_transient,
                 at: now,
                 retry_after,
             },
-        });
-        (cached.map(|cached| cached.window), retry_after)
+        }
     }
 
     /// Time until the timer's next refresh. `None` if only callers start it: once the credentials have expired, and if a
@@ -782,13 +745,8 @@ impl<L: Load> Inner<L> {
     }
 }
 
-fn log_failure(
-    error: &Error,
-    window: Option<Window>,
-    now: SystemTime,
-    elapsed: Duration,
-    wait: Duration,
-) {
+fn log_failure(failure: &Failure, window: Option<Window>, elapsed: Duration) {
+    let Failure { error, attempt } = failure;
     let elapsed = elapsed.as_secs_f64();
     match window {
         Some(window) => tracing::warn!(
@@ -797,8 +755,8 @@ fn log_failure(
             elapsed,
             error = %error.first_line(),
             expiry = %timestamp(window.expiry),
-            expired = now >= window.expiry,
-            retry_in_seconds = wait.as_secs(),
+            expired = attempt.at.time >= window.expiry,
+            retry_in_seconds = attempt.retry_after.as_secs(),
             "refresh failed; the cached credentials are still served"
         ),
         None => tracing::debug!(

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 
 use super::moment::Moment;
-use super::schedule::{ABANDONED_LOAD_TIMEOUT, Cached, FailedAttempt, Known};
+use super::schedule::{ABANDONED_LOAD_TIMEOUT, Cached, Decision, FailedAttempt, Known};
 use crate::error::Error;
 use crate::session::Session;
 use crate::sync::{AbortHandle, Mutex, lock, watch};
@@ -34,6 +34,21 @@ impl State {
         }
     }
 
+    /// What a caller gets without waiting, by this decision.
+    pub(super) fn answer<T>(
+        &self,
+        decision: Decision,
+        take: impl FnOnce(&Session) -> T,
+    ) -> Option<Result<T, Error>> {
+        match decision {
+            Decision::Serve | Decision::ServeAndRefresh => {
+                Some(Ok(take(&self.entry.as_ref()?.session)))
+            }
+            Decision::Fail => Some(Err(self.failure.as_ref()?.error.clone())),
+            Decision::Wait(_) => None,
+        }
+    }
+
     /// The load in flight, unless its runtime was dropped or no longer polls it.
     pub(super) fn load_in_flight(&self, now: Moment) -> Option<&InFlight> {
         self.in_flight
@@ -53,11 +68,8 @@ impl State {
             .entry
             .as_ref()
             .filter(|entry| entry.session.access_key_id() != key);
-        match (newer, self.failure_in_backoff(now)) {
-            (Some(entry), _) => Some(Ok(entry.session.credentials.clone())),
-            (None, Some(failure)) => Some(Err(failure.error.clone())),
-            (None, None) => None,
-        }
+        let newer = newer.map(|entry| Ok(entry.session.credentials.clone()));
+        newer.or_else(|| Some(Err(self.failure_in_backoff(now)?.error.clone())))
     }
 
     /// The last load's failure, until a retry is due.

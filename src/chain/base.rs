@@ -1,15 +1,19 @@
 //! [`Base`]: what all hops and forks of a chain share from the base config.
 
+use std::error::Error as StdError;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::provider::ProvideCredentials;
 use aws_smithy_async::future::timeout::Timeout;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::SharedTimeSource;
+use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_types::SdkConfig;
 
-use crate::error::{BoxError, Error, ErrorKind, Operation, SourceFailure, Violation};
+use crate::error::{
+    BoxError, Error, ErrorInner, ErrorKind, Operation, SourceFailure, Step, Violation,
+};
 use crate::session::is_sendable;
 use crate::sts::Sts;
 
@@ -19,8 +23,6 @@ pub(super) const PROVIDER_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Base {
     pub(crate) config: SdkConfig,
-    /// `None` only if the chain starts with a token.
-    source: Option<SharedCredentialsProvider>,
     pub(super) time: SharedTimeSource,
     pub(super) sleep: SharedAsyncSleep,
     pub(super) sts: Sts,
@@ -45,7 +47,6 @@ impl Base {
         let sts = Sts::new(config.clone(), sleep.clone())
             .map_err(|violation| violation.into_error(Operation::CheckBase))?;
         Ok(Self {
-            source: config.credentials_provider(),
             time: config.time_source().unwrap_or_default(),
             sts,
             sleep,
@@ -53,35 +54,31 @@ impl Base {
         })
     }
 
-    /// Loads credentials from the config's provider. The error consists of its kind and, if there is one, its source.
-    pub(super) async fn source_credentials(
-        &self,
-    ) -> Result<Credentials, (ErrorKind, Option<BoxError>)> {
-        let Some(source) = &self.source else {
-            // Only a chain that starts with a token has no source, and it never loads source credentials.
-            return Err((ErrorKind::Source(SourceFailure::NotLoaded), None));
+    /// Loads credentials from the config's provider; `step` is what they are needed for.
+    pub(super) async fn source_credentials(&self, step: Step) -> Result<Credentials, Error> {
+        let failed = |failure, source: Option<BoxError>| {
+            let advice = source.as_deref().and_then(sign_in);
+            let error = ErrorInner {
+                advice: advice.into_iter().collect(),
+                source,
+                ..step.failed(ErrorKind::Source(failure))
+            };
+            Err(error.into())
         };
-        match self
-            .with_provider_timeout(source.provide_credentials())
-            .await
-        {
+        let Some(source) = self.config.credentials_provider() else {
+            // Only a chain that starts with a token has no source, and it never loads source credentials.
+            return failed(SourceFailure::NotLoaded, None);
+        };
+        let loaded = source.provide_credentials();
+        match self.with_provider_timeout(loaded).await {
             Some(Ok(credentials)) if is_sendable(&credentials) => Ok(credentials),
             Some(Ok(_)) => {
                 let what = "the access key ID or the session token contains a line break or another \
                             control character: remove it where they are configured";
-                Err((
-                    ErrorKind::Source(SourceFailure::InvalidConfiguration),
-                    Some(what.into()),
-                ))
+                failed(SourceFailure::InvalidConfiguration, Some(what.into()))
             }
-            Some(Err(error)) => Err((
-                ErrorKind::Source(SourceFailure::from(&error)),
-                Some(error.into()),
-            )),
-            None => Err((
-                ErrorKind::Source(SourceFailure::TimedOut(PROVIDER_TIMEOUT)),
-                None,
-            )),
+            Some(Err(error)) => failed(SourceFailure::from(&error), Some(error.into())),
+            None => failed(SourceFailure::TimedOut(PROVIDER_TIMEOUT), None),
         }
     }
 
@@ -90,4 +87,15 @@ impl Base {
         let timeout = self.sleep.sleep(PROVIDER_TIMEOUT);
         Timeout::new(provider, timeout).await.ok()
     }
+}
+
+/// Returns what a person must do if a sign-in with the AWS CLI has expired. aws-config reports that in its text only.
+fn sign_in(source: &(dyn StdError + Send + Sync + 'static)) -> Option<String> {
+    let text = DisplayErrorContext(source).to_string();
+    let (_, command) = [("SSO token", "aws sso login"), ("Login token", "aws login")]
+        .into_iter()
+        .find(|(token, _)| text.contains(token))?;
+    Some(format!(
+        "sign in again: {command}, with the profile of the source credentials"
+    ))
 }

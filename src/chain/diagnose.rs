@@ -154,13 +154,13 @@ async fn source_step(first: &HopCache, asking: &Hop) -> Option<StepOutcome> {
     let hop = first.loader();
     let started = asking.now();
     let loaded = match hop.authentication() {
-        Some(Authentication::WebIdentity(_) | Authentication::Saml { .. }) => return None,
+        Some(Authentication::WebIdentity(_) | Authentication::Saml(..)) => return None,
         // The roles are assumed with the credentials that this hop caches.
         None if hop.number == 0 => match first.refresh().await {
             Ok(()) => Ok(first.snapshot().session?.credentials),
             Err(error) => Err(error),
         },
-        Some(Authentication::Caller(_)) | None => {
+        Some(Authentication::Base | Authentication::Hop(_)) | None => {
             let loaded = catch_unwind(hop.source_credentials()).await;
             loaded.unwrap_or_else(|Panicked| Err(hop.error(ErrorKind::Panicked)))
         }
@@ -199,7 +199,7 @@ async fn hop_step(cache: &HopCache, caller: Option<&Credentials>) -> StepOutcome
     }
     let is_temporary = caller.is_some_and(|caller| caller.session_token().is_some());
     step.is_chained = is_temporary && step.role_arn.is_some();
-    step.duration = hop.duration();
+    step.duration = hop.properties().duration;
     step.max_lifetime = hop.max_lifetime();
     let refreshed = refreshed.map_err(|error| step.error = Some(error)).ok();
     let session = refreshed.and_then(|()| cache.snapshot().session);

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use aws_types::region::Region;
-
 use super::base::Base;
 use super::rejection::LastRejection;
 use super::store::SessionStore;
@@ -50,51 +48,48 @@ pub(crate) enum Target {
 
 /// How the call that assumes a role is authenticated.
 pub(crate) enum Authentication {
-    /// AssumeRole, signed with the caller's credentials.
-    Caller(Caller),
+    /// AssumeRole, signed with the base config's credentials.
+    Base,
+    /// AssumeRole, signed with the credentials of another hop.
+    Hop(HopCache),
     /// AssumeRoleWithWebIdentity, with a token.
     WebIdentity(WebIdentityToken),
-    /// AssumeRoleWithSAML, with an assertion of this provider.
-    Saml {
-        provider_arn: String,
-        assertion: SamlAssertion,
-    },
+    /// AssumeRoleWithSAML, with the provider's ARN and its assertion.
+    Saml(String, SamlAssertion),
 }
 
-/// The owner of the credentials that sign AssumeRole.
-#[derive(Clone)]
-pub(crate) enum Caller {
-    /// The base config's provider.
-    Base,
-    Hop(HopCache),
-}
-
-impl Caller {
-    /// Returns what a role that the caller assumes inherits.
-    pub(crate) fn inherited(&self) -> Inherited<'_> {
+impl Authentication {
+    fn operation(&self) -> Operation {
         match self {
-            Self::Base => Inherited::nothing(),
-            Self::Hop(parent) => parent.loader().inherited_by_next(),
+            Self::Base | Self::Hop(_) => Operation::AssumeRole,
+            Self::WebIdentity(_) => Operation::AssumeRoleWithWebIdentity,
+            Self::Saml(..) => Operation::AssumeRoleWithSaml,
         }
     }
 
-    /// Checks a role that the caller assumes.
-    pub(super) fn check(&self, role: Role) -> Result<Arc<Checked<Role>>, Error> {
-        check_role(role, &self.inherited(), Operation::AssumeRole)
+    fn parent(&self) -> Option<&HopCache> {
+        match self {
+            Self::Hop(parent) => Some(parent),
+            Self::Base | Self::WebIdentity(_) | Self::Saml(..) => None,
+        }
     }
-}
 
-/// Checks a role for the operation that assumes it.
-pub(super) fn check_role(
-    role: Role,
-    inherited: &Inherited<'_>,
-    operation: Operation,
-) -> Result<Arc<Checked<Role>>, Error> {
-    let arn = role.arn.clone();
-    let checked = role.check(inherited, operation);
-    checked
-        .map(Arc::new)
-        .map_err(|violation| violation.into_hop_error(operation, Some(&arn), inherited.hop))
+    /// Returns what a role that is assumed this way inherits.
+    pub(crate) fn inherited(&self) -> Inherited<'_> {
+        self.parent().map_or_else(Inherited::nothing, |parent| {
+            parent.loader().inherited_by_next()
+        })
+    }
+
+    /// Checks a role that is assumed this way.
+    pub(super) fn check(&self, role: Role) -> Result<Arc<Checked<Role>>, Error> {
+        let (inherited, operation) = (self.inherited(), self.operation());
+        let arn = role.arn.clone();
+        let checked = role.check(&inherited, operation);
+        checked
+            .map(Arc::new)
+            .map_err(|violation| violation.into_hop_error(operation, Some(&arn), inherited.hop))
+    }
 }
 
 impl Target {
@@ -120,11 +115,7 @@ impl Target {
                 mfa: request.mfa.as_ref(),
             },
             Self::Role(request, authentication) => Properties {
-                operation: match authentication {
-                    Authentication::Caller(_) => Operation::AssumeRole,
-                    Authentication::WebIdentity(_) => Operation::AssumeRoleWithWebIdentity,
-                    Authentication::Saml { .. } => Operation::AssumeRoleWithSaml,
-                },
+                operation: authentication.operation(),
                 noun: "role",
                 role: Some(request),
                 region: request.region.as_deref(),
@@ -132,25 +123,6 @@ impl Target {
                 default_duration: DEFAULT_ROLE_DURATION,
                 mfa: request.mfa.as_ref(),
             },
-        }
-    }
-
-    /// Returns how the call that assumes the role is authenticated, if a role is assumed.
-    fn authentication(&self) -> Option<&Authentication> {
-        if let Self::Role(_, authentication) = self {
-            Some(authentication)
-        } else {
-            None
-        }
-    }
-
-    /// Returns the hop whose credentials sign the call; `None` if they are the base config's, or if a token authenticates it.
-    fn parent(&self) -> Option<&HopCache> {
-        match self.authentication()? {
-            Authentication::Caller(Caller::Hop(parent)) => Some(parent),
-            Authentication::Caller(Caller::Base)
-            | Authentication::WebIdentity(_)
-            | Authentication::Saml { .. } => None,
         }
     }
 
@@ -173,7 +145,7 @@ pub(super) struct Properties<'a> {
     /// The region of the STS endpoint, if the request sets one.
     region: Option<&'a str>,
     /// The requested duration of the session, and the duration if none is requested.
-    duration: Option<Duration>,
+    pub(super) duration: Option<Duration>,
     default_duration: Duration,
     /// The MFA device whose code is sent.
     pub(super) mfa: Option<&'a Mfa>,
@@ -187,7 +159,8 @@ impl Hop {
     ) -> Self {
         let number = match &target {
             Target::Source => 0,
-            target => 1 + target.parent().map_or(0, |parent| parent.loader().number),
+            Target::SessionToken(_) => 1,
+            Target::Role(_, authentication) => authentication.inherited().hop,
         };
         Self {
             base,
@@ -212,12 +185,17 @@ impl Hop {
         self.request().map(|request| &request.arn)
     }
 
+    /// Returns how the call that assumes the role is authenticated, if a role is assumed.
     pub(super) fn authentication(&self) -> Option<&Authentication> {
-        self.target.authentication()
+        match &self.target {
+            Target::Role(_, authentication) => Some(authentication),
+            Target::Source | Target::SessionToken(_) => None,
+        }
     }
 
+    /// Returns the hop whose credentials sign the call; `None` if they are the base config's, or if a token authenticates it.
     pub(super) fn parent(&self) -> Option<&HopCache> {
-        self.target.parent()
+        self.authentication()?.parent()
     }
 
     /// Iterates over this hop and the previous ones, starting with this hop.
@@ -246,12 +224,14 @@ impl Hop {
         let parent = self.parent().map(|parent| parent.loader());
         let caller = match self.authentication() {
             Some(Authentication::WebIdentity(_)) => CallerKind::WebIdentity,
-            Some(Authentication::Saml { provider_arn, .. }) => CallerKind::Saml(provider_arn),
-            Some(Authentication::Caller(_)) | None => match parent.and_then(Hop::role_arn) {
-                Some(role_arn) => CallerKind::Role(role_arn),
-                // Also after a session token, which belongs to the base config's user.
-                None => CallerKind::Base,
-            },
+            Some(Authentication::Saml(provider_arn, _)) => CallerKind::Saml(provider_arn),
+            Some(Authentication::Base | Authentication::Hop(_)) | None => {
+                match parent.and_then(Hop::role_arn) {
+                    Some(role_arn) => CallerKind::Role(role_arn),
+                    // Also after a session token, which belongs to the base config's user.
+                    None => CallerKind::Base,
+                }
+            }
         };
         let Properties {
             operation,
@@ -268,9 +248,7 @@ impl Hop {
             role,
             inherited: parent.map_or_else(Inherited::nothing, Hop::inherited_by_next),
             caller,
-            region: self
-                .region()
-                .map_or(String::new(), |region| region.to_string()),
+            region: self.region().unwrap_or_default().to_owned(),
             mfa_serial: mfa.map(|mfa| mfa.serial.as_str()),
             proves_mfa: mfa.is_some() || parent.is_some_and(is_proof),
         }
@@ -290,15 +268,9 @@ impl Hop {
     }
 
     /// Returns the region of the STS endpoint: the request's own, or else the base config's.
-    pub(super) fn region(&self) -> Option<Region> {
+    pub(super) fn region(&self) -> Option<&str> {
         let own = self.properties().region;
-        let own = own.map(|region| Region::new(region.to_owned()));
-        own.or_else(|| self.base.config.region().cloned())
-    }
-
-    /// Returns the requested duration of the session; `None` for STS's default.
-    pub(super) fn duration(&self) -> Option<Duration> {
-        self.properties().duration
+        own.or_else(|| Some(self.base.config.region()?.as_ref()))
     }
 
     /// Returns the maximum lifetime of the session.

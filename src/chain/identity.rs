@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_sts::config::IdentityCache;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::identity::{
-    Identity, IdentityCachePartition, IdentityFuture, ResolveCachedIdentity, SharedIdentityCache,
+    IdentityFuture, ResolveCachedIdentity, ResolveIdentity, SharedIdentityCache,
     SharedIdentityResolver,
 };
 use aws_smithy_runtime_api::client::runtime_components::{
@@ -15,16 +15,14 @@ use aws_smithy_runtime_api::client::runtime_components::{
 use aws_smithy_types::config_bag::ConfigBag;
 
 use super::hop::HopCache;
-use crate::cache::{Lookup, Requester};
-use crate::error::Error;
 use crate::session::Session;
 
 /// An identity cache that relies on the chain's cache, because the SDK's own holds 64 providers, and calls a provider
 /// again only seconds before expiry.
 pub(super) struct ChainIdentityCache {
     chain: HopCache,
-    /// The partition of the chain as a provider.
-    partition: IdentityCachePartition,
+    /// The chain as a provider.
+    provider: SharedCredentialsProvider,
     /// The cache for other providers, which a client or an operation may set: the configured one, or the SDK's default.
     others: SharedIdentityCache,
 }
@@ -32,12 +30,12 @@ pub(super) struct ChainIdentityCache {
 impl ChainIdentityCache {
     pub(super) fn new(
         chain: HopCache,
-        partition: IdentityCachePartition,
+        provider: SharedCredentialsProvider,
         configured: Option<SharedIdentityCache>,
     ) -> Self {
         Self {
             chain,
-            partition,
+            provider,
             others: configured.unwrap_or_else(|| IdentityCache::lazy().build()),
         }
     }
@@ -50,22 +48,17 @@ impl ResolveCachedIdentity for ChainIdentityCache {
         runtime_components: &'a RuntimeComponents,
         config_bag: &'a ConfigBag,
     ) -> IdentityFuture<'a> {
-        if resolver.cache_partition() != self.partition {
+        // By its partition the SDK tells a provider apart.
+        if Some(resolver.cache_partition()) != self.provider.cache_partition() {
             return self
                 .others
                 .resolve_cached_identity(resolver, runtime_components, config_bag);
         }
-        let into_box_error = |error: Error| -> BoxError {
-            let error = error.with_chain_len(self.chain.loader().number);
-            CredentialsError::from(error).into()
-        };
-        match self.chain.lookup(Session::identity) {
-            Lookup::Ready(result) => IdentityFuture::ready(result.map_err(into_box_error)),
-            Lookup::Miss => IdentityFuture::new(async move {
-                let loaded = self.chain.get_or_load(Requester::Caller).await;
-                loaded.map(Identity::from).map_err(into_box_error)
-            }),
+        if let Some(Ok(identity)) = self.chain.lookup(Session::identity) {
+            return IdentityFuture::ready(Ok(identity));
         }
+        let credentials = self.provider.provide_credentials();
+        IdentityFuture::new(async { Ok(credentials.await?.into()) })
     }
 
     fn validate_base_client_config(

@@ -1,27 +1,23 @@
 //! How a hop loads its credentials: from the source, with a token, or by AssumeRole with the credentials of the hop before
 //! it, with its MFA code, its one-hour limit and its parent's renewal.
 
-use std::error::Error as StdError;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_smithy_async::rt::sleep::AsyncSleep;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use tokio::time::Instant;
 
 use super::base::PROVIDER_TIMEOUT;
-use super::hop::{Authentication, Caller, Hop, HopCache, SOURCE_TTL, Target};
+use super::hop::{Authentication, Hop, HopCache, SOURCE_TTL, Target};
 use super::store::SessionStore;
-use crate::cache::{Load, LoadReason, Lookup, Moment};
+use crate::cache::{Load, LoadReason, Moment};
 use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Meaning};
 use crate::metrics::Metric;
 use crate::mfa::CodeContext;
 use crate::request::limits::{CHAINED_LIMIT, seconds};
-use crate::request::{
-    Checked, RequestSummary, Role, SamlAssertion, SessionTokenRequest, WebIdentityToken,
-};
+use crate::request::{Checked, Role, SessionTokenRequest};
 use crate::session::Session;
 use crate::sts::CallOptions;
 use crate::timestamp::timestamp;
@@ -63,12 +59,11 @@ impl Load for Hop {
         mfa.is_some_and(|mfa| mfa.codes.is_interactive())
             || match self.authentication() {
                 // A parent with usable credentials does not load, and so asks no person.
-                Some(Authentication::Caller(Caller::Hop(parent))) => {
+                Some(Authentication::Hop(parent)) => {
                     parent.loader().is_interactive() && !parent.is_usable()
                 }
-                Some(Authentication::Saml { assertion, .. }) => assertion.is_interactive(),
-                Some(Authentication::Caller(Caller::Base) | Authentication::WebIdentity(_))
-                | None => false,
+                Some(Authentication::Saml(_, assertion)) => assertion.is_interactive(),
+                Some(Authentication::Base | Authentication::WebIdentity(_)) | None => false,
             }
     }
 
@@ -168,27 +163,33 @@ impl Hop {
 
     /// Fetches credentials from the source or from STS.
     async fn fetch(&self, reason: LoadReason) -> Result<Session, Error> {
-        let summary = &self.summary();
         let session = match &self.target {
             Target::Source => return self.load_source().await,
-            Target::SessionToken(request) => self.get_session_token(request, summary, reason).await,
-            Target::Role(request, Authentication::Caller(caller)) => {
-                self.assume_role(caller, request, summary, reason).await
+            Target::SessionToken(request) => self.get_session_token(request, reason).await,
+            Target::Role(request, Authentication::Base) => {
+                let signer = self.source_credentials().await?;
+                self.assume_role(request, &signer, reason).await
+            }
+            Target::Role(request, Authentication::Hop(parent)) => {
+                self.assume_role_of_parent(parent, request, reason).await
             }
             Target::Role(request, Authentication::WebIdentity(token)) => {
-                self.assume_role_with_web_identity(token, request, summary, reason)
-                    .await
+                let (sts, summary) = (&self.base.sts, &self.summary());
+                let options = &call_options(reason, None);
+                let call = |token: String| async move {
+                    sts.assume_role_with_web_identity(request, summary, options, &token)
+                        .await
+                };
+                self.with_token(|| token.get(), call).await
             }
-            Target::Role(
-                request,
-                Authentication::Saml {
-                    provider_arn,
-                    assertion,
-                },
-            ) => {
-                let saml = (&**provider_arn, assertion);
-                self.assume_role_with_saml(saml, request, summary, reason)
-                    .await
+            Target::Role(request, Authentication::Saml(provider_arn, assertion)) => {
+                let (sts, summary) = (&self.base.sts, &self.summary());
+                let options = &call_options(reason, None);
+                let call = |assertion: String| async move {
+                    sts.assume_role_with_saml(request, summary, options, provider_arn, &assertion)
+                        .await
+                };
+                self.with_token(|| assertion.get(), call).await
             }
         };
         session.map(|session| self.clamp_expiry(session))
@@ -207,7 +208,6 @@ impl Hop {
     async fn get_session_token(
         &self,
         request: &Checked<SessionTokenRequest>,
-        summary: &RequestSummary<'_>,
         reason: LoadReason,
     ) -> Result<Session, Error> {
         let signer = self.source_credentials().await?;
@@ -215,85 +215,68 @@ impl Hop {
             let access_key_id = signer.access_key_id().to_owned();
             return Err(self.error(ErrorKind::TemporarySource { access_key_id }));
         }
-        let (sts, signer) = (&self.base.sts, &signer);
-        self.with_code(reason, |options| async move {
+        let (sts, summary, signer) = (&self.base.sts, &self.summary(), &signer);
+        let call = |options: CallOptions| async move {
             sts.get_session_token(request, summary, &options, signer)
                 .await
-        })
-        .await
+        };
+        self.with_code(reason, call).await
     }
 
-    /// Assumes the role; if STS rejects the parent's session as expired or unknown, tries once more with a new one.
-    async fn assume_role(
+    /// Assumes the role with the parent's credentials; if STS rejects them as expired or unknown, tries once more with new
+    /// ones.
+    async fn assume_role_of_parent(
         &self,
-        caller: &Caller,
+        parent: &HopCache,
         request: &Checked<Role>,
-        summary: &RequestSummary<'_>,
         reason: LoadReason,
     ) -> Result<Session, Error> {
-        let signer = self.signer(caller, reason).await?;
-        let Caller::Hop(parent) = caller else {
-            return self
-                .call_assume_role(request, summary, &signer, reason)
-                .await;
-        };
-        let key = signer.access_key_id();
-        let is_ruled_out = self.rejection.is_of_new_session();
-        // STS is not called again with a key that it has just rejected.
-        let error = match self.rejection.of_key(key, self.moment()) {
-            Some(error) if !reason.force => error,
-            _ => match self
-                .call_assume_role(request, summary, &signer, reason)
-                .await
-            {
-                Err(error) if is_credentials_rejection(&error) => {
-                    self.rejection.set(key, &error, is_ruled_out, self.moment());
-                    error
-                }
-                result => {
-                    self.rejection.clear();
-                    return result;
-                }
-            },
-        };
-        if is_ruled_out {
-            return Err(error);
-        }
-        // A session can become invalid before it expires, for example when its role was deleted and created again.
-        let Some(renewed) = parent.replace(key, reason.requester).await else {
-            return Err(error);
-        };
-        let renewed = renewed?;
-        let result = self
-            .call_assume_role(request, summary, &renewed, reason)
-            .await;
-        match &result {
-            // If STS rejects a new session too, the session is not the cause, and must remain for the parent's other
-            // children.
-            Err(error) if is_credentials_rejection(error) => {
-                self.rejection
-                    .set(renewed.access_key_id(), error, true, self.moment());
+        let mut signer = ask_parent(parent, reason).await?;
+        // If STS rejects a new session too, the session is not the cause, and must remain for the parent's other
+        // children.
+        let mut is_ruled_out = self.rejection.is_of_new_session();
+        loop {
+            let key = signer.access_key_id();
+            // STS is not called again with a key that it has just rejected.
+            let error = match self.rejection.of_key(key, self.moment()) {
+                Some(error) if !reason.force => error,
+                _ => match self.assume_role(request, &signer, reason).await {
+                    Err(error) if is_credentials_rejection(&error) => {
+                        self.rejection.set(key, &error, is_ruled_out, self.moment());
+                        error
+                    }
+                    result => {
+                        self.rejection.clear();
+                        return result;
+                    }
+                },
+            };
+            if is_ruled_out {
+                return Err(error);
             }
-            _ => self.rejection.clear(),
+            // A session can become invalid before it expires, for example when its role was deleted and created again.
+            let Some(renewed) = parent.replace(key, reason.requester).await else {
+                return Err(error);
+            };
+            signer = renewed?;
+            is_ruled_out = true;
         }
-        result
     }
 
     /// Calls AssumeRole with these credentials, and with an MFA code if a device is set. Requests one hour if STS does
     /// not let this signer have more.
-    async fn call_assume_role(
+    async fn assume_role(
         &self,
         request: &Checked<Role>,
-        summary: &RequestSummary<'_>,
         signer: &Credentials,
         reason: LoadReason,
     ) -> Result<Session, Error> {
-        let sts = &self.base.sts;
+        let (sts, summary) = (&self.base.sts, &self.summary());
         let one_hour = i32::try_from(CHAINED_LIMIT.as_secs()).ok();
         let requested = request.duration.map(seconds);
         // The limit does not apply to long-term credentials, and a source may change between the two.
         let may_exceed = signer.session_token().is_some() && requested > one_hour;
-        self.with_code(reason, |options| async move {
+        let call = |options: CallOptions| async move {
             let options = &options;
             let is_limited = may_exceed && self.is_limited_to_one_hour.load(Ordering::Relaxed);
             let duration = if is_limited { one_hour } else { requested };
@@ -319,57 +302,25 @@ impl Hop {
             }
             sts.assume_role(request, summary, one_hour, options, signer)
                 .await
-        })
-        .await
+        };
+        self.with_code(reason, call).await
     }
 
-    async fn assume_role_with_web_identity(
+    /// Makes a call that a token authenticates. Repeats both, if another attempt may help.
+    async fn with_token<Provided, Called>(
         &self,
-        token: &WebIdentityToken,
-        request: &Checked<Role>,
-        summary: &RequestSummary<'_>,
-        reason: LoadReason,
-    ) -> Result<Session, Error> {
-        let (sts, options) = (&self.base.sts, &call_options(reason, None));
-        self.with_token_retries(|| async {
-            let token = self.base.with_provider_timeout(token.get()).await;
-            let token = self.token_or_timeout(token)?;
-            sts.assume_role_with_web_identity(request, summary, options, &token)
-                .await
-        })
-        .await
-    }
-
-    async fn assume_role_with_saml(
-        &self,
-        (provider_arn, assertion): (&str, &SamlAssertion),
-        request: &Checked<Role>,
-        summary: &RequestSummary<'_>,
-        reason: LoadReason,
-    ) -> Result<Session, Error> {
-        let (sts, options) = (&self.base.sts, &call_options(reason, None));
-        self.with_token_retries(|| async {
-            let assertion = if assertion.is_interactive() {
-                Some(assertion.get().await)
-            } else {
-                self.base.with_provider_timeout(assertion.get()).await
-            };
-            let assertion = self.token_or_timeout(assertion)?;
-            sts.assume_role_with_saml(request, summary, options, provider_arn, &assertion)
-                .await
-        })
-        .await
-    }
-
-    /// Repeats a call that a token authenticates, if another attempt may help.
-    async fn with_token_retries<Fut>(&self, call: impl Fn() -> Fut) -> Result<Session, Error>
+        provide: impl Fn() -> Provided,
+        call: impl Fn(String) -> Called,
+    ) -> Result<Session, Error>
     where
-        Fut: Future<Output = Result<Session, Error>>,
+        Provided: Future<Output = Result<String, BoxError>>,
+        Called: Future<Output = Result<Session, Error>>,
     {
         let mut was_expired = false;
         let mut attempt = 1;
         loop {
-            let error = match call().await {
+            let called = async { call(self.token(provide()).await?).await };
+            let error = match called.await {
                 Ok(session) => return Ok(session),
                 // A person is asked only once per load.
                 Err(error) if self.is_interactive() => return Err(error),
@@ -411,31 +362,23 @@ impl Hop {
             .await
     }
 
-    /// Returns the credentials that sign the call.
-    async fn signer(&self, caller: &Caller, reason: LoadReason) -> Result<Credentials, Error> {
-        match caller {
-            Caller::Base => self.source_credentials().await,
-            Caller::Hop(parent) => ask_parent(parent, reason).await,
-        }
-    }
-
     pub(super) async fn source_credentials(&self) -> Result<Credentials, Error> {
-        let loaded = self.base.source_credentials().await;
-        loaded.map_err(|(kind, source)| {
-            let advice = source.as_deref().and_then(sign_in);
-            ErrorInner {
-                advice: advice.into_iter().collect(),
-                source,
-                ..self.step().failed(kind)
-            }
-            .into()
-        })
+        self.base.source_credentials(self.step()).await
     }
 
-    fn token_or_timeout(&self, token: Option<Result<String, BoxError>>) -> Result<String, Error> {
-        let seconds = PROVIDER_TIMEOUT.as_secs();
-        let late = || Err(format!("the provider timed out after {seconds} s").into());
-        let token = token.unwrap_or_else(late);
+    /// Waits for a token. Its provider times out, unless it asks a person.
+    async fn token(
+        &self,
+        provided: impl Future<Output = Result<String, BoxError>>,
+    ) -> Result<String, Error> {
+        let token = if self.is_interactive() {
+            provided.await
+        } else {
+            let seconds = PROVIDER_TIMEOUT.as_secs();
+            let late = || Err(format!("the provider timed out after {seconds} s").into());
+            let token = self.base.with_provider_timeout(provided).await;
+            token.unwrap_or_else(late)
+        };
         token.map_err(|error| {
             ErrorInner {
                 source: Some(error),
@@ -461,17 +404,6 @@ impl Hop {
     }
 }
 
-/// Returns what a person must do if a sign-in with the AWS CLI has expired. aws-config reports that in its text only.
-fn sign_in(source: &(dyn StdError + Send + Sync + 'static)) -> Option<String> {
-    let text = DisplayErrorContext(source).to_string();
-    let (_, command) = [("SSO token", "aws sso login"), ("Login token", "aws login")]
-        .into_iter()
-        .find(|(token, _)| text.contains(token))?;
-    Some(format!(
-        "sign in again: {command}, with the profile of the source credentials"
-    ))
-}
-
 /// Returns the options of the calls of a load.
 fn call_options(reason: LoadReason, mfa_code: Option<String>) -> CallOptions {
     CallOptions {
@@ -484,12 +416,12 @@ fn call_options(reason: LoadReason, mfa_code: Option<String>) -> CallOptions {
 /// Gets the credentials of a parent. A forced load ignores its cached failure, and a background load asks no person.
 async fn ask_parent(parent: &HopCache, reason: LoadReason) -> Result<Credentials, Error> {
     match parent.lookup(|session| session.credentials.clone()) {
-        Lookup::Ready(Err(_)) if reason.force => parent.get_reloaded(reason.requester).await,
-        Lookup::Ready(result) => result,
-        Lookup::Miss if !reason.has_waiter() && parent.loader().is_interactive() => {
+        Some(Err(_)) if reason.force => parent.get_reloaded(reason.requester).await,
+        Some(result) => result,
+        None if !reason.has_waiter() && parent.loader().is_interactive() => {
             Err(parent.loader().error(ErrorKind::InteractionRequired))
         }
-        Lookup::Miss => parent.get_or_load(reason.requester).await,
+        None => parent.get_or_load(reason.requester).await,
     }
 }
 

@@ -23,22 +23,20 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
-use aws_smithy_runtime_api::client::identity::{ResolveIdentity, SharedIdentityCache};
 use aws_types::SdkConfig;
 
-use crate::cache::{CredentialsCache, Lookup, Requester};
+use crate::cache::{CredentialsCache, Requester};
 use crate::error::{Error, Operation, Violation};
 use crate::request::limits::check_region;
 use crate::request::{
-    Checked, Inherited, Role, SamlAssertion, SessionTokenRequest, WebIdentityToken,
-    check_saml_provider,
+    Role, SamlAssertion, SessionTokenRequest, WebIdentityToken, check_saml_provider,
 };
 
-use hop::{Authentication, Hop, HopCache, Target, check_role};
+use hop::{Hop, HopCache, Target};
 use identity::ChainIdentityCache;
 
 pub(crate) use base::Base;
-pub(crate) use hop::Caller;
+pub(crate) use hop::Authentication;
 pub use renewal::SessionRenewal;
 pub use status::{Health, HopStatus};
 pub(crate) use store::{SessionStore, StoreLock};
@@ -136,7 +134,7 @@ impl RoleChain {
     /// neither the role nor the base config has a region.
     pub fn new(base: &SdkConfig, role: Role) -> Result<Self, Error> {
         let base = Arc::new(Base::with_source(base)?);
-        Self::assume_with(base, Caller::Base, role, None)
+        Self::assume_with(base, Authentication::Base, role, None)
     }
 
     /// Creates a chain that provides the base config's own credentials, to assume several roles with them, such as a
@@ -233,7 +231,8 @@ impl RoleChain {
         role: Role,
         token: WebIdentityToken,
     ) -> Result<Self, Error> {
-        Self::web_identity(Arc::new(Base::without_source(base)?), role, token)
+        let base = Arc::new(Base::without_source(base)?);
+        Self::assume_with(base, Authentication::WebIdentity(token), role, None)
     }
 
     /// Creates a chain that starts with a role assumed with a SAML assertion, which a company's identity provider issues
@@ -275,13 +274,9 @@ impl RoleChain {
         let provider_arn = principal_arn.into();
         check_saml_provider(&provider_arn)
             .map_err(|violation| violation.into_hop_error(operation, Some(&role.arn), 1))?;
-        let request = check_role(role, &Inherited::nothing(), operation)?;
-        let authentication = Authentication::Saml {
-            provider_arn,
-            assertion,
-        };
+        let authentication = Authentication::Saml(provider_arn, assertion);
         let base = Arc::new(Base::without_source(base)?);
-        Self::checked(Hop::new(base, Target::Role(request, authentication), None))
+        Self::assume_with(base, authentication, role, None)
     }
 
     /// Creates a chain like [`from_web_identity`](Self::from_web_identity), from the environment variables that EKS and
@@ -340,7 +335,7 @@ impl RoleChain {
     /// the base config has a region.
     pub fn assume(&self, role: Role) -> Result<Self, Error> {
         let base = self.hop().base.clone();
-        Self::assume_with(base, Caller::Hop(self.0.clone()), role, None)
+        Self::assume_with(base, Authentication::Hop(self.0.clone()), role, None)
     }
 
     /// Returns the ARN of the role whose credentials this chain provides, or `None` if they are the source credentials
@@ -361,13 +356,9 @@ impl RoleChain {
     pub fn sdk_config(&self) -> SdkConfig {
         let config = &self.hop().base.config;
         let provider = SharedCredentialsProvider::new(self.clone());
-        let mut builder = config.to_builder();
-        // By its partition the SDK tells a provider apart. A `SharedCredentialsProvider` always has one.
-        if let Some(partition) = provider.cache_partition() {
-            let others = config.identity_cache();
-            let cache = ChainIdentityCache::new(self.0.clone(), partition, others);
-            builder.set_identity_cache(Some(SharedIdentityCache::new(cache)));
-        }
+        let others = config.identity_cache();
+        let cache = ChainIdentityCache::new(self.0.clone(), provider.clone(), others);
+        let builder = config.to_builder().identity_cache(cache);
         builder.credentials_provider(provider).build()
     }
 
@@ -501,25 +492,14 @@ impl RoleChain {
         Health::of(&self.status())
     }
 
-    /// Creates a chain whose last hop is assumed by `caller` and keeps its sessions in `store`.
+    /// Creates a chain whose last hop is assumed this way and keeps its sessions in `store`.
     pub(crate) fn assume_with(
         base: Arc<Base>,
-        caller: Caller,
+        authentication: Authentication,
         role: Role,
         store: Option<Arc<dyn SessionStore>>,
     ) -> Result<Self, Error> {
-        let request = caller.check(role)?;
-        Self::assume_checked(base, caller, request, store)
-    }
-
-    /// Creates a chain from a request that `caller` has checked.
-    fn assume_checked(
-        base: Arc<Base>,
-        caller: Caller,
-        request: Arc<Checked<Role>>,
-        store: Option<Arc<dyn SessionStore>>,
-    ) -> Result<Self, Error> {
-        let target = Target::Role(request, Authentication::Caller(caller));
+        let target = Target::Role(authentication.check(role)?, authentication);
         Self::checked(Hop::new(base, target, store))
     }
 
@@ -533,31 +513,18 @@ impl RoleChain {
         Self::checked(Hop::new(base, Target::SessionToken(request), None))
     }
 
-    pub(crate) fn web_identity(
-        base: Arc<Base>,
-        role: Role,
-        token: WebIdentityToken,
-    ) -> Result<Self, Error> {
-        let operation = Operation::AssumeRoleWithWebIdentity;
-        let request = check_role(role, &Inherited::nothing(), operation)?;
-        let target = Target::Role(request, Authentication::WebIdentity(token));
-        Self::checked(Hop::new(base, target, None))
-    }
-
     /// Checks that the region of the STS endpoint is set and valid.
     fn checked(hop: Hop) -> Result<Self, Error> {
-        let violation = match hop.region() {
-            Some(region) => check_region(region.as_ref()).err(),
+        let checked = match hop.region() {
+            Some(region) => check_region(region),
             None => {
                 let rule = "must be set on the base config (for example by AWS_REGION) or on the \
                             role: it selects the STS endpoint";
-                Some(Violation::new("region", rule, None))
+                Err(Violation::new("region", rule, None))
             }
         };
-        match violation {
-            Some(violation) => Err(violation.into_error(Operation::CheckBase)),
-            None => Ok(Self::node(hop)),
-        }
+        checked.map_err(|violation| violation.into_error(Operation::CheckBase))?;
+        Ok(Self::node(hop))
     }
 
     fn node(hop: Hop) -> Self {
@@ -565,8 +532,8 @@ impl RoleChain {
         Self(CredentialsCache::new(hop, time, sleep))
     }
 
-    pub(crate) fn into_caller(self) -> Caller {
-        Caller::Hop(self.0)
+    pub(crate) fn into_authentication(self) -> Authentication {
+        Authentication::Hop(self.0)
     }
 
     /// Returns whether anything else refers to the chain: a clone, a client, a later hop, or a running load.
@@ -594,10 +561,8 @@ impl ProvideCredentials for RoleChain {
     {
         let into_sdk_error = |error: Error| error.with_chain_len(self.hop().number).into();
         match self.0.lookup(|session| session.credentials.clone()) {
-            Lookup::Ready(result) => {
-                future::ProvideCredentials::ready(result.map_err(into_sdk_error))
-            }
-            Lookup::Miss => future::ProvideCredentials::new(async move {
+            Some(result) => future::ProvideCredentials::ready(result.map_err(into_sdk_error)),
+            None => future::ProvideCredentials::new(async move {
                 let loaded = self.0.get_or_load(Requester::Caller).await;
                 loaded.map_err(into_sdk_error)
             }),

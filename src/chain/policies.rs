@@ -251,7 +251,7 @@ impl Principal {
         match (&self.kind, first.caller) {
             (PrincipalKind::Arn(arn), CallerKind::Base) => {
                 caller_arn(arn)?;
-                let partition = |arn| Arn::parse(arn).unwrap_or(Arn::EMPTY).partition;
+                let partition = |arn| Arn::parse(arn).unwrap_or_default().partition;
                 let of_role = partition(first.role_arn());
                 if partition(arn) != of_role {
                     let rule = format!(
@@ -316,7 +316,7 @@ impl Principal {
         // The ARN was checked when the role was added.
         let Arn {
             partition, account, ..
-        } = Arn::parse(role_arn).unwrap_or(Arn::EMPTY);
+        } = Arn::parse(role_arn).unwrap_or_default();
         let (caller, trust) = match (request.caller, &self.kind) {
             (
                 CallerKind::WebIdentity,
@@ -388,7 +388,7 @@ impl Principal {
             who.one("ArnEquals", "aws:PrincipalArn", caller);
             let Arn {
                 partition, account, ..
-            } = Arn::parse(caller).unwrap_or(Arn::EMPTY);
+            } = Arn::parse(caller).unwrap_or_default();
             format!("arn:{partition}:iam::{account}:root")
         };
         let statement = |action: &'static str, mut conditions: Conditions| {

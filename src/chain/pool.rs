@@ -18,6 +18,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::RoleChain;
+use super::hop::{Hop, Target};
 use crate::error::Error;
 use crate::metrics::Metric;
 use crate::request::{Checked, Role};
@@ -115,14 +116,14 @@ impl ChainPool {
     /// The errors of [`RoleChain::assume`]. A rejected role takes no space in the pool.
     pub fn get(&self, role: Role) -> Result<RoleChain, Error> {
         let Inner { parent, chains, .. } = &*self.0;
-        let caller = parent.clone().into_caller();
-        let request = caller.check(role)?;
+        let authentication = parent.clone().into_authentication();
+        let request = authentication.check(role)?;
         let now = self.0.age();
         let mut is_hit = true;
         let pooled = chains.get_or_insert_with(&request, || {
             is_hit = false;
-            let base = parent.hop().base.clone();
-            let chain = RoleChain::assume_checked(base, caller, request.clone(), None)?;
+            let target = Target::Role(request.clone(), authentication);
+            let chain = RoleChain::checked(Hop::new(parent.hop().base.clone(), target, None))?;
             let used_at = AtomicU64::new(now);
             Ok::<_, Error>(Arc::new(Pooled { chain, used_at }))
         })?;

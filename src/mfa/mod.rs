@@ -267,36 +267,29 @@ impl Mfa {
         };
         // STS's rejection of an earlier code is more informative than an error about a repeated code.
         let mut refused = None;
-        for attempt in 1.. {
-            let is_last = attempt == MAX_ATTEMPTS;
+        let mut unusable = "";
+        for _ in 0..MAX_ATTEMPTS {
             let code = self.ask(reason, &context).await;
             let code = code.map_err(|error| self.no_code(error, &context))?;
             let code: String = code.split_whitespace().collect();
-            if code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()) {
-                if is_last {
-                    let text = "the code is not six digits";
-                    return Err(refused.unwrap_or_else(|| self.no_code(text.into(), &context)));
+            reason = if code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()) {
+                unusable = "the code is not six digits";
+                MfaReason::Refused("A code has six digits.".to_owned())
+            } else if !device.mark_sent(&code, context.time.now()) {
+                unusable = "the code was already used";
+                MfaReason::AlreadyUsed
+            } else {
+                match send(code).await {
+                    Err(error) if error.meaning() == Some(Meaning::WrongMfaCode) => {
+                        let message = error.message().unwrap_or_default().to_owned();
+                        refused = Some(error);
+                        MfaReason::Refused(message)
+                    }
+                    result => return result,
                 }
-                reason = MfaReason::Refused("A code has six digits.".to_owned());
-                continue;
-            }
-            if !device.mark_sent(&code, context.time.now()) {
-                if is_last {
-                    let text = "the code was already used";
-                    return Err(refused.unwrap_or_else(|| self.no_code(text.into(), &context)));
-                }
-                reason = MfaReason::AlreadyUsed;
-                continue;
-            }
-            match send(code).await {
-                Err(error) if error.meaning() == Some(Meaning::WrongMfaCode) && !is_last => {
-                    reason = MfaReason::Refused(error.message().unwrap_or_default().to_owned());
-                    refused = Some(error);
-                }
-                result => return result,
-            }
+            };
         }
-        unreachable!("the last attempt returns")
+        Err(refused.unwrap_or_else(|| self.no_code(unusable.into(), &context)))
     }
 
     async fn ask(&self, reason: MfaReason, context: &CodeContext<'_>) -> Result<String, BoxError> {

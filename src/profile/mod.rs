@@ -33,11 +33,11 @@ use aws_types::region::Region;
 use aws_types::sdk_config::Builder as SdkConfigBuilder;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
-use crate::chain::{Base, Caller, RoleChain, SessionStore};
+use crate::chain::{Authentication, Base, RoleChain, SessionStore};
 use crate::error::{BoxError, Error, ErrorInner, ErrorKind, Operation, Step, Violation};
 use crate::file;
 use crate::mfa::{Mfa, ProvideMfaCode};
-use crate::request::{Role, SessionTokenRequest, WebIdentityToken};
+use crate::request::{Inherited, Role, SessionTokenRequest, WebIdentityToken};
 
 use resolve::{BaseProvider, CredentialSource, Resolved, has_any, resolve, role, violation};
 
@@ -270,7 +270,8 @@ impl ProfileLoader {
             let added = match (&base, chain) {
                 (BaseProvider::WebIdentity { token_file }, None) => {
                     let token = WebIdentityToken::from_file(token_file);
-                    RoleChain::web_identity(settings, role, token)
+                    let authentication = Authentication::WebIdentity(token);
+                    RoleChain::assume_with(settings, authentication, role, None)
                 }
                 (_, before) => {
                     if let Some(id) = profile.get("external_id") {
@@ -279,9 +280,10 @@ impl ProfileLoader {
                     if let Some(mfa) = mfa.take() {
                         role = role.with_mfa(mfa);
                     }
-                    let caller = before.map_or(Caller::Base, RoleChain::into_caller);
-                    let store = self.session_store(profile, &role, &caller);
-                    RoleChain::assume_with(settings, caller, role, store)
+                    let authentication =
+                        before.map_or(Authentication::Base, RoleChain::into_authentication);
+                    let store = self.session_store(profile, &role, &authentication.inherited());
+                    RoleChain::assume_with(settings, authentication, role, store)
                 }
             };
             chain = Some(added.map_err(|error| in_profile(profile.name(), &error))?);
@@ -295,9 +297,8 @@ impl ProfileLoader {
         &self,
         profile: &Profile,
         role: &Role,
-        caller: &Caller,
+        inherited: &Inherited<'_>,
     ) -> Option<Arc<dyn SessionStore>> {
-        let inherited = caller.inherited();
         // Sessions that the CLI stored lack parameters that it does not know.
         let is_shareable = inherited.transitive_keys.is_empty()
             && inherited.source_identity.is_none()
@@ -313,7 +314,12 @@ impl ProfileLoader {
     }
 
     #[cfg(not(feature = "cli-cache"))]
-    fn session_store(&self, _: &Profile, _: &Role, _: &Caller) -> Option<Arc<dyn SessionStore>> {
+    fn session_store(
+        &self,
+        _: &Profile,
+        _: &Role,
+        _: &Inherited<'_>,
+    ) -> Option<Arc<dyn SessionStore>> {
         None
     }
 

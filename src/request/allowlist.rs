@@ -86,7 +86,7 @@ impl AllowedRoles {
     pub(super) fn check(&self, text: &str, has_external_id: bool) -> Result<(), Violation> {
         self.check_rules()?;
         let denied = |rule| Err(Violation::new("arn", rule, Some(text)));
-        let arn = Arn::parse(text).unwrap_or(Arn::EMPTY);
+        let arn = Arn::parse(text).unwrap_or_default();
         let (path, name) = arn.role().unwrap_or_default();
         let denied_accounts = self.denied_accounts.as_deref().unwrap_or_default();
         if denied_accounts.iter().any(|id| id == arn.account) {

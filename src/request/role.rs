@@ -211,51 +211,32 @@ impl Role {
             region: _,
             allowed_roles: _,
         } = self;
-        let policy_length = |json: &String| format!("{} characters", json.chars().count());
-        let providers = |context: &ProvidedContext| context.provider_arn.clone();
+        let external_id = external_id.as_ref().map(|_| "sent: yes".to_owned());
+        let duration = duration.map(|duration| format!("{} s", duration.as_secs()));
+        let tags = list(tags, |tag| format!("{tag:?}"));
+        let length = |json: &String| format!("{} characters", json.chars().count());
+        let policy = policy.as_ref().map(length);
+        let policy_arns = list(policy_arns, String::clone);
+        let providers = list(provided_contexts, |context| context.provider_arn.clone());
         vec![
             Parameter::new("session_name", "session name", session_name.clone())
                 .accepted_by(AcceptedBy::AllButSaml)
                 .known_to_cli(),
-            Parameter::new(
-                "external_id",
-                "external ID",
-                external_id.as_ref().map(|_| "sent: yes".to_owned()),
-            )
-            .known_to_cli(),
-            Parameter::new(
-                "duration",
-                "duration",
-                duration.map(|duration| format!("{} s", duration.as_secs())),
-            )
-            .accepted_by(AcceptedBy::All)
-            .known_to_cli(),
-            Parameter::new("tag", "session tags", list(tags, |tag| format!("{tag:?}")))
-                .authorized_as(SessionAction::TagSession),
+            Parameter::new("external_id", "external ID", external_id).known_to_cli(),
+            Parameter::new("duration", "duration", duration)
+                .accepted_by(AcceptedBy::All)
+                .known_to_cli(),
+            Parameter::new("tag", "session tags", tags).authorized_as(SessionAction::TagSession),
             Parameter::new(
                 "source_identity",
                 "source identity",
                 source_identity.clone(),
             )
             .authorized_as(SessionAction::SetSourceIdentity),
-            Parameter::new(
-                "policy",
-                "session policy",
-                policy.as_ref().map(policy_length),
-            )
-            .accepted_by(AcceptedBy::All),
-            Parameter::new(
-                "policy_arn",
-                "policy ARNs",
-                list(policy_arns, String::clone),
-            )
-            .accepted_by(AcceptedBy::All),
-            Parameter::new(
-                "provided_context",
-                "contexts of",
-                list(provided_contexts, providers),
-            )
-            .authorized_as(SessionAction::SetContext),
+            Parameter::new("policy", "session policy", policy).accepted_by(AcceptedBy::All),
+            Parameter::new("policy_arn", "policy ARNs", policy_arns).accepted_by(AcceptedBy::All),
+            Parameter::new("provided_context", "contexts of", providers)
+                .authorized_as(SessionAction::SetContext),
             Parameter::of_mfa(mfa.as_ref()).known_to_cli(),
         ]
     }
@@ -330,7 +311,7 @@ const MFA_ON_LATER_HOP: &str = "is for the first hop only: an MFA device belongs
 impl Checked<Role> {
     pub(crate) fn parsed_arn(&self) -> Arn<'_> {
         // `Role::check` has checked the ARN.
-        Arn::parse(&self.arn).unwrap_or(Arn::EMPTY)
+        Arn::parse(&self.arn).unwrap_or_default()
     }
 
     pub(crate) fn checked_session_name(&self) -> &str {

@@ -29,38 +29,30 @@ impl<'a> RejectedCall<'a> {
             .is_some_and(|signer| signer.session_token().is_some())
     }
 
-    fn region(self) -> &'a str {
-        &self.summary.region
-    }
-
-    fn account(self) -> &'a str {
-        self.summary.account()
-    }
-
-    fn role_arn(self) -> &'a str {
-        self.summary.role_arn()
-    }
-
-    fn session_name(self) -> &'a str {
-        self.summary
-            .role
-            .map_or("", |role| role.checked_session_name())
-    }
-
     /// Replaces the placeholders of a rule with the call's values.
     fn fill(self, line: &str) -> String {
         line.replace("{operation}", self.summary.operation.name())
             .replace("{signer}", self.signer())
-            .replace("{role}", self.role_arn())
-            .replace("{account}", self.account())
-            .replace("{region}", self.region())
+            .replace("{role}", self.summary.role_arn())
+            .replace("{account}", self.summary.account())
+            .replace("{region}", &self.summary.region)
+    }
+
+    /// Returns the advice of the first rule that matches.
+    fn advice_of_rule(self, code: &str, message: &str) -> Option<Vec<String>> {
+        let operation = self.summary.operation.name();
+        let mut lines = RULES.lines();
+        lines.find(|line| applies(line, operation, code, message))?;
+        let advice = lines.take_while(|line| line.starts_with(' '));
+        Some(advice.map(|line| self.fill(line.trim_start())).collect())
     }
 }
 
-/// The table of advice by operation, code and message.
+/// The table of advice by operation, code and message; the code is `NoAnswer` if no connection was made.
 const RULES: &str = include_str!("advice.txt");
 
-/// The words in STS's error responses that this module looks for. They are never masked.
+/// The words in STS's error responses, and in the reasons why no connection was made, that this module looks for. They
+/// are never masked.
 pub(super) fn words<'a>() -> impl Iterator<Item = &'a str> {
     let rules = RULES.lines().filter(|line| !line.starts_with([' ', '#']));
     let policies = DENYING_POLICIES.into_iter().map(|(said, _)| said);
@@ -70,8 +62,13 @@ pub(super) fn words<'a>() -> impl Iterator<Item = &'a str> {
         "with an explicit deny in a",
         "exceeds the MaxSessionDuration set for this role. roles assumed by role chaining.",
         " is invalid",
+        UNRESOLVED[0],
+        UNRESOLVED[1],
     ])
 }
+
+/// How HTTP clients say that a host does not resolve.
+const UNRESOLVED: [&str; 2] = ["dns error", "failed to lookup address information"];
 
 /// Returns what to check after STS has rejected a call, most likely first.
 pub(super) fn advice(
@@ -90,7 +87,7 @@ pub(super) fn advice(
             return vec![denied_elsewhere(
                 policy,
                 &action,
-                call.role_arn(),
+                summary.role_arn(),
                 is_denied,
             )];
         }
@@ -103,22 +100,16 @@ pub(super) fn advice(
             return vec![format!(
                 "the role's partition must match region {}: arn:aws-cn for cn-…, arn:aws-us-gov for \
                  us-gov-…, arn:aws for most others",
-                call.region()
+                summary.region
             )];
         }
         _ => {}
     }
-    let mut lines = RULES.lines().peekable();
-    while let Some(line) = lines.next() {
-        if applies(line, operation.name(), code, message) {
-            let advice = std::iter::from_fn(|| lines.next_if(|line| line.starts_with(' ')));
-            return advice.map(|line| call.fill(line.trim_start())).collect();
-        }
-    }
-    if code == "AccessDenied" {
-        return access_denied(message, call);
-    }
-    Vec::new()
+    call.advice_of_rule(code, message)
+        .unwrap_or_else(|| match code {
+            "AccessDenied" => access_denied(message, call),
+            _ => Vec::new(),
+        })
 }
 
 /// Returns what to check if this is why no connection was made. HTTP clients tell the reasons apart only in their texts.
@@ -128,31 +119,14 @@ pub(super) fn no_connection(
     config: &SdkConfig,
     has_own_endpoint: bool,
 ) -> Vec<String> {
-    let says = |text| cause.contains(text);
-    if says("tunnel error") {
-        return vec![
-            "check the proxy that HTTPS_PROXY or ALL_PROXY names: it must be reachable and must allow \
-             this call; hosts in NO_PROXY are called without it"
-                .to_owned(),
-        ];
+    let call = RejectedCall {
+        summary,
+        signer: None,
+    };
+    if let Some(advice) = call.advice_of_rule("NoAnswer", cause) {
+        return advice;
     }
-    if says("certificate not valid for name") {
-        return vec![
-            "the server's certificate is for another host: check the endpoint URL, and the proxy or DNS \
-             entry that leads to this server"
-                .to_owned(),
-        ];
-    }
-    if says("invalid peer certificate") {
-        return vec![
-            "this machine must have the root certificate that the server's certificate is signed with: \
-             install the package ca-certificates, or add the certificate of a proxy that inspects TLS \
-             (SSL_CERT_FILE or SSL_CERT_DIR)"
-                .to_owned(),
-            "check this machine's clock: certificates are valid for a limited time".to_owned(),
-        ];
-    }
-    let is_unresolved = says("dns error") || says("failed to lookup address information");
+    let is_unresolved = UNRESOLVED.iter().any(|text| cause.contains(text));
     if is_unresolved && !has_own_endpoint {
         return unresolved(summary, config);
     }
@@ -215,12 +189,12 @@ fn too_long(call: RejectedCall<'_>) -> Vec<String> {
     vec![format!(
         "request less than {requested} s, or raise the role's limit: aws iam update-role \
          --role-name {} --max-session-duration {requested}",
-        name_of(call.role_arn())
+        name_of(call.summary.role_arn())
     )]
 }
 
 fn access_denied(message: &str, call: RejectedCall<'_>) -> Vec<String> {
-    let role = call.role_arn();
+    let role = call.summary.role_arn();
     let session_action = SessionAction::ALL
         .into_iter()
         .find(|action| message.contains(&format!("sts:{}", action.name())));
@@ -254,7 +228,7 @@ fn access_denied(message: &str, call: RejectedCall<'_>) -> Vec<String> {
         Some(DenyingPolicy::Identity) if !denies => lines.push(format!(
             "AWS's message names the policy: a policy of {named} must allow {action} on {role}, \
              including its path (IAM changes take up to a minute){}",
-            if caller.and_then(account_of) == Some(call.account()) {
+            if caller.and_then(account_of) == Some(call.summary.account()) {
                 "; or, within one account, the role's trust policy must name the caller itself"
             } else {
                 ""
@@ -303,7 +277,7 @@ fn access_denied(message: &str, call: RejectedCall<'_>) -> Vec<String> {
             ));
             lines.push(format!(
                 "the role must exist in account {} with exactly this path and name (case-sensitive)",
-                call.account()
+                call.summary.account()
             ));
             lines.push(
                 "a Deny in any of these policies overrides every Allow, and permissions boundaries, \
@@ -368,7 +342,7 @@ fn trust_conditions(
             lines.push(format!(
                 "the session name was {}: the trust policy may require another \
                  (sts:RoleSessionName)",
-                call.session_name()
+                call.summary.role.map_or("", |role| role.checked_session_name())
             ));
             lines.extend(call.summary.session_actions().map(|action| {
                 let action = action.name();

@@ -137,10 +137,7 @@ pub(super) struct FailedCall {
 impl FailedCall {
     /// Classifies an error of the SDK. The error is not kept as a source, because it may quote the request: it is
     /// described in other words. Of its text, only the cause of a failed connection is repeated, with secrets masked.
-    pub(super) fn classify<E>(&self, error: &SdkError<E>) -> ErrorKind
-    where
-        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
-    {
+    pub(super) fn classify(&self, error: &SdkError<impl ProvideErrorMetadata>) -> ErrorKind {
         let destination = &self.destination;
         let no_answer = |what| ErrorKind::NoAnswer { what };
         match error {
@@ -153,19 +150,15 @@ impl FailedCall {
             SdkError::ServiceError(answer) => {
                 ErrorKind::Refused(self.refusal(answer.err(), answer.raw()))
             }
-            SdkError::TimeoutError(_) => {
+            SdkError::DispatchFailure(failure) if !failure.is_timeout() => {
+                let cause =
+                    cause_of(failure).map(|cause| format!(": {}", self.secrets.mask(&cause)));
+                let cause = cause.unwrap_or_default();
+                no_answer(format!("STS could not be called {destination}{cause}"))
+            }
+            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => {
                 no_answer(format!("STS did not answer in time {destination}"))
             }
-            SdkError::DispatchFailure(failure) if failure.is_timeout() => {
-                no_answer(format!("STS did not answer in time {destination}"))
-            }
-            SdkError::DispatchFailure(failure) => no_answer(match cause_of(failure) {
-                Some(cause) => {
-                    let cause = self.secrets.mask(&cause);
-                    format!("STS could not be called {destination}: {cause}")
-                }
-                None => format!("STS could not be called {destination}"),
-            }),
             SdkError::ResponseError(_) => {
                 no_answer(format!("STS's response could not be read {destination}"))
             }
@@ -192,14 +185,7 @@ impl FailedCall {
     }
 }
 
-/// The reason why no connection was made, if that is what failed.
-pub(super) fn connection_failure<E>(error: &SdkError<E>) -> Option<String> {
-    let SdkError::DispatchFailure(failure) = error else {
-        return None;
-    };
-    cause_of(failure)
-}
-
+/// The reason why no connection was made.
 fn cause_of(failure: &DispatchFailure) -> Option<String> {
     let cause = failure.as_connector_error()?.source()?;
     Some(chain_of_causes(cause))

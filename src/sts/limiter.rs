@@ -56,7 +56,7 @@ pub(super) fn backoff(throttled: u32, jitter: f64) -> Duration {
 pub(super) struct RegionLimiters {
     by_region: Mutex<HashMap<String, Arc<RegionLimiter>>>,
     /// The most calls that start within a second, in each region.
-    ceiling: AtomicU32,
+    pub(super) ceiling: AtomicU32,
 }
 
 impl Default for RegionLimiters {
@@ -69,10 +69,6 @@ impl Default for RegionLimiters {
 }
 
 impl RegionLimiters {
-    pub(super) fn ceiling(&self) -> &AtomicU32 {
-        &self.ceiling
-    }
-
     pub(super) fn get(&self, region: &str) -> Arc<RegionLimiter> {
         let mut by_region = lock(&self.by_region);
         if !by_region.contains_key(region) {
@@ -88,7 +84,8 @@ impl RegionLimiters {
         let mut by_region = lock(&self.by_region);
         let current = by_region.get_mut(region);
         if let Some(current) = current.filter(|current| Arc::ptr_eq(current, stuck)) {
-            *current = Arc::new(stuck.replacement());
+            // It starts with the same rate.
+            *current = Arc::new(RegionLimiter::new(stuck.pace().clone()));
         }
     }
 }
@@ -160,11 +157,6 @@ impl RegionLimiter {
             alive_in_background: AtomicU64::new(0),
             pace: Mutex::new(pace),
         }
-    }
-
-    /// Creates a limiter that replaces this one, which is stuck. It starts with the same rate.
-    fn replacement(&self) -> Self {
-        Self::new(self.pace().clone())
     }
 
     /// Waits until fewer than [`CONCURRENT_CALLS`] others run, fewer than the ceiling have started within a second, and

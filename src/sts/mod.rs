@@ -101,8 +101,8 @@ impl Sts {
     }
 
     pub(crate) fn limit_calls(&self, per_second: NonZeroU32) {
-        let limit = self.limiters.ceiling();
-        limit.store(per_second.get(), Ordering::Relaxed);
+        let ceiling = &self.limiters.ceiling;
+        ceiling.store(per_second.get(), Ordering::Relaxed);
     }
 
     /// Assumes a role, with `duration_seconds` instead of the request's duration.
@@ -254,7 +254,7 @@ impl Sts {
         };
         let region = &*summary.region;
         let queued = Queued {
-            ceiling: self.limiters.ceiling(),
+            ceiling: &self.limiters.ceiling,
             has_waiter: options.has_waiter,
             deadline: Instant::now() + QUEUE_TIMEOUT,
             sleep: &self.sleep,
@@ -313,12 +313,12 @@ impl Sts {
     }
 
     /// Creates the error of a failed call, with advice.
-    fn error<E: ProvideErrorMetadata + StdError + Send + Sync + 'static>(
+    fn error(
         &self,
         summary: &RequestSummary<'_>,
         signer: Option<&Credentials>,
         failed: &FailedCall,
-        sdk_error: &SdkError<E>,
+        sdk_error: &SdkError<impl ProvideErrorMetadata>,
     ) -> Error {
         let kind = failed.classify(sdk_error);
         let advice = match &kind {
@@ -326,13 +326,11 @@ impl Sts {
                 vec![advice::no_code(&failed.destination)]
             }
             ErrorKind::Refused(refusal) => advice::advice(refusal, summary, signer),
-            _ => match failure::connection_failure(sdk_error) {
-                Some(cause) => {
-                    let has_own_endpoint = endpoint::endpoint_url(&self.config).is_some();
-                    advice::no_connection(&cause, summary, &self.config, has_own_endpoint)
-                }
-                None => Vec::new(),
-            },
+            ErrorKind::NoAnswer { what } => {
+                let has_own_endpoint = endpoint::endpoint_url(&self.config).is_some();
+                advice::no_connection(what, summary, &self.config, has_own_endpoint)
+            }
+            _ => Vec::new(),
         };
         ErrorInner {
             advice,
@@ -366,14 +364,10 @@ impl Sts {
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(OPERATION_TIMEOUT)
             .build();
-        match self.config.timeout_config() {
-            Some(configured) => {
-                let mut timeouts = configured.clone();
-                timeouts.take_defaults_from(&defaults);
-                timeouts
-            }
-            None => defaults,
-        }
+        let configured = self.config.timeout_config().cloned();
+        let mut timeouts = configured.unwrap_or_else(|| defaults.clone());
+        timeouts.take_defaults_from(&defaults);
+        timeouts
     }
 
     /// The config overrides of one call, whose error type is `E`.

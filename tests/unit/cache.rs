@@ -1228,8 +1228,8 @@ async fn fail_cold(cache: &CredentialsCache<Loader>, error: Error) {
 #[track_caller]
 fn served(cache: &CredentialsCache<Loader>) -> String {
     match cache.lookup(|session| session.credentials.clone()) {
-        Lookup::Ready(result) => result.unwrap().access_key_id().to_owned(),
-        Lookup::Miss => panic!("a caller would have to wait"),
+        Some(result) => result.unwrap().access_key_id().to_owned(),
+        None => panic!("a caller would have to wait"),
     }
 }
 
@@ -1306,8 +1306,8 @@ impl Caller {
         let cache = cache.clone();
         Self(Box::pin(async move {
             match cache.lookup(|session| session.credentials.clone()) {
-                Lookup::Ready(result) => result,
-                Lookup::Miss => cache.get_or_load(Requester::Caller).await,
+                Some(result) => result,
+                None => cache.get_or_load(Requester::Caller).await,
             }
         }))
     }
