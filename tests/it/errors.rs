@@ -431,11 +431,10 @@ async fn a_region_whose_sts_does_not_resolve_gets_advice_and_an_endpoint_of_ones
 
     let own = base.to_builder().endpoint_url("https://sts.example.com");
     let error = refusal(&RoleChain::new(&own.build(), role()).unwrap()).await;
-    let told = error
-        .to_string()
-        .matches("no such host: sts.example.com")
-        .count();
-    assert_eq!(told, 1, "{error}");
+    assert!(
+        error.to_string().contains("no such host: sts.example.com"),
+        "{error}"
+    );
     assert!(error.advice().is_empty(), "{error}");
 
     // A broken connection does not indicate a wrong region.
