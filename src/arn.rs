@@ -50,7 +50,7 @@ impl<'a> Arn<'a> {
     /// path.
     pub(crate) fn assumed_role(&self) -> Option<(&'a str, &'a str)> {
         let names = self.resource.strip_prefix("assumed-role/")?;
-        names.split_once('/').filter(|_| self.service == "sts")
+        names.split_once('/')
     }
 }
 
@@ -74,6 +74,7 @@ mod tests {
         let arn = Arn::parse("arn:aws:sts::222222222222:assumed-role/Name/session").unwrap();
         assert_eq!(arn.assumed_role(), Some(("Name", "session")));
         assert_eq!(arn.role(), None);
+        assert!(Arn::parse("arn:aws-iso-2:iam::1:role/R").is_some());
         for not_a_role in [
             "arn:aws:iam::1:user/u",
             "arn:aws:iam::1:roles/R",
@@ -85,7 +86,7 @@ mod tests {
         for malformed in [
             "",
             "arn",
-            "arn:AWS:iam::1:role/R",
+            "arn:aWS:iam::1:role/R",
             "arn::iam::1:role/R",
             "arn:aws:iam::1",
         ] {

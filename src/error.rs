@@ -228,7 +228,7 @@ impl Error {
                     None => Ok(()),
                 }
             }
-            ErrorKind::Source(SourceFailure::TimedOut(after)) if self.inner.source.is_none() => {
+            ErrorKind::Source(SourceFailure::TimedOut(after)) => {
                 write!(f, " timed out after {} s", after.as_secs())
             }
             ErrorKind::Source(_) => {
@@ -671,9 +671,6 @@ impl From<&CredentialsError> for SourceFailure {
     fn from(error: &CredentialsError) -> Self {
         match error {
             CredentialsError::CredentialsNotLoaded(_) => Self::NotLoaded,
-            CredentialsError::ProviderTimedOut(details) => {
-                Self::TimedOut(details.timeout_duration())
-            }
             CredentialsError::InvalidConfiguration(_) => Self::InvalidConfiguration,
             CredentialsError::Unhandled(_) => Self::Unhandled,
             _ => Self::Provider,

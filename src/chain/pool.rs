@@ -371,11 +371,9 @@ struct Evicted(Vec<Arc<Pooled>>);
 impl Drop for Evicted {
     fn drop(&mut self) {
         let (reason, chains) = ("size", self.0.len() as u64);
-        if chains > 0 {
-            Metric::PoolEvicted { reason, chains }.record();
-            let by = -(chains as f64);
-            Metric::PoolSizeChanged { by }.record();
-        }
+        Metric::PoolEvicted { reason, chains }.record();
+        let by = -(chains as f64);
+        Metric::PoolSizeChanged { by }.record();
     }
 }
 

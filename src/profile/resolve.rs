@@ -168,7 +168,6 @@ fn static_keys(profile: &Profile) -> Result<Option<Credentials>, Violation> {
                 .secret_access_key(secret)
                 .provider_name("profile");
             keys.set_session_token(token.map(str::to_owned));
-            keys.set_account_id(get("aws_account_id").map(Into::into));
             Ok(Some(keys.build()))
         }
     }

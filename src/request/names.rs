@@ -171,13 +171,16 @@ mod tests {
     #[test]
     fn what_sts_accepts_is_left_as_it_is() {
         let longest = "x".repeat(64);
-        let cases: [(&[&str], &str); 4] = [
+        let cases: [(&[&str], &str); 6] = [
             (&["orders"], "orders"),
             (
                 &["orders", "ada@example.com", "eu-west-1"],
                 "orders,ada@example.com,eu-west-1",
             ),
             (&["a=b", "c+d"], "a=b,c+d"),
+            // These do not look as if they ended with a digest.
+            (&["a=0123"], "a=0123"),
+            (&["a=0123456789abcdeg"], "a=0123456789abcdeg"),
             (&[&longest], &longest),
         ];
         for (fields, expected) in cases {
@@ -211,6 +214,11 @@ mod tests {
             &["arn:aws:iam::222222222222:role/R"],
         ];
         let mut names: Vec<_> = fields.iter().map(|fields| session_name(*fields)).collect();
+        assert_eq!(
+            session_name([&long]).len(),
+            64,
+            "no more is cut than must be"
+        );
         // Fields that equal the names of other fields.
         let changed: Vec<_> = names.iter().filter(|name| name.contains('=')).collect();
         let copied: Vec<_> = changed

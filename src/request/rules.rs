@@ -125,7 +125,7 @@ pub(super) fn check_policies(
     if let Some(policy) = policy {
         check_policy(policy)?;
     }
-    let length = policy.map_or(0, |policy| policy.chars().count())
+    let length = policy.unwrap_or_default().chars().count()
         + policy_arns.iter().map(String::len).sum::<usize>();
     if length > POLICIES_LENGTH {
         let rule = format!(
@@ -152,8 +152,7 @@ fn check_policy(policy: &str) -> Result<(), Violation> {
     }
     check_json_object(policy).map_err(|reason| {
         let rule = format!("must be a JSON object: {reason}");
-        let shown = Some(policy).filter(|policy| !policy.is_empty());
-        Violation::new("policy", rule, shown)
+        Violation::new("policy", rule, Some(policy))
     })
 }
 
@@ -191,25 +190,23 @@ fn check_policy_arn(text: &str, role: Arn<'_>) -> Result<(), Violation> {
         let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic());
         arn.iam("policy/").is_some_and(is_name)
     };
-    match Arn::parse(text).filter(is_policy) {
-        Some(arn) if ARN_LENGTH.contains(&text.len()) => {
-            let Arn {
-                partition, account, ..
-            } = role;
-            if arn.partition != partition {
-                return violation(&format!("must be in partition {partition}, like the role"));
-            }
-            if arn.account == account || arn.account == "aws" {
-                return Ok(());
-            }
-            violation(&format!(
-                "must be a policy of the role's account ({account}) or of AWS"
-            ))
-        }
-        _ => violation(
+    let Some(arn) = Arn::parse(text).filter(is_policy) else {
+        return violation(
             "must be a managed policy's ARN, arn:<partition>:iam::<account id or aws>:policy/<path><name>",
-        ),
+        );
+    };
+    let Arn {
+        partition, account, ..
+    } = role;
+    if arn.partition != partition {
+        return violation(&format!("must be in partition {partition}, like the role"));
     }
+    if arn.account == account || arn.account == "aws" {
+        return Ok(());
+    }
+    violation(&format!(
+        "must be a policy of the role's account ({account}) or of AWS"
+    ))
 }
 
 pub(super) fn check_tags(tags: &[Tag], inherited: &Inherited<'_>) -> Result<(), Violation> {

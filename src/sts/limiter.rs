@@ -45,10 +45,10 @@ pub(super) const MAX_RETRIES: u32 = 200;
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
-/// Returns the back-off of a call that was throttled this many times. A `jitter` in 0..1 spreads it over its second
+/// Returns the back-off of a call that was retried this many times. A `jitter` in 0..1 spreads it over its second
 /// half, so that no call retries too early, and not all retry at the same time.
-pub(super) fn backoff(throttled: u32, jitter: f64) -> Duration {
-    let doubled = SHORTEST_BACKOFF * 2_u32.saturating_pow(throttled.saturating_sub(1).min(10));
+pub(super) fn backoff(retries: u32, jitter: f64) -> Duration {
+    let doubled = SHORTEST_BACKOFF * 2_u32.saturating_pow(retries);
     doubled.min(LONGEST_BACKOFF).mul_f64((1.0 + jitter) / 2.0)
 }
 
@@ -71,11 +71,8 @@ impl Default for RegionLimiters {
 impl RegionLimiters {
     pub(super) fn get(&self, region: &str) -> Arc<RegionLimiter> {
         let mut by_region = lock(&self.by_region);
-        if !by_region.contains_key(region) {
-            let ceiling = self.ceiling.load(Ordering::Relaxed) as usize;
-            by_region
-                .retain(|_, limiter| Arc::strong_count(limiter) > 1 || !limiter.is_idle(ceiling));
-        }
+        let ceiling = self.ceiling.load(Ordering::Relaxed) as usize;
+        by_region.retain(|_, limiter| Arc::strong_count(limiter) > 1 || !limiter.is_idle(ceiling));
         by_region.entry(region.to_owned()).or_default().clone()
     }
 
@@ -386,6 +383,20 @@ mod tests {
         // ln 500 ÷ ln 1.4
         assert_eq!(pace.rate(now + 26 * SECOND, CEILING), None);
         assert!(pace.is_idle(now + 26 * SECOND, CEILING));
+    }
+
+    #[test]
+    fn the_back_off_doubles_and_is_spread_over_its_second_half() {
+        for (retries, least, most) in [
+            (0, 50, 100),
+            (1, 100, 200),
+            (4, 800, 1600),
+            (5, 1000, 2000),
+            (MAX_RETRIES, 1000, 2000),
+        ] {
+            let spread = [0.0, 1.0].map(|jitter| backoff(retries, jitter).as_millis());
+            assert_eq!(spread, [least, most]);
+        }
     }
 
     #[test]

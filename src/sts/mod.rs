@@ -305,7 +305,7 @@ impl Sts {
                         return Err(error);
                     }
                     throttled = (times + 1, Some(error));
-                    self.sleep.sleep(backoff(times + 1, fastrand::f64())).await;
+                    self.sleep.sleep(backoff(times, fastrand::f64())).await;
                 }
                 _ => return Err(error),
             }

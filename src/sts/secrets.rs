@@ -239,8 +239,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_masked_body_has_the_same_length_and_no_secret_in_any_form() {
-        let secrets = Secrets::new(["b/c", "a&b/c", "", "918273"], []);
-        let text = "a&b/c a%26b%2Fc a&amp;b/c a&#38;b&#x2F;c a%26amp%3bb%2fc 918273918273 rest";
+        let secrets = Secrets::new(["b/c", "a&b/c", "", "918273", "<\"'>"], []);
+        let text = "a&b/c a%26b%2Fc a&amp;b/c a&#38;b&#x2F;c a%26amp%3bb%2fc &lt;&quot;&apos;&gt; \
+                    918273918273 rest";
         let body = masked(SdkBody::from(text), secrets.clone());
         assert_eq!(body.content_length(), Some(text.len() as u64));
         let masked = read(body).await;
@@ -250,6 +251,7 @@ mod tests {
             "a&amp;b/c",
             "a&#38;b&#x2F;c",
             "a%26amp%3bb%2fc",
+            "&lt;&quot;&apos;&gt;",
         ]
         .map(|form| "*".repeat(form.len()));
         assert_eq!(masked, format!("{} ************ rest", stars.join(" ")));

@@ -660,16 +660,15 @@ async fn the_error_of_an_sdk_client_shows_everything_once() {
     }
 
     aws.fail(Fault::connection_closed());
-    let away = RoleChain::new(&base, Role::new(MIDDLE)).unwrap();
-    let client = aws_sdk_sts::Client::new(&away.sdk_config());
+    let client = aws_sdk_sts::Client::new(&two_hops(&base).sdk_config());
     let error = client.get_caller_identity().send().await.unwrap_err();
     let text = DisplayErrorContext(&error).to_string();
-    for once in ["STS could not be called", "connection closed", "hop 1 of 1"] {
+    for once in ["STS could not be called", "connection closed", "hop 1 of 2"] {
         assert_eq!(text.matches(once).count(), 2, "{once:?} in {text}");
     }
     let debug = format!("{error:?}");
     assert!(
-        debug.contains("(hop 1 of 1): STS could not be called in region eu-west-1: "),
+        debug.contains("(hop 1 of 2): STS could not be called in region eu-west-1: "),
         "{debug}"
     );
 }

@@ -244,6 +244,7 @@ async fn an_endpoint_that_is_no_url_is_refused_when_the_chain_is_built() {
         "sts.eu-west-1.amazonaws.com",
         "",
         "http://",
+        "http://:4566",
         "ftp://x",
         "https:// x",
     ] {
@@ -257,7 +258,7 @@ async fn an_endpoint_that_is_no_url_is_refused_when_the_chain_is_built() {
         for start in starts {
             let error = start.unwrap_err();
             assert_eq!(error.field(), Some("endpoint_url"), "{error}");
-            assert!(error.is_invalid() && !error.is_transient());
+            assert!(error.is_invalid() && !error.is_transient() && !error.is_source_failure());
             assert!(error.to_string().contains("must be a URL"), "{error}");
             assert!(
                 error

@@ -233,6 +233,37 @@ fn a_recorder_may_use_the_pool() {
     });
 }
 
+#[test]
+fn chains_that_are_removed_or_idle_are_no_longer_counted() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            let (aws, base) = aws();
+            let pool = ChainPool::builder(RoleChain::from_source(&base).unwrap()).build();
+            for role in [HUB, MIDDLE, TENANT] {
+                pool.get(Role::new(role)).unwrap();
+            }
+            pool.retain(|chain| chain.role_arn() != Some(HUB));
+            aws.clock().advance(2 * HOUR).await;
+            assert!(pool.is_empty());
+        });
+    });
+    let figures = figures(&snapshotter);
+    for (name, value) in [
+        ("pool_chains ", 0.0),
+        ("pool_evictions_total reason=idle", 2.0),
+    ] {
+        let found = figures.iter().find(|(_, figure, _)| figure == name);
+        assert_eq!(found.unwrap().2, [value], "{name}: {figures:#?}");
+    }
+}
+
 /// Returns the rows of the front page's table under this heading, split into cells.
 fn documented(heading: &str) -> Vec<Vec<&'static str>> {
     let docs = include_str!("../../src/lib.rs").lines();

@@ -11,6 +11,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_role_chain::{
     Error, MfaReason, MfaRequest, ProvideMfaCode, Role, RoleChain, SessionTokenRequest, Totp,
 };
+use aws_smithy_async::rt::sleep::AsyncSleep;
 use aws_smithy_async::time::TimeSource;
 use aws_types::SdkConfig;
 use sts_simulator::{Fault, Simulator};
@@ -201,7 +202,9 @@ async fn a_role_behind_mfa_is_assumed_with_a_code_and_not_without() {
     let without = RoleChain::new(&world.base, Role::new(HUB)).unwrap();
     let error = without.refresh().await.unwrap_err();
     assert!(
-        error.is_access_denied() && error.to_string().contains("no MFA code was sent"),
+        error.is_access_denied()
+            && !error.is_mfa_failure()
+            && error.to_string().contains("no MFA code was sent"),
         "{error}"
     );
 }
@@ -214,6 +217,7 @@ async fn a_wrong_code_is_requested_again_with_the_message_of_sts_three_times_in_
 
     let error = hub.refresh().await.unwrap_err();
 
+    assert!(error.is_mfa_failure());
     let message = "MultiFactorAuthentication failed with invalid MFA one time pass code. ";
     let refused = MfaReason::Refused(message.to_owned());
     assert_eq!(
@@ -244,19 +248,23 @@ async fn malformed_and_used_codes_are_not_sent() {
         .await
         .unwrap();
 
-    let (codes, reasons) = codes_in_order(&["12345", &good, "abcdef"]);
-    let error = world.hub(codes).refresh().await.unwrap_err();
+    for codes in [["12345", &good, "abcdef"], ["12345", &good, &good]] {
+        // The fourth is never asked for.
+        let (codes, reasons) = codes_in_order(&[codes[0], codes[1], codes[2], "123456"]);
+        let error = world.hub(codes).refresh().await.unwrap_err();
 
-    assert_eq!(world.codes(), [&*good], "nothing more was sent");
-    let reasons = reasons.lock().unwrap();
-    assert!(matches!(&reasons[1], MfaReason::Refused(why) if why == "A code has six digits."));
-    assert_eq!(reasons[2], MfaReason::AlreadyUsed);
-    assert!(
-        error
-            .to_string()
-            .contains("no MFA code for arn:aws:iam::111111111111:mfa/unsent"),
-        "{error}"
-    );
+        assert_eq!(world.codes(), [&*good], "nothing more was sent");
+        let reasons = reasons.lock().unwrap();
+        assert!(matches!(&reasons[1], MfaReason::Refused(why) if why == "A code has six digits."));
+        assert_eq!(reasons[2..], [MfaReason::AlreadyUsed]);
+        assert!(
+            error
+                .to_string()
+                .contains("no MFA code for arn:aws:iam::111111111111:mfa/unsent"),
+            "{error}"
+        );
+        assert!(error.is_mfa_failure());
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -355,6 +363,30 @@ fn a_load_whose_runtime_is_no_longer_polled_does_not_hold_its_device_for_ever() 
         stuck.provide_credentials().await.unwrap();
     });
     drop(first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_queue_for_a_device_does_not_ask_two_people_at_once() {
+    let world = World::new("queue");
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mut loads = JoinSet::new();
+    for _ in 0..3 {
+        let (aws, asked) = (world.aws.clone(), asked.clone());
+        let hub = world.hub(move |request: MfaRequest| {
+            let (aws, asked) = (aws.clone(), asked.clone());
+            async move {
+                assert_eq!(asked.fetch_add(1, Ordering::Relaxed), 0);
+                // The third waits for longer than one load may hold the device.
+                aws.clock().sleep(6 * MINUTE).await;
+                asked.fetch_sub(1, Ordering::Relaxed);
+                aws.mfa_code(&request.serial).ok_or("no device")
+            }
+        });
+        loads.spawn(async move { hub.refresh().await });
+    }
+    for loaded in loads.join_all().await {
+        loaded.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -703,13 +735,23 @@ async fn invalid_requests_are_refused_before_any_prompt() {
         ("arn:aws:iam::111111111111:u2f/user/ada/key-1", "passkey"),
         ("GAHT 12345678", "character 5 is not allowed"),
     ] {
-        let error = RoleChain::new(&world.base, Role::new(HUB).mfa(serial, nobody())).unwrap_err();
-        assert_eq!(error.field(), Some("mfa"));
-        assert!(
-            error.to_string().contains(rule) && error.to_string().contains(serial),
-            "{error}"
-        );
+        let role = Role::new(HUB).mfa(serial, nobody());
+        let session = SessionTokenRequest::new().mfa(serial, nobody());
+        for chain in [
+            RoleChain::new(&world.base, role),
+            RoleChain::from_session_token(&world.base, session),
+        ] {
+            let error = chain.unwrap_err();
+            assert_eq!(error.field(), Some("mfa"));
+            assert!(
+                error.to_string().contains(rule) && error.to_string().contains(serial),
+                "{error}"
+            );
+        }
     }
+    let nowhere = SessionTokenRequest::new().region("eu west");
+    let error = RoleChain::from_session_token(&world.base, nowhere).unwrap_err();
+    assert_eq!((error.field(), error.hop()), (Some("region"), Some(1)));
     for (seconds, good) in [(899, false), (900, true), (129_600, true), (129_601, false)] {
         let request = SessionTokenRequest::new().duration(seconds * SECOND);
         let made = RoleChain::from_session_token(&world.base, request);

@@ -854,10 +854,18 @@ fn permission_documents_cover_one_stream_or_one_prefix() {
     );
     assert_eq!(get["Resource"], "arn:aws:s3:::reports/2026/*");
     assert_eq!(read("")["Statement"][0].get("Condition"), None);
+    let named = |name: &str| stream.replace("events", name);
+    for name in ["e", "raw_events.v2-a", &"e".repeat(64)] {
+        Document::firehose_put(&named(name)).unwrap();
+    }
     for wrong in [
         "",
         "events",
         "arn:aws:firehose:eu-west-1:222222222222:deliverystream/*",
+        "arn:aws:kinesis:eu-west-1:222222222222:deliverystream/events",
+        "arn:aws:firehose:eu-west-1:*:deliverystream/events",
+        &named(""),
+        &named(&"e".repeat(65)),
         // A pattern in the region would match the streams of every region.
         "arn:aws:firehose:*:222222222222:deliverystream/events",
         "arn:aws:firehose:eu-west-?:222222222222:deliverystream/events",
@@ -868,13 +876,22 @@ fn permission_documents_cover_one_stream_or_one_prefix() {
         assert_eq!(error.field(), Some("stream_arn"), "{wrong}");
     }
     // Names of buckets in us-east-1 that are older than the current rules.
-    for old in ["Quarterly_Reports", &"x".repeat(255)] {
+    for old in ["Quarterly_Reports", "abc", &"x".repeat(255)] {
         Document::s3_read(&format!("arn:aws:s3:::{old}"), "").unwrap();
     }
     for (bucket, prefix, field) in [
         ("reports", "", "bucket_arn"),
         ("arn:aws:s3:::reports/2026", "", "bucket_arn"),
         ("arn:aws:s3:::*", "", "bucket_arn"),
+        ("arn:aws:s3:::ab", "", "bucket_arn"),
+        (
+            &format!("arn:aws:s3:::{}", "x".repeat(256)),
+            "",
+            "bucket_arn",
+        ),
+        ("arn:aws:s3:eu-west-1::reports", "", "bucket_arn"),
+        ("arn:aws:s3::222222222222:reports", "", "bucket_arn"),
+        ("arn:aws:sqs:::reports", "", "bucket_arn"),
         ("arn:aws:s3:::reports", "20*", "prefix"),
     ] {
         let error = Document::s3_read(bucket, prefix).unwrap_err();

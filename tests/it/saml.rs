@@ -146,6 +146,10 @@ async fn the_principal_must_be_a_saml_provider() {
         "arn:aws:iam::222222222222:saml-provider/",
         "arn:aws:iam::222222222222:saml-provider/Company/Other",
         "arn:aws:iam::222222222222:saml-provider/*",
+        &format!(
+            "arn:aws:iam::222222222222:saml-provider/{}",
+            "x".repeat(2048)
+        ),
         "arn:aws:iam::222222222222:saml-provider/Company\n",
     ] {
         let (assertion, _) = world.assertions(GOOD);

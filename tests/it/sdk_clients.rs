@@ -181,6 +181,9 @@ async fn a_session_that_is_killed_is_renewed_and_the_call_succeeds() {
     let plain = aws_sdk_firehose::Client::new(&chain.sdk_config());
     put(&renewing).await.unwrap();
     aws.clock().advance(2 * MINUTE).await;
+    put(&renewing).await.unwrap();
+    put(&renewing).await.unwrap();
+    assert_eq!(aws.assumed(HUB), 1, "no answer rejected the session");
     recreate_hub(&aws);
 
     let error = put(&plain).await.unwrap_err();

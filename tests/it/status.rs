@@ -47,5 +47,12 @@ async fn the_status_describes_each_hop_of_the_chain() {
     );
     aws.clock().advance(2 * HOUR).await;
     assert!(lines()[1].contains(": expired at 20"), "{:?}", lines());
+    assert!(lines()[1].ends_with(", the next call loads new ones"));
     assert!(tenant.status()[1].is_expired);
+
+    aws.fail(Fault::connection_closed());
+    tenant.refresh().await.unwrap_err();
+    let line = &lines()[1];
+    assert!(line.contains(", but still served, "), "{line}");
+    assert!(line.contains("last load failed: assuming"), "{line}");
 }

@@ -337,11 +337,6 @@ fn the_first_line_of_a_failed_source_names_the_role_that_it_was_needed_for() {
             None,
             " timed out after 120 s",
         ),
-        (
-            SourceFailure::TimedOut(two_minutes),
-            Some("the provider timed out"),
-            " failed: the provider timed out",
-        ),
     ];
     for (failure, cause, end) in cases {
         for (operation, hop, begin) in [

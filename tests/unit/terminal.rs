@@ -59,6 +59,14 @@ fn questions_are_asked_one_at_a_time_also_where_a_task_does_not_take_its_answer(
     terminal.type_in(b"333333\n");
     assert_eq!(second.blocking_recv().unwrap().unwrap(), "222222\n");
     assert_eq!(third.blocking_recv().unwrap().unwrap(), "333333\n");
+
+    let later = terminal.ask("later? ");
+    terminal.shows("later? ");
+    terminal.type_in(b"444444\n");
+    assert_eq!(later.blocking_recv().unwrap().unwrap(), "444444\n");
+    // The thread ends with the last question, and has shown each question once.
+    drop(terminal.shown.1);
+    assert_eq!(io::read_to_string(terminal.shown.0).unwrap(), "");
 }
 
 #[test]

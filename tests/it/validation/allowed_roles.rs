@@ -15,7 +15,7 @@ fn a_role_is_accepted_only_if_the_allow_list_permits_it() {
         (vendors, of().allow_accounts([a])),
         (vendors, of().allow_accounts([b]).allow_accounts([a])),
         (vendors, of().allow_names(["Reader", "Writer"])),
-        (vendors, of().allow_paths(["/", "/vendor/"])),
+        (vendors, of().allow_paths(["/v/", "/vendor/"])),
         (HUB, of().allow_paths(["/"])),
         (vendors, of().deny_accounts([b])),
         (
@@ -108,10 +108,11 @@ fn an_allow_list_that_permits_everything_or_nothing_is_refused() {
         (of().allow_names(["Writer*"]), "\"Writer*\""),
         (of().allow_names([""]), "1 to 64"),
         (of().allow_names(["vendor/Writer"]), "complete role names"),
-        (of().allow_paths(["vendor"]), "beginning and ending with /"),
+        (of().allow_paths(["vendor/"]), "beginning and ending with /"),
         (of().allow_paths(["/vendor"]), "beginning and ending with /"),
         (of().allow_paths(["//"]), "beginning and ending with /"),
         (of().allow_paths(["/vendor/*/"]), "complete paths"),
+        (of().allow_paths(["/ven dor/"]), "complete paths"),
         (of().allow_paths([format!("/{long}/")]), "512"),
         (
             of().allow_accounts(["222222222222"])

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tracing_subscriber::filter::LevelFilter;
+
 use super::*;
 
 #[test]
@@ -73,6 +75,13 @@ fn a_source_identity_must_be_well_formed_and_cannot_change_at_a_later_hop() {
             "source_identity",
             &[rule],
         );
+    }
+    // STS accepts more characters than AWS documents.
+    for length in [64, 65] {
+        let (log, _guard) = log::Log::at(LevelFilter::WARN);
+        add(role().source_identity("i".repeat(length))).unwrap();
+        let is_warned = log.text().contains("longer than 64 characters");
+        assert_eq!(is_warned, length > 64, "{}", log.text());
     }
     let hub = add(role().source_identity("ada")).unwrap();
     let middle = hub.assume(Role::new(MIDDLE)).unwrap();

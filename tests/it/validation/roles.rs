@@ -38,14 +38,19 @@ fn a_malformed_role_arn_is_refused_and_the_error_shows_the_expected_form() {
             "arn:aws:iam::22222222222:role/Writer",
             "12-digit account ID",
         ),
-        ("arn:aws:iam::my-account:role/Writer", "12-digit account ID"),
+        (
+            "arn:aws:iam::my-account-1:role/Writer",
+            "12-digit account ID",
+        ),
         (
             "arn:aws:sts::222222222222:assumed-role/R/session",
             "not that of one of its sessions",
         ),
         ("arn:aws:iam::222222222222:role/Wri ter", "role name"),
         ("arn:aws:iam::222222222222:role/a b/Writer", "path"),
-        ("arn:AWS:iam::222222222222:role/Writer", shape),
+        ("arn:aws:iam::222222222222:role//Writer", shape),
+        ("arn:aws:iam::222222222222:role/Writer:1", "role name"),
+        ("arn:aWS:iam::222222222222:role/Writer", shape),
         ("arn::iam::222222222222:role/FirehoseWriter", shape),
         (&long_name, "1 to 64"),
         (&long_path, "512"),
@@ -179,6 +184,7 @@ fn at_most_10_managed_session_policies_of_the_role_account_or_of_aws_are_accepte
         ("ReadOnlyAccess", shape),
         ("arn:aws:iam::222222222222:role/NoPolicy", shape),
         ("arn:aws:iam::222222222222:policy/", shape),
+        ("arn:aws:iam::222222222222:policy/Read Only", shape),
         ("arn:aws:iam:eu-west-1:222222222222:policy/P", shape),
         (
             "arn:aws:iam::333333333333:policy/Foreign",
@@ -222,7 +228,7 @@ fn session_tags_must_keep_to_the_limits_of_sts() {
         ("a;b", "v", "tag", "character 2 is not allowed"),
         ("k", "a\nb", "tag", "character 2 is not allowed"),
         ("aws:team", "v", "tag", "must not begin with aws:"),
-        ("AWS:team", "v", "tag", "must not begin with aws:"),
+        ("AWS:team", "v", "tag", "key must not begin with aws:"),
     ] {
         assert_says(&refused(role().tag(key, value)), field, &[rule]);
         assert_says(&refused(role().transitive_tag(key, value)), field, &[rule]);
@@ -243,7 +249,8 @@ fn at_most_5_context_assertions_are_accepted_and_none_is_shown() {
     assert_says(&refused(six), "provided_context", &["at most 5", "not 6"]);
     let secret = "s".repeat(2049);
     for (arn, assertion, rule) in [
-        ("IdentityCenter", "assertion", "the provider must be an ARN"),
+        ("arn:aws:iam::aws:x", "assertion", "20 to 2048 characters"),
+        ("IdentityCenterProvider", "assertion", "must be an ARN"),
         (provider, "abc", "4 to 2048 characters"),
         (provider, &*secret, "4 to 2048 characters"),
     ] {
