@@ -197,9 +197,9 @@ impl<L: Load> CredentialsCache<L> {
         result.inspect(|_| self.start_timer())
     }
 
-    /// Waits for credentials that replace these, which STS or another service has rejected: those of the load in flight, or of a new
-    /// one, shared by all callers. Returns `None` if the rejected credentials are too new to be the cause, or if the
-    /// loader returns the same ones again.
+    /// Waits for credentials that replace these, which STS or another service has rejected: those of the load in
+    /// flight, or of a new one, shared by all callers. Returns `None` if the rejected credentials are too new to be the
+    /// cause, or if the loader returns the same ones again.
     pub(crate) async fn replace(
         &self,
         access_key_id: &str,
@@ -278,8 +278,9 @@ impl<L: Load> CredentialsCache<L> {
         self.0.read_entry(|entry| entry.session.credentials.clone())
     }
 
-    /// Marks credentials that STS or another service has rejected, so that a load replaces them; they are served until it succeeds.
-    /// Returns false if they are too new to be the cause of the rejection; those from a store may be of any age.
+    /// Marks credentials that STS or another service has rejected, so that a load replaces them; they are served until
+    /// it succeeds. Returns false if they are too new to be the cause of the rejection; those from a store may be of
+    /// any age.
     pub(crate) fn invalidate(&self, access_key_id: &str) -> bool {
         let now = self.0.now();
         self.0.update(|state| {
@@ -709,8 +710,8 @@ impl<L: Load> Inner<L> {
         }
     }
 
-    /// Time until the timer's next refresh. `None` if only callers start it: once the credentials have expired, and if a
-    /// person would be asked.
+    /// Time until the timer's next refresh. `None` if only callers start it: once the credentials have expired, and if
+    /// a person would be asked.
     fn due_in(&self) -> Option<Duration> {
         let now = self.now();
         let state = self.read();

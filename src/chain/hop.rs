@@ -193,7 +193,8 @@ impl Hop {
         }
     }
 
-    /// Returns the hop whose credentials sign the call; `None` if they are the base config's, or if a token authenticates it.
+    /// Returns the hop whose credentials sign the call; `None` if they are the base config's, or if a token
+    /// authenticates it.
     pub(super) fn parent(&self) -> Option<&HopCache> {
         self.authentication()?.parent()
     }

@@ -1,5 +1,5 @@
-//! How a hop loads its credentials: from the source, with a token, or by AssumeRole with the credentials of the hop before
-//! it, with its MFA code, its one-hour limit and its parent's renewal.
+//! How a hop loads its credentials: from the source, with a token, or by AssumeRole with the credentials of the hop
+//! before it, with its MFA code, its one-hour limit and its parent's renewal.
 
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -223,8 +223,8 @@ impl Hop {
         self.with_code(reason, call).await
     }
 
-    /// Assumes the role with the parent's credentials; if STS rejects them as expired or unknown, tries once more with new
-    /// ones.
+    /// Assumes the role with the parent's credentials; if STS rejects them as expired or unknown, tries once more with
+    /// new ones.
     async fn assume_role_of_parent(
         &self,
         parent: &HopCache,
