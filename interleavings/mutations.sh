@@ -13,9 +13,9 @@ copy=$target/copy
 # name | perl expression, applied to each file of src/cache as one string
 mutations() {
   cat <<'END'
-wake-up dropped           | s/sender\.send_replace\(Some\(outcome\.clone\(\)\)\);/std::mem::forget(sender);/
-result lost               | s/sender\.send_replace\(Some\(outcome\.clone\(\)\)\);/drop(sender);/
-result told before stored | s/inner\.complete\(id, started_at, loaded\.unwrap_or_else\(panicked\), sender\);/let loaded = loaded.unwrap_or_else(panicked); sender.send_replace(Some(loaded.as_ref().map(|loaded| loaded.as_ref().map(|_| ()).map_err(Clone::clone)))); inner.complete(id, started_at, loaded, sender);/
+wake-up dropped           | s/sender\.send_replace\(Some\(outcome\)\);/{ let _ = outcome; std::mem::forget(sender); }/
+result lost               | s/sender\.send_replace\(Some\(outcome\)\);/let _ = (outcome, sender);/
+result told before stored | s/let outcome = inner\.complete\(id, started_at, loaded\.unwrap_or_else\(panicked\)\);\s*sender\.send_replace\(Some\(outcome\)\);/let loaded = loaded.unwrap_or_else(panicked); sender.send_replace(Some(loaded.as_ref().map(|loaded| loaded.as_ref().map(|_| ()).map_err(Clone::clone)))); inner.complete(id, started_at, loaded);/
 double load               | s/if let Some\(load\) = in_flight \{/if let Some(load) = in_flight.filter(|_| false) {/
 state read before the lock| s/(\/\/ No user code runs)/let state = self.state.load_full();\n        $1/; s/state: self\.state\.load_full\(\),/state,/; s/State::clone\(&self\.state\.load\(\)\)/State::clone(&state)/
 late start not seen       | s/is_none_or\(\|load\| load\.id != id\)/is_some_and(|load| load.id != id \&\& false)/

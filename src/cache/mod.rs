@@ -335,7 +335,8 @@ impl<L: Load> CredentialsCache<L> {
         runtime.spawn(async move {
             let loaded = catch_unwind(inner.load(id, reason, &alive_at)).await;
             let panicked = |Panicked| Some(Err(inner.loader.error(ErrorKind::Panicked)));
-            inner.complete(id, started_at, loaded.unwrap_or_else(panicked), sender);
+            let outcome = inner.complete(id, started_at, loaded.unwrap_or_else(panicked));
+            sender.send_replace(Some(outcome));
         });
         if load.result.has_changed().is_err() && load.result.borrow().is_none() {
             // The runtime has dropped the task, and with it the sender.
@@ -628,14 +629,13 @@ impl<L: Load> Inner<L> {
         }
     }
 
-    /// Stores a load's result, and sends the outcome to those who wait for it.
+    /// Stores a load's result.
     fn complete(
         &self,
         id: u64,
         started_at: Moment,
         loaded: Option<Result<Session, Error>>,
-        sender: watch::Sender<Option<Outcome>>,
-    ) {
+    ) -> Outcome {
         let now = self.now();
         let loaded = loaded.map(|loaded| {
             let session = loaded?;
@@ -681,12 +681,14 @@ impl<L: Load> Inner<L> {
                 }
             })
         });
-        sender.send_replace(Some(outcome.clone()));
-        // Outside the lock and after the outcome is sent: a `tracing` subscriber is user code, and may need credentials
-        // itself or panic.
+        // Outside the lock: a `tracing` subscriber is user code, and may need credentials itself. It may also panic, and
+        // those who wait for the outcome must get it nevertheless. They get it later than the log, because the program
+        // may end then.
         if let Some((failure, window)) = recorded {
-            log_failure(&failure, window, now.since(started_at));
+            let log = || log_failure(&failure, window, now.since(started_at));
+            let _ = std::panic::catch_unwind(AssertUnwindSafe(log));
         }
+        outcome
     }
 
     /// A failure, and how long it is cached.

@@ -1,7 +1,7 @@
 //! Source providers that panic, hang, or count their calls.
 
 use std::future::Ready;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use aws_credential_types::Credentials;
@@ -316,4 +316,48 @@ async fn a_failure_reaches_its_callers_even_if_it_cannot_be_logged() {
         assert!(load.is_finished(), "it loads again and again");
         assert!(load.await.unwrap());
     }
+}
+
+/// An error whose text takes as long as a caller that has it already needs to go on.
+#[derive(Clone, Debug, Default)]
+struct SlowToFormat {
+    has_caller: Arc<AtomicBool>,
+    was_logged: Arc<AtomicBool>,
+}
+
+impl std::fmt::Display for SlowToFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for _ in 0..10_000 {
+            std::thread::yield_now();
+            if self.has_caller.load(Ordering::Relaxed) {
+                return f.write_str("too late");
+            }
+        }
+        self.was_logged.store(true, Ordering::Relaxed);
+        f.write_str("slow")
+    }
+}
+
+impl std::error::Error for SlowToFormat {}
+
+/// A program may end when it has the error.
+#[test]
+fn a_failure_is_logged_before_its_callers_get_it() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .on_thread_start(|| std::mem::forget(Log::at(LevelFilter::DEBUG)))
+        .enable_time()
+        .build()
+        .unwrap();
+    let error = SlowToFormat::default();
+    let (_, base) = aws();
+    let failure = error.clone();
+    let role = Role::new(HUB).mfa(new_device("slow-to-format"), move |_| {
+        let failure = failure.clone();
+        async { Err(failure) }
+    });
+    let chain = RoleChain::new(&base, role).unwrap();
+    runtime.block_on(chain.refresh()).unwrap_err();
+    error.has_caller.store(true, Ordering::Relaxed);
+    assert!(error.was_logged.load(Ordering::Relaxed));
 }
