@@ -144,8 +144,11 @@ impl<L: Load> CredentialsCache<L> {
         let now = self.0.time.now();
         let state = self.0.read();
         let decision = self.0.decide(&state, now);
-        let answer = state.answer(decision, take)?;
-        if (state.entry.as_ref()).is_some_and(|entry| entry.needs_timer(now)) {
+        let (Decision::Serve | Decision::ServeAndRefresh, Some(entry)) = (decision, &state.entry)
+        else {
+            return state.answer(decision, take);
+        };
+        if entry.needs_timer(now) {
             self.start_timer();
         }
         if decision == Decision::ServeAndRefresh
@@ -153,7 +156,7 @@ impl<L: Load> CredentialsCache<L> {
         {
             self.join_or_start(&runtime, Requester::Background, Need::Credentials);
         }
-        Some(answer)
+        Some(Ok(take(&entry.session)))
     }
 
     /// Waits for the load in flight, or for a new one. If it takes too long or fails, returns the cached credentials,
