@@ -388,6 +388,8 @@ impl From<ErrorInner> for Error {
     }
 }
 
+/// Converts to the kind of `CredentialsError` that has the same meaning, because what the SDK does next, such as trying
+/// the next provider, depends on the kind.
 impl From<Error> for CredentialsError {
     fn from(error: Error) -> Self {
         let (.., convert) = error.inner.kind.class();
@@ -551,8 +553,7 @@ pub(crate) enum ErrorKind {
 }
 
 /// What follows from the kind of a failure: whether the same request may succeed later, the label in metrics, and the
-/// `CredentialsError` that has the same meaning, because what the SDK does next, such as trying the next provider,
-/// depends on its kind.
+/// `CredentialsError` that has the same meaning.
 type Class = (bool, &'static str, fn(ProviderError) -> CredentialsError);
 
 impl ErrorKind {

@@ -1,8 +1,8 @@
 //! [`Role`]: the parameters of AssumeRole, and the one step that checks them against STS's rules.
 //!
-//! A new parameter needs a field and a setter here, its limits, a check in [`Role::check`] (the rules are in `rules.rs`),
-//! an entry in [`Role::parameters`], an argument of the call in `sts`, and a row in `tests/common/parameters.rs`, which tests them
-//! all.
+//! A new parameter needs a field and a setter here, its limits, a check in [`Role::check`] (the rules are in
+//! `rules.rs`), an entry in [`Role::parameters`], an argument of the call in `sts`, and a row in
+//! `tests/common/parameters.rs`, which tests them all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,8 +72,8 @@ impl Role {
     /// letters, digits and `_+=,.@-`. A trust policy may require a specific name (`sts:RoleSessionName`).
     ///
     /// Default: the session name of the previous role. For the first role it is the program's name and process ID, such
-    /// as `put_records-4242`, which stays the same across refreshes. On WebAssembly a random number takes the place of the
-    /// process ID.
+    /// as `put_records-4242`, which stays the same across refreshes. On WebAssembly a random number takes the place of
+    /// the process ID.
     pub fn session_name(mut self, name: impl Into<String>) -> Self {
         self.session_name = Some(name.into());
         self

@@ -1,4 +1,4 @@
-//! Advice on what to check after STS has rejected a call, based on what the hop requested.
+//! Advice on what to check after STS has rejected a call, or if it could not be called, based on what the hop requested.
 //!
 //! STS seldom says which policy denied the call, so each line is something to check, most likely first.
 
@@ -10,7 +10,7 @@ use crate::error::Refusal;
 use crate::request::limits::seconds;
 use crate::request::{CallerKind, RequestSummary, SessionAction};
 
-/// A call that STS rejected.
+/// A call that STS rejected; with no signer, perhaps one that did not reach it.
 #[derive(Clone, Copy)]
 struct RejectedCall<'a> {
     summary: &'a RequestSummary<'a>,
