@@ -1,5 +1,6 @@
 //! The accounts of the tests: a user in one account, a hub role in a second, tenants in a third.
 
+pub mod contracts;
 pub mod documents;
 pub mod example;
 pub mod log;

@@ -26,6 +26,7 @@ mod saml;
 mod sdk_clients;
 mod single_flight;
 mod source;
+mod starts;
 mod status;
 mod throttling;
 mod valid_for;

@@ -4,6 +4,9 @@ use aws_types::region::Region;
 
 use super::*;
 
+#[allow(dead_code, reason = "tests/it uses the rest")]
+#[path = "../common/contracts.rs"]
+mod contracts;
 #[path = "../common/starts.rs"]
 mod starts;
 
@@ -35,6 +38,22 @@ fn the_tests_know_every_operation_that_a_chain_starts_with() {
         assert!(
             listed.any(|start| start == operation),
             "tests/common/starts.rs has no start with {operation:?}"
+        );
+    }
+}
+
+#[test]
+fn the_tests_know_what_each_start_promises_that_assumes_no_role() {
+    let own = starts().into_iter().filter(|start| {
+        let operation = start.hop().operation();
+        start.role_arn().is_none() && operation != Operation::LoadSource
+    });
+    for start in own {
+        let name = start.hop().operation().name();
+        let mut rows = contracts::CONTRACTS.iter();
+        assert!(
+            rows.any(|row| row.operation == name),
+            "tests/common/contracts.rs has no row for {name}"
         );
     }
 }
