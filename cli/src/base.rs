@@ -121,21 +121,33 @@ impl Base {
             Self::Config(config) => SdkConfig::clone(config),
             Self::Chain(chain) => chain.sdk_config(),
         };
-        let fallback = match partition {
-            "aws" => "us-east-1",
-            "aws-cn" => "cn-north-1",
-            "aws-us-gov" => "us-gov-west-1",
-            // The region must be set: a chain that is built on a config without one is an error that says so.
-            _ => return config,
-        };
-        match config.region() {
-            Some(_) => config,
-            None => {
-                let region = Region::from_static(fallback);
-                config.into_builder().region(region).build()
-            }
+        with_region(config, partition)
+    }
+}
+
+/// Returns the config with a region: its own, or one of the partition in which STS is always active.
+pub fn with_region(config: SdkConfig, partition: &str) -> SdkConfig {
+    let fallback = match partition {
+        "aws" => "us-east-1",
+        "aws-cn" => "cn-north-1",
+        "aws-us-gov" => "us-gov-west-1",
+        // The region must be set: a chain that is built on a config without one is an error that says so.
+        _ => return config,
+    };
+    match config.region() {
+        Some(_) => config,
+        None => {
+            let region = Region::from_static(fallback);
+            config.into_builder().region(region).build()
         }
     }
+}
+
+/// Returns the partition and the account of an ARN.
+pub fn partition_and_account(arn: &str) -> (&str, &str) {
+    let mut parts = arn.split(':').skip(1);
+    let partition = parts.next().unwrap_or_default();
+    (partition, parts.nth(2).unwrap_or_default())
 }
 
 /// A profile and the option that names it. Displayed as on the command line, at the start of errors.

@@ -9,7 +9,7 @@ use clap::builder::ValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::base::{Base, Overrides, ProfileOption, offline_config};
+use crate::base::{Base, Overrides, ProfileOption, offline_config, with_region};
 use crate::values;
 
 #[derive(Args)]
@@ -95,8 +95,8 @@ impl ChainOptions {
         codes: impl ProvideMfaCode + 'static,
     ) -> Result<RoleChain> {
         let region = self.overrides.region().await;
-        let config = Base::Config(Box::new(config.into_builder().region(region).build()));
-        self.assume_from(Base::Config(Box::new(config.sdk_config(partition))), codes)
+        let config = with_region(config.into_builder().region(region).build(), partition);
+        self.assume_from(Base::Config(Box::new(config)), codes)
     }
 
     /// Returns the roles given with `--role-arn`.

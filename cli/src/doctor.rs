@@ -12,6 +12,7 @@ use aws_role_chain::{Error, MfaRequest};
 use clap::Args;
 use sts_simulator::{Call, Explanation, IamError, Import, Reason, Simulator};
 
+use crate::base::partition_and_account;
 use crate::chain::{ChainOptions, DefaultSources};
 use crate::{output, values};
 
@@ -72,7 +73,7 @@ async fn explain(chain: &ChainOptions, folder: &Path, caller: &str) -> Result<Ex
             async move { code }
         }
     };
-    let partition = caller.split(':').nth(1).unwrap_or_default();
+    let (partition, _) = partition_and_account(caller);
     let chain = chain
         .load_on(aws.sdk_config(credentials), partition, codes)
         .await?;

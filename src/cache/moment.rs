@@ -11,7 +11,7 @@ use crate::sync::Instant;
 pub(crate) struct Moment {
     /// By the base config's clock.
     pub(crate) time: SystemTime,
-    pub(super) instant: Instant,
+    instant: Instant,
 }
 
 impl Moment {

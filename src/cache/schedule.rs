@@ -303,7 +303,9 @@ mod tests {
     /// By the monotonic clock, all moments are the same.
     fn moment_at(time: SystemTime) -> Moment {
         static NOW: LazyLock<Moment> = LazyLock::new(|| Moment::now(at(0)));
-        Moment { time, ..*NOW }
+        let mut moment = *NOW;
+        moment.time = time;
+        moment
     }
 
     /// A failure, with the seconds at which it happened and at which a retry is due.

@@ -247,7 +247,9 @@ impl Hop {
             operation,
             hop: self.number,
             role,
-            inherited: parent.map_or_else(Inherited::nothing, Hop::inherited_by_next),
+            inherited: self
+                .authentication()
+                .map_or_else(Inherited::nothing, Authentication::inherited),
             caller,
             region: self.region().unwrap_or_default().to_owned(),
             mfa_serial: mfa.map(|mfa| mfa.serial.as_str()),

@@ -47,34 +47,35 @@ fn figures(snapshotter: &Snapshotter) -> Vec<(MetricKind, String, Vec<f64>)> {
     figures
 }
 
-#[test]
-fn loads_waits_and_pools_are_counted_with_labels_of_few_values() {
+/// Runs a program with paused time, and returns what it records.
+fn record(program: impl Future<Output = ()>) -> Snapshotter {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    metrics::with_local_recorder(&recorder, || {
-        runtime.block_on(async {
-            let (aws, base) = aws();
-            aws.set_latency(Duration::from_millis(20));
-            let pool = ChainPool::builder(RoleChain::new(&base, Role::new(HUB)).unwrap())
-                .max_chains(2)
-                .build();
-            let tenant = pool.get(Role::new(TENANT)).unwrap();
-            pool.get(Role::new(TENANT)).unwrap();
-            tenant.provide_credentials().await.unwrap();
-            aws.fail(Fault::error(403, "AccessDenied", "no").role(TENANT));
-            aws.clock().advance(40 * MINUTE).await;
-            tenant.refresh().await.unwrap_err();
-            for i in 0..2 {
-                pool.get(Role::new(MIDDLE).session_name(format!("name-{i}")))
-                    .unwrap();
-            }
-            drop(pool);
-        });
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().start_paused(true).build().unwrap();
+    metrics::with_local_recorder(&recorder, || runtime.block_on(program));
+    snapshotter
+}
+
+#[test]
+fn loads_waits_and_pools_are_counted_with_labels_of_few_values() {
+    let snapshotter = record(async {
+        let (aws, base) = aws();
+        aws.set_latency(Duration::from_millis(20));
+        let pool = ChainPool::builder(RoleChain::new(&base, Role::new(HUB)).unwrap())
+            .max_chains(2)
+            .build();
+        let tenant = pool.get(Role::new(TENANT)).unwrap();
+        pool.get(Role::new(TENANT)).unwrap();
+        tenant.provide_credentials().await.unwrap();
+        aws.fail(Fault::error(403, "AccessDenied", "no").role(TENANT));
+        aws.clock().advance(40 * MINUTE).await;
+        tenant.refresh().await.unwrap_err();
+        for i in 0..2 {
+            pool.get(Role::new(MIDDLE).session_name(format!("name-{i}")))
+                .unwrap();
+        }
+        drop(pool);
     });
     let figures = figures(&snapshotter);
     let value = |name: &str| {
@@ -117,7 +118,6 @@ fn loads_waits_and_pools_are_counted_with_labels_of_few_values() {
 
 #[test]
 fn a_session_that_came_back_expired_is_no_success() {
-    use metrics_util::debugging::DebuggingRecorder;
     #[derive(Debug)]
     struct Ahead(sts_simulator::Clock);
     impl TimeSource for Ahead {
@@ -125,17 +125,11 @@ fn a_session_that_came_back_expired_is_no_success() {
             self.0.now() + 2 * HOUR
         }
     }
-    let recorder = DebuggingRecorder::new();
-    let snapshotter = recorder.snapshotter();
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().start_paused(true).build().unwrap();
-    metrics::with_local_recorder(&recorder, || {
-        runtime.block_on(async {
-            let (aws, base) = aws();
-            let base = base.into_builder().time_source(Ahead(aws.clock())).build();
-            let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
-            hub.refresh().await.unwrap_err();
-        });
+    let snapshotter = record(async {
+        let (aws, base) = aws();
+        let base = base.into_builder().time_source(Ahead(aws.clock())).build();
+        let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+        hub.refresh().await.unwrap_err();
     });
     let all = snapshotter.snapshot().into_vec();
     let loads: Vec<_> = all
@@ -152,23 +146,16 @@ fn a_session_that_came_back_expired_is_no_success() {
 /// The longest waits: calls that never passed the rate limit.
 #[test]
 fn waits_that_ended_without_a_turn_are_counted_too() {
-    use metrics_util::debugging::DebuggingRecorder;
-    let recorder = DebuggingRecorder::new();
-    let snapshotter = recorder.snapshotter();
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().start_paused(true).build().unwrap();
-    metrics::with_local_recorder(&recorder, || {
-        runtime.block_on(async {
-            let (aws, base) = aws();
-            let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
-            hub.limit_sts_calls(NonZeroU32::MIN);
-            hub.refresh().await.unwrap();
-            let mut calls = JoinSet::new();
-            for tenant in tenants_of(&aws, &hub, 200) {
-                calls.spawn(async move { tenant.refresh().await });
-            }
-            calls.join_all().await;
-        });
+    let snapshotter = record(async {
+        let (aws, base) = aws();
+        let hub = RoleChain::new(&base, Role::new(HUB)).unwrap();
+        hub.limit_sts_calls(NonZeroU32::MIN);
+        hub.refresh().await.unwrap();
+        let mut calls = JoinSet::new();
+        for tenant in tenants_of(&aws, &hub, 200) {
+            calls.spawn(async move { tenant.refresh().await });
+        }
+        calls.join_all().await;
     });
     let mut shown = Vec::new();
     let mut waits = 0;
@@ -235,24 +222,15 @@ fn a_recorder_may_use_the_pool() {
 
 #[test]
 fn chains_that_are_removed_or_idle_are_no_longer_counted() {
-    let recorder = DebuggingRecorder::new();
-    let snapshotter = recorder.snapshotter();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    metrics::with_local_recorder(&recorder, || {
-        runtime.block_on(async {
-            let (aws, base) = aws();
-            let pool = ChainPool::builder(RoleChain::from_source(&base).unwrap()).build();
-            for role in [HUB, MIDDLE, TENANT] {
-                pool.get(Role::new(role)).unwrap();
-            }
-            pool.retain(|chain| chain.role_arn() != Some(HUB));
-            aws.clock().advance(2 * HOUR).await;
-            assert!(pool.is_empty());
-        });
+    let snapshotter = record(async {
+        let (aws, base) = aws();
+        let pool = ChainPool::builder(RoleChain::from_source(&base).unwrap()).build();
+        for role in [HUB, MIDDLE, TENANT] {
+            pool.get(Role::new(role)).unwrap();
+        }
+        pool.retain(|chain| chain.role_arn() != Some(HUB));
+        aws.clock().advance(2 * HOUR).await;
+        assert!(pool.is_empty());
     });
     let figures = figures(&snapshotter);
     for (name, value) in [
@@ -291,11 +269,7 @@ fn documented_values() -> BTreeSet<String> {
 
 #[test]
 fn the_figures_are_those_of_the_documentation_with_those_labels_and_values() {
-    let recorder = DebuggingRecorder::new();
-    let snapshotter = recorder.snapshotter();
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().start_paused(true).build().unwrap();
-    metrics::with_local_recorder(&recorder, || runtime.block_on(every_outcome()));
+    let snapshotter = record(every_outcome());
 
     let mut figures = BTreeSet::new();
     let mut values = BTreeSet::new();

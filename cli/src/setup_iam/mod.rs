@@ -15,7 +15,7 @@ use aws_role_chain::{Role, RoleChain};
 use aws_types::SdkConfig;
 use clap::{ArgGroup, Args};
 
-use crate::base::{Overrides, ProfileOption, offline_config};
+use crate::base::{Overrides, ProfileOption, offline_config, partition_and_account};
 use crate::{output, values};
 use iam::{Entity, Iam};
 use identity::Identity;
@@ -331,13 +331,6 @@ fn print_plan(options: &Options, iam: &Iam, target: &Target, plan: &Plan) -> Res
         text += &format!("{}\n", iam.command(change));
     }
     output::print(&format!("{text}to be changed: {}\n", plan.changes.len()))
-}
-
-/// Returns the partition and the account of an ARN.
-fn partition_and_account(arn: &str) -> (&str, &str) {
-    let mut parts = arn.split(':').skip(1);
-    let partition = parts.next().unwrap_or_default();
-    (partition, parts.nth(2).unwrap_or_default())
 }
 
 fn managed_policy(value: &str) -> Result<String, String> {
